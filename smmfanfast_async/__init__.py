@@ -1,0 +1,120 @@
+"""An asyncio client for SMM-panel APIs.
+
+Four promises: it never orders twice and never loses an order, every status call is a batch, no row
+is lost, and the key never leaks.
+
+The rooms of this package, from the ground up: `errors`; `orders` (what we say), `results` (what the
+panel says), `profile` (what differs between panels); `catalogue` (services, checks, quotes);
+`client` (the verbs). Beside them stand, imported by their own path: `sandbox` (a panel on this
+machine to test against) and `cli` (the command line).
+"""
+
+import logging
+
+from ._policy import RetryPolicy
+from .catalogue import Catalogue, CatalogueDiff, ServiceChange, total_quantity
+from .client import Client
+from .errors import (
+    AuthError,
+    BlockedError,
+    ClosedError,
+    ErrorKind,
+    FundsError,
+    InvalidOrderError,
+    InvalidSettingsError,
+    NoReplyError,
+    NotSentError,
+    OrderNotFoundError,
+    OutcomeUnknownError,
+    PanelError,
+    RateLimitedError,
+    RefConflictError,
+    RefusedError,
+    ServerError,
+    UnreadableReplyError,
+    UnsupportedActionError,
+)
+from .orders import (
+    ORDER_TYPES,
+    CommentLikesOrder,
+    CustomCommentsOrder,
+    CustomCommentsPackageOrder,
+    DefaultOrder,
+    MentionsCustomListOrder,
+    MentionsHashtagOrder,
+    MentionsMediaLikersOrder,
+    MentionsUserFollowersOrder,
+    MentionsWithHashtagsOrder,
+    Order,
+    PackageOrder,
+    SubscriptionsOrder,
+)
+from .profile import API_V2, SMMFANFAST, Profile, Refusal
+from .results import (
+    AddedOrder,
+    Balance,
+    CancelResult,
+    OrderStatus,
+    RefillResult,
+    RefillStatus,
+    Service,
+    Status,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "API_V2",
+    "ORDER_TYPES",
+    "SMMFANFAST",
+    "AddedOrder",
+    "AuthError",
+    "Balance",
+    "BlockedError",
+    "CancelResult",
+    "Catalogue",
+    "CatalogueDiff",
+    "Client",
+    "ClosedError",
+    "CommentLikesOrder",
+    "CustomCommentsOrder",
+    "CustomCommentsPackageOrder",
+    "DefaultOrder",
+    "ErrorKind",
+    "FundsError",
+    "InvalidOrderError",
+    "InvalidSettingsError",
+    "MentionsCustomListOrder",
+    "MentionsHashtagOrder",
+    "MentionsMediaLikersOrder",
+    "MentionsUserFollowersOrder",
+    "MentionsWithHashtagsOrder",
+    "NoReplyError",
+    "NotSentError",
+    "Order",
+    "OrderNotFoundError",
+    "OrderStatus",
+    "OutcomeUnknownError",
+    "PackageOrder",
+    "PanelError",
+    "Profile",
+    "RateLimitedError",
+    "RefConflictError",
+    "RefillResult",
+    "RefillStatus",
+    "Refusal",
+    "RefusedError",
+    "RetryPolicy",
+    "ServerError",
+    "Service",
+    "ServiceChange",
+    "Status",
+    "SubscriptionsOrder",
+    "UnreadableReplyError",
+    "UnsupportedActionError",
+    "__version__",
+    "total_quantity",
+]
+
+# Whoever uses the library says where its log goes; until then it goes nowhere.
+logging.getLogger(__name__).addHandler(logging.NullHandler())

@@ -1,0 +1,75 @@
+"""What became of an order that was sent."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+
+from ..errors import BlockedError, OutcomeUnknownError
+from ..profile import Profile
+from ..results import AddedOrder, Reply
+from .answers import NoAnswerError, excerpt, json_part
+from .refusals import error_text, refusal
+from .values import Record, is_object, strict_json
+
+__all__ = ["decode_added"]
+
+# Statuses that say nothing sure of what became of an order: time-outs and conflicts.
+_DOUBTFUL_STATUSES = frozenset({408, 409, 425})
+
+# ASCII letters and digits, no sign in front; "_" and "-" as in ord_01H… and UUIDs (seen).
+_ORDER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}", re.ASCII)
+_NO_ORDER_IDS = frozenset({"null", "none", "nan", "true", "false", "undefined", "error", "fail"})
+
+
+def decode_added(
+    reply: Reply, profile: Profile, form: Mapping[str, str], sent_at: datetime
+) -> AddedOrder:
+    """Tell the outcome of an `add`: placed, refused, or unknown.
+
+    Placed needs a 2xx answer, one JSON object, a usable id and no error in it. Refused needs a text
+    of `profile.refusals` under 2xx or 400–429, or a challenge at the edge. All else raises
+    `OutcomeUnknownError` with `form` and `sent_at` as evidence.
+    """
+
+    def unknown(why: str, order: str | None = None) -> OutcomeUnknownError:
+        return OutcomeUnknownError(why, form, sent_at, excerpt(reply), reply.status, order)
+
+    status = reply.status
+    if reply.is_challenge and status in (403, 429, 503):
+        raise BlockedError("challenged before the panel", None, status, None, "add")
+    if not (200 <= status < 300 or 400 <= status < 430) or status in _DOUBTFUL_STATUSES:
+        raise unknown("no answer of the panel")
+    try:
+        pairs = _pairs_of(reply.body)
+    except NoAnswerError as error:
+        raise unknown(f"the answer is unreadable: {error}") from None
+    text = error_text(pairs, http_failed=status >= 400)
+    order = _order_id(pairs.get("order"))
+    if text is not None and "order" in pairs:
+        raise unknown(f"an error beside an order id: {text}", order)
+    if text is not None:
+        said = refusal(text, profile, http_status=status, action="add")
+        if profile.refusal_kind(text) is None:
+            raise unknown(f"an error that may have come after the order: {text}")
+        raise said
+    if status >= 400 or order is None:
+        raise unknown("no usable order id", order)
+    return AddedOrder(order=order)
+
+
+def _pairs_of(body: bytes) -> Record:
+    try:
+        value = strict_json(json_part(body))
+    except ValueError as error:
+        raise NoAnswerError(str(error)) from error
+    if not is_object(value):
+        raise NoAnswerError("not an object")
+    return value
+
+
+def _order_id(value: object) -> str | None:
+    """Give a usable id as text; None for 0, negatives, flags, fractions and odd signs."""
+    text = str(value) if type(value) is int else value
+    if not isinstance(text, str) or not _ORDER_ID.fullmatch(text):
+        return None
+    return None if text.lower() in _NO_ORDER_IDS or not text.strip("0") else text

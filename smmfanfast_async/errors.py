@@ -1,0 +1,353 @@
+"""Every exception of the library.
+
+Each answers three questions, as attributes:
+
+- ``sent``: may a byte of the request have left this machine? False is a proof, True is not.
+- ``maybe_placed``: may an order exist because of this call?
+- ``safe_to_repeat``: can the same call again do harm? True says that it can not.
+
+::
+
+    PanelError
+    ├── InvalidOrderError      (also ValueError) refused when built, nothing sent
+    ├── InvalidSettingsError   (also ValueError) a key, address or number a client can't work with
+    ├── UnsupportedActionError this panel has no such verb, nothing sent
+    ├── ClosedError            (also RuntimeError) closed, or used from another event loop
+    ├── RefConflictError       the ref belongs to an order of other content
+    ├── NotSentError           proved: no byte of the request left
+    ├── NoReplyError           it may have left, no whole answer came back
+    ├── UnreadableReplyError   an answer came back that means nothing sure
+    ├── ServerError            HTTP 5xx: the panel, or what stands before it, failed
+    ├── RateLimitedError       asked too often; `retry_after_s` says when, if the panel did
+    ├── RefusedError           the panel said no and did nothing
+    │   ├── AuthError          wrong key, or an account that is blocked
+    │   ├── FundsError         the balance is too low
+    │   ├── OrderNotFoundError the panel does not know this id as yours
+    │   └── BlockedError       stopped at the edge, before the panel
+    └── OutcomeUnknownError    `add` alone: an order may exist; never repeat it blindly
+
+No error holds the key: what the panel said is cleaned before it gets here, and forms are kept
+without it. All of them copy and pickle.
+"""
+
+import copy
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Self
+
+__all__ = [
+    "AuthError",
+    "BlockedError",
+    "ClosedError",
+    "ErrorKind",
+    "FundsError",
+    "InvalidOrderError",
+    "InvalidSettingsError",
+    "NoReplyError",
+    "NotSentError",
+    "OrderNotFoundError",
+    "OutcomeUnknownError",
+    "PanelError",
+    "RateLimitedError",
+    "RefConflictError",
+    "RefusedError",
+    "ServerError",
+    "UnreadableReplyError",
+    "UnsupportedActionError",
+]
+
+# Actions that change nothing at the panel, so that asking again is harmless (document: status,
+# services, balance; refill_status is from API v2).
+_READS = frozenset({"status", "services", "balance", "refill_status"})
+
+# Actions that can't bring an order into being, whatever becomes of the answer.
+_PLACES_NOTHING = _READS | {"refill", "cancel"}
+
+MAX_SHOWN_CHARACTERS = 200
+"""How much of a wrong value an error shows, in characters: enough to know it again."""
+
+
+class ErrorKind(StrEnum):
+    """What went wrong, as a word for tables, metrics and `match`."""
+
+    INVALID = "invalid"
+    UNSUPPORTED = "unsupported"
+    CLOSED = "closed"
+    CONFLICT = "conflict"
+    NETWORK = "network"
+    MALFORMED = "malformed"
+    SERVER = "server"
+    RATE_LIMIT = "rate_limit"
+    AUTH = "auth"
+    FUNDS = "funds"
+    NOT_FOUND = "not_found"
+    VALIDATION = "validation"
+    SERVICE = "service"
+    DUPLICATE = "duplicate"
+    BLOCKED = "blocked"
+    UNKNOWN = "unknown"
+
+
+class PanelError(Exception):
+    """Anything that a call of this library raises on purpose."""
+
+    kind: ErrorKind = ErrorKind.UNKNOWN
+    """The word for it; a `RefusedError` carries the finer one of the panel's text."""
+
+    def __init__(
+        self,
+        text: str = "",
+        kind: ErrorKind | None = None,
+        http_status: int | None = None,
+        retry_after_s: float | None = None,
+        action: str | None = None,
+        order: str | None = None,
+    ) -> None:
+        # Positional, so that copy and pickle can build the error again.
+        super().__init__(text, kind, http_status, retry_after_s, action, order)
+        self.text = text
+        """The panel's own words, whole; ours where the panel said nothing."""
+        self.http_status = http_status
+        """The HTTP status of the answer; None where there was none."""
+        self.retry_after_s = retry_after_s
+        """Seconds the panel asks us to wait; None where it did not say."""
+        self.action = action
+        """The action that was called, as in the form (`"status"`); None outside a call."""
+        self.order = order
+        """The order id that this is about; None where it is about none, or about many."""
+        if kind is not None:
+            self.kind = kind
+
+    def __str__(self) -> str:
+        about = f"{self.action or 'call'}" + (f" of order {self.order}" if self.order else "")
+        status = f" (HTTP {self.http_status})" if self.http_status else ""
+        return f"{about}: {self.text or self.kind.value}{status}"
+
+    def about(self, order: str) -> Self:
+        """Give a copy of this error that is about one order: each waiter has its own object."""
+        twin = copy.copy(self)
+        twin.order = order
+        return twin
+
+    @property
+    def sent(self) -> bool:
+        """Whether a byte of the request may have left; False is a proof."""
+        return True
+
+    @property
+    def maybe_placed(self) -> bool:
+        """Whether an order may exist because of this call."""
+        return False
+
+    @property
+    def safe_to_repeat(self) -> bool:
+        """Whether the same call again can't order twice or otherwise do a thing twice."""
+        return True
+
+
+class _NothingSentError(PanelError):
+    """What the errors have in common that arise before the first byte."""
+
+    @property
+    def sent(self) -> bool:
+        """Nothing was sent."""
+        return False
+
+
+class InvalidOrderError(_NothingSentError, ValueError):
+    """A value that must not be sent; nothing was.
+
+    `where` is the class (`"DefaultOrder"`), `field` the field, `value` the wrong value as text
+    (at most 200 characters), `reason` what is wrong with it.
+    """
+
+    kind = ErrorKind.INVALID
+
+    def __init__(self, where: str, field: str, value: object, reason: str) -> None:
+        shown = value if isinstance(value, _Shown) else _Shown(repr(value)[:MAX_SHOWN_CHARACTERS])
+        PanelError.__init__(self, f"{where}.{field}: {shown} {reason}")
+        self.args = (where, field, shown, reason)
+        self.where = where
+        self.field = field
+        self.value: str = shown
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class _Shown(str):
+    """The repr of a value, marked so that a copy of the error does not quote it again."""
+
+    __slots__ = ()
+
+
+class InvalidSettingsError(_NothingSentError, ValueError):
+    """A setting that no client can work with; the key itself is never shown.
+
+    `name` is the setting (`"base_url"`), `reason` what is wrong with it.
+    """
+
+    kind = ErrorKind.INVALID
+
+    def __init__(self, name: str, reason: str) -> None:
+        PanelError.__init__(self, f"{name} {reason}")
+        self.args = (name, reason)
+        self.name = name
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class UnsupportedActionError(_NothingSentError):
+    """The profile of this panel has no such action; nothing was sent."""
+
+    kind = ErrorKind.UNSUPPORTED
+
+
+class ClosedError(_NothingSentError, RuntimeError):
+    """The client is closed, or used where it can't work; nothing was sent."""
+
+    kind = ErrorKind.CLOSED
+
+
+class RefConflictError(_NothingSentError):
+    """The ref names an order of other content already; nothing was sent."""
+
+    kind = ErrorKind.CONFLICT
+
+
+class NotSentError(_NothingSentError):
+    """Proved: no byte of the request left this machine. The same call may be made again."""
+
+    kind = ErrorKind.NETWORK
+
+
+class _DoubtfulError(PanelError):
+    """What the errors have in common after which a change may or may not have happened."""
+
+    @property
+    def maybe_placed(self) -> bool:
+        """An order may exist unless the action can't make one."""
+        return self.action not in _PLACES_NOTHING
+
+    @property
+    def safe_to_repeat(self) -> bool:
+        """Only what changes nothing may be asked again."""
+        return self.action in _READS
+
+
+class NoReplyError(_DoubtfulError):
+    """The request may have left and no whole answer came back."""
+
+    kind = ErrorKind.NETWORK
+
+
+class UnreadableReplyError(_DoubtfulError):
+    """An answer came back that says nothing sure.
+
+    `text` says what is wrong, `excerpt` holds the first 500 characters of the answer, cleaned.
+    """
+
+    kind = ErrorKind.MALFORMED
+
+    def __init__(
+        self,
+        text: str = "",
+        excerpt: str = "",
+        http_status: int | None = None,
+        action: str | None = None,
+        order: str | None = None,
+    ) -> None:
+        PanelError.__init__(self, text, None, http_status, None, action, order)
+        self.args = (text, excerpt, http_status, action, order)
+        self.excerpt = excerpt
+
+    def __str__(self) -> str:
+        return PanelError.__str__(self) + (f": {self.excerpt!r}" if self.excerpt else "")
+
+
+class ServerError(_DoubtfulError):
+    """HTTP 5xx: the panel, or a proxy before it, failed."""
+
+    kind = ErrorKind.SERVER
+
+
+class RateLimitedError(PanelError):
+    """Asked too often: the panel turned the call away undone."""
+
+    kind = ErrorKind.RATE_LIMIT
+
+
+class RefusedError(PanelError):
+    """The panel said no, in `text`, and did nothing."""
+
+
+class AuthError(RefusedError):
+    """The key is wrong or the account is blocked: this panel says one text for both (seen)."""
+
+    kind = ErrorKind.AUTH
+
+
+class FundsError(RefusedError):
+    """The balance does not cover the order."""
+
+    kind = ErrorKind.FUNDS
+
+
+class OrderNotFoundError(RefusedError):
+    """The panel does not know this order id as one of this account."""
+
+    kind = ErrorKind.NOT_FOUND
+
+
+class BlockedError(RefusedError):
+    """Stopped at the edge by a challenge page, before the panel saw the call."""
+
+    kind = ErrorKind.BLOCKED
+
+
+class OutcomeUnknownError(PanelError):
+    """An `add` whose outcome nobody knows: an order may exist.
+
+    It is no `TimeoutError` and no `OSError`, so that a decorator which repeats on those does not
+    catch it. Never send the same order again before someone has looked.
+
+    `form` is what was sent, without the key. `sent_at` is the aware UTC time of sending. `excerpt`
+    is what came back, cleaned, at most 500 characters; empty if nothing did. `order` is an id that
+    stood beside an error, or None.
+    """
+
+    kind = ErrorKind.UNKNOWN
+
+    def __init__(
+        self,
+        text: str = "",
+        form: Mapping[str, str] | None = None,
+        sent_at: datetime | None = None,
+        excerpt: str = "",
+        http_status: int | None = None,
+        order: str | None = None,
+    ) -> None:
+        PanelError.__init__(self, text, None, http_status, None, "add", order)
+        self.form: dict[str, str] = dict(form or {})
+        self.args = (text, self.form, sent_at, excerpt, http_status, order)
+        self.sent_at = sent_at
+        self.excerpt = excerpt
+
+    def __str__(self) -> str:
+        beside = f" beside order {self.order}" if self.order else ""
+        status = f" (HTTP {self.http_status})" if self.http_status else ""
+        return f"add: outcome unknown{beside}: {self.text}{status}; do not send it again unseen"
+
+    @property
+    def maybe_placed(self) -> bool:
+        """An order may exist."""
+        return True
+
+    @property
+    def safe_to_repeat(self) -> bool:
+        """Sending it again may order twice."""
+        return False
