@@ -1,27 +1,17 @@
-"""`Client`: the verbs, awaited.
+"""`Client`: the verbs, awaited. How a call is sent, and whether again, is told in `_calls`."""
 
-Every call that changes nothing runs through one loop (`_read`): take a place among the requests
-under way, post a form, have the reply decoded, and ask `_policy` whether another attempt may
-follow an error. `add` has a loop of its own (`_send_order`), because of two differences: only what
-is proved not to have left is sent again, and the sending is a task that the caller's cancellation
-does not reach, since what is on its way can't be called back.
-"""
-
-import asyncio
 import logging
 import os
-import random
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar
 
 from ._batching import streamed
+from ._calls import Calls
 from ._decode import (
-    decode_added,
     decode_balance,
     decode_call,
     decode_cancels,
@@ -33,21 +23,24 @@ from ._decode import (
     decode_statuses,
 )
 from ._encode import Form, add_form, call_form, ids_form
-from ._policy import RetryPolicy, RetryQuota
-from ._transport import Connector, Limits, Secret, Session, TraceConfig, Transport, checked_url
-from ._transport import is_loopback as _is_loopback
+from ._policy import RetryPolicy
+from ._settings import check_key, key_of_environment
+from ._transport import (
+    Connector,
+    Secret,
+    Session,
+    TraceConfig,
+    Transport,
+    checked_url,
+    is_loopback,
+)
 from .catalogue import Catalogue
 from .errors import (
     AuthError,
     ClosedError,
     InvalidOrderError,
     InvalidSettingsError,
-    NoReplyError,
-    NotSentError,
-    OutcomeUnknownError,
     PanelError,
-    UnreadableReplyError,
-    UnsupportedActionError,
 )
 from .orders import Order, checked_id
 from .profile import SMMFANFAST, Profile
@@ -66,30 +59,6 @@ __all__ = ["Client", "Ids"]
 TIMEOUT_S = 60.0
 """Seconds for a reading call with all its repeats: two slow answers and a pause."""
 
-ADD_TIMEOUT_S = 140.0
-"""Seconds for one sending of an order. A proxy in front of a panel gives up after 120; stopping
-before it does would turn answers that are still to come into unknown outcomes."""
-
-CLOSE_GRACE_S = 10.0
-"""Seconds that `aclose` lets orders on their way arrive before it gives them up as unknown."""
-
-SMALL_BODY_BYTES = 64 * 1024
-"""The longest answer to add, balance and the like: real ones have below 200 bytes."""
-
-STATUS_BODY_BYTES = 1024 * 1024
-"""The longest answer to a status batch: 100 entries have below 20 KB."""
-
-SERVICES_BODY_BYTES = 32 * 1024 * 1024
-"""The longest catalogue: 10,000 services with long descriptions have below 10 MB."""
-
-MIN_READ_S = 0.05
-"""The least that a request gets to be answered, when waiting for a place used up its time."""
-
-MAX_KEY_CHARACTERS = 512
-"""The longest key: this panel's have below 64 characters (assumed)."""
-
-_BODY_BYTES = {"status": STATUS_BODY_BYTES, "services": SERVICES_BODY_BYTES}
-_VERBS = frozenset({"status", "services", "balance", "refill", "refill_status", "cancel"})
 _LOG = logging.getLogger("smmfanfast_async")
 
 Ids = Iterable[int | str] | AsyncIterable[int | str]
@@ -110,7 +79,7 @@ class Client:
     - `session`, `connector`: an aiohttp session or connector to share; they stay open. Without
       them the client makes and closes its own. A session lends its connector and its proxy
       settings; each request still sets its own time-outs and follows no redirect.
-    - `timeout_s`: seconds for a reading call with all its repeats. `add` has `ADD_TIMEOUT_S`.
+    - `timeout_s`: seconds for a reading call with all its repeats. `add` has 140.
     - `retry`: when a call that changes nothing is repeated; `RetryPolicy(attempts=1)` for never.
     - `concurrency`: requests under way at once; the profile's by default.
     - `proxy`: address of an HTTP proxy.
@@ -133,7 +102,7 @@ class Client:
         trace_configs: Sequence[TraceConfig] = (),
     ) -> None:
         url = checked_url(base_url or profile.base_url)
-        _check_key(api_key, is_test=_is_loopback(url))
+        check_key(api_key, for_this_machine=is_loopback(url))
         if timeout_s <= 0:
             raise InvalidSettingsError("timeout_s", f"{timeout_s} is not above 0")
         places = profile.concurrency if concurrency is None else concurrency
@@ -142,23 +111,20 @@ class Client:
         self.profile = profile
         self.base_url = str(url)
         self._concurrency = places
-        self._timeout_s = timeout_s
-        self._retry = retry or RetryPolicy()
-        self._quota = RetryQuota()
-        self._places = asyncio.Semaphore(places)
-        self._order_places = asyncio.Semaphore(profile.add_concurrency)
-        self._sends: set[asyncio.Task[Any]] = set()
-        self._transport = Transport(
-            url,
-            Secret(api_key),
-            session=session,
-            connector=connector,
-            proxy=proxy,
-            trace_configs=trace_configs,
+        self._calls = Calls(
+            Transport(
+                url,
+                Secret(api_key),
+                session=session,
+                connector=connector,
+                proxy=proxy,
+                trace_configs=trace_configs,
+            ),
+            profile,
+            timeout_s=timeout_s,
+            retry=retry or RetryPolicy(),
+            concurrency=places,
         )
-        # What a test replaces, so that none has to wait.
-        self._sleep: Callable[[float], Coroutine[Any, Any, None]] = asyncio.sleep
-        self._random = random.random
 
     @classmethod
     def from_env(cls, **options: Any) -> Self:
@@ -170,17 +136,17 @@ class Client:
         """
         for option, name in (("base_url", "SMMFANFAST_BASE_URL"), ("proxy", "SMMFANFAST_PROXY")):
             options.setdefault(option, os.environ.get(name) or None)
-        return cls(_key_of_environment(), **options)
+        return cls(key_of_environment(), **options)
 
     def __repr__(self) -> str:
-        state = " closed" if self._transport.is_closed else ""
+        state = " closed" if self._calls.transport.is_closed else ""
         return f"<Client {self.profile.name} {self.base_url}{state}>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Client holds connections and a key: it is not copied or pickled")
 
     async def __aenter__(self) -> Self:
-        self._transport.check_usable()
+        self._calls.transport.check_usable()
         return self
 
     async def __aexit__(
@@ -192,17 +158,11 @@ class Client:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close what the client made. Orders on their way get `CLOSE_GRACE_S` to arrive.
+        """Close what the client made. Orders on their way get 10 seconds to arrive.
 
         A second call does nothing. Afterwards every verb raises `ClosedError`.
         """
-        self._transport.is_closed = True
-        if self._sends:
-            await asyncio.wait(self._sends, timeout=CLOSE_GRACE_S)
-        for task in self._sends:
-            task.cancel()
-        await asyncio.gather(*self._sends, return_exceptions=True)
-        await self._transport.close()
+        await self._calls.close()
 
     # --- the verbs -------------------------------------------------------------------------------
 
@@ -214,18 +174,13 @@ class Client:
         order, and `OutcomeUnknownError` for everything else: an order may exist, and this client
         never sends it again. A cancelled caller does not stop what is on its way.
         """
-        form = add_form(order, self.profile)
-        self._check_action("add")
-        task = asyncio.create_task(self._send_order(form))
-        self._sends.add(task)
-        task.add_done_callback(self._sent)
-        return await asyncio.shield(task)
+        return await self._calls.send_order(add_form(order, self.profile))
 
     async def status(self, order: int | str) -> OrderStatus:
         """Ask how one order stands; raises its error, `OrderNotFoundError` for an unknown id."""
         asked = checked_id(order)
         form = ids_form("status", "order", [asked])
-        return await self._read(form, lambda reply: decode_status(reply, self.profile, asked))
+        return await self._calls.read(form, lambda reply: decode_status(reply, self.profile, asked))
 
     async def statuses(self, ids: Ids) -> dict[str, OrderStatus | PanelError]:
         """Ask how any number of orders stand, `profile.ids_per_call` a request.
@@ -244,7 +199,7 @@ class Client:
         order of `ids`; without it a slow batch holds nothing up. An id that comes twice in a batch
         is asked and given once.
         """
-        self._check_action("status")
+        self._calls.check_action("status")
         # A wrong key is found out once, not once a batch.
         refused: list[AuthError] = []
 
@@ -266,28 +221,28 @@ class Client:
     async def services(self) -> Catalogue:
         """Fetch what is on offer."""
         form = {"action": "services"}
-        rows = await self._read(form, lambda reply: decode_services(reply, self.profile))
+        rows = await self._calls.read(form, lambda reply: decode_services(reply, self.profile))
         return Catalogue.of(rows.services, datetime.now(UTC), rows.unreadable)
 
     async def balance(self) -> Balance:
         """Fetch what is left on the account."""
         form = {"action": "balance"}
-        return await self._read(form, lambda reply: decode_balance(reply, self.profile))
+        return await self._calls.read(form, lambda reply: decode_balance(reply, self.profile))
 
     async def refill(self, order: int | str) -> RefillResult:
         """Ask for a refill of one order (API v2). Never repeated."""
         asked = checked_id(order)
         form = ids_form("refill", "order", [asked])
-        return await self._once(form, lambda reply: decode_refill(reply, self.profile, asked))
+        return await self._calls.once(form, lambda reply: decode_refill(reply, self.profile, asked))
 
     async def refills(self, orders: Iterable[int | str]) -> dict[str, RefillResult | PanelError]:
         """Ask for refills (API v2), for each order its refill or its own error. Never repeated."""
-        return await self._rows("refill", "orders", orders, decode_refills, self._once)
+        return await self._rows("refill", "orders", orders, decode_refills, self._calls.once)
 
     async def refill_status(self, refill: int | str) -> RefillStatus:
         """Ask how one refill stands (API v2)."""
         asked = checked_id(refill, name="refill")
-        found = await self._read(
+        found = await self._calls.read(
             ids_form("refill_status", "refill", [asked]),
             lambda reply: decode_refill_statuses(reply, self.profile, [asked]),
         )
@@ -298,12 +253,12 @@ class Client:
     ) -> dict[str, RefillStatus | PanelError]:
         """Ask how refills stand (API v2): for each its status or its own error."""
         return await self._rows(
-            "refill_status", "refills", refills, decode_refill_statuses, self._read
+            "refill_status", "refills", refills, decode_refill_statuses, self._calls.read
         )
 
     async def cancel(self, orders: Iterable[int | str]) -> dict[str, CancelResult | PanelError]:
         """Ask to cancel orders (API v2), for each the panel's word or its error. Never repeated."""
-        return await self._rows("cancel", "orders", orders, decode_cancels, self._once)
+        return await self._rows("cancel", "orders", orders, decode_cancels, self._calls.once)
 
     async def call(self, action: str, **fields: object) -> object:
         """Call what is not documented, and give its JSON. Never repeated.
@@ -312,87 +267,9 @@ class Client:
         alone: the action "add" raises `InvalidOrderError`.
         """
         form = call_form(action, fields, self.profile)
-        return await self._once(form, lambda reply: decode_call(reply, self.profile, action))
+        return await self._calls.once(form, lambda reply: decode_call(reply, self.profile, action))
 
-    # --- how they are sent -----------------------------------------------------------------------
-
-    async def _read(self, form: Form, decode: Callable[[Reply], T]) -> T:
-        """Send a call that changes nothing, again if that may help, until the deadline."""
-        self._check_action(form["action"])
-        deadline_s = self._now_s() + self._timeout_s
-        repeats = 0
-        while True:
-            try:
-                result = decode(await self._posted(form, deadline_s))
-            except PanelError as error:
-                pause_s = self._retry.pause_s(error, repeats, self._random())
-                if pause_s is None or self._now_s() + pause_s >= deadline_s:
-                    raise
-                if not self._quota.take(error):
-                    raise
-                _LOG.info("%s; again in %.1f s", error, pause_s)
-                await self._sleep(pause_s)
-                repeats += 1
-            else:
-                if repeats == 0:
-                    self._quota.earn()
-                return result
-
-    async def _once(self, form: Form, decode: Callable[[Reply], T]) -> T:
-        """Send a call that may change something, once."""
-        if form["action"] in _VERBS:
-            self._check_action(form["action"])
-        return decode(await self._posted(form, self._now_s() + self._timeout_s))
-
-    async def _posted(self, form: Form, deadline_s: float) -> Reply:
-        """Wait for a place among the requests, then post; both end with the deadline."""
-        self._transport.check_usable()
-        action = form["action"]
-        try:
-            async with asyncio.timeout_at(deadline_s):
-                await self._places.acquire()
-        except TimeoutError as error:
-            text = f"no request came free within {self._timeout_s:g} s"
-            raise NotSentError(text, None, None, None, action) from error
-        try:
-            left_s = max(deadline_s - self._now_s(), MIN_READ_S)
-            limits = Limits(left_s, _BODY_BYTES.get(action, SMALL_BODY_BYTES))
-            return await self._transport.post(form, limits)
-        finally:
-            self._places.release()
-
-    async def _send_order(self, form: Form) -> AddedOrder:
-        """Send an order; again only what is proved not to have left."""
-        limits = Limits(ADD_TIMEOUT_S, SMALL_BODY_BYTES)
-        repeats = 0
-        async with self._order_places:
-            while True:
-                sent_at = datetime.now(UTC)
-                try:
-                    reply = await self._transport.post(form, limits, fresh=True)
-                except NotSentError as error:
-                    pause_s = self._retry.pause_s(error, repeats, self._random())
-                    if pause_s is None or not self._quota.take(error):
-                        raise
-                    _LOG.info("%s; nothing was sent; again in %.1f s", error, pause_s)
-                    await self._sleep(pause_s)
-                    repeats += 1
-                except (NoReplyError, UnreadableReplyError) as error:
-                    raise OutcomeUnknownError(
-                        error.text, form, sent_at, "", error.http_status
-                    ) from error
-                else:
-                    return decode_added(reply, self.profile, form, sent_at)
-
-    def _sent(self, task: "asyncio.Task[AddedOrder]") -> None:
-        """Let go of a sending; its outcome is logged, since its caller may be gone."""
-        self._sends.discard(task)
-        if task.cancelled():
-            _LOG.warning("an order was given up on its way: its outcome is unknown")
-        elif (error := task.exception()) is not None:
-            _LOG.info("%s", error)
-        else:
-            _LOG.debug("order %s placed", task.result().order)
+    # --- batches ----------------------------------------------------------------------------------
 
     async def _batch(
         self, texts: list[str], refused: list[AuthError]
@@ -411,7 +288,9 @@ class Client:
             if refused:
                 raise refused[0]
             form = ids_form("status", "orders", ids)
-            batch = await self._read(form, lambda reply: decode_statuses(reply, self.profile, ids))
+            batch = await self._calls.read(
+                form, lambda reply: decode_statuses(reply, self.profile, ids)
+            )
         except ClosedError:
             raise
         except PanelError as error:
@@ -433,7 +312,7 @@ class Client:
         send: Callable[[Form, Callable[[Reply], _Rows[T]]], Coroutine[Any, Any, _Rows[T]]],
     ) -> _Rows[T]:
         """Send an API v2 call about many ids, in batches one after the other."""
-        self._check_action(action)
+        self._calls.check_action(action)
         asked = list(dict.fromkeys(checked_id(each, name=field[:-1]) for each in ids))
         found: dict[str, T | PanelError] = {}
         size = self.profile.ids_per_call
@@ -447,16 +326,6 @@ class Client:
             except PanelError as error:
                 found |= {each: error.about(each) for each in batch}
         return found
-
-    def _check_action(self, action: str) -> None:
-        self._transport.check_usable()
-        if action not in self.profile.actions:
-            text = f"{self.profile.name} has no action {action!r}"
-            raise UnsupportedActionError(text, None, None, None, action)
-
-    @staticmethod
-    def _now_s() -> float:
-        return asyncio.get_running_loop().time()
 
 
 def _as_texts(ids: Ids) -> Iterable[str] | AsyncIterable[str]:
@@ -474,30 +343,3 @@ def _raised(found: T | PanelError) -> T:
     if isinstance(found, PanelError):
         raise found
     return found
-
-
-def _check_key(api_key: str, *, is_test: bool) -> None:
-    if not isinstance(api_key, str) or not api_key:
-        raise InvalidSettingsError("api_key", "is empty or not a text")
-    if not api_key.isascii() or not api_key.isprintable() or " " in api_key:
-        raise InvalidSettingsError("api_key", "holds blanks, line ends or signs beyond ASCII")
-    if len(api_key) > MAX_KEY_CHARACTERS:
-        raise InvalidSettingsError("api_key", f"is longer than {MAX_KEY_CHARACTERS} characters")
-    if api_key.startswith("test-") and not is_test:
-        raise InvalidSettingsError(
-            "api_key", "is one for a sandbox, and base_url is not this machine"
-        )
-
-
-def _key_of_environment() -> str:
-    key, path = os.environ.get("SMMFANFAST_API_KEY"), os.environ.get("SMMFANFAST_API_KEY_FILE")
-    if key:
-        return key.strip()
-    if not path:
-        text = "set SMMFANFAST_API_KEY, or SMMFANFAST_API_KEY_FILE to the path of a file with it"
-        raise InvalidSettingsError("api_key", f"is missing: {text}")
-    try:
-        return Path(path).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = f"can't be read from the file {path!r}: {type(error).__name__}"
-        raise InvalidSettingsError("api_key", reason) from error

@@ -157,7 +157,8 @@ def _is_extra(order: Any, attribute: "Attribute[Any]", value: Mapping[Any, Any])
     if not isinstance(value, Mapping):
         _refuse(order, attribute, value, "is not a mapping of text to text")
         return
-    fields: tuple[Attribute[Any], ...] = attrs.fields(type(order))
+    cls: type[Any] = type(order)
+    fields: tuple[Attribute[Any], ...] = attrs.fields(cls)
     taken = {"key", "action", *(known.name for known in fields)}
     for name, text in value.items():
         if not isinstance(name, str) or not name or name.lower() in taken:
@@ -167,29 +168,6 @@ def _is_extra(order: Any, attribute: "Attribute[Any]", value: Mapping[Any, Any])
 
 
 _optional = attrs.validators.optional
-
-
-# --- fields that several tables share ------------------------------------------------------------
-
-
-def _link() -> Any:
-    return field(converter=_text, validator=_is_text)
-
-
-def _optional_link() -> Any:
-    return field(default=None, converter=_optional_text, validator=_optional(_is_text))
-
-
-def _quantity() -> Any:
-    return field(validator=_is_whole(1))
-
-
-def _optional_whole(least: int = 1) -> Any:
-    return field(default=None, validator=_optional(_is_whole(least)))
-
-
-def _list() -> Any:
-    return field(converter=_lines, validator=_is_lines)
 
 
 # --- the forms -----------------------------------------------------------------------------------
@@ -217,13 +195,13 @@ class DefaultOrder(Order):
 
     panel_type: ClassVar[str] = "default"
 
-    link: str = _link()
+    link: str = field(converter=_text, validator=_is_text)
     """Link to the page (document: "Link to page")."""
-    quantity: int = _quantity()
+    quantity: int = field(validator=_is_whole(1))
     """How many; with `runs` it is how many each run (seen), the total is `runs × quantity`."""
-    runs: int | None = _optional_whole()
+    runs: int | None = field(default=None, validator=_optional(_is_whole(1)))
     """Runs to deliver (document: optional); None is no drip-feed. Only with `interval`."""
-    interval: int | None = _optional_whole()
+    interval: int | None = field(default=None, validator=_optional(_is_whole(1)))
     """Minutes between runs (document: optional). Only with `runs`."""
 
     def __attrs_post_init__(self) -> None:
@@ -241,9 +219,9 @@ class PackageOrder(Order):
 
     panel_type: ClassVar[str] = "package"
 
-    link: str = _link()
+    link: str = field(converter=_text, validator=_is_text)
     """Link to the page."""
-    quantity: int | None = _optional_whole()
+    quantity: int | None = field(default=None, validator=_optional(_is_whole(1)))
     """Not in the document; some copies of the panel demand it (seen). None leaves it out."""
 
 
@@ -253,12 +231,12 @@ class CustomCommentsOrder(Order):
 
     panel_type: ClassVar[str] = "custom_comments"
 
-    link: str = _link()
+    link: str = field(converter=_text, validator=_is_text)
     """Link to the page."""
-    comments: tuple[str, ...] = _list()
+    comments: tuple[str, ...] = field(converter=_lines, validator=_is_lines)
     """The comments; their number is the quantity. An iterable of texts, or one text with a
     comment a line (document: "Comments list separated by \\r\\n or \\n")."""
-    quantity: int | None = _optional_whole()
+    quantity: int | None = field(default=None, validator=_optional(_is_whole(1)))
     """Not in the document; some copies of the panel demand it (seen). None leaves it out."""
 
 
@@ -268,13 +246,13 @@ class MentionsWithHashtagsOrder(Order):
 
     panel_type: ClassVar[str] = "mentions_with_hashtags"
 
-    link: str = _link()
+    link: str = field(converter=_text, validator=_is_text)
     """Link to the page."""
-    quantity: int = _quantity()
+    quantity: int = field(validator=_is_whole(1))
     """How many (document: "Needed quantity")."""
-    usernames: tuple[str, ...] = _list()
+    usernames: tuple[str, ...] = field(converter=_lines, validator=_is_lines)
     """Users, an iterable or one text with a user a line."""
-    hashtags: tuple[str, ...] = _list()
+    hashtags: tuple[str, ...] = field(converter=_lines, validator=_is_lines)
     """Hashtags, an iterable or one text with a hashtag a line."""
 
 
@@ -284,11 +262,11 @@ class MentionsCustomListOrder(Order):
 
     panel_type: ClassVar[str] = "mentions_custom_list"
 
-    link: str = _link()
+    link: str = field(converter=_text, validator=_is_text)
     """Link to the page."""
-    usernames: tuple[str, ...] = _list()
+    usernames: tuple[str, ...] = field(converter=_lines, validator=_is_lines)
     """Users, an iterable or one text with a user a line."""
-    quantity: int | None = _optional_whole()
+    quantity: int | None = field(default=None, validator=_optional(_is_whole(1)))
     """Not in the document; some copies of the panel demand it (seen). None leaves it out."""
 
 
@@ -298,11 +276,11 @@ class MentionsHashtagOrder(Order):
 
     panel_type: ClassVar[str] = "mentions_hashtag"
 
-    link: str = _link()
+    link: str = field(converter=_text, validator=_is_text)
     """Link to the page."""
-    quantity: int = _quantity()
+    quantity: int = field(validator=_is_whole(1))
     """How many (document: "Needed quantity")."""
-    hashtag: str = _link()
+    hashtag: str = field(converter=_text, validator=_is_text)
     """One hashtag (document: "Hashtag to scrape usernames from")."""
 
 
@@ -312,11 +290,11 @@ class MentionsUserFollowersOrder(Order):
 
     panel_type: ClassVar[str] = "mentions_user_followers"
 
-    link: str = _link()
+    link: str = field(converter=_text, validator=_is_text)
     """Link to the page."""
-    quantity: int = _quantity()
+    quantity: int = field(validator=_is_whole(1))
     """How many (document: "Needed quantity")."""
-    username: str = _link()
+    username: str = field(converter=_text, validator=_is_text)
     """Address of the user's page (document: "URL to scrape followers from")."""
 
 
@@ -326,11 +304,11 @@ class CustomCommentsPackageOrder(Order):
 
     panel_type: ClassVar[str] = "custom_comments_package"
 
-    link: str = _link()
+    link: str = field(converter=_text, validator=_is_text)
     """Link to the page."""
-    comments: tuple[str, ...] = _list()
+    comments: tuple[str, ...] = field(converter=_lines, validator=_is_lines)
     """The comments, an iterable or one text with a comment a line."""
-    quantity: int | None = _optional_whole()
+    quantity: int | None = field(default=None, validator=_optional(_is_whole(1)))
     """Not in the document; some copies of the panel demand it (seen). None leaves it out."""
 
 
@@ -340,11 +318,11 @@ class MentionsMediaLikersOrder(Order):
 
     panel_type: ClassVar[str] = "mentions_media_likers"
 
-    link: str = _link()
+    link: str = field(converter=_text, validator=_is_text)
     """Link to the page."""
-    quantity: int | None = _optional_whole()
+    quantity: int | None = field(default=None, validator=_optional(_is_whole(1)))
     """Not in the document; some copies of the panel demand it (seen). None leaves it out."""
-    media: str | None = _optional_link()
+    media: str | None = field(default=None, converter=_optional_text, validator=_optional(_is_text))
     """Link to what was liked. Not in the document (seen); None leaves it out."""
 
 
@@ -354,11 +332,11 @@ class CommentLikesOrder(Order):
 
     panel_type: ClassVar[str] = "comment_likes"
 
-    link: str = _link()
+    link: str = field(converter=_text, validator=_is_text)
     """Link to the page."""
-    quantity: int = _quantity()
+    quantity: int = field(validator=_is_whole(1))
     """How many (document: "Needed quantity")."""
-    username: str = _link()
+    username: str = field(converter=_text, validator=_is_text)
     """Whose comment it is (document: "Username of the comment owner")."""
 
 
@@ -368,7 +346,7 @@ class SubscriptionsOrder(Order):
 
     panel_type: ClassVar[str] = "subscriptions"
 
-    username: str = _link()
+    username: str = field(converter=_text, validator=_is_text)
     """Whose posts (document: "Username")."""
     min: int = field(validator=_is_whole(1))
     """The least for a post (document: "Quantity min")."""
@@ -378,11 +356,11 @@ class SubscriptionsOrder(Order):
     """Minutes to wait after a post; one of `legal_delays_min`."""
     expiry: date | None = field(default=None, validator=_optional(_is_expiry))
     """The last day (document: optional, sent as d/m/Y); None is no end. Not before today, UTC."""
-    posts: int | None = _optional_whole()
+    posts: int | None = field(default=None, validator=_optional(_is_whole(1)))
     """How many posts. Not in the document (seen); None leaves it out."""
-    link: str | None = _optional_link()
+    link: str | None = field(default=None, converter=_optional_text, validator=_optional(_is_text))
     """Not in the document (seen); None leaves it out."""
-    quantity: int | None = _optional_whole()
+    quantity: int | None = field(default=None, validator=_optional(_is_whole(1)))
     """Not in the document (seen); None leaves it out."""
     legal_delays_min: Collection[int] | None = field(
         default=DELAYS_MIN, metadata={"form": False}, eq=False, repr=False

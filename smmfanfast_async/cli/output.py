@@ -1,0 +1,144 @@
+"""Results as tables for people and as JSON for programs, with the panel's text cleaned."""
+
+import json
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from .._text import cleaned
+from ..errors import OutcomeUnknownError, PanelError
+from ..results import OrderStatus, Service, Status
+
+__all__ = [
+    "error_object",
+    "plain",
+    "print_error",
+    "print_json",
+    "services_table",
+    "status_row",
+    "statuses_table",
+    "table",
+]
+
+MAX_CELL_CHARACTERS = 200
+"""How much of a panel's text a cell of a table takes."""
+
+STYLES: Mapping[Status, str] = {
+    Status.COMPLETED: "green",
+    Status.PARTIAL: "yellow",
+    Status.CANCELED: "magenta",
+    Status.REFUNDED: "magenta",
+    Status.FAILED: "red",
+    Status.ERROR: "red",
+    Status.UNKNOWN: "red",
+}
+"""Colours of the words for how an order stands; open orders have none."""
+
+
+def cell(value: object, style: str = "") -> Text:
+    """Make a cell: a `Text`, so that nothing in it is taken for markup; "–" for None."""
+    if value is None:
+        return Text("–", style="dim")
+    return Text(cleaned(str(value), MAX_CELL_CHARACTERS), style=style)
+
+
+def table(title: str, *columns: str, right: Iterable[str] = ()) -> Table:
+    """Make an empty table; the columns named in `right` hold numbers."""
+    made = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, header_style="bold cyan")
+    for column in columns:
+        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return made
+
+
+def services_table(services: Iterable[Service], title: str) -> Table:
+    """Show services, a row each."""
+    made = table(
+        title, "id", "name", "type", "rate", "min", "max", "drip", right=("rate", "min", "max")
+    )
+    for each in services:
+        drip = {True: "yes", False: "no"}.get(each.dripfeed) if each.dripfeed is not None else None
+        made.add_row(
+            *map(cell, (each.service, each.name, each.type, each.rate, each.min, each.max, drip))
+        )
+    return made
+
+
+def statuses_table(title: str, rows: Iterable[tuple[str, OrderStatus | PanelError]]) -> Table:
+    """Show how orders stand, a row each, errors too."""
+    numbers = ("charge", "start", "remains")
+    made = table(title, "order", "status", "charge", "start", "remains", "note", right=numbers)
+    for order, result in rows:
+        made.add_row(*status_row(order, result))
+    return made
+
+
+def status_row(order: str, result: OrderStatus | PanelError) -> list[Text]:
+    """Make the cells of one order."""
+    if isinstance(result, PanelError):
+        return [cell(order), cell(result.kind.value, "red"), *[cell(None)] * 3, cell(result.text)]
+    money = None if result.charge is None else f"{result.charge} {result.currency or ''}".strip()
+    note = f"{len(result.orders)} orders: {', '.join(result.orders)}" if result.orders else ""
+    return [
+        cell(order),
+        cell(result.raw_status, STYLES.get(result.status, "")),
+        cell(money),
+        cell(result.start_count),
+        cell(result.remains),
+        cell(note),
+    ]
+
+
+def plain(value: Any) -> Any:
+    """Bring a result to what JSON knows: money as text, so that no digit is lost."""
+    match value:
+        case PanelError():
+            return {"error": error_object(value)}
+        case OrderStatus():
+            return {"order": value.order, "status": value.status.value} | _fields(value)
+        case Decimal():
+            return str(value)
+        case Mapping():
+            return {str(key): plain(each) for key, each in value.items()}
+        case list() | tuple():
+            return [plain(each) for each in value]
+        case _:
+            return _fields(value) if hasattr(value, "__struct_fields__") else value
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {name: plain(getattr(value, name)) for name in value.__struct_fields__}
+
+
+def error_object(error: PanelError) -> dict[str, Any]:
+    """Give an error as JSON knows it, with its three answers."""
+    return {
+        "kind": error.kind.value,
+        "text": error.text,
+        "order": error.order,
+        "http_status": error.http_status,
+        "retry_after_s": error.retry_after_s,
+        "sent": error.sent,
+        "maybe_placed": error.maybe_placed,
+        "safe_to_repeat": error.safe_to_repeat,
+    }
+
+
+def print_json(console: Console, value: object) -> None:
+    """Print one JSON value on a line; signs beyond ASCII are escaped, so nothing reaches a tty."""
+    console.file.write(json.dumps(plain(value), ensure_ascii=True) + "\n")
+    console.file.flush()
+
+
+def print_error(console: Console, error: PanelError) -> None:
+    """Print an error on one line, and what to do after an unknown outcome on a second."""
+    console.print(Text.assemble(("error: ", "bold red"), cleaned(str(error))), soft_wrap=True)
+    if isinstance(error, OutcomeUnknownError):
+        console.print(
+            "An order may exist. Look at the panel's list of orders before you place it again.",
+            style="yellow",
+        )

@@ -1,0 +1,62 @@
+"""What `import smmfanfast_async` gives, and what it leaves alone."""
+
+import inspect
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+
+import smmfanfast_async
+from smmfanfast_async import errors, orders, profile, results
+
+PUBLIC = sorted(name for name in smmfanfast_async.__all__ if name != "__version__")
+
+
+def test_all_is_sorted_and_complete() -> None:
+    assert sorted(smmfanfast_async.__all__) == sorted(set(smmfanfast_async.__all__))
+    assert all(hasattr(smmfanfast_async, name) for name in smmfanfast_async.__all__)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_class_and_function_has_a_docstring(name: str) -> None:
+    value = getattr(smmfanfast_async, name)
+    if not (inspect.isclass(value) or inspect.isfunction(value)):
+        return
+
+    assert (value.__doc__ or "").strip()
+    for attribute, member in vars(value).items() if inspect.isclass(value) else ():
+        if inspect.isfunction(member) and not attribute.startswith("_"):
+            assert member.__doc__, f"{name}.{attribute}"
+
+
+@pytest.mark.parametrize("room", [errors, orders, results])
+def test_what_users_catch_or_build_stands_at_the_top(room: object) -> None:
+    classes = {name for name, each in vars(room).items() if inspect.isclass(each)}
+    said = {name for name in classes & set(room.__all__) if name != "Reply"}
+
+    assert said <= set(smmfanfast_async.__all__)
+
+
+def test_the_profiles_are_public() -> None:
+    assert {"SMMFANFAST", "API_V2", "Profile"} <= set(profile.__all__)
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert smmfanfast_async.__version__ == version("smmfanfast_async")
+
+
+def test_importing_the_client_loads_no_sandbox_command_line_or_database() -> None:
+    code = "import sys, smmfanfast_async; print([n for n in sys.modules])"
+    loaded = subprocess.run(  # noqa: S603  # this interpreter, and code from this file
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+
+    for name in (
+        "smmfanfast_async.sandbox",
+        "smmfanfast_async.cli",
+        "rich",
+        "cyclopts",
+        "sqlalchemy",
+    ):
+        assert f"'{name}'" not in loaded

@@ -1,0 +1,86 @@
+"""What a type checker knows of the public face. Checked by mypy and pyright, never run."""
+
+from collections.abc import AsyncGenerator, Mapping
+from datetime import date
+from decimal import Decimal
+from typing import assert_type
+
+from smmfanfast_async import (
+    ORDER_TYPES,
+    AddedOrder,
+    Balance,
+    Catalogue,
+    Client,
+    CustomCommentsOrder,
+    DefaultOrder,
+    ErrorKind,
+    Order,
+    OrderStatus,
+    PanelError,
+    Profile,
+    RefillResult,
+    RetryPolicy,
+    Service,
+    Status,
+    SubscriptionsOrder,
+)
+
+
+async def verbs(client: Client) -> None:
+    """The verbs and what they give."""
+    order = DefaultOrder(service=5, link="https://example.com/p", quantity=1000)
+    assert_type(await client.add(order), AddedOrder)
+    assert_type((await client.add(order)).order, str)
+    assert_type(await client.status(32), OrderStatus)
+    assert_type(await client.statuses(["1", 2]), dict[str, OrderStatus | PanelError])
+    assert_type(
+        client.iter_statuses(iter([1])), AsyncGenerator[tuple[str, OrderStatus | PanelError], None]
+    )
+    assert_type(await client.services(), Catalogue)
+    assert_type(await client.balance(), Balance)
+    assert_type(await client.refill("1"), RefillResult)
+    assert_type(await client.refills([1]), dict[str, RefillResult | PanelError])
+    assert_type(await client.call("orders", page=1), object)
+
+
+def orders() -> None:
+    """Ids as int or text, lists from any iterable or one text; kept as one."""
+    order = DefaultOrder(service="5", link="https://example.com/p", quantity=1, runs=2, interval=3)
+    assert_type(order.service, str)
+    assert_type(order.runs, int | None)
+    comments = CustomCommentsOrder(service=1, link="https://example.com/p", comments="a\nb")
+    assert_type(comments.comments, tuple[str, ...])
+    CustomCommentsOrder(service=1, link="x", comments=(text for text in ["a"]))
+    SubscriptionsOrder(service=1, username="example", min=1, max=2, delay=5, expiry=date.max)
+    assert_type(ORDER_TYPES, Mapping[str, type[Order]])
+
+
+def results(status: OrderStatus, service: Service, catalogue: Catalogue) -> None:
+    """Money is Decimal, what may be missing is None."""
+    assert_type(status.charge, Decimal | None)
+    assert_type(status.status, Status)
+    assert_type(status.remains, int | None)
+    assert_type(status.orders, tuple[str, ...])
+    assert_type(status.is_final, bool)
+    assert_type(status.refund_share(10), Decimal | None)
+    assert_type(service.rate, Decimal | None)
+    assert_type(catalogue.quote(DefaultOrder(service=1, link="x", quantity=1)), Decimal | None)
+    assert_type(catalogue[5], Service)
+
+
+def errors(error: PanelError) -> None:
+    """The three answers and the fields."""
+    assert_type(error.kind, ErrorKind)
+    assert_type(error.sent, bool)
+    assert_type(error.maybe_placed, bool)
+    assert_type(error.safe_to_repeat, bool)
+    assert_type(error.retry_after_s, float | None)
+
+
+def settings(profile: Profile) -> None:
+    """How a client is made."""
+    Client(
+        "test-key", profile=profile, base_url="http://127.0.0.1:1", retry=RetryPolicy(attempts=1)
+    )
+    Client("test-key", base_url="http://127.0.0.1:1", timeout_s=5, concurrency=2, proxy=None)
+    assert_type(Client.from_env(timeout_s=1.0), Client)
