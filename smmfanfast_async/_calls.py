@@ -19,6 +19,7 @@ from ._encode import Form
 from ._policy import RetryPolicy, RetryQuota
 from ._transport import Limits, Transport
 from .errors import (
+    ClosedError,
     NoReplyError,
     NotSentError,
     OutcomeUnknownError,
@@ -48,7 +49,7 @@ SERVICES_BODY_BYTES = 32 * 1024 * 1024
 """The longest catalogue: 10,000 services with long descriptions have below 10 MB."""
 
 MIN_READ_S = 0.05
-"""The least that a request gets to be answered, when waiting for a place used up its time."""
+"""With less than that left, after waiting for a place, no request is begun: it could only fail."""
 
 _BODY_BYTES = {"status": STATUS_BODY_BYTES, "services": SERVICES_BODY_BYTES}
 _LOG = logging.getLogger("smmfanfast_async")
@@ -137,48 +138,59 @@ class Calls:
         self.transport.check_usable()
         action = form["action"]
         try:
-            async with asyncio.timeout_at(deadline_s):
+            async with asyncio.timeout_at(deadline_s - MIN_READ_S):
                 await self._places.acquire()
         except TimeoutError as error:
             text = f"no request came free within {self._timeout_s:g} s"
             raise NotSentError(text, None, None, None, action) from error
         try:
-            left_s = max(deadline_s - _now_s(), MIN_READ_S)
-            limits = Limits(left_s, _BODY_BYTES.get(action, SMALL_BODY_BYTES))
+            limits = Limits(deadline_s - _now_s(), _BODY_BYTES.get(action, SMALL_BODY_BYTES))
             return await self.transport.post(form, limits)
         finally:
             self._places.release()
 
     async def _send_order(self, form: Form) -> AddedOrder:
         """Send an order; again only what is proved not to have left."""
-        limits = Limits(ADD_TIMEOUT_S, SMALL_BODY_BYTES)
+        try:
+            async with self._order_places:
+                return await self._attempts(form)
+        except asyncio.CancelledError as error:
+            # Only closing cancels this task, and only what was not under way ends here.
+            raise ClosedError("the client was closed before the order was sent") from error
+
+    async def _attempts(self, form: Form) -> AddedOrder:
         repeats = 0
-        async with self._order_places:
-            while True:
-                sent_at = datetime.now(UTC)
-                try:
-                    reply = await self.transport.post(form, limits, fresh=True)
-                except NotSentError as error:
-                    pause_s = self._retry.pause_s(error, repeats, self._random())
-                    if pause_s is None or not self._quota.take(error):
-                        raise
-                    _LOG.info("%s; nothing was sent; again in %.1f s", error, pause_s)
-                    await self._sleep(pause_s)
-                    repeats += 1
-                except (NoReplyError, UnreadableReplyError) as error:
-                    raise OutcomeUnknownError(
-                        error.text, form, sent_at, "", error.http_status
-                    ) from error
-                else:
-                    return decode_added(reply, self.profile, form, sent_at)
+        while True:
+            try:
+                return await self._attempt(form)
+            except NotSentError as error:
+                pause_s = self._retry.pause_s(error, repeats, self._random())
+                if pause_s is None or not self._quota.take(error):
+                    raise
+                _LOG.info("%s; nothing was sent; again in %.1f s", error, pause_s)
+                await self._sleep(pause_s)
+                repeats += 1
+
+    async def _attempt(self, form: Form) -> AddedOrder:
+        sent_at = datetime.now(UTC)
+        try:
+            limits = Limits(ADD_TIMEOUT_S, SMALL_BODY_BYTES)
+            reply = await self.transport.post(form, limits, fresh=True)
+        except (NoReplyError, UnreadableReplyError) as error:
+            raise OutcomeUnknownError(error.text, form, sent_at, "", error.http_status) from error
+        except asyncio.CancelledError as error:
+            text = "the client was closed before an answer came"
+            raise OutcomeUnknownError(text, form, sent_at) from error
+        return decode_added(reply, self.profile, form, sent_at)
 
     def _sent(self, task: asyncio.Task[AddedOrder]) -> None:
         """Let go of a sending; its outcome is logged, since its caller may be gone."""
         self._sends.discard(task)
-        if task.cancelled():
-            _LOG.warning("an order was given up on its way: its outcome is unknown")
+        if task.cancelled():  # before its first step
+            _LOG.info("an order was not sent: the client was closed")
         elif (error := task.exception()) is not None:
-            _LOG.info("%s", error)
+            level = logging.WARNING if isinstance(error, OutcomeUnknownError) else logging.INFO
+            _LOG.log(level, "%s", error)
         else:
             _LOG.debug("order %s placed", task.result().order)
 

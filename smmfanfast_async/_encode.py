@@ -53,6 +53,8 @@ def call_form(action: str, fields: Mapping[str, object], profile: Profile) -> Fo
     """Encode an undocumented call, values by the same rules as those of an order."""
     if not action or not isinstance(action, str):
         raise InvalidOrderError("Client.call", "action", action, "is not the name of an action")
+    if action == "add":
+        raise InvalidOrderError("Client.call", "action", action, "is for Client.add alone")
     form = {"action": action}
     for name, value in fields.items():
         if name in {"key", "action"}:

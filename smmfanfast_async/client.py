@@ -231,6 +231,7 @@ class Client:
 
     async def refill(self, order: int | str) -> RefillResult:
         """Ask for a refill of one order (API v2). Never repeated."""
+        self._calls.check_action("refill")
         asked = checked_id(order)
         form = ids_form("refill", "order", [asked])
         return await self._calls.once(form, lambda reply: decode_refill(reply, self.profile, asked))

@@ -1,0 +1,41 @@
+"""Lets aioresponses 0.7.9 make answers for aiohttp 3.14, whose answers want a stream writer."""
+
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+from aioresponses import aioresponses
+from aioresponses.core import RequestMatch
+
+__all__ = ["is_needed", "panel_answers"]
+
+
+class _Response(aiohttp.ClientResponse):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if "stream_writer" in inspect.signature(aiohttp.ClientResponse.__init__).parameters:
+            kwargs.setdefault("stream_writer", SimpleNamespace(output_size=0))
+        super().__init__(*args, **kwargs)
+
+
+def is_needed() -> bool:
+    """Say whether aioresponses still can't make an answer by itself."""
+    try:
+        RequestMatch("https://panel.example/")._build_response("https://panel.example/")
+    except TypeError:
+        return True
+    return False
+
+
+@contextmanager
+def panel_answers(url: str, *bodies: str | BaseException, status: int = 200) -> Iterator[Any]:
+    """Answer posts to an address with these bodies in turn; an exception is raised instead."""
+    with aioresponses() as mocked:
+        for body in bodies:
+            if isinstance(body, BaseException):
+                mocked.post(url, exception=body)
+            else:
+                mocked.post(url, body=body, status=status, response_class=_Response)
+        yield mocked

@@ -1,0 +1,166 @@
+"""A server on loopback that answers each request with scripted bytes, or not at all."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+from urllib.parse import parse_qsl
+
+from attrs import field, frozen
+
+CLOSE_S = 5.0
+"""Seconds the server may take to close."""
+
+
+@frozen
+class Drop:
+    """Instead of an answer: end the connection."""
+
+    read: bool = True
+    """Whether the request is read before."""
+    reset: bool = False
+    """With a reset instead of an end."""
+
+
+@frozen
+class Silence:
+    """Instead of an answer: read the request and say nothing until the server closes."""
+
+
+@frozen
+class Reply:
+    """Bytes to answer with."""
+
+    raw: bytes
+    close: bool = False
+    """Whether the connection is closed behind it, unannounced."""
+
+
+Answer = Reply | Drop | Silence
+
+
+def reply(
+    body: bytes | str = b"",
+    status: int = 200,
+    headers: Sequence[tuple[str, str]] = (),
+    *,
+    close: bool = False,
+) -> Reply:
+    """Make an HTTP answer with the right Content-Length."""
+    content = body.encode() if isinstance(body, str) else body
+    lines = [f"HTTP/1.1 {status} X", *(f"{name}: {value}" for name, value in headers)]
+    if not any(name.lower() in {"content-length", "transfer-encoding"} for name, _ in headers):
+        lines.append(f"Content-Length: {len(content)}")
+    return Reply("\r\n".join([*lines, "", ""]).encode() + content, close)
+
+
+@frozen
+class Request:
+    """A request as the server read it."""
+
+    connection: int
+    head: str
+    body: str
+    fields: dict[str, str] = field(init=False)
+
+    @fields.default
+    def _parse(self) -> dict[str, str]:
+        return dict(parse_qsl(self.body, keep_blank_values=True))
+
+
+class WireServer:
+    """Answers request by request from a script; the last answer goes on for ever."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self.answers = list(answers)
+        self.requests: list[Request] = []
+        self.connections = 0
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._news = asyncio.Event()
+
+    @property
+    def url(self) -> str:
+        assert self._server is not None
+        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/api/v1"
+
+    async def has_received(self, number: int = 1) -> None:
+        """Wait until so many requests were read."""
+        async with asyncio.timeout(CLOSE_S):
+            while len(self.requests) < number:
+                self._news.clear()
+                await self._news.wait()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        async with asyncio.timeout(CLOSE_S):
+            await self._server.wait_closed()
+
+    def answer_to(self, request: Request) -> Answer:
+        """Choose the answer to a request; a server with a mind of its own does it otherwise."""
+        return self._next()
+
+    def _next(self) -> Answer:
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self.connections += 1
+        number = self.connections
+        try:
+            while await self._answer(reader, writer, number):
+                pass
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.close()
+            self._tasks.discard(task)
+
+    async def _answer(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
+    ) -> bool:
+        if isinstance(self.answers[0], Drop) and not self.answers[0].read:
+            return self._drop(writer, self._next())
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        lengths = [
+            int(line.split(":")[1])
+            for line in head.splitlines()
+            if line.lower().startswith("content-length")
+        ]
+        body = (await reader.readexactly(lengths[0])).decode() if lengths else ""
+        request = Request(number, head, body)
+        self.requests.append(request)
+        self._news.set()
+        answer = self.answer_to(request)
+        if isinstance(answer, Silence):
+            await asyncio.Event().wait()
+        if not isinstance(answer, Reply):
+            return self._drop(writer, answer)
+        writer.write(answer.raw)
+        await writer.drain()
+        return not answer.close
+
+    @staticmethod
+    def _drop(writer: asyncio.StreamWriter, answer: Answer) -> bool:
+        if isinstance(answer, Drop) and answer.reset:
+            sock = writer.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+        return False

@@ -1,0 +1,391 @@
+"""The verbs over real sockets."""
+
+import asyncio
+import copy
+import json
+import logging
+import pickle
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import attrs
+import pytest
+from support.wire import Answer, Reply, Request, WireServer, reply
+
+from smmfanfast_async import (
+    API_V2,
+    AuthError,
+    CancelResult,
+    Client,
+    ClosedError,
+    DefaultOrder,
+    InvalidOrderError,
+    InvalidSettingsError,
+    OrderNotFoundError,
+    OrderStatus,
+    PanelError,
+    RefillResult,
+    RefillStatus,
+    RetryPolicy,
+    ServerError,
+    Status,
+    UnreadableReplyError,
+    UnsupportedActionError,
+)
+
+KEY = "test-marker-key"
+ORDER = DefaultOrder(service=5, link="https://example.com/p", quantity=10)
+ONCE = RetryPolicy(attempts=1)
+
+
+def entry(order: str, status: str = "Completed") -> dict[str, str]:
+    return {
+        "order": order,
+        "status": status,
+        "charge": "0.1000",
+        "start_count": "1",
+        "remains": "0",
+    }
+
+
+class StatusPanel(WireServer):
+    """Answers any status batch; ids above 900 are unknown."""
+
+    def __init__(self, fail_batches: int = 0) -> None:
+        super().__init__(reply(""))
+        self.fail_batches = fail_batches
+        self.sizes: list[int] = []
+
+    def answer_to(self, request: Request) -> Answer:
+        ids = request.fields["orders"].split(",")
+        self.sizes.append(len(ids))
+        if len(self.sizes) <= self.fail_batches:
+            return reply("down", 503)
+        found: dict[str, Any] = {
+            each: entry(each) if int(each) <= 900 else "Incorrect order ID" for each in ids
+        }
+        return reply(json.dumps(found))
+
+
+def client_of(server: WireServer, **options: Any) -> Client:
+    return Client(KEY, base_url=server.url, **{"retry": ONCE} | options)
+
+
+# --- how a client is made ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [
+    {"timeout_s": 0}, {"timeout_s": -1}, {"concurrency": 0}, {"base_url": "http://panel.example/"},
+])  # fmt: skip
+def test_settings_that_can_not_work_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(InvalidSettingsError):
+        Client("key", **options)
+
+
+def test_a_sandbox_key_and_a_real_host_do_not_go_together() -> None:
+    with pytest.raises(InvalidSettingsError, match="sandbox"):
+        Client(KEY)
+
+
+@pytest.mark.asyncio
+async def test_a_client_is_made_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with WireServer(reply('{"balance":"1"}')) as server:
+        monkeypatch.setenv("SMMFANFAST_API_KEY", KEY)
+        monkeypatch.setenv("SMMFANFAST_BASE_URL", server.url)
+        async with Client.from_env(timeout_s=5.0) as client:
+            await client.balance()
+            assert client.base_url == server.url
+        assert server.requests[0].fields["key"] == KEY
+        with pytest.raises(InvalidSettingsError):
+            Client.from_env(base_url="http://panel.example/")
+
+
+def test_a_client_shows_no_key_and_does_not_travel() -> None:
+    client = Client("marker", base_url="https://panel.example/api/v1")
+
+    assert "marker" not in repr(client)
+    assert "panel.example" in repr(client)
+    for spread in (copy.copy, pickle.dumps):
+        with pytest.raises(TypeError, match="not copied or pickled"):
+            spread(client)
+
+
+@pytest.mark.asyncio
+async def test_closing_twice_is_fine_and_ends_every_verb() -> None:
+    async with WireServer(reply("{}")) as server:
+        client = client_of(server)
+        await client.aclose()
+        await client.aclose()
+
+        assert "closed" in repr(client)
+        for call in (
+            client.add(ORDER), client.status(1), client.statuses([1]), client.services(),
+            client.balance(), client.call("x"), client.refill(1),
+        ):  # fmt: skip
+            with pytest.raises(ClosedError):
+                await call
+        with pytest.raises(ClosedError):
+            async with client:
+                pass
+    assert server.requests == []
+
+
+@pytest.mark.asyncio
+async def test_clients_share_a_connector_and_leave_it_open() -> None:
+    async with WireServer(reply('{"balance":"1"}')) as server:
+        connector = aiohttp.TCPConnector()
+        for _ in range(2):
+            async with client_of(server, connector=connector) as client:
+                await client.balance()
+        assert not connector.closed
+        await connector.close()
+
+    assert server.connections == 1
+
+
+@pytest.mark.asyncio
+async def test_a_client_leaves_no_task_behind() -> None:
+    async with StatusPanel() as server, client_of(server) as client:
+        async for _ in client.iter_statuses(range(1, 400)):
+            break
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+# --- statuses ------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_a_thousand_ids_are_ten_requests_in_the_order_asked() -> None:
+    ids = list(range(1000, 0, -1))
+    async with StatusPanel() as server, client_of(server) as client:
+        found = await client.statuses(ids)
+
+    assert list(found) == [str(each) for each in ids]
+    assert sorted(server.sizes) == [100] * 10
+    assert isinstance(found["900"], OrderStatus)
+    assert isinstance(found["901"], OrderNotFoundError)
+
+
+@pytest.mark.asyncio
+async def test_a_bad_id_is_told_and_not_sent() -> None:
+    async with StatusPanel() as server, client_of(server) as client:
+        found = await client.statuses(["1", "2,3", "", "a b", 4, 0])  # 0 is an id of text here
+
+    assert {key for key, each in found.items() if isinstance(each, InvalidOrderError)} == {
+        "2,3", "", "a b",
+    }  # fmt: skip
+    assert server.requests[0].fields["orders"] == "1,4,0"
+
+
+@pytest.mark.asyncio
+async def test_only_bad_ids_are_no_request() -> None:
+    async with StatusPanel() as server, client_of(server) as client:
+        found = await client.statuses(["1,2"])
+
+    assert isinstance(found["1,2"], InvalidOrderError)
+    assert server.requests == []
+
+
+@pytest.mark.asyncio
+async def test_a_failed_batch_gives_each_id_an_error_of_its_own() -> None:
+    async with StatusPanel(fail_batches=1) as server, client_of(server, concurrency=1) as client:
+        found = await client.statuses(range(1, 201))
+
+    failed = {key: each for key, each in found.items() if isinstance(each, ServerError)}
+    assert set(failed) == {str(each) for each in range(1, 101)}
+    assert failed["1"] is not failed["2"]
+    assert (failed["1"].order, failed["2"].order) == ("1", "2")
+    assert isinstance(found["101"], OrderStatus)
+
+
+@pytest.mark.asyncio
+async def test_a_wrong_key_is_found_out_once() -> None:
+    server = WireServer(reply('{"error":"Invalid API key"}'))
+    async with server, client_of(server, concurrency=1) as client:
+        found = await client.statuses(range(1, 1001))
+
+    assert all(isinstance(each, AuthError) for each in found.values())
+    assert len(found) == 1000
+    assert len(server.requests) == 1
+
+
+@pytest.mark.asyncio
+async def test_ids_come_from_an_async_iterable_and_answers_as_they_land() -> None:
+    async def cursor() -> AsyncIterator[int]:
+        for each in range(1, 251):
+            yield each
+
+    seen: list[str] = []
+    async with StatusPanel() as server, client_of(server) as client:
+        async for order, result in client.iter_statuses(cursor()):
+            assert isinstance(result, OrderStatus)
+            seen.append(order)
+
+    assert sorted(seen, key=int) == [str(each) for each in range(1, 251)]
+    assert sorted(server.sizes) == [50, 100, 100]
+
+
+@pytest.mark.asyncio
+async def test_closing_in_between_is_raised() -> None:
+    async with StatusPanel() as server:
+        client = client_of(server, concurrency=1)
+        answers = client.iter_statuses(range(1, 1000))
+        await anext(answers)
+        await client.aclose()
+
+        with pytest.raises(ClosedError):
+            [each async for each in answers]
+
+
+@pytest.mark.asyncio
+async def test_ids_that_nobody_asked_for_are_dropped_and_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.WARNING, "smmfanfast_async")
+    body = json.dumps({"1": entry("1"), "5": entry("5")})
+    async with WireServer(reply(body)) as server, client_of(server) as client:
+        found = await client.statuses([1])
+
+    assert list(found) == ["1"]
+    assert "1 ids came back that nobody asked for" in caplog.text
+
+
+@pytest.mark.asyncio
+async def test_one_status_gives_its_result_or_its_error() -> None:
+    answers = (
+        reply(json.dumps(entry("7", "In progress"))),
+        reply('{"error":"Incorrect order ID"}'),
+    )
+    async with WireServer(*answers) as server, client_of(server) as client:
+        found = await client.status("7")
+        with pytest.raises(OrderNotFoundError) as caught:
+            await client.status(8)
+        with pytest.raises(InvalidOrderError):
+            await client.status("1,2")
+
+    assert found.status is Status.IN_PROGRESS
+    assert caught.value.order == "8"
+    assert len(server.requests) == 2
+
+
+# --- services, balance, the rest -----------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_services_are_a_catalogue() -> None:
+    rows = [{"service": "5", "name": "Likes", "rate": "1.02"}, {"name": "no id"}]
+    async with WireServer(reply(json.dumps(rows))) as server, client_of(server) as client:
+        catalogue = await client.services()
+
+    assert catalogue[5].name == "Likes"
+    assert len(catalogue.unreadable) == 1
+    assert catalogue.fetched_at.tzinfo is not None
+
+
+@pytest.mark.asyncio
+async def test_an_undocumented_call_gives_its_json() -> None:
+    async with WireServer(reply('{"a":[1,"x",2.50]}')) as server, client_of(server) as client:
+        found = await client.call("odd", page=2, order=None)
+        with pytest.raises(InvalidOrderError, match=r"Client\.add"):
+            await client.call("add", service=5)
+
+    assert str(found) == "{'a': [1, 'x', Decimal('2.50')]}"
+    assert server.requests[0].fields == {"key": KEY, "action": "odd", "page": "2"}
+    assert len(server.requests) == 1
+
+
+V2 = attrs.evolve(API_V2, ids_per_call=2)
+
+
+def v2_client(server: WireServer) -> Client:
+    return client_of(server, profile=V2)
+
+
+@pytest.mark.asyncio
+async def test_refills_are_asked_in_batches_each_with_its_own_answer() -> None:
+    answers = (
+        reply('[{"order":1,"refill":11},{"order":2,"refill":{"error":"Incorrect order ID"}}]'),
+        reply("down", 503),
+    )
+    async with WireServer(*answers) as server, v2_client(server) as client:
+        found = await client.refills([1, 2, 3, 3])
+
+    assert found["1"] == RefillResult(order="1", refill="11")
+    assert isinstance(found["2"], OrderNotFoundError)
+    assert isinstance(found["3"], ServerError)
+    assert not found["3"].safe_to_repeat
+    assert [request.fields["orders"] for request in server.requests] == ["1,2", "3"]
+
+
+@pytest.mark.asyncio
+async def test_one_refill_and_how_it_stands() -> None:
+    answers: tuple[Reply, ...] = (
+        reply('{"refill":"1"}'),
+        reply('{"status":"Completed"}'),
+        reply('{"status":{"error":"Refill not found"}}'),
+        reply(
+            '[{"refill":1,"status":"Rejected"},{"refill":2,"status":{"error":"Refill not found"}}]'
+        ),
+    )
+    async with WireServer(*answers) as server, v2_client(server) as client:
+        assert await client.refill(7) == RefillResult(order="7", refill="1")
+        assert (await client.refill_status(1)).status is Status.COMPLETED
+        with pytest.raises(PanelError, match="Refill not found"):
+            await client.refill_status(2)
+        found = await client.refill_statuses([1, 2])
+
+    assert found["1"] == RefillStatus(refill="1", raw_status="Rejected")
+    assert isinstance(found["2"], PanelError)
+    assert server.requests[1].fields["refill"] == "1"
+    assert server.requests[3].fields["refills"] == "1,2"
+
+
+@pytest.mark.asyncio
+async def test_cancelling_gives_each_order_its_word() -> None:
+    body = '[{"order":1,"cancel":1},{"order":9,"cancel":{"error":"Incorrect order ID"}}]'
+    async with WireServer(reply(body)) as server, v2_client(server) as client:
+        found = await client.cancel([1, 9])
+
+    assert found["1"] == CancelResult(order="1")
+    assert isinstance(found["9"], OrderNotFoundError)
+
+
+@pytest.mark.asyncio
+async def test_verbs_that_a_panel_has_not_send_nothing() -> None:
+    async with WireServer(reply("{}")) as server, client_of(server) as client:
+        for call in (
+            client.refill(1), client.refills([1]), client.refill_status(1),
+            client.refill_statuses([1]), client.cancel([1]),
+        ):  # fmt: skip
+            with pytest.raises(UnsupportedActionError):
+                await call
+
+    assert server.requests == []
+
+
+@pytest.mark.asyncio
+async def test_closing_between_batches_of_refills_is_raised() -> None:
+    class Closing(WireServer):
+        def answer_to(self, request: Request) -> Answer:
+            client._calls.transport.is_closed = True
+            return reply("[]")
+
+    async with Closing(reply("")) as server:
+        client = v2_client(server)
+        with pytest.raises(ClosedError):
+            await client.refills([1, 2, 3])
+        await client.aclose()
+
+    assert len(server.requests) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_redirect_is_an_error_and_hands_nothing_on() -> None:
+    async with WireServer(reply("{}")) as other:
+        moved = reply("", 308, [("Location", other.url)])
+        async with WireServer(moved) as server, client_of(server) as client:
+            with pytest.raises(UnreadableReplyError, match="redirects are not followed"):
+                await client.balance()
+
+    assert other.connections == 0

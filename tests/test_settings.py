@@ -1,0 +1,60 @@
+"""Where the key comes from, what it has to look like, and that no error shows it."""
+
+from pathlib import Path
+
+import pytest
+
+from smmfanfast_async import InvalidSettingsError
+from smmfanfast_async._settings import check_key, key_of_environment
+
+
+@pytest.mark.parametrize("key", ["", "a b", "a\nb", "key\u200b", "k" * 513, None, 5])
+def test_a_key_that_no_panel_gives_is_refused_unshown(key: object) -> None:
+    with pytest.raises(InvalidSettingsError) as caught:
+        check_key(key, for_this_machine=True)  # type: ignore[arg-type]  # callers without types
+
+    assert not key or str(key) not in str(caught.value)
+
+
+def test_a_key_of_the_usual_form_is_taken() -> None:
+    check_key("a1" * 16, for_this_machine=False)
+    check_key("test-key", for_this_machine=True)
+
+
+def test_a_sandbox_key_is_not_sent_to_a_real_host() -> None:
+    with pytest.raises(InvalidSettingsError, match="one for a sandbox"):
+        check_key("test-key", for_this_machine=False)
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("KEY", "KEY_FILE"):
+        monkeypatch.delenv(f"SMMFANFAST_API_{name}", raising=False)
+
+
+def test_the_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMMFANFAST_API_KEY", " test-one \n")
+
+    assert key_of_environment() == "test-one"
+
+
+def test_the_key_comes_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_text("test-two\n")
+    monkeypatch.setenv("SMMFANFAST_API_KEY_FILE", str(path))
+
+    assert key_of_environment() == "test-two"
+
+
+def test_no_key_is_said_with_the_cure() -> None:
+    with pytest.raises(InvalidSettingsError, match="set SMMFANFAST_API_KEY"):
+        key_of_environment()
+
+
+def test_a_file_that_can_not_be_read_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SMMFANFAST_API_KEY_FILE", str(tmp_path / "none"))
+
+    with pytest.raises(InvalidSettingsError, match="FileNotFoundError"):
+        key_of_environment()
