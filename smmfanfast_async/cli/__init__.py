@@ -8,8 +8,8 @@ reached or gave no answer; 5 some of the ids have errors.
 import asyncio
 import logging
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import wraps
@@ -32,10 +32,9 @@ from ..errors import (
 )
 from ..profile import API_V2, SMMFANFAST
 from ..sandbox import Sandbox
-from . import demo as _demo
-from . import doctor as _doctor
-from . import output
-from .orders import order_of, parse_expiry, parse_extra, parse_lines
+from . import _demo, _doctor
+from . import _output as output
+from ._orders import order_of, parse_expiry, parse_extra, parse_lines
 
 __all__ = ["app", "main"]
 
@@ -78,7 +77,7 @@ class Panel:
         return options | ({"base_url": self.base_url} if self.base_url else {})
 
     @asynccontextmanager
-    async def client(self) -> AsyncIterator[Client]:
+    async def client(self) -> AsyncGenerator[Client, None]:
         """Open a client on this panel, with the key of the environment."""
         async with Client.from_env(**self.options()) as client:
             yield client
@@ -158,7 +157,9 @@ async def sandbox(
             console.print(f"  export SMMFANFAST_BASE_URL={panel.url}", soft_wrap=True)
             console.print(f"  export SMMFANFAST_API_KEY={panel.api_key}", soft_wrap=True)
             console.print("  smmfanfast services --search telegram")
-            await asyncio.Event().wait()
+            with suppress(asyncio.CancelledError):  # Ctrl-C is how it is meant to end
+                await asyncio.Event().wait()
+            console.print(f"\nClosed: {len(panel.orders)} orders, {panel.request_count} requests.")
     except OSError as error:
         raise InvalidSettingsError("port", f"{port} can't be used: {error.strerror}") from error
     return OK

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from ..catalogue import Catalogue
 from ..client import Client
-from ..errors import InvalidOrderError, PanelError, RefusedError
+from ..errors import InvalidOrderError, RefusedError
 from ..orders import (
     ORDER_TYPES,
     CommentLikesOrder,
@@ -35,9 +35,9 @@ from ..orders import (
     PackageOrder,
     SubscriptionsOrder,
 )
-from ..results import OrderStatus, Service
+from ..results import OrderStatus, Service, Status
 from ..sandbox import Fault, Sandbox
-from .output import STYLES, cell, services_table, status_row, table
+from ._output import STYLES, cell, services_table, status_row, table
 
 __all__ = ["run"]
 
@@ -82,6 +82,7 @@ async def run(console: Console) -> dict[str, Any]:
             "statuses_checked": len(final),
             "requests": panel.request_count,
             "spent": spent,
+            "given_back": balance - (before - spent),
             "balance": balance,
             "final": sum(each.is_final for each in final.values()),
         }
@@ -97,9 +98,9 @@ def _headline(panel: Sandbox) -> Panel:
 
 
 def _show_catalogue(console: Console, catalogue: Catalogue, balance: Decimal) -> None:
-    console.print(f"\nBalance [bold]{balance}[/] USD, {len(catalogue)} services. One of each type:")
     firsts = [catalogue.by_type(each)[0] for each in ORDER_TYPES.values()]
-    console.print(services_table(firsts, ""))
+    console.print(f"\nBalance [bold]{balance}[/] USD\n")
+    console.print(services_table(firsts, f"{len(catalogue)} services; one of each type"))
 
 
 async def _place_each_type(
@@ -180,9 +181,8 @@ async def _show_odd_row(
     )
     for order, result in found.items():
         row = status_row(order, result)
-        extra = None if isinstance(result, PanelError) else result.extra
-        if extra:
-            row[-1] = cell(f"kept as it came: {extra}", "yellow")
+        if isinstance(result, OrderStatus) and result.status is Status.UNKNOWN:
+            row[-1] = cell("a word nobody knows, kept as it came", "yellow")
         shown.add_row(*row)
     console.print(shown)
 
@@ -228,6 +228,8 @@ def _show_summary(console: Console, summary: dict[str, Any], final: Iterable[Ord
         f"{summary['orders_placed']} orders of {summary['types_placed']} types placed, "
         f"{summary['statuses_checked']} followed to the end\n"
         f"{summary['requests']} requests in all\n"
-        f"{summary['spent']} USD spent, {summary['balance']} USD left"
+        f"{summary['spent']} USD spent on them; {summary['given_back']} USD came back from "
+        f"orders that were partial or canceled\n"
+        f"{summary['balance']} USD left"
     )
     console.print(Panel(Group(counts, facts), title="Summary", border_style="green"))

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from rich import box
 from rich.console import Console
@@ -103,9 +103,11 @@ def plain(value: Any) -> Any:
         case Decimal():
             return str(value)
         case Mapping():
-            return {str(key): plain(each) for key, each in value.items()}
+            pairs = cast("Mapping[object, Any]", value)  # of what, the match can't say
+            return {str(key): plain(each) for key, each in pairs.items()}
         case list() | tuple():
-            return [plain(each) for each in value]
+            items = cast("Iterable[Any]", value)
+            return list(map(plain, items))
         case _:
             return _fields(value) if hasattr(value, "__struct_fields__") else value
 
