@@ -1,0 +1,220 @@
+"""What an `add` form means: every check that looks only at the form and the catalogue.
+
+The fields of each type are those of the document's eleven tables. Fields beyond them are accepted
+and stored. The order of the checks is assumed: service, fields, link, drip-feed, quantity.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from decimal import ROUND_HALF_UP, Decimal
+from types import MappingProxyType
+
+from . import texts
+from .orders import WantedOrder
+from .services import FLAT_RATE_TYPES, SandboxService
+from .texts import Refusal
+
+__all__ = ["DELAYS_MIN", "REQUIRED_FIELDS", "items_of", "price_of", "read_order"]
+
+DELAYS_MIN = (0, 5, 10, 15, 30, 60, 90)
+"""Minutes (document: "Possible values: 0, 5, 10, 15, 30, 60, 90")."""
+
+MAX_RUNS = 1000
+"""The most runs of a drip-feed (assumed): each becomes an order that is kept."""
+
+MAX_POSTS = 1000
+"""The most posts of a subscription (assumed): for the same reason."""
+
+MAX_WHOLE_NUMBER = 10**15
+"""Numbers above it are read as it: it is above the highest `max`, so they are refused."""
+
+_CHARGE_STEP = Decimal("0.0001")
+_QUANTITY = ("quantity", texts.QUANTITY_REQUIRED)
+_COMMENTS = ("comments", texts.COMMENTS_REQUIRED)
+
+REQUIRED_FIELDS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "default": (_QUANTITY,),
+    "package": (),
+    "custom_comments": (_COMMENTS,),
+    "mentions_with_hashtags": (
+        _QUANTITY,
+        ("usernames", texts.PARAMETERS_MISSING),
+        ("hashtags", texts.PARAMETERS_MISSING),
+    ),
+    "mentions_custom_list": (("usernames", texts.PARAMETERS_MISSING),),
+    "mentions_hashtag": (_QUANTITY, ("hashtag", texts.PARAMETERS_MISSING)),
+    "mentions_user_followers": (_QUANTITY, ("username", texts.PARAMETERS_MISSING)),
+    "custom_comments_package": (_COMMENTS,),
+    "mentions_media_likers": (),
+    "comment_likes": (_QUANTITY, ("username", texts.PARAMETERS_MISSING)),
+    "subscriptions": (
+        ("username", texts.PARAMETERS_MISSING),
+        ("min", texts.PARAMETERS_MISSING),
+        ("max", texts.PARAMETERS_MISSING),
+        ("delay", texts.PARAMETERS_MISSING),
+    ),
+}
+"""Type -> the fields it cannot do without and the refusal for each; all but subscriptions need a
+`link` besides (document)."""
+
+# A host with a dot, perhaps a scheme or a path. What the real panel calls bad is assumed.
+_LINK = re.compile(r"(https?://)?[^\s/?#]+\.[^\s/?#]+([/?#].*)?", re.IGNORECASE | re.DOTALL)
+_EXPIRY = re.compile(r"(0?[1-9]|[12][0-9]|3[01])/(0?[1-9]|1[0-2])/[0-9]{4}")
+_WHOLE_NUMBER = re.compile("[0-9]+")
+
+
+def read_order(form: Mapping[str, str], services: Mapping[str, SandboxService]) -> WantedOrder:
+    """Turn a form into what is wanted, or raise `Refusal` with the panel's text."""
+    number = form.get("service", "").strip()
+    if not number:
+        raise Refusal(texts.PARAMETERS_MISSING)
+    if number not in services:
+        raise Refusal(texts.SERVICE_UNKNOWN)
+    service = services[number]
+    fields = MappingProxyType(
+        {name: value for name, value in form.items() if name not in ("key", "action")}
+    )
+    if service.type == "subscriptions":
+        _require(fields, service)
+        return _subscription(fields, service)
+    link = fields.get("link", "").strip()
+    if not link:
+        raise Refusal(texts.PARAMETERS_MISSING)
+    _require(fields, service)
+    if not _LINK.fullmatch(link):
+        raise Refusal(texts.BAD_LINK)
+    runs, interval_s = _drip_feed(fields, service)
+    quantity = _COUNTS[service.type](fields, service) * (runs or 1)
+    if service.type not in FLAT_RATE_TYPES:
+        _hold_against(service.min, service.max, quantity)
+    return WantedOrder(
+        service=service,
+        fields=fields,
+        link=link,
+        quantity=quantity,
+        price=price_of(service, quantity),
+        runs=runs,
+        interval_s=interval_s,
+    )
+
+
+def price_of(service: SandboxService, quantity: int) -> Decimal:
+    """Give what `quantity` pieces cost, to 4 decimals, half a step rounded up.
+
+    Flat-rate types cost the rate, all others rate * quantity / 1000 (seen). The rounding is
+    assumed; the document's charges have 4 decimals.
+    """
+    flat = service.type in FLAT_RATE_TYPES
+    price = service.rate if flat else service.rate * quantity / 1000
+    return price.quantize(_CHARGE_STEP, rounding=ROUND_HALF_UP)
+
+
+def items_of(text: str) -> list[str]:
+    r"""Split a list into its items; empty lines do not count (document: "by \r\n or \n")."""
+    return [item for line in re.split(r"\r\n|\n", text) if (item := line.strip())]
+
+
+def _require(fields: Mapping[str, str], service: SandboxService) -> None:
+    for name, text in REQUIRED_FIELDS[service.type]:
+        if not fields.get(name, "").strip():
+            raise Refusal(text)
+
+
+def _whole(text: str) -> int:
+    """Read a whole number; 0 for anything else, which is below every minimum."""
+    stripped = text.strip()
+    if not _WHOLE_NUMBER.fullmatch(stripped):
+        return 0
+    if len(stripped) >= len(str(MAX_WHOLE_NUMBER)):
+        return MAX_WHOLE_NUMBER
+    return int(stripped)
+
+
+def _hold_against(least: int, most: int, quantity: int) -> None:
+    if quantity < least:
+        raise Refusal(texts.MIN_QUANTITY.format(least))
+    if quantity > most:
+        raise Refusal(texts.MAX_QUANTITY.format(most))
+
+
+def _drip_feed(fields: Mapping[str, str], service: SandboxService) -> tuple[int | None, float]:
+    """Give runs and the seconds between them; (None, 0) if the order is not drip-fed.
+
+    `runs` and `interval` come together or not at all (seen), and only the first table of the
+    document has them.
+    """
+    runs, interval = fields.get("runs", "").strip(), fields.get("interval", "").strip()
+    if not runs and not interval:
+        return None, 0
+    if not service.dripfeed or service.type != "default":
+        raise Refusal(texts.NO_DRIPFEED)
+    if not _whole(runs):
+        raise Refusal(texts.RUNS_REQUIRED)
+    if not interval:
+        raise Refusal(texts.INTERVAL_REQUIRED)
+    if not _whole(interval):
+        raise Refusal(texts.INTERVAL_INVALID)
+    if _whole(runs) > MAX_RUNS:
+        raise Refusal(texts.TRY_AGAIN)
+    return _whole(runs), _whole(interval) * 60.0
+
+
+def _subscription(fields: Mapping[str, str], service: SandboxService) -> WantedOrder:
+    least, most = _whole(fields["min"]), _whole(fields["max"])
+    _hold_against(service.min, service.max, least)
+    _hold_against(least, service.max, most)
+    if fields["delay"].strip() not in {str(minutes) for minutes in DELAYS_MIN}:
+        raise Refusal(texts.INTERVAL_INVALID)
+    expiry = fields.get("expiry", "").strip()
+    if expiry and not _EXPIRY.fullmatch(expiry):
+        raise Refusal(texts.REQUEST_INCORRECT)
+    posts = _whole(fields.get("posts", ""))
+    if posts > MAX_POSTS:
+        raise Refusal(texts.TRY_AGAIN)
+    return WantedOrder(
+        service=service,
+        fields=fields,
+        link=fields.get("link", "").strip(),
+        quantity=0,
+        price=Decimal("0.0000"),
+        per_post=(least, most),
+        posts=posts or None,
+    )
+
+
+def _count_asked(fields: Mapping[str, str], _service: SandboxService) -> int:
+    return _whole(fields["quantity"])
+
+
+def _count_comments(fields: Mapping[str, str], _service: SandboxService) -> int:
+    return len(items_of(fields["comments"]))
+
+
+def _count_usernames(fields: Mapping[str, str], _service: SandboxService) -> int:
+    return len(items_of(fields["usernames"]))
+
+
+def _count_packages(fields: Mapping[str, str], _service: SandboxService) -> int:
+    """One package, unless the optional `quantity` names more pieces; the price is the same."""
+    return _whole(fields.get("quantity", "")) or 1
+
+
+def _count_likers(fields: Mapping[str, str], service: SandboxService) -> int:
+    """Take the optional `quantity` (seen); without it the service's minimum (assumed)."""
+    if fields.get("quantity", "").strip():
+        return _count_asked(fields, service)
+    return service.min
+
+
+_COUNTS: Mapping[str, Callable[[Mapping[str, str], SandboxService], int]] = {
+    "default": _count_asked,
+    "package": _count_packages,
+    "custom_comments": _count_comments,
+    "mentions_with_hashtags": _count_asked,
+    "mentions_custom_list": _count_usernames,
+    "mentions_hashtag": _count_asked,
+    "mentions_user_followers": _count_asked,
+    "custom_comments_package": _count_comments,
+    "mentions_media_likers": _count_likers,
+    "comment_likes": _count_asked,
+}

@@ -1,0 +1,298 @@
+"""The books of the sandbox: every order, and the account's money.
+
+How this works. An order is stored once, with the life that the seed gave it. Where it stands at a
+moment is worked out from its age, so nothing has to tick. Only what moves money or makes orders is
+an event: an order's end, the next order of a drip-feed or subscription. Events wait in a heap;
+`settle(now_s)` carries out, in the order of their times, those that are due.
+
+Money has one rule: an order holds `charge` of the account's money, and whatever changes its state
+sets that to what the new state costs; the difference goes to or comes from the balance. So balance
+plus the sum of all charges never changes.
+"""
+
+import heapq
+from collections import Counter
+from collections.abc import Iterator
+from decimal import ROUND_HALF_UP, Decimal
+from random import Random
+
+import attrs
+from attrs import define, field, frozen
+
+from .forms import price_of
+from .life import Family, Life, age_at, plan_family, plan_life, stage_at
+from .orders import FINAL_STATES, State, StoredOrder, WantedOrder
+
+__all__ = ["MAX_ORDERS", "Ledger"]
+
+MAX_ORDERS = 200_000
+"""The most orders kept, with those that drip-feeds and subscriptions are yet to make: about 300 MB
+of plain ones (measured: 1.4 kB each). A panel that is full refuses further orders."""
+
+_NOTHING = Decimal("0.0000")
+_CHARGE_STEP = Decimal("0.0001")
+
+_ORDER_STATES = frozenset(State) - {State.ACTIVE, State.EXPIRED}
+_DRIP_FEED_STATES = frozenset({State.ACTIVE, State.COMPLETED, State.CANCELED})
+_SUBSCRIPTION_STATES = _DRIP_FEED_STATES | {State.EXPIRED}
+
+
+@define(kw_only=True)
+class _Record:
+    """One order, as far as it changes."""
+
+    order: str
+    wanted: WantedOrder
+    price: Decimal
+    charge: Decimal = _NOTHING
+    created_s: float
+    parent: str | None
+    life: Life
+    family: Family | None
+    born_s: float  # `created_s`, until a state set by hand moves it
+    ended: State | None = None  # the final state, once it is there
+    remains: int = 0  # pieces left, once it is there
+    handed: Decimal = _NOTHING  # money a drip-feed has passed on to its runs
+    children: list[str] = field(factory=list[str])
+    made: int = 0  # posts or runs so far, with those that found no money
+    plan: int = 0  # events of an earlier plan are stale
+
+
+@frozen(order=True)
+class _Event:
+    """What is due; compared by time, then by the order in which it was planned."""
+
+    at_s: float
+    number: int
+    order: str = field(order=False)
+    plan: int = field(order=False)
+
+
+class Ledger:
+    """All orders and the balance. Times are panel seconds; ids count up from 1."""
+
+    def __init__(self, *, seed: int, balance: Decimal, max_orders: int = MAX_ORDERS) -> None:
+        """`balance` is what the account has before the first order."""
+        self.balance = balance
+        self._seed = seed
+        self._records: dict[str, _Record] = {}
+        self._events: list[_Event] = []
+        self._event_count = 0
+        self._active_links: Counter[tuple[str, str]] = Counter()
+        self._room = max_orders
+
+    def __contains__(self, order: str) -> bool:
+        return order in self._records
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._records)
+
+    def has_active(self, service: str, link: str) -> bool:
+        """Whether an order of that service over that link is not final yet."""
+        return self._active_links[service, link] > 0
+
+    def insert(self, wanted: WantedOrder, now_s: float) -> str | None:
+        """Store an order, charge it and give its id; None (and nothing stored) if all is full.
+
+        The balance is not asked whether it suffices.
+        """
+        random = self._random()
+        family = plan_family(random, wanted)
+        needed = 1 + len(family.quantities) if family else 1
+        if needed > self._room:
+            return None
+        self._room -= needed
+        return self._store(wanted, now_s, random=random, family=family).order
+
+    def settle(self, now_s: float) -> None:
+        """Carry out whatever is due at `now_s` or before, each thing at its own time."""
+        while self._events and self._events[0].at_s <= now_s:
+            event = heapq.heappop(self._events)
+            record = self._records[event.order]
+            if event.plan != record.plan:
+                continue
+            if record.family:
+                self._step_family(record, record.family, event.at_s)
+            else:
+                self._end(record, record.life.outcome, record.life.final_remains)
+
+    def set_state(self, order: str, state: State, remains: int | None, now_s: float) -> None:
+        """Put an order into a state by hand: a final one stays, any other goes on from there.
+
+        Money follows the state in both directions: an order that is taken out of `canceled` is
+        charged again. KeyError for an unknown order, ValueError for what makes no sense.
+        """
+        record = self._records[order]
+        _check_state(record, state, remains)
+        record.plan += 1
+        if state not in FINAL_STATES:
+            self._resume(record, state, now_s)
+        elif state is State.PARTIAL and remains is not None:
+            self._end(record, state, remains)
+        else:
+            self._end(record, state, _remains_of(record, state))
+
+    def stored(self, order: str, now_s: float) -> StoredOrder:
+        """Give one order as it stands at `now_s`; KeyError if there is none."""
+        record = self._records[order]
+        wanted = record.wanted
+        state, start_count, remains = _standing(record, now_s)
+        subscription = wanted.per_post is not None
+        return StoredOrder(
+            order=record.order,
+            service=wanted.service.service,
+            type=wanted.service.type,
+            status=state,
+            link=wanted.link,
+            quantity=wanted.quantity,
+            price=record.price,
+            charge=record.charge,
+            start_count=start_count,
+            remains=remains,
+            created_s=record.created_s,
+            fields=wanted.fields,
+            parent=record.parent,
+            runs=None if wanted.runs is None else len(record.children),
+            posts=len(record.children) if subscription else None,
+            orders=tuple(record.children),
+        )
+
+    def _random(self) -> Random:
+        # A generator for each id: what becomes of an order depends on the seed and its id alone.
+        return Random(f"{self._seed}/{len(self._records) + 1}")  # noqa: S311  # no secret
+
+    def _store(
+        self,
+        wanted: WantedOrder,
+        now_s: float,
+        *,
+        random: Random,
+        family: Family | None,
+        parent: str | None = None,
+    ) -> _Record:
+        record = _Record(
+            order=str(len(self._records) + 1),
+            wanted=wanted,
+            price=wanted.price,
+            created_s=now_s,
+            parent=parent,
+            life=plan_life(random, max(wanted.quantity, 1)),
+            family=family,
+            born_s=now_s,
+        )
+        self._records[record.order] = record
+        self._active_links[_link_key(record)] += 1
+        self._move_money(record)
+        self._await_next(record, now_s)
+        return record
+
+    def _await_next(self, record: _Record, now_s: float) -> None:
+        """Plan the next event of an order that is not final."""
+        at_s = record.born_s + record.life.ended_at_s
+        if record.family:
+            at_s = now_s + record.family.step_s
+        self._event_count += 1
+        event = _Event(at_s, self._event_count, record.order, record.plan)
+        heapq.heappush(self._events, event)
+
+    def _step_family(self, record: _Record, family: Family, now_s: float) -> None:
+        """Make the next order of a family, if one is left, then end it or wait for the next."""
+        if record.made < len(family.quantities):
+            self._make_child(record, family, now_s)
+        if record.made == len(family.quantities):
+            self._end(record, family.outcome, 0)
+        else:
+            self._await_next(record, now_s)
+
+    def _make_child(self, record: _Record, family: Family, now_s: float) -> None:
+        quantity = family.quantities[record.made]
+        record.made += 1
+        price = price_of(record.wanted.service, quantity)
+        if record.wanted.runs is not None:
+            # The runs share what was charged: rounding must not make money, so the last takes all.
+            last = record.made == len(family.quantities)
+            price = record.charge if last else min(price, record.charge)
+        elif price > self.balance:
+            return
+        self._store_child(record, quantity, price, now_s)
+
+    def _store_child(self, record: _Record, quantity: int, price: Decimal, now_s: float) -> None:
+        if record.wanted.runs is not None:
+            record.handed += price
+            self._move_money(record)
+        wanted = attrs.evolve(
+            record.wanted, quantity=quantity, price=price, runs=None, per_post=None, posts=None
+        )
+        child = self._store(wanted, now_s, random=self._random(), family=None, parent=record.order)
+        record.children.append(child.order)
+
+    def _end(self, record: _Record, state: State, remains: int) -> None:
+        if record.ended is None:
+            self._active_links[_link_key(record)] -= 1
+        record.ended, record.remains = state, remains
+        self._move_money(record)
+
+    def _resume(self, record: _Record, state: State, now_s: float) -> None:
+        """Let an order live on from the beginning of a state that is not final."""
+        if record.ended is not None:
+            self._active_links[_link_key(record)] += 1
+        record.ended = None
+        if not record.family:
+            record.born_s = now_s - age_at(record.life, state)
+        self._move_money(record)
+        self._await_next(record, now_s)
+
+    def _move_money(self, record: _Record) -> None:
+        cost = _cost(record)
+        self.balance += record.charge - cost
+        record.charge = cost
+
+
+def _cost(record: _Record) -> Decimal:
+    """Say what an order costs in its state.
+
+    Nothing after canceled and refunded, the delivered share after partial (seen), else its price,
+    less what a drip-feed has handed on.
+    """
+    if record.ended in (State.CANCELED, State.REFUNDED):
+        return _NOTHING
+    if record.ended is State.PARTIAL:
+        back = record.price * record.remains / record.wanted.quantity
+        return record.price - back.quantize(_CHARGE_STEP, rounding=ROUND_HALF_UP)
+    return record.price - record.handed
+
+
+def _standing(record: _Record, now_s: float) -> tuple[State, int, int]:
+    """Give state, start count and remains of an order at `now_s`."""
+    if record.family:
+        return record.ended or State.ACTIVE, 0, 0
+    if record.ended is not None:
+        return record.ended, record.life.start_count, record.remains
+    stage = stage_at(record.life, record.wanted.quantity, now_s - record.born_s)
+    return stage.state, stage.start_count, stage.remains
+
+
+def _link_key(record: _Record) -> tuple[str, str]:
+    return record.wanted.service.service, record.wanted.link
+
+
+def _remains_of(record: _Record, state: State) -> int:
+    """Give the pieces left in a final state that was set without a number: none or all."""
+    return 0 if state is State.COMPLETED else record.wanted.quantity
+
+
+def _check_state(record: _Record, state: State, remains: int | None) -> None:
+    wanted = record.wanted
+    legal = _ORDER_STATES
+    if record.family:
+        legal = _DRIP_FEED_STATES if wanted.runs is not None else _SUBSCRIPTION_STATES
+    if state not in legal:
+        raise ValueError(f"order {record.order} cannot be {state}; it can be: {_words(legal)}")
+    if (state is State.PARTIAL) is (remains is None):
+        raise ValueError("remains belongs to a partial order, and a partial order needs it")
+    if remains is not None and not 0 <= remains <= wanted.quantity:
+        raise ValueError(f"remains {remains} is not between 0 and {wanted.quantity}")
+
+
+def _words(states: frozenset[State]) -> str:
+    return ", ".join(sorted(states))

@@ -1,0 +1,61 @@
+"""The refusals of the sandbox, word for word.
+
+Marks: document, seen (in public copies of the panel's script), assumed.
+"""
+
+__all__ = [
+    "ACTION_INVALID",
+    "ACTIVE_LINK",
+    "BAD_LINK",
+    "COMMENTS_REQUIRED",
+    "INTERVAL_INVALID",
+    "INTERVAL_REQUIRED",
+    "MAX_QUANTITY",
+    "MIN_QUANTITY",
+    "NOT_ENOUGH_FUNDS",
+    "NO_DRIPFEED",
+    "ORDER_REQUIRED",
+    "ORDER_UNKNOWN",
+    "PARAMETERS_MISSING",
+    "QUANTITY_REQUIRED",
+    "REQUEST_INCORRECT",
+    "RUNS_REQUIRED",
+    "SERVICE_UNKNOWN",
+    "TRY_AGAIN",
+    "USER_UNKNOWN",
+    "Refusal",
+]
+
+USER_UNKNOWN = "API is Disable for this user or User Not Found! Contact the Support"  # seen
+ACTION_INVALID = "This action is Invalid"  # seen
+REQUEST_INCORRECT = "Incorrect request"  # seen; that a malformed expiry gets it is assumed
+PARAMETERS_MISSING = (  # seen; the words after the first sentence are assumed
+    "There are missing required parameters. Please check your API Manual"
+)
+SERVICE_UNKNOWN = "Service ID does not exists"  # seen
+BAD_LINK = "Bad Link"  # seen
+QUANTITY_REQUIRED = "Quantity is required"  # seen
+COMMENTS_REQUIRED = "Comments field is required"  # seen
+MIN_QUANTITY = "Quantity must to be greater than or equal to minimum amount {}"  # seen
+MAX_QUANTITY = "Quantity must to be less than or equal to maximum amount {}"  # seen
+NO_DRIPFEED = "This services does not support Dripfeed feature!"  # seen
+INTERVAL_REQUIRED = "Interval time is required"  # seen
+INTERVAL_INVALID = "Invalid Interval in minutes"  # seen; that a wrong delay gets it is assumed
+RUNS_REQUIRED = "Runs is required"  # seen
+NOT_ENOUGH_FUNDS = "Not enough funds on balance"  # seen
+ACTIVE_LINK = (  # seen
+    "You have an active order with this link. Please wait until order being completed."
+)
+ORDER_REQUIRED = (  # seen; the words after the first sentence are assumed
+    "Order ID is required parameter. Please check your API Manual"
+)
+ORDER_UNKNOWN = "Incorrect order ID"  # document
+TRY_AGAIN = "There was an error processing your request. Please try again later"  # seen
+
+
+class Refusal(Exception):  # noqa: N818  # it is the panel's answer, no failure of the sandbox
+    """The panel says no, with one of the texts of this module; nothing was stored."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text

@@ -1,0 +1,255 @@
+from decimal import Decimal
+
+import attrs
+import pytest
+
+from smmfanfast_async.sandbox import texts
+from smmfanfast_async.sandbox.forms import (
+    DELAYS_MIN,
+    MAX_POSTS,
+    MAX_RUNS,
+    REQUIRED_FIELDS,
+    items_of,
+    price_of,
+    read_order,
+)
+from smmfanfast_async.sandbox.orders import WantedOrder
+from smmfanfast_async.sandbox.services import DEFAULT_SERVICES, SERVICE_TYPES, SandboxService
+from smmfanfast_async.sandbox.texts import Refusal
+
+from .samples import FORMS, LINK, form_of
+
+SERVICES = {service.service: service for service in DEFAULT_SERVICES}
+
+
+def read(kind: str, **changes: str) -> WantedOrder:
+    return read_order(form_of(kind, **changes), SERVICES)
+
+
+def refusal(kind: str, **changes: str) -> str:
+    with pytest.raises(Refusal) as caught:
+        read(kind, **changes)
+    assert str(caught.value) == caught.value.text
+    return caught.value.text
+
+
+def test_the_table_of_fields_knows_the_eleven_types() -> None:
+    assert set(REQUIRED_FIELDS) == set(SERVICE_TYPES) == set(FORMS)
+
+
+@pytest.mark.parametrize("kind", FORMS)
+def test_the_documented_fields_suffice(kind: str) -> None:
+    _, _, quantity, price = FORMS[kind]
+
+    wanted = read(kind)
+
+    assert wanted.service.type == kind
+    assert (wanted.quantity, str(wanted.price)) == (quantity, price)
+    assert wanted.runs is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"),
+    [(kind, field) for kind, (_, fields, _, _) in FORMS.items() for field in fields],
+)
+@pytest.mark.parametrize("value", ["-", "", " \n"])
+def test_a_documented_field_cannot_be_left_out(kind: str, field: str, value: str) -> None:
+    expected = {"quantity": "Quantity is required", "comments": "Comments field is required"}
+
+    text = refusal(kind, **{field: value})
+
+    assert text == expected.get(
+        field, "There are missing required parameters. Please check your API Manual"
+    )
+
+
+@pytest.mark.parametrize("value", ["-", "", " "])
+def test_a_service_is_required(value: str) -> None:
+    assert refusal("default", service=value) == texts.PARAMETERS_MISSING
+
+
+def test_an_unknown_service_is_refused() -> None:
+    assert refusal("default", service="99999") == "Service ID does not exists"
+
+
+@pytest.mark.parametrize("link", ["example", "https://example", "two words", "ftp://a", "/a.b"])
+def test_a_link_needs_a_host(link: str) -> None:
+    assert refusal("default", link=link) == "Bad Link"
+
+
+@pytest.mark.parametrize(
+    "link",
+    ["instagram.com/example", "https://t.me/ abc", "HTTP://example.com?x=1", " https://a.b "],
+)
+def test_a_link_may_be_short_and_its_path_is_not_looked_at(link: str) -> None:
+    assert read("default", link=link).link == link.strip()
+
+
+def test_fields_beyond_the_document_are_accepted_and_stored_without_key_and_action() -> None:
+    wanted = read("package", key="test-key", action="add", country="SA", quantity="3")
+
+    assert wanted.fields == {"service": "72", "link": LINK, "country": "SA", "quantity": "3"}
+    assert (wanted.quantity, wanted.price) == (3, Decimal(32))
+
+
+@pytest.mark.parametrize(
+    ("quantity", "text"),
+    [
+        ("499", "Quantity must to be greater than or equal to minimum amount 500"),
+        ("10001", "Quantity must to be less than or equal to maximum amount 10000"),
+        ("9" * 5000, "Quantity must to be less than or equal to maximum amount 10000"),
+        ("-600", "Quantity must to be greater than or equal to minimum amount 500"),
+        ("١٠٠٠", "Quantity must to be greater than or equal to minimum amount 500"),
+        ("1e3", "Quantity must to be greater than or equal to minimum amount 500"),
+    ],
+)
+def test_a_quantity_outside_the_limits_is_told_the_limit(quantity: str, text: str) -> None:
+    assert refusal("default", quantity=quantity) == text
+
+
+@pytest.mark.parametrize("quantity", ["500", "10000", " 500 "])
+def test_the_limits_themselves_are_allowed(quantity: str) -> None:
+    assert read("default", quantity=quantity).quantity == int(quantity)
+
+
+def test_listed_items_are_counted_against_the_limits() -> None:
+    assert refusal("custom_comments", comments="\n".join("x" * 51)) == (
+        "Quantity must to be less than or equal to maximum amount 50"
+    )
+    assert refusal("mentions_custom_list", usernames="a\nb") == (
+        "Quantity must to be greater than or equal to minimum amount 5"
+    )
+
+
+def test_a_package_is_held_against_no_limit() -> None:
+    assert read("package", quantity="500").price == Decimal(32)
+    assert read("custom_comments_package", comments="x\n" * 40).quantity == 40
+
+
+def test_media_likers_may_name_a_quantity_and_take_the_minimum_without() -> None:
+    assert read("mentions_media_likers", quantity="150").quantity == 150
+    assert read("mentions_media_likers", quantity=" ").quantity == 100
+    assert refusal("mentions_media_likers", quantity="99") == texts.MIN_QUANTITY.format(100)
+
+
+def test_lists_are_separated_as_the_document_says() -> None:
+    r"""Document: "Comments list separated by \r\n or \n"."""
+    assert items_of("one\r\ntwo\n\n  three \r\n") == ["one", "two", "three"]
+    assert items_of("one\rtwo") == ["one\rtwo"]
+
+
+@pytest.mark.parametrize(
+    ("rate", "quantity", "price"),
+    [
+        ("1.02", 1000, "1.0200"),
+        ("0.05", 1, "0.0001"),  # 0.00005: half a step goes up
+        ("0.049", 1, "0.0000"),
+        ("1000000", 10**12, "1000000000000000.0000"),
+    ],
+)
+def test_a_price_is_exact_to_four_decimals(rate: float, quantity: int, price: str) -> None:
+    service = attrs.evolve(SERVICES["5"], rate=Decimal(rate))
+
+    assert str(price_of(service, quantity)) == price
+
+
+def test_a_drip_feed_is_held_and_charged_over_all_runs() -> None:
+    wanted = read("default", quantity="100", runs="10", interval="30")
+
+    assert (wanted.quantity, wanted.runs, wanted.interval_s) == (1000, 10, 1800)
+    assert wanted.price == Decimal("1.0200")
+    assert refusal("default", quantity="100", runs="4", interval="30") == (
+        "Quantity must to be greater than or equal to minimum amount 500"
+    )
+    assert refusal("default", quantity="1001", runs="10", interval="30") == (
+        "Quantity must to be less than or equal to maximum amount 10000"
+    )
+
+
+@pytest.mark.parametrize(
+    ("runs", "interval", "text"),
+    [
+        ("5", "", "Interval time is required"),
+        ("", "5", "Runs is required"),
+        ("0", "5", "Runs is required"),
+        ("x", "5", "Runs is required"),
+        ("5", "0", "Invalid Interval in minutes"),
+        ("5", "soon", "Invalid Interval in minutes"),
+        (str(MAX_RUNS + 1), "5", texts.TRY_AGAIN),
+    ],
+)
+def test_runs_and_interval_come_together_or_not_at_all(runs: str, interval: str, text: str) -> None:
+    assert refusal("default", runs=runs, interval=interval) == text
+
+
+def test_blank_runs_and_interval_are_no_drip_feed() -> None:
+    assert read("default", runs=" ", interval="").runs is None
+
+
+def test_the_most_runs_are_allowed() -> None:
+    wanted = read("default", service="10", quantity="100", runs=str(MAX_RUNS), interval="1")
+
+    assert wanted.runs == MAX_RUNS
+
+
+def test_only_some_services_are_drip_fed() -> None:
+    text = "This services does not support Dripfeed feature!"
+
+    assert refusal("default", service="13", runs="2", interval="5") == text
+    assert refusal("package", runs="2", interval="5") == text
+
+
+def test_a_type_without_runs_in_the_document_is_not_drip_fed_whatever_its_flag() -> None:
+    odd = SandboxService(
+        service=1, name="n", category="c", rate=1, type="comment_likes", dripfeed=True
+    )
+
+    with pytest.raises(Refusal, match="does not support Dripfeed"):
+        read_order(form_of("comment_likes", service="1", runs="2", interval="5"), {"1": odd})
+
+
+@pytest.mark.parametrize("delay", DELAYS_MIN)
+def test_a_documented_delay_is_allowed(delay: int) -> None:
+    """Document: "Possible values: 0, 5, 10, 15, 30, 60, 90"."""
+    assert DELAYS_MIN == (0, 5, 10, 15, 30, 60, 90)
+    assert read("subscriptions", delay=str(delay)).per_post == (20, 30)
+
+
+@pytest.mark.parametrize("delay", ["1", "-5", "91", "x"])
+def test_any_other_delay_is_refused(delay: str) -> None:
+    assert refusal("subscriptions", delay=delay) == "Invalid Interval in minutes"
+
+
+@pytest.mark.parametrize("expiry", ["31/12/2030", "1/2/2030", " 01/02/2030 ", ""])
+def test_an_expiry_is_written_day_first(expiry: str) -> None:
+    """Document: "Expiry date. Format d/m/Y"."""
+    assert read("subscriptions", expiry=expiry).price == 0
+
+
+@pytest.mark.parametrize("expiry", ["2030-12-31", "12/31/2030", "32/1/2030", "1/1/30", "soon"])
+def test_any_other_expiry_is_refused(expiry: str) -> None:
+    assert refusal("subscriptions", expiry=expiry) == "Incorrect request"
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "text"),
+    [
+        ("19", "30", texts.MIN_QUANTITY.format(20)),
+        ("10001", "10001", texts.MAX_QUANTITY.format(10000)),
+        ("30", "29", texts.MIN_QUANTITY.format(30)),
+        ("30", "10001", texts.MAX_QUANTITY.format(10000)),
+    ],
+)
+def test_a_subscription_s_least_and_most_lie_within_the_limits(
+    least: str, most: str, text: str
+) -> None:
+    assert refusal("subscriptions", min=least, max=most) == text
+
+
+def test_a_subscription_may_name_its_posts_and_a_link() -> None:
+    wanted = read("subscriptions", posts="3", link=LINK)
+
+    assert (wanted.posts, wanted.link, wanted.quantity) == (3, LINK, 0)
+    assert read("subscriptions", posts=str(MAX_POSTS)).posts == MAX_POSTS
+    assert read("subscriptions").posts is None
+    assert refusal("subscriptions", posts=str(MAX_POSTS + 1)) == texts.TRY_AGAIN

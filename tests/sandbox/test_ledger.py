@@ -1,0 +1,345 @@
+from decimal import Decimal
+
+import attrs
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from smmfanfast_async.sandbox.forms import read_order
+from smmfanfast_async.sandbox.ledger import Ledger
+from smmfanfast_async.sandbox.life import MAX_LIFE_S
+from smmfanfast_async.sandbox.orders import State, WantedOrder
+from smmfanfast_async.sandbox.services import DEFAULT_SERVICES
+
+from .samples import LINK, form_of
+
+SERVICES = {service.service: service for service in DEFAULT_SERVICES}
+ORDINARY = read_order(form_of("default"), SERVICES)
+PACKAGE = read_order(form_of("package"), SERVICES)
+DRIP_FEED = read_order(form_of("default", quantity="333", runs="3", interval="10"), SERVICES)
+SUBSCRIPTION = read_order(form_of("subscriptions", posts="3"), SERVICES)
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    return Ledger(seed=0, balance=Decimal(100))
+
+
+def spent(ledger: Ledger, now_s: float = 0.0) -> Decimal:
+    return sum((ledger.stored(order, now_s).charge for order in ledger), Decimal(0))
+
+
+def test_ids_are_consecutive_and_the_price_leaves_the_balance(ledger: Ledger) -> None:
+    assert [ledger.insert(ORDINARY, 0) for _ in range(3)] == ["1", "2", "3"]
+    assert list(ledger) == ["1", "2", "3"]
+    assert "3" in ledger
+    assert "4" not in ledger
+    assert ledger.balance == Decimal("96.94")
+
+
+def test_a_new_order_is_pending_with_nothing_counted_yet(ledger: Ledger) -> None:
+    """Document: "status": "pending", "start_count": "0", "remains": "0"."""
+    ledger.insert(ORDINARY, 5)
+    stored = ledger.stored("1", 5)
+
+    assert (stored.status, stored.start_count, stored.remains) == ("pending", 0, 0)
+    assert (stored.order, stored.service, stored.type) == ("1", "5", "default")
+    assert (stored.link, stored.quantity, stored.created_s) == (LINK, 1000, 5)
+    assert stored.price == stored.charge == Decimal("1.02")
+    assert stored.fields == form_of("default")
+    assert (stored.parent, stored.runs, stored.posts, stored.orders) == (None, None, None, ())
+
+
+def test_an_order_of_the_past_cannot_be_changed_through_its_snapshot(ledger: Ledger) -> None:
+    ledger.insert(ORDINARY, 0)
+
+    with pytest.raises(TypeError):
+        ledger.stored("1", 0).fields["link"] = "x"  # type: ignore[index]
+
+
+def test_every_order_passes_the_states_in_turn_and_is_final_in_time(ledger: Ledger) -> None:
+    seen = []
+    for _ in range(100):
+        ledger.insert(PACKAGE, 0)
+    ledger.balance = Decimal(0)
+
+    for now_s in range(0, int(MAX_LIFE_S) + 1, 60):
+        ledger.settle(now_s)
+        seen.append([ledger.stored(order, now_s).status for order in ledger])
+
+    ranks = {State.PENDING: 0, State.PROCESSING: 1, State.IN_PROGRESS: 2}
+    for walk in zip(*seen, strict=True):
+        steps = [ranks.get(state, 3) for state in walk]
+        assert steps == sorted(steps)
+        assert set(steps) == {0, 1, 2, 3}
+
+
+def test_a_partial_order_pays_back_the_share_of_what_remains(ledger: Ledger) -> None:
+    ledger.insert(ORDINARY, 0)
+
+    ledger.set_state("1", State.PARTIAL, 30, 0)
+
+    stored = ledger.stored("1", 0)
+    assert (stored.status, stored.remains, stored.is_final) == ("partial", 30, True)
+    assert stored.charge == Decimal("1.0200") - Decimal("0.0306")
+    assert stored.price == Decimal("1.02")
+    assert ledger.balance == Decimal("99.0106")
+
+
+@pytest.mark.parametrize("state", [State.CANCELED, State.REFUNDED])
+def test_a_canceled_or_refunded_order_pays_everything_back(ledger: Ledger, state: State) -> None:
+    ledger.insert(ORDINARY, 0)
+
+    ledger.set_state("1", state, None, 0)
+
+    assert (ledger.stored("1", 0).charge, ledger.stored("1", 0).remains) == (0, 1000)
+    assert ledger.balance == 100
+
+
+def test_a_completed_order_has_nothing_left_and_pays_nothing_back(ledger: Ledger) -> None:
+    ledger.insert(ORDINARY, 0)
+
+    ledger.set_state("1", State.COMPLETED, None, 0)
+
+    assert (ledger.stored("1", 0).charge, ledger.stored("1", 0).remains) == (Decimal("1.02"), 0)
+
+
+def test_a_state_set_by_hand_replaces_the_seeded_end(ledger: Ledger) -> None:
+    ledger.insert(ORDINARY, 0)
+    ledger.set_state("1", State.PARTIAL, 1000, 0)
+
+    ledger.settle(MAX_LIFE_S)
+
+    assert ledger.stored("1", MAX_LIFE_S).status == "partial"
+    assert ledger.balance == 100
+
+
+@pytest.mark.parametrize("state", [State.PENDING, State.PROCESSING, State.IN_PROGRESS])
+def test_an_order_taken_out_of_its_end_is_charged_and_lives_on(
+    ledger: Ledger, state: State
+) -> None:
+    ledger.insert(ORDINARY, 0)
+    ledger.set_state("1", State.CANCELED, None, 0)
+    assert not ledger.has_active("5", LINK)
+
+    ledger.set_state("1", state, None, 500)
+
+    assert ledger.stored("1", 500).status == state
+    assert ledger.balance == Decimal("98.98")
+    assert ledger.has_active("5", LINK)
+    ledger.settle(500 + MAX_LIFE_S)
+    assert ledger.stored("1", 500 + MAX_LIFE_S).is_final
+
+
+def test_an_order_that_is_not_final_may_be_put_into_another_state(ledger: Ledger) -> None:
+    ledger.insert(ORDINARY, 0)
+
+    ledger.set_state("1", State.IN_PROGRESS, None, 0)
+
+    stored = ledger.stored("1", 0)
+    assert stored.remains == 1000
+    assert stored.start_count > 0
+    assert ledger.has_active("5", LINK)
+
+
+def test_what_makes_no_sense_by_hand_is_refused(ledger: Ledger) -> None:
+    ledger.insert(ORDINARY, 0)
+    ledger.insert(DRIP_FEED, 0)
+    ledger.insert(SUBSCRIPTION, 0)
+
+    with pytest.raises(KeyError):
+        ledger.set_state("9", State.COMPLETED, None, 0)
+    with pytest.raises(ValueError, match="remains belongs to a partial order"):
+        ledger.set_state("1", State.PARTIAL, None, 0)
+    with pytest.raises(ValueError, match="remains belongs to a partial order"):
+        ledger.set_state("1", State.COMPLETED, 5, 0)
+    with pytest.raises(ValueError, match="remains 1001 is not between 0 and 1000"):
+        ledger.set_state("1", State.PARTIAL, 1001, 0)
+    with pytest.raises(ValueError, match="remains -1 is not"):
+        ledger.set_state("1", State.PARTIAL, -1, 0)
+    with pytest.raises(ValueError, match="order 1 cannot be active; it can be: canceled, comp"):
+        ledger.set_state("1", State.ACTIVE, None, 0)
+    with pytest.raises(ValueError, match="order 2 cannot be expired"):
+        ledger.set_state("2", State.EXPIRED, None, 0)
+    with pytest.raises(ValueError, match="order 3 cannot be partial"):
+        ledger.set_state("3", State.PARTIAL, 0, 0)
+    ledger.set_state("3", State.EXPIRED, None, 0)
+    assert ledger.stored("3", 0).status == "expired"
+
+
+def test_a_link_is_active_on_its_service_until_the_order_is_final(ledger: Ledger) -> None:
+    ledger.insert(ORDINARY, 0)
+    assert ledger.has_active("5", LINK)
+    assert not ledger.has_active("9", LINK)
+    assert not ledger.has_active("5", LINK + "2")
+
+    ledger.settle(MAX_LIFE_S)
+
+    assert not ledger.has_active("5", LINK)
+
+
+def test_a_drip_feed_makes_a_run_an_interval_and_shares_its_money_among_them(
+    ledger: Ledger,
+) -> None:
+    ledger.insert(DRIP_FEED, 0)
+    parent = ledger.stored("1", 0)
+    assert (parent.status, parent.runs, parent.orders) == ("active", 0, ())
+    assert (parent.charge, parent.posts) == (Decimal("1.0190"), None)
+
+    ledger.settle(600)
+
+    parent, child = ledger.stored("1", 600), ledger.stored("2", 600)
+    assert (parent.runs, parent.orders) == (1, ("2",))
+    assert (child.parent, child.quantity, child.link) == ("1", 333, LINK)
+    assert (child.runs, child.created_s, child.status) == (None, 600, "pending")
+    assert parent.charge + child.charge == Decimal("1.0190")
+
+    ledger.settle(1800)
+
+    parent = ledger.stored("1", 1800)
+    assert (parent.status, parent.runs, parent.orders) == ("completed", 3, ("2", "3", "4"))
+    assert parent.charge == 0
+    prices = [str(ledger.stored(order, 1800).price) for order in parent.orders]
+    assert prices == ["0.3397", "0.3397", "0.3396"]
+    assert spent(ledger) == Decimal("1.0190")
+
+
+def test_a_canceled_drip_feed_pays_back_the_runs_that_were_not_made(ledger: Ledger) -> None:
+    ledger.insert(DRIP_FEED, 0)
+    ledger.settle(600)
+
+    ledger.set_state("1", State.CANCELED, None, 700)
+    ledger.settle(1900)
+
+    assert ledger.stored("1", 1900).orders == ("2",)
+    assert spent(ledger) == Decimal("0.3397")
+    assert ledger.balance == Decimal("99.6603")
+
+    ledger.set_state("1", State.ACTIVE, None, 1900)
+    ledger.settle(1900 + 1200)
+
+    assert ledger.stored("1", 3100).status == "completed"
+    assert ledger.stored("1", 3100).runs == 3
+    assert spent(ledger) == Decimal("1.0190")
+
+
+def test_a_family_that_has_made_all_ends_again_when_it_is_made_active(ledger: Ledger) -> None:
+    ledger.insert(DRIP_FEED, 0)
+    ledger.settle(1800)
+
+    ledger.set_state("1", State.ACTIVE, None, 1800)
+    ledger.settle(2400)
+
+    assert ledger.stored("1", 2400).status == "completed"
+    assert ledger.stored("1", 2400).runs == 3
+
+
+def test_a_subscription_charges_each_post_as_it_comes(ledger: Ledger) -> None:
+    ledger.insert(SUBSCRIPTION, 0)
+    assert ledger.balance == 100
+    assert ledger.stored("1", 0).posts == 0
+    assert ledger.stored("1", 0).runs is None
+
+    ledger.settle(2400)
+
+    child = ledger.stored("2", 2400)
+    assert ledger.balance == 100 - child.price < 100
+    assert 20 <= child.quantity <= 30
+
+    ledger.settle(7200)
+
+    parent = ledger.stored("1", 7200)
+    assert (parent.status, parent.posts, parent.charge) == ("completed", 3, 0)
+    assert parent.orders == ("2", "3", "4")
+
+
+def test_a_post_that_finds_no_money_is_left_out() -> None:
+    ledger = Ledger(seed=0, balance=Decimal(0))
+    ledger.insert(SUBSCRIPTION, 0)
+    ledger.settle(2400)
+    ledger.balance = Decimal(1)
+
+    ledger.settle(7200)
+
+    assert ledger.stored("1", 7200).posts == 2
+    assert ledger.stored("1", 7200).status == "completed"
+
+
+def test_whatever_comes_of_an_order_is_final_within_the_longest_life() -> None:
+    ledger = Ledger(seed=0, balance=Decimal(10**6))
+    for runs in ("1", "7", "1000"):
+        form = form_of("default", service="10", quantity="100", runs=runs, interval="60")
+        ledger.insert(read_order(form, SERVICES), 0)
+    ledger.insert(read_order(form_of("subscriptions", posts="1000"), SERVICES), 0)
+    ledger.settle(MAX_LIFE_S)
+
+    assert len(list(ledger)) > 2000
+    assert all(ledger.stored(order, MAX_LIFE_S).is_final for order in ledger)
+
+
+def test_a_full_ledger_stores_nothing_more_and_counts_what_is_yet_to_come() -> None:
+    ledger = Ledger(seed=0, balance=Decimal(100), max_orders=5)
+
+    assert ledger.insert(DRIP_FEED, 0) == "1"
+    assert ledger.insert(SUBSCRIPTION, 0) is None
+    assert ledger.insert(ORDINARY, 0) == "2"
+    assert ledger.insert(ORDINARY, 0) is None
+    assert list(ledger) == ["1", "2"]
+
+
+class MoneyMachine(RuleBasedStateMachine):
+    """Balance plus charges never changes, whatever is done in whatever order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ledger = Ledger(seed=1, balance=Decimal(50))
+        self.now_s = 0.0
+
+    @rule(wanted=st.sampled_from([ORDINARY, PACKAGE, DRIP_FEED, SUBSCRIPTION]))
+    def insert(self, wanted: WantedOrder) -> None:
+        self.ledger.insert(attrs.evolve(wanted, link=f"a.b/{len(list(self.ledger))}"), self.now_s)
+
+    @rule(seconds=st.floats(0, 10_000))
+    def wait(self, seconds: float) -> None:
+        self.now_s += seconds
+        self.ledger.settle(self.now_s)
+
+    @precondition(lambda self: "1" in self.ledger)
+    @rule(data=st.data())
+    def set_state(self, data: st.DataObject) -> None:
+        order = data.draw(st.sampled_from(list(self.ledger)))
+        stored = self.ledger.stored(order, self.now_s)
+        states = [state for state in State if state not in (State.ACTIVE, State.EXPIRED)]
+        if stored.runs is not None or stored.posts is not None:
+            states = [State.ACTIVE, State.COMPLETED, State.CANCELED]
+        state = data.draw(st.sampled_from(states))
+        remains = None
+        if state is State.PARTIAL:
+            remains = data.draw(st.integers(0, stored.quantity))
+        self.ledger.set_state(order, state, remains, self.now_s)
+
+    @invariant()
+    def money_is_kept(self) -> None:
+        stored = [self.ledger.stored(order, self.now_s) for order in self.ledger]
+        assert self.ledger.balance + sum(order.charge for order in stored) == 50
+        assert all(0 <= order.charge <= order.price for order in stored)
+
+    @invariant()
+    def active_links_are_those_of_orders_that_are_not_final(self) -> None:
+        for order in self.ledger:
+            stored = self.ledger.stored(order, self.now_s)
+            if not stored.is_final:
+                assert self.ledger.has_active(stored.service, stored.link)
+
+    def teardown(self) -> None:
+        self.ledger.settle(self.now_s + MAX_LIFE_S)
+        now_s = self.now_s + MAX_LIFE_S
+        for order in self.ledger:
+            stored = self.ledger.stored(order, now_s)
+            assert stored.is_final
+            assert not self.ledger.has_active(stored.service, stored.link)
+
+
+TestMoney = MoneyMachine.TestCase
+TestMoney.settings = settings(max_examples=50, stateful_step_count=20, deadline=None)

@@ -1,0 +1,42 @@
+from decimal import Decimal
+
+import pytest
+
+from smmfanfast_async.sandbox.orders import FINAL_STATES, State, StoredOrder, state_of
+
+
+@pytest.mark.parametrize("word", ["in progress", "In progress", "Inprogress", "in_progress"])
+def test_a_word_is_matched_without_case_blanks_and_dashes(word: str) -> None:
+    assert state_of(word) is State.IN_PROGRESS
+
+
+def test_an_unknown_word_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match=r"'on hold' is no status; there are: pending, "):
+        state_of("on hold")
+
+
+def test_every_state_is_found_by_its_own_word() -> None:
+    assert [state_of(state.value) for state in State] == list(State)
+
+
+@pytest.mark.parametrize("state", State)
+def test_an_order_is_final_in_the_final_states_alone(state: State) -> None:
+    order = StoredOrder(
+        order="1",
+        service="5",
+        type="default",
+        status=state,
+        link="",
+        quantity=1,
+        price=Decimal(0),
+        charge=Decimal(0),
+        start_count=0,
+        remains=0,
+        created_s=0,
+        fields={},
+    )
+
+    assert order.is_final == (state in FINAL_STATES)
+    assert order.is_final == (
+        state.value in {"completed", "partial", "canceled", "refunded", "expired"}
+    )

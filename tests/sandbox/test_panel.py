@@ -1,0 +1,291 @@
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from smmfanfast_async.sandbox import texts
+from smmfanfast_async.sandbox.life import MAX_LIFE_S
+from smmfanfast_async.sandbox.orders import State
+from smmfanfast_async.sandbox.panel import ACTIONS, Panel
+from smmfanfast_async.sandbox.services import DEFAULT_SERVICES
+
+from .samples import FORMS, LINK, form_of
+
+
+def panel_of(**changes: Any) -> Panel:
+    arguments: dict[str, Any] = {
+        "api_key": "test-key",
+        "seed": 0,
+        "balance": Decimal(1000),
+        "currency": "USD",
+        "services": DEFAULT_SERVICES,
+    }
+    return Panel(**(arguments | changes))
+
+
+@pytest.fixture
+def panel() -> Panel:
+    return panel_of()
+
+
+def ask(panel: Panel, action: str, now_s: float = 0.0, /, **fields: str) -> Any:
+    return panel.answer({"key": "test-key", "action": action, **fields}, now_s)
+
+
+def add(panel: Panel, kind: str = "default", now_s: float = 0.0, **changes: str) -> Any:
+    return ask(panel, "add", now_s, **form_of(kind, **changes))
+
+
+@pytest.mark.parametrize("action", [*ACTIONS, "refill", ""])
+@pytest.mark.parametrize("key", ["", "test-ke", "test-key2", "مفتاح"])
+def test_a_wrong_key_is_told_nothing_else(panel: Panel, action: str, key: str) -> None:
+    answer = panel.answer({"key": key, "action": action, **form_of("default")}, 0)
+
+    assert answer == {
+        "error": "API is Disable for this user or User Not Found! Contact the Support"
+    }
+    assert panel.stored(0) == {}
+
+
+def test_a_missing_key_is_a_wrong_one(panel: Panel) -> None:
+    assert panel.answer({"action": "balance"}, 0) == {"error": texts.USER_UNKNOWN}
+
+
+@pytest.mark.parametrize("fields", [{}, {"action": ""}, {"action": "refill"}, {"action": "Add"}])
+def test_an_unknown_or_missing_action_is_invalid(panel: Panel, fields: dict[str, str]) -> None:
+    assert panel.answer({"key": "test-key", **fields}, 0) == {"error": "This action is Invalid"}
+
+
+@pytest.mark.parametrize("kind", FORMS)
+def test_an_order_of_each_type_is_stored_and_its_id_given(panel: Panel, kind: str) -> None:
+    r"""Document: {"status": "success", "order": 32}."""
+    _, _, quantity, price = FORMS[kind]
+
+    assert add(panel, kind) == {"status": "success", "order": 1}
+    assert add(panel, kind, link=LINK + "2") == {"status": "success", "order": 2}
+
+    stored = panel.stored(0)["1"]
+    assert (stored.type, stored.quantity, str(stored.price)) == (kind, quantity, price)
+    assert stored.fields == form_of(kind)
+    assert panel.ledger.balance == 1000 - 2 * Decimal(price)
+
+
+def test_the_key_is_in_nothing_that_is_stored_or_shown(panel: Panel) -> None:
+    add(panel)
+
+    assert "test-key" not in repr(panel.stored(0)) + repr(panel) + repr(panel.ledger)
+
+
+def test_a_refused_order_is_not_stored(panel: Panel) -> None:
+    assert add(panel, quantity="1") == {"error": texts.MIN_QUANTITY.format(500)}
+    assert panel.stored(0) == {}
+    assert panel.ledger.balance == 1000
+
+
+def test_a_link_has_one_active_order_a_service(panel: Panel) -> None:
+    add(panel)
+
+    assert add(panel, link=f" {LINK} ") == {
+        "error": "You have an active order with this link. Please wait until order being completed."
+    }
+    assert add(panel, service="9")["order"] == 2
+    assert add(panel, now_s=MAX_LIFE_S)["order"] == 3
+
+
+def test_subscriptions_without_a_link_do_not_stand_in_each_other_s_way(panel: Panel) -> None:
+    assert add(panel, "subscriptions")["order"] == 1
+    assert add(panel, "subscriptions")["order"] == 2
+
+
+def test_the_balance_may_be_spent_to_the_last_cent_and_no_further() -> None:
+    panel = panel_of(balance=Decimal("1.02"))
+
+    assert add(panel)["status"] == "success"
+    assert panel.ledger.balance == 0
+    assert add(panel, link=LINK + "2") == {"error": "Not enough funds on balance"}
+    assert list(panel.stored(0)) == ["1"]
+
+
+def test_a_full_panel_refuses_for_later() -> None:
+    panel = panel_of(max_orders=1)
+
+    assert add(panel)["status"] == "success"
+    assert add(panel, link=LINK + "2") == {"error": texts.TRY_AGAIN}
+
+
+@pytest.mark.parametrize(
+    ("sent", "stored"),
+    [
+        ("https://t.me/+abc", "https://t.me/ abc"),
+        ("https://a.b/%41", "https://a.b/A"),
+        ("https://a.b/<3", "https://a.b/"),
+        ("https://a.b/<b>x</b>", "https://a.b/x"),
+        ("https://a.b/ < 3", "https://a.b/ < 3"),
+    ],
+)
+def test_values_are_decoded_a_second_time_and_lose_their_tags(sent: str, stored: str) -> None:
+    real, exact = panel_of(), panel_of(double_decoding=False)
+    add(real, link=sent)
+    add(exact, link=sent)
+
+    assert real.stored(0)["1"].link == stored
+    assert exact.stored(0)["1"].link == sent
+
+
+def test_an_order_is_told_in_the_shape_of_the_document() -> None:
+    """Document: {"order": "32", "status": "pending", "charge": …, "start_count", "remains"}."""
+    panel = panel_of(with_currency=False)
+    add(panel)
+
+    answer = ask(panel, "status", order="1")
+
+    assert list(answer.items()) == [
+        ("order", "1"),
+        ("status", "pending"),
+        ("charge", "1.0200"),
+        ("start_count", "0"),
+        ("remains", "0"),
+    ]
+
+
+def test_an_order_tells_its_currency_unless_it_is_switched_off(panel: Panel) -> None:
+    add(panel)
+
+    assert ask(panel, "status", order=" 1 ")["currency"] == "USD"
+
+
+def test_an_order_in_work_counts_from_its_start_count_and_a_canceled_one_costs_nothing(
+    panel: Panel,
+) -> None:
+    add(panel)
+    panel.ledger.set_state("1", State.IN_PROGRESS, None, 0)
+    row = ask(panel, "status", order="1")
+    assert (row["status"], row["remains"]) == ("in progress", "1000")
+    assert int(row["start_count"]) > 0
+
+    panel.ledger.set_state("1", State.CANCELED, None, 0)
+
+    row = ask(panel, "status", order="1")
+    assert (row["status"], row["charge"]) == ("canceled", "0.0000")
+
+
+@pytest.mark.parametrize("order", ["2", "", "x", "1,1"])
+def test_an_unknown_order_alone_is_an_error(panel: Panel, order: str) -> None:
+    add(panel)
+
+    assert ask(panel, "status", order=order) == {"error": "Incorrect order ID"}
+
+
+def test_a_status_without_an_id_is_refused(panel: Panel) -> None:
+    assert ask(panel, "status") == {
+        "error": "Order ID is required parameter. Please check your API Manual"
+    }
+
+
+def test_orders_are_told_in_the_order_asked_and_an_unknown_one_by_a_text(panel: Panel) -> None:
+    """Document: "2": "Incorrect order ID"."""
+    add(panel)
+    add(panel, link=LINK + "2")
+
+    answer = ask(panel, "status", orders="2,9,1,2")
+
+    assert list(answer) == ["2", "9", "1"]
+    assert answer["9"] == "Incorrect order ID"
+    assert answer["1"] == ask(panel, "status", order="1")
+
+
+def test_a_blank_stays_in_the_key_and_an_empty_place_is_no_id(panel: Panel) -> None:
+    add(panel)
+
+    assert list(ask(panel, "status", orders="1, 1,, ")) == ["1", " 1"]
+    assert ask(panel, "status", orders="") == {}
+
+
+def test_a_drip_feed_tells_runs_and_their_orders(panel: Panel) -> None:
+    add(panel, quantity="250", runs="4", interval="1")
+    assert ask(panel, "status", order="1") == {"status": "active", "runs": "0", "orders": []}
+
+    row = ask(panel, "status", 120, order="1")
+
+    assert row == {"status": "active", "runs": "2", "orders": ["2", "3"]}
+    assert ask(panel, "status", 240, order="1")["status"] == "completed"
+
+
+@pytest.mark.parametrize(("expiry", "end"), [("", "completed"), ("31/12/2030", "expired")])
+def test_a_subscription_tells_posts_and_their_orders(panel: Panel, expiry: str, end: str) -> None:
+    add(panel, "subscriptions", posts="1", expiry=expiry)
+    assert ask(panel, "status", order="1") == {
+        "status": "active",
+        "expiry": False,
+        "posts": "0",
+        "orders": [],
+    }
+
+    assert ask(panel, "status", 7200, order="1") == {
+        "status": end,
+        "expiry": end == "expired",
+        "posts": "1",
+        "orders": ["2"],
+    }
+
+
+def test_services_are_told_in_the_form_of_the_document(panel: Panel) -> None:
+    found = ask(panel, "services")
+
+    assert len(found) == len(DEFAULT_SERVICES)
+    assert list(found[0].items()) == [
+        ("service", "5"),
+        ("name", "Instagram Followers [15K] "),
+        ("category", "Instagram - Followers [Guaranteed/Refill] - Less Drops ⭐"),
+        ("rate", "1.02"),
+        ("min", "500"),
+        ("max", "10000"),
+        ("type", "default"),
+        ("desc", "usernames"),
+        ("dripfeed", 1),
+    ]
+    assert {"desc": None, "dripfeed": 0}.items() <= found[4].items()
+
+
+def test_a_panel_without_services_says_so_in_a_text() -> None:
+    assert ask(panel_of(services=[]), "services") == {"status": "success", "data": "Empty Data"}
+
+
+@pytest.mark.parametrize(
+    ("balance", "text"),
+    [
+        ("0.03", "0.03"),
+        ("0", "0.00"),
+        ("1000", "1000.00"),
+        ("999.9640", "999.964"),
+        ("0.00001", "0.00001"),
+        ("-0.5", "-0.50"),
+    ],
+)
+def test_the_balance_is_told_exactly_with_two_decimals_at_least(balance: str, text: str) -> None:
+    """Document: {"status": "success", "balance": "0.03", "currency": "USD"}."""
+    panel = panel_of(balance=Decimal(balance), currency="EUR")
+
+    assert ask(panel, "balance") == {"status": "success", "balance": text, "currency": "EUR"}
+
+
+def test_a_new_rate_holds_for_new_orders_alone(panel: Panel) -> None:
+    add(panel)
+
+    panel.change_rate("5", Decimal(2))
+
+    add(panel, link=LINK + "2")
+    assert [str(order.price) for order in panel.stored(0).values()] == ["1.0200", "2.0000"]
+    with pytest.raises(KeyError):
+        panel.change_rate("99999", Decimal(2))
+
+
+def test_whatever_is_asked_is_answered_as_of_now(panel: Panel) -> None:
+    add(panel)
+    panel.ledger.set_state("1", State.PENDING, None, 0)
+    before = panel.stored(0)["1"]
+
+    after = panel.stored(MAX_LIFE_S)["1"]
+
+    assert (before.is_final, after.is_final) == (False, True)
+    assert ask(panel, "status", MAX_LIFE_S, order="1")["status"] == after.status

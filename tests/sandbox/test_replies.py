@@ -1,0 +1,179 @@
+import json
+from typing import Any
+
+import pytest
+
+from smmfanfast_async.sandbox.faults import CARRIED_OUT, Fault, ScriptedFault
+from smmfanfast_async.sandbox.panel import Answer
+from smmfanfast_async.sandbox.replies import Reply, faulty_reply, php_json, plain_reply
+
+ROW: dict[str, Answer] = {
+    "order": "12",
+    "status": "pending",
+    "charge": "1.2600",
+    "start_count": "0",
+    "remains": "0",
+}
+
+
+def reply_to(fault: Fault, answer: Answer = None, **arguments: Any) -> Reply:
+    scripted = ScriptedFault(fault=fault, **arguments)
+    return faulty_reply(scripted, lambda: answer, "http://127.0.0.1/moved")
+
+
+def test_answers_are_printed_as_php_prints_them() -> None:
+    answer = {"category": "Less Drops ⭐ [a/b]", "rows": [{"n": 1, "none": None}], "yes": True}
+
+    assert php_json(answer) == (
+        "{\n"
+        '    "category": "Less Drops \\u2b50 [a\\/b]",\n'
+        '    "rows": [\n'
+        "        {\n"
+        '            "n": 1,\n'
+        '            "none": null\n'
+        "        }\n"
+        "    ],\n"
+        '    "yes": true\n'
+        "}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "printed"),
+    [
+        ({}, []),
+        ({"0": "a", "1": "b"}, ["a", "b"]),
+        ({"1": "b", "0": "a"}, {"1": "b", "0": "a"}),
+        ({"1": "a"}, {"1": "a"}),
+        ({" 0": "a"}, {" 0": "a"}),
+        ({"x": {}}, {"x": []}),
+    ],
+)
+def test_a_php_array_with_keys_from_zero_is_a_list(answer: Answer, printed: object) -> None:
+    assert json.loads(php_json(answer)) == printed
+
+
+def test_a_healthy_reply_is_the_answer_alone() -> None:
+    reply = plain_reply({"order": 32})
+
+    assert reply == Reply(body=b'{\n    "order": 32\n}')
+    assert (reply.http_status, reply.headers, reply.wait_s, reply.is_dropped) == (200, {}, 0, False)
+
+
+@pytest.mark.parametrize("fault", Fault)
+def test_the_action_is_carried_out_once_or_not_at_all(fault: Fault) -> None:
+    calls: list[int] = []
+
+    def carry_out() -> Answer:
+        calls.append(1)
+        return {}
+
+    faulty_reply(ScriptedFault(fault=fault), carry_out, "")
+
+    assert len(calls) == CARRIED_OUT[fault]
+
+
+def test_a_late_reply_is_the_right_one() -> None:
+    assert reply_to(Fault.DELAY, ROW, delay_s=0.25) == Reply(
+        body=php_json(ROW).encode(), wait_s=0.25
+    )
+
+
+@pytest.mark.parametrize(
+    ("fault", "http_status", "begin"),
+    [
+        (Fault.HTTP_500, 500, b""),
+        (Fault.HTTP_502, 502, b"<!DOCTYPE html>"),
+        (Fault.HTTP_503, 503, b"<!DOCTYPE html>"),
+        (Fault.HTML_PAGE, 200, b"<!DOCTYPE html>"),
+        (Fault.BLOCKED, 403, b"<!DOCTYPE html>"),
+        (Fault.EMPTY, 200, b""),
+    ],
+)
+def test_pages_say_nothing_of_the_action(fault: Fault, http_status: int, begin: bytes) -> None:
+    reply = reply_to(fault, ROW)
+
+    assert (reply.http_status, reply.is_dropped) == (http_status, False)
+    assert reply.body.startswith(begin)
+    assert bool(reply.body) == bool(begin)
+    assert b"pending" not in reply.body
+    assert reply.headers == ({"cf-mitigated": "challenge"} if fault is Fault.BLOCKED else {})
+
+
+def test_a_rate_limit_names_its_seconds() -> None:
+    reply = reply_to(Fault.RATE_LIMIT, retry_after_s=7)
+
+    assert (reply.http_status, reply.headers) == (429, {"Retry-After": "7"})
+    assert json.loads(reply.body) == {"error": "Too many requests, please wait 7 seconds"}
+
+
+def test_a_notice_stands_before_the_right_answer() -> None:
+    reply = reply_to(Fault.PHP_NOTICE, ROW)
+
+    notice, _, rest = reply.body.decode().partition("{")
+    assert notice.startswith("<br />\n<b>Notice</b>:")
+    assert json.loads("{" + rest) == ROW
+
+
+def test_a_cut_body_is_the_first_half() -> None:
+    whole = php_json(ROW).encode()
+
+    assert reply_to(Fault.CUT_BODY, ROW).body == whole[: len(whole) // 2]
+
+
+@pytest.mark.parametrize("fault", [Fault.DROP_BEFORE, Fault.DROP_AFTER])
+def test_a_dropped_connection_has_no_reply(fault: Fault) -> None:
+    assert reply_to(fault, ROW) == Reply(is_dropped=True)
+
+
+@pytest.mark.parametrize("location", [None, "http://127.0.0.1:1/elsewhere"])
+def test_a_redirect_repeats_the_post_elsewhere(location: str | None) -> None:
+    reply = reply_to(Fault.REDIRECT, location=location)
+
+    assert reply.http_status == 307
+    assert reply.headers == {"Location": location or "http://127.0.0.1/moved"}
+
+
+def test_one_row_of_a_batch_is_odd_and_the_others_are_right() -> None:
+    other = ROW | {"order": "13"}
+    batch = {"2": "Incorrect order ID", "12": ROW, "13": other}
+
+    found = json.loads(reply_to(Fault.ODD_ROW, batch).body)
+
+    assert found == batch | {
+        "12": {
+            "order": "12",
+            "status": "In moderation",
+            "charge": "1,234.5",
+            "start_count": "N/A",
+            "remains": "N/A",
+        }
+    }
+
+
+def test_a_single_status_is_odd_as_a_whole() -> None:
+    assert json.loads(reply_to(Fault.ODD_ROW, ROW).body)["status"] == "In moderation"
+
+
+def test_one_service_of_a_list_is_odd() -> None:
+    service = {"service": "5", "rate": "1.02", "min": "500", "type": "default", "dripfeed": 1}
+
+    found = json.loads(reply_to(Fault.ODD_ROW, [service, service]).body)
+
+    assert found == [
+        {
+            "service": "5",
+            "rate": "1,234.5",
+            "min": "N/A",
+            "type": "Something New",
+            "dripfeed": "maybe",
+        },
+        service,
+    ]
+
+
+@pytest.mark.parametrize(
+    "answer", [{"2": "Incorrect order ID"}, {"error": "no"}, ["text"], "text", []]
+)
+def test_an_answer_without_rows_stays_right(answer: Answer) -> None:
+    assert reply_to(Fault.ODD_ROW, answer) == plain_reply(answer)

@@ -1,0 +1,328 @@
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from smmfanfast_async.sandbox import server as server_room
+from smmfanfast_async.sandbox.replies import Reply
+from smmfanfast_async.sandbox.server import HOST, MOVED_PATH, PATH, PanelServer
+
+
+class Respond:
+    """What the panel would be: it keeps the forms and gives one reply."""
+
+    def __init__(self) -> None:
+        self.forms: list[dict[str, str]] = []
+        self.reply = Reply(body=b"{}")
+
+    def __call__(self, form: Mapping[str, str]) -> Reply:
+        self.forms.append(dict(form))
+        return self.reply
+
+
+@pytest.fixture
+def respond() -> Respond:
+    return Respond()
+
+
+@asynccontextmanager
+async def listening(
+    respond: Callable[[Mapping[str, str]], Reply],
+) -> AsyncIterator[tuple[PanelServer, int]]:
+    server = PanelServer(respond)
+    port = await server.start(0)
+    try:
+        yield server, port
+    finally:
+        await server.close()
+
+
+@pytest_asyncio.fixture
+async def port(respond: Respond) -> AsyncIterator[int]:
+    async with listening(respond) as (_, port):
+        yield port
+
+
+@asynccontextmanager
+async def posting(
+    port: int, path: str = PATH, **arguments: Any
+) -> AsyncIterator[aiohttp.ClientResponse]:
+    url = f"http://{HOST}:{port}{path}"
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(url, allow_redirects=False, **arguments) as answer,
+    ):
+        yield answer
+
+
+@asynccontextmanager
+async def connected(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    reader, writer = await asyncio.open_connection(HOST, port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def rest_of(reader: asyncio.StreamReader) -> bytes:
+    """Give what still came before the connection ended, in whatever way it ended."""
+    received = b""
+    async with asyncio.timeout(5):
+        with suppress(ConnectionError):
+            received = await reader.read()
+    return received
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let the loop run until something holds, which is a matter of a few steps."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110  # sockets set no event
+            await asyncio.sleep(0)
+
+
+HEAD = (
+    b"POST /api/v1 HTTP/1.1\r\nHost: x\r\n"
+    b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 5\r\n"
+)
+
+
+@pytest.mark.asyncio
+async def test_a_form_is_given_over_decoded_once_the_last_of_a_name(
+    port: int, respond: Respond
+) -> None:
+    async with posting(
+        port,
+        data="a=1&a=2&b=%2541+%2B&c=&d=%D8%B9",
+        headers={"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"},
+    ) as answer:
+        assert answer.status == 200
+
+    assert respond.forms == [{"a": "2", "b": "%41 +", "c": "", "d": "ع"}]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"json": {"key": "test-key"}},
+        {"data": b"key=test-key", "headers": {"Content-Type": "text/plain"}},
+        {"data": {f"f{number}": "1" for number in range(1001)}},
+        {},
+    ],
+)
+async def test_anything_but_a_form_of_bearable_size_is_read_as_an_empty_one(
+    port: int, respond: Respond, arguments: dict[str, Any]
+) -> None:
+    async with posting(port, **arguments) as answer:
+        assert await answer.read() == b"{}"
+
+    assert respond.forms == [{}]
+
+
+@pytest.mark.asyncio
+async def test_a_form_of_as_many_fields_as_allowed_is_read(port: int, respond: Respond) -> None:
+    fields = {f"f{number}": "1" for number in range(1000)}
+    async with posting(port, data=fields):
+        pass
+
+    assert respond.forms == [fields]
+
+
+@pytest.mark.asyncio
+async def test_a_reply_is_sent_as_it_is_under_the_panel_s_content_type(
+    port: int, respond: Respond
+) -> None:
+    respond.reply = Reply(http_status=429, headers={"Retry-After": "3"}, body=b'{"cut')
+
+    async with posting(port) as answer:
+        assert answer.status == 429
+        assert answer.headers["Content-Type"] == "text/html; charset=UTF-8"
+        assert answer.headers["Retry-After"] == "3"
+        assert answer.headers["Content-Length"] == "5"
+        assert await answer.read() == b'{"cut'
+
+
+@pytest.mark.asyncio
+async def test_the_second_path_leads_to_the_same_panel_and_no_other_path_does(
+    port: int, respond: Respond
+) -> None:
+    async with posting(port, MOVED_PATH, data={"a": "1"}) as answer:
+        assert answer.status == 200
+    async with posting(port, "/api/v2", data={"a": "2"}) as answer:
+        assert answer.status == 404
+
+    assert respond.forms == [{"a": "1"}]
+
+
+@pytest.mark.asyncio
+async def test_get_is_not_supported(port: int, respond: Respond) -> None:
+    """Document: HTTP method POST."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://{HOST}:{port}{PATH}?key=test-key") as answer,
+    ):
+        assert answer.status == 405
+
+    assert respond.forms == []
+
+
+@pytest.mark.asyncio
+async def test_a_body_above_the_limit_is_refused(
+    monkeypatch: pytest.MonkeyPatch, respond: Respond
+) -> None:
+    """A body of the limit itself is refused by aiohttp 3.13 and read by 3.14."""
+    monkeypatch.setattr(server_room, "MAX_BODY_BYTES", 10)
+    async with listening(respond) as (_, port):
+        async with posting(port, data={"a": "b" * 7}) as answer:
+            assert answer.status == 200
+        async with posting(port, data={"a": "b" * 9}) as answer:
+            assert answer.status == 413
+
+    assert respond.forms == [{"a": "bbbbbbb"}]
+
+
+@pytest.mark.asyncio
+async def test_only_the_loopback_address_is_bound(respond: Respond) -> None:
+    async with listening(respond) as (server, _):
+        assert server._runner is not None
+        assert {address[0] for address in server._runner.addresses} == {"127.0.0.1"}
+
+
+@pytest.mark.asyncio
+async def test_a_dropped_connection_sends_nothing(port: int, respond: Respond) -> None:
+    respond.reply = Reply(is_dropped=True, body=b"never")
+    async with connected(port) as (reader, writer):
+        writer.write(HEAD + b"\r\na=bcd")
+
+        assert await rest_of(reader) == b""
+        assert respond.forms == [{"a": "bcd"}]
+
+
+@pytest.mark.asyncio
+async def test_a_late_reply_comes_in_the_end(port: int, respond: Respond) -> None:
+    respond.reply = Reply(body=b"late", wait_s=0.002)
+
+    async with posting(port) as answer:
+        assert await answer.read() == b"late"
+
+
+@pytest.mark.asyncio
+async def test_a_close_does_not_wait_for_a_late_reply(respond: Respond) -> None:
+    respond.reply = Reply(wait_s=3600)
+    async with listening(respond) as (server, port), connected(port) as (reader, writer):
+        writer.write(HEAD + b"\r\na=bcd")
+        await until(lambda: respond.forms)
+
+        async with asyncio.timeout(server_room.CLOSE_TIMEOUT_S / 2):
+            await server.close()
+
+        assert await rest_of(reader) == b""
+
+
+@pytest.mark.asyncio
+async def test_a_client_that_left_during_the_wait_does_not_hinder_the_close(
+    respond: Respond,
+) -> None:
+    respond.reply = Reply(wait_s=3600)
+    async with listening(respond) as (server, port):
+        async with connected(port) as (_, writer):
+            writer.write(HEAD + b"\r\na=bcd")
+            await until(lambda: respond.forms)
+        (request,) = server._requests.values()
+        await until(lambda: request.transport is None)
+
+        async with asyncio.timeout(server_room.CLOSE_TIMEOUT_S / 2):
+            await server.close()
+
+        assert server._requests == {}
+
+
+@pytest.mark.asyncio
+async def test_a_client_that_leaves_within_its_form_has_asked_nothing(respond: Respond) -> None:
+    async with listening(respond) as (server, port):
+        async with connected(port) as (_, writer):
+            writer.write(HEAD + b"\r\na=")
+            await until(lambda: server._requests)
+
+        await until(lambda: not server._requests)
+
+    assert respond.forms == []
+
+
+@pytest.mark.asyncio
+async def test_a_close_cuts_idle_connections_and_forms_that_are_still_coming(
+    respond: Respond,
+) -> None:
+    async with (
+        listening(respond) as (server, port),
+        connected(port) as (idle, idle_writer),
+        connected(port) as (half, half_writer),
+    ):
+        idle_writer.write(HEAD + b"\r\na=bcd")
+        await idle.readuntil(b"{}")
+        half_writer.write(HEAD + b"\r\na=")
+        await until(lambda: server._requests)
+
+        async with asyncio.timeout(server_room.CLOSE_TIMEOUT_S / 2):
+            await server.close()
+
+        assert await rest_of(idle) == b""
+        assert await rest_of(half) == b""
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(HOST, port)
+
+
+@pytest.mark.asyncio
+async def test_no_task_is_left_after_the_close(respond: Respond) -> None:
+    before = asyncio.all_tasks()
+    async with listening(respond) as (server, port):
+        async with posting(port):
+            pass
+        await server.close()
+        await server.close()
+
+        assert asyncio.all_tasks() == before
+
+
+@pytest.mark.asyncio
+async def test_a_spoilt_body_asks_nothing_and_is_no_error_of_the_sandbox(respond: Respond) -> None:
+    async with listening(respond) as (_, port), connected(port) as (reader, writer):
+        writer.write(HEAD + b"Content-Encoding: gzip\r\n\r\nwrong")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 400")
+
+    assert respond.forms == []
+
+
+@pytest.mark.asyncio
+async def test_an_error_of_the_sandbox_itself_is_raised_at_the_close() -> None:
+    def broken(form: Mapping[str, str]) -> Reply:
+        raise LookupError(form["a"])
+
+    server = PanelServer(broken)
+    port = await server.start(0)
+    for number in range(server_room.MAX_KEPT_ERRORS + 1):
+        async with posting(port, data={"a": str(number)}) as answer:
+            assert answer.status == 500
+
+    with pytest.raises(ExceptionGroup, match="the sandbox failed while it answered") as caught:
+        await server.close()
+
+    assert [str(error) for error in caught.value.exceptions] == [str(n) for n in range(10)]
+    await server.close()
+
+
+@pytest.mark.asyncio
+async def test_a_taken_port_is_an_error_and_leaves_nothing_behind(respond: Respond) -> None:
+    with socket.create_server((HOST, 0)) as taken:
+        server = PanelServer(respond)
+
+        with pytest.raises(OSError, match="in use"):
+            await server.start(taken.getsockname()[1])
+        await server.close()
