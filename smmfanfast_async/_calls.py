@@ -9,14 +9,21 @@ what is on its way can't be called back.
 
 import asyncio
 import logging
+import math
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from functools import partial
+from http import HTTPStatus
+from typing import TypeVar
+
+from attrs import frozen
 
 from ._decode import decode_added
 from ._encode import Form
-from ._policy import RetryPolicy, RetryQuota
+from ._gate import Clock, Gate
+from ._policy import Pacer, RetryPolicy, RetryQuota
 from ._transport import Limits, Transport
 from .errors import (
     ClosedError,
@@ -24,13 +31,15 @@ from .errors import (
     NotSentError,
     OutcomeUnknownError,
     PanelError,
+    PausedError,
+    RateLimitedError,
     UnreadableReplyError,
     UnsupportedActionError,
 )
 from .profile import Profile
 from .results import AddedOrder, Reply
 
-__all__ = ["Calls"]
+__all__ = ["Calls", "Settings"]
 
 ADD_TIMEOUT_S = 140.0
 """Seconds for one sending of an order. A proxy in front of a panel gives up after 120; stopping
@@ -57,29 +66,37 @@ _LOG = logging.getLogger("smmfanfast_async")
 T = TypeVar("T")
 
 
+@frozen
+class Settings:
+    """What a caller may choose for its calls, client by client or call by call."""
+
+    timeout_s: float
+    """Seconds for a reading call with all its repeats."""
+    retry: RetryPolicy
+    """When a call is repeated."""
+
+
 class Calls:
-    """The calls of one client: its places, its retry quota, its orders on their way."""
+    """The calls of one account: its places, its retry quota, its orders on their way."""
 
     def __init__(
         self,
         transport: Transport,
         profile: Profile,
         *,
-        timeout_s: float,
-        retry: RetryPolicy,
-        concurrency: int,
+        pacer: Pacer,
+        add_concurrency: int,
+        clock: Clock | None = None,
+        draw: Callable[[], float] = random.random,
     ) -> None:
         self.transport = transport
         self.profile = profile
-        self._timeout_s = timeout_s
-        self._retry = retry
         self._quota = RetryQuota()
-        self._places = asyncio.Semaphore(concurrency)
-        self._order_places = asyncio.Semaphore(profile.add_concurrency)
+        self._clock = clock or Clock()
+        self._random = draw
+        self._gate = Gate(pacer, self._clock)
+        self._order_places = asyncio.Semaphore(add_concurrency)
         self._sends: set[asyncio.Task[AddedOrder]] = set()
-        # What a test replaces, so that none has to wait.
-        self._sleep: Callable[[float], Coroutine[Any, Any, None]] = asyncio.sleep
-        self._random = random.random
 
     def check_action(self, action: str) -> None:
         """Raise `ClosedError` or `UnsupportedActionError` where an action can't be called."""
@@ -88,39 +105,32 @@ class Calls:
             text = f"{self.profile.name} has no action {action!r}"
             raise UnsupportedActionError(text, None, None, None, action)
 
-    async def read(self, form: Form, decode: Callable[[Reply], T]) -> T:
+    async def read(self, form: Form, decode: Callable[[Reply], T], settings: Settings) -> T:
         """Send a call that changes nothing, again if that may help, until the deadline."""
         self.check_action(form["action"])
-        deadline_s = _now_s() + self._timeout_s
+        deadline_s = self._clock.now_s() + settings.timeout_s
         repeats = 0
         while True:
             try:
-                result = decode(await self._posted(form, deadline_s))
+                result = await self._exchange(form, decode, deadline_s, settings)
             except PanelError as error:
-                pause_s = self._retry.pause_s(error, repeats, self._random())
-                if pause_s is None or _now_s() + pause_s >= deadline_s:
+                pause_s = settings.retry.pause_s(error, repeats, self._random())
+                if pause_s is None or self._clock.now_s() + pause_s >= deadline_s:
                     raise
                 if not self._quota.take(error):
                     raise
                 _LOG.info("%s; again in %.1f s", error, pause_s)
-                await self._sleep(pause_s)
+                await self._clock.sleep(pause_s)
                 repeats += 1
             else:
                 if repeats == 0:
                     self._quota.earn()
                 return result
 
-    async def once(self, form: Form, decode: Callable[[Reply], T]) -> T:
+    async def once(self, form: Form, decode: Callable[[Reply], T], settings: Settings) -> T:
         """Send a call that may change something, once."""
-        return decode(await self._posted(form, _now_s() + self._timeout_s))
-
-    async def send_order(self, form: Form) -> AddedOrder:
-        """Send an order and await its outcome; a cancelled caller leaves it on its way."""
-        self.check_action("add")
-        task = asyncio.create_task(self._send_order(form))
-        self._sends.add(task)
-        task.add_done_callback(self._sent)
-        return await asyncio.shield(task)
+        deadline_s = self._clock.now_s() + settings.timeout_s
+        return await self._exchange(form, decode, deadline_s, settings)
 
     async def close(self) -> None:
         """Take no more calls, let orders on their way arrive, then close the connections."""
@@ -133,67 +143,133 @@ class Calls:
         await asyncio.gather(*left, return_exceptions=True)
         await self.transport.close()
 
-    async def _posted(self, form: Form, deadline_s: float) -> Reply:
-        """Wait for a place among the requests, then post; both end with the deadline."""
+    async def _exchange(
+        self, form: Form, decode: Callable[[Reply], T], deadline_s: float, settings: Settings
+    ) -> T:
+        """Wait for a place, post, decode; the waiting and the posting end with the deadline."""
         self.transport.check_usable()
         action = form["action"]
-        try:
-            async with asyncio.timeout_at(deadline_s - MIN_READ_S):
-                await self._places.acquire()
-        except TimeoutError as error:
-            text = f"no request came free within {self._timeout_s:g} s"
-            raise NotSentError(text, None, None, None, action) from error
-        try:
-            limits = Limits(deadline_s - _now_s(), _BODY_BYTES.get(action, SMALL_BODY_BYTES))
-            return await self.transport.post(form, limits)
-        finally:
-            self._places.release()
+        self._check_pause(action, deadline_s, settings.retry)
+        async with AsyncExitStack() as place:
+            try:
+                async with asyncio.timeout(deadline_s - MIN_READ_S - self._clock.now_s()):
+                    await place.enter_async_context(self._gate.place())
+            except TimeoutError as error:
+                text = f"no request came free within {settings.timeout_s:g} s"
+                raise NotSentError(text, None, None, None, action) from error
+            left_s = max(deadline_s - self._clock.now_s(), MIN_READ_S)
+            limits = Limits(left_s, _BODY_BYTES.get(action, SMALL_BODY_BYTES))
+            return self._heeded(await self.transport.post(form, limits), decode)
 
-    async def _send_order(self, form: Form) -> AddedOrder:
+    def _heeded(self, reply: Reply, decode: Callable[[Reply], T]) -> T:
+        """Decode a reply, and heed what it says of being asked too often."""
+        try:
+            result = decode(reply)
+        except RateLimitedError as error:
+            self._gate.limited(error.retry_after_s)
+            raise
+        except PanelError:
+            if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
+                self._gate.limited(reply.retry_after_s)
+            raise
+        self._gate.pacer.succeeded()
+        return result
+
+    def _check_pause(self, action: str, deadline_s: float, retry: RetryPolicy) -> None:
+        """Raise `PausedError` where the wait that the panel asked for is longer than may be."""
+        wait_s = self._gate.wait_s()
+        if wait_s > retry.max_wait_s or self._clock.now_s() + wait_s >= deadline_s:
+            text = f"all calls wait another {wait_s:.0f} s, as the panel asked"
+            raise PausedError(text, None, None, wait_s, action)
+
+    # --- orders ----------------------------------------------------------------------------------
+
+    async def send_order(
+        self, form: Form, settings: Settings, wait_s: float | None = None
+    ) -> AddedOrder:
+        """Send an order and await its outcome; a cancelled caller leaves it on its way.
+
+        After `wait_s` an order that waits for its turn is taken back, one that is on its way goes
+        on: the error's `settled()` awaits it.
+        """
+        self.check_action("add")
+        under_way = asyncio.Event()
+        task = asyncio.create_task(self._send_order(form, settings, under_way))
+        self._sends.add(task)
+        task.add_done_callback(self._sent)
+        await asyncio.wait({task}, timeout=wait_s)
+        if task.cancelled():
+            raise ClosedError("the client was closed before it was sent", action="add")
+        if task.done():
+            return task.result()
+        if under_way.is_set():
+            text = f"no answer within {wait_s:g} s; the sending goes on"
+            error = OutcomeUnknownError(text, form, datetime.now(UTC))
+            raise error.still(partial(asyncio.shield, task))
+        task.cancel()
+        text = f"its turn did not come within {wait_s:g} s"
+        raise NotSentError(text, None, None, None, "add")
+
+    async def _send_order(
+        self, form: Form, settings: Settings, under_way: asyncio.Event
+    ) -> AddedOrder:
         """Send an order; again only what is proved not to have left."""
         try:
             async with self._order_places:
-                return await self._attempts(form)
+                return await self._attempts(form, settings, under_way)
         except asyncio.CancelledError as error:
-            # Only closing cancels this task, and only what was not under way ends here.
-            raise ClosedError("the client was closed before the order was sent") from error
+            # Only what was not under way ends here: it was taken back, or the client is closed.
+            closed = self.transport.is_closed
+            text = "the client was closed" if closed else "the order was taken back"
+            raise ClosedError(f"{text} before it was sent", None, None, None, "add") from error
 
-    async def _attempts(self, form: Form) -> AddedOrder:
+    async def _attempts(
+        self, form: Form, settings: Settings, under_way: asyncio.Event
+    ) -> AddedOrder:
         repeats = 0
         while True:
             try:
-                return await self._attempt(form)
+                return await self._attempt(form, settings, under_way)
             except NotSentError as error:
-                pause_s = self._retry.pause_s(error, repeats, self._random())
+                under_way.clear()
+                pause_s = settings.retry.pause_s(error, repeats, self._random())
                 if pause_s is None or not self._quota.take(error):
                     raise
                 _LOG.info("%s; nothing was sent; again in %.1f s", error, pause_s)
-                await self._sleep(pause_s)
+                await self._clock.sleep(pause_s)
                 repeats += 1
 
-    async def _attempt(self, form: Form) -> AddedOrder:
-        sent_at = datetime.now(UTC)
-        try:
-            limits = Limits(ADD_TIMEOUT_S, SMALL_BODY_BYTES)
-            reply = await self.transport.post(form, limits, fresh=True)
-        except (NoReplyError, UnreadableReplyError) as error:
-            raise OutcomeUnknownError(error.text, form, sent_at, "", error.http_status) from error
-        except asyncio.CancelledError as error:
-            text = "the client was closed before an answer came"
-            raise OutcomeUnknownError(text, form, sent_at) from error
-        return decode_added(reply, self.profile, form, sent_at)
+    async def _attempt(
+        self, form: Form, settings: Settings, under_way: asyncio.Event
+    ) -> AddedOrder:
+        self._check_pause("add", math.inf, settings.retry)
+        async with self._gate.place():
+            sent_at = datetime.now(UTC)
+            under_way.set()
+            try:
+                limits = Limits(ADD_TIMEOUT_S, SMALL_BODY_BYTES)
+                reply = await self.transport.post(form, limits, fresh=True)
+            except NoReplyError as error:
+                raise OutcomeUnknownError(
+                    error.text, form, sent_at, was_written=error.was_written
+                ) from error
+            except UnreadableReplyError as error:
+                status = error.http_status
+                raise OutcomeUnknownError(error.text, form, sent_at, "", status) from error
+            except asyncio.CancelledError as error:
+                text = "the client was closed before an answer came"
+                raise OutcomeUnknownError(text, form, sent_at, was_written=False) from error
+            return self._heeded(
+                reply, lambda reply: decode_added(reply, self.profile, form, sent_at)
+            )
 
     def _sent(self, task: asyncio.Task[AddedOrder]) -> None:
         """Let go of a sending; its outcome is logged, since its caller may be gone."""
         self._sends.discard(task)
         if task.cancelled():  # before its first step
-            _LOG.info("an order was not sent: the client was closed")
+            _LOG.info("an order was not sent")
         elif (error := task.exception()) is not None:
             level = logging.WARNING if isinstance(error, OutcomeUnknownError) else logging.INFO
             _LOG.log(level, "%s", error)
         else:
             _LOG.debug("order %s placed", task.result().order)
-
-
-def _now_s() -> float:
-    return asyncio.get_running_loop().time()

@@ -1,12 +1,13 @@
-"""When may we say it again. Pure: time and randomness are arguments."""
+"""When may we speak, and when again. Pure: time and randomness are arguments."""
 
+from collections import deque
 from http import HTTPStatus
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from .errors import NotSentError, PanelError, RateLimitedError, RefusedError, UnreadableReplyError
 
-__all__ = ["RetryPolicy", "RetryQuota"]
+__all__ = ["Pacer", "RetryPolicy", "RetryQuota"]
 
 QUOTA_TOKENS = 500
 """Tokens of a client's quota: a hundred retries in a row, then only as many as successes earn."""
@@ -16,6 +17,15 @@ RETRY_COST = 5
 
 TIMEOUT_COST = 10
 """Tokens that a retry costs when no answer came: it held a connection for the whole wait."""
+
+PAUSE_S = 1.0
+"""Seconds that all calls pause after a 429 that names no wait (assumed)."""
+
+PACE_WINDOW_S = 60.0
+"""Seconds that a pace is counted over: panels document calls a minute."""
+
+MAX_DOUBLINGS = 64
+"""Doublings of a pause: any cap is reached before, and a float overflows at 1024."""
 
 
 @frozen(kw_only=True)
@@ -45,7 +55,7 @@ class RetryPolicy:
             return None
         if error.retry_after_s is not None:
             return error.retry_after_s if error.retry_after_s <= self.max_wait_s else None
-        return random * min(self.base_s * 2.0**repeats, self.cap_s)
+        return random * min(self.base_s * 2.0 ** min(repeats, MAX_DOUBLINGS), self.cap_s)
 
 
 def _may_help(error: PanelError) -> bool:
@@ -55,7 +65,7 @@ def _may_help(error: PanelError) -> bool:
     if isinstance(error, NotSentError | RateLimitedError):
         return True
     if isinstance(error, UnreadableReplyError):
-        # A redirect and a body over the cap come again just so.
+        # A redirect comes again just so.
         return error.http_status is None or error.http_status == HTTPStatus.OK
     return error.sent
 
@@ -81,3 +91,52 @@ class RetryQuota:
     def earn(self) -> None:
         """Put a token back, for a call that went well at once."""
         self.tokens = min(self.tokens + 1, QUOTA_TOKENS)
+
+
+@define
+class Pacer:
+    """How many requests may be under way, and when the next may leave, on one account.
+
+    A panel that says "too often" pauses every call of the account and halves what may be under
+    way; each success after that lets one more through, up to `most`.
+    """
+
+    most: int
+    """Requests under way at once, at most."""
+    per_minute: int | None = None
+    """Requests a minute, at most; None for no pace."""
+    allowed: int = field(init=False)
+    """Requests that may be under way now."""
+    paused_until_s: float = 0.0
+    """Nothing leaves before this moment of the clock."""
+    _left_at_s: deque[float] = field(factory=deque, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Begin with all that is allowed."""
+        self.allowed = self.most
+
+    def wait_s(self, now_s: float) -> float:
+        """Say how long the next request has to wait; 0 if it may leave."""
+        wait_s = max(self.paused_until_s - now_s, 0.0)
+        if self.per_minute is None:
+            return wait_s
+        while self._left_at_s and now_s - self._left_at_s[0] >= PACE_WINDOW_S:
+            self._left_at_s.popleft()
+        if len(self._left_at_s) < self.per_minute:
+            return wait_s
+        return max(wait_s, self._left_at_s[0] + PACE_WINDOW_S - now_s)
+
+    def left(self, now_s: float) -> None:
+        """Take note of a request that leaves."""
+        if self.per_minute is not None:
+            self._left_at_s.append(now_s)
+
+    def limited(self, now_s: float, asked_s: float | None) -> None:
+        """Pause after a 429 or a "wait N seconds"; `asked_s` is the wait it named."""
+        wait_s = PAUSE_S if asked_s is None else asked_s
+        self.paused_until_s = max(self.paused_until_s, now_s + wait_s)
+        self.allowed = max(self.allowed // 2, 1)
+
+    def succeeded(self) -> None:
+        """Let one more through, up to what was allowed at first."""
+        self.allowed = min(self.allowed + 1, self.most)

@@ -1,11 +1,11 @@
-"""The key: where it comes from and what it has to look like. It is shown by no error."""
+"""What a client may be made with: the key, shown by no error, and numbers that make sense."""
 
 import os
 from pathlib import Path
 
 from .errors import InvalidSettingsError
 
-__all__ = ["check_key", "key_of_environment"]
+__all__ = ["check_above_0", "check_key", "key_of_environment"]
 
 MAX_KEY_CHARACTERS = 512
 """The longest key: this panel's have below 64 characters (assumed)."""
@@ -23,6 +23,12 @@ def check_key(api_key: str, *, for_this_machine: bool) -> None:
         raise InvalidSettingsError(
             "api_key", "is one for a sandbox, and base_url is not this machine"
         )
+
+
+def check_above_0(name: str, number: float) -> None:
+    """Raise `InvalidSettingsError` for a number that bounds nothing."""
+    if not number > 0:
+        raise InvalidSettingsError(name, f"{number} is not above 0")
 
 
 def key_of_environment() -> str:

@@ -311,7 +311,7 @@ def _failure(
     closed = isinstance(error, RuntimeError) and "closed" in str(error).lower()
     if untouched and (closed or isinstance(error, _BEFORE_THE_SEND)):
         return NotSentError(words, None, None, None, action)
-    return NoReplyError(words, None, None, None, action)
+    return NoReplyError(words, payload.was_written, action)
 
 
 async def _capped_body(response: aiohttp.ClientResponse, most: int, action: str | None) -> bytes:

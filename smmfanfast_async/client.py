@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar
 
 from ._batching import streamed
-from ._calls import Calls
+from ._calls import Calls, Settings
 from ._decode import (
     decode_balance,
     decode_call,
@@ -23,8 +23,8 @@ from ._decode import (
     decode_statuses,
 )
 from ._encode import Form, add_form, call_form, ids_form
-from ._policy import RetryPolicy
-from ._settings import check_key, key_of_environment
+from ._policy import Pacer, RetryPolicy
+from ._settings import check_above_0, check_key, key_of_environment
 from ._transport import (
     Connector,
     Secret,
@@ -39,7 +39,6 @@ from .errors import (
     AuthError,
     ClosedError,
     InvalidOrderError,
-    InvalidSettingsError,
     PanelError,
 )
 from .orders import Order, checked_id
@@ -81,7 +80,10 @@ class Client:
       settings; each request still sets its own time-outs and follows no redirect.
     - `timeout_s`: seconds for a reading call with all its repeats. `add` has 140.
     - `retry`: when a call that changes nothing is repeated; `RetryPolicy(attempts=1)` for never.
-    - `concurrency`: requests under way at once; the profile's by default.
+    - `concurrency`: requests under way at once; the profile's by default. A panel that says "too
+      often" pauses all calls and halves it for a while.
+    - `add_concurrency`: orders under way at once; the profile's, one, by default.
+    - `calls_per_minute`: the pace that is kept; the profile's by default.
     - `proxy`: address of an HTTP proxy.
 
     Raises `InvalidSettingsError` for a key or an address that can't be meant.
@@ -98,19 +100,27 @@ class Client:
         timeout_s: float = TIMEOUT_S,
         retry: RetryPolicy | None = None,
         concurrency: int | None = None,
+        add_concurrency: int | None = None,
+        calls_per_minute: int | None = None,
         proxy: str | None = None,
         trace_configs: Sequence[TraceConfig] = (),
     ) -> None:
         url = checked_url(base_url or profile.base_url)
         check_key(api_key, for_this_machine=is_loopback(url))
-        if timeout_s <= 0:
-            raise InvalidSettingsError("timeout_s", f"{timeout_s} is not above 0")
         places = profile.concurrency if concurrency is None else concurrency
-        if places < 1:
-            raise InvalidSettingsError("concurrency", f"{places} is not above 0")
+        order_places = profile.add_concurrency if add_concurrency is None else add_concurrency
+        pace = profile.calls_per_minute if calls_per_minute is None else calls_per_minute
+        for name, number in (
+            ("timeout_s", timeout_s),
+            ("concurrency", places),
+            ("add_concurrency", order_places),
+            ("calls_per_minute", 1 if pace is None else pace),
+        ):
+            check_above_0(name, number)
         self.profile = profile
         self.base_url = str(url)
         self._concurrency = places
+        self._settings = Settings(timeout_s, retry or RetryPolicy())
         self._calls = Calls(
             Transport(
                 url,
@@ -121,9 +131,8 @@ class Client:
                 trace_configs=trace_configs,
             ),
             profile,
-            timeout_s=timeout_s,
-            retry=retry or RetryPolicy(),
-            concurrency=places,
+            pacer=Pacer(most=places, per_minute=pace),
+            add_concurrency=order_places,
         )
 
     @classmethod
@@ -137,6 +146,29 @@ class Client:
         for option, name in (("base_url", "SMMFANFAST_BASE_URL"), ("proxy", "SMMFANFAST_PROXY")):
             options.setdefault(option, os.environ.get(name) or None)
         return cls(key_of_environment(), **options)
+
+    def with_options(
+        self,
+        *,
+        timeout_s: float | None = None,
+        retry: RetryPolicy | None = None,
+        concurrency: int | None = None,
+    ) -> Self:
+        """Give this client with other settings for some calls: `client.with_options(…).balance()`.
+
+        It shares everything with this one, connections, pace, pauses and quota too; closing either
+        closes both. `concurrency` bounds the batches of one call and can't raise the client's own.
+        """
+        if timeout_s is not None:
+            check_above_0("timeout_s", timeout_s)
+        if concurrency is not None:
+            check_above_0("concurrency", concurrency)
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        twin._concurrency = concurrency or self._concurrency
+        now = self._settings
+        twin._settings = Settings(timeout_s or now.timeout_s, retry or now.retry)
+        return twin
 
     def __repr__(self) -> str:
         state = " closed" if self._calls.transport.is_closed else ""
@@ -166,21 +198,28 @@ class Client:
 
     # --- the verbs -------------------------------------------------------------------------------
 
-    async def add(self, order: Order) -> AddedOrder:
+    async def add(self, order: Order, *, wait_s: float | None = None) -> AddedOrder:
         """Place an order; it is sent once, and what became of it is said.
 
         Returns where the panel gave an id. Raises `InvalidOrderError`, `NotSentError` or
         `ClosedError` if nothing was sent, `RefusedError` if the panel said no before it made an
         order, and `OutcomeUnknownError` for everything else: an order may exist, and this client
         never sends it again. A cancelled caller does not stop what is on its way.
+
+        `wait_s` bounds the waiting, not the sending, in seconds; None waits to the end (140 s at
+        most, once it is on its way). An order whose turn did not come by then is taken back
+        (`NotSentError`); one on its way goes on, and `await error.settled()` tells its outcome.
         """
-        return await self._calls.send_order(add_form(order, self.profile))
+        if wait_s is not None:
+            check_above_0("wait_s", wait_s)
+        form = add_form(order, self.profile)
+        return await self._calls.send_order(form, self._settings, wait_s)
 
     async def status(self, order: int | str) -> OrderStatus:
         """Ask how one order stands; raises its error, `OrderNotFoundError` for an unknown id."""
         asked = checked_id(order)
         form = ids_form("status", "order", [asked])
-        return await self._calls.read(form, lambda reply: decode_status(reply, self.profile, asked))
+        return await self._read(form, lambda reply: decode_status(reply, self.profile, asked))
 
     async def statuses(self, ids: Ids) -> dict[str, OrderStatus | PanelError]:
         """Ask how any number of orders stand, `profile.ids_per_call` a request.
@@ -221,29 +260,29 @@ class Client:
     async def services(self) -> Catalogue:
         """Fetch what is on offer."""
         form = {"action": "services"}
-        rows = await self._calls.read(form, lambda reply: decode_services(reply, self.profile))
+        rows = await self._read(form, lambda reply: decode_services(reply, self.profile))
         return Catalogue.of(rows.services, datetime.now(UTC), rows.unreadable)
 
     async def balance(self) -> Balance:
         """Fetch what is left on the account."""
         form = {"action": "balance"}
-        return await self._calls.read(form, lambda reply: decode_balance(reply, self.profile))
+        return await self._read(form, lambda reply: decode_balance(reply, self.profile))
 
     async def refill(self, order: int | str) -> RefillResult:
         """Ask for a refill of one order (API v2). Never repeated."""
         self._calls.check_action("refill")
         asked = checked_id(order)
         form = ids_form("refill", "order", [asked])
-        return await self._calls.once(form, lambda reply: decode_refill(reply, self.profile, asked))
+        return await self._once(form, lambda reply: decode_refill(reply, self.profile, asked))
 
     async def refills(self, orders: Iterable[int | str]) -> dict[str, RefillResult | PanelError]:
         """Ask for refills (API v2), for each order its refill or its own error. Never repeated."""
-        return await self._rows("refill", "orders", orders, decode_refills, self._calls.once)
+        return await self._rows("refill", "orders", orders, decode_refills, self._once)
 
     async def refill_status(self, refill: int | str) -> RefillStatus:
         """Ask how one refill stands (API v2)."""
         asked = checked_id(refill, name="refill")
-        found = await self._calls.read(
+        found = await self._read(
             ids_form("refill_status", "refill", [asked]),
             lambda reply: decode_refill_statuses(reply, self.profile, [asked]),
         )
@@ -254,12 +293,12 @@ class Client:
     ) -> dict[str, RefillStatus | PanelError]:
         """Ask how refills stand (API v2): for each its status or its own error."""
         return await self._rows(
-            "refill_status", "refills", refills, decode_refill_statuses, self._calls.read
+            "refill_status", "refills", refills, decode_refill_statuses, self._read
         )
 
     async def cancel(self, orders: Iterable[int | str]) -> dict[str, CancelResult | PanelError]:
         """Ask to cancel orders (API v2), for each the panel's word or its error. Never repeated."""
-        return await self._rows("cancel", "orders", orders, decode_cancels, self._calls.once)
+        return await self._rows("cancel", "orders", orders, decode_cancels, self._once)
 
     async def call(self, action: str, **fields: object) -> object:
         """Call what is not documented, and give its JSON. Never repeated.
@@ -268,7 +307,13 @@ class Client:
         alone: the action "add" raises `InvalidOrderError`.
         """
         form = call_form(action, fields, self.profile)
-        return await self._calls.once(form, lambda reply: decode_call(reply, self.profile, action))
+        return await self._once(form, lambda reply: decode_call(reply, self.profile, action))
+
+    async def _read(self, form: Form, decode: Callable[[Reply], T]) -> T:
+        return await self._calls.read(form, decode, self._settings)
+
+    async def _once(self, form: Form, decode: Callable[[Reply], T]) -> T:
+        return await self._calls.once(form, decode, self._settings)
 
     # --- batches ----------------------------------------------------------------------------------
 
@@ -289,9 +334,7 @@ class Client:
             if refused:
                 raise refused[0]
             form = ids_form("status", "orders", ids)
-            batch = await self._calls.read(
-                form, lambda reply: decode_statuses(reply, self.profile, ids)
-            )
+            batch = await self._read(form, lambda reply: decode_statuses(reply, self.profile, ids))
         except ClosedError:
             raise
         except PanelError as error:

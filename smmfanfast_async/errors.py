@@ -15,6 +15,7 @@ Each answers three questions, as attributes:
     ├── ClosedError            (also RuntimeError) closed, or used from another event loop
     ├── RefConflictError       the ref belongs to an order of other content
     ├── NotSentError           proved: no byte of the request left
+    │   └── PausedError        (also RateLimitedError) held back: the panel asked for a longer wait
     ├── NoReplyError           it may have left, no whole answer came back
     ├── UnreadableReplyError   an answer came back that means nothing sure
     ├── ServerError            HTTP 5xx: the panel, or what stands before it, failed
@@ -31,10 +32,10 @@ without it. All of them copy and pickle.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Self
+from typing import Protocol, Self
 
 __all__ = [
     "AuthError",
@@ -49,6 +50,7 @@ __all__ = [
     "OrderNotFoundError",
     "OutcomeUnknownError",
     "PanelError",
+    "PausedError",
     "RateLimitedError",
     "RefConflictError",
     "RefusedError",
@@ -165,7 +167,7 @@ class InvalidOrderError(_NothingSentError, ValueError):
     kind = ErrorKind.INVALID
 
     def __init__(self, where: str, field: str, value: object, reason: str) -> None:
-        shown = value if isinstance(value, _Shown) else _Shown(repr(value)[:MAX_SHOWN_CHARACTERS])
+        shown = value if isinstance(value, _Shown) else _Shown(_repr(value)[:MAX_SHOWN_CHARACTERS])
         PanelError.__init__(self, f"{where}.{field}: {shown} {reason}")
         self.args = (where, field, shown, reason)
         self.where = where
@@ -181,6 +183,14 @@ class _Shown(str):
     """The repr of a value, marked so that a copy of the error does not quote it again."""
 
     __slots__ = ()
+
+
+def _repr(value: object) -> str:
+    try:
+        return repr(value)
+    except ValueError:
+        # Python does not write a whole number of more than 4300 digits.
+        return object.__repr__(value)
 
 
 class InvalidSettingsError(_NothingSentError, ValueError):
@@ -240,9 +250,24 @@ class _DoubtfulError(PanelError):
 
 
 class NoReplyError(_DoubtfulError):
-    """The request may have left and no whole answer came back."""
+    """The request may have left and no whole answer came back.
+
+    `was_written` tells whether the body was handed over whole to the connection; False is no
+    proof that the panel got nothing of it.
+    """
 
     kind = ErrorKind.NETWORK
+
+    def __init__(
+        self,
+        text: str = "",
+        was_written: bool = False,  # noqa: FBT001, FBT002  # by position, for copy and pickle
+        action: str | None = None,
+        order: str | None = None,
+    ) -> None:
+        PanelError.__init__(self, text, None, None, None, action, order)
+        self.args = (text, was_written, action, order)
+        self.was_written = was_written
 
 
 class UnreadableReplyError(_DoubtfulError):
@@ -281,6 +306,15 @@ class RateLimitedError(PanelError):
     kind = ErrorKind.RATE_LIMIT
 
 
+class PausedError(NotSentError, RateLimitedError):
+    """Held back here: the panel asked all calls to wait, and longer than this call may.
+
+    `retry_after_s` says how long it still is. Nothing was sent.
+    """
+
+    kind = ErrorKind.RATE_LIMIT
+
+
 class RefusedError(PanelError):
     """The panel said no, in `text`, and did nothing."""
 
@@ -309,6 +343,15 @@ class BlockedError(RefusedError):
     kind = ErrorKind.BLOCKED
 
 
+class _Added(Protocol):
+    """An `AddedOrder`, as far as this room knows it."""
+
+    @property
+    def order(self) -> str:
+        """The panel's id of the order."""
+        ...
+
+
 class OutcomeUnknownError(PanelError):
     """An `add` whose outcome nobody knows: an order may exist.
 
@@ -317,7 +360,8 @@ class OutcomeUnknownError(PanelError):
 
     `form` is what was sent, without the key. `sent_at` is the aware UTC time of sending. `excerpt`
     is what came back, cleaned, at most 500 characters; empty if nothing did. `order` is an id that
-    stood beside an error, or None.
+    stood beside an error, or None. `was_written` tells whether the body was handed over whole to
+    the connection; False is no proof that the panel got nothing of it.
     """
 
     kind = ErrorKind.UNKNOWN
@@ -330,12 +374,34 @@ class OutcomeUnknownError(PanelError):
         excerpt: str = "",
         http_status: int | None = None,
         order: str | None = None,
+        was_written: bool = True,  # noqa: FBT001, FBT002  # by position, for copy and pickle
     ) -> None:
         PanelError.__init__(self, text, None, http_status, None, "add", order)
         self.form: dict[str, str] = dict(form or {})
-        self.args = (text, self.form, sent_at, excerpt, http_status, order)
+        self.args = (text, self.form, sent_at, excerpt, http_status, order, was_written)
         self.sent_at = sent_at
         self.excerpt = excerpt
+        self.was_written = was_written
+        self._settling: Callable[[], Awaitable[_Added]] | None = None
+
+    def still(self, settling: "Callable[[], Awaitable[_Added]]") -> Self:
+        """Say that the sending still goes on; `settling` awaits its end."""
+        self._settling = settling
+        return self
+
+    async def settled(self) -> "_Added":
+        """Await the outcome of a sending that still goes on, after `Client.add(wait_s=…)`.
+
+        Gives the `AddedOrder`, or raises what `add` would have raised. Where nothing is on its way
+        any more, and in a copy, it raises this error itself.
+        """
+        if self._settling is None:
+            raise self
+        return await self._settling()
+
+    def __reduce__(self) -> tuple[type[Self], tuple[object, ...], dict[str, object]]:
+        # What is on its way can't be copied.
+        return type(self), self.args, vars(self) | {"_settling": None}
 
     def __str__(self) -> str:
         beside = f" beside order {self.order}" if self.order else ""

@@ -6,12 +6,14 @@ documents. For another panel, take the nearer one and change what differs::
     mine = attrs.evolve(API_V2, name="mine", base_url="https://panel.example/api/v2")
 """
 
-from functools import cache
+from functools import lru_cache
+from typing import Any
 
-from attrs import frozen
+from attrs import Attribute, field, frozen
+from attrs.validators import optional
 
 from ._text import bare_words
-from .errors import ErrorKind
+from .errors import ErrorKind, InvalidSettingsError
 
 __all__ = ["API_V2", "SMMFANFAST", "Profile", "Refusal"]
 
@@ -21,7 +23,7 @@ class Refusal:
     """A text of the panel that means no, and what kind of no."""
 
     text: str
-    """How the panel's text begins, compared without case, punctuation and extra blanks."""
+    """How the panel's text begins, compared word by word, without case and punctuation."""
     kind: ErrorKind
     """Which no it is; it chooses the class of the error."""
 
@@ -60,6 +62,12 @@ _REFUSALS = (
 )
 
 
+def _is_above_0(profile: Any, attribute: "Attribute[int]", value: object) -> None:
+    if type(value) is not int or value < 1:
+        name = f"{type(profile).__name__}.{attribute.name}"
+        raise InvalidSettingsError(name, f"{value!r} is not a whole number above 0")
+
+
 @frozen(kw_only=True)
 class Profile:
     """One panel, or one family of panels."""
@@ -70,13 +78,16 @@ class Profile:
     """The one address that every call is posted to."""
     actions: frozenset[str]
     """What the panel can do, in its own words."""
-    ids_per_call: int = 100
+    ids_per_call: int = field(default=100, validator=_is_above_0)
     """Ids in one status call. The document sets no limit; the family documents 100."""
-    concurrency: int = 10
+    concurrency: int = field(default=10, validator=_is_above_0)
     """Requests under way at once, at most: 8 to 10 full batches are as fast as more (measured)."""
-    add_concurrency: int = 1
+    add_concurrency: int = field(default=1, validator=_is_above_0)
     """Orders under way at once. The panel's script reads the balance and writes it back without a
     transaction (seen): two at once can lose a charge."""
+    calls_per_minute: int | None = field(default=None, validator=optional(_is_above_0))
+    """Requests a minute, at most; None where the panel documents no pace, as here. The family has
+    60 to 120 (seen)."""
     delays_min: frozenset[int] | None = None
     """Delays a subscription may have, in minutes; None for any."""
     decodes_twice: bool = False
@@ -94,13 +105,13 @@ class Profile:
         """Say which no a text is, None if it is not one of `refusals`."""
         words = bare_words(text)
         for begin, kind in _by_bare_words(self.refusals):
-            # The begin of a word is no match: "Bad Link" must not take "Bad Linkage".
+            # Whole words: "Bad Link" must not take "Bad Linkage".
             if words == begin or words.startswith(begin + " "):
                 return kind
         return None
 
 
-@cache
+@lru_cache(maxsize=16)
 def _by_bare_words(refusals: tuple[Refusal, ...]) -> tuple[tuple[str, ErrorKind], ...]:
     return tuple((bare_words(refusal.text), refusal.kind) for refusal in refusals)
 

@@ -2,22 +2,24 @@
 
 import asyncio
 import logging
+import pickle
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
+import attrs
 import pytest
-from attrs import evolve
-from support.wire import Answer, Drop, Silence, WireServer, reply
+from support.wire import Answer, Drop, Request, Silence, WireServer, reply
 from yarl import URL
 
 from smmfanfast_async import (
     SMMFANFAST,
+    AddedOrder,
     ClosedError,
     NoReplyError,
     NotSentError,
     OutcomeUnknownError,
     PanelError,
+    PausedError,
     RateLimitedError,
     RefusedError,
     RetryPolicy,
@@ -25,8 +27,10 @@ from smmfanfast_async import (
     UnsupportedActionError,
 )
 from smmfanfast_async import _calls as calls_module
-from smmfanfast_async._calls import Calls
+from smmfanfast_async._calls import Calls, Settings
 from smmfanfast_async._decode import decode_balance, decode_call
+from smmfanfast_async._gate import Clock
+from smmfanfast_async._policy import Pacer
 from smmfanfast_async._transport import Secret, Transport
 from smmfanfast_async.results import Balance, Reply
 
@@ -34,34 +38,67 @@ BALANCE = reply('{"status":"success","balance":"1.50","currency":"USD"}')
 ORDER = {"action": "add", "service": "5", "link": "https://example.com", "quantity": "10"}
 
 
-@asynccontextmanager
-async def calls_to(
-    *answers: Answer, url: str | None = None, **options: Any
-) -> AsyncIterator[tuple[Calls, WireServer, list[float]]]:
-    """Open calls on a server; pauses are noted and not waited for."""
-    settings: dict[str, Any] = {"timeout_s": 5.0, "retry": RetryPolicy(), "concurrency": 2}
-    async with WireServer(*(answers or (BALANCE,))) as server:
-        transport = Transport(URL(url or server.url), Secret("test-key"))
-        calls = Calls(transport, SMMFANFAST, **settings | options)
-        pauses: list[float] = []
+class FakeClock:
+    """A clock whose time passes only by sleeping, and at once."""
 
-        async def sleep(pause_s: float) -> None:
-            pauses.append(pause_s)
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+        self.pauses: list[float] = []
 
-        calls._sleep = sleep
-        calls._random = lambda: 1.0
-        try:
-            yield calls, server, pauses
-        finally:
-            await calls.close()
+    async def sleep(self, pause_s: float) -> None:
+        self.pauses.append(round(pause_s, 6))
+        self.now_s += pause_s
+        await asyncio.sleep(0)
+
+
+@attrs.define
+class Scene:
+    """Calls on a server, and what to look at."""
+
+    calls: Calls
+    server: WireServer
+    pauses: list[float]
+    settings: Settings
+
+    async def read(self) -> Balance:
+        return await self.calls.read({"action": "balance"}, balance_of, self.settings)
+
+    async def send(self, wait_s: float | None = None) -> AddedOrder:
+        return await self.calls.send_order(ORDER, self.settings, wait_s)
+
+
+def odd_of(found: Reply) -> object:
+    return decode_call(found, SMMFANFAST, "odd")
 
 
 def balance_of(found: Reply) -> Balance:
     return decode_balance(found, SMMFANFAST)
 
 
-async def read(calls: Calls) -> Balance:
-    return await calls.read({"action": "balance"}, balance_of)
+@asynccontextmanager
+async def calls_to(
+    *answers: Answer,
+    url: str | None = None,
+    timeout_s: float = 5.0,
+    concurrency: int = 2,
+    per_minute: int | None = None,
+    add_concurrency: int = 1,
+) -> AsyncIterator[Scene]:
+    """Open calls on a server; pauses are noted and pass at once."""
+    clock = FakeClock()
+    async with WireServer(*(answers or (BALANCE,))) as server:
+        calls = Calls(
+            Transport(URL(url or server.url), Secret("test-key")),
+            SMMFANFAST,
+            pacer=Pacer(most=concurrency, per_minute=per_minute),
+            add_concurrency=add_concurrency,
+            clock=Clock(now_s=lambda: clock.now_s, sleep=clock.sleep),
+            draw=lambda: 1.0,
+        )
+        try:
+            yield Scene(calls, server, clock.pauses, Settings(timeout_s, RetryPolicy()))
+        finally:
+            await calls.close()
 
 
 # --- reading -------------------------------------------------------------------------------------
@@ -69,110 +106,199 @@ async def read(calls: Calls) -> Balance:
 
 @pytest.mark.asyncio
 async def test_a_read_is_repeated_until_it_succeeds() -> None:
-    async with calls_to(reply("down", 503), Drop(), BALANCE) as (calls, server, pauses):
-        found = await read(calls)
+    async with calls_to(reply("down", 503), Drop(), BALANCE) as scene:
+        found = await scene.read()
 
     assert str(found.balance) == "1.50"
-    assert len(server.requests) == 3
-    assert pauses == [0.5, 1.0]
+    assert len(scene.server.requests) == 3
+    assert scene.pauses == [0.5, 1.0]
 
 
 @pytest.mark.asyncio
 async def test_a_read_is_given_up_after_its_attempts() -> None:
-    async with calls_to(reply("down", 503)) as (calls, server, pauses):
+    async with calls_to(reply("down", 503)) as scene:
         with pytest.raises(ServerError):
-            await read(calls)
+            await scene.read()
 
-    assert len(server.requests) == 3
-    assert len(pauses) == 2
+    assert len(scene.server.requests) == 3
+    assert len(scene.pauses) == 2
 
 
 @pytest.mark.asyncio
 async def test_a_refusal_is_not_repeated() -> None:
-    async with calls_to(reply('{"error":"Invalid API key"}')) as (calls, server, _):
+    async with calls_to(reply('{"error":"Invalid API key"}')) as scene:
         with pytest.raises(RefusedError):
-            await read(calls)
+            await scene.read()
 
-    assert len(server.requests) == 1
+    assert len(scene.server.requests) == 1
 
 
 @pytest.mark.asyncio
 async def test_a_panel_that_names_a_wait_is_waited_for() -> None:
     limited = reply("", 429, [("Retry-After", "4")])
-    async with calls_to(limited, BALANCE) as (calls, _, pauses):
-        await read(calls)
+    async with calls_to(limited, BALANCE) as scene:
+        await scene.read()
 
-    assert pauses == [4.0]
+    assert scene.pauses == [4.0]
 
 
 @pytest.mark.asyncio
 async def test_a_wait_beyond_the_deadline_is_raised_at_once() -> None:
-    async with calls_to(reply("", 429, [("Retry-After", "20")])) as (calls, server, pauses):
+    async with calls_to(reply("", 429, [("Retry-After", "20")])) as scene:
         with pytest.raises(RateLimitedError) as caught:
-            await read(calls)
+            await scene.read()
 
     assert caught.value.retry_after_s == 20.0
-    assert (len(server.requests), pauses) == (1, [])
+    assert (len(scene.server.requests), scene.pauses) == (1, [])
 
 
 @pytest.mark.asyncio
 async def test_an_empty_quota_makes_each_call_once() -> None:
-    async with calls_to(reply("down", 503)) as (calls, server, _):
-        calls._quota.tokens = 4
+    async with calls_to(reply("down", 503)) as scene:
+        scene.calls._quota.tokens = 4
         with pytest.raises(ServerError):
-            await read(calls)
+            await scene.read()
 
-    assert len(server.requests) == 1
+    assert len(scene.server.requests) == 1
 
 
 @pytest.mark.asyncio
 async def test_a_success_at_once_earns_quota_and_a_repeated_one_does_not() -> None:
-    async with calls_to(BALANCE, reply("down", 503), BALANCE) as (calls, _, _pauses):
-        calls._quota.tokens = 100
-        await read(calls)
-        assert calls._quota.tokens == 101
+    async with calls_to(BALANCE, reply("down", 503), BALANCE) as scene:
+        scene.calls._quota.tokens = 100
+        await scene.read()
+        assert scene.calls._quota.tokens == 101
 
-        await read(calls)
-        assert calls._quota.tokens == 96
+        await scene.read()
+        assert scene.calls._quota.tokens == 96
 
 
 @pytest.mark.asyncio
 async def test_silence_ends_with_the_deadline() -> None:
-    async with calls_to(Silence(), timeout_s=0.1) as (calls, server, _):
+    async with calls_to(Silence(), timeout_s=0.1) as scene:
         with pytest.raises(NoReplyError):
-            await read(calls)
+            await scene.read()
 
-    assert len(server.requests) == 1
+    assert len(scene.server.requests) == 1
 
 
 @pytest.mark.asyncio
 async def test_waiting_for_a_place_ends_with_the_deadline() -> None:
-    async with calls_to(Silence(), timeout_s=0.2, concurrency=1) as (calls, server, _):
-        outcomes = await asyncio.gather(read(calls), read(calls), return_exceptions=True)
+    async with calls_to(Silence(), timeout_s=0.2, concurrency=1) as scene:
+        outcomes = await asyncio.gather(scene.read(), scene.read(), return_exceptions=True)
 
     # One was on its way until the end, the other never left.
     assert {type(each) for each in outcomes} == {NoReplyError, NotSentError}
-    assert len(server.requests) == 1
+    assert len(scene.server.requests) == 1
 
 
 @pytest.mark.asyncio
 async def test_an_action_the_panel_has_not_is_not_sent() -> None:
-    async with calls_to() as (calls, server, _):
+    async with calls_to() as scene:
         with pytest.raises(UnsupportedActionError, match="no action 'refill'"):
-            await calls.read({"action": "refill"}, balance_of)
+            await scene.calls.read({"action": "refill"}, balance_of, scene.settings)
 
-    assert server.requests == []
+    assert scene.server.requests == []
 
 
 @pytest.mark.asyncio
 async def test_a_call_that_may_change_something_is_made_once() -> None:
-    async with calls_to(reply("down", 503)) as (calls, server, pauses):
+    async with calls_to(reply("down", 503)) as scene:
         with pytest.raises(ServerError) as caught:
-            await calls.once({"action": "odd"}, lambda found: decode_call(found, SMMFANFAST, "odd"))
+            await scene.calls.once({"action": "odd"}, odd_of, scene.settings)
 
-    assert (len(server.requests), pauses) == (1, [])
+    assert (len(scene.server.requests), scene.pauses) == (1, [])
     assert not caught.value.safe_to_repeat
     assert caught.value.maybe_placed
+
+
+# --- pace and pauses -----------------------------------------------------------------------------
+
+
+LIMITED = reply('{"error":"Too many requests"}', 429, [("Retry-After", "3")])
+
+
+@pytest.mark.asyncio
+async def test_a_429_pauses_every_call_of_the_account() -> None:
+    async with calls_to(LIMITED, BALANCE) as scene:
+        patient = scene.settings
+        once = Settings(5.0, RetryPolicy(attempts=1))
+        with pytest.raises(RateLimitedError):
+            await scene.calls.read({"action": "balance"}, balance_of, once)
+        await scene.calls.read({"action": "balance"}, balance_of, patient)
+
+    assert scene.pauses == [3.0]
+
+
+@pytest.mark.asyncio
+async def test_a_pause_longer_than_a_call_may_wait_sends_nothing() -> None:
+    limited = reply("", 429, [("Retry-After", "100")])
+    async with calls_to(limited, BALANCE, timeout_s=500) as scene:
+        with pytest.raises(RateLimitedError):
+            await scene.read()
+        with pytest.raises(PausedError, match="another 100 s") as caught:
+            await scene.read()
+        with pytest.raises(PausedError):
+            await scene.send()
+
+    assert caught.value.retry_after_s == 100.0
+    assert not caught.value.sent
+    assert len(scene.server.requests) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_429_halves_what_is_under_way_and_success_raises_it_by_one() -> None:
+    async with calls_to(LIMITED, BALANCE, concurrency=8) as scene:
+        pacer = scene.calls._gate.pacer
+        await scene.read()
+        assert pacer.allowed == 5  # 8 halved, and one success
+
+        await scene.read()
+        assert pacer.allowed == 6
+
+
+@pytest.mark.asyncio
+async def test_an_order_that_meets_a_429_pauses_the_account_too() -> None:
+    async with calls_to(LIMITED, BALANCE) as scene:
+        with pytest.raises(OutcomeUnknownError):
+            await scene.send()
+        await scene.read()
+
+    assert scene.pauses == [3.0]
+
+
+@pytest.mark.asyncio
+async def test_a_wait_named_in_a_text_is_heeded() -> None:
+    spam = reply('{"error":"Spam protection: please wait 7 seconds"}')
+    async with calls_to(spam, BALANCE, timeout_s=60) as scene:
+        await scene.read()
+
+    assert scene.pauses == [7.0]
+
+
+@pytest.mark.asyncio
+async def test_a_pace_is_kept() -> None:
+    async with calls_to(per_minute=2, timeout_s=100) as scene:
+        patient = Settings(100.0, RetryPolicy(max_wait_s=90))
+        for _ in range(5):
+            await scene.calls.read({"action": "balance"}, balance_of, patient)
+
+    assert scene.pauses == [60.0, 60.0]
+
+
+@pytest.mark.asyncio
+async def test_calls_leave_in_the_order_of_their_coming() -> None:
+    async with calls_to(concurrency=1) as scene:
+        done: list[int] = []
+
+        async def numbered(number: int) -> None:
+            await scene.read()
+            done.append(number)
+
+        await asyncio.gather(*map(numbered, range(6)))
+
+    assert done == [0, 1, 2, 3, 4, 5]
+    assert scene.server.connections == 1
 
 
 # --- orders --------------------------------------------------------------------------------------
@@ -180,10 +306,10 @@ async def test_a_call_that_may_change_something_is_made_once() -> None:
 
 @pytest.mark.asyncio
 async def test_an_order_is_placed() -> None:
-    async with calls_to(reply('{"status":"success","order":32}')) as (calls, server, _):
-        assert (await calls.send_order(ORDER)).order == "32"
+    async with calls_to(reply('{"status":"success","order":32}')) as scene:
+        assert (await scene.send()).order == "32"
 
-    assert len(server.requests) == 1
+    assert len(scene.server.requests) == 1
 
 
 @pytest.mark.asyncio
@@ -194,12 +320,12 @@ async def test_an_order_without_a_sure_answer_is_unknown_and_not_sent_again(
     answer: Answer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(calls_module, "ADD_TIMEOUT_S", 0.2)
-    async with calls_to(answer) as (calls, server, pauses):
+    async with calls_to(answer) as scene:
         with pytest.raises(OutcomeUnknownError) as caught:
-            await calls.send_order(ORDER)
+            await scene.send()
 
-    assert len(server.requests) == 1
-    assert pauses == []
+    assert len(scene.server.requests) == 1
+    assert scene.pauses == []
     assert caught.value.form == ORDER
     assert caught.value.sent_at is not None
     assert caught.value.sent_at.tzinfo is not None
@@ -207,50 +333,49 @@ async def test_an_order_without_a_sure_answer_is_unknown_and_not_sent_again(
 
 @pytest.mark.asyncio
 async def test_an_order_that_did_not_leave_is_sent_again() -> None:
-    async with calls_to(url="http://127.0.0.1:1/") as (calls, _, pauses):
+    async with calls_to(url="http://127.0.0.1:1/") as scene:
         with pytest.raises(NotSentError):
-            await calls.send_order(ORDER)
+            await scene.send()
 
-    assert pauses == [0.5, 1.0]
+    assert scene.pauses == [0.5, 1.0]
 
 
 @pytest.mark.asyncio
 async def test_an_empty_quota_does_not_send_an_order_again() -> None:
-    async with calls_to(url="http://127.0.0.1:1/") as (calls, _, pauses):
-        calls._quota.tokens = 0
+    async with calls_to(url="http://127.0.0.1:1/") as scene:
+        scene.calls._quota.tokens = 0
         with pytest.raises(NotSentError):
-            await calls.send_order(ORDER)
+            await scene.send()
 
-    assert pauses == []
+    assert scene.pauses == []
 
 
 @pytest.mark.asyncio
 async def test_orders_go_one_at_a_time() -> None:
-    async with calls_to(Silence()) as (calls, server, _):
-        sends = [asyncio.create_task(calls.send_order(ORDER)) for _ in range(3)]
-        await server.has_received()
+    async with calls_to(Silence()) as scene:
+        sends = [asyncio.create_task(scene.send()) for _ in range(3)]
+        await scene.server.has_received()
         await asyncio.sleep(0.01)
 
-        assert len(server.requests) == 1
-        for send in sends:
-            send.cancel()
-        await asyncio.gather(*sends, return_exceptions=True)
-        for task in list(calls._sends):
-            task.cancel()
+        assert len(scene.server.requests) == 1
+        await give_up(scene, sends)
 
 
 @pytest.mark.asyncio
-async def test_a_profile_may_allow_more_orders_at_once() -> None:
-    profile = evolve(SMMFANFAST, add_concurrency=3)
-    async with WireServer(reply('{"order":1}')) as server:
-        calls = Calls(
-            Transport(URL(server.url), Secret("test-key")), profile,
-            timeout_s=5, retry=RetryPolicy(), concurrency=2,
-        )  # fmt: skip
-        await asyncio.gather(*(calls.send_order(ORDER) for _ in range(3)))
-        await calls.close()
+async def test_more_orders_go_at_once_where_that_is_asked_for() -> None:
+    async with calls_to(Silence(), add_concurrency=2, concurrency=5) as scene:
+        sends = [asyncio.create_task(scene.send()) for _ in range(3)]
+        await scene.server.has_received(2)
+        await asyncio.sleep(0.01)
 
-    assert len(server.requests) == 3
+        assert len(scene.server.requests) == 2
+        await give_up(scene, sends)
+
+
+async def give_up(scene: Scene, sends: list[asyncio.Task[AddedOrder]]) -> None:
+    for task in [*sends, *scene.calls._sends]:
+        task.cancel()
+    await asyncio.gather(*sends, return_exceptions=True)
 
 
 @pytest.mark.asyncio
@@ -258,8 +383,8 @@ async def test_a_cancelled_caller_leaves_its_order_on_its_way(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG, "smmfanfast_async")
-    async with calls_to(reply('{"order":7}')) as (calls, server, _):
-        caller = asyncio.create_task(calls.send_order(ORDER))
+    async with calls_to(reply('{"order":7}')) as scene:
+        caller = asyncio.create_task(scene.send())
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         caller.cancel()
@@ -267,7 +392,7 @@ async def test_a_cancelled_caller_leaves_its_order_on_its_way(
             await caller
 
     # Closing let it arrive.
-    assert len(server.requests) == 1
+    assert len(scene.server.requests) == 1
     assert "order 7 placed" in caplog.text
 
 
@@ -276,23 +401,23 @@ async def test_closing_gives_up_an_order_that_does_not_arrive(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(calls_module, "CLOSE_GRACE_S", 0.05)
-    async with calls_to(Silence()) as (calls, server, _):
-        caller = asyncio.create_task(calls.send_order(ORDER))
-        await server.has_received()
-        waiting = asyncio.create_task(calls.send_order(ORDER))
+    async with calls_to(Silence()) as scene:
+        caller = asyncio.create_task(scene.send())
+        await scene.server.has_received()
+        waiting = asyncio.create_task(scene.send())
         await asyncio.sleep(0.01)
-        unstarted = asyncio.create_task(calls.send_order(ORDER))
-        await calls.close()
+        unstarted = asyncio.create_task(scene.send())
+        await scene.calls.close()
 
         with pytest.raises(OutcomeUnknownError, match="closed before an answer came"):
             await caller
-        with pytest.raises(ClosedError, match="before the order was sent"):
+        with pytest.raises(ClosedError, match="closed before it was sent"):
             await waiting
         with pytest.raises(ClosedError):
             await unstarted
     assert "outcome unknown" in caplog.text
-    assert calls._sends == set()
-    assert len(server.requests) == 1
+    assert scene.calls._sends == set()
+    assert len(scene.server.requests) == 1
 
 
 @pytest.mark.asyncio
@@ -300,24 +425,24 @@ async def test_an_order_cancelled_before_its_first_step_was_not_sent(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "smmfanfast_async")
-    async with calls_to() as (calls, server, _):
-        caller = asyncio.create_task(calls.send_order(ORDER))
+    async with calls_to() as scene:
+        caller = asyncio.create_task(scene.send())
         await asyncio.sleep(0)
-        for task in list(calls._sends):
+        for task in list(scene.calls._sends):
             task.cancel()
-        with pytest.raises(asyncio.CancelledError):
+        with pytest.raises(ClosedError):
             await caller
 
     assert "was not sent" in caplog.text
-    assert server.requests == []
+    assert scene.server.requests == []
 
 
 @pytest.mark.asyncio
 async def test_a_failed_order_is_logged_without_its_key(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    async with calls_to(reply('{"error":"Bad Link"}')) as (calls, _, _pauses):
+    async with calls_to(reply('{"error":"Bad Link"}')) as scene:
         with pytest.raises(PanelError):
-            await calls.send_order(ORDER)
+            await scene.send()
 
     assert "Bad Link" in caplog.text
     assert "test-key" not in caplog.text
@@ -325,12 +450,72 @@ async def test_a_failed_order_is_logged_without_its_key(caplog: pytest.LogCaptur
 
 @pytest.mark.asyncio
 async def test_after_closing_nothing_is_called() -> None:
-    async with calls_to() as (calls, _, _pauses):
-        await calls.close()
+    async with calls_to() as scene:
+        await scene.calls.close()
 
         with pytest.raises(ClosedError):
-            await read(calls)
+            await scene.read()
         with pytest.raises(ClosedError):
-            await calls.send_order(ORDER)
+            await scene.send()
         with pytest.raises(ClosedError):
-            await calls.once({"action": "odd"}, balance_of)
+            await scene.calls.once({"action": "odd"}, odd_of, scene.settings)
+
+
+# --- wait_s --------------------------------------------------------------------------------------
+
+
+class LateOrder(WireServer):
+    """Answers an order when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(reply(""))
+        self.may_answer = asyncio.Event()
+
+    async def answer_later(self, request: Request) -> Answer:
+        await self.may_answer.wait()
+        return reply('{"order":77}')
+
+
+@pytest.mark.asyncio
+async def test_an_order_on_its_way_can_still_be_awaited_after_wait_s() -> None:
+    async with LateOrder() as server, calls_to(url=server.url) as scene:
+        with pytest.raises(OutcomeUnknownError, match="the sending goes on") as caught:
+            await scene.send(wait_s=0.05)
+        server.may_answer.set()
+
+        assert (await caught.value.settled()).order == "77"
+        assert (await caught.value.settled()).order == "77"
+    assert len(server.requests) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_copy_of_the_error_knows_no_more_than_it_says() -> None:
+    async with LateOrder() as server, calls_to(url=server.url) as scene:
+        with pytest.raises(OutcomeUnknownError) as caught:
+            await scene.send(wait_s=0.05)
+        twin = pickle.loads(pickle.dumps(caught.value))  # noqa: S301  # our own bytes
+        server.may_answer.set()
+
+        with pytest.raises(OutcomeUnknownError):
+            await twin.settled()
+        assert str(twin) == str(caught.value)
+
+
+@pytest.mark.asyncio
+async def test_an_order_whose_turn_did_not_come_is_taken_back() -> None:
+    async with LateOrder() as server, calls_to(url=server.url) as scene:
+        first = asyncio.create_task(scene.send())
+        await server.has_received()
+
+        with pytest.raises(NotSentError, match="its turn did not come"):
+            await scene.send(wait_s=0.05)
+        server.may_answer.set()
+        assert (await first).order == "77"
+
+    assert len(server.requests) == 1
+
+
+@pytest.mark.asyncio
+async def test_an_answer_within_wait_s_is_given() -> None:
+    async with calls_to(reply('{"order":5}')) as scene:
+        assert (await scene.send(wait_s=5)).order == "5"

@@ -132,6 +132,31 @@ async def test_closing_twice_is_fine_and_ends_every_verb() -> None:
 
 
 @pytest.mark.asyncio
+async def test_other_settings_for_some_calls_share_all_the_rest() -> None:
+    async with StatusPanel(fail_batches=1) as server, client_of(server) as client:
+        hasty = client.with_options(timeout_s=1.0, concurrency=1)
+        patient = hasty.with_options(retry=RetryPolicy(attempts=2, base_s=0.0))
+        found = await patient.statuses([1, 2])
+
+        assert all(isinstance(each, OrderStatus) for each in found.values())
+        assert client._settings.timeout_s == 60.0
+        assert (patient._settings.timeout_s, patient._concurrency) == (1.0, 1)
+        for options in ({"timeout_s": 0}, {"concurrency": 0}):
+            with pytest.raises(InvalidSettingsError):
+                client.with_options(**options)  # type: ignore[arg-type]  # one of the two each
+    assert server.connections == 1
+
+
+@pytest.mark.asyncio
+async def test_a_wait_of_nothing_is_refused() -> None:
+    async with WireServer(reply("{}")) as server, client_of(server) as client:
+        with pytest.raises(InvalidSettingsError, match="wait_s"):
+            await client.add(ORDER, wait_s=0)
+
+    assert server.requests == []
+
+
+@pytest.mark.asyncio
 async def test_clients_share_a_connector_and_leave_it_open() -> None:
     async with WireServer(reply('{"balance":"1"}')) as server:
         connector = aiohttp.TCPConnector()
@@ -170,12 +195,12 @@ async def test_a_thousand_ids_are_ten_requests_in_the_order_asked() -> None:
 @pytest.mark.asyncio
 async def test_a_bad_id_is_told_and_not_sent() -> None:
     async with StatusPanel() as server, client_of(server) as client:
-        found = await client.statuses(["1", "2,3", "", "a b", 4, 0])  # 0 is an id of text here
+        found = await client.statuses(["1", "2,3", "", "a b", 4, 0])
 
     assert {key for key, each in found.items() if isinstance(each, InvalidOrderError)} == {
-        "2,3", "", "a b",
+        "2,3", "", "a b", "0",
     }  # fmt: skip
-    assert server.requests[0].fields["orders"] == "1,4,0"
+    assert server.requests[0].fields["orders"] == "1,4"
 
 
 @pytest.mark.asyncio

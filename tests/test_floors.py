@@ -24,6 +24,7 @@ FLOORS = {
     "_encode": 2,
     "_decode": 2,
     "catalogue": 2,
+    "_gate": 2,
     "_calls": 3,
     "client": 4,
     "sandbox": 5,
@@ -42,6 +43,8 @@ OUTSIDE = {
     "_encode": {"attrs"},
     "_decode": {"attrs", "cattrs", "msgspec"},
     "catalogue": {"attrs"},
+    "_gate": {"attrs"},
+    "_calls": {"attrs"},
     "sandbox": {"aiohttp", "attrs"},
     "cli": {"attrs", "cyclopts", "rich"},
 }

@@ -111,6 +111,10 @@ class WireServer:
         async with asyncio.timeout(CLOSE_S):
             await self._server.wait_closed()
 
+    async def answer_later(self, request: Request) -> Answer:
+        """As `answer_to`, for a server that waits for something first."""
+        return self.answer_to(request)
+
     def answer_to(self, request: Request) -> Answer:
         """Choose the answer to a request; a server with a mind of its own does it otherwise."""
         return self._next()
@@ -148,7 +152,7 @@ class WireServer:
         request = Request(number, head, body)
         self.requests.append(request)
         self._news.set()
-        answer = self.answer_to(request)
+        answer = await self.answer_later(request)
         if isinstance(answer, Silence):
             await asyncio.Event().wait()
         if not isinstance(answer, Reply):

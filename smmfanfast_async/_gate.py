@@ -1,0 +1,69 @@
+"""A place among the requests of an account: first come, first served, at the pace that is allowed.
+
+When a request may leave is decided by `Pacer`; here is only the waiting for it.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from attrs import field, frozen
+
+from ._policy import Pacer
+
+__all__ = ["Clock", "Gate"]
+
+
+@frozen
+class Clock:
+    """The time and how to pass it; a test gives one that passes at once."""
+
+    now_s: Callable[[], float] = time.monotonic
+    """Seconds on a clock that never goes back."""
+    sleep: Callable[[float], Awaitable[None]] = field(default=asyncio.sleep)
+    """Wait so many seconds."""
+
+
+class Gate:
+    """Lets as many requests through at once as the pacer allows, in the order of their coming."""
+
+    def __init__(self, pacer: Pacer, clock: Clock) -> None:
+        self.pacer = pacer
+        self._clock = clock
+        self._under_way = 0
+        # Whoever holds the turn is the next to leave; the lock queues the others in their order.
+        self._turn = asyncio.Lock()
+        self._freed = asyncio.Event()
+
+    @asynccontextmanager
+    async def place(self) -> AsyncGenerator[None, None]:
+        """Wait for a place and hold it; the caller bounds the waiting."""
+        async with self._turn:
+            await self._may_leave()
+            self._under_way += 1
+            self.pacer.left(self._clock.now_s())
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+            self._freed.set()
+
+    def wait_s(self) -> float:
+        """Say how long the pause or the pace still is."""
+        return self.pacer.wait_s(self._clock.now_s())
+
+    def limited(self, asked_s: float | None) -> None:
+        """Pause all, after the panel said that it was asked too often."""
+        self.pacer.limited(self._clock.now_s(), asked_s)
+
+    async def _may_leave(self) -> None:
+        while True:
+            wait_s = self.wait_s()
+            if wait_s > 0:
+                await self._clock.sleep(wait_s)
+            elif self._under_way < self.pacer.allowed:
+                return
+            else:
+                self._freed.clear()
+                await self._freed.wait()
