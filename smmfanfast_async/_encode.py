@@ -10,12 +10,13 @@ How a value becomes text is decided by its Python type, here and nowhere else:
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import cast
 
 import attrs
 
+from ._text import line_flaw, same_word, text_flaw
 from .errors import InvalidOrderError
 from .orders import Order, SubscriptionsOrder
 from .profile import Profile
@@ -33,10 +34,11 @@ def add_form(order: Order, profile: Profile) -> Form:
         reason = f"is none of {sorted(legal)}, the delays of {profile.name}"
         raise InvalidOrderError(type(order).__name__, "delay", order.delay, reason)
     form = {"action": "add"}
+    where = type(order).__name__
     for attribute in attrs.fields(type(order)):
         value = getattr(order, attribute.name)
         if attribute.metadata.get("form", True) and value is not None:
-            form[attribute.name] = _text(value)
+            form[attribute.name] = _text(value, where, attribute.name)
     form.update(order.extra)
     return _escaped(form, profile)
 
@@ -50,38 +52,50 @@ def ids_form(action: str, field: str, ids: Sequence[str]) -> Form:
 
 
 def call_form(action: str, fields: Mapping[str, object], profile: Profile) -> Form:
-    """Encode an undocumented call, values by the same rules as those of an order."""
-    if not action or not isinstance(action, str):
+    """Encode an undocumented call, values by the same rules as those of an order.
+
+    Raises `InvalidOrderError` for the action "add" in any spelling, and for a value that has no
+    one form as text: a float, a time, a list item that would be split.
+    """
+    if not isinstance(action, str) or not action.strip() or text_flaw(action):
         raise InvalidOrderError("Client.call", "action", action, "is not the name of an action")
-    if action == "add":
+    if same_word(action) == "add":
         raise InvalidOrderError("Client.call", "action", action, "is for Client.add alone")
     form = {"action": action}
     for name, value in fields.items():
         if name in {"key", "action"}:
             raise InvalidOrderError("Client.call", name, "…", "is set by the client itself")
         if value is not None:
-            form[name] = _text(value)
+            form[name] = _text(value, "Client.call", name)
     return _escaped(form, profile)
 
 
-def _text(value: object) -> str:
+def _text(value: object, where: str, field: str) -> str:
     match value:
         case bool():
             return str(int(value))
-        case str():
-            return value
         case int():
             return str(value)
-        case Decimal():
+        case Decimal() if value.is_finite():
             return f"{value:f}"
-        case date():
+        case date() if not isinstance(value, datetime):
             return value.strftime("%d/%m/%Y")
         case tuple() | list():
             items = cast("Iterable[object]", value)  # of what, the match can't say
-            return "\n".join(map(_text, items))
+            return "\n".join(_line(item, where, field) for item in items)
+        case str():
+            if flaw := text_flaw(value):
+                raise InvalidOrderError(where, field, value, flaw)
+            return value
         case _:
-            pass
-    raise InvalidOrderError("Client.call", "value", value, "has no form as text")
+            raise InvalidOrderError(where, field, value, "has no form as text")
+
+
+def _line(item: object, where: str, field: str) -> str:
+    line = _text(item, where, field)
+    if flaw := line_flaw(line):
+        raise InvalidOrderError(where, field, item, flaw)
+    return line
 
 
 def _escaped(form: Form, profile: Profile) -> Form:

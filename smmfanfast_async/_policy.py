@@ -5,7 +5,14 @@ from http import HTTPStatus
 
 from attrs import define, field, frozen
 
-from .errors import NotSentError, PanelError, RateLimitedError, RefusedError, UnreadableReplyError
+from .errors import (
+    NoReplyError,
+    NotSentError,
+    PanelError,
+    RateLimitedError,
+    RefusedError,
+    UnreadableReplyError,
+)
 
 __all__ = ["Pacer", "RetryPolicy", "RetryQuota"]
 
@@ -20,6 +27,10 @@ TIMEOUT_COST = 10
 
 PAUSE_S = 1.0
 """Seconds that all calls pause after a 429 that names no wait (assumed)."""
+
+MAX_PAUSE_S = 900.0
+"""The longest pause of all calls: a panel that asks for more is asked again after that, rather than
+never, should the number have been a mistake."""
 
 PACE_WINDOW_S = 60.0
 """Seconds that a pace is counted over: panels document calls a minute."""
@@ -82,7 +93,7 @@ class RetryQuota:
 
     def take(self, error: PanelError) -> bool:
         """Pay for a retry after this error; False where the purse does not hold it."""
-        cost = TIMEOUT_COST if error.http_status is None else RETRY_COST
+        cost = TIMEOUT_COST if isinstance(error, NoReplyError) else RETRY_COST
         if self.tokens < cost:
             return False
         self.tokens -= cost
@@ -109,20 +120,18 @@ class Pacer:
     """Requests that may be under way now."""
     paused_until_s: float = 0.0
     """Nothing leaves before this moment of the clock."""
-    _left_at_s: deque[float] = field(factory=deque, init=False)
+    _left_at_s: deque[float] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         """Begin with all that is allowed."""
         self.allowed = self.most
+        # The latest alone: the oldest of them has to be a window ago before another leaves.
+        self._left_at_s = deque(maxlen=self.per_minute)
 
     def wait_s(self, now_s: float) -> float:
         """Say how long the next request has to wait; 0 if it may leave."""
         wait_s = max(self.paused_until_s - now_s, 0.0)
-        if self.per_minute is None:
-            return wait_s
-        while self._left_at_s and now_s - self._left_at_s[0] >= PACE_WINDOW_S:
-            self._left_at_s.popleft()
-        if len(self._left_at_s) < self.per_minute:
+        if self.per_minute is None or len(self._left_at_s) < self.per_minute:
             return wait_s
         return max(wait_s, self._left_at_s[0] + PACE_WINDOW_S - now_s)
 
@@ -133,7 +142,7 @@ class Pacer:
 
     def limited(self, now_s: float, asked_s: float | None) -> None:
         """Pause after a 429 or a "wait N seconds"; `asked_s` is the wait it named."""
-        wait_s = PAUSE_S if asked_s is None else asked_s
+        wait_s = PAUSE_S if asked_s is None else min(asked_s, MAX_PAUSE_S)
         self.paused_until_s = max(self.paused_until_s, now_s + wait_s)
         self.allowed = max(self.allowed // 2, 1)
 

@@ -1,26 +1,46 @@
-"""How texts are compared and made harmless to show. Pure."""
+"""How texts are compared, found unfit to send, and made harmless to show. Pure."""
 
 import re
 
-__all__ = ["bare_words", "cleaned", "same_word"]
+__all__ = ["bare_words", "cleaned", "line_flaw", "same_word", "text_flaw"]
 
-_JOINTS = str.maketrans("", "", " _-\t")
+_JOINTS = str.maketrans("", "", "_-")
 
-# C0 and C1 controls, line and paragraph separators, bidirectional overrides, zero-width signs,
-# lone surrogates: they forge log lines, drive terminals or hide text.
+# Every sign that some reader takes for the end of a line, and NUL, which ends a text in C.
+_LINE_ENDS = re.compile("[\r\n\0\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+_HALF_PAIRS = re.compile("[\ud800-\udfff]")
+
+# C0 and C1 controls, line and paragraph separators, bidirectional overrides, zero-width signs and
+# tags, lone surrogates: they forge log lines, drive terminals or hide text.
 _HARMFUL = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]+"
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]+"
 )
 
 
 def same_word(word: str) -> str:
     """Bring a word of the panel into one spelling: lower case, without blanks, `_` and `-`."""
-    return word.lower().translate(_JOINTS)
+    return "".join(word.lower().split()).translate(_JOINTS)
 
 
 def bare_words(text: str) -> str:
-    """Bring a text to its bare words: lower case, one blank between, no punctuation."""
-    return " ".join("".join(sign if sign.isalnum() else " " for sign in text.lower()).split())
+    """Bring a text to its bare words: lower case, one blank between, no punctuation but `_`.
+
+    An underscore belongs to its word: the code `error.link_duplicate` does not begin with
+    `error.link`.
+    """
+    signs = (sign if sign.isalnum() or sign == "_" else " " for sign in text.lower())
+    return " ".join("".join(signs).split())
+
+
+def text_flaw(text: str) -> str | None:
+    """Say why a text can't be sent, None if it can."""
+    return "holds half a surrogate pair, which no UTF-8 has" if _HALF_PAIRS.search(text) else None
+
+
+def line_flaw(text: str) -> str | None:
+    """Say why a text can't be sent as one line, None if it can."""
+    return "holds a line end or NUL" if _LINE_ENDS.search(text) else text_flaw(text)
 
 
 def cleaned(text: str, most: int | None = None) -> str:

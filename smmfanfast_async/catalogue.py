@@ -6,7 +6,7 @@ drip-feed order's quantity is `runs × quantity` and that of a list of comments 
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 
 from attrs import field, frozen
 
@@ -27,6 +27,9 @@ from .results import Service
 __all__ = ["Catalogue", "CatalogueDiff", "ServiceChange", "total_quantity"]
 
 _FLAT = (PackageOrder, CustomCommentsPackageOrder)
+
+# Of its own, since the caller's context may round: 40 digits of a rate and 24 of a quantity fit.
+_EXACT = Context(prec=100)
 
 
 @frozen
@@ -96,9 +99,6 @@ class Catalogue(Mapping[str, Service]):
     def __len__(self) -> int:
         return len(self.services)
 
-    def __contains__(self, service: object) -> bool:
-        return str(service) in self.services
-
     def find(self, service: int | str) -> Service | None:
         """Give a service by its id, None where the panel does not list it."""
         return self.services.get(str(service))
@@ -143,9 +143,7 @@ class Catalogue(Mapping[str, Service]):
         panel says nothing of is not checked.
         """
         where = type(order).__name__
-        service = self.find(order.service)
-        if service is None:
-            raise InvalidOrderError(where, "service", order.service, "is not in the catalogue")
+        service = self._service_of(order)
         expected = ORDER_TYPES.get(service.type or "")
         if expected is not None and expected is not type(order):
             reason = f"takes orders of type {service.type!r}: {expected.__name__}"
@@ -163,16 +161,15 @@ class Catalogue(Mapping[str, Service]):
         None where it can't be known before: a subscription is charged post by post, a service may
         have no rate, an order no quantity. Raises `InvalidOrderError` for an unknown service.
         """
-        service = self.find(order.service)
-        if service is None:
-            reason = "is not in the catalogue"
-            raise InvalidOrderError(type(order).__name__, "service", order.service, reason)
+        service = self._service_of(order)
         if service.rate is None or isinstance(order, SubscriptionsOrder):
             return None
         if isinstance(order, _FLAT):
             return service.rate
         quantity = total_quantity(order)
-        return None if quantity is None else service.rate * quantity / 1000
+        if quantity is None:
+            return None
+        return _EXACT.divide(_EXACT.multiply(service.rate, quantity), 1000)
 
     def diff(self, older: "Catalogue") -> CatalogueDiff:
         """Say what is new, gone and changed since an older catalogue."""
@@ -185,6 +182,13 @@ class Catalogue(Mapping[str, Service]):
                 if key in older.services and older.services[key] != each
             ),
         )
+
+    def _service_of(self, order: Order) -> Service:
+        service = self.find(order.service)
+        if service is None:
+            reason = "is not in the catalogue"
+            raise InvalidOrderError(type(order).__name__, "service", order.service, reason)
+        return service
 
 
 def total_quantity(order: Order) -> int | None:

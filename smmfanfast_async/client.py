@@ -325,7 +325,7 @@ class Client:
         ids: list[str] = []
         for text in texts:
             try:
-                ids.append(checked_id(text))
+                ids.append(checked_id(None if isinstance(text, _NoId) else text))
             except InvalidOrderError as error:
                 found[text] = error
         if not ids:
@@ -375,8 +375,20 @@ class Client:
 def _as_texts(ids: Ids) -> Iterable[str] | AsyncIterable[str]:
     """Give ids as texts, unchecked: what is no id is told so one by one, in its batch."""
     if isinstance(ids, AsyncIterable):
-        return (str(each) async for each in ids)
-    return map(str, ids)
+        return (_as_text(each) async for each in ids)
+    return map(_as_text, ids)
+
+
+class _NoId(str):
+    """What stands in the place of an id that is neither text nor int, such as None or 1.5."""
+
+    __slots__ = ()
+
+
+def _as_text(value: int | str) -> str:
+    if isinstance(value, str):
+        return value
+    return str(value) if type(value) is int else _NoId(repr(value))
 
 
 def _decoded(decode: _DecodeRows[T], profile: Profile, ids: list[str], reply: Reply) -> _Rows[T]:

@@ -397,11 +397,16 @@ class OutcomeUnknownError(PanelError):
         """
         if self._settling is None:
             raise self
-        return await self._settling()
+        try:
+            return await self._settling()
+        except PanelError as error:
+            # Whoever awaits it gets an error object of their own.
+            raise copy.copy(error) from error
 
     def __reduce__(self) -> tuple[type[Self], tuple[object, ...], dict[str, object]]:
         # What is on its way can't be copied.
-        return type(self), self.args, vars(self) | {"_settling": None}
+        state: dict[str, object] = {**vars(self), "_settling": None}
+        return type(self), self.args, state
 
     def __str__(self) -> str:
         beside = f" beside order {self.order}" if self.order else ""

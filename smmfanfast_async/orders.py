@@ -12,12 +12,12 @@ refuse, with an `InvalidOrderError` that names class, field and value. `_encode`
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import attrs
 from attrs import Attribute, field, frozen
 
-from ._text import same_word
+from ._text import line_flaw, same_word, text_flaw
 from .errors import InvalidOrderError
 
 __all__ = [
@@ -47,29 +47,28 @@ MAX_WHOLE_NUMBER = 10**12
 MAX_ID_CHARACTERS = 128
 """The longest id seen is a UUID of 36 signs; above this it is some other text."""
 
-# Every sign that some reader takes for the end of a line, and NUL, which ends a text in C.
-_LINE_ENDS = re.compile("[\r\n\0\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
-_ID = re.compile(r"[^\s,\x00-\x20\x7f-\xa0\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")
+# No number below 1; no comma, blank, control character, invisible sign or half a surrogate pair.
+_ID = re.compile(
+    r"(?!-[0-9]+\Z|0+\Z)"
+    r"[^\s,\x00-\x20\x7f-\xa0\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    rf"\ud800-\udfff]{{1,{MAX_ID_CHARACTERS}}}"
+)
+_NO_ID = (
+    f"is not an id: a whole number above 0, or a text of at most {MAX_ID_CHARACTERS} characters "
+    "without commas, blanks and control characters"
+)
 
 
 def checked_id(value: object, where: str = "Client", name: str = "order") -> str:
     """Give an order's or service's id as text, or raise `InvalidOrderError`.
 
     Ids are opaque: numbers on this panel, other text elsewhere (seen: `ord_01H…`, UUIDs). A comma,
-    a blank or a control character would join or split ids on their way, so they are refused.
+    a blank or a control character would join or split ids on their way, so they are refused; so is
+    a number below 1, as int or text.
     """
-    text = str(value) if type(value) is int else value
-    if not isinstance(text, str) or not text:
-        raise InvalidOrderError(where, name, value, "is not an id: a text or a whole number")
-    if not _ID.fullmatch(text) or len(text) > MAX_ID_CHARACTERS:
-        raise InvalidOrderError(
-            where,
-            name,
-            value,
-            "is not an id: commas, blanks and control characters are not allowed",
-        )
-    if type(value) is int and value <= 0:
-        raise InvalidOrderError(where, name, value, "is not an id: it must be above 0")
+    text: object = _id(value)  # type: ignore[arg-type]  # what is no number comes back as it is
+    if not isinstance(text, str) or not _ID.fullmatch(text):
+        raise InvalidOrderError(where, name, value, _NO_ID)
     return text
 
 
@@ -77,7 +76,8 @@ def checked_id(value: object, where: str = "Client", name: str = "order") -> str
 
 
 def _id(value: int | str) -> str:
-    return str(value) if type(value) is int else value  # type: ignore[return-value]  # validated
+    is_number = type(value) is int and 0 < value < 10**MAX_ID_CHARACTERS
+    return str(value) if is_number else value  # type: ignore[return-value]  # validated
 
 
 def _text(value: str) -> str:
@@ -106,7 +106,7 @@ def _copy(value: Mapping[str, str]) -> Mapping[str, str]:
 # --- validators: refusals, each naming class, field and value ------------------------------------
 
 
-def _refuse(order: Any, attribute: "Attribute[Any]", value: object, reason: str) -> None:
+def _refuse(order: Any, attribute: "Attribute[Any]", value: object, reason: str) -> NoReturn:
     raise InvalidOrderError(type(order).__name__, attribute.name, value, reason)
 
 
@@ -119,21 +119,20 @@ def _is_text(order: Any, attribute: "Attribute[Any]", value: object) -> None:
         _refuse(order, attribute, value, "is not a text")
     elif not value:
         _refuse(order, attribute, value, "is missing")
-    elif _LINE_ENDS.search(value):
-        _refuse(order, attribute, value, "holds a line end or NUL")
+    elif flaw := line_flaw(value):
+        _refuse(order, attribute, value, flaw)
 
 
 def _is_lines(order: Any, attribute: "Attribute[Any]", value: tuple[Any, ...]) -> None:
     if not isinstance(value, tuple):
         _refuse(order, attribute, value, "is neither a text nor a list of texts")
-        return
     if not value:
         _refuse(order, attribute, value, "is empty")
     for item in value:
         if not isinstance(item, str):
             _refuse(order, attribute, item, "is not a text")
-        elif _LINE_ENDS.search(item):
-            _refuse(order, attribute, item, "holds a line end or NUL, which would split it")
+        elif flaw := line_flaw(item):
+            _refuse(order, attribute, item, flaw)
 
 
 def _is_whole(least: int) -> Any:
@@ -153,18 +152,23 @@ def _is_expiry(order: Any, attribute: "Attribute[Any]", value: object) -> None:
         _refuse(order, attribute, value, "lies in the past")
 
 
-def _is_extra(order: Any, attribute: "Attribute[Any]", value: Mapping[Any, Any]) -> None:
+def _is_extra(order: "Order", attribute: "Attribute[Any]", value: Mapping[Any, Any]) -> None:
     if not isinstance(value, Mapping):
         _refuse(order, attribute, value, "is not a mapping of text to text")
-        return
-    cls: type[Any] = type(order)
-    fields: tuple[Attribute[Any], ...] = attrs.fields(cls)
-    taken = {"key", "action", *(known.name for known in fields)}
+    fields: tuple[Attribute[Any], ...] = attrs.fields(type(order))
+    taken = {"", "key", "action", *(known.name for known in fields)}
     for name, text in value.items():
-        if not isinstance(name, str) or not name or name.lower() in taken:
+        if not isinstance(name, str) or _bare_name(name) in taken or text_flaw(name):
             _refuse(order, attribute, name, "can't be the name of an extra field")
         if not isinstance(text, str):
             _refuse(order, attribute, text, f"is not a text, as the extra field {name!r} must be")
+        elif flaw := text_flaw(text):
+            _refuse(order, attribute, text, flaw)
+
+
+def _bare_name(name: str) -> str:
+    """Bring a field's name to what a PHP form makes of it: `key[]` and ` key` are `key` there."""
+    return name.partition("[")[0].strip().lower()
 
 
 _optional = attrs.validators.optional
@@ -379,7 +383,7 @@ class SubscriptionsOrder(Order):
 
 
 class _OrderTypes(Mapping[str, type[Order]]):
-    """Order classes by the panel's word, in any case and with blanks or underscores."""
+    """Order classes by the panel's word, in any spelling."""
 
     def __init__(self, *classes: type[Order]) -> None:
         self._by_word = {each.panel_type: each for each in classes}
@@ -415,4 +419,4 @@ ORDER_TYPES: Mapping[str, type[Order]] = _OrderTypes(
     SubscriptionsOrder,
 )
 """The panel's word for a type → its class, in the document's order. Look-ups mind neither case nor
-blanks nor underscores: `ORDER_TYPES["Custom Comments"]`."""
+blanks, `_` and `-`: `ORDER_TYPES["Custom Comments"]`."""

@@ -93,10 +93,6 @@ class Profile:
     decodes_twice: bool = False
     """Escape `%` and `+` in values once more, for panels that decode them twice (seen on this
     one: a `t.me/+…` link arrives with a blank). Off by default: the document does not name it."""
-    final_statuses: frozenset[str] = frozenset(
-        {"completed", "partial", "canceled", "refunded", "expired"}
-    )
-    """Values of `Status` after which nothing more happens to an order here."""
     refusals: tuple[Refusal, ...] = _REFUSALS
     """Texts that mean: decided before an order was made. On `add`, any other error text leaves the
     outcome unknown. Add the texts of a panel in another language here."""

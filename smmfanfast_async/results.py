@@ -73,8 +73,7 @@ FINAL_STATUSES = frozenset(
     {Status.COMPLETED, Status.PARTIAL, Status.CANCELED, Status.REFUNDED, Status.EXPIRED}
 )
 """Words after which nothing more happens to an order, on any panel (seen; expired is assumed).
-`failed` and `error` are not among them: staff of some panels start such orders again. A profile
-may count them, see `Profile.final_statuses`."""
+`failed` and `error` are not among them: staff of some panels start such orders again."""
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):

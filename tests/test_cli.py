@@ -3,11 +3,12 @@
 import asyncio
 import io
 import json
-import os
+import runpy
 import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -421,10 +422,14 @@ def test_main_turns_an_interrupt_into_its_exit_code(monkeypatch: pytest.MonkeyPa
     assert caught.value.code == 130
 
 
-def test_the_module_runs_as_a_program() -> None:
-    shown = subprocess.run(  # this interpreter
-        [sys.executable, "-m", "smmfanfast_async", "--version"],
-        capture_output=True, text=True, check=True, env=os.environ | {"COLUMNS": "100"},
-    )  # fmt: skip
+@pytest.mark.filterwarnings("ignore:Cyclopts application invoked without tokens")
+@pytest.mark.parametrize(("name", "shown"), [("__main__", cli.__version__), ("a_module", "")])
+def test_the_module_is_a_program(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str, shown: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["smmfanfast", "--version"])
 
-    assert shown.stdout.strip() == cli.__version__
+    with suppress(SystemExit):
+        runpy.run_module("smmfanfast_async", run_name=name)
+
+    assert told(capsys).strip() == shown

@@ -204,6 +204,18 @@ async def test_a_bad_id_is_told_and_not_sent() -> None:
 
 
 @pytest.mark.asyncio
+async def test_what_is_neither_text_nor_int_is_no_id() -> None:
+    odd: Any = [True, None, 1.5, b"7", 7]
+    async with StatusPanel() as server, client_of(server) as client:
+        found = await client.statuses(odd)
+
+    assert server.requests[0].fields["orders"] == "7"
+    assert isinstance(found["7"], OrderStatus)
+    for text in ("True", "None", "1.5", "b'7'"):
+        assert isinstance(found[text], InvalidOrderError)
+
+
+@pytest.mark.asyncio
 async def test_only_bad_ids_are_no_request() -> None:
     async with StatusPanel() as server, client_of(server) as client:
         found = await client.statuses(["1,2"])

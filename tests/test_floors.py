@@ -77,7 +77,7 @@ DECODE_FLOORS = {
     "numbers": 0,
     "values": 1,
     "refusals": 2,
-    "records": 2,
+    "records": 3,
     "answers": 3,
     "added": 4,
     "statuses": 4,

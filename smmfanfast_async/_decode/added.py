@@ -1,24 +1,19 @@
 """What became of an order that was sent."""
 
-import re
 from collections.abc import Mapping
 from datetime import datetime
 
 from ..errors import BlockedError, OutcomeUnknownError
 from ..profile import Profile
 from ..results import AddedOrder, Reply
-from .answers import NoAnswerError, excerpt, json_part
+from .answers import NoAnswerError, excerpt, json_of
 from .refusals import error_text, refusal
-from .values import Record, is_object, strict_json
+from .values import Record, is_object, made_id, strict_json
 
 __all__ = ["decode_added"]
 
 # Statuses that say nothing sure of what became of an order: time-outs and conflicts.
 _DOUBTFUL_STATUSES = frozenset({408, 409, 425})
-
-# ASCII letters and digits, no sign in front; "_" and "-" as in ord_01H… and UUIDs (seen).
-_ORDER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}", re.ASCII)
-_NO_ORDER_IDS = frozenset({"null", "none", "nan", "true", "false", "undefined", "error", "fail"})
 
 
 def decode_added(
@@ -44,11 +39,11 @@ def decode_added(
     except NoAnswerError as error:
         raise unknown(f"the answer is unreadable: {error}") from None
     text = error_text(pairs, http_failed=status >= 400)
-    order = _order_id(pairs.get("order"))
+    order = made_id(pairs.get("order"))
     if text is not None and "order" in pairs:
         raise unknown(f"an error beside an order id: {text}", order)
     if text is not None:
-        said = refusal(text, profile, http_status=status, action="add")
+        said = refusal(text, profile, reply, "add")
         if profile.refusal_kind(text) is None:
             raise unknown(f"an error that may have come after the order: {text}")
         raise said
@@ -59,17 +54,9 @@ def decode_added(
 
 def _pairs_of(body: bytes) -> Record:
     try:
-        value = strict_json(json_part(body))
+        value = strict_json(json_of(body)[0])
     except ValueError as error:
         raise NoAnswerError(str(error)) from error
     if not is_object(value):
         raise NoAnswerError("not an object")
     return value
-
-
-def _order_id(value: object) -> str | None:
-    """Give a usable id as text; None for 0, negatives, flags, fractions and odd signs."""
-    text = str(value) if type(value) is int else value
-    if not isinstance(text, str) or not _ORDER_ID.fullmatch(text):
-        return None
-    return None if text.lower() in _NO_ORDER_IDS or not text.strip("0") else text

@@ -1,32 +1,45 @@
 """From an HTTP answer to the JSON value in it, or to the error that it is."""
 
 import re
+import reprlib
+from itertools import islice
+from json import JSONDecodeError
 from typing import TypeVar
 
 from .._text import cleaned
 from ..errors import BlockedError, PanelError, RateLimitedError, ServerError, UnreadableReplyError
 from ..profile import Profile
 from ..results import Reply
-from .refusals import MAX_TEXT_CHARACTERS, error_text, refusal
-from .values import is_object, lenient_json
+from .refusals import MAX_TEXT_CHARACTERS, asked_wait_s, error_text, refusal
+from .values import NestedTooDeepError, is_object, json_at, without_lone_surrogates
 
 __all__ = [
     "NoAnswerError",
     "answer_of",
     "check_http",
+    "check_refusal",
     "excerpt",
-    "json_part",
+    "json_of",
     "object_of",
     "raised",
     "shown",
     "unreadable",
+    "value_of",
 ]
 
-MAX_NOISE_BYTES = 64 * 1024
+MAX_NOISE_CHARACTERS = 64 * 1024
 """How far into an answer its JSON may begin: a page of PHP notices, not more."""
 
 MAX_JSON_STARTS = 32
 """How many brackets are tried as the begin of the JSON: notices hold a few, attacks many."""
+
+# A pair, or a bracket that is open: what follows stands inside of something.
+_BEGUN = re.compile(r'"\s*:|[\[{,:]\s*\Z')
+
+# Bounded in width and depth: what is odd may be nested as deep as it can be read.
+_SHOWN = reprlib.Repr()
+_SHOWN.maxdict = _SHOWN.maxlist = 50
+_SHOWN.maxstring = _SHOWN.maxother = MAX_TEXT_CHARACTERS
 
 R = TypeVar("R")
 
@@ -37,35 +50,37 @@ class NoAnswerError(Exception):
 
 def excerpt(reply: Reply) -> str:
     """Give the begin of a body, cleaned, as evidence."""
-    head = reply.body[: MAX_TEXT_CHARACTERS * 8].decode(errors="replace")
-    return cleaned(head, MAX_TEXT_CHARACTERS)
+    return shown(reply.body)
 
 
-def json_part(body: bytes) -> str:
-    """Give the text of the one JSON value in a body, less BOM, blanks and noise in front of it.
+def json_of(body: bytes) -> tuple[str, object]:
+    """Give the one JSON value in a body, as text and read, less BOM, blanks and noise in front.
 
     Noise (PHP notices, HTML; seen) is left out only if just one reading is possible: what stands
-    before the value holds no other pair, what stands behind it is blank.
+    before the value is not the begin of a larger one, what stands behind it is blank.
     """
-    text = body.decode(errors="replace").removeprefix("\ufeff").strip()
-    starts = [0] if text[:1] in ("{", "[", '"') else []
-    starts += [each.start() for each in re.finditer(r"[{\[]", text[:MAX_NOISE_BYTES])]
-    for start in starts[:MAX_JSON_STARTS]:
+    text = without_lone_surrogates(body.decode(errors="replace").removeprefix("\ufeff").strip())
+    for start in _starts(text):
         try:
-            value, end = lenient_json(text, start)
-        except ValueError:
+            value, end = json_at(text, start)
+        except NestedTooDeepError as error:
+            raise NoAnswerError(str(error)) from error
+        except JSONDecodeError as error:
+            # Noise ends at its first words; what goes on for so long is the answer, cut or broken.
+            if error.pos - start > MAX_NOISE_CHARACTERS:
+                break
             continue
-        except RecursionError as error:
-            raise NoAnswerError("nested too deep") from error
-        if not text[end:].strip() and '":' not in text[:start]:
-            return text[start:]
+        if end == len(text) and not _BEGUN.search(text[:start]):
+            return text[start:], value
         if is_object(value):
             raise NoAnswerError("more than one answer")
     raise NoAnswerError("not JSON" if text else "empty")
 
 
-def _value(body: bytes) -> object:
-    return lenient_json(json_part(body))[0]
+def _starts(text: str) -> list[int]:
+    """Give the places where the JSON may begin: a bare text at the very begin, brackets further."""
+    brackets = (each.start() for each in re.finditer(r"[{\[]", text[:MAX_NOISE_CHARACTERS]))
+    return [0] if text[:1] == '"' else list(islice(brackets, MAX_JSON_STARTS))
 
 
 def unreadable(reply: Reply, why: str, action: str, order: str | None = None) -> PanelError:
@@ -84,37 +99,48 @@ def check_http(reply: Reply, profile: Profile, action: str) -> None:
         target = cleaned(reply.location or "nowhere", MAX_TEXT_CHARACTERS)
         raise unreadable(reply, f"redirected to {target}; redirects are not followed", action)
     text = _http_error_text(reply)
-    wait_s = reply.retry_after_s
+    wait_s = asked_wait_s(text or "", reply)
     if status == 429:
-        said = refusal(text or "", profile, http_status=status, action=action)
-        raise RateLimitedError(text or "", None, status, wait_s or said.retry_after_s, action)
+        raise RateLimitedError(text or "", None, status, wait_s, action)
     if status >= 500:
         raise ServerError(text or excerpt(reply), None, status, wait_s, action)
     if text is None:
         raise unreadable(reply, "an HTTP error without the panel's word", action)
-    raise refusal(text, profile, http_status=status, action=action)
+    raise refusal(text, profile, reply, action)
 
 
 def _http_error_text(reply: Reply) -> str | None:
     try:
-        value = _value(reply.body)
+        _, value = json_of(reply.body)
     except NoAnswerError:
         return None
     return error_text(value, http_failed=True) if is_object(value) else None
 
 
-def answer_of(reply: Reply, profile: Profile, action: str, order: str | None = None) -> object:
-    """Give the JSON value of a reply, or raise the refusal that it is."""
+def value_of(reply: Reply, profile: Profile, action: str, order: str | None = None) -> object:
+    """Give the JSON value of a reply, whatever it says; raise what the HTTP status says."""
     check_http(reply, profile, action)
     try:
-        value = _value(reply.body)
+        _, value = json_of(reply.body)
     except NoAnswerError as error:
         raise unreadable(reply, str(error), action, order) from None
-    if is_object(value) and (text := error_text(value)):
-        raise refusal(text, profile, http_status=reply.status, action=action, order=order)
-    if isinstance(value, str):
-        raise refusal(value, profile, http_status=reply.status, action=action, order=order)
     return value
+
+
+def answer_of(reply: Reply, profile: Profile, action: str, order: str | None = None) -> object:
+    """Give the JSON value of a reply, or raise the refusal that it is."""
+    value = value_of(reply, profile, action, order)
+    check_refusal(value, reply, profile, action, order)
+    return value
+
+
+def check_refusal(
+    value: object, reply: Reply, profile: Profile, action: str, order: str | None = None
+) -> None:
+    """Raise the refusal that an answer is, a bare text among them; return if it is none."""
+    text = value if isinstance(value, str) else error_text(value) if is_object(value) else None
+    if text is not None:
+        raise refusal(text, profile, reply, action, order)
 
 
 def object_of(
@@ -136,5 +162,8 @@ def raised(found: R | PanelError) -> R:
 
 def shown(value: object) -> str:
     """Give the begin of what came, cleaned, as evidence."""
-    text = value.decode(errors="replace") if isinstance(value, bytes) else repr(value)
-    return cleaned(text, MAX_TEXT_CHARACTERS)
+    if isinstance(value, bytes):
+        return cleaned(
+            value[: MAX_TEXT_CHARACTERS * 8].decode(errors="replace"), MAX_TEXT_CHARACTERS
+        )
+    return cleaned(_SHOWN.repr(value), MAX_TEXT_CHARACTERS)

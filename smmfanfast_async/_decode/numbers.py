@@ -10,10 +10,10 @@ from decimal import Decimal
 
 from ..results import MAX_COUNT
 
-__all__ = ["ABSENT_WORDS", "amount", "count", "flag", "in_gate", "json_float", "json_int"]
+__all__ = ["OddNumber", "amount", "count", "flag", "in_gate", "json_float", "json_int"]
 
-MAX_NUMBER_CHARACTERS = 64
-"""The longest text that is read as a number; real ones have below 20 characters."""
+MAX_WHOLE_CHARACTERS = 128
+"""The longest whole number in JSON that is read: as long as the longest id."""
 
 MAX_DIGITS = 40
 """Digits of an amount: more than any currency needs, few enough to cost nothing."""
@@ -39,9 +39,17 @@ _GATE = decimal.Context(
     ],
 )
 _CURRENCY_SIGNS = "$€£¥₹₽₺₴₦"
-_PLAIN = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,6})?")
-# Groups of three only: "1,5" may be a decimal comma, and money is not guessed.
-_GROUPED = re.compile(r"[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?")
+_PLAIN = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+# Groups of three only, the first not 0: "1,5" and "0,036" have a decimal comma.
+_GROUPED = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]*)?")
+# "1,234" may have one too, and money is not guessed: two groups, or a point, tell that it has not.
+_GROUPED_MONEY = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:(?:,[0-9]{3}){2,}\.?|,[0-9]{3}\.)[0-9]*")
+
+
+class OddNumber(str):
+    """A JSON number out of bounds, NaN or infinity, as its text: no number to us, and no id."""
+
+    __slots__ = ()
 
 
 in_gate = _GATE.plus
@@ -49,54 +57,63 @@ in_gate = _GATE.plus
 bound method, since the fast road calls it once a record."""
 
 
-def _bounded(number: Decimal) -> Decimal:
-    try:
-        if in_gate(number).is_finite():
-            return number
-    except ArithmeticError as error:
-        raise ValueError("out of bounds") from error
-    raise ValueError("not finite")
-
-
 def amount(value: object) -> Decimal | None:
     """Read money: None for a word that stands for nothing, `ValueError` for what is no number."""
-    if isinstance(value, str):
-        return _amount_of_text(value)
-    if isinstance(value, int | Decimal) and not isinstance(value, bool):
-        return _bounded(Decimal(value))
-    raise ValueError("not a number")
-
-
-def _amount_of_text(text: str) -> Decimal | None:
-    if len(text) > MAX_NUMBER_CHARACTERS:
-        raise ValueError("too long for a number")
-    bare = text.strip()
-    if bare.lower() in ABSENT_WORDS:
-        return None
-    sign = bare[:1] if bare[:1] in "+-" else ""
-    bare = sign + bare[len(sign) :].strip(_CURRENCY_SIGNS + " ")
-    if _GROUPED.fullmatch(bare):
-        bare = bare.replace(",", "")
-    if not _PLAIN.fullmatch(bare):
-        raise ValueError("not a number")
-    return _bounded(Decimal(bare))
+    number = _number(value, _GROUPED_MONEY)
+    return None if number is None else _bounded(number)
 
 
 def count(value: object) -> int | None:
     """Read a whole number; a fraction of nothing ("5.0", 1e3) is whole. Errors as `amount`."""
-    number = amount(value)
+    number = _number(value, _GROUPED)
     if number is None:
         return None
-    # By way of a float when it is not written as a whole number, as the fast road does it.
-    is_whole = number == number.to_integral_value()
-    whole = int(number) if is_whole else int(float(number))
-    if not (is_whole or float(number).is_integer()) or abs(whole) > MAX_COUNT:
+    # The fast road goes by way of a float as well; it keeps whole numbers up to the bound.
+    near = float(number)
+    if abs(near) > MAX_COUNT or not near.is_integer():
         raise ValueError("not a whole number, or above the bound")
-    return whole
+    return int(near)
 
 
+def _bounded(number: Decimal) -> Decimal:
+    try:
+        in_gate(number)
+    except ArithmeticError as error:
+        raise ValueError("out of bounds") from error
+    return number
+
+
+def _number(value: object, grouped: re.Pattern[str]) -> Decimal | None:
+    """Read a number of any size: nothing has been computed with it yet."""
+    if value is None:
+        return None
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        return Decimal(value)
+    if not isinstance(value, str):
+        raise ValueError("not a number")
+    bare = value.strip()
+    if bare.lower() in ABSENT_WORDS:
+        return None
+    sign = bare[:1] if bare[:1] in "+-" else ""
+    bare = sign + bare[len(sign) :].strip(_CURRENCY_SIGNS + " ")
+    if grouped.fullmatch(bare):
+        bare = bare.replace(",", "")
+    if not _PLAIN.fullmatch(bare):
+        raise ValueError("not a number")
+    return _decimal(bare)
+
+
+def _decimal(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except ArithmeticError as error:
+        raise ValueError("an exponent beyond all bounds") from error
+
+
+# "-0" is what the fast road takes for 0 too.
 _FLAGS = {"1": True, "true": True, "yes": True, "on": True} | {
     "0": False,
+    "-0": False,
     "false": False,
     "no": False,
     "off": False,
@@ -105,7 +122,7 @@ _FLAGS = {"1": True, "true": True, "yes": True, "on": True} | {
 
 def flag(value: object) -> bool | None:
     """Read 0, 1, "0", "1", true, "true" (all seen); None for a word that stands for nothing."""
-    if isinstance(value, bool):
+    if value is None or isinstance(value, bool):
         return value
     word = str(value).strip().lower() if isinstance(value, str | int) else "?"
     if word in ABSENT_WORDS:
@@ -115,15 +132,14 @@ def flag(value: object) -> bool | None:
     return _FLAGS[word]
 
 
-def json_int(text: str) -> int | str:
+def json_int(text: str) -> int | OddNumber:
     """Take a JSON number without fraction; one of thousands of digits stays text."""
-    return int(text) if len(text) <= MAX_NUMBER_CHARACTERS else text
+    return int(text) if len(text) <= MAX_WHOLE_CHARACTERS else OddNumber(text)
 
 
-def json_float(text: str) -> Decimal | str:
+def json_float(text: str) -> Decimal | OddNumber:
     """Take a JSON number with fraction or exponent exactly; one out of bounds stays text."""
     try:
-        found = _amount_of_text(text)
+        return _bounded(_decimal(text))
     except ValueError:
-        return text
-    return text if found is None else found
+        return OddNumber(text)

@@ -13,10 +13,12 @@ from msgspec.structs import force_setattr
 from ..orders import checked_id
 from ..results import Count, OrderStatus, Service
 from .numbers import amount, count, flag, in_gate
-from .values import Record, is_list, lenient_json
+from .refusals import is_failing
+from .values import Record, id_text, is_list, lenient_json
 
 __all__ = [
     "FAST_ROAD_REFUSALS",
+    "fast_entries",
     "fast_service",
     "fast_services",
     "fast_status",
@@ -24,7 +26,6 @@ __all__ = [
     "lenient_service",
     "lenient_status",
     "raw_list",
-    "raw_mapping",
 ]
 
 FAST_ROAD_REFUSALS = (msgspec.MsgspecError, ArithmeticError, RecursionError, ValueError)
@@ -47,7 +48,13 @@ def _text(value: object) -> str | None:
     return str(value)
 
 
-def _id(value: object) -> str:
+def _id(value: object) -> str | None:
+    return None if value is None or value == "" else _sure_id(value)
+
+
+def _sure_id(value: object) -> str:
+    if id_text(value) is None:
+        raise ValueError("not an id")
     return checked_id(value, "reply")
 
 
@@ -56,14 +63,14 @@ def _ids(value: object) -> tuple[str, ...]:
         return ()
     if not is_list(value):
         raise ValueError("not a list of ids")
-    return tuple(map(_id, value))
+    return tuple(map(_sure_id, value))
 
 
 def _configured_converter() -> Converter:
     """Make the one converter of the library, with every leniency towards the panel as a hook.
 
     - text: null is absent, a number is its digits, anything else is unreadable
-    - ids: an int or a text without comma, blank or control character
+    - ids: an int or a text without comma, blank or control character; null and "" are absent
     - money and counts: through the gate of `numbers`; words such as "N/A" are absent
     - flags: 0, 1, true and their texts
     - a record: fields by the panel's names; what is unknown or unreadable goes into `extra`;
@@ -72,7 +79,6 @@ def _configured_converter() -> Converter:
     converter = Converter()
     kinds: tuple[tuple[Any, Callable[[object], object]], ...] = (
         (str | None, _text),
-        (str, _id),
         (tuple[str, ...], _ids),
         (Decimal | None, amount),
         (Optional[Count], count),  # noqa: UP045  # pyright takes no | with Annotated here
@@ -81,6 +87,8 @@ def _configured_converter() -> Converter:
     for kind, read in kinds:
         # By predicate, since cattrs takes only classes and unions by themselves.
         converter.register_structure_hook_func(partial(eq, kind), partial(_without_type, read))
+    # A plain class has a hook of its own, which goes before any predicate.
+    converter.register_structure_hook(str, partial(_without_type, _id))
     converter.register_structure_hook(OrderStatus, _record_hook(converter, OrderStatus))
     converter.register_structure_hook(Service, _record_hook(converter, Service))
     return converter
@@ -144,7 +152,7 @@ def lenient_status(record: Record, order: str) -> OrderStatus:
 
 def _identified(found: OrderStatus, order: str) -> OrderStatus:
     if found.order == "":
-        # API v2 answers leave the id out; what can't be read as one is another matter.
+        # What can't be read as an id is no id left out.
         if found.extra and "order" in found.extra:
             raise ValueError("the id in the answer for this order can't be read")
         force_setattr(found, "order", order)
@@ -155,9 +163,8 @@ def _identified(found: OrderStatus, order: str) -> OrderStatus:
 
 def lenient_service(record: Record) -> Service:
     """Read an odd service; `ValueError` if it has no usable id."""
-    if "service" not in record:
+    if _id(record.get("service")) is None:
         raise ValueError("no id")
-    _id(record["service"])
     return _CONVERTER.structure(record, Service)
 
 
@@ -169,7 +176,8 @@ class _ServiceOnWire(
 ):
     """A service as msgspec reads it, before the rate has passed the gate."""
 
-    service: str | int
+    # A float is no id; were it not named here, 4.99999999999999999999 would come as 5.
+    service: str | int | float
     name: str | None = None
     category: str | None = None
     rate: msgspec.Raw = msgspec.Raw(b"null")
@@ -190,11 +198,6 @@ _RAW_MAPPING = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _RAW_LIST = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def raw_mapping(body: bytes) -> dict[str, msgspec.Raw]:
-    """Split an object into its members unread; raises one of `FAST_ROAD_REFUSALS`."""
-    return _RAW_MAPPING.decode(body)
-
-
 def raw_list(body: bytes) -> list[msgspec.Raw]:
     """Split a list into its items unread; raises one of `FAST_ROAD_REFUSALS`."""
     return _RAW_LIST.decode(body)
@@ -210,6 +213,26 @@ def fast_statuses(body: bytes) -> dict[str, OrderStatus | str]:
     return found
 
 
+def fast_entries(body: bytes) -> dict[str, OrderStatus | str | bytes]:
+    """Read a batch record by record, and leave the odd ones unread.
+
+    Raises one of `FAST_ROAD_REFUSALS` if the answer is not made of entries.
+    """
+    unread = _RAW_MAPPING.decode(body)
+    found: dict[str, OrderStatus | str] = {}
+    for order, raw in unread.items():
+        try:
+            found[order] = _STATUS.decode(raw)
+        except FAST_ROAD_REFUSALS:
+            continue
+    try:
+        _check(b"".join(map(unread.__getitem__, found)), found)
+    except FAST_ROAD_REFUSALS:
+        # One of them is odd all the same: each is to be looked at by itself.
+        found = {}
+    return found | {order: bytes(raw) for order, raw in unread.items() if order not in found}
+
+
 def fast_status(body: bytes, order: str) -> OrderStatus:
     """Read one record about `order`, as `fast_statuses` does."""
     found = _STATUS.decode(body)
@@ -222,11 +245,10 @@ def _check(body: bytes, found: Mapping[str, OrderStatus | str]) -> None:
 
     msgspec hands the text of an amount to `Decimal`, which takes "NaN", endless exponents, digits
     of all scripts and `1_000`. Other digits need bytes beyond ASCII or an escape; an underscore has
-    to be that of a name or a status word, which are counted. One loop, no calls but in C: it runs
-    for each status ever read, and is the larger half of what reading one costs.
+    to be that of a name or a status word, which are counted. One loop, for a plain record no calls
+    but in C: it runs for each status ever read, and is the larger half of what reading one costs.
     """
-    if not body.isascii() or b"\\" in body:
-        raise ValueError("signs that may be digits of another script")
+    _check_signs(body, found)
     underscores = body.count(b"_")
     for order, record in found.items():
         if isinstance(record, str):
@@ -234,15 +256,43 @@ def _check(body: bytes, found: Mapping[str, OrderStatus | str]) -> None:
         if record.order != order:
             _identified(record, order)
         charge = record.charge
-        if charge is not None and not in_gate(charge).is_finite():
+        if charge is None:
+            _check_shape(record)
+        elif not in_gate(charge).is_finite():
             raise ValueError("not a finite number")
         if record.start_count is not None:
             underscores -= 1
     if underscores:
-        records = [record for record in found.values() if not isinstance(record, str)]
-        words = sum(record.raw_status.count("_") for record in records)
-        if body.count(b"_") != body.count(b'"start_count"') + words:
-            raise ValueError("underscores that may stand in a number")
+        _check_underscores(body, found)
+
+
+def _check_signs(body: bytes, found: Mapping[str, OrderStatus | str]) -> None:
+    if not body.isascii() or b"\\" in body:
+        raise ValueError("signs that may be digits of another script")
+    # "extra" is our name, and no field of the panel. A lone sign is found ten times faster.
+    if b"x" in body and b'"extra"' in body:
+        raise ValueError("a field that has our name")
+    if b"[" in body:
+        for record in _records(found):
+            _ids(list(record.orders))
+
+
+def _check_shape(record: OrderStatus) -> None:
+    """Leave alone what may be a refusal: a word of failure, and no field of an order beside it."""
+    counts = (record.start_count, record.remains, record.runs, record.posts)
+    if counts == (None, None, None, None) and is_failing(record.raw_status):
+        raise ValueError("an error of the call, or of the order")
+
+
+def _check_underscores(body: bytes, found: Mapping[str, OrderStatus | str]) -> None:
+    words = sum(record.raw_status.count("_") for record in _records(found))
+    # With the colon behind it, since "start_count" may be a word too.
+    if body.count(b"_") != body.count(b'"start_count":') + words:
+        raise ValueError("underscores that may stand in a number")
+
+
+def _records(found: Mapping[str, OrderStatus | str]) -> list[OrderStatus]:
+    return [record for record in found.values() if not isinstance(record, str)]
 
 
 def fast_services(body: bytes) -> list[Service]:
@@ -281,6 +331,5 @@ def _rate(raw: bytes) -> Decimal | None:
         or len(digits) > PLAIN_RATE_DIGITS
         or not digits.replace(b".", b"", 1).isdigit()
     ):
-        value, _ = lenient_json(raw.decode())
-        return amount(value)
+        return amount(lenient_json(raw.decode()))
     return Decimal(digits.decode())

@@ -3,13 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from ..errors import InvalidOrderError, PanelError, UnreadableReplyError
-from ..orders import checked_id
+from ..errors import PanelError, UnreadableReplyError
 from ..profile import Profile
 from ..results import CancelResult, RefillResult, RefillStatus, Reply
 from .answers import answer_of, object_of, raised, shown
 from .refusals import error_text, refusal
-from .values import Record, is_list, is_object
+from .values import Record, id_text, is_list, is_object, made_id
 
 __all__ = [
     "decode_call",
@@ -66,7 +65,7 @@ def _rows_by(
 ) -> dict[str, R | PanelError]:
     answer = answer_of(reply, profile, action)
     rows = answer if is_list(answer) else [answer]
-    by_id = {str(row[field]): row for row in rows if is_object(row) and field in row}
+    by_id = {id_text(row.get(field)): row for row in rows if is_object(row)}
     missing = "the answer does not mention this id"
     return {
         each: make(by_id[each], profile, reply, each)
@@ -79,47 +78,36 @@ def _rows_by(
 def _refill_of(
     row: Record, profile: Profile, reply: Reply, order: str
 ) -> RefillResult | PanelError:
-    refill = _accepted(row, "refill", profile, reply, order)
-    return refill if isinstance(refill, PanelError) else RefillResult(order=order, refill=refill)
+    refill = made_id(row.get("refill"))
+    if refill is None or error_text(row):
+        return _refused(row, "refill", "refill", profile, reply, order)
+    return RefillResult(order=order, refill=refill)
 
 
 def _cancel_of(
     row: Record, profile: Profile, reply: Reply, order: str
 ) -> CancelResult | PanelError:
-    word = _accepted(row, "cancel", profile, reply, order)
-    return word if isinstance(word, PanelError) else CancelResult(order=order)
+    word = row.get("cancel")
+    if (word is not True and made_id(word) is None) or error_text(row):
+        return _refused(row, "cancel", "cancel", profile, reply, order)
+    return CancelResult(order=order)
 
 
 def _refill_status_of(
     row: Record, profile: Profile, reply: Reply, refill: str
 ) -> RefillStatus | PanelError:
-    word = _accepted(row, "status", profile, reply, refill, action="refill_status")
-    return word if isinstance(word, PanelError) else RefillStatus(refill=refill, raw_status=word)
+    word = row.get("status")
+    if not isinstance(word, str) or not word.strip() or error_text(row):
+        return _refused(row, "status", "refill_status", profile, reply, refill)
+    return RefillStatus(refill=refill, raw_status=word)
 
 
-def _accepted(
-    row: Record,
-    field: str,
-    profile: Profile,
-    reply: Reply,
-    each: str,
-    action: str | None = None,
-) -> str | PanelError:
-    """Give the word or id under `field` as text, or the error that stands there or in its place."""
+def _refused(
+    row: Record, field: str, action: str, profile: Profile, reply: Reply, each: str
+) -> PanelError:
+    """Make the error that stands under `field` or beside it."""
     value = row.get(field)
-    holder = value if is_object(value) else row
-    if text := error_text(holder):
-        status = reply.status
-        return refusal(text, profile, http_status=status, action=action or field, order=each)
-    if isinstance(value, str) and value.strip():
-        return value
-    try:
-        return checked_id(value, "reply", field)
-    except InvalidOrderError:
-        return UnreadableReplyError(
-            f"no {field} in the answer",
-            shown(row),
-            reply.status,
-            action or field,
-            each,
-        )
+    text = error_text(row) or (error_text(value) if is_object(value) else None)
+    if text is not None:
+        return refusal(text, profile, reply, action, each)
+    return UnreadableReplyError(f"no {field} in the answer", shown(row), reply.status, action, each)

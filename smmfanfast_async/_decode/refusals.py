@@ -14,17 +14,19 @@ from ..errors import (
     RefusedError,
 )
 from ..profile import Profile
+from ..results import Reply
 from .values import Record, is_list, is_object
 
-__all__ = ["MAX_TEXT_CHARACTERS", "error_text", "refusal", "wait_asked_s"]
+__all__ = ["MAX_TEXT_CHARACTERS", "asked_wait_s", "error_text", "is_failing", "refusal"]
 
 MAX_TEXT_CHARACTERS = 500
 """How much of a panel's text an error keeps."""
 
+MAX_NESTING = 6
+"""How deep a text of an error may stand in lists and objects; the deepest seen is 3."""
+
 _FAILING = frozenset({"error", "fail", "failed", "failure", "false"})
-_TEXT_FIELDS = ("error", "message", "msg", "errors", "detail", "description")
-# Beside one of these, "status" tells of an order and not of the call.
-_ORDER_FIELDS = frozenset({"charge", "remains", "start_count", "runs", "posts"})
+_TEXT_FIELDS = ("message", "msg", "error", "errors", "detail", "description")
 
 _BY_KIND: Mapping[ErrorKind, type[RefusedError]] = {
     ErrorKind.AUTH: AuthError,
@@ -32,7 +34,7 @@ _BY_KIND: Mapping[ErrorKind, type[RefusedError]] = {
     ErrorKind.NOT_FOUND: OrderNotFoundError,
     ErrorKind.BLOCKED: BlockedError,
 }
-_WAIT = re.compile(r"\bwait\D{0,20}(\d{1,6})\s*(s|sec|second|m|min|minute)", re.IGNORECASE)
+_WAIT = re.compile(r"\bwait\D{0,20}([0-9]{1,6})\s*(s|m)", re.IGNORECASE)
 _LIMIT_WORDS = ("spam protection", "too many requests", "rate limit")
 
 
@@ -41,62 +43,78 @@ def error_text(answer: Record, *, http_failed: bool = False) -> str | None:
 
     The shapes are those of the wire notes: `error`, `errors`, a failing `status` or `success` with
     a text beside it or in `data`; `message` alone counts under a failing HTTP status only.
-    `"error": null` and `""` are no error.
+    `"error": null` and `""` are no error; true or a number is one, its text stands elsewhere.
     """
     for name in ("error", "errors"):
-        if text := _flat(answer.get(name)):
+        value = answer.get(name)
+        if not isinstance(value, int) and (text := _flat(value)):
             beside = _flat(answer.get("message")) if name == "errors" else ""
             return f"{beside}: {text}" if beside else text
-    failed = http_failed or _fails(answer)
-    if not failed:
+    failed = _fails(answer)
+    if not (failed or http_failed):
         return None
     data = answer.get("data")
-    for holder in (answer, data) if is_object(data) else (answer,):
-        for name in _TEXT_FIELDS:
-            if text := _flat(holder.get(name)):
-                return text
-    return "refused without a word" if _fails(answer) else None
+    holders = (answer, data if is_object(data) else {"message": data})
+    texts = (_flat(holder.get(name)) for holder in holders for name in _TEXT_FIELDS)
+    return next(filter(None, texts), "refused without a word" if failed else None)
+
+
+def is_failing(word: object) -> bool:
+    """Whether a value of `status` says that something failed: the call, or an order."""
+    return word is False or (isinstance(word, str) and same_word(word) in _FAILING)
 
 
 def _fails(answer: Record) -> bool:
-    if answer.get("success") is False:
-        return True
-    if not _ORDER_FIELDS.isdisjoint(answer):
-        return False
-    status = answer.get("status")
-    return status is False or (isinstance(status, str) and same_word(status) in _FAILING)
+    success, error = answer.get("success"), answer.get("error")
+    return (
+        success in (False, "0", "false")
+        or (isinstance(error, int) and error != 0)
+        or is_failing(answer.get("status"))
+    )
 
 
-def _flat(value: object) -> str:
+def _flat(value: object, depth: int = MAX_NESTING) -> str:
     """Make one line of an error's value, whatever nesting it came in; "" for no error."""
     if isinstance(value, str):
         return cleaned(value, MAX_TEXT_CHARACTERS)
-    if is_object(value):
-        parts = [f"{name}: {text}" for name, each in value.items() if (text := _flat(each))]
+    if is_object(value) and depth:
         # {"error": {"message": …}} is a text in a box, not a field with an error.
-        boxed = [text for name in _TEXT_FIELDS if (text := _flat(value.get(name)))]
-        return cleaned("; ".join(boxed[:1] or parts), MAX_TEXT_CHARACTERS)
-    if is_list(value):
-        return cleaned("; ".join(filter(None, map(_flat, value))), MAX_TEXT_CHARACTERS)
-    return "error" if value is True else "" if value in (None, False, 0) else str(value)
+        for name in _TEXT_FIELDS:
+            if text := _flat(value.get(name), depth - 1):
+                return text
+        parts = [
+            f"{name}: {text}" for name, each in value.items() if (text := _flat(each, depth - 1))
+        ]
+        return cleaned("; ".join(parts), MAX_TEXT_CHARACTERS)
+    if is_list(value) and depth:
+        parts = [text for each in value if (text := _flat(each, depth - 1))]
+        return cleaned("; ".join(parts), MAX_TEXT_CHARACTERS)
+    if is_object(value) or is_list(value):
+        return "error" if value else ""
+    # True and numbers are marks and codes; a text beside them says more.
+    return "" if value in (None, False, True) else str(value)
 
 
 def refusal(
-    text: str, profile: Profile, *, http_status: int, action: str, order: str | None = None
+    text: str, profile: Profile, reply: Reply, action: str, order: str | None = None
 ) -> RefusedError | RateLimitedError:
     """Make the error of a text; `kind` is UNKNOWN where the profile does not list it."""
     shown = cleaned(text, MAX_TEXT_CHARACTERS)
     kind = profile.refusal_kind(shown)
-    wait_s = wait_asked_s(shown)
-    if kind is None and (wait_s is not None or any(each in shown.lower() for each in _LIMIT_WORDS)):
-        return RateLimitedError(shown, None, http_status, wait_s, action, order)
+    wait_s = asked_wait_s(shown, reply)
+    if kind is ErrorKind.RATE_LIMIT or (kind is None and _is_limit(shown)):
+        return RateLimitedError(shown, None, reply.status, wait_s, action, order)
     found = kind or ErrorKind.UNKNOWN
-    return _BY_KIND.get(found, RefusedError)(shown, found, http_status, None, action, order)
+    return _BY_KIND.get(found, RefusedError)(shown, found, reply.status, wait_s, action, order)
 
 
-def wait_asked_s(text: str) -> float | None:
-    """Read "wait N seconds" or minutes out of a text; None where it asks for no wait."""
+def _is_limit(text: str) -> bool:
+    return _WAIT.search(text) is not None or any(each in text.lower() for each in _LIMIT_WORDS)
+
+
+def asked_wait_s(text: str, reply: Reply) -> float | None:
+    """Give the wait of the header, or of "wait N seconds" in a text; None where neither asks."""
     asked = _WAIT.search(text)
-    if asked is None:
-        return None
-    return float(asked[1]) * (60 if asked[2].lower().startswith("m") else 1)
+    if reply.retry_after_s is not None or asked is None:
+        return reply.retry_after_s
+    return float(asked[1]) * (60 if asked[2] in "mM" else 1)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from attrs import frozen
 
+from .._text import same_word
 from ..profile import Profile
 from ..results import Balance, Reply, Service
 from .answers import answer_of, check_http, object_of, shown, unreadable
@@ -49,17 +50,15 @@ def _service_rows(reply: Reply, profile: Profile) -> Iterable[object]:
     except FAST_ROAD_REFUSALS:
         pass
     value = answer_of(reply, profile, "services")
-    if is_list(value):
-        return value
-    if is_object(value):
-        data = value.get("data", value)
-        if is_list(data):
-            return data
-        # "data": "Empty Data" is this panel's word for no active service (seen).
-        if isinstance(data, str):
-            return []
-        if is_object(data) and any(is_object(row) for row in data.values()):
-            return [{"service": key, **row} if is_object(row) else row for key, row in data.items()]
+    data = value.get("data", value) if is_object(value) else value
+    if is_list(data):
+        return data
+    # "data": "Empty Data" is this panel's word for no active service (seen).
+    if isinstance(data, str) and same_word(data) == "emptydata":
+        return []
+    # Keyed by id, or by place in the panel's own list (assumed): an id in the row counts first.
+    if is_object(data) and any(is_object(row) for row in data.values()):
+        return [{"service": key, **row} if is_object(row) else row for key, row in data.items()]
     raise unreadable(reply, "not a list of services", "services")
 
 
@@ -68,7 +67,7 @@ def _service_of(row: object, shared: dict[str, str]) -> Service:
         try:
             return fast_service(row, shared)
         except FAST_ROAD_REFUSALS:
-            row = lenient_json(row.decode(errors="replace"))[0]
+            row = lenient_json(row.decode(errors="replace"))
     if not is_object(row):
         raise ValueError("not a service")
     return lenient_service(row)

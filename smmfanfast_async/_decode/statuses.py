@@ -7,21 +7,14 @@ from attrs import frozen
 from ..errors import PanelError, UnreadableReplyError
 from ..profile import Profile
 from ..results import OrderStatus, Reply
-from .answers import (
-    NoAnswerError,
-    answer_of,
-    check_http,
-    json_part,
-    object_of,
-    raised,
-    shown,
-    unreadable,
-)
-from .records import FAST_ROAD_REFUSALS, fast_status, fast_statuses, lenient_status, raw_mapping
+from .answers import answer_of, check_http, raised, shown, value_of
+from .records import FAST_ROAD_REFUSALS, fast_entries, fast_status, fast_statuses, lenient_status
 from .refusals import error_text, refusal
-from .values import Record, is_list, is_object, lenient_json
+from .values import Record, id_text, is_list, is_object, lenient_json
 
 __all__ = ["Batch", "decode_status", "decode_statuses"]
+
+_ORDER_FIELDS = frozenset({"charge", "remains", "start_count", "runs", "posts"})
 
 
 @frozen
@@ -40,10 +33,10 @@ def decode_status(reply: Reply, profile: Profile, order: str) -> OrderStatus:
             return fast_status(reply.body, order)
     except FAST_ROAD_REFUSALS:
         pass
-    answer = object_of(reply, profile, "status", order)
-    inner = answer.get(order)
-    record = inner if is_object(inner) else answer
-    return raised(_status_of(record, profile, reply, order))
+    answer = value_of(reply, profile, "status", order)
+    # Under its id, as in a batch, it is taken too (assumed).
+    entry = answer.get(order, answer) if is_object(answer) and "status" not in answer else answer
+    return raised(_status_of(entry, profile, reply, order))
 
 
 def decode_statuses(reply: Reply, profile: Profile, orders: Sequence[str]) -> Batch:
@@ -75,29 +68,29 @@ def _entries(reply: Reply, profile: Profile, orders: Sequence[str]) -> Record:
     An answer with no id of ours in it is an empty map, or a refusal of the call as a whole.
     """
     check_http(reply, profile, "status")
+    whole: object
     try:
-        part = json_part(reply.body)
-    except NoAnswerError as error:
-        raise unreadable(reply, str(error), "status") from None
-    try:
-        entries: object = {order: bytes(raw) for order, raw in raw_mapping(part.encode()).items()}
+        whole = fast_entries(reply.body)
     except FAST_ROAD_REFUSALS:
-        entries = lenient_json(part)[0]
-    if is_list(entries):
-        entries = _keyed(entries)
-    if not is_object(entries):
-        raise unreadable(reply, "neither an object nor a list", "status")
+        whole = value_of(reply, profile, "status")
+    if is_list(whole):
+        whole = _keyed(whole, orders)
+    entries = whole if is_object(whole) else {}
     if entries.keys().isdisjoint(orders):
         answer_of(reply, profile, "status")
     return entries
 
 
-def _keyed(entries: list[object]) -> dict[str, object]:
-    """Key a list: PHP prints an object whose keys run from 0 as a list (seen)."""
+def _keyed(entries: list[object], orders: Sequence[str]) -> dict[str, object]:
+    """Key a list: PHP prints an object whose keys run from 0 as a list (seen).
+
+    So places are ids only where all of them were asked for; elsewhere an entry has to name its own.
+    """
+    by_place = {str(place) for place in range(len(entries))} <= set(orders)
     keyed: dict[str, object] = {}
-    for index, entry in enumerate(entries):
-        named = entry.get("order") if is_object(entry) else None
-        keyed[str(index) if named is None else str(named)] = entry
+    for place, entry in enumerate(entries):
+        named = id_text(entry.get("order")) if is_object(entry) else None
+        keyed[named or (str(place) if by_place else f"place {place}")] = entry
     return keyed
 
 
@@ -105,27 +98,30 @@ def _status_of(
     entry: object, profile: Profile, reply: Reply, order: str
 ) -> OrderStatus | PanelError:
     """Read one entry of a batch: unread bytes, a record, a bare text, None where absent."""
+    try:
+        return _read(entry, profile, reply, order)
+    except ValueError as error:
+        evidence = "" if entry is None else shown(entry)
+        return UnreadableReplyError(str(error), evidence, reply.status, "status", order)
+
+
+def _read(entry: object, profile: Profile, reply: Reply, order: str) -> OrderStatus | PanelError:
     if isinstance(entry, bytes):
         try:
             return fast_status(entry, order)
         except FAST_ROAD_REFUSALS:
-            entry = lenient_json(entry.decode())[0]
-    text = entry if isinstance(entry, str) else None
-    if is_object(entry) and ("status" in entry or (text := error_text(entry)) is None):
-        return _lenient_status(entry, reply, order)
-    if text is not None:
-        return refusal(text, profile, http_status=reply.status, action="status", order=order)
-    why = "the answer does not mention this order" if entry is None else "not a status"
-    return _entry_error(why, entry, reply, order)
+            entry = lenient_json(entry.decode(errors="replace"))
+    if isinstance(entry, str):
+        return refusal(entry, profile, reply, "status", order)
+    if entry is None:
+        raise ValueError("the answer does not mention this order")
+    if not is_object(entry):
+        raise ValueError("not a status")
+    if not _tells_of_order(entry) and (text := error_text(entry)):
+        return refusal(text, profile, reply, "status", order)
+    return lenient_status(entry, order)
 
 
-def _lenient_status(entry: Record, reply: Reply, order: str) -> OrderStatus | PanelError:
-    try:
-        return lenient_status(entry, order)
-    except ValueError as error:
-        return _entry_error(str(error), entry, reply, order)
-
-
-def _entry_error(why: str, entry: object, reply: Reply, order: str) -> UnreadableReplyError:
-    evidence: str = "" if entry is None else shown(entry)
-    return UnreadableReplyError(why, evidence, reply.status, "status", order)
+def _tells_of_order(entry: Record) -> bool:
+    """Whether `status` is the word of an order, and `error` what ails it, not the call."""
+    return isinstance(entry.get("status"), str) and not _ORDER_FIELDS.isdisjoint(entry)

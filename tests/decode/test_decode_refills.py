@@ -1,0 +1,116 @@
+"""Refills and cancellations: nothing is taken for accepted that the panel did not accept."""
+
+import pytest
+
+from smmfanfast_async._decode import (
+    decode_cancels,
+    decode_refill,
+    decode_refill_statuses,
+    decode_refills,
+)
+from smmfanfast_async.errors import (
+    ErrorKind,
+    OrderNotFoundError,
+    PanelError,
+    RefusedError,
+    UnreadableReplyError,
+)
+from smmfanfast_async.profile import API_V2
+from smmfanfast_async.results import CancelResult, RefillResult, RefillStatus, Reply
+
+NO_IDS = ["0", '"0"', "-1", "null", "false", '"false"', '""', '"no"', "1.5", "1e99", "NaN", "[1]"]
+
+
+def ok(body: str) -> Reply:
+    return Reply(status=200, body=body.encode())
+
+
+@pytest.mark.parametrize("value", [*NO_IDS, "true"])
+def test_refill_without_a_usable_id_is_unreadable(value: str) -> None:
+    reply = ok(f'{{"refill":{value}}}')
+
+    with pytest.raises(UnreadableReplyError) as caught:
+        decode_refill(reply, API_V2, "7")
+
+    assert (caught.value.text, caught.value.order) == ("no refill in the answer", "7")
+    assert not caught.value.safe_to_repeat
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"refill":{"error":"Incorrect order ID"}}',
+        '{"refill":"1","error":"Incorrect order ID"}',
+        '{"refill":{"a":1},"error":"Incorrect order ID"}',
+    ],
+)
+def test_error_beside_or_in_a_refill_is_a_refusal(body: str) -> None:
+    row = body.replace("{", '{"order":7,', 1)
+
+    with pytest.raises(OrderNotFoundError):
+        decode_refill(ok(body), API_V2, "7")
+    found = decode_refills(ok(f"[{row}]"), API_V2, ["7"])["7"]
+    assert (type(found), found.action) == (OrderNotFoundError, "refill")  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("value", NO_IDS)
+def test_cancel_is_accepted_by_a_yes_alone(value: str) -> None:
+    found = decode_cancels(ok(f'[{{"order":7,"cancel":{value}}}]'), API_V2, ["7"])["7"]
+
+    assert isinstance(found, UnreadableReplyError)
+    assert (found.text, found.order) == ("no cancel in the answer", "7")
+
+
+@pytest.mark.parametrize("value", ["1", '"1"', "true", "90210"])
+def test_cancel_accepted(value: str) -> None:
+    found = decode_cancels(ok(f'[{{"order":7,"cancel":{value}}}]'), API_V2, ["7"])
+
+    assert found == {"7": CancelResult(order="7")}
+
+
+def test_error_beside_a_yes_is_a_refusal() -> None:
+    reply = ok('[{"order":7,"cancel":1,"error":"Bad Link"}]')
+
+    assert type(decode_cancels(reply, API_V2, ["7"])["7"]) is RefusedError
+
+
+@pytest.mark.parametrize("status", ["null", '""', '" "', "5", "true", "[]"])
+def test_refill_status_without_a_word_is_unreadable(status: str) -> None:
+    found = decode_refill_statuses(ok(f'{{"status":{status}}}'), API_V2, ["1"])["1"]
+
+    assert isinstance(found, UnreadableReplyError)
+    assert found.text == "no status in the answer"
+
+
+def test_ids_in_answers_are_held_to_those_asked_for() -> None:
+    reply = ok(
+        '[{"order":8,"refill":1},{"order":1e99,"refill":2},{"order":[9],"refill":3},"x",{"refill":4},'
+        '{"order":"9","refill":"5"}]'
+    )
+
+    found = decode_refills(reply, API_V2, ["7", "1e99", "9", "[9]", "None"])
+
+    assert found.pop("9") == RefillResult(order="9", refill="5")
+    assert {key: str(each) for key, each in found.items()} == {
+        key: f"refill of order {key}: the answer does not mention this id (HTTP 200)"
+        for key in ("7", "1e99", "[9]", "None")
+    }
+
+
+def test_lone_answer_is_a_list_of_one_where_it_names_its_order() -> None:
+    assert decode_refills(ok('{"order":7,"refill":1}'), API_V2, ["7"]) == {
+        "7": RefillResult(order="7", refill="1")
+    }
+
+
+def test_list_answers_one_refill_too() -> None:
+    found = decode_refill_statuses(ok('[{"refill":1,"status":"Pending"}]'), API_V2, ["1"])
+
+    assert found == {"1": RefillStatus(refill="1", raw_status="Pending")}
+
+
+def test_refusal_of_the_whole_call_is_raised() -> None:
+    with pytest.raises(PanelError) as caught:
+        decode_cancels(ok('{"error":"Invalid API key"}'), API_V2, ["7", "8"])
+
+    assert (caught.value.kind, caught.value.action) == (ErrorKind.AUTH, "cancel")

@@ -1,0 +1,384 @@
+"""The exceptions: the drawn tree, the three answers, copies, and what the messages name."""
+
+import asyncio
+import copy
+import pickle
+import re
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import NoReturn
+
+import pytest
+from attrs import frozen
+
+from smmfanfast_async import errors
+from smmfanfast_async.errors import (
+    AuthError,
+    BlockedError,
+    ClosedError,
+    ErrorKind,
+    FundsError,
+    InvalidOrderError,
+    InvalidSettingsError,
+    NoReplyError,
+    NotSentError,
+    OrderNotFoundError,
+    OutcomeUnknownError,
+    PanelError,
+    PausedError,
+    RateLimitedError,
+    RefConflictError,
+    RefusedError,
+    ServerError,
+    UnreadableReplyError,
+    UnsupportedActionError,
+)
+
+FORM = {"action": "add", "service": "5", "link": "https://example.com/p"}
+SENT_AT = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
+REST = (None, 403, 2.5, "status", "32")
+
+EXAMPLES: list[PanelError] = [
+    PanelError(),
+    PanelError("a text", ErrorKind.SERVICE, *REST[1:]),
+    InvalidOrderError("DefaultOrder", "quantity", 0, "is not from 1 to 10"),
+    InvalidOrderError("DefaultOrder", "link", "a\nb", "holds a line end or NUL"),
+    InvalidSettingsError("base_url", "is not an address"),
+    UnsupportedActionError("no such verb", *REST),
+    ClosedError("closed", *REST),
+    RefConflictError("another order", *REST),
+    NotSentError("refused by the host", *REST),
+    PausedError("all calls wait another 90 s", *REST),
+    NoReplyError("no answer within 60 s", was_written=True, action="status", order="32"),
+    NoReplyError(),
+    UnreadableReplyError("not JSON", "<html>", 200, "status", "32"),
+    UnreadableReplyError("empty"),
+    ServerError("bad gateway", *REST),
+    RateLimitedError("slower", *REST),
+    RefusedError("Bad Link", ErrorKind.VALIDATION, *REST[1:]),
+    AuthError("Invalid API key", *REST),
+    FundsError("Not enough funds on balance", *REST),
+    OrderNotFoundError("Incorrect order ID", *REST),
+    BlockedError("challenged", *REST),
+    OutcomeUnknownError("no answer", FORM, SENT_AT, "<html>", 502, "32", was_written=False),
+    OutcomeUnknownError(),
+]
+CLASSES = [each for name in errors.__all__ if name != "ErrorKind" for each in [vars(errors)[name]]]
+
+COPIES: dict[str, Callable[[PanelError], PanelError]] = {
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    **{
+        f"pickle {protocol}": lambda error, protocol=protocol: pickle.loads(  # noqa: S301  # ours
+            pickle.dumps(error, protocol)
+        )
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
+    },
+}
+
+
+def seen_of(error: PanelError) -> tuple[object, ...]:
+    """Give everything that a user can see of an error."""
+    answers = (error.sent, error.maybe_placed, error.safe_to_repeat, error.kind)
+    return type(error), str(error), repr(error), vars(error), answers
+
+
+def public_parent(cls: type[BaseException]) -> str | None:
+    """Give the nearest class above that has a public name of ours."""
+    above = [each.__name__ for each in cls.__mro__[1:] if each.__name__ in errors.__all__]
+    return above[0] if above else None
+
+
+def also(cls: type[BaseException]) -> set[str]:
+    """Give the public classes that a class is beside its parent: ours and Python's own."""
+    parent = public_parent(cls)
+    known = {each.__name__ for each in vars(errors)[parent].__mro__} if parent else set()
+    names = {each.__name__ for each in cls.__mro__[1:] if not each.__name__.startswith("_")}
+    return names - known - {each.__name__ for each in Exception.__mro__}
+
+
+def drawn() -> dict[str, tuple[str | None, set[str]]]:
+    """Read the tree of the docstring: class → its parent, and what it is "also"."""
+    found: dict[str, tuple[str | None, set[str]]] = {}
+    path: list[str] = []
+    for line in (errors.__doc__ or "").splitlines():
+        if match := re.match(r"    ((?:[│├└─ ]{4})*)(\w+Error)\b(?: +\(also (\w+)\))?", line):
+            depth = len(match[1]) // 4
+            path[depth:] = [match[2]]
+            found[match[2]] = (path[depth - 1] if depth else None, set(filter(None, [match[3]])))
+    return found
+
+
+def test_the_drawn_tree_is_the_real_one() -> None:
+    real = {cls.__name__: (public_parent(cls), also(cls)) for cls in CLASSES}
+
+    assert drawn() == real
+
+
+def test_every_class_has_an_example() -> None:
+    assert {type(error) for error in EXAMPLES} == set(CLASSES)
+
+
+@pytest.mark.parametrize("way", COPIES)
+@pytest.mark.parametrize("error", EXAMPLES, ids=repr)
+def test_a_copy_is_another_object_with_the_same_fields_and_text(
+    error: PanelError, way: str
+) -> None:
+    twin = COPIES[way](error)
+
+    assert twin is not error
+    assert seen_of(twin) == seen_of(error)
+
+
+@pytest.mark.parametrize("way", COPIES)
+@pytest.mark.parametrize("error", EXAMPLES, ids=repr)
+def test_an_error_about_one_order_is_a_separate_object_that_copies_too(
+    error: PanelError, way: str
+) -> None:
+    before = copy.deepcopy(vars(error))
+
+    about = error.about("77")
+    twin = COPIES[way](about)
+
+    assert about is not error
+    assert about.order == "77"
+    assert seen_of(twin) == seen_of(about)
+    assert vars(about) == before | {"order": "77"}
+    assert vars(error) == before
+
+
+def test_each_waiter_gets_a_traceback_of_its_own() -> None:
+    shared = ServerError("bad gateway")
+
+    with pytest.raises(ServerError) as raised:
+        raise shared.about("12")
+
+    assert raised.value.__traceback__ is not None
+    assert shared.__traceback__ is None
+
+
+# --- the three answers ---------------------------------------------------------------------------
+
+NOTHING_SENT = (False, False, True)
+UNDONE = (True, False, True)
+MAY_HAVE_ORDERED = (True, True, False)
+MAY_HAVE_CHANGED = (True, False, False)
+
+ALWAYS = {
+    PanelError: UNDONE,
+    UnsupportedActionError: NOTHING_SENT,
+    ClosedError: NOTHING_SENT,
+    RefConflictError: NOTHING_SENT,
+    NotSentError: NOTHING_SENT,
+    PausedError: NOTHING_SENT,
+    RateLimitedError: UNDONE,
+    RefusedError: UNDONE,
+    AuthError: UNDONE,
+    FundsError: UNDONE,
+    OrderNotFoundError: UNDONE,
+    BlockedError: UNDONE,
+}
+BY_ACTION = {
+    "status": UNDONE,
+    "services": UNDONE,
+    "balance": UNDONE,
+    "refill_status": UNDONE,
+    "refill": MAY_HAVE_CHANGED,
+    "cancel": MAY_HAVE_CHANGED,
+    "add": MAY_HAVE_ORDERED,
+    "an_action_of_another_panel": MAY_HAVE_ORDERED,
+    None: MAY_HAVE_ORDERED,
+}
+DOUBTFUL = (NoReplyError, UnreadableReplyError, ServerError)
+
+
+def answers(error: PanelError) -> tuple[bool, bool, bool]:
+    return error.sent, error.maybe_placed, error.safe_to_repeat
+
+
+@pytest.mark.parametrize("action", BY_ACTION)
+@pytest.mark.parametrize("cls", ALWAYS)
+def test_proved_outcomes_answer_the_same_for_every_action(
+    cls: type[PanelError], action: str | None
+) -> None:
+    assert answers(cls("a text", action=action)) == ALWAYS[cls]
+
+
+@pytest.mark.parametrize("action", BY_ACTION)
+@pytest.mark.parametrize("cls", DOUBTFUL)
+def test_doubtful_outcomes_answer_by_what_the_action_can_do(
+    cls: type[NoReplyError | UnreadableReplyError | ServerError], action: str | None
+) -> None:
+    assert answers(cls("a text", action=action)) == BY_ACTION[action]
+
+
+@pytest.mark.parametrize(("error", "expected"), [
+    (InvalidOrderError("DefaultOrder", "link", "", "is missing"), NOTHING_SENT),
+    (InvalidSettingsError("timeout_s", "0 is not above 0"), NOTHING_SENT),
+    (OutcomeUnknownError("no answer"), MAY_HAVE_ORDERED),
+])  # fmt: skip
+def test_errors_of_one_action_answer_at_once(
+    error: PanelError, expected: tuple[bool, bool, bool]
+) -> None:
+    assert answers(error) == expected
+
+
+def test_the_tables_above_know_every_class() -> None:
+    in_one_action = {InvalidOrderError, InvalidSettingsError, OutcomeUnknownError}
+
+    assert {*ALWAYS, *DOUBTFUL, *in_one_action} == set(CLASSES)
+
+
+def test_an_unknown_outcome_is_nothing_that_a_retry_decorator_catches() -> None:
+    """TimeoutError is an OSError, asyncio's is the built-in one."""
+    assert not issubclass(OutcomeUnknownError, OSError | TimeoutError | ConnectionError)
+    assert not issubclass(OutcomeUnknownError, RefusedError | NoReplyError | NotSentError)
+
+
+# --- kinds ---------------------------------------------------------------------------------------
+
+KINDS = {
+    PanelError: ErrorKind.UNKNOWN,
+    InvalidOrderError: ErrorKind.INVALID,
+    InvalidSettingsError: ErrorKind.INVALID,
+    UnsupportedActionError: ErrorKind.UNSUPPORTED,
+    ClosedError: ErrorKind.CLOSED,
+    RefConflictError: ErrorKind.CONFLICT,
+    NotSentError: ErrorKind.NETWORK,
+    PausedError: ErrorKind.RATE_LIMIT,
+    NoReplyError: ErrorKind.NETWORK,
+    UnreadableReplyError: ErrorKind.MALFORMED,
+    ServerError: ErrorKind.SERVER,
+    RateLimitedError: ErrorKind.RATE_LIMIT,
+    RefusedError: ErrorKind.UNKNOWN,
+    AuthError: ErrorKind.AUTH,
+    FundsError: ErrorKind.FUNDS,
+    OrderNotFoundError: ErrorKind.NOT_FOUND,
+    BlockedError: ErrorKind.BLOCKED,
+    OutcomeUnknownError: ErrorKind.UNKNOWN,
+}
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_each_class_has_its_kind(cls: type[PanelError]) -> None:
+    assert cls.kind is KINDS[cls]
+
+
+def test_a_refusal_carries_the_finer_kind_of_its_text() -> None:
+    error = RefusedError("You have an active order with this link", ErrorKind.DUPLICATE)
+
+    assert error.kind is ErrorKind.DUPLICATE
+    assert RefusedError.kind is ErrorKind.UNKNOWN
+
+
+# --- messages ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("error", "message"), [
+    (PanelError(), "call: unknown"),
+    (ServerError(), "call: server"),
+    (NoReplyError("no answer within 60 s", action="status"), "status: no answer within 60 s"),
+    (OrderNotFoundError("Incorrect order ID", None, 200, None, "status", "2"),
+        "status of order 2: Incorrect order ID (HTTP 200)"),
+    (InvalidOrderError("DefaultOrder", "quantity", 3, "is below the minimum 10 of service 5"),
+        "DefaultOrder.quantity: 3 is below the minimum 10 of service 5"),
+    (InvalidOrderError("DefaultOrder", "link", "a\nb", "holds a line end or NUL"),
+        r"DefaultOrder.link: 'a\nb' holds a line end or NUL"),
+    (InvalidSettingsError("timeout_s", "0 is not above 0"), "timeout_s 0 is not above 0"),
+    (UnreadableReplyError("not JSON", "<html>", 200, "balance"),
+        "balance: not JSON (HTTP 200): '<html>'"),
+    (UnreadableReplyError("empty", "", 200, "balance"), "balance: empty (HTTP 200)"),
+    (OutcomeUnknownError("no answer"),
+        "add: outcome unknown: no answer; do not send it again unseen"),
+    (OutcomeUnknownError("x", FORM, SENT_AT, "{}", 200, "32"),
+        "add: outcome unknown beside order 32: x (HTTP 200); do not send it again unseen"),
+])  # fmt: skip
+def test_a_message_names_the_call_the_value_and_the_reason(error: PanelError, message: str) -> None:
+    assert str(error) == message
+
+
+def test_a_wrong_value_is_shown_as_python_writes_it_cut_to_200_characters() -> None:
+    error = InvalidOrderError("CustomCommentsOrder", "comments", "x" * 1000, "is too long")
+
+    assert error.value == "'" + "x" * 199
+    assert (error.where, error.field) == ("CustomCommentsOrder", "comments")
+    assert error.reason == "is too long"
+
+
+def test_a_number_too_long_to_write_is_shown_by_its_type() -> None:
+    error = InvalidOrderError("DefaultOrder", "quantity", 10**5000, "is too large")
+
+    assert error.value.startswith("<int object at ")
+
+
+def test_an_unknown_outcome_keeps_its_evidence() -> None:
+    error = OutcomeUnknownError("cut", FORM, SENT_AT, '{"ord', 200, "32")
+
+    assert error.form == FORM
+    assert error.form is not FORM
+    assert error.sent_at == SENT_AT
+    assert error.excerpt == '{"ord'
+    assert (error.http_status, error.order, error.action) == (200, "32", "add")
+    assert error.retry_after_s is None
+
+
+# --- an order that is still on its way -----------------------------------------------------------
+
+
+@frozen
+class Placed:
+    order: str
+
+
+def landing(order: str) -> Callable[[], Awaitable[Placed]]:
+    async def land() -> Placed:
+        return Placed(order)
+
+    return land
+
+
+@pytest.mark.asyncio
+async def test_an_order_on_its_way_is_awaited_by_its_error() -> None:
+    error = OutcomeUnknownError("the sending goes on").still(landing("32"))
+
+    assert (await error.settled()).order == "32"
+    assert (await error.settled()).order == "32"
+
+
+@pytest.mark.asyncio
+async def test_where_nothing_is_on_its_way_the_error_stands() -> None:
+    error = OutcomeUnknownError("no answer")
+
+    with pytest.raises(OutcomeUnknownError) as raised:
+        await error.settled()
+
+    assert raised.value is error
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("way", COPIES)
+async def test_a_copy_is_about_what_was_known_and_awaits_nothing(way: str) -> None:
+    error = OutcomeUnknownError("the sending goes on", FORM, SENT_AT).still(landing("32"))
+
+    twin = COPIES[way](error.about("77"))
+
+    assert isinstance(twin, OutcomeUnknownError)
+    assert (twin.order, twin.form, twin.sent_at) == ("77", FORM, SENT_AT)
+    with pytest.raises(OutcomeUnknownError):
+        await twin.settled()
+
+
+def test_each_who_awaits_a_refusal_gets_an_error_object_of_their_own() -> None:
+    said = FundsError("Not enough funds", ErrorKind.FUNDS, 200, None, "add")
+
+    async def settle() -> NoReturn:
+        raise said
+
+    async def ask() -> PanelError:
+        with pytest.raises(FundsError) as caught:
+            await OutcomeUnknownError("slow").still(settle).settled()
+        return caught.value
+
+    first, second = asyncio.run(ask()), asyncio.run(ask())
+    assert (str(first), str(second)) == (str(said), str(said))
+    assert len({id(first), id(second), id(said)}) == 3

@@ -1,0 +1,321 @@
+"""When a call is made again, after which pause, and who pays for it."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smmfanfast_async._policy import (
+    PACE_WINDOW_S,
+    PAUSE_S,
+    QUOTA_TOKENS,
+    RETRY_COST,
+    TIMEOUT_COST,
+    Pacer,
+    RetryPolicy,
+    RetryQuota,
+)
+from smmfanfast_async.errors import (
+    AuthError,
+    BlockedError,
+    ClosedError,
+    FundsError,
+    InvalidOrderError,
+    InvalidSettingsError,
+    NoReplyError,
+    NotSentError,
+    OrderNotFoundError,
+    OutcomeUnknownError,
+    PanelError,
+    PausedError,
+    RateLimitedError,
+    RefConflictError,
+    RefusedError,
+    ServerError,
+    UnreadableReplyError,
+    UnsupportedActionError,
+)
+
+POLICY = RetryPolicy(attempts=4, base_s=1.0, cap_s=3.0, max_wait_s=30.0)
+
+
+REPEATED = [
+    NotSentError("refused by the host", action="status"),
+    NotSentError("refused by the host", action="add"),
+    NoReplyError("cut", action="status"),
+    NoReplyError("cut", action="services"),
+    ServerError("bad gateway", None, 502, None, "balance"),
+    ServerError("bad gateway", None, 502, None, "refill_status"),
+    RateLimitedError("slower", None, 429, None, "status"),
+    UnreadableReplyError("cut JSON", '{"ord', 200, "status"),
+    UnreadableReplyError("cut JSON", '{"ord', None, "status"),
+]
+NEVER_REPEATED = [
+    NoReplyError("cut", action="add"),
+    NoReplyError("cut", action="cancel"),
+    NoReplyError("cut"),
+    ServerError("bad gateway", None, 502, None, "refill"),
+    ServerError("bad gateway", None, 502, None, "add"),
+    UnreadableReplyError("moved", "", 302, "status"),
+    UnreadableReplyError("not JSON", "", 404, "status"),
+    UnreadableReplyError("cut JSON", '{"ord', 200, "add"),
+    OutcomeUnknownError("no answer"),
+    RefusedError("Bad Link", action="status"),
+    AuthError("Invalid API key", action="status"),
+    FundsError("Not enough funds", action="add"),
+    OrderNotFoundError("Incorrect order ID", action="status"),
+    BlockedError("challenged", None, 403, None, "status"),
+    ClosedError("closed", action="status"),
+    UnsupportedActionError("no such verb", action="refill_status"),
+    RefConflictError("another order", action="add"),
+    InvalidOrderError("DefaultOrder", "link", "", "is missing"),
+    InvalidSettingsError("api_key", "is missing"),
+]
+
+
+@pytest.mark.parametrize("error", REPEATED, ids=repr)
+def test_what_can_end_in_another_way_is_repeated(error: PanelError) -> None:
+    assert POLICY.pause_s(error, 0, 0.5) == 0.5
+
+
+@pytest.mark.parametrize("error", NEVER_REPEATED, ids=repr)
+def test_what_can_not_or_must_not_is_raised_at_once(error: PanelError) -> None:
+    assert POLICY.pause_s(error, 0, 0.5) is None
+
+
+@pytest.mark.parametrize("error", NEVER_REPEATED, ids=repr)
+def test_a_wait_the_panel_asks_for_makes_nothing_repeatable(error: PanelError) -> None:
+    error = error.about("32")
+    error.retry_after_s = 1.0
+
+    assert POLICY.pause_s(error, 0, 0.5) is None
+
+
+@pytest.mark.parametrize(("repeats", "random", "pause_s"), [
+    (0, 0.0, 0.0),
+    (0, 0.5, 0.5),
+    (1, 0.5, 1.0),
+    (2, 0.5, 1.5),
+])  # fmt: skip
+def test_the_pause_is_a_random_part_of_a_doubling_span_up_to_the_cap(
+    repeats: int, random: float, pause_s: float
+) -> None:
+    assert POLICY.pause_s(ServerError(action="status"), repeats, random) == pause_s
+
+
+@pytest.mark.parametrize(("attempts", "repeats", "again"), [
+    (0, 0, False),
+    (1, 0, False),
+    (2, 0, True),
+    (2, 1, False),
+    (3, 1, True),
+    (3, 2, False),
+])  # fmt: skip
+def test_attempts_count_the_first_one(attempts: int, repeats: int, *, again: bool) -> None:
+    policy = RetryPolicy(attempts=attempts)
+
+    assert (policy.pause_s(ServerError(action="status"), repeats, 0.5) is not None) is again
+
+
+@pytest.mark.parametrize(("asked_s", "pause_s"), [
+    (0.0, 0.0),
+    (3.5, 3.5),
+    (29.9, 29.9),
+    (30.0, 30.0),
+    (30.1, None),
+    (1e9, None),
+    (math.inf, None),
+    (math.nan, None),
+])  # fmt: skip
+def test_a_wait_the_panel_asks_for_is_kept_whole_or_raised_at_once(
+    asked_s: float, pause_s: float | None
+) -> None:
+    error = RateLimitedError("slower", None, 429, asked_s, "status")
+
+    assert POLICY.pause_s(error, 0, 0.5) == pause_s
+
+
+@pytest.mark.parametrize(("left_s", "pause_s"), [(30.0, 30.0), (30.1, None)])
+def test_a_call_that_was_held_back_waits_no_longer_than_any_other(
+    left_s: float, pause_s: float | None
+) -> None:
+    error = PausedError("all calls wait", None, None, left_s, "add")
+
+    assert POLICY.pause_s(error, 0, 0.5) == pause_s
+
+
+def test_a_server_error_may_ask_for_a_wait_too() -> None:
+    error = ServerError("maintenance", None, 503, 7.0, "status")
+
+    assert POLICY.pause_s(error, 0, 0.5) == 7.0
+
+
+@given(
+    st.integers(0, 5000),
+    st.floats(0, 1, exclude_max=True),
+    st.floats(0, 1e6),
+    st.floats(0, 1e6),
+)
+def test_no_pause_is_negative_or_above_the_cap(
+    repeats: int, random: float, base_s: float, cap_s: float
+) -> None:
+    policy = RetryPolicy(attempts=repeats + 2, base_s=base_s, cap_s=cap_s)
+
+    pause_s = policy.pause_s(ServerError(action="status"), repeats, random)
+
+    assert pause_s is not None
+    assert 0 <= pause_s <= cap_s
+
+
+NO_ANSWER = NoReplyError("cut", action="status")
+ANSWERED = ServerError("bad gateway", None, 502, None, "status")
+
+
+@pytest.mark.parametrize(("error", "cost"), [(NO_ANSWER, TIMEOUT_COST), (ANSWERED, RETRY_COST)])
+def test_a_retry_without_an_answer_costs_more(error: PanelError, cost: int) -> None:
+    quota = RetryQuota()
+
+    assert quota.take(error)
+    assert quota.tokens == QUOTA_TOKENS - cost
+
+
+@pytest.mark.parametrize(("error", "cost"), [(NO_ANSWER, TIMEOUT_COST), (ANSWERED, RETRY_COST)])
+def test_a_retry_is_paid_whole_or_not_made(error: PanelError, cost: int) -> None:
+    enough, short = RetryQuota(cost), RetryQuota(cost - 1)
+
+    assert enough.take(error)
+    assert not short.take(error)
+    assert (enough.tokens, short.tokens) == (0, cost - 1)
+
+
+@pytest.mark.parametrize(("before", "after"), [
+    (0, 1), (QUOTA_TOKENS - 1, QUOTA_TOKENS), (QUOTA_TOKENS, QUOTA_TOKENS),
+])  # fmt: skip
+def test_a_success_earns_one_token_up_to_the_full_purse(before: int, after: int) -> None:
+    quota = RetryQuota(before)
+
+    quota.earn()
+
+    assert quota.tokens == after
+
+
+def test_an_outage_ends_in_one_attempt_a_call() -> None:
+    quota = RetryQuota()
+
+    retries = sum(quota.take(ANSWERED) for _ in range(1000))
+
+    assert retries == QUOTA_TOKENS // RETRY_COST
+
+
+@given(st.lists(st.sampled_from([NO_ANSWER, ANSWERED, None])))
+def test_the_purse_stays_within_its_bounds(events: list[PanelError | None]) -> None:
+    quota = RetryQuota()
+
+    for error in events:
+        if error is None:
+            quota.earn()
+        else:
+            quota.take(error)
+
+        assert 0 <= quota.tokens <= QUOTA_TOKENS
+
+
+# --- the pace of an account ----------------------------------------------------------------------
+
+
+def test_without_a_pace_and_a_pause_nothing_waits() -> None:
+    pacer = Pacer(10)
+
+    for _ in range(1000):
+        pacer.left(5.0)
+
+    assert pacer.wait_s(5.0) == 0
+    assert pacer.allowed == 10
+
+
+@pytest.mark.parametrize(("asked_s", "pause_s"), [(None, PAUSE_S), (0.0, 0.0), (7.5, 7.5)])
+def test_a_panel_that_says_too_often_pauses_every_call(
+    asked_s: float | None, pause_s: float
+) -> None:
+    pacer = Pacer(10)
+
+    pacer.limited(100.0, asked_s)
+
+    assert pacer.wait_s(100.0) == pause_s
+    assert pacer.wait_s(100.0 + pause_s / 2) == pause_s / 2
+    assert pacer.wait_s(100.0 + pause_s) == 0
+    assert pacer.wait_s(200.0) == 0
+
+
+def test_a_shorter_wait_does_not_end_a_longer_one() -> None:
+    pacer = Pacer(10)
+
+    pacer.limited(100.0, 20.0)
+    pacer.limited(101.0, 1.0)
+
+    assert pacer.wait_s(101.0) == 19.0
+
+
+@pytest.mark.parametrize(("most", "then"), [(10, [5, 2, 1, 1]), (3, [1, 1]), (1, [1])])
+def test_each_too_often_halves_what_may_be_under_way_down_to_one(
+    most: int, then: list[int]
+) -> None:
+    pacer = Pacer(most)
+
+    for allowed in then:
+        pacer.limited(0.0, None)
+
+        assert pacer.allowed == allowed
+
+
+def test_each_success_lets_one_more_through_up_to_the_most() -> None:
+    pacer = Pacer(4)
+    pacer.limited(0.0, None)
+
+    seen = []
+    for _ in range(4):
+        pacer.succeeded()
+        seen.append(pacer.allowed)
+
+    assert seen == [3, 4, 4, 4]
+
+
+def test_a_pace_lets_so_many_leave_in_any_minute() -> None:
+    pacer = Pacer(10, per_minute=2)
+    pacer.left(0.0)
+    pacer.left(10.0)
+
+    assert pacer.wait_s(10.0) == PACE_WINDOW_S - 10.0
+    assert pacer.wait_s(59.0) == 1.0
+    assert pacer.wait_s(60.0) == 0
+    pacer.left(60.0)
+    assert pacer.wait_s(60.0) == 10.0
+
+
+def test_of_a_pace_and_a_pause_the_longer_counts() -> None:
+    pacer = Pacer(10, per_minute=1)
+    pacer.left(0.0)
+
+    pacer.limited(0.0, 70.0)
+    assert pacer.wait_s(0.0) == 70.0
+    assert pacer.wait_s(60.0) == 10.0
+
+    pacer.left(60.0)
+    assert pacer.wait_s(60.0) == 60.0
+
+
+@given(st.integers(1, 5), st.lists(st.floats(0, 30), max_size=40))
+def test_no_minute_ever_holds_more_than_the_pace(per_minute: int, gaps_s: list[float]) -> None:
+    pacer = Pacer(10, per_minute=per_minute)
+    now_s = 0.0
+    left_at_s: list[float] = []
+
+    for gap_s in gaps_s:
+        now_s += gap_s
+        now_s += pacer.wait_s(now_s)
+        pacer.left(now_s)
+        left_at_s.append(now_s)
+
+    for first, beyond in zip(left_at_s, left_at_s[per_minute:], strict=False):
+        assert beyond - first >= PACE_WINDOW_S - 1e-6

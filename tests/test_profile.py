@@ -1,0 +1,155 @@
+"""What differs between panels: the two profiles, and which texts mean no."""
+
+import attrs
+import pytest
+from attrs.exceptions import FrozenInstanceError
+
+from smmfanfast_async.errors import ErrorKind, InvalidSettingsError
+from smmfanfast_async.orders import DELAYS_MIN
+from smmfanfast_async.profile import API_V2, SMMFANFAST, Profile, Refusal
+
+# The texts of the panel script, with what it puts behind some of them.
+TEXTS = {
+    "API is Disable for this user or User Not Found! Contact the Support": ErrorKind.AUTH,
+    "Invalid API key": ErrorKind.AUTH,
+    "The account does not exists": ErrorKind.AUTH,
+    "This action is Invalid": ErrorKind.VALIDATION,
+    "Incorrect request": ErrorKind.VALIDATION,
+    "There are missing required parameters. Please check your API Manual": ErrorKind.VALIDATION,
+    "Service ID does not exists": ErrorKind.SERVICE,
+    "error.incorrect_service_id": ErrorKind.SERVICE,
+    "neworder.error.service_not_found": ErrorKind.SERVICE,
+    "Bad Link": ErrorKind.VALIDATION,
+    "neworder.error.invalid_link": ErrorKind.VALIDATION,
+    "neworder.error.link_duplicate": ErrorKind.DUPLICATE,
+    "neworder.error.link": ErrorKind.VALIDATION,
+    "Quantity is required": ErrorKind.VALIDATION,
+    "Comments field is required": ErrorKind.VALIDATION,
+    "Quantity must to be greater than or equal to minimum amount 500": ErrorKind.VALIDATION,
+    "Quantity must to be less than or equal to maximum amount 10000": ErrorKind.VALIDATION,
+    "neworder.error.min_quantity": ErrorKind.VALIDATION,
+    "neworder.error.max_quantity": ErrorKind.VALIDATION,
+    "Not enough funds on balance": ErrorKind.FUNDS,
+    "neworder.error.not_enough_funds": ErrorKind.FUNDS,
+    "This services does not support Dripfeed feature!": ErrorKind.VALIDATION,
+    "Interval time is required": ErrorKind.VALIDATION,
+    "Invalid Interval in minutes": ErrorKind.VALIDATION,
+    "Runs is required": ErrorKind.VALIDATION,
+    "You have an active order with this link. Please wait until it ends": ErrorKind.DUPLICATE,
+    "Order ID is required parameter. Please check your API Manual": ErrorKind.VALIDATION,
+    "Incorrect order ID": ErrorKind.NOT_FOUND,
+    "Refill not found": ErrorKind.NOT_FOUND,
+}
+
+
+def test_the_default_panel_is_that_of_the_document() -> None:
+    assert SMMFANFAST.base_url == "https://smmfanfast.com/api/v1"
+    assert SMMFANFAST.actions == {"add", "status", "services", "balance"}
+    assert SMMFANFAST.decodes_twice is False
+
+
+def test_delays_are_possible_values_0_5_10_15_30_60_90() -> None:
+    assert SMMFANFAST.delays_min == DELAYS_MIN == {0, 5, 10, 15, 30, 60, 90}
+
+
+def test_the_wider_family_refills_cancels_and_takes_any_delay() -> None:
+    assert API_V2.actions - SMMFANFAST.actions == {"refill", "refill_status", "cancel"}
+    assert API_V2.delays_min is None
+    assert API_V2.ids_per_call == 100
+
+
+def test_the_family_has_no_address_of_its_own() -> None:
+    """`.example` is reserved: no key can go to a stranger by a forgotten setting."""
+    assert API_V2.base_url == "https://panel.example/api/v2"
+
+
+@pytest.mark.parametrize("profile", [SMMFANFAST, API_V2], ids=lambda profile: profile.name)
+@pytest.mark.parametrize(("text", "kind"), TEXTS.items())
+def test_every_known_text_has_its_kind(profile: Profile, text: str, kind: ErrorKind) -> None:
+    assert profile.refusal_kind(text) is kind
+
+
+def test_every_row_of_the_table_is_met_by_a_known_text() -> None:
+    for each in SMMFANFAST.refusals:
+        alone = attrs.evolve(SMMFANFAST, refusals=(each,))
+
+        assert [text for text in TEXTS if alone.refusal_kind(text)], each
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_the_place_in_the_table_decides_nothing(text: str) -> None:
+    backwards = attrs.evolve(SMMFANFAST, refusals=SMMFANFAST.refusals[::-1])
+
+    assert backwards.refusal_kind(text) is TEXTS[text]
+
+
+@pytest.mark.parametrize("text", [
+    "  not   ENOUGH funds!! ", "Not enough funds", "Not enough funds\n", "NOT-ENOUGH-FUNDS: 0.03",
+])  # fmt: skip
+def test_case_punctuation_and_padding_do_not_matter(text: str) -> None:
+    assert SMMFANFAST.refusal_kind(text) is ErrorKind.FUNDS
+
+
+@pytest.mark.parametrize("text", [
+    "",
+    "!",
+    "There was an error processing your request. Please try again later",
+    "Bad Linkage",
+    "Bad",
+    "a Bad Link",
+    "neworder.error",
+    "neworder.error.link_is_being_processed",
+    "neworder.error.something_else",
+    "low balance",
+    "رصيد غير كافٍ",
+])  # fmt: skip
+def test_a_text_outside_the_table_is_never_guessed(text: str) -> None:
+    """On `add` it would turn an order that may exist into one that may be sent again."""
+    assert SMMFANFAST.refusal_kind(text) is None
+
+
+def test_a_panel_in_another_language_adds_its_texts() -> None:
+    arabic = Refusal("رصيد غير كافٍ", ErrorKind.FUNDS)
+    mine = attrs.evolve(SMMFANFAST, refusals=(*SMMFANFAST.refusals, arabic))
+
+    assert mine.refusal_kind("رصيد غير كافٍ!") is ErrorKind.FUNDS
+    assert mine.refusal_kind("Bad Link") is ErrorKind.VALIDATION
+
+
+def test_profiles_are_values() -> None:
+    twin = attrs.evolve(SMMFANFAST)
+
+    assert twin == SMMFANFAST
+    assert hash(twin) == hash(SMMFANFAST)
+    assert attrs.evolve(SMMFANFAST, decodes_twice=True) != SMMFANFAST
+
+
+@pytest.mark.parametrize("name", [field.name for field in attrs.fields(Profile)])
+def test_no_field_of_a_profile_can_be_set(name: str) -> None:
+    with pytest.raises(FrozenInstanceError):
+        setattr(SMMFANFAST, name, None)
+
+
+BOUNDS = ["ids_per_call", "concurrency", "add_concurrency", "calls_per_minute"]
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+@pytest.mark.parametrize("value", [0, -1, 1.0, "1", True])
+def test_a_profile_that_could_send_nothing_is_refused(name: str, value: object) -> None:
+    with pytest.raises(InvalidSettingsError) as raised:
+        attrs.evolve(SMMFANFAST, **{name: value})
+
+    assert raised.value.name == f"Profile.{name}"
+    assert raised.value.reason == f"{value!r} is not a whole number above 0"
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+def test_one_is_the_least_of_each_bound(name: str) -> None:
+    assert getattr(attrs.evolve(SMMFANFAST, **{name: 1}), name) == 1
+
+
+def test_only_a_pace_may_be_none() -> None:
+    assert attrs.evolve(SMMFANFAST, calls_per_minute=None).calls_per_minute is None
+    for name in BOUNDS[:-1]:
+        with pytest.raises(InvalidSettingsError, match=name):
+            attrs.evolve(SMMFANFAST, **{name: None})

@@ -1,0 +1,257 @@
+"""The answers as values: words read in any spelling, refunds, and frozen copies."""
+
+import copy
+import pickle
+from collections.abc import Callable
+from decimal import Decimal
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smmfanfast_async import results
+from smmfanfast_async.results import (
+    FINAL_STATUSES,
+    AddedOrder,
+    Balance,
+    CancelResult,
+    OrderStatus,
+    RefillResult,
+    RefillStatus,
+    Reply,
+    Service,
+    Status,
+)
+
+SPELLINGS = {
+    "pending": Status.PENDING,
+    "Pending": Status.PENDING,
+    "Awaiting": Status.AWAITING,
+    "processing": Status.PROCESSING,
+    "In progress": Status.IN_PROGRESS,
+    "Inprogress": Status.IN_PROGRESS,
+    "in_progress": Status.IN_PROGRESS,
+    "IN-PROGRESS": Status.IN_PROGRESS,
+    " In  Progress \r\n": Status.IN_PROGRESS,
+    "Active": Status.ACTIVE,
+    "Paused": Status.PAUSED,
+    "Completed": Status.COMPLETED,
+    "COMPLETED": Status.COMPLETED,
+    "Partial": Status.PARTIAL,
+    "Canceled": Status.CANCELED,
+    "Cancelled": Status.CANCELED,
+    "Refunded": Status.REFUNDED,
+    "Expired": Status.EXPIRED,
+    "Fail": Status.FAILED,
+    "Failed": Status.FAILED,
+    "Error": Status.ERROR,
+    "": Status.UNKNOWN,
+    "Unknown": Status.UNKNOWN,
+    "Complete": Status.UNKNOWN,
+    "Partially completed": Status.UNKNOWN,
+    "Rejected": Status.UNKNOWN,
+    "مكتمل": Status.UNKNOWN,
+}
+
+FINAL = {
+    Status.PENDING: False,
+    Status.AWAITING: False,
+    Status.PROCESSING: False,
+    Status.IN_PROGRESS: False,
+    Status.ACTIVE: False,
+    Status.PAUSED: False,
+    Status.COMPLETED: True,
+    Status.PARTIAL: True,
+    Status.CANCELED: True,
+    Status.REFUNDED: True,
+    Status.EXPIRED: True,
+    Status.FAILED: False,
+    Status.ERROR: False,
+    Status.UNKNOWN: False,
+}
+
+EXAMPLES: list[msgspec.Struct] = [
+    Reply(status=200, body=b"{}"),
+    Reply(
+        status=302, body=b"", retry_after_s=2.5, location="https://example.com/", is_challenge=True
+    ),
+    AddedOrder(order="32"),
+    OrderStatus(raw_status="pending"),
+    OrderStatus(
+        order="32",
+        raw_status="Partial",
+        charge=Decimal("0.0360"),
+        currency="USD",
+        start_count=100,
+        remains=-5,
+        runs=2,
+        posts=3,
+        expiry=True,
+        orders=("33", "34"),
+        extra={"note": ["a", 1]},
+    ),
+    Service(service="5"),
+    Service(
+        service="5",
+        name="Followers",
+        category="Example",
+        rate=Decimal("1.02"),
+        min=500,
+        max=10000,
+        type="default",
+        desc="usernames",
+        dripfeed=True,
+        refill=False,
+        cancel=True,
+        extra={"average_time": "1 h"},
+    ),
+    Balance(balance=Decimal("0.03"), currency="USD"),
+    RefillResult(order="32", refill="1"),
+    RefillStatus(refill="1", raw_status="Completed"),
+    CancelResult(order="32"),
+]
+
+COPIES: dict[str, Callable[[msgspec.Struct], msgspec.Struct]] = {
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda value: pickle.loads(pickle.dumps(value)),  # noqa: S301  # our own
+}
+
+
+def status(word: str, **fields: int) -> OrderStatus:
+    return OrderStatus(order="32", raw_status=word, **fields)
+
+
+@pytest.mark.parametrize(("word", "expected"), SPELLINGS.items())
+def test_a_status_word_is_read_in_any_spelling_and_never_guessed(
+    word: str, expected: Status
+) -> None:
+    assert Status.of(word) is expected
+    assert status(word).status is expected
+    assert RefillStatus(refill="1", raw_status=word).status is expected
+
+
+def test_every_status_reads_its_own_name() -> None:
+    assert [Status.of(each.name) for each in Status] == list(Status)
+
+
+@given(st.text())
+def test_the_panels_word_is_kept_as_it_came(word: str) -> None:
+    assert status(word).raw_status == word
+    assert status(word).status in Status
+
+
+def test_the_table_of_final_words_knows_every_status() -> None:
+    assert set(FINAL) == set(Status)
+
+
+@pytest.mark.parametrize(("word", "is_final"), FINAL.items())
+def test_final_is_a_word_after_which_nothing_happens(word: Status, *, is_final: bool) -> None:
+    assert status(word.value).is_final is is_final
+    assert (word in FINAL_STATUSES) is is_final
+
+
+@pytest.mark.parametrize(("word", "remains", "quantity", "share"), [
+    ("Completed", None, 100, "0"),
+    ("Completed", 40, 100, "0"),
+    ("Canceled", None, 100, "1"),
+    ("Canceled", 0, 100, "1"),
+    ("Refunded", None, 100, "1"),
+    ("Partial", 0, 100, "0"),
+    ("Partial", 1, 100, "0.01"),
+    ("Partial", 40, 100, "0.4"),
+    ("Partial", 99, 100, "0.99"),
+    ("Partial", 100, 100, "1"),
+    ("Partial", 101, 100, "1"),
+    ("Partial", -1, 100, "0"),
+    ("Partial", 1, 1, "1"),
+])  # fmt: skip
+def test_the_refund_is_a_share_from_0_to_1(
+    word: str, remains: int | None, quantity: int, share: str
+) -> None:
+    order = OrderStatus(raw_status=word, remains=remains)
+
+    assert order.refund_share(quantity) == Decimal(share)
+
+
+@pytest.mark.parametrize(("word", "remains", "quantity"), [
+    ("Partial", None, 100),
+    ("Partial", 40, 0),
+    ("Partial", 40, -1),
+    ("Pending", 40, 100),
+    ("In progress", 0, 100),
+    ("Expired", 40, 100),
+    ("Failed", 100, 100),
+    ("some new word", 40, 100),
+])  # fmt: skip
+def test_the_refund_is_none_where_it_is_not_known(
+    word: str, remains: int | None, quantity: int
+) -> None:
+    order = OrderStatus(raw_status=word, remains=remains)
+
+    assert order.refund_share(quantity) is None
+
+
+@given(st.integers(-(10**15), 10**15), st.integers(1, 10**12))
+def test_no_refund_is_negative_or_above_the_price(remains: int, quantity: int) -> None:
+    share = status("Partial", remains=remains).refund_share(quantity)
+
+    assert share is not None
+    assert 0 <= share <= 1
+
+
+def test_every_class_of_answers_has_an_example() -> None:
+    classes = {
+        each
+        for each in vars(results).values()
+        if isinstance(each, type) and issubclass(each, msgspec.Struct)
+    }
+
+    assert {type(each) for each in EXAMPLES} == classes
+
+
+@pytest.mark.parametrize("way", COPIES)
+@pytest.mark.parametrize("value", EXAMPLES, ids=repr)
+def test_a_copy_is_equal_field_by_field(value: msgspec.Struct, way: str) -> None:
+    twin = COPIES[way](value)
+
+    assert twin == value
+    assert repr(twin) == repr(value)
+    assert msgspec.structs.asdict(twin) == msgspec.structs.asdict(value)
+
+
+@pytest.mark.parametrize("value", EXAMPLES, ids=repr)
+def test_no_field_can_be_set(value: msgspec.Struct) -> None:
+    for name in value.__struct_fields__:
+        with pytest.raises(AttributeError):
+            setattr(value, name, None)
+
+
+@pytest.mark.parametrize("value", EXAMPLES, ids=repr)
+def test_a_difference_in_one_field_makes_values_unequal(value: msgspec.Struct) -> None:
+    for name in value.__struct_fields__:
+        assert msgspec.structs.replace(value, **{name: "something else"}) != value
+
+
+@pytest.mark.parametrize("value", EXAMPLES, ids=repr)
+def test_fields_are_given_by_name_alone(value: msgspec.Struct) -> None:
+    with pytest.raises(TypeError):
+        type(value)(*msgspec.structs.astuple(value))
+
+
+def test_a_status_says_none_for_what_the_panel_left_out() -> None:
+    bare = OrderStatus(raw_status="pending")
+
+    absent = (
+        bare.charge,
+        bare.currency,
+        bare.start_count,
+        bare.remains,
+        bare.runs,
+        bare.posts,
+        bare.expiry,
+        bare.extra,
+    )
+    assert set(absent) == {None}
+    assert (bare.order, bare.orders) == ("", ())
