@@ -28,8 +28,11 @@ def recorder() -> Console:
 def save(console: Console, name: str, title: str) -> None:
     """Write what a console has drawn; a port number, new each time, becomes a fixed one."""
     svg = console.export_svg(title=title, unique_id=name)
+    svg = re.sub(r"(127\.0\.0\.1:)\d+", r"\g<1>8080", svg)
+    # The fonts would come from another host; whoever looks has a font of fixed width.
+    svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
     path = HERE / f"{name}.svg"
-    path.write_text(re.sub(r"(127\.0\.0\.1:)\d+", r"\g<1>8080", svg), encoding="utf-8")
+    path.write_text(svg, encoding="utf-8")
     print(f"wrote {path.name}, {path.stat().st_size // 1024} KB")
 
 
