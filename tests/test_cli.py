@@ -139,7 +139,9 @@ async def test_an_order_is_placed_and_its_price_shown(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert await run(*ADD, "--yes") == OK
-    assert "order 1 placed" in told(capsys)
+    shown = capsys.readouterr()
+    assert "order 1 placed" in shown.out
+    assert "Instagram Followers [15K]: 0.51" in shown.err
 
     assert await run(*ADD[:-1], "600", "--yes", "--json", "--extra", "note=x") == REFUSED
     assert "active order with this link" in capsys.readouterr().err

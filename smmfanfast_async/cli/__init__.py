@@ -45,6 +45,8 @@ MAX_SERVICES_SHOWN = 1000
 """Rows of a table of services; `--json` gives all."""
 
 P = ParamSpec("P")
+Many = Annotated[list[str] | None, Parameter(negative=())]
+"""An option that may be given again and again."""
 
 app = App(
     name="smmfanfast",
@@ -224,9 +226,9 @@ async def add(
     quantity: int | None = None,
     runs: int | None = None,
     interval: int | None = None,
-    comments: list[str] | None = None,
-    usernames: list[str] | None = None,
-    hashtags: list[str] | None = None,
+    comments: Many = None,
+    usernames: Many = None,
+    hashtags: Many = None,
     hashtag: str | None = None,
     username: str | None = None,
     media: str | None = None,
@@ -235,7 +237,7 @@ async def add(
     delay: int | None = None,
     expiry: str | None = None,
     posts: int | None = None,
-    extra: list[str] | None = None,
+    extra: Many = None,
     yes: Annotated[bool, Parameter(negative=())] = False,
     panel: Panel = _HERE,
 ) -> int:
@@ -296,7 +298,7 @@ async def add(
         catalogue = await client.services()
         chosen = catalogue.check(order)
         price = catalogue.quote(order)
-        if not (yes or _may_spend(chosen.name, price)):
+        if not _may_spend(chosen.name, price, agreed=yes):
             return USAGE
         added = await client.add(order)
     if panel.json:
@@ -306,11 +308,13 @@ async def add(
     return OK
 
 
-def _may_spend(name: str, price: Decimal | None) -> bool:
-    """Show the price and ask; without a terminal to ask at, say how to go on."""
+def _may_spend(name: str, price: Decimal | None, *, agreed: bool) -> bool:
+    """Show the price, and ask unless that is agreed; without a terminal, say how to go on."""
     console = Console(stderr=True)
     cost = "a price that shows post by post" if price is None else str(price.normalize())
-    console.print(output.cell(f"{name}: {cost}"))
+    console.print(output.cell(f"{name.strip()}: {cost}"))
+    if agreed:
+        return True
     if not sys.stdin.isatty():
         console.print("nothing was sent: there is no terminal to ask at; add --yes", style="red")
         return False

@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 from aioresponses import aioresponses
 from aioresponses.core import RequestMatch
+from yarl import URL
 
 __all__ = ["is_needed", "panel_answers"]
 
@@ -23,7 +24,7 @@ class _Response(aiohttp.ClientResponse):
 def is_needed() -> bool:
     """Say whether aioresponses still can't make an answer by itself."""
     try:
-        RequestMatch("https://panel.example/")._build_response("https://panel.example/")
+        RequestMatch("https://panel.example/")._build_response(URL("https://panel.example/"))
     except TypeError:
         return True
     return False
