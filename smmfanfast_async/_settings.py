@@ -2,27 +2,55 @@
 
 import os
 from pathlib import Path
+from typing import NoReturn
 
 from .errors import InvalidSettingsError
 
-__all__ = ["check_above_0", "check_key", "key_of_environment"]
+__all__ = ["Secret", "check_above_0", "check_key", "key_of_environment"]
 
 MAX_KEY_CHARACTERS = 512
 """The longest key: this panel's have below 64 characters (assumed)."""
 
 
-def check_key(api_key: str, *, for_this_machine: bool) -> None:
-    """Raise `InvalidSettingsError` for a key that no panel gives, or a sandbox's for a real one."""
-    if not isinstance(api_key, str) or not api_key:
-        raise InvalidSettingsError("api_key", "is empty or not a text")
-    if not api_key.isascii() or not api_key.isprintable() or " " in api_key:
-        raise InvalidSettingsError("api_key", "holds blanks, line ends or signs beyond ASCII")
-    if len(api_key) > MAX_KEY_CHARACTERS:
-        raise InvalidSettingsError("api_key", f"is longer than {MAX_KEY_CHARACTERS} characters")
-    if api_key.startswith("test-") and not for_this_machine:
-        raise InvalidSettingsError(
-            "api_key", "is one for a sandbox, and base_url is not this machine"
-        )
+class Secret:
+    """The API key, shown by nothing: not by repr, str, format, copies or pickles."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Secret is not pickled or copied")
+
+    def reveal(self) -> str:
+        """Give the key; for `_transport` and for what makes the short account name."""
+        return self._key
+
+
+def check_key(secret: Secret, *, for_this_machine: bool) -> None:
+    """Raise `InvalidSettingsError` for a key that no panel gives, or a sandbox's for a real one.
+
+    The key itself is in none of the frames that the error leaves through.
+    """
+    fault = _fault(secret.reveal(), for_this_machine=for_this_machine)
+    if fault is not None:
+        raise InvalidSettingsError("api_key", fault)
+
+
+def _fault(key: str, *, for_this_machine: bool) -> str | None:
+    if not isinstance(key, str) or not key:
+        return "is empty or not a text"
+    if not key.isascii() or not key.isprintable() or " " in key:
+        return "holds blanks, line ends or signs beyond ASCII"
+    if len(key) > MAX_KEY_CHARACTERS:
+        return f"is longer than {MAX_KEY_CHARACTERS} characters"
+    if key.startswith("test-") and not for_this_machine:
+        return "is one for a sandbox, and base_url is not this machine"
+    return None
 
 
 def check_above_0(name: str, number: float) -> None:

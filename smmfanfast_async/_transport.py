@@ -16,7 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import quote_plus, urlencode
 
 import aiohttp
@@ -25,6 +25,7 @@ from aiohttp.abc import AbstractStreamWriter
 from attrs import frozen
 from yarl import URL
 
+from ._settings import Secret
 from .errors import (
     ClosedError,
     InvalidSettingsError,
@@ -38,7 +39,6 @@ from .results import Reply
 __all__ = [
     "Connector",
     "Limits",
-    "Secret",
     "Session",
     "TraceConfig",
     "Transport",
@@ -86,25 +86,6 @@ class Limits:
     """Seconds from the begin of the request to the end of the answer."""
     body_bytes: int
     """The longest answer that is taken, decompressed."""
-
-
-class Secret:
-    """The API key, shown by nothing: not by repr, str, format, copies or pickles."""
-
-    __slots__ = ("_key",)
-
-    def __init__(self, key: str) -> None:
-        self._key = key
-
-    def __repr__(self) -> str:
-        return "Secret(***)"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a Secret is not pickled or copied")
-
-    def reveal(self) -> str:
-        """Give the key; for `_transport` and for what makes the short account name."""
-        return self._key
 
 
 def is_loopback(url: URL) -> bool:

@@ -24,10 +24,9 @@ from ._decode import (
 )
 from ._encode import Form, add_form, call_form, ids_form
 from ._policy import Pacer, RetryPolicy
-from ._settings import check_above_0, check_key, key_of_environment
+from ._settings import Secret, check_above_0, check_key, key_of_environment
 from ._transport import (
     Connector,
-    Secret,
     Session,
     TraceConfig,
     Transport,
@@ -105,8 +104,11 @@ class Client:
         proxy: str | None = None,
         trace_configs: Sequence[TraceConfig] = (),
     ) -> None:
+        secret = Secret(api_key)
+        # Whatever is raised from here on leaves through this frame, and error reporters show it.
+        del api_key
         url = checked_url(base_url or profile.base_url)
-        check_key(api_key, for_this_machine=is_loopback(url))
+        check_key(secret, for_this_machine=is_loopback(url))
         places = profile.concurrency if concurrency is None else concurrency
         order_places = profile.add_concurrency if add_concurrency is None else add_concurrency
         pace = profile.calls_per_minute if calls_per_minute is None else calls_per_minute
@@ -124,7 +126,7 @@ class Client:
         self._calls = Calls(
             Transport(
                 url,
-                Secret(api_key),
+                secret,
                 session=session,
                 connector=connector,
                 proxy=proxy,
@@ -171,6 +173,8 @@ class Client:
         return twin
 
     def __repr__(self) -> str:
+        if "_calls" not in self.__dict__:  # in a traceback of a setting that was refused
+            return "<Client, not made>"
         state = " closed" if self._calls.transport.is_closed else ""
         return f"<Client {self.profile.name} {self.base_url}{state}>"
 

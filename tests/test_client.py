@@ -83,6 +83,17 @@ def test_settings_that_can_not_work_are_refused(options: dict[str, Any]) -> None
         Client("key", **options)
 
 
+@pytest.mark.parametrize("options", [{}, {"base_url": "http://panel.example/"}, {"timeout_s": -1}])
+def test_no_frame_of_a_refused_setting_holds_the_key(options: dict[str, Any]) -> None:
+    with pytest.raises(InvalidSettingsError) as caught:
+        Client("test-" + "hidden", **options)
+
+    trace = caught.tb.tb_next
+    while trace is not None:
+        assert "hidden" not in repr(trace.tb_frame.f_locals)
+        trace = trace.tb_next
+
+
 def test_a_sandbox_key_and_a_real_host_do_not_go_together() -> None:
     with pytest.raises(InvalidSettingsError, match="sandbox"):
         Client(KEY)

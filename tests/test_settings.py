@@ -1,29 +1,41 @@
 """Where the key comes from, what it has to look like, and that no error shows it."""
 
+import copy
+import pickle
 from pathlib import Path
 
 import pytest
 
 from smmfanfast_async import InvalidSettingsError
-from smmfanfast_async._settings import check_key, key_of_environment
+from smmfanfast_async._settings import Secret, check_key, key_of_environment
 
 
 @pytest.mark.parametrize("key", ["", "a b", "a\nb", "key\u200b", "k" * 513, None, 5])
 def test_a_key_that_no_panel_gives_is_refused_unshown(key: object) -> None:
     with pytest.raises(InvalidSettingsError) as caught:
-        check_key(key, for_this_machine=True)  # type: ignore[arg-type]  # callers without types
+        check_key(Secret(key), for_this_machine=True)  # type: ignore[arg-type]  # untyped callers
 
     assert not key or str(key) not in str(caught.value)
 
 
 def test_a_key_of_the_usual_form_is_taken() -> None:
-    check_key("a1" * 16, for_this_machine=False)
-    check_key("test-key", for_this_machine=True)
+    check_key(Secret("a1" * 16), for_this_machine=False)
+    check_key(Secret("test-key"), for_this_machine=True)
 
 
 def test_a_sandbox_key_is_not_sent_to_a_real_host() -> None:
     with pytest.raises(InvalidSettingsError, match="one for a sandbox"):
-        check_key("test-key", for_this_machine=False)
+        check_key(Secret("test-key"), for_this_machine=False)
+
+
+def test_a_secret_is_shown_by_nothing() -> None:
+    secret = Secret("test-marker")
+
+    assert "test-marker" not in f"{secret} {secret!r} {[secret]}"
+    assert secret.reveal() == "test-marker"
+    for spread in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError):
+            spread(secret)
 
 
 @pytest.fixture(autouse=True)

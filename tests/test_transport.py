@@ -1,8 +1,6 @@
 """The transport against real sockets: what is proved not sent, what is doubted, what is shown."""
 
 import asyncio
-import copy
-import pickle
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -23,9 +21,9 @@ from smmfanfast_async import (
     UnreadableReplyError,
 )
 from smmfanfast_async import _transport as transport_module
+from smmfanfast_async._settings import Secret
 from smmfanfast_async._transport import (
     Limits,
-    Secret,
     Transport,
     _OneShotForm,
     _retry_after_s,
@@ -272,16 +270,6 @@ async def test_a_session_that_closes_before_the_start_is_proved_not_sent(
 
 
 # --- the key -------------------------------------------------------------------------------------
-
-
-def test_a_secret_is_shown_by_nothing() -> None:
-    secret = Secret(KEY)
-
-    assert KEY not in f"{secret} {secret!r} {[secret]}"
-    assert secret.reveal() == KEY
-    for spread in (copy.copy, copy.deepcopy, pickle.dumps):
-        with pytest.raises(TypeError):
-            spread(secret)
 
 
 def test_the_payload_hides_the_key() -> None:
