@@ -1,12 +1,12 @@
 """Every sample decodes to just this value, or to just this error."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
 import pytest
+from support.decoding import SAMPLES, entries, not_found, outcome, sample, unreadable
 
 from smmfanfast_async._decode import (
     ServiceRows,
@@ -24,11 +24,8 @@ from smmfanfast_async._decode import (
 from smmfanfast_async._decode.values import NestedTooDeepError, strict_json
 from smmfanfast_async.errors import (
     ErrorKind,
-    OrderNotFoundError,
     OutcomeUnknownError,
-    PanelError,
     RefusedError,
-    UnreadableReplyError,
 )
 from smmfanfast_async.profile import SMMFANFAST
 from smmfanfast_async.results import (
@@ -39,40 +36,6 @@ from smmfanfast_async.results import (
     Reply,
     Service,
 )
-
-SAMPLES = Path(__file__).parent / "samples"
-SENT_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-FORM = {"action": "add", "service": "5", "link": "https://example.com/p/1", "quantity": "100"}
-
-
-def sample(name: str, status: int = 200) -> Reply:
-    return Reply(status=status, body=(SAMPLES / name).read_bytes())
-
-
-def told(error: PanelError) -> tuple[type[PanelError], ErrorKind, str, str | None]:
-    return type(error), error.kind, error.text, error.order
-
-
-def outcome(call: Callable[[], object]) -> object:
-    try:
-        return call()
-    except PanelError as error:
-        return told(error)
-
-
-def entries(found: dict[str, object]) -> dict[str, object]:
-    return {
-        key: told(each) if isinstance(each, PanelError) else each for key, each in found.items()
-    }
-
-
-def unreadable(text: str, order: str | None = None) -> tuple[object, ...]:
-    return UnreadableReplyError, ErrorKind.MALFORMED, text, order
-
-
-def not_found(order: str | None = None, text: str = "Incorrect order ID") -> tuple[object, ...]:
-    return OrderNotFoundError, ErrorKind.NOT_FOUND, text, order
-
 
 FOLLOWERS = "Instagram - Followers [Guaranteed/Refill] - Less Drops \u2b50"
 documented = partial(Service, category=FOLLOWERS, type="default", desc="usernames", dripfeed=True)

@@ -7,10 +7,10 @@ classes are in their order.
 import json
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
+from support.decoding import SAMPLES, sample
 
 from smmfanfast_async._decode import (
     ServiceRows,
@@ -39,15 +39,10 @@ from smmfanfast_async.orders import (
     SubscriptionsOrder,
 )
 from smmfanfast_async.profile import SMMFANFAST
-from smmfanfast_async.results import AddedOrder, Balance, OrderStatus, Reply, Service
+from smmfanfast_async.results import AddedOrder, Balance, OrderStatus, Service
 
-SAMPLES = Path(__file__).parent / "samples"
 LINK = "https://example.com/p/1"
 LAST_DAY = datetime.now(UTC).date() + timedelta(days=400)
-
-
-def sample(name: str) -> Reply:
-    return Reply(status=200, body=(SAMPLES / name).read_bytes())
 
 
 def test_api_url() -> None:

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
+from support.decoding import SAMPLES, sample
 
 from smmfanfast_async._decode import (
     decode_added,
@@ -34,15 +34,10 @@ from smmfanfast_async.errors import ErrorKind as Kind
 from smmfanfast_async.profile import SMMFANFAST
 from smmfanfast_async.results import AddedOrder, Reply
 
-SAMPLES = Path(__file__).parent.parent / "samples"
 SENT_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 BESIDE = "an error beside an order id"
 AFTER = "an error that may have come after the order"
 FORM = {"action": "add", "service": "5", "link": "https://example.com/p/1", "quantity": "100"}
-
-
-def sample(name: str, status: int = 200) -> Reply:
-    return Reply(status=status, body=(SAMPLES / name).read_bytes())
 
 
 BAD_GATEWAY = (

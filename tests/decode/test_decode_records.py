@@ -1,12 +1,9 @@
 """What is odd about one record or entry, and that it stays the matter of this one."""
 
-from collections.abc import Callable
-from datetime import UTC, datetime
 from decimal import Decimal
-from functools import partial
-from pathlib import Path
 
 import pytest
+from support.decoding import ABSENT, entries, not_found, outcome, status_of, unreadable
 
 from smmfanfast_async._decode import (
     decode_status,
@@ -14,8 +11,6 @@ from smmfanfast_async._decode import (
 )
 from smmfanfast_async.errors import (
     ErrorKind,
-    OrderNotFoundError,
-    PanelError,
     RateLimitedError,
     RefusedError,
     UnreadableReplyError,
@@ -25,43 +20,6 @@ from smmfanfast_async.results import (
     OrderStatus,
     Reply,
 )
-
-SAMPLES = Path(__file__).parent.parent / "samples"
-SENT_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-FORM = {"action": "add", "service": "5", "link": "https://example.com/p/1", "quantity": "100"}
-
-
-def sample(name: str, status: int = 200) -> Reply:
-    return Reply(status=status, body=(SAMPLES / name).read_bytes())
-
-
-def told(error: PanelError) -> tuple[type[PanelError], ErrorKind, str, str | None]:
-    return type(error), error.kind, error.text, error.order
-
-
-def outcome(call: Callable[[], object]) -> object:
-    try:
-        return call()
-    except PanelError as error:
-        return told(error)
-
-
-def entries(found: dict[str, object]) -> dict[str, object]:
-    return {
-        key: told(each) if isinstance(each, PanelError) else each for key, each in found.items()
-    }
-
-
-def unreadable(text: str, order: str | None = None) -> tuple[object, ...]:
-    return UnreadableReplyError, ErrorKind.MALFORMED, text, order
-
-
-def not_found(order: str | None = None, text: str = "Incorrect order ID") -> tuple[object, ...]:
-    return OrderNotFoundError, ErrorKind.NOT_FOUND, text, order
-
-
-ABSENT = "the answer does not mention this order"
-status_of = partial(OrderStatus, raw_status="Pending")
 
 
 def one(record: str, order: str = "1", status: int = 200) -> object:
