@@ -13,6 +13,7 @@ of ours after that. Redirects are not followed, no default of a session is trust
 
 import asyncio
 import time
+import zlib
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
@@ -215,20 +216,27 @@ class Transport:
             ) as response:
                 body = await _capped_body(response, limits.body_bytes, action)
                 return _reply(response, body)
-        except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:
+        except (aiohttp.ClientError, OSError, RuntimeError, ValueError, zlib.error) as error:
             raise _failure(error, payload, tracker, action) from error
 
     def _options(self, limits: Limits, tracker: object, *, fresh: bool) -> dict[str, Any]:
         options: dict[str, Any] = {
             "allow_redirects": False,
             "raise_for_status": False,
+            # A middleware of a given session might send again, or send another body.
+            "middlewares": (),
+            "auto_decompress": False,
             "timeout": aiohttp.ClientTimeout(
                 total=limits.read_timeout_s,
                 connect=CONNECT_TIMEOUT_S,
                 sock_connect=CONNECT_TIMEOUT_S,
             ),
             "proxy": self._proxy,
-            "headers": {hdrs.ACCEPT: "application/json", hdrs.USER_AGENT: USER_AGENT},
+            "headers": {
+                hdrs.ACCEPT: "application/json",
+                hdrs.ACCEPT_ENCODING: "gzip, deflate",
+                hdrs.USER_AGENT: USER_AGENT,
+            },
         }
         if tracker is not None:
             options["upload_tracker"] = tracker
@@ -288,7 +296,9 @@ def _failure(
 ) -> PanelError:
     """Say what a failure proves; the one place where foreign exceptions become ours."""
     words = f"{type(error).__name__}: {error}".rstrip(": ")
-    untouched = not payload.was_asked and (tracker is None or tracker.bytes_written == 0)
+    # The tracker counts the last attempt alone, and there must not have been another.
+    is_clean = tracker is None or (tracker.bytes_written == 0 and tracker.attempts <= 1)
+    untouched = not payload.was_asked and is_clean
     closed = isinstance(error, RuntimeError) and "closed" in str(error).lower()
     if untouched and (closed or isinstance(error, _BEFORE_THE_SEND)):
         return NotSentError(words, None, None, None, action)
@@ -296,15 +306,36 @@ def _failure(
 
 
 async def _capped_body(response: aiohttp.ClientResponse, most: int, action: str | None) -> bytes:
+    """Read an answer up to a cap that holds for the sent and for the unpacked bytes alike.
+
+    Unpacked here and not by aiohttp, whose chunks may be tens of megabytes: of a bomb no more than
+    the cap is ever made.
+    """
     body = bytearray()
+    unpack = _unpacker(response.headers.get(hdrs.CONTENT_ENCODING, ""))
+    sent = 0
     async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > most:
+        sent += len(chunk)
+        body += chunk if unpack is None else unpack.decompress(chunk, most + 1 - len(body))
+        if len(body) > most or sent > most:
             response.close()
             raise UnreadableReplyError(
                 f"the answer is longer than {most} bytes", "", response.status, action
             )
+    if unpack is not None and not unpack.eof:
+        raise aiohttp.ClientPayloadError("the packed answer is cut")
     return bytes(body)
+
+
+def _unpacker(encoding: str) -> "zlib._Decompress | None":
+    match encoding.strip().lower():
+        case "" | "identity":
+            return None
+        case "gzip" | "x-gzip" | "deflate":
+            # 32 above the largest window: zlib finds out by itself which of the two it is.
+            return zlib.decompressobj(wbits=zlib.MAX_WBITS + 32)
+        case _:
+            raise aiohttp.ClientPayloadError("packed in a way that was not asked for")
 
 
 def _reply(response: aiohttp.ClientResponse, body: bytes) -> Reply:

@@ -1,8 +1,11 @@
 """The transport against real sockets: what is proved not sent, what is doubted, what is shown."""
 
 import asyncio
+import gzip
 import socket
-from collections.abc import AsyncIterator, Iterator
+import tracemalloc
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -149,6 +152,34 @@ async def test_a_body_is_read_up_to_its_cap(size: int, is_read: bool) -> None:  
                 await transport.post(FORM, LIMITS)
 
 
+BOMB = gzip.compress(b"x" * 50_000_000)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress])
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "X-GZIP"])
+async def test_a_packed_body_is_unpacked(pack: Callable[[bytes], bytes], encoding: str) -> None:
+    packed = reply(pack(b"text " * 100), headers=[("Content-Encoding", encoding)])
+    async with transport_to(packed) as (transport, server):
+        found = await transport.post(FORM, LIMITS)
+
+    assert found.body == b"text " * 100
+    assert "Accept-Encoding: gzip, deflate\r\n" in server.requests[0].head
+
+
+@pytest.mark.asyncio
+async def test_a_bomb_costs_no_more_than_its_cap() -> None:
+    packed = reply(BOMB, headers=[("Content-Encoding", "gzip")])
+    async with transport_to(packed) as (transport, _):
+        tracemalloc.start()
+        with pytest.raises(UnreadableReplyError, match="longer than 100000 bytes"):
+            await transport.post(FORM, Limits(5, 100_000))
+        _, peak_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+
+    assert peak_bytes < 2_000_000
+
+
 NOW_S = datetime(2030, 1, 1, tzinfo=UTC).timestamp()
 
 
@@ -209,6 +240,8 @@ async def test_a_pool_without_room_is_proved_not_sent() -> None:
     reply("half", headers=[("Content-Length", "100")], close=True),
     reply("zz\r\n", headers=[("Transfer-Encoding", "chunked")], close=True),
     reply("not gzip", headers=[("Content-Encoding", "gzip")]),
+    reply(gzip.compress(b"text " * 100)[:-9], headers=[("Content-Encoding", "gzip")]),
+    reply("{}", headers=[("Content-Encoding", "br")]),
 ])  # fmt: skip
 async def test_whatever_fails_after_the_connection_may_have_been_sent(answer: Answer) -> None:
     async with transport_to(answer) as (transport, _):
@@ -361,6 +394,21 @@ async def test_what_was_given_stays_open() -> None:
         await transport.post(FORM, LIMITS)
     assert not connector.closed
     await connector.close()
+
+
+@pytest.mark.asyncio
+async def test_middlewares_of_a_given_session_do_not_touch_a_form() -> None:
+    async def again(request: aiohttp.ClientRequest, handler: Any) -> aiohttp.ClientResponse:
+        await handler(request)
+        return await handler(request)
+
+    async with (
+        aiohttp.ClientSession(middlewares=(again,)) as session,
+        transport_to(reply("{}"), session=session) as (transport, server),
+    ):
+        await transport.post(FORM, LIMITS)
+
+    assert len(server.requests) == 1
 
 
 @pytest.mark.asyncio
