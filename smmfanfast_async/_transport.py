@@ -61,8 +61,11 @@ CLOSE_TIMEOUT_S = 5.0
 MAX_CONNECTIONS = 100
 """Connections of a connector of ours, aiohttp's own default; the profile's concurrency is lower."""
 
-MAX_SECONDS_SHOWN = 10**9
-"""Above this a Retry-After is no number of seconds that anyone meant."""
+FIRST_MOMENT_S = 10**9
+"""From here on a reset is a moment, seconds since 1970, and not a span: it is in the year 2001."""
+
+MAX_SECONDS_DIGITS = 12
+"""Digits of a number of seconds; with more it is no number that anyone meant."""
 
 # aiohttp has it from 3.14.4 on.
 _UPLOAD_TRACKER = getattr(aiohttp, "UploadTracker", None)
@@ -216,8 +219,10 @@ class Transport:
             ) as response:
                 body = await _capped_body(response, limits.body_bytes, action)
                 return _reply(response, body)
-        except (aiohttp.ClientError, OSError, RuntimeError, ValueError, zlib.error) as error:
-            raise _failure(error, payload, tracker, action) from error
+        except PanelError:
+            raise
+        except Exception as error:  # noqa: BLE001  # a fault of any kind leaves the outcome open
+            raise _failure(error, payload, tracker, action) from _without_frames(error)
 
     def _options(self, limits: Limits, tracker: object, *, fresh: bool) -> dict[str, Any]:
         options: dict[str, Any] = {
@@ -305,6 +310,15 @@ def _failure(
     return NoReplyError(words, payload.was_written, action)
 
 
+def _without_frames(error: Exception) -> Exception:
+    """Take the frames off a foreign error and what caused it: the event loop's hold the bytes."""
+    each: BaseException | None = error
+    while each is not None:
+        each.__traceback__ = None
+        each = each.__cause__ or each.__context__
+    return error
+
+
 async def _capped_body(response: aiohttp.ClientResponse, most: int, action: str | None) -> bytes:
     """Read an answer up to a cap that holds for the sent and for the unpacked bytes alike.
 
@@ -354,14 +368,20 @@ def _retry_after_s(headers: Mapping[str, str], now_s: float) -> float | None:
 
     None for what is neither, or lies in the past.
     """
-    text = headers.get(hdrs.RETRY_AFTER, headers.get("X-RateLimit-Reset", "")).strip()
-    if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_SECONDS_SHOWN)):
-        asked_s = float(text)
-        # A reset far beyond any wait is a moment, not a span.
-        return asked_s if asked_s < MAX_SECONDS_SHOWN else max(asked_s - now_s, 0.0)
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, TypeError):
-        return None
-    wait_s = moment.timestamp() - now_s
-    return wait_s if wait_s > 0 else None
+    reset_s = _seconds(headers.get("X-RateLimit-Reset", ""))
+    if reset_s is not None and reset_s >= FIRST_MOMENT_S:
+        reset_s = max(reset_s - now_s, 0.0)
+    text = headers.get(hdrs.RETRY_AFTER, "")
+    wait_s = _seconds(text)
+    if wait_s is None:
+        try:
+            wait_s = parsedate_to_datetime(text).timestamp() - now_s
+        except (ValueError, TypeError):
+            return reset_s
+    return wait_s if wait_s >= 0 else None
+
+
+def _seconds(text: str) -> float | None:
+    digits = text.strip()
+    is_number = digits.isascii() and digits.isdigit() and len(digits) <= MAX_SECONDS_DIGITS
+    return float(digits) if is_number else None

@@ -191,6 +191,7 @@ NOW_S = datetime(2030, 1, 1, tzinfo=UTC).timestamp()
     ({"Retry-After": "soon"}, None),
     ({"Retry-After": "١٢"}, None),
     ({"Retry-After": "9" * 30}, None),
+    ({"Retry-After": "1000000000"}, 1e9),
     ({"Retry-After": "Tue, 01 Jan 2030 00:01:00 GMT"}, 60.0),
     ({"Retry-After": "Mon, 31 Dec 2029 23:59:00 GMT"}, None),
     ({"X-RateLimit-Reset": "30"}, 30.0),
@@ -340,6 +341,20 @@ async def test_no_frame_of_a_failure_holds_the_key(answer: Answer) -> None:
         if id(values) not in own:
             assert KEY not in repr(values)
     assert KEY not in str(caught.value)
+
+
+@pytest.mark.asyncio
+async def test_a_fault_of_any_kind_is_told_as_one_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*args: object) -> bytes:
+        raise LookupError("a bug somewhere") from ValueError("its cause")
+
+    monkeypatch.setattr(transport_module, "_capped_body", broken)
+    async with transport_to(reply("{}")) as (transport, _):
+        with pytest.raises(NoReplyError, match="a bug somewhere") as caught:
+            await transport.post(FORM, LIMITS)
+
+    assert caught.value.was_written
+    assert list(frames_of(caught.value.__cause__)) == []
 
 
 # --- addresses -----------------------------------------------------------------------------------

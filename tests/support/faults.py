@@ -1,0 +1,210 @@
+"""A panel that fails on purpose, in plain sockets or TLS, and keeps a ledger of what it stored.
+
+A `Plan` says for one connection how far the panel reads, whether it stores the order, what it
+answers and how the connection ends. The ledger is the truth that a test asks; what the client says
+is held against it.
+"""
+
+import asyncio
+import socket
+import ssl
+import struct
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Literal, Self
+from urllib.parse import parse_qsl
+
+from attrs import frozen
+
+__all__ = ["FIN", "HANG", "RST", "FaultPanel", "Plan", "Proxy", "answer", "free_port"]
+
+CLOSE_S = 5.0
+"""Seconds the panel may take to close."""
+
+DRIP_S = 0.02
+"""Seconds between two bytes of a dripping answer."""
+
+End = Literal["stay", "fin", "rst", "hang"]
+FIN: End = "fin"
+RST: End = "rst"
+HANG: End = "hang"
+
+
+@frozen(kw_only=True)
+class Plan:
+    """What the panel does with one connection."""
+
+    reads: Literal["nothing", "head", "body"] = "body"
+    stores: bool = False
+    """Whether the order is stored, once its whole body was read."""
+    raw: bytes = b""
+    """What is answered, byte for byte; ORDER in it becomes the stored order's id."""
+    drips: bool = False
+    """Whether the answer comes byte by byte."""
+    end: End = "stay"
+    """What comes behind the answer."""
+
+
+def answer(
+    body: bytes | str = b"",
+    status: int = 200,
+    headers: Sequence[tuple[str, str]] = (),
+    *,
+    length: int | None = None,
+) -> bytes:
+    """Make the bytes of an HTTP answer; `length` lies about its length."""
+    content = body.encode() if isinstance(body, str) else body
+    lines = [f"HTTP/1.1 {status} X", *(f"{name}: {value}" for name, value in headers)]
+    if not any(name.lower() == "transfer-encoding" for name, _ in headers):
+        lines.append(f"Content-Length: {len(content) if length is None else length}")
+    return "\r\n".join([*lines, "", ""]).encode() + content
+
+
+class FaultPanel:
+    """Follows one plan for each connection, the last one for all that come after."""
+
+    def __init__(self, *plans: Plan, tls: ssl.SSLContext | None = None) -> None:
+        self.plans = list(plans)
+        self.ledger: dict[str, str] = {}
+        """Order id → link."""
+        self.bodies: list[dict[str, str]] = []
+        """Forms that were read whole."""
+        self.bytes_seen = 0
+        self.connections = 0
+        self.open = 0
+        self._tls = tls
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._news = asyncio.Event()
+
+    @property
+    def port(self) -> int:
+        assert self._server is not None
+        return int(self._server.sockets[0].getsockname()[1])
+
+    @property
+    def url(self) -> str:
+        scheme = "http" if self._tls is None else "https"
+        return f"{scheme}://{'127.0.0.1' if self._tls is None else 'localhost'}:{self.port}/api/v1"
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        async with asyncio.timeout(CLOSE_S):
+            await self._server.wait_closed()
+
+    async def has_read(self, bodies: int = 1) -> None:
+        """Wait until so many forms were read whole."""
+        async with asyncio.timeout(CLOSE_S):
+            while len(self.bodies) < bodies:
+                self._news.clear()
+                await self._news.wait()
+
+    async def is_left(self) -> None:
+        """Wait until nobody is connected any more; `TimeoutError` if somebody stays."""
+        async with asyncio.timeout(CLOSE_S):
+            while self.open:
+                await asyncio.sleep(0.005)  # sockets tell no event
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self.connections += 1
+        self.open += 1
+        try:
+            while await self._follow(self._next(), reader, writer):
+                pass
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass
+        finally:
+            self.open -= 1
+            writer.close()
+            self._tasks.discard(task)
+
+    def _next(self) -> Plan:
+        return self.plans.pop(0) if len(self.plans) > 1 else self.plans[0]
+
+    async def _follow(
+        self, plan: Plan, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> bool:
+        order = await self._read(plan, reader)
+        raw = plan.raw.replace(b"ORDER", order.encode())
+        if plan.drips:
+            for byte in raw:
+                writer.write(bytes([byte]))
+                await writer.drain()
+                await asyncio.sleep(DRIP_S)
+        elif raw:
+            writer.write(raw)
+            await writer.drain()
+        return await self._end(plan.end, reader, writer)
+
+    async def _read(self, plan: Plan, reader: asyncio.StreamReader) -> str:
+        if plan.reads == "nothing":
+            return ""
+        head = await reader.readuntil(b"\r\n\r\n")
+        self.bytes_seen += len(head)
+        if plan.reads == "head":
+            return ""
+        length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+        form = dict(parse_qsl((await reader.readexactly(length)).decode()))
+        self.bodies.append(form)
+        self._news.set()
+        if not plan.stores or form.get("action") != "add":
+            return "00000"
+        # As many signs as the word it stands for, so that lengths stay true.
+        order = str(31_000 + len(self.bodies))
+        self.ledger[order] = form["link"]
+        return order
+
+    async def _end(
+        self, end: End, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> bool:
+        match end:
+            case "stay":
+                return True
+            case "hang":
+                # Until the client leaves: the rest of its bytes are of no interest.
+                while await reader.read(65536):
+                    pass
+            case "rst":
+                sock = writer.get_extra_info("socket")
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                writer.transport.abort()
+            case "fin":
+                pass
+        return False
+
+
+class Proxy:
+    """An HTTP proxy that answers CONNECT with scripted bytes, or not at all."""
+
+    def __init__(self, raw: bytes, end: End = FIN) -> None:
+        self.panel = FaultPanel(Plan(reads="head", raw=raw, end=end))
+
+    async def __aenter__(self) -> str:
+        await self.panel.__aenter__()
+        return f"http://127.0.0.1:{self.panel.port}"
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.panel.__aexit__(None, None, None)
+
+
+def free_port() -> int:
+    """Give a port that nobody listens on."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])

@@ -1,0 +1,163 @@
+"""What every row of the fault matrix is held to, whatever the fault.
+
+W  a form is read whole at most once an attempt, and an order is attempted once it may have left
+N  "not sent" means that the panel saw nothing
+A  "placed" means that just this id is in the ledger
+R  "refused" means that the ledger is empty
+U  an unknown outcome is never sent again
+K  the key is in no log, text, pickle or frame
+L  no task and no connection is left
+T  it ends before its deadline
+"""
+
+import asyncio
+import logging
+import pickle
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+import uvloop
+
+from smmfanfast_async import (
+    AddedOrder,
+    Balance,
+    Client,
+    DefaultOrder,
+    NotSentError,
+    OutcomeUnknownError,
+    PanelError,
+    RefusedError,
+    RetryPolicy,
+)
+from smmfanfast_async import _calls as calls_module
+from smmfanfast_async import _transport as transport_module
+
+from .faults import FaultPanel
+
+__all__ = ["KEY", "LOOPS", "ORDER", "Stage", "frames_of", "stage"]
+
+KEY = "test-MARKER-9f"
+LINK = "https://example.com/matrix"
+ORDER = DefaultOrder(service=5, link=LINK, quantity=100)
+DEADLINE_S = 10.0
+"""Seconds within which a row has to end."""
+
+LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "asyncio": asyncio.new_event_loop,
+    "uvloop": uvloop.new_event_loop,
+}
+T = TypeVar("T")
+TESTS = Path(__file__).parent.parent
+
+
+class Stage:
+    """Plays a row on one kind of event loop, and holds its end against the truth."""
+
+    def __init__(self, loop: str, caplog: pytest.LogCaptureFixture) -> None:
+        self.loop = loop
+        self._caplog = caplog
+
+    def play(self, row: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a row, with asyncio's debug mode on and every log record kept."""
+
+        async def bounded() -> None:
+            before = asyncio.all_tasks()
+            async with asyncio.timeout(DEADLINE_S):  # T
+                await row()
+            assert asyncio.all_tasks() == before  # L
+
+        self._caplog.set_level(logging.DEBUG)
+        # Debug mode logs what is slow, too: one more way for a key to get out.
+        with asyncio.Runner(debug=True, loop_factory=LOOPS[self.loop]) as runner:
+            runner.run(bounded())
+        assert KEY not in self._caplog.text  # K
+
+    async def add(self, panel: FaultPanel, **options: Any) -> AddedOrder | PanelError:
+        """Place an order on a panel, close the client, and hold the outcome against the ledger."""
+        async with client_of(panel, **options) as client:
+            outcome = await told(client.add(ORDER))
+        await self.examine(outcome, panel)
+        return outcome
+
+    async def balance(self, panel: FaultPanel, **options: Any) -> Balance | PanelError:
+        """Read the balance from a panel, close the client, and look for what was left."""
+        async with client_of(panel, **options) as client:
+            outcome = await told(client.balance())
+        await self.examine(outcome, panel)
+        return outcome
+
+    async def examine(self, outcome: object, panel: FaultPanel) -> None:
+        """Hold an outcome against what the panel saw and stored."""
+        await panel.is_left()  # L
+        orders = [form for form in panel.bodies if form["action"] == "add"]
+        assert len(orders) <= 1  # W, U: no row sends an order twice
+        assert len(panel.ledger) <= 1
+        if isinstance(outcome, NotSentError):
+            assert (panel.bodies, panel.bytes_seen) == ([], 0)  # N
+        if isinstance(outcome, AddedOrder):
+            assert panel.ledger == {outcome.order: LINK}  # A
+        if isinstance(outcome, RefusedError):
+            assert panel.ledger == {}  # R
+        if isinstance(outcome, OutcomeUnknownError):
+            assert outcome.form["link"] == LINK
+        if isinstance(outcome, BaseException):
+            hides_the_key(outcome)
+
+
+def client_of(panel: FaultPanel, **options: Any) -> Client:
+    """Make a client that tries twice, without pauses."""
+    settings: dict[str, Any] = {
+        "base_url": panel.url,
+        "retry": RetryPolicy(attempts=2, base_s=0.0),
+        "timeout_s": 1.0,
+    }
+    return Client(KEY, **settings | options)
+
+
+async def told(call: Awaitable[T]) -> T | PanelError:
+    """Give what a call gives, its error too."""
+    try:
+        return await call
+    except PanelError as error:
+        return error
+
+
+def hides_the_key(error: BaseException) -> None:
+    """Look for the key in an error, its causes, its pickle and every frame that is not a test's."""
+    chain = list(chain_of(error))
+    assert KEY not in "".join(f"{each} {each!r} {vars(each)}" for each in chain)
+    assert KEY.encode() not in pickle.dumps(error)
+    for values in (values for each in chain for values in frames_of(each)):
+        assert KEY not in repr(values)
+
+
+def chain_of(error: BaseException | None) -> Iterator[BaseException]:
+    """Give an error and what it came from."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def frames_of(error: BaseException) -> Iterator[dict[str, Any]]:
+    """Give the locals of every frame of an error, but for those of tests."""
+    trace = error.__traceback__
+    while trace is not None:
+        if not Path(trace.tb_frame.f_code.co_filename).is_relative_to(TESTS):
+            yield trace.tb_frame.f_locals
+        trace = trace.tb_next
+
+
+@pytest.fixture(params=sorted(LOOPS))
+def stage(
+    request: pytest.FixtureRequest,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Stage:
+    """A stage on either event loop, with time-outs short enough to wait for."""
+    monkeypatch.setattr(calls_module, "ADD_TIMEOUT_S", 0.6)
+    monkeypatch.setattr(transport_module, "CONNECT_TIMEOUT_S", 0.3)
+    return Stage(request.param, caplog)
