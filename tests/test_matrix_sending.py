@@ -1,12 +1,12 @@
 """Rows 1 to 38 of the fault matrix: what goes wrong before, while and after an order is sent."""
 
 import asyncio
-import datetime
 import socket
 import ssl
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
@@ -109,7 +109,7 @@ def test_row_04_connect_hangs(stage: Stage) -> None:
             full.listen(0)
             waiting = [socket.socket() for _ in range(4)]
             for each in waiting:
-                each.setblocking(False)
+                each.setblocking(False)  # noqa: FBT003  # its only argument
                 each.connect_ex(full.getsockname())
             await asyncio.sleep(0.05)
             await fails_before_the_send(f"http://127.0.0.1:{full.getsockname()[1]}/")
@@ -147,13 +147,13 @@ def trusting(ca: trustme.CA) -> aiohttp.TCPConnector:
     return aiohttp.TCPConnector(ssl=context)
 
 
-YESTERDAY = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
+YESTERDAY = datetime.now(UTC) - timedelta(days=1)
 CERTIFICATES: dict[str, tuple[bool, str, dict[str, Any]]] = {
     "06 unknown CA": (False, "localhost", {}),
     "07 wrong host": (True, "other.example", {}),
     "08 expired certificate": (
         True, "localhost",
-        {"not_before": YESTERDAY - datetime.timedelta(days=9), "not_after": YESTERDAY},
+        {"not_before": YESTERDAY - timedelta(days=9), "not_after": YESTERDAY},
     ),
 }  # fmt: skip
 
