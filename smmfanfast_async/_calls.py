@@ -9,7 +9,6 @@ what is on its way can't be called back.
 
 import asyncio
 import logging
-import math
 import random
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -31,7 +30,6 @@ from .errors import (
     NotSentError,
     OutcomeUnknownError,
     PanelError,
-    PausedError,
     RateLimitedError,
     UnreadableReplyError,
     UnsupportedActionError,
@@ -135,13 +133,16 @@ class Calls:
     async def close(self) -> None:
         """Take no more calls, let orders on their way arrive, then close the connections."""
         self.transport.is_closed = True
-        if self._sends:
-            await asyncio.wait(self._sends, timeout=CLOSE_GRACE_S)
-        left = list(self._sends)
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
-        await self.transport.close()
+        try:
+            if self._sends:
+                await asyncio.wait(self._sends, timeout=CLOSE_GRACE_S)
+        finally:
+            # Also if whoever closes is cancelled meanwhile: nothing of ours stays behind.
+            left = list(self._sends)
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+            await self.transport.close()
 
     async def _exchange(
         self, form: Form, decode: Callable[[Reply], T], deadline_s: float, settings: Settings
@@ -149,11 +150,11 @@ class Calls:
         """Wait for a place, post, decode; the waiting and the posting end with the deadline."""
         self.transport.check_usable()
         action = form["action"]
-        self._check_pause(action, deadline_s, settings.retry)
+        longest_pause_s = min(settings.retry.max_wait_s, deadline_s - self._clock.now_s())
         async with AsyncExitStack() as place:
             try:
                 async with asyncio.timeout(deadline_s - MIN_READ_S - self._clock.now_s()):
-                    await place.enter_async_context(self._gate.place())
+                    await place.enter_async_context(self._gate.place(longest_pause_s))
             except TimeoutError as error:
                 text = f"no request came free within {settings.timeout_s:g} s"
                 raise NotSentError(text, None, None, None, action) from error
@@ -174,13 +175,6 @@ class Calls:
             raise
         self._gate.pacer.succeeded()
         return result
-
-    def _check_pause(self, action: str, deadline_s: float, retry: RetryPolicy) -> None:
-        """Raise `PausedError` where the wait that the panel asked for is longer than may be."""
-        wait_s = self._gate.wait_s()
-        if wait_s > retry.max_wait_s or self._clock.now_s() + wait_s >= deadline_s:
-            text = f"all calls wait another {wait_s:.0f} s, as the panel asked"
-            raise PausedError(text, None, None, wait_s, action)
 
     # --- orders ----------------------------------------------------------------------------------
 
@@ -242,8 +236,7 @@ class Calls:
     async def _attempt(
         self, form: Form, settings: Settings, under_way: asyncio.Event
     ) -> AddedOrder:
-        self._check_pause("add", math.inf, settings.retry)
-        async with self._gate.place():
+        async with self._gate.place(settings.retry.max_wait_s):
             sent_at = datetime.now(UTC)
             under_way.set()
             try:

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from attrs import field, frozen
 
 from ._policy import Pacer
+from .errors import PausedError
 
 __all__ = ["Clock", "Gate"]
 
@@ -37,10 +38,15 @@ class Gate:
         self._freed = asyncio.Event()
 
     @asynccontextmanager
-    async def place(self) -> AsyncGenerator[None, None]:
-        """Wait for a place and hold it; the caller bounds the waiting."""
+    async def place(self, longest_pause_s: float) -> AsyncGenerator[None, None]:
+        """Wait for a place and hold it; the caller bounds the waiting.
+
+        Raises `PausedError` where the panel asks for a longer pause than `longest_pause_s`, also if
+        it does so while this call waits already.
+        """
+        self._check_pause(longest_pause_s)
         async with self._turn:
-            await self._may_leave()
+            await self._may_leave(longest_pause_s)
             self._under_way += 1
             self.pacer.left(self._clock.now_s())
         try:
@@ -49,17 +55,20 @@ class Gate:
             self._under_way -= 1
             self._freed.set()
 
-    def wait_s(self) -> float:
-        """Say how long the pause or the pace still is."""
-        return self.pacer.wait_s(self._clock.now_s())
-
     def limited(self, asked_s: float | None) -> None:
         """Pause all, after the panel said that it was asked too often."""
         self.pacer.limited(self._clock.now_s(), asked_s)
 
-    async def _may_leave(self) -> None:
+    def _check_pause(self, longest_s: float) -> None:
+        pause_s = self.pacer.pause_s(self._clock.now_s())
+        if pause_s > longest_s:
+            text = f"all calls wait another {pause_s:.0f} s, as the panel asked"
+            raise PausedError(text, None, None, pause_s)
+
+    async def _may_leave(self, longest_pause_s: float) -> None:
         while True:
-            wait_s = self.wait_s()
+            self._check_pause(longest_pause_s)
+            wait_s = self.pacer.wait_s(self._clock.now_s())
             if wait_s > 0:
                 await self._clock.sleep(wait_s)
             elif self._under_way < self.pacer.allowed:

@@ -128,9 +128,13 @@ class Pacer:
         # The latest alone: the oldest of them has to be a window ago before another leaves.
         self._left_at_s = deque(maxlen=self.per_minute)
 
+    def pause_s(self, now_s: float) -> float:
+        """Say how long the pause still is that the panel asked for; 0 if there is none."""
+        return max(self.paused_until_s - now_s, 0.0)
+
     def wait_s(self, now_s: float) -> float:
         """Say how long the next request has to wait; 0 if it may leave."""
-        wait_s = max(self.paused_until_s - now_s, 0.0)
+        wait_s = self.pause_s(now_s)
         if self.per_minute is None or len(self._left_at_s) < self.per_minute:
             return wait_s
         return max(wait_s, self._left_at_s[0] + PACE_WINDOW_S - now_s)

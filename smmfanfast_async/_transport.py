@@ -79,6 +79,7 @@ _BEFORE_THE_SEND: tuple[type[BaseException], ...] = (
     aiohttp.ServerFingerprintMismatch,
     aiohttp.InvalidURL,
     TimeoutError,
+    asyncio.CancelledError,
 )
 
 
@@ -221,6 +222,12 @@ class Transport:
                 return _reply(response, body)
         except PanelError:
             raise
+        except asyncio.CancelledError as error:
+            # aiohttp cancels what waits when its connector closes; that is no wish of our caller's.
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise _failure(error, payload, tracker, action) from _without_frames(error)
         except Exception as error:  # noqa: BLE001  # a fault of any kind leaves the outcome open
             raise _failure(error, payload, tracker, action) from _without_frames(error)
 
@@ -297,7 +304,7 @@ class Transport:
 
 
 def _failure(
-    error: Exception, payload: _OneShotForm, tracker: Any, action: str | None
+    error: BaseException, payload: _OneShotForm, tracker: Any, action: str | None
 ) -> PanelError:
     """Say what a failure proves; the one place where foreign exceptions become ours."""
     words = f"{type(error).__name__}: {error}".rstrip(": ")
@@ -310,7 +317,7 @@ def _failure(
     return NoReplyError(words, payload.was_written, action)
 
 
-def _without_frames(error: Exception) -> Exception:
+def _without_frames(error: BaseException) -> BaseException:
     """Take the frames off a foreign error and what caused it: the event loop's hold the bytes."""
     each: BaseException | None = error
     while each is not None:

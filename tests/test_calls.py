@@ -279,9 +279,8 @@ async def test_a_wait_named_in_a_text_is_heeded() -> None:
 @pytest.mark.asyncio
 async def test_a_pace_is_kept() -> None:
     async with calls_to(per_minute=2, timeout_s=100) as scene:
-        patient = Settings(100.0, RetryPolicy(max_wait_s=90))
         for _ in range(5):
-            await scene.calls.read({"action": "balance"}, balance_of, patient)
+            await scene.read()
 
     assert scene.pauses == [60.0, 60.0]
 
@@ -418,6 +417,22 @@ async def test_closing_gives_up_an_order_that_does_not_arrive(
     assert "outcome unknown" in caplog.text
     assert scene.calls._sends == set()
     assert len(scene.server.requests) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_close_that_is_cancelled_leaves_nothing_behind() -> None:
+    async with calls_to(Silence()) as scene:
+        caller = asyncio.create_task(scene.send())
+        await scene.server.has_received()
+        closing = asyncio.create_task(scene.calls.close())
+        await asyncio.sleep(0.01)
+        closing.cancel()
+
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        with pytest.raises(OutcomeUnknownError):
+            await caller
+        assert scene.calls._sends == set()
 
 
 @pytest.mark.asyncio

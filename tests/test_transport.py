@@ -344,6 +344,38 @@ async def test_no_frame_of_a_failure_holds_the_key(answer: Answer) -> None:
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize(("moment", "expected"), [
+    ("before the send", NotSentError), ("after the send", NoReplyError),
+])  # fmt: skip
+async def test_a_cancellation_that_nobody_asked_for_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, moment: str, expected: type[PanelError]
+) -> None:
+    async def cancelled(*args: object) -> bytes:
+        raise asyncio.CancelledError
+
+    def cancelled_at_once(*args: object, **kwargs: object) -> None:
+        raise asyncio.CancelledError
+
+    async with transport_to(reply("{}")) as (transport, _):
+        if moment == "before the send":
+            monkeypatch.setattr(aiohttp.ClientSession, "post", cancelled_at_once)
+        monkeypatch.setattr(transport_module, "_capped_body", cancelled)
+        with pytest.raises(expected, match="CancelledError"):
+            await transport.post(FORM, LIMITS)
+
+
+@pytest.mark.asyncio
+async def test_a_cancelled_post_is_cancelled() -> None:
+    async with transport_to(Silence()) as (transport, server):
+        posting = asyncio.create_task(transport.post(FORM, LIMITS))
+        await server.has_received()
+        posting.cancel()
+
+        with pytest.raises(asyncio.CancelledError):
+            await posting
+
+
+@pytest.mark.asyncio
 async def test_a_fault_of_any_kind_is_told_as_one_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(*args: object) -> bytes:
         raise LookupError("a bug somewhere") from ValueError("its cause")
