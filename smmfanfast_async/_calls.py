@@ -10,8 +10,8 @@ what is on its way can't be called back.
 import asyncio
 import logging
 import random
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
@@ -95,6 +95,8 @@ class Calls:
         self._gate = Gate(pacer, self._clock)
         self._order_places = asyncio.Semaphore(add_concurrency)
         self._sends: set[asyncio.Task[AddedOrder]] = set()
+        self._reads: set[asyncio.Timeout] = set()
+        self._read_ended = asyncio.Event()
 
     def check_action(self, action: str) -> None:
         """Raise `ClosedError` or `UnsupportedActionError` where an action can't be called."""
@@ -134,6 +136,7 @@ class Calls:
         """Take no more calls, let orders on their way arrive, then close the connections."""
         self.transport.is_closed = True
         try:
+            await self._end_reads()
             if self._sends:
                 await asyncio.wait(self._sends, timeout=CLOSE_GRACE_S)
         finally:
@@ -151,7 +154,7 @@ class Calls:
         self.transport.check_usable()
         action = form["action"]
         longest_pause_s = min(settings.retry.max_wait_s, deadline_s - self._clock.now_s())
-        async with AsyncExitStack() as place:
+        async with self._until_closed(action), AsyncExitStack() as place:
             try:
                 async with asyncio.timeout(deadline_s - MIN_READ_S - self._clock.now_s()):
                     await place.enter_async_context(self._gate.place(longest_pause_s))
@@ -161,6 +164,31 @@ class Calls:
             left_s = max(deadline_s - self._clock.now_s(), MIN_READ_S)
             limits = Limits(left_s, _BODY_BYTES.get(action, SMALL_BODY_BYTES))
             return self._heeded(await self.transport.post(form, limits), decode)
+
+    @asynccontextmanager
+    async def _until_closed(self, action: str) -> AsyncGenerator[None, None]:
+        """End what is in here when the client is closed, without cancelling its caller."""
+        bound = asyncio.timeout(None)
+        try:
+            async with bound:
+                self._reads.add(bound)
+                yield
+        except TimeoutError as error:
+            text = "the client was closed before an answer came"
+            raise NoReplyError(text, action=action) from error
+        finally:
+            self._reads.discard(bound)
+            self._read_ended.set()
+
+    async def _end_reads(self) -> None:
+        """End the reads under way: aiohttp leaks a connection that a session is closed over."""
+        now_s = asyncio.get_running_loop().time()
+        for bound in self._reads:
+            bound.reschedule(now_s)
+        async with asyncio.timeout(CLOSE_GRACE_S):
+            while self._reads:
+                self._read_ended.clear()
+                await self._read_ended.wait()
 
     def _heeded(self, reply: Reply, decode: Callable[[Reply], T]) -> T:
         """Decode a reply, and heed what it says of being asked too often."""

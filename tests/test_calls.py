@@ -420,6 +420,20 @@ async def test_closing_gives_up_an_order_that_does_not_arrive(
 
 
 @pytest.mark.asyncio
+async def test_closing_ends_the_reads_and_not_their_callers() -> None:
+    async with calls_to(Silence(), concurrency=1) as scene:
+        reads = [asyncio.create_task(scene.read()) for _ in range(3)]
+        await scene.server.has_received()
+        await scene.calls.close()
+
+        for read in reads:
+            with pytest.raises((NoReplyError, ClosedError)):
+                await read
+            assert read.cancelling() == 0
+        assert scene.calls._reads == set()
+
+
+@pytest.mark.asyncio
 async def test_a_close_that_is_cancelled_leaves_nothing_behind() -> None:
     async with calls_to(Silence()) as scene:
         caller = asyncio.create_task(scene.send())

@@ -1,0 +1,400 @@
+"""Bytes between transports of the client and the panel: in order, but when and how far is chosen.
+
+A connection has two pipes. What is put into a pipe comes out in pieces, each at its time, unless a
+partition holds it up (until it heals, as TCP sends again) or for ever. A cut ends both directions
+after a number of bytes, as a box on the way does.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable
+from contextvars import ContextVar
+from itertools import pairwise
+from random import Random
+from typing import Any, Literal, Protocol
+
+from attrs import define, field, frozen
+
+__all__ = ["CALL", "PORT", "Cut", "End", "Link", "Network", "Panel", "Partition", "Wire"]
+
+CALL: ContextVar[str] = ContextVar("CALL", default="nobody")
+"""Which call is running; a connection is named after the call that made it."""
+
+PORT = 8080
+"""Where the panel listens; nobody listens anywhere else."""
+
+TICK_S = 1e-6
+"""Between two pieces at least: timers that are due together come in no sure order."""
+
+Direction = Literal["up", "down"]
+End = Literal["fin", "rst"]
+
+
+@frozen
+class Partition:
+    """A time in which nothing arrives in one direction."""
+
+    direction: Direction
+    begin_s: float
+    end_s: float
+    """`math.inf` for one that never heals."""
+
+
+@frozen
+class Cut:
+    """An end to both directions, after so many bytes of one."""
+
+    direction: Direction
+    after_bytes: int
+    how: End
+
+
+@frozen(kw_only=True)
+class Link:
+    """What one connection is like."""
+
+    fate: Literal["accept", "refuse", "hang"] = "accept"
+    latency_s: float = 0.01
+    jitter_s: float = 0.0
+    """The most that a piece takes longer than `latency_s`."""
+    pieces: int = 1
+    """In how many pieces a write arrives, at most."""
+    cut: Cut | None = None
+    seed: str = ""
+    """Where the pieces end and what each of them takes."""
+
+
+class Panel(Protocol):
+    """The panel, as far as the network knows it."""
+
+    @property
+    def state(self) -> Literal["up", "down", "dark"]:
+        """Up, process gone (connections are refused), or host gone (nothing comes back)."""
+        ...
+
+    def accept(self, wire: "Wire") -> None:
+        """Take a connection."""
+        ...
+
+    def arrived(self, wire: "Wire", data: bytes) -> None:
+        """Take bytes."""
+        ...
+
+    def ended(self, wire: "Wire") -> None:
+        """Hear that the client's side ended."""
+        ...
+
+
+@define(eq=False)
+class Network:
+    """All connections there are and were."""
+
+    loop: asyncio.AbstractEventLoop
+    choose_link: Callable[[str, int], Link]
+    """The link of a connection, by its call and number."""
+    partitions: list[Partition] = field(factory=list)
+    panel: Panel = field(init=False)
+    wires: list["Wire"] = field(factory=list)
+    trace: list[tuple[float, str]] = field(factory=list)
+    strangers: list[tuple[str, int]] = field(factory=list)
+    """Addresses other than the panel's that someone tried to reach."""
+    spans: dict[int, tuple[float, float]] = field(factory=dict)
+    """Begin and end of each connection by number, from the first try to the letting go."""
+    life: int = 0
+    """Which process of the client is the living one; sockets of earlier ones are dead."""
+    _count: int = 0
+
+    def note(self, text: str) -> None:
+        """Write a line into the trace."""
+        self.trace.append((round(self.loop.time(), 9), text))
+
+    def socket(self, _: object) -> Any:
+        """Make a socket that is none; the `socket_factory` of a connector."""
+        return _Socket(self)
+
+    def arrival_s(self, direction: Direction, span_s: float) -> float | None:
+        """Say when what leaves now arrives after `span_s`, None for never."""
+        arrival_s = self.loop.time() + span_s
+        for each in sorted(self.partitions, key=lambda each: each.begin_s):
+            if each.direction == direction and each.begin_s <= arrival_s < each.end_s:
+                arrival_s = each.end_s + span_s
+        return None if math.isinf(arrival_s) else arrival_s
+
+    def new_number(self) -> int:
+        """Count a connection that is tried."""
+        self._count += 1
+        self.spans[self._count] = (self.loop.time(), math.inf)
+        return self._count
+
+    def let_go(self, number: int) -> None:
+        """Take note of the end of a connection."""
+        begun_s, ended_s = self.spans[number]
+        self.spans[number] = (begun_s, min(ended_s, self.loop.time()))
+
+    def open_wires(self) -> list["Wire"]:
+        """Give the connections that the living client has not let go."""
+        return [each for each in self.wires if each.life == self.life and not each.is_let_go]
+
+    def bytes_of(self, call: str) -> int:
+        """Count the bytes that left on the connections of a call."""
+        return sum(each.up.taken for each in self.wires if each.call == call)
+
+    def crash_client(self, how: End | None) -> None:
+        """End the client's process; its kernel says so to the panel, or nobody does (None)."""
+        for wire in self.open_wires():
+            wire.die(how)
+        self.life += 1
+
+
+class _Socket:
+    """Stands where aiohttp's connector wants a socket."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._life = network.life
+        self._is_closed = False
+        self._wire: Wire | None = None
+
+    def setblocking(self, _: bool) -> None:  # noqa: FBT001  # as in the standard library
+        """Do nothing: nothing here blocks."""
+
+    def close(self) -> None:
+        """Give the connection up before a transport had it."""
+        self._is_closed = True
+        if self._wire is not None:
+            self._wire.let_go("fin")
+
+    async def connect(self, address: tuple[str, int]) -> None:
+        """Shake hands, be refused, or wait for ever."""
+        network, call = self._network, CALL.get()
+        number = network.new_number()
+        network.note(f"wire {number}: {call} connects to {address[1]}")
+        try:
+            await self._shake_hands(number, call, address)
+        except BaseException:
+            network.let_go(number)
+            raise
+
+    async def _shake_hands(self, number: int, call: str, address: tuple[str, int]) -> None:
+        network = self._network
+        if address[1] != PORT:
+            network.strangers.append(address)
+            raise ConnectionRefusedError(111, "nobody is there")
+        link = network.choose_link(call, number)
+        answer: asyncio.Future[None] = network.loop.create_future()
+        arrival_s = network.arrival_s("up", link.latency_s)
+        if arrival_s is not None and link.fate != "hang" and self._life == network.life:
+            network.loop.call_at(arrival_s, self._knock, number, call, link, answer)
+        await answer
+
+    def _knock(self, number: int, call: str, link: Link, answer: asyncio.Future[None]) -> None:
+        network = self._network
+        if network.panel.state == "dark" or self._is_closed or self._life != network.life:
+            return
+        accepts = link.fate == "accept" and network.panel.state == "up"
+        if accepts:
+            self._wire = Wire(network, number, call, link)
+            network.panel.accept(self._wire)
+        arrival_s = network.arrival_s("down", link.latency_s)
+        if arrival_s is not None:
+            network.loop.call_at(arrival_s, _answer_knock, answer, accepts)
+
+    def open(self, protocol: asyncio.Protocol) -> "_ClientTransport":
+        """Put a transport on the connection."""
+        assert self._wire is not None, "opened before it was connected"
+        return self._wire.open(protocol)
+
+
+def _answer_knock(answer: asyncio.Future[None], accepts: bool) -> None:  # noqa: FBT001
+    if answer.done():
+        return
+    if accepts:
+        answer.set_result(None)
+    else:
+        answer.set_exception(ConnectionRefusedError(111, "Connect call failed"))
+
+
+class Wire:
+    """One connection, from the handshake on."""
+
+    def __init__(self, network: Network, number: int, call: str, link: Link) -> None:
+        self.network = network
+        self.number = number
+        self.call = call
+        self.life = network.life
+        self.link = link
+        dice = Random(link.seed)
+        self.up = _Pipe(self, "up", dice, self._reach_panel)
+        self.down = _Pipe(self, "down", dice, self._reach_client)
+        self.is_let_go = False
+        self._transport: _ClientTransport | None = None
+        self._waiting: list[bytes | End] = []
+        network.wires.append(self)
+
+    def note(self, text: str) -> None:
+        """Write a line about this connection into the trace."""
+        self.network.note(f"wire {self.number}: {text}")
+
+    def open(self, protocol: asyncio.Protocol) -> "_ClientTransport":
+        """Give the client its end; what came before it is handed on in the next turn."""
+        self._transport = _ClientTransport(self, protocol)
+        self.network.loop.call_soon(self._hand_on)
+        return self._transport
+
+    def let_go(self, how: End) -> None:
+        """End it from the client's side."""
+        if not self.is_let_go:
+            self.is_let_go = True
+            self.network.let_go(self.number)
+            self.note(f"client: {how}")
+            self.up.put(how)
+
+    def die(self, how: End | None) -> None:
+        """End it because the client's process is gone."""
+        self.down.is_dead = True
+        if how is not None:
+            self.up.put(how)
+        self.up.is_full = True
+        self.is_let_go = True
+        self.network.let_go(self.number)
+
+    def cut(self, how: End) -> None:
+        """End both directions at once."""
+        self.note(f"cut: {how}")
+        self.up.is_dead = self.down.is_dead = True
+        self._reach_panel(how)
+        self._reach_client(how)
+
+    def _reach_panel(self, item: bytes | End) -> None:
+        if isinstance(item, bytes):
+            self.network.panel.arrived(self, item)
+        else:
+            self.network.panel.ended(self)
+
+    def _reach_client(self, item: bytes | End) -> None:
+        self._waiting.append(item)
+        if self._transport is not None:
+            self._hand_on()
+
+    def _hand_on(self) -> None:
+        while self._waiting and self._transport is not None and not self._transport.is_paused:
+            self._transport.take(self._waiting.pop(0))
+
+
+class _Pipe:
+    """One direction of a connection."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        direction: Direction,
+        dice: Random,
+        give: Callable[[bytes | End], None],
+    ) -> None:
+        self._wire = wire
+        self._direction: Direction = direction
+        self._dice = dice
+        self._give = give
+        self._last_s = 0.0
+        self._given = 0
+        self._is_blocked = False
+        self.taken = 0
+        self.is_full = False
+        """Nothing more is taken in; what is on its way arrives."""
+        self.is_dead = False
+        """Nothing more comes out."""
+        cut = wire.link.cut
+        self._cut = cut if cut is not None and cut.direction == direction else None
+
+    def put(self, item: bytes | End) -> None:
+        """Take bytes, or the end of them."""
+        if self.is_full:
+            return
+        if isinstance(item, bytes):
+            self.taken += len(item)
+            for piece in self._pieces(item):
+                self._send(piece)
+        else:
+            self._send(item)
+            self.is_full = True
+
+    def _pieces(self, data: bytes) -> list[bytes]:
+        count = min(self._wire.link.pieces, len(data))
+        ends = sorted(self._dice.sample(range(1, len(data)), count - 1)) if count > 1 else []
+        return [data[begin:end] for begin, end in pairwise([0, *ends, len(data)])]
+
+    def _send(self, item: bytes | End) -> None:
+        link, network = self._wire.link, self._wire.network
+        span_s = link.latency_s + self._dice.random() * link.jitter_s
+        arrival_s = network.arrival_s(self._direction, span_s)
+        if arrival_s is None or self._is_blocked:
+            # What is behind a lost piece never comes either: bytes keep their order.
+            self._is_blocked = True
+            return
+        self._last_s = max(arrival_s, self._last_s + TICK_S)
+        network.loop.call_at(self._last_s, self._arrive, item)
+
+    def _arrive(self, item: bytes | End) -> None:
+        if self.is_dead:
+            return
+        if not isinstance(item, bytes):
+            self._wire.note(f"{self._direction}: {item}")
+            self._give(item)
+            return
+        cut = self._cut
+        rest = len(item) if cut is None else cut.after_bytes - self._given
+        self._given += len(item)
+        self._wire.note(f"{self._direction}: {min(rest, len(item))} bytes")
+        if rest > 0:
+            self._give(item[:rest])
+        if cut is not None and rest <= len(item):
+            self._wire.cut(cut.how)
+
+
+class _ClientTransport(asyncio.Transport):
+    """The client's end, with the turns of a selector loop's transport."""
+
+    def __init__(self, wire: Wire, protocol: asyncio.Protocol) -> None:
+        super().__init__()
+        self._wire = wire
+        self._protocol = protocol
+        self._is_closing = False
+        self.is_paused = False
+
+    def is_closing(self) -> bool:
+        return self._is_closing
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if not self._is_closing:
+            self._wire.up.put(bytes(data))
+
+    def close(self) -> None:
+        self._close("fin", None)
+
+    def abort(self) -> None:
+        self._close("rst", None)
+
+    def pause_reading(self) -> None:
+        self.is_paused = True
+
+    def resume_reading(self) -> None:
+        self.is_paused = False
+        self._wire.network.loop.call_soon(self._wire._hand_on)
+
+    def take(self, item: bytes | End) -> None:
+        """Take what came from the panel."""
+        if self._is_closing:
+            return
+        if isinstance(item, bytes):
+            self._protocol.data_received(item)
+        elif item == "rst":
+            self._close("rst", ConnectionResetError(104, "Connection reset by peer"))
+        elif not self._protocol.eof_received():
+            self._close("fin", None)
+
+    def _close(self, how: End, error: Exception | None) -> None:
+        if self._is_closing:
+            return
+        self._is_closing = True
+        self._wire.let_go(how)
+        self._wire.network.loop.call_soon(self._protocol.connection_lost, error)
