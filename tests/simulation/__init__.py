@@ -4,8 +4,8 @@ How this works. `virtual_loop` is an event loop whose time jumps to the next tim
 ready, and which knows no sockets. `network` carries bytes between the client's transports and the
 `panel`: late, in pieces, not at all, or up to a cut. Which of it happens is chosen before it
 happens, by a seed (`scenario`). `run` lets tasks of callers work, cancels, closes and crashes them,
-and `verdict` compares what the client said with what the panel's ledger holds. The same seed gives the same trace: `SMMFANFAST_SEED=123` replays one,
-`SMMFANFAST_SEEDS=5000` runs more.
+and `verdict` compares what the client said with what the panel's ledger holds. The same seed gives
+the same trace: `SMMFANFAST_SEED=123` replays one, `SMMFANFAST_SEEDS=5000` runs more.
 
 Real here: the client, aiohttp's session, connector, parser and writer, asyncio's tasks and locks.
 
