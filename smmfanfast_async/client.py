@@ -84,6 +84,7 @@ class Client:
     - `add_concurrency`: orders under way at once; the profile's, one, by default.
     - `calls_per_minute`: the pace that is kept; the profile's by default.
     - `proxy`: address of an HTTP proxy.
+    - `trace_configs`: aiohttp's own hooks. One on chunks sees the body that is sent, key included.
 
     Raises `InvalidSettingsError` for a key or an address that can't be meant.
     """

@@ -44,7 +44,7 @@ REAL_KEY = MARKER
 """For a host that is not this machine, and is never reached."""
 LINK = "https://example.com/matrix"
 ORDER = DefaultOrder(service=5, link=LINK, quantity=100)
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 """Seconds within which a row has to end."""
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
@@ -161,6 +161,6 @@ def stage(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Stage:
     """A stage on either event loop, with time-outs short enough to wait for."""
-    monkeypatch.setattr(calls_module, "ADD_TIMEOUT_S", 0.6)
-    monkeypatch.setattr(transport_module, "CONNECT_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(calls_module, "ADD_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(transport_module, "CONNECT_TIMEOUT_S", 0.4)
     return Stage(request.param, caplog)
