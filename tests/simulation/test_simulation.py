@@ -21,9 +21,6 @@ SEEDS = int(os.environ.get("SMMFANFAST_SEEDS", "2000"))
 BLOCK = 100
 """Seeds a test: short enough to be run again, long enough to be worth a line."""
 
-# A client that crashes drops its connections, and the collector says so.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 TESTS = Path(__file__).parent.parent
 
 
