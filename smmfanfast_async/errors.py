@@ -14,11 +14,14 @@ Each answers three questions, as attributes:
     ├── UnsupportedActionError this panel has no such verb, nothing sent
     ├── ClosedError            (also RuntimeError) closed, or used from another event loop
     ├── RefConflictError       the ref belongs to an order of other content
+    ├── SpendingLimitError     dearer than `max_charge`, or more than the day's budget; nothing sent
+    ├── JournalError           the journal of orders can't be written or read; nothing was sent
     ├── NotSentError           proved: no byte of the request left
     │   └── PausedError        (also RateLimitedError) held back: the panel asked for a longer wait
     ├── NoReplyError           it may have left, no whole answer came back
     ├── UnreadableReplyError   an answer came back that means nothing sure
     ├── ServerError            HTTP 5xx: the panel, or what stands before it, failed
+    ├── WaitTimeoutError       (also TimeoutError) the order was not final in time
     ├── RateLimitedError       asked too often; `retry_after_s` says when, if the panel did
     ├── RefusedError           the panel said no and did nothing
     │   ├── AuthError          wrong key, or an account that is blocked
@@ -34,8 +37,10 @@ without it. All of them copy and pickle.
 import copy
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from enum import StrEnum
+from decimal import Decimal
 from typing import Protocol, Self
+
+from .kinds import ErrorKind
 
 __all__ = [
     "AuthError",
@@ -45,6 +50,7 @@ __all__ = [
     "FundsError",
     "InvalidOrderError",
     "InvalidSettingsError",
+    "JournalError",
     "NoReplyError",
     "NotSentError",
     "OrderNotFoundError",
@@ -55,8 +61,10 @@ __all__ = [
     "RefConflictError",
     "RefusedError",
     "ServerError",
+    "SpendingLimitError",
     "UnreadableReplyError",
     "UnsupportedActionError",
+    "WaitTimeoutError",
 ]
 
 # Actions that change nothing at the panel, so that asking again is harmless (document: status,
@@ -68,27 +76,6 @@ _PLACES_NOTHING = _READS | {"refill", "cancel"}
 
 MAX_SHOWN_CHARACTERS = 200
 """How much of a wrong value an error shows, in characters: enough to know it again."""
-
-
-class ErrorKind(StrEnum):
-    """What went wrong, as a word for tables, metrics and `match`."""
-
-    INVALID = "invalid"
-    UNSUPPORTED = "unsupported"
-    CLOSED = "closed"
-    CONFLICT = "conflict"
-    NETWORK = "network"
-    MALFORMED = "malformed"
-    SERVER = "server"
-    RATE_LIMIT = "rate_limit"
-    AUTH = "auth"
-    FUNDS = "funds"
-    NOT_FOUND = "not_found"
-    VALIDATION = "validation"
-    SERVICE = "service"
-    DUPLICATE = "duplicate"
-    BLOCKED = "blocked"
-    UNKNOWN = "unknown"
 
 
 class PanelError(Exception):
@@ -227,6 +214,56 @@ class RefConflictError(_NothingSentError):
     """The ref names an order of other content already; nothing was sent."""
 
     kind = ErrorKind.CONFLICT
+
+
+class SpendingLimitError(_NothingSentError):
+    """An order would cost more than it may; nothing was sent.
+
+    `limit_name` is `"max_charge"` or `"budget_per_day"`, `limit` its amount, `price` what the order
+    would cost, `spent` what was spent under the same limit before; all in the account's currency.
+    """
+
+    kind = ErrorKind.BUDGET
+
+    def __init__(
+        self, limit_name: str, price: Decimal, limit: Decimal, spent: Decimal = Decimal(0)
+    ) -> None:
+        beside = f" beside {spent:f} spent" if spent else ""
+        text = f"a price of {price:f}{beside} is above {limit_name} {limit:f}"
+        PanelError.__init__(self, text, None, None, None, "add")
+        self.args = (limit_name, price, limit, spent)
+        self.limit_name = limit_name
+        self.price = price
+        self.limit = limit
+        self.spent = spent
+
+
+class JournalError(_NothingSentError):
+    """The journal of orders can't be opened, written or read: disk, database, schema.
+
+    Where it is raised, nothing was sent because of this call; what the journal held it still holds.
+    """
+
+    kind = ErrorKind.JOURNAL
+
+    def __str__(self) -> str:
+        return f"journal: {self.text}"
+
+
+class WaitTimeoutError(PanelError, TimeoutError):
+    """`Client.wait` came to its `timeout_s` before the order was final; it goes on at the panel.
+
+    `raw_status` is the panel's last word on it, None where there was none yet.
+    """
+
+    kind = ErrorKind.TIMEOUT
+
+    def __init__(
+        self, text: str = "", order: str | None = None, raw_status: str | None = None
+    ) -> None:
+        PanelError.__init__(self, text, None, None, None, "status", order)
+        self.args = (text, order, raw_status)
+        self.raw_status = raw_status
 
 
 class NotSentError(_NothingSentError):

@@ -6,6 +6,7 @@ import pickle
 import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import NoReturn
 
 import pytest
@@ -20,6 +21,7 @@ from smmfanfast_async.errors import (
     FundsError,
     InvalidOrderError,
     InvalidSettingsError,
+    JournalError,
     NoReplyError,
     NotSentError,
     OrderNotFoundError,
@@ -30,8 +32,10 @@ from smmfanfast_async.errors import (
     RefConflictError,
     RefusedError,
     ServerError,
+    SpendingLimitError,
     UnreadableReplyError,
     UnsupportedActionError,
+    WaitTimeoutError,
 )
 
 FORM = {"action": "add", "service": "5", "link": "https://example.com/p"}
@@ -47,6 +51,11 @@ EXAMPLES: list[PanelError] = [
     UnsupportedActionError("no such verb", *REST),
     ClosedError("closed", *REST),
     RefConflictError("another order", *REST),
+    SpendingLimitError("max_charge", Decimal("1.5"), Decimal(1)),
+    SpendingLimitError("budget_per_day", Decimal("1.5"), Decimal(9), Decimal("8.1")),
+    JournalError("the disk is full"),
+    WaitTimeoutError("not final within 5 s", "32", "Pending"),
+    WaitTimeoutError(),
     NotSentError("refused by the host", *REST),
     PausedError("all calls wait another 90 s", *REST),
     NoReplyError("no answer within 60 s", was_written=True, action="status", order="32"),
@@ -94,6 +103,8 @@ def also(cls: type[BaseException]) -> set[str]:
     parent = public_parent(cls)
     known = {each.__name__ for each in vars(errors)[parent].__mro__} if parent else set()
     names = {each.__name__ for each in cls.__mro__[1:] if not each.__name__.startswith("_")}
+    # A TimeoutError is an OSError by itself.
+    known |= {"OSError"} if "TimeoutError" in names else set()
     return names - known - {each.__name__ for each in Exception.__mro__}
 
 
@@ -169,6 +180,7 @@ ALWAYS = {
     UnsupportedActionError: NOTHING_SENT,
     ClosedError: NOTHING_SENT,
     RefConflictError: NOTHING_SENT,
+    JournalError: NOTHING_SENT,
     NotSentError: NOTHING_SENT,
     PausedError: NOTHING_SENT,
     RateLimitedError: UNDONE,
@@ -216,6 +228,8 @@ def test_doubtful_outcomes_answer_by_what_the_action_can_do(
     (InvalidOrderError("DefaultOrder", "link", "", "is missing"), NOTHING_SENT),
     (InvalidSettingsError("timeout_s", "0 is not above 0"), NOTHING_SENT),
     (OutcomeUnknownError("no answer"), MAY_HAVE_ORDERED),
+    (SpendingLimitError("max_charge", Decimal(2), Decimal(1)), NOTHING_SENT),
+    (WaitTimeoutError("not final"), UNDONE),
 ])  # fmt: skip
 def test_errors_of_one_action_answer_at_once(
     error: PanelError, expected: tuple[bool, bool, bool]
@@ -224,7 +238,13 @@ def test_errors_of_one_action_answer_at_once(
 
 
 def test_the_tables_above_know_every_class() -> None:
-    in_one_action = {InvalidOrderError, InvalidSettingsError, OutcomeUnknownError}
+    in_one_action = {
+        InvalidOrderError,
+        InvalidSettingsError,
+        OutcomeUnknownError,
+        SpendingLimitError,
+        WaitTimeoutError,
+    }
 
     assert {*ALWAYS, *DOUBTFUL, *in_one_action} == set(CLASSES)
 
@@ -244,6 +264,9 @@ KINDS = {
     UnsupportedActionError: ErrorKind.UNSUPPORTED,
     ClosedError: ErrorKind.CLOSED,
     RefConflictError: ErrorKind.CONFLICT,
+    SpendingLimitError: ErrorKind.BUDGET,
+    JournalError: ErrorKind.JOURNAL,
+    WaitTimeoutError: ErrorKind.TIMEOUT,
     NotSentError: ErrorKind.NETWORK,
     PausedError: ErrorKind.RATE_LIMIT,
     NoReplyError: ErrorKind.NETWORK,
@@ -285,6 +308,12 @@ def test_a_refusal_carries_the_finer_kind_of_its_text() -> None:
     (InvalidOrderError("DefaultOrder", "link", "a\nb", "holds a line end or NUL"),
         r"DefaultOrder.link: 'a\nb' holds a line end or NUL"),
     (InvalidSettingsError("timeout_s", "0 is not above 0"), "timeout_s 0 is not above 0"),
+    (SpendingLimitError("max_charge", Decimal("1.50"), Decimal(1)),
+        "add: a price of 1.50 is above max_charge 1"),
+    (SpendingLimitError("budget_per_day", Decimal(2), Decimal(9), Decimal("8.1")),
+        "add: a price of 2 beside 8.1 spent is above budget_per_day 9"),
+    (JournalError("the disk is full"), "journal: the disk is full"),
+    (WaitTimeoutError("not final within 5 s", "32"), "status of order 32: not final within 5 s"),
     (UnreadableReplyError("not JSON", "<html>", 200, "balance"),
         "balance: not JSON (HTTP 200): '<html>'"),
     (UnreadableReplyError("empty", "", 200, "balance"), "balance: empty (HTTP 200)"),
