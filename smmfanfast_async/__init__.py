@@ -11,8 +11,9 @@ machine to test against) and `cli` (the command line).
 
 import logging
 
-from ._policy import RetryPolicy
+from ._policy import PollPolicy, RetryPolicy
 from .catalogue import Catalogue, CatalogueDiff, ServiceChange, total_quantity
+from .changes import ChangeKind, StatusChange
 from .client import Client
 from .errors import (
     AuthError,
@@ -78,6 +79,7 @@ __all__ = [
     "CancelResult",
     "Catalogue",
     "CatalogueDiff",
+    "ChangeKind",
     "Client",
     "ClosedError",
     "CommentLikesOrder",
@@ -103,6 +105,7 @@ __all__ = [
     "PackageOrder",
     "PanelError",
     "PausedError",
+    "PollPolicy",
     "Profile",
     "RateLimitedError",
     "RefConflictError",
@@ -116,6 +119,7 @@ __all__ = [
     "ServiceChange",
     "SpendingLimitError",
     "Status",
+    "StatusChange",
     "SubscriptionsOrder",
     "UnreadableReplyError",
     "UnsupportedActionError",

@@ -1,13 +1,323 @@
-"""Many keys → few fetches. Knows keys and a fetch function, not HTTP, not orders."""
+"""Many keys → few fetches. Knows keys and a fetch function, not HTTP, not orders.
+
+How this works. `streamed` is for a caller who has all keys: it cuts them into batches and keeps a
+few of them under way. `Coalescer` is for many callers who have a key each and know nothing of each
+other. A key waits in a queue until a batch leaves with it:
+
+- a batch leaves when it is full and a slot is free;
+- with a slot free and nothing under way it leaves on the next tick of the loop, so that a lone
+  caller loses nothing; with something under way it stays open for `delay_s`, so that callers who
+  trickle in do not take a slot each;
+- with no slot free, keys keep filling, and the end of a fetch takes the next batch along.
+
+A second caller with a key that still waits joins it; one whose key is on its way already asks anew,
+since that answer may be older than the call. Nothing is asked that nobody waits for any more: a
+caller who is cancelled or out of time takes the key back, and the last one of a batch ends the
+fetch. All deadlines hang on one timer, since a timer for each caller would cost as much as the rest
+of the work.
+"""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
-from typing import Any, TypeVar
+import copy
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Hashable,
+    Iterable,
+    Iterator,
+    Mapping,
+)
+from itertools import islice
+from typing import Any, Generic, TypeVar
 
-__all__ = ["streamed"]
+__all__ = ["BatchEndedError", "Coalescer", "streamed"]
+
+DELAY_S = 0.002
+"""Seconds that a batch stays open while others are under way: a trickle of 5,000 calls a second
+gives ten keys by then, and it is a small part of any answer's way over the internet."""
+
+MAX_DELAY_S = 0.05
+"""The longest delay that may be chosen: what is longer a person notices."""
+
+ALARM_STEP_S = 0.05
+"""Deadlines are looked at no more often than this, so a caller may be told that much later."""
 
 K = TypeVar("K")
+L = TypeVar("L", bound=Hashable)
 R = TypeVar("R")
+
+
+class BatchEndedError(Exception):
+    """The batch of a key ended without an answer; `was_asked` tells whether it was on its way."""
+
+    def __init__(self, was_asked: bool) -> None:  # noqa: FBT001  # by position, for copies
+        super().__init__(was_asked)
+        self.was_asked = was_asked
+
+
+class _Entry(Generic[K, L, R]):
+    """A key and who waits for it, each with the moment of the loop's clock it waits until."""
+
+    __slots__ = ("flight", "key", "waiters")
+
+    def __init__(self, key: K) -> None:
+        self.key = key
+        self.waiters: dict[asyncio.Future[R], float] = {}
+        self.flight: _Flight[K, L, R] | None = None
+
+
+class _Flight(Generic[K, L, R]):
+    """A batch on its way."""
+
+    __slots__ = ("entries", "lane", "task")
+
+    def __init__(self, entries: list[_Entry[K, L, R]], lane: L) -> None:
+        self.entries = entries
+        self.lane = lane
+        self.task: asyncio.Task[Mapping[K, R | Exception]] | None = None
+
+    def is_wanted(self) -> bool:
+        """Whether anybody waits for it still."""
+        return any(entry.waiters for entry in self.entries)
+
+
+Fetch = Callable[[list[K], L, float], Awaitable[Mapping[K, R | Exception]]]
+"""Takes keys, their lane, and the seconds until the last who waits is gone; gives for each key a
+result, or an exception for those who wait for it. What it raises itself each of them gets."""
+
+
+class Coalescer(Generic[K, L, R]):
+    """Turns many awaits of one key each into few fetches of many.
+
+    At most `concurrency` batches of at most `size` keys are under way. Keys of different lanes
+    never share a batch; who comes first leaves first, lanes take turns. It works on one event
+    loop at a time, and on the next one as soon as nothing of the last is left.
+    """
+
+    def __init__(
+        self, fetch: Fetch[K, L, R], *, size: int, concurrency: int, delay_s: float = DELAY_S
+    ) -> None:
+        self._fetch = fetch
+        self._size = size
+        self._concurrency = concurrency
+        self._delay_s = min(delay_s, MAX_DELAY_S)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lanes: dict[L, dict[K, _Entry[K, L, R]]] = {}
+        # Dicts for sets: who came first ends first, in every run alike.
+        self._flights: dict[_Flight[K, L, R], None] = {}
+        self._tick: asyncio.Handle | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+
+    async def load(self, key: K, *, timeout_s: float, lane: L) -> R:
+        """Give the result of one key.
+
+        Raises what the fetch gave or raised for it, in an object of its own, `TimeoutError` after
+        `timeout_s`, `BatchEndedError` where its batch was cancelled or the coalescer closed, and
+        `RuntimeError` from another event loop than the one it is at work on.
+        """
+        loop = self._loop
+        if loop is None or loop is not asyncio.get_running_loop():
+            loop = self._bound()
+        future: asyncio.Future[R] = loop.create_future()
+        deadline = loop.time() + timeout_s
+        waiting = self._lanes.get(lane)
+        if waiting is None:
+            waiting = self._lanes[lane] = {}
+        entry = waiting.get(key)
+        if entry is None:
+            entry = waiting[key] = _Entry(key)
+            entry.waiters[future] = deadline
+            self._arrived(lane, waiting)
+        else:
+            entry.waiters[future] = deadline
+        if self._alarm is None or deadline < self._alarm.when():
+            self._set_alarm(deadline)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            self._leave(entry, future, lane)
+            raise
+
+    def close(self) -> None:
+        """Let nobody wait any more: what waits and what is on its way ends in `BatchEndedError`."""
+        lanes, self._lanes = self._lanes, {}
+        for lane in lanes.values():
+            _fail(lane.values(), BatchEndedError(was_asked=False))
+        for flight in self._flights:
+            _fail(flight.entries, BatchEndedError(was_asked=True))
+            if flight.task is not None:
+                flight.task.cancel()
+        self._quiet()
+
+    async def ended(self) -> None:
+        """Await the end of the fetches that `close` cancelled."""
+        tasks = [flight.task for flight in self._flights if flight.task is not None]
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # --- waiting ---------------------------------------------------------------------------------
+
+    def _bound(self) -> asyncio.AbstractEventLoop:
+        """Take up work on the running loop, unless another is at work here."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not None:
+            if (self._lanes or self._flights) and not self._loop.is_closed():
+                raise RuntimeError("keys are waited for on another event loop")
+            # What a closed loop left behind can't be ended any more.
+            self._lanes, self._flights = {}, {}
+            self._quiet()
+        self._loop = loop
+        return loop
+
+    def _quiet(self) -> None:
+        for handle in (self._alarm, self._tick):
+            if handle is not None:
+                handle.cancel()
+        self._alarm = self._tick = None
+
+    def _arrived(self, lane: L, waiting: dict[K, _Entry[K, L, R]]) -> None:
+        """See that a new key leaves: with its batch if that is full, else with the next tick."""
+        if len(waiting) >= self._size:
+            if len(self._flights) < self._concurrency:
+                self._start(lane)
+        elif self._tick is None:
+            self._open()
+
+    def _open(self) -> None:
+        """Set the moment at which what waits leaves, if a slot is free then."""
+        if self._loop is None or len(self._flights) >= self._concurrency:
+            return
+        if self._flights and self._delay_s > 0:
+            self._tick = self._loop.call_later(self._delay_s, self._send)
+        else:
+            self._tick = self._loop.call_soon(self._send)
+
+    def _leave(self, entry: _Entry[K, L, R], future: asyncio.Future[R], lane: L) -> None:
+        """Take a caller off; a key or a batch that nobody waits for goes with it."""
+        entry.waiters.pop(future, None)
+        if future.done() and not future.cancelled():
+            future.exception()  # else asyncio complains of an error that nobody looked at
+        if entry.waiters:
+            return
+        if entry.flight is None:
+            waiting = self._lanes.get(lane, {})
+            if waiting.get(entry.key) is entry:
+                del waiting[entry.key]
+                if not waiting:
+                    del self._lanes[lane]
+        elif not entry.flight.is_wanted() and entry.flight.task is not None:
+            entry.flight.task.cancel()
+
+    # --- deadlines -------------------------------------------------------------------------------
+
+    def _set_alarm(self, deadline: float) -> None:
+        if self._loop is not None:
+            if self._alarm is not None:
+                self._alarm.cancel()
+            self._alarm = self._loop.call_at(deadline, self._expire)
+
+    def _expire(self) -> None:
+        """End the waiting of all whose time is over, and set the alarm for those who are next."""
+        self._alarm = None
+        if self._loop is None:
+            return
+        now = self._loop.time()
+        for lane, waiting in list(self._lanes.items()):
+            for entry in list(waiting.values()):
+                self._expire_entry(entry, now, lane)
+        for flight in list(self._flights):
+            for entry in flight.entries:
+                self._expire_entry(entry, now, flight.lane)
+        left = [deadline for entry in self._entries() for deadline in entry.waiters.values()]
+        if left:
+            self._set_alarm(max(min(left), now + ALARM_STEP_S))
+
+    def _expire_entry(self, entry: _Entry[K, L, R], now: float, lane: L) -> None:
+        for future, deadline in list(entry.waiters.items()):
+            if deadline <= now:
+                if not future.done():
+                    future.set_exception(TimeoutError())
+                self._leave(entry, future, lane)
+
+    def _entries(self) -> Iterator[_Entry[K, L, R]]:
+        for waiting in self._lanes.values():
+            yield from waiting.values()
+        for flight in self._flights:
+            yield from flight.entries
+
+    # --- fetching --------------------------------------------------------------------------------
+
+    def _send(self) -> None:
+        """Send what waits, batch by batch, while slots are free."""
+        self._tick = None
+        while self._lanes and len(self._flights) < self._concurrency:
+            self._start(next(iter(self._lanes)))
+
+    def _start(self, lane: L) -> None:
+        """Send the first batch of a lane; what is left of the lane goes behind the others."""
+        waiting = self._lanes.pop(lane)
+        keys = list(islice(waiting, self._size))
+        flight = _Flight([waiting.pop(key) for key in keys], lane)
+        if waiting:
+            self._lanes[lane] = waiting
+        latest = 0.0
+        for entry in flight.entries:
+            entry.flight = flight
+            latest = max(latest, *entry.waiters.values())
+        self._flights[flight] = None
+        loop = asyncio.get_running_loop()
+        flight.task = loop.create_task(self._fetched(keys, lane, latest - loop.time()))
+        flight.task.add_done_callback(lambda task: self._land(flight, task))
+
+    async def _fetched(self, keys: list[K], lane: L, timeout_s: float) -> Mapping[K, R | Exception]:
+        return await self._fetch(keys, lane, timeout_s)
+
+    def _land(
+        self, flight: _Flight[K, L, R], task: asyncio.Task[Mapping[K, R | Exception]]
+    ) -> None:
+        """Give every caller of a batch its result, and send what waits for the slot."""
+        self._flights.pop(flight, None)
+        if task.cancelled():
+            _fail(flight.entries, BatchEndedError(was_asked=True))
+        elif (error := task.exception()) is not None:
+            _fail(flight.entries, error)
+        else:
+            found = task.result()
+            for entry in flight.entries:
+                result = found[entry.key] if entry.key in found else KeyError(entry.key)
+                _settle(entry, result)
+        # What waits for no tick has waited for the slot, and had a whole flight's time to fill.
+        if self._tick is None:
+            self._send()
+
+
+def _settle(entry: _Entry[K, L, R], found: R | Exception) -> None:
+    """Give each who waits for a key the result, or an error, in an object of its own."""
+    if isinstance(found, Exception):
+        _fail([entry], found)
+        return
+    first = True
+    for future in entry.waiters:
+        if not future.done():
+            future.set_result(found if first else copy.copy(found))
+            first = False
+
+
+def _fail(entries: Iterable[_Entry[K, L, R]], error: BaseException) -> None:
+    for entry in entries:
+        for future in entry.waiters:
+            if not future.done():
+                future.set_exception(_own(error))
+
+
+def _own(error: BaseException) -> BaseException:
+    try:
+        twin = copy.copy(error)
+    except Exception:  # noqa: BLE001  # one that can't be copied is better shared than lost
+        return error
+    twin.__cause__ = error.__cause__
+    return twin
 
 
 async def streamed(

@@ -90,9 +90,9 @@ class Calls:
         self.transport = transport
         self.profile = profile
         self._quota = RetryQuota()
-        self._clock = clock or Clock()
-        self._random = draw
-        self._gate = Gate(pacer, self._clock)
+        self.clock = clock or Clock()
+        self.draw = draw
+        self._gate = Gate(pacer, self.clock)
         self._order_places = asyncio.Semaphore(add_concurrency)
         self._sends: set[asyncio.Task[AddedOrder]] = set()
         self._reads: set[asyncio.Timeout] = set()
@@ -108,19 +108,19 @@ class Calls:
     async def read(self, form: Form, decode: Callable[[Reply], T], settings: Settings) -> T:
         """Send a call that changes nothing, again if that may help, until the deadline."""
         self.check_action(form["action"])
-        deadline_s = self._clock.now_s() + settings.timeout_s
+        deadline_s = self.clock.now_s() + settings.timeout_s
         repeats = 0
         while True:
             try:
                 result = await self._exchange(form, decode, deadline_s, settings)
             except PanelError as error:
-                pause_s = settings.retry.pause_s(error, repeats, self._random())
-                if pause_s is None or self._clock.now_s() + pause_s >= deadline_s:
+                pause_s = settings.retry.pause_s(error, repeats, self.draw())
+                if pause_s is None or self.clock.now_s() + pause_s >= deadline_s:
                     raise
                 if not self._quota.take(error):
                     raise
                 _LOG.info("%s; again in %.1f s", error, pause_s)
-                await self._clock.sleep(pause_s)
+                await self.clock.sleep(pause_s)
                 repeats += 1
             else:
                 if repeats == 0:
@@ -129,8 +129,12 @@ class Calls:
 
     async def once(self, form: Form, decode: Callable[[Reply], T], settings: Settings) -> T:
         """Send a call that may change something, once."""
-        deadline_s = self._clock.now_s() + settings.timeout_s
+        deadline_s = self.clock.now_s() + settings.timeout_s
         return await self._exchange(form, decode, deadline_s, settings)
+
+    def may_repeat(self, error: PanelError) -> bool:
+        """Pay from the quota for asking again in another way; False where it is spent."""
+        return self._quota.take(error)
 
     async def close(self) -> None:
         """Take no more calls, let orders on their way arrive, then close the connections."""
@@ -153,15 +157,15 @@ class Calls:
         """Wait for a place, post, decode; the waiting and the posting end with the deadline."""
         self.transport.check_usable()
         action = form["action"]
-        longest_pause_s = min(settings.retry.max_wait_s, deadline_s - self._clock.now_s())
+        longest_pause_s = min(settings.retry.max_wait_s, deadline_s - self.clock.now_s())
         async with self._until_closed(action), AsyncExitStack() as place:
             try:
-                async with asyncio.timeout(deadline_s - MIN_READ_S - self._clock.now_s()):
+                async with asyncio.timeout(deadline_s - MIN_READ_S - self.clock.now_s()):
                     await place.enter_async_context(self._gate.place(longest_pause_s))
             except TimeoutError as error:
                 text = f"no request came free within {settings.timeout_s:g} s"
                 raise NotSentError(text, None, None, None, action) from error
-            left_s = max(deadline_s - self._clock.now_s(), MIN_READ_S)
+            left_s = max(deadline_s - self.clock.now_s(), MIN_READ_S)
             limits = Limits(left_s, _BODY_BYTES.get(action, SMALL_BODY_BYTES))
             return self._heeded(await self.transport.post(form, limits), decode)
 
@@ -254,11 +258,11 @@ class Calls:
                 return await self._attempt(form, settings, under_way)
             except NotSentError as error:
                 under_way.clear()
-                pause_s = settings.retry.pause_s(error, repeats, self._random())
+                pause_s = settings.retry.pause_s(error, repeats, self.draw())
                 if pause_s is None or not self._quota.take(error):
                     raise
                 _LOG.info("%s; nothing was sent; again in %.1f s", error, pause_s)
-                await self._clock.sleep(pause_s)
+                await self.clock.sleep(pause_s)
                 repeats += 1
 
     async def _attempt(

@@ -6,15 +6,18 @@ from http import HTTPStatus
 from attrs import define, field, frozen
 
 from .errors import (
+    AuthError,
+    BlockedError,
     NoReplyError,
     NotSentError,
     PanelError,
     RateLimitedError,
     RefusedError,
+    ServerError,
     UnreadableReplyError,
 )
 
-__all__ = ["Pacer", "RetryPolicy", "RetryQuota"]
+__all__ = ["BatchSize", "Pacer", "PollPolicy", "RetryPolicy", "RetryQuota"]
 
 QUOTA_TOKENS = 500
 """Tokens of a client's quota: a hundred retries in a row, then only as many as successes earn."""
@@ -34,6 +37,9 @@ never, should the number have been a mistake."""
 
 PACE_WINDOW_S = 60.0
 """Seconds that a pace is counted over: panels document calls a minute."""
+
+POLL_SPREAD = 0.2
+"""How far an interval may be from its middle, as a share of it."""
 
 MAX_DOUBLINGS = 64
 """Doublings of a pause: any cap is reached before, and a float overflows at 1024."""
@@ -102,6 +108,80 @@ class RetryQuota:
     def earn(self) -> None:
         """Put a token back, for a call that went well at once."""
         self.tokens = min(self.tokens + 1, QUOTA_TOKENS)
+
+
+@define
+class BatchSize:
+    """How many ids a batch may hold, learned from what a panel takes.
+
+    A batch that fails whole is asked again in halves. Where both halves then succeed it was too
+    large, and the next ones are no larger than those; each full batch after that adds one again.
+    """
+
+    most: int
+    """Ids in a batch, at most: the profile's."""
+    now: int = field(init=False)
+    """Ids in a batch, as it stands."""
+
+    def __attrs_post_init__(self) -> None:
+        """Begin with all that is allowed."""
+        self.now = self.most
+
+    def halves(self, ids: list[str], error: PanelError | None = None) -> list[list[str]]:
+        """Give what to ask instead of these ids at once; nothing where that can't help.
+
+        `error` is what they gave when they were asked at once; None before that.
+        """
+        too_many = len(ids) > self.now if error is None else _may_be_of_the_batch(error)
+        if len(ids) == 1 or not too_many:
+            return []
+        middle = (len(ids) + 1) // 2
+        return [ids[:middle], ids[middle:]]
+
+    def too_large(self, size: int) -> None:
+        """Take note that a batch failed whose halves did not."""
+        self.now = max(min(self.now, (size + 1) // 2), 1)
+
+    def fine(self, size: int) -> None:
+        """Take note of a batch that was answered."""
+        if size >= self.now:
+            self.now = min(self.now + 1, self.most)
+
+
+def _may_be_of_the_batch(error: PanelError) -> bool:
+    """Whether fewer ids might fare better: it is too large, too slow, or one id spoils it.
+
+    Not where the panel was not reached, nor where it says no to this caller whatever is asked.
+    """
+    if isinstance(error, NotSentError | RateLimitedError | AuthError | BlockedError):
+        return False
+    return isinstance(error, NoReplyError | ServerError | RefusedError | UnreadableReplyError)
+
+
+@frozen(kw_only=True)
+class PollPolicy:
+    """How often an order is looked at that somebody waits for.
+
+    The interval is `least_s` and a share of the time for which nothing about the order changed:
+    what stood still for a day will hardly move in the next minute. It is at most `most_s`, times a
+    random number from 0.8 to 1.2, so that orders placed together are not asked for together for
+    ever. All times are seconds.
+    """
+
+    least_s: float = 5.0
+    """The shortest interval: panels renew their numbers once in some minutes (assumed)."""
+    most_s: float = 600.0
+    """The longest interval."""
+    moving_share: float = 0.05
+    """Of the time without change, for an order that is being worked on."""
+    waiting_share: float = 0.1
+    """The same for one that waits or stands still: pending, awaiting, paused, a word not known."""
+
+    def interval_s(self, still_s: float, random: float, *, is_moving: bool) -> float:
+        """Say when to look again; `random` is a number from 0 up to 1."""
+        share = self.moving_share if is_moving else self.waiting_share
+        spread = 1 + POLL_SPREAD * (2 * random - 1)
+        return min(self.least_s + share * max(still_s, 0.0), self.most_s) * spread
 
 
 @define

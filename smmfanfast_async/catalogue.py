@@ -81,6 +81,8 @@ class Catalogue(Mapping[str, Service]):
     """When the answer came, aware UTC."""
     unreadable: tuple[str, ...] = ()
     """Rows that came without a usable id, the begin of each, cleaned; they are not in here."""
+    is_stale: bool = False
+    """Whether it is older than it should be: fetching it anew failed."""
 
     @classmethod
     def of(

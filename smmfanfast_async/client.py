@@ -1,15 +1,18 @@
 """`Client`: the verbs, awaited. How a call is sent, and whether again, is told in `_calls`."""
 
-import logging
+import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import partial
 from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar
 
-from ._batching import streamed
+import attrs
+
+from ._caching import Cached
 from ._calls import Calls, Settings
 from ._decode import (
     decode_balance,
@@ -19,12 +22,12 @@ from ._decode import (
     decode_refill_statuses,
     decode_refills,
     decode_services,
-    decode_status,
-    decode_statuses,
 )
 from ._encode import Form, add_form, call_form, ids_form
-from ._policy import Pacer, RetryPolicy
+from ._policy import Pacer, PollPolicy, RetryPolicy
+from ._polling import Poller, Until
 from ._settings import Secret, check_above_0, check_key, key_of_environment
+from ._statuses import Ids, Statuses
 from ._transport import (
     Connector,
     Session,
@@ -34,11 +37,13 @@ from ._transport import (
     is_loopback,
 )
 from .catalogue import Catalogue
+from .changes import StatusChange
 from .errors import (
-    AuthError,
     ClosedError,
     InvalidOrderError,
+    NoReplyError,
     PanelError,
+    SpendingLimitError,
 )
 from .orders import Order, checked_id
 from .profile import SMMFANFAST, Profile
@@ -57,10 +62,12 @@ __all__ = ["Client", "Ids"]
 TIMEOUT_S = 60.0
 """Seconds for a reading call with all its repeats: two slow answers and a pause."""
 
-_LOG = logging.getLogger("smmfanfast_async")
+SERVICES_TTL_S = 300.0
+"""Seconds for which a catalogue is given again: panels change rates a few times a day (assumed)."""
 
-Ids = Iterable[int | str] | AsyncIterable[int | str]
-"""Order ids from anywhere: a list, a generator, a file, a database cursor."""
+WAIT_TIMEOUT_S = 86_400.0
+"""Seconds that `wait` lasts at most unless told otherwise, a day: panels show failed and paused
+orders as pending for ever (seen)."""
 
 T = TypeVar("T")
 _Rows = dict[str, T | PanelError]
@@ -83,6 +90,8 @@ class Client:
       often" pauses all calls and halves it for a while.
     - `add_concurrency`: orders under way at once; the profile's, one, by default.
     - `calls_per_minute`: the pace that is kept; the profile's by default.
+    - `services_ttl_s`: seconds for which `services` gives the same catalogue again.
+    - `poll`: how often `wait` and `watch` look at an order.
     - `proxy`: address of an HTTP proxy.
     - `trace_configs`: aiohttp's own hooks. One on chunks sees the body that is sent, key included.
 
@@ -102,6 +111,8 @@ class Client:
         concurrency: int | None = None,
         add_concurrency: int | None = None,
         calls_per_minute: int | None = None,
+        services_ttl_s: float = SERVICES_TTL_S,
+        poll: PollPolicy | None = None,
         proxy: str | None = None,
         trace_configs: Sequence[TraceConfig] = (),
     ) -> None:
@@ -124,19 +135,25 @@ class Client:
         self.base_url = str(url)
         self._concurrency = places
         self._settings = Settings(timeout_s, retry or RetryPolicy())
-        self._calls = Calls(
-            Transport(
-                url,
-                secret,
-                session=session,
-                connector=connector,
-                proxy=proxy,
-                trace_configs=trace_configs,
-            ),
-            profile,
-            pacer=Pacer(most=places, per_minute=pace),
-            add_concurrency=order_places,
+        self._services_ttl_s = services_ttl_s
+        transport = Transport(
+            url,
+            secret,
+            session=session,
+            connector=connector,
+            proxy=proxy,
+            trace_configs=trace_configs,
         )
+        pacer = Pacer(most=places, per_minute=pace)
+        calls = Calls(transport, profile, pacer=pacer, add_concurrency=order_places)
+        self._furnish(calls, poll or PollPolicy())
+
+    def _furnish(self, calls: Calls, poll: PollPolicy) -> None:
+        """Put in place what is shared with the twins of `with_options`."""
+        self._calls = calls
+        self._statuses = Statuses(calls, concurrency=self._concurrency)
+        self._poller = Poller(self._look, poll, calls.draw)
+        self._catalogue = Cached(self._fetched_services, calls.clock.now_s)
 
     @classmethod
     def from_env(cls, **options: Any) -> Self:
@@ -199,17 +216,28 @@ class Client:
 
         A second call does nothing. Afterwards every verb raises `ClosedError`.
         """
-        await self._calls.close()
+        try:
+            await self._poller.close()
+            await self._statuses.close()
+        finally:
+            await self._calls.close()
 
     # --- the verbs -------------------------------------------------------------------------------
 
-    async def add(self, order: Order, *, wait_s: float | None = None) -> AddedOrder:
+    async def add(
+        self, order: Order, *, max_charge: Decimal | None = None, wait_s: float | None = None
+    ) -> AddedOrder:
         """Place an order; it is sent once, and what became of it is said.
 
         Returns where the panel gave an id. Raises `InvalidOrderError`, `NotSentError` or
         `ClosedError` if nothing was sent, `RefusedError` if the panel said no before it made an
         order, and `OutcomeUnknownError` for everything else: an order may exist, and this client
         never sends it again. A cancelled caller does not stop what is on its way.
+
+        `max_charge` is the most it may cost by the catalogue, in the account's currency; above it
+        `SpendingLimitError` is raised and nothing sent. A price that can't be known before, such as
+        a subscription's, is an `InvalidOrderError` then. The panel has no such bound of its own: a
+        rate that rises between the catalogue (`services_ttl_s`) and the order is not caught.
 
         `wait_s` bounds the waiting, not the sending, in seconds; None waits to the end (140 s at
         most, once it is on its way). An order whose turn did not come by then is taken back
@@ -218,13 +246,18 @@ class Client:
         if wait_s is not None:
             check_above_0("wait_s", wait_s)
         form = add_form(order, self.profile)
+        if max_charge is not None:
+            await self._check_price(order, max_charge)
         return await self._calls.send_order(form, self._settings, wait_s)
 
     async def status(self, order: int | str) -> OrderStatus:
-        """Ask how one order stands; raises its error, `OrderNotFoundError` for an unknown id."""
-        asked = checked_id(order)
-        form = ids_form("status", "order", [asked])
-        return await self._read(form, lambda reply: decode_status(reply, self.profile, asked))
+        """Ask how one order stands; raises its error, `OrderNotFoundError` for an unknown id.
+
+        Callers who ask at about the same time share requests, `profile.ids_per_call` ids each: a
+        thousand of them make ten. Each gets its own result or error; one who is cancelled harms no
+        other. `NoReplyError` after `timeout_s`, the waiting for a request included.
+        """
+        return await self._statuses.one(checked_id(order), self._settings)
 
     async def statuses(self, ids: Ids) -> dict[str, OrderStatus | PanelError]:
         """Ask how any number of orders stand, `profile.ids_per_call` a request.
@@ -243,30 +276,76 @@ class Client:
         order of `ids`; without it a slow batch holds nothing up. An id that comes twice in a batch
         is asked and given once.
         """
-        self._calls.check_action("status")
-        # A wrong key is found out once, not once a batch.
-        refused: list[AuthError] = []
-
-        async def fetch(batch: list[str]) -> dict[str, OrderStatus | PanelError]:
-            return await self._batch(batch, refused)
-
-        batches = streamed(
-            _as_texts(ids),
-            fetch,
-            size=self.profile.ids_per_call,
-            concurrency=self._concurrency,
-            ordered=ordered,
+        stream = self._statuses.stream(
+            ids, self._settings, concurrency=self._concurrency, ordered=ordered
         )
-        async with aclosing(batches):
-            async for batch in batches:
-                for order, result in batch.items():
-                    yield order, result
+        async with aclosing(stream):
+            async for order, result in stream:
+                yield order, result
 
-    async def services(self) -> Catalogue:
-        """Fetch what is on offer."""
-        form = {"action": "services"}
-        rows = await self._read(form, lambda reply: decode_services(reply, self.profile))
-        return Catalogue.of(rows.services, datetime.now(UTC), rows.unreadable)
+    async def wait(
+        self,
+        order: int | str,
+        *,
+        until: Until | None = None,
+        timeout_s: float = WAIT_TIMEOUT_S,
+    ) -> OrderStatus:
+        """Wait until an order is final, and give its last status.
+
+        `until` says of a status whether it is enough, such as `lambda status: status.start_count
+        is not None`; a final one always is. It is looked at now and then (`poll`), together with
+        what others wait for; a look that fails is made again. Raises `WaitTimeoutError` after
+        `timeout_s`, `OrderNotFoundError` for an id that is not the account's, `AuthError` for a
+        wrong key.
+        """
+        async with aclosing(self.watch([order], until=until, timeout_s=timeout_s)) as changes:
+            while True:
+                change = await anext(changes)
+                if change.error is not None:
+                    raise change.error
+                status = change.after
+                if status is not None and (
+                    status.is_final or (until is not None and until(status))
+                ):
+                    return status
+
+    async def watch(
+        self,
+        orders: Iterable[int | str],
+        *,
+        until: Until | None = None,
+        timeout_s: float | None = None,
+    ) -> AsyncGenerator[StatusChange, None]:
+        """Give the changes of some orders, from the first look at each until it is final.
+
+        An order is left when it is final, missing (`ChangeKind.MISSING`) or as `until` wants it;
+        the end comes with the last of them. What changes while the caller is busy comes as one
+        change. All watchers of a client share one schedule and its batches. Raises
+        `WaitTimeoutError` where orders are open after `timeout_s` (None for no end), `AuthError`,
+        `ClosedError`; a look that fails otherwise is made again.
+        """
+        self._calls.check_action("status")
+        asked = [checked_id(order) for order in orders]
+        async with aclosing(self._poller.watch(asked, until, timeout_s)) as changes:
+            async for change in changes:
+                yield change
+
+    async def services(self, *, max_age_s: float | None = None) -> Catalogue:
+        """Give what is on offer, fetched at most once in `services_ttl_s`.
+
+        `max_age_s` is how old it may be for this caller, in seconds; 0 fetches it. Callers who come
+        meanwhile share the fetch. Where fetching fails and there is an older catalogue, that is
+        given, with `is_stale` set and its own `fetched_at`.
+        """
+        self._calls.check_action("services")
+        age_s = self._services_ttl_s if max_age_s is None else max_age_s
+        try:
+            async with asyncio.timeout(self._settings.timeout_s):
+                found = await self._catalogue.get(age_s)
+        except TimeoutError as error:
+            text = f"no answer within {self._settings.timeout_s:g} s"
+            raise NoReplyError(text, action="services") from error
+        return attrs.evolve(found.value, is_stale=True) if found.is_stale else found.value
 
     async def balance(self) -> Balance:
         """Fetch what is left on the account."""
@@ -320,37 +399,29 @@ class Client:
     async def _once(self, form: Form, decode: Callable[[Reply], T]) -> T:
         return await self._calls.once(form, decode, self._settings)
 
-    # --- batches ----------------------------------------------------------------------------------
+    async def _fetched_services(self) -> Catalogue:
+        form = {"action": "services"}
+        rows = await self._read(form, lambda reply: decode_services(reply, self.profile))
+        return Catalogue.of(rows.services, datetime.now(UTC), rows.unreadable)
 
-    async def _batch(
-        self, texts: list[str], refused: list[AuthError]
-    ) -> dict[str, OrderStatus | PanelError]:
-        """Ask about a batch; every id gets its status or an error object of its own."""
-        found: dict[str, OrderStatus | PanelError] = {}
-        ids: list[str] = []
-        for text in texts:
-            try:
-                ids.append(checked_id(None if isinstance(text, _NoId) else text))
-            except InvalidOrderError as error:
-                found[text] = error
-        if not ids:
-            return found
-        try:
-            if refused:
-                raise refused[0]
-            form = ids_form("status", "orders", ids)
-            batch = await self._read(form, lambda reply: decode_statuses(reply, self.profile, ids))
-        except ClosedError:
-            raise
-        except PanelError as error:
-            if isinstance(error, AuthError):
-                refused.append(error)
-            found |= {order: error.about(order) for order in ids}
-        else:
-            found |= batch.found
-            if batch.strays:
-                _LOG.warning("status: %d ids came back that nobody asked for", batch.strays)
-        return {text: found[text] for text in texts}
+    async def _check_price(self, order: Order, max_charge: Decimal) -> None:
+        """Raise where an order costs more than it may, or nobody can say what it costs."""
+        found = await self._catalogue.get(self._services_ttl_s)
+        # A price that could not be looked up again is none to spend by: its error is raised.
+        catalogue = await self._catalogue.fresh() if found.is_stale else found.value
+        price = catalogue.quote(order)
+        if price is None:
+            reason = f"can't be held: the price of service {order.service} is not known before"
+            raise InvalidOrderError(type(order).__name__, "max_charge", max_charge, reason)
+        if price > max_charge:
+            raise SpendingLimitError("max_charge", price, max_charge)
+
+    def _look(
+        self, orders: list[str]
+    ) -> AsyncGenerator[tuple[str, OrderStatus | PanelError], None]:
+        return self._statuses.stream(
+            orders, self._settings, concurrency=self._concurrency, ordered=False
+        )
 
     async def _rows(
         self,
@@ -375,25 +446,6 @@ class Client:
             except PanelError as error:
                 found |= {each: error.about(each) for each in batch}
         return found
-
-
-def _as_texts(ids: Ids) -> Iterable[str] | AsyncIterable[str]:
-    """Give ids as texts, unchecked: what is no id is told so one by one, in its batch."""
-    if isinstance(ids, AsyncIterable):
-        return (_as_text(each) async for each in ids)
-    return map(_as_text, ids)
-
-
-class _NoId(str):
-    """What stands in the place of an id that is neither text nor int, such as None or 1.5."""
-
-    __slots__ = ()
-
-
-def _as_text(value: int | str) -> str:
-    if isinstance(value, str):
-        return value
-    return str(value) if type(value) is int else _NoId(repr(value))
 
 
 def _decoded(decode: _DecodeRows[T], profile: Profile, ids: list[str], reply: Reply) -> _Rows[T]:

@@ -58,14 +58,14 @@ class StatusPanel(WireServer):
         self.sizes: list[int] = []
 
     def answer_to(self, request: Request) -> Answer:
-        ids = request.fields["orders"].split(",")
+        ids = (request.fields.get("orders") or request.fields["order"]).split(",")
         self.sizes.append(len(ids))
         if len(self.sizes) <= self.fail_batches:
             return reply("down", 503)
         found: dict[str, Any] = {
             each: entry(each) if int(each) <= 900 else "Incorrect order ID" for each in ids
         }
-        return reply(json.dumps(found))
+        return reply(json.dumps(found if "orders" in request.fields else found[ids[0]]))
 
 
 def client_of(server: WireServer, **options: Any) -> Client:
@@ -220,7 +220,7 @@ async def test_what_is_neither_text_nor_int_is_no_id() -> None:
     async with StatusPanel() as server, client_of(server) as client:
         found = await client.statuses(odd)
 
-    assert server.requests[0].fields["orders"] == "7"
+    assert server.requests[0].fields["order"] == "7"
     assert isinstance(found["7"], OrderStatus)
     for text in ("True", "None", "1.5", "b'7'"):
         assert isinstance(found[text], InvalidOrderError)
@@ -291,11 +291,11 @@ async def test_ids_that_nobody_asked_for_are_dropped_and_said(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.WARNING, "smmfanfast_async")
-    body = json.dumps({"1": entry("1"), "5": entry("5")})
+    body = json.dumps({"1": entry("1"), "2": entry("2"), "5": entry("5")})
     async with WireServer(reply(body)) as server, client_of(server) as client:
-        found = await client.statuses([1])
+        found = await client.statuses([1, 2])
 
-    assert list(found) == ["1"]
+    assert list(found) == ["1", "2"]
     assert "1 ids came back that nobody asked for" in caplog.text
 
 

@@ -25,7 +25,7 @@ from smmfanfast_async import (
 )
 from smmfanfast_async._calls import Calls
 from smmfanfast_async._gate import Clock
-from smmfanfast_async._policy import Pacer
+from smmfanfast_async._policy import Pacer, PollPolicy
 
 from .network import CALL, PORT, Network
 from .panel import Answer, Ledger, Panel
@@ -202,7 +202,8 @@ async def client_of(
     )
     transport = client._calls.transport
     transport._owns_connector = setup.owns_connector
-    client._calls = Calls(
+    client._concurrency = setup.concurrency
+    calls = Calls(
         transport,
         client.profile,
         pacer=Pacer(most=setup.concurrency, per_minute=setup.calls_per_minute),
@@ -210,6 +211,7 @@ async def client_of(
         clock=Clock(now_s=scene.loop.time),
         draw=random.Random(setup.draw_seed).random,
     )
+    client._furnish(calls, PollPolicy())
     try:
         yield client
     finally:

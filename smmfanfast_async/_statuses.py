@@ -1,0 +1,195 @@
+"""How orders stand: everybody's ids in batches, and a batch that fails in halves.
+
+How this works. All roads lead to `ask`, which gives each of some ids its status or its own error.
+`one` reaches it through the coalescer, where many callers with an id each become few batches;
+`stream` cuts any number of ids into batches and keeps some under way. A batch that fails whole,
+because it is too large, too slow, or one id spoils it, is asked again in halves, down to one id.
+Each time is paid from the retry quota, as a repeat is, so that an outage does not double the load;
+who wants no repeats (`RetryPolicy(attempts=1)`) gets no halves either.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from contextlib import aclosing
+
+from ._batching import BatchEndedError, Coalescer, streamed
+from ._calls import Calls, Settings
+from ._decode import decode_status, decode_statuses
+from ._encode import ids_form
+from ._policy import BatchSize, RetryPolicy
+from .errors import AuthError, ClosedError, ErrorKind, InvalidOrderError, NoReplyError, PanelError
+from .orders import checked_id
+from .results import OrderStatus
+
+__all__ = ["Ids", "Statuses"]
+
+SPLIT_FROM_S = 20.0
+"""Seconds from which on a batch gets only half of the time that is left, so that its halves have
+the other one; with less, all of it goes to the batch as it is."""
+
+_LOG = logging.getLogger("smmfanfast_async")
+
+Ids = Iterable[int | str] | AsyncIterable[int | str]
+"""Order ids from anywhere: a list, a generator, a file, a database cursor."""
+
+Rows = dict[str, OrderStatus | PanelError]
+
+
+class Statuses:
+    """Asks how orders stand, for all callers of one account."""
+
+    def __init__(self, calls: Calls, *, concurrency: int) -> None:
+        self._calls = calls
+        self._size = BatchSize(calls.profile.ids_per_call)
+        self._coalescer = Coalescer[str, RetryPolicy, OrderStatus](
+            self._coalesced, size=calls.profile.ids_per_call, concurrency=concurrency
+        )
+
+    async def one(self, order: str, settings: Settings) -> OrderStatus:
+        """Give the status of one order, asked for together with those that others ask for."""
+        self._calls.check_action("status")
+        try:
+            return await self._coalescer.load(
+                order, timeout_s=settings.timeout_s, lane=settings.retry
+            )
+        except TimeoutError as error:
+            text = f"no answer within {settings.timeout_s:g} s"
+            raise NoReplyError(text, action="status", order=order) from error
+        except BatchEndedError as error:
+            if not error.was_asked:
+                text = "the client was closed before it was asked"
+                raise ClosedError(text, None, None, None, "status", order) from error
+            text = "the client was closed before an answer came"
+            raise NoReplyError(text, action="status", order=order) from error
+
+    async def stream(
+        self, ids: Ids, settings: Settings, *, concurrency: int, ordered: bool
+    ) -> AsyncGenerator[tuple[str, OrderStatus | PanelError], None]:
+        """Give the status of each of any number of ids as its batch lands."""
+        self._calls.check_action("status")
+        # A wrong key is found out once, not once a batch.
+        refused: list[AuthError] = []
+
+        async def fetch(batch: list[str]) -> Rows:
+            return await self._batch(batch, settings, refused)
+
+        batches = streamed(
+            _as_texts(ids),
+            fetch,
+            size=self._calls.profile.ids_per_call,
+            concurrency=concurrency,
+            ordered=ordered,
+        )
+        async with aclosing(batches):
+            async for batch in batches:
+                for order, result in batch.items():
+                    yield order, result
+
+    async def close(self) -> None:
+        """Tell everybody who waits for a status that there will be none."""
+        self._coalescer.close()
+        await self._coalescer.ended()
+
+    async def _batch(self, texts: list[str], settings: Settings, refused: list[AuthError]) -> Rows:
+        """Ask about a batch of texts; those that are no ids have their error at once."""
+        found: Rows = {}
+        ids: list[str] = []
+        for text in texts:
+            try:
+                ids.append(checked_id(None if isinstance(text, _NoId) else text))
+            except InvalidOrderError as error:
+                found[text] = error
+        if refused:
+            found |= {order: refused[0].about(order) for order in ids}
+        elif ids:
+            rows = await self.ask(ids, settings)
+            found |= rows
+            refused.extend(each for each in rows.values() if isinstance(each, AuthError))
+        return {text: found[text] for text in texts}
+
+    async def _coalesced(self, ids: list[str], retry: RetryPolicy, timeout_s: float) -> Rows:
+        return await self.ask(ids, Settings(timeout_s, retry))
+
+    async def ask(self, ids: list[str], settings: Settings) -> Rows:
+        """Give each of some ids, no more than a batch holds, its status or its own error.
+
+        Raises only `ClosedError`.
+        """
+        loop = asyncio.get_running_loop()
+        rows, _ = await self._ask(ids, settings.retry, loop.time() + settings.timeout_s)
+        return rows
+
+    async def _ask(
+        self, ids: list[str], retry: RetryPolicy, deadline_s: float
+    ) -> tuple[Rows, bool]:
+        """Ask about ids; say too whether one request answered them all."""
+        halves = self._size.halves(ids)
+        if halves:
+            rows, _ = await self._in_halves(halves, retry, deadline_s)
+            return rows, False
+        left_s = deadline_s - asyncio.get_running_loop().time()
+        share = 0.5 if len(ids) > 1 and left_s >= SPLIT_FROM_S else 1.0
+        try:
+            return await self._request(ids, Settings(left_s * share, retry)), True
+        except ClosedError:
+            raise
+        except PanelError as error:
+            halves = self._size.halves(ids, error)
+            if not halves or retry.attempts == 1 or not self._calls.may_repeat(error):
+                is_answer = error.kind is ErrorKind.NOT_FOUND
+                return {order: error.about(order) for order in ids}, is_answer
+            _LOG.info("%s; %d ids are asked again in halves", error, len(ids))
+        rows, are_whole = await self._in_halves(halves, retry, deadline_s)
+        if are_whole:
+            self._size.too_large(len(ids))
+        return rows, False
+
+    async def _in_halves(
+        self, halves: list[list[str]], retry: RetryPolicy, deadline_s: float
+    ) -> tuple[Rows, bool]:
+        """Ask about each half, one after the other; say whether one request each was enough."""
+        rows: Rows = {}
+        are_whole = True
+        for half in halves:
+            found, is_whole = await self._ask(half, retry, deadline_s)
+            rows |= found
+            are_whole = are_whole and is_whole
+        return rows, are_whole
+
+    async def _request(self, ids: list[str], settings: Settings) -> Rows:
+        """Ask about ids in one request: by the field `order` for one, `orders` for many."""
+        profile = self._calls.profile
+        if len(ids) == 1:
+            form = ids_form("status", "order", ids)
+            one = await self._calls.read(
+                form, lambda reply: decode_status(reply, profile, ids[0]), settings
+            )
+            return {ids[0]: one}
+        form = ids_form("status", "orders", ids)
+        batch = await self._calls.read(
+            form, lambda reply: decode_statuses(reply, profile, ids), settings
+        )
+        self._size.fine(len(ids))
+        if batch.strays:
+            _LOG.warning("status: %d ids came back that nobody asked for", batch.strays)
+        return batch.found
+
+
+def _as_texts(ids: Ids) -> Iterable[str] | AsyncIterable[str]:
+    """Give ids as texts, unchecked: what is no id is told so one by one, in its batch."""
+    if isinstance(ids, AsyncIterable):
+        return (_as_text(each) async for each in ids)
+    return map(_as_text, ids)
+
+
+class _NoId(str):
+    """What stands in the place of an id that is neither text nor int, such as None or 1.5."""
+
+    __slots__ = ()
+
+
+def _as_text(value: int | str) -> str:
+    if isinstance(value, str):
+        return value
+    return str(value) if type(value) is int else _NoId(repr(value))
