@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import os
 import runpy
 import signal
 import subprocess
@@ -18,7 +19,7 @@ import pytest_asyncio
 from rich.console import Console
 
 from smmfanfast_async import cli
-from smmfanfast_async.cli import NETWORK, OK, PARTLY, REFUSED, UNKNOWN, USAGE, app
+from smmfanfast_async.cli import NETWORK, OK, PARTLY, REFUSED, UNKNOWN, USAGE, _input, app
 from smmfanfast_async.cli import _demo as demo
 from smmfanfast_async.cli import _output as output
 from smmfanfast_async.sandbox import Fault, Sandbox
@@ -122,6 +123,49 @@ async def test_ids_come_from_standard_input(
     assert await run("status", "-", "--json") == PARTLY
 
     assert [json.loads(line)["order"] for line in told(capsys).splitlines()] == ["7", "8", "9"]
+
+
+@pytest.mark.asyncio
+async def test_ids_come_from_a_pipe_while_it_fills(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An id that is cut by the end of a chunk is one id; the pipe may stay open meanwhile."""
+    reading, writing = os.pipe()
+    monkeypatch.setattr(sys, "stdin", os.fdopen(reading))
+    monkeypatch.setattr(_input, "CHUNK_BYTES", 4)
+    await run(*ADD, "--yes")
+    capsys.readouterr()
+    command = asyncio.create_task(run("status", "-"))
+    os.write(writing, b"1, 1000")
+    await asyncio.sleep(0.01)
+    os.write(writing, b"09\t22\n333")
+    os.close(writing)
+
+    assert await command == PARTLY
+
+    rows = [line.split() for line in told(capsys).splitlines()]
+    assert {row[0] for row in rows} == {"1", "100009", "22", "333"}
+    assert rows[0][:3] == ["1", "pending", "0.5100"]
+
+
+@pytest.mark.asyncio
+async def test_an_endless_word_on_standard_input_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    monkeypatch.setattr(_input, "MAX_ID_BYTES", 8)
+    monkeypatch.setattr(_input, "CHUNK_BYTES", 4)
+    os.write(writing, b"1234567890")
+    os.close(writing)
+
+    assert [word async for word in _input.ids_from(os.fdopen(reading))] == ["12345678", "90"]
+
+
+def test_a_bar_counts_on_a_terminal() -> None:
+    screen = io.StringIO()
+    with output.counting(Console(file=screen, force_terminal=True), "orders") as counted:
+        counted()
+        counted()
+
+    assert "2 orders" in screen.getvalue()
 
 
 @pytest.mark.asyncio

@@ -8,7 +8,7 @@ reached or gave no answer; 5 some of the ids have errors.
 import asyncio
 import logging
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -34,6 +34,7 @@ from ..profile import API_V2, SMMFANFAST
 from ..sandbox import Sandbox
 from . import _demo, _doctor
 from . import _output as output
+from ._input import ids_from
 from ._orders import order_of, parse_expiry, parse_extra, parse_lines
 
 __all__ = ["app", "main"]
@@ -333,29 +334,36 @@ async def status(
     Parameters
     ----------
     ids
-        Ids of orders; a lone - reads them from standard input, between blanks, commas or lines.
+        Ids of orders; a lone - reads them from standard input, between blanks, commas or lines,
+        and prints each order as its batch lands.
     """
-    wanted = _ids_from(sys.stdin) if ids == ("-",) else iter(ids)
-    failed = seen = 0
-    rows: list[Any] = []
-    async with panel.client() as client:
-        async for order, result in client.iter_statuses(wanted, ordered=True):
-            seen += 1
-            failed += isinstance(result, PanelError)
-            if panel.json:
-                output.print_json(Console(), {"order": order} | output.plain(result))
-            else:
-                rows.append((order, result))
-    if not seen:
+    if ids == ("-",):
+        return await _status_stream(panel)
+    if not ids:
         raise InvalidSettingsError("ids", "are missing: give some, or - to read standard input")
-    if rows:
-        Console().print(output.statuses_table(f"{seen} orders", rows))
+    async with panel.client() as client:
+        found = await client.statuses(ids)
+    for order, result in found.items() if panel.json else ():
+        output.print_json(Console(), {"order": order} | output.plain(result))
+    if not panel.json:
+        Console().print(output.statuses_table(f"{len(found)} orders", found.items()))
+    return PARTLY if any(isinstance(each, PanelError) for each in found.values()) else OK
+
+
+async def _status_stream(panel: Panel) -> int:
+    """Show the orders named on standard input as they land, under a bar that counts them."""
+    console = Console()
+    failed = 0
+    async with panel.client() as client:
+        with output.counting(Console(stderr=True), "orders") as counted:
+            async for order, result in client.iter_statuses(ids_from(sys.stdin)):
+                failed += isinstance(result, PanelError)
+                if panel.json:
+                    output.print_json(console, {"order": order} | output.plain(result))
+                else:
+                    output.print_line(console, output.status_row(order, result))
+                counted()
     return PARTLY if failed else OK
-
-
-def _ids_from(lines: Any) -> Iterator[str]:
-    for line in lines:
-        yield from line.replace(",", " ").split()
 
 
 @app.command

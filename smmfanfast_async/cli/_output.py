@@ -1,12 +1,20 @@
 """Results as tables for people and as JSON for programs, with the panel's text cleaned."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, cast
 
 from rich import box
 from rich.console import Console
+from rich.progress import (
+    Progress,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -15,10 +23,12 @@ from ..errors import OutcomeUnknownError, PanelError
 from ..results import OrderStatus, Service, Status
 
 __all__ = [
+    "counting",
     "error_object",
     "plain",
     "print_error",
     "print_json",
+    "print_line",
     "services_table",
     "status_row",
     "statuses_table",
@@ -27,6 +37,9 @@ __all__ = [
 
 MAX_CELL_CHARACTERS = 200
 """How much of a panel's text a cell of a table takes."""
+
+LINE_WIDTHS = (12, 12, 14, 10, 10, 0)
+"""Signs that the cells of a row take on a line: order, word, charge, start, remains, note."""
 
 STYLES: Mapping[Status, str] = {
     Status.COMPLETED: "green",
@@ -91,6 +104,28 @@ def status_row(order: str, result: OrderStatus | PanelError) -> list[Text]:
         cell(result.remains),
         cell(note),
     ]
+
+
+def print_line(console: Console, cells: Iterable[Text]) -> None:
+    """Print the cells of a row on a line, in columns that hold without knowing the next row."""
+    for width, each in zip(LINE_WIDTHS, cells, strict=False):
+        each.append(" " * max(width - each.cell_len, 0) + "  ")
+        console.print(each, end="", soft_wrap=True)
+    console.print()
+
+
+@contextmanager
+def counting(console: Console, what: str) -> Generator[Callable[[], None], None, None]:
+    """Show a bar that counts, on a terminal alone; gives what counts one more."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.completed:,.0f} {task.description}"),
+        TaskProgressColumn(show_speed=True),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda: progress.advance(task)
 
 
 def plain(value: Any) -> Any:
