@@ -161,7 +161,7 @@ class Calls:
         async with self._until_closed(action), AsyncExitStack() as place:
             try:
                 async with asyncio.timeout(deadline_s - MIN_READ_S - self.clock.now_s()):
-                    await place.enter_async_context(self._gate.place(longest_pause_s))
+                    await place.enter_async_context(self._gate.place(action, longest_pause_s))
             except TimeoutError as error:
                 text = f"no request came free within {settings.timeout_s:g} s"
                 raise NotSentError(text, None, None, None, action) from error
@@ -268,7 +268,7 @@ class Calls:
     async def _attempt(
         self, form: Form, settings: Settings, under_way: asyncio.Event
     ) -> AddedOrder:
-        async with self._gate.place(settings.retry.max_wait_s):
+        async with self._gate.place("add", settings.retry.max_wait_s):
             sent_at = datetime.now(UTC)
             under_way.set()
             try:

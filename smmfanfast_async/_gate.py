@@ -38,15 +38,15 @@ class Gate:
         self._freed = asyncio.Event()
 
     @asynccontextmanager
-    async def place(self, longest_pause_s: float) -> AsyncGenerator[None, None]:
+    async def place(self, action: str, longest_pause_s: float) -> AsyncGenerator[None, None]:
         """Wait for a place and hold it; the caller bounds the waiting.
 
         Raises `PausedError` where the panel asks for a longer pause than `longest_pause_s`, also if
         it does so while this call waits already.
         """
-        self._check_pause(longest_pause_s)
+        self._check_pause(action, longest_pause_s)
         async with self._turn:
-            await self._may_leave(longest_pause_s)
+            await self._may_leave(action, longest_pause_s)
             self._under_way += 1
             self.pacer.left(self._clock.now_s())
         try:
@@ -59,15 +59,15 @@ class Gate:
         """Pause all, after the panel said that it was asked too often."""
         self.pacer.limited(self._clock.now_s(), asked_s)
 
-    def _check_pause(self, longest_s: float) -> None:
+    def _check_pause(self, action: str, longest_s: float) -> None:
         pause_s = self.pacer.pause_s(self._clock.now_s())
         if pause_s > longest_s:
             text = f"all calls wait another {pause_s:.0f} s, as the panel asked"
-            raise PausedError(text, None, None, pause_s)
+            raise PausedError(text, None, None, pause_s, action)
 
-    async def _may_leave(self, longest_pause_s: float) -> None:
+    async def _may_leave(self, action: str, longest_pause_s: float) -> None:
         while True:
-            self._check_pause(longest_pause_s)
+            self._check_pause(action, longest_pause_s)
             wait_s = self.pacer.wait_s(self._clock.now_s())
             if wait_s > 0:
                 await self._clock.sleep(wait_s)

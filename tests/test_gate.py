@@ -34,7 +34,7 @@ def test_places_are_bounded_and_come_free_whoever_is_cancelled(
 
         async def hold(number: int, turns: int) -> None:
             nonlocal held
-            async with gate.place(10.0):
+            async with gate.place("add", 10.0):
                 begun.append(number)
                 held += 1
                 assert held <= most
@@ -52,7 +52,7 @@ def test_places_are_bounded_and_come_free_whoever_is_cancelled(
 
         assert begun == sorted(begun)
         assert set(range(len(tasks))) - cancelled <= set(begun)
-        async with asyncio.timeout(1), gate.place(10.0):
+        async with asyncio.timeout(1), gate.place("add", 10.0):
             assert held == 0
 
     asyncio.run(run())
@@ -72,7 +72,7 @@ async def test_a_pause_that_grows_while_waiting_is_waited_out() -> None:
 
     gate = Gate(Pacer(most=2), Clock(now_s=lambda: now_s, sleep=sleep))
     gate.limited(2.0)
-    async with gate.place(10.0):
+    async with gate.place("add", 10.0):
         assert slept == [2.0, 5.0]
     assert gate.pacer.pause_s(now_s) == 0.0
 
@@ -85,10 +85,10 @@ async def test_a_pause_that_grows_too_long_ends_the_waiting() -> None:
     gate = Gate(Pacer(most=2), Clock(now_s=lambda: 0.0, sleep=sleep))
     gate.limited(2.0)
     with pytest.raises(PausedError, match="another 60 s") as caught:
-        async with gate.place(10.0):
+        async with gate.place("add", 10.0):
             pass
 
     assert caught.value.retry_after_s == 60.0
     gate.pacer.paused_until_s = 0.0
-    async with gate.place(10.0):
+    async with gate.place("add", 10.0):
         pass
