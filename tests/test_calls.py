@@ -238,7 +238,7 @@ async def test_a_pause_longer_than_a_call_may_wait_sends_nothing() -> None:
             await scene.read()
         with pytest.raises(PausedError, match="another 100 s") as caught:
             await scene.read()
-        with pytest.raises(PausedError, match="^add: all calls wait"):
+        with pytest.raises(PausedError, match=r"^add: all calls wait"):
             await scene.send()
 
     assert caught.value.retry_after_s == 100.0
