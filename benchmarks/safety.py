@@ -1,7 +1,7 @@
 """What the safety costs: ratios in one run, median and spread.
 
-Run `python benchmarks/safety.py [--quick]` from the root of the project. It starts a stand-in panel
-in a process of its own on loopback and measures, in rounds that take turns:
+Run `python benchmarks/safety.py [--quick]` from the root of the project. It starts the stand-in
+panel of `panel.py` and measures, in rounds that take turns:
 
 - a read through all of the client (place, pace, payload, caps, decoding) beside a bare aiohttp post
   of the same bytes whose answer is read and parsed by `json.loads`;
@@ -19,47 +19,13 @@ from collections.abc import Awaitable, Callable
 from urllib.parse import urlencode
 
 import aiohttp
+from panel import KEY, started
 
 from smmfanfast_async import Client, DefaultOrder
 
-KEY = "test-benchmark"
 ROUNDS, CALLS = 15, 150
 """Rounds of each contestant in turn, and calls in a round."""
 QUICK_ROUNDS, QUICK_CALLS = 3, 20
-PANEL_S = 300
-"""Seconds after which the stand-in panel ends by itself."""
-
-PANEL = f"""
-import asyncio
-ANSWERS = {{
-    b"action=add": b'{{"status":"success","order":32}}',
-    b"action=balance": b'{{"status":"success","balance":"0.03","currency":"USD"}}',
-}}
-class Panel(asyncio.Protocol):
-    def connection_made(self, transport):
-        self.transport, self.buffer = transport, b""
-    def data_received(self, data):
-        self.buffer += data
-        head, end, body = self.buffer.partition(b"\\r\\n\\r\\n")
-        if not end:
-            return
-        length = int(head.lower().split(b"content-length: ")[1].split(b"\\r\\n")[0])
-        if len(body) < length:
-            return
-        self.buffer = b""
-        answer = next(text for word, text in ANSWERS.items() if word in body)
-        self.transport.write(
-            b"HTTP/1.1 200 OK\\r\\nContent-Type: text/html\\r\\nContent-Length: %d\\r\\n\\r\\n%s"
-            % (len(answer), answer)
-        )
-async def main():
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(Panel, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await asyncio.sleep({PANEL_S})
-asyncio.run(main())
-"""
-
 Call = Callable[[], Awaitable[object]]
 
 
@@ -135,17 +101,9 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a smoke test, not a measurement")
     is_quick = parser.parse_args().quick
-    panel = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", PANEL, stdout=asyncio.subprocess.PIPE
-    )
-    try:
-        port = int((await panel.stdout.readline()) if panel.stdout else 0)
-        url = f"http://127.0.0.1:{port}/api/v1"
-        sizes = (QUICK_ROUNDS, QUICK_CALLS) if is_quick else (ROUNDS, CALLS)
-        print(json.dumps(await run(url, *sizes), indent=2))
-    finally:
-        panel.kill()
-        await panel.wait()
+    sizes = (QUICK_ROUNDS, QUICK_CALLS) if is_quick else (ROUNDS, CALLS)
+    async with started() as panel:
+        print(json.dumps(await run(panel.url(), *sizes), indent=2))
 
 
 if __name__ == "__main__":

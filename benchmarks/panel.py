@@ -1,0 +1,238 @@
+"""A stand-in panel: it answers at once, or after the latency that its path asks for.
+
+`async with started() as panel:` runs it in a process of its own, on the last of the cores, and
+`panel.url(…)` gives an address. It speaks just as much HTTP as clients need, on a raw protocol of
+asyncio, so that it is several times faster than what is measured against it; it stores nothing but
+counts.
+
+What it does stands in the path, so that contestants of one round can ask for different things:
+`/ms50/rows10000/lost/api/v1` answers after 50 ms, has 10,000 services, and hangs up on an order
+after it has counted it. `GET /counts` gives the counts since the last time.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+__all__ = ["KEY", "Panel", "services_body", "started", "status_body"]
+
+KEY = "test-benchmark"
+LIFETIME_S = 1800
+"""Seconds after which the panel ends by itself, should nobody end it."""
+ROWS = 100
+"""Services that it has where the path says nothing."""
+
+WORDS = ("In progress", "Completed", "Processing", "Pending", "Partial")
+TAILS = tuple(
+    b'"status":"%b","charge":"%d.%04d","start_count":"%d","remains":"%d","currency":"USD"}'
+    % (WORDS[i % len(WORDS)].encode(), i % 9, i * 157 % 10_000, i * 3571, i * 41 % 1000)
+    for i in range(64)
+)
+"""What stands in a status behind its id."""
+ODD_TAILS = (
+    b'"status":"Completed","charge":"1,234.50","start_count":"120","remains":"0"}',
+    b'"status":"Pending","charge":"0.1200","start_count":"N/A","remains":"+5"}',
+)
+DESCRIPTION = (
+    "Start: 0-1 hour\\nSpeed: up to 20k\\/day\\nQuality: real looking accounts with pictures\\n"
+    "Guarantee: 30 days of refill\\nLink: https:\\/\\/example.com\\/username\\nPlease do not order "
+    "the same link again before the first order is completed. \\u2705"
+)
+
+
+def status_body(ids: list[bytes], odd: int = 0) -> bytes:
+    """Give the answer about some orders; the first `odd` of them are written oddly."""
+    rows = [b'"%b":{"order":"%b",%b' % (each, each, TAILS[int(each) % 64]) for each in ids[odd:]]
+    rows += [
+        b'"%b":{"order":"%b",%b' % (each, each, ODD_TAILS[place % 2])
+        for place, each in enumerate(ids[:odd])
+    ]
+    return b"{%b}" % b",".join(rows)
+
+
+@lru_cache
+def services_body(rows: int) -> bytes:
+    """Give a catalogue as such a panel prints it, some 400 bytes a service."""
+    return b"[%b]" % b",".join(
+        (
+            f'{{"service":"{i}","name":"Instagram Followers [{i % 50}K] - No refill - {i % 90}k'
+            f'\\/Day","category":"Instagram - Followers [Guaranteed\\/Refill] {i % 80} \\u2b50",'
+            f'"rate":"{i % 40}.{i % 100:02}","min":"{10 + i % 90}","max":"{(1 + i % 90) * 1000}",'
+            f'"type":"default","desc":"{DESCRIPTION} {i}","dripfeed":1}}'
+        ).encode()
+        for i in range(1, rows + 1)
+    )
+
+
+@dataclass
+class Counts:
+    """What was asked since somebody looked."""
+
+    requests: int = 0
+    orders: int = 0
+    most_ids: int = 0
+
+
+@dataclass
+class Wishes:
+    """What a path asks for."""
+
+    latency_s: float = 0.0
+    rows: int = ROWS
+    is_lost: bool = False
+
+
+@lru_cache
+def wishes(path: bytes) -> Wishes:
+    """Read a path."""
+    found = Wishes()
+    for part in path.decode().split("/"):
+        if part.startswith("ms"):
+            found.latency_s = int(part[2:]) / 1000
+        elif part.startswith("rows"):
+            found.rows = int(part[4:])
+        elif part == "lost":
+            found.is_lost = True
+    return found
+
+
+class Connection(asyncio.Protocol):
+    """One connection; requests on it come one after the other."""
+
+    def __init__(self, counts: list[Counts]) -> None:
+        self.counts = counts
+        self.buffer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the way back."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101  # it is TCP
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Answer what has come whole."""
+        self.buffer += data
+        while self.buffer:
+            head, end, rest = self.buffer.partition(b"\r\n\r\n")
+            if not end:
+                return
+            _, named, length = head.lower().partition(b"content-length: ")
+            size = int(length.split(b"\r\n", 1)[0]) if named else 0
+            if len(rest) < size:
+                return
+            self.buffer = rest[size:]
+            self.asked(head.split(b" ", 2)[1], rest[:size])
+
+    def asked(self, path: bytes, body: bytes) -> None:
+        """Answer one request, now or later."""
+        if path == b"/counts":
+            self.write(json.dumps(vars(self.counts[0])).encode())
+            self.counts[0] = Counts()
+            return
+        wish = wishes(path)
+        counts = self.counts[0]
+        counts.requests += 1
+        form = dict(pair.split(b"=", 1) for pair in body.split(b"&"))
+        answer = self.answer(form, wish, counts)
+        if answer is None:
+            self.transport.close()
+        elif wish.latency_s:
+            asyncio.get_running_loop().call_later(wish.latency_s, self.write, answer)
+        else:
+            self.write(answer)
+
+    @staticmethod
+    def answer(form: dict[bytes, bytes], wish: Wishes, counts: Counts) -> bytes | None:
+        """Give the answer to a form; None hangs up."""
+        match form[b"action"]:
+            case b"status" if b"orders" in form:
+                ids = form[b"orders"].replace(b"%2C", b",").split(b",")
+                counts.most_ids = max(counts.most_ids, len(ids))
+                return status_body(ids)
+            case b"status":
+                each = form[b"order"]
+                return b'{"order":"%b",%b' % (each, TAILS[int(each) % 64])
+            case b"services":
+                return services_body(wish.rows)
+            case b"add":
+                counts.orders += 1
+                return None if wish.is_lost else b'{"status":"success","order":32}'
+            case _:
+                return b'{"status":"success","balance":"0.03","currency":"USD"}'
+
+    def write(self, answer: bytes) -> None:
+        """Send an answer, labelled as such panels label it."""
+        self.transport.write(
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=UTF-8\r\n"
+            b"Content-Length: %d\r\n\r\n%b" % (len(answer), answer)
+        )
+
+
+class Panel:
+    """A panel that runs."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def url(self, latency_ms: int = 0, *, rows: int = ROWS, is_lost: bool = False) -> str:
+        """Give the address at which it behaves so."""
+        lost = "/lost" if is_lost else ""
+        return f"http://127.0.0.1:{self.port}/ms{latency_ms}/rows{rows}{lost}/api/v1"
+
+    async def counts(self) -> Counts:
+        """Give what was asked since the last time."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(b"GET /counts HTTP/1.1\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        size = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+        body = await reader.readexactly(size)
+        writer.close()
+        await writer.wait_closed()
+        return Counts(**json.loads(body))
+
+
+def cores() -> list[int]:
+    """Give the cores that this process may use; none where the system can't say."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+
+
+@asynccontextmanager
+async def started() -> AsyncGenerator[Panel, None]:
+    """Run a panel on the last core, and this process and its children on the others, meanwhile."""
+    before = cores()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(Path(__file__)), stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        port = int(await process.stdout.readline()) if process.stdout else 0
+        if len(before) > 1:
+            os.sched_setaffinity(process.pid, before[-1:])
+            os.sched_setaffinity(0, before[:-1])
+        yield Panel(port)
+    finally:
+        if len(before) > 1:
+            os.sched_setaffinity(0, before)
+        process.kill()
+        await process.wait()
+
+
+async def main() -> None:
+    """Say the port, then answer."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--lifetime-s", type=float, default=LIFETIME_S)
+    lifetime_s = parser.parse_args().lifetime_s
+    counts = [Counts()]
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Connection(counts), "127.0.0.1", 0, backlog=1024)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await asyncio.sleep(lifetime_s)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
