@@ -10,14 +10,14 @@ what is on its way can't be called back.
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 from typing import TypeVar
 
-from attrs import frozen
+from attrs import define, frozen
 
 from ._decode import decode_added
 from ._encode import Form
@@ -37,7 +37,7 @@ from .errors import (
 from .profile import Profile
 from .results import AddedOrder, Reply
 
-__all__ = ["Calls", "Settings"]
+__all__ = ["Before", "Calls", "Settings"]
 
 ADD_TIMEOUT_S = 140.0
 """Seconds for one sending of an order. A proxy in front of a panel gives up after 120; stopping
@@ -72,6 +72,22 @@ class Settings:
     """Seconds for a reading call with all its repeats."""
     retry: RetryPolicy
     """When a call is repeated."""
+
+
+Before = Callable[[], Awaitable[float]]
+"""Makes sure of something before an order is sent, such as that it is written down; gives the moment
+of the monotonic clock after which it must not leave any more."""
+
+
+@define
+class _Sending:
+    """An order that is being sent."""
+
+    form: Form
+    settings: Settings
+    before: Before | None
+    is_under_way: bool = False
+    """Whether it may have left already; what is not under way can be taken back."""
 
 
 class Calls:
@@ -211,16 +227,21 @@ class Calls:
     # --- orders ----------------------------------------------------------------------------------
 
     async def send_order(
-        self, form: Form, settings: Settings, wait_s: float | None = None
+        self,
+        form: Form,
+        settings: Settings,
+        wait_s: float | None = None,
+        before: Before | None = None,
     ) -> AddedOrder:
         """Send an order and await its outcome; a cancelled caller leaves it on its way.
 
         After `wait_s` an order that waits for its turn is taken back, one that is on its way goes
-        on: the error's `settled()` awaits it.
+        on: the error's `settled()` awaits it. `before` is awaited when its turn has come, before
+        each sending; what it raises ends it, and nothing was sent.
         """
         self.check_action("add")
-        under_way = asyncio.Event()
-        task = asyncio.create_task(self._send_order(form, settings, under_way))
+        sending = _Sending(form, settings, before)
+        task = asyncio.create_task(self._send_order(sending))
         self._sends.add(task)
         task.add_done_callback(self._sent)
         await asyncio.wait({task}, timeout=wait_s)
@@ -228,7 +249,7 @@ class Calls:
             raise ClosedError("the client was closed before it was sent", action="add")
         if task.done():
             return task.result()
-        if under_way.is_set():
+        if sending.is_under_way:
             text = f"no answer within {wait_s:g} s; the sending goes on"
             error = OutcomeUnknownError(text, form, datetime.now(UTC))
             raise error.still(partial(asyncio.shield, task))
@@ -236,43 +257,39 @@ class Calls:
         text = f"its turn did not come within {wait_s:g} s"
         raise NotSentError(text, None, None, None, "add")
 
-    async def _send_order(
-        self, form: Form, settings: Settings, under_way: asyncio.Event
-    ) -> AddedOrder:
+    async def _send_order(self, sending: _Sending) -> AddedOrder:
         """Send an order; again only what is proved not to have left."""
         try:
             async with self._order_places:
-                return await self._attempts(form, settings, under_way)
+                return await self._attempts(sending)
         except asyncio.CancelledError as error:
             # Only what was not under way ends here: it was taken back, or the client is closed.
             closed = self.transport.is_closed
             text = "the client was closed" if closed else "the order was taken back"
             raise ClosedError(f"{text} before it was sent", None, None, None, "add") from error
 
-    async def _attempts(
-        self, form: Form, settings: Settings, under_way: asyncio.Event
-    ) -> AddedOrder:
+    async def _attempts(self, sending: _Sending) -> AddedOrder:
         repeats = 0
         while True:
             try:
-                return await self._attempt(form, settings, under_way)
+                return await self._attempt(sending)
             except NotSentError as error:
-                under_way.clear()
-                pause_s = settings.retry.pause_s(error, repeats, self.draw())
+                sending.is_under_way = False
+                pause_s = sending.settings.retry.pause_s(error, repeats, self.draw())
                 if pause_s is None or not self._quota.take(error):
                     raise
                 _LOG.info("%s; nothing was sent; again in %.1f s", error, pause_s)
                 await self.clock.sleep(pause_s)
                 repeats += 1
 
-    async def _attempt(
-        self, form: Form, settings: Settings, under_way: asyncio.Event
-    ) -> AddedOrder:
-        async with self._gate.place("add", settings.retry.max_wait_s):
+    async def _attempt(self, sending: _Sending) -> AddedOrder:
+        form = sending.form
+        async with self._gate.place("add", sending.settings.retry.max_wait_s):
+            write_by_s = await sending.before() if sending.before is not None else None
             sent_at = datetime.now(UTC)
-            under_way.set()
+            sending.is_under_way = True
             try:
-                limits = Limits(ADD_TIMEOUT_S, SMALL_BODY_BYTES)
+                limits = Limits(ADD_TIMEOUT_S, SMALL_BODY_BYTES, write_by_s)
                 reply = await self.transport.post(form, limits, fresh=True)
             except NoReplyError as error:
                 raise OutcomeUnknownError(

@@ -1,12 +1,14 @@
 """What a client may be made with: the key, shown by no error, and numbers that make sense."""
 
+import hashlib
+import hmac
 import os
 from pathlib import Path
 from typing import NoReturn
 
 from .errors import InvalidSettingsError
 
-__all__ = ["Secret", "check_above_0", "check_key", "key_of_environment"]
+__all__ = ["Secret", "account_of", "check_above_0", "check_key", "key_of_environment"]
 
 MAX_KEY_CHARACTERS = 512
 """The longest key: this panel's have below 64 characters (assumed)."""
@@ -29,6 +31,15 @@ class Secret:
     def reveal(self) -> str:
         """Give the key; for `_transport` and for what makes the short account name."""
         return self._key
+
+
+def account_of(secret: Secret, url: str) -> str:
+    """Give a short name of the account that a key opens at an address; the key can't be told of it.
+
+    64 bits of an HMAC: enough to tell a user's accounts apart, too few to try keys against.
+    """
+    about = f"smmfanfast_async account {url}".encode()
+    return hmac.new(secret.reveal().encode(), about, hashlib.sha256).hexdigest()[:16]
 
 
 def check_key(secret: Secret, *, for_this_machine: bool) -> None:

@@ -91,6 +91,9 @@ class Limits:
     """Seconds from the begin of the request to the end of the answer."""
     body_bytes: int
     """The longest answer that is taken, decompressed."""
+    write_by_s: float | None = None
+    """The moment of the monotonic clock after which nothing of it may leave any more, for a process
+    that stood still meanwhile; None for none."""
 
 
 def is_loopback(url: URL) -> bool:
@@ -125,9 +128,12 @@ def checked_url(text: str) -> URL:
 class _OneShotForm(aiohttp.Payload):
     """A form that goes out once; asked a second time it raises instead of ordering twice."""
 
-    def __init__(self, secret: Secret, form: Mapping[str, str]) -> None:
+    def __init__(
+        self, secret: Secret, form: Mapping[str, str], write_by_s: float | None = None
+    ) -> None:
         super().__init__(None, content_type="application/x-www-form-urlencoded")
         self._secret = secret
+        self._write_by_s = write_by_s
         self._rest = urlencode(form).encode()
         self._size = len(self._bytes())
         self.was_asked = False
@@ -144,6 +150,9 @@ class _OneShotForm(aiohttp.Payload):
         """Write key and form, once."""
         if self.was_asked:
             raise RuntimeError("a form was asked to be sent twice; it was not")
+        if self._write_by_s is not None and time.monotonic() > self._write_by_s:
+            # Looked at here and nowhere earlier: a process may be stopped while it connects.
+            raise TimeoutError("too late to send it; nothing was sent")
         self.was_asked = True
         failure: BaseException
         try:
@@ -211,7 +220,7 @@ class Transport:
         the limit.
         """
         session = self._session(fresh=fresh)
-        payload = _OneShotForm(self._secret, form)
+        payload = _OneShotForm(self._secret, form, limits.write_by_s)
         tracker = _UPLOAD_TRACKER() if _UPLOAD_TRACKER is not None else None
         action = form.get("action")
         try:

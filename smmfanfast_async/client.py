@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -13,7 +13,7 @@ from typing import Any, NoReturn, Self, TypeVar
 import attrs
 
 from ._caching import Cached
-from ._calls import Calls, Settings
+from ._calls import Before, Calls, Settings
 from ._decode import (
     decode_balance,
     decode_call,
@@ -26,7 +26,7 @@ from ._decode import (
 from ._encode import Form, add_form, call_form, ids_form
 from ._policy import Pacer, PollPolicy, RetryPolicy
 from ._polling import Poller, Until
-from ._settings import Secret, check_above_0, check_key, key_of_environment
+from ._settings import Secret, account_of, check_above_0, check_key, key_of_environment
 from ._statuses import Ids, Statuses
 from ._transport import (
     Connector,
@@ -95,6 +95,9 @@ class Client:
     - `proxy`: address of an HTTP proxy.
     - `trace_configs`: aiohttp's own hooks. One on chunks sees the body that is sent, key included.
 
+    `account` is a short name of the account, the same for the same key and address: a journal tells
+    accounts apart by it. It is an HMAC, so that the key can't be told of it.
+
     Raises `InvalidSettingsError` for a key or an address that can't be meant.
     """
 
@@ -133,6 +136,7 @@ class Client:
             check_above_0(name, number)
         self.profile = profile
         self.base_url = str(url)
+        self.account = account_of(secret, str(url))
         self._concurrency = places
         self._settings = Settings(timeout_s, retry or RetryPolicy())
         self._services_ttl_s = services_ttl_s
@@ -249,6 +253,17 @@ class Client:
         if max_charge is not None:
             await self._check_price(order, max_charge)
         return await self._calls.send_order(form, self._settings, wait_s)
+
+    async def send_form(self, form: Mapping[str, str], *, before: Before) -> AddedOrder:
+        """Place an order by its form, for a journal: errors and outcomes are those of `add`.
+
+        `before` is awaited when its turn has come, before each sending; what it raises is raised,
+        and nothing is sent. It gives the moment of `time.monotonic()` after which the order must
+        not leave any more.
+        """
+        if form.get("action") != "add":
+            raise InvalidOrderError("Client", "form", form.get("action"), "is not that of an order")
+        return await self._calls.send_order(dict(form), self._settings, None, before)
 
     async def status(self, order: int | str) -> OrderStatus:
         """Ask how one order stands; raises its error, `OrderNotFoundError` for an unknown id.
