@@ -3,17 +3,17 @@
 How this works. Each watched order has a moment of its next look; the nearest are on a heap. One
 task sleeps until the first, takes with it what is due within `GATHER_S`, so that looks share
 batches, and asks. Whoever watches an order gets its changes in a box of one change an order, where
-a newer one takes the place of an older: a slow watcher holds nothing up and costs no memory. The
-task is there while anybody watches.
+a newer one takes the place of an older: a slow watcher holds nothing up and costs no memory. What
+changed is reckoned for each watcher from what it took out of its box last, since they come at
+different times. The task is there while anybody watches; whatever ends it ends their waiting too.
 """
 
 import asyncio
+import copy
 import heapq
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import aclosing, suppress
 from itertools import count
-
-import attrs
 
 from ._policy import PollPolicy
 from .changes import ChangeKind, StatusChange, change_of
@@ -39,27 +39,33 @@ ROUND_IDS = 1000
 MISSES = 3
 """Looks in a row that must miss an order that was there before it counts as missing."""
 
+HEAP_SPARE = 1000
+"""Entries of the heap that may be stale beside one for each order that is watched."""
+
 _MOVING = {Status.PROCESSING, Status.IN_PROGRESS, Status.ACTIVE}
 
 Until = Callable[[OrderStatus], bool]
 """Says of a status whether it is what was waited for."""
 
-Look = Callable[[list[str]], AsyncIterator[tuple[str, OrderStatus | PanelError]]]
+Look = Callable[[list[str]], AsyncGenerator[tuple[str, OrderStatus | PanelError], None]]
 """Asks how some orders stand, and gives each answer as it comes."""
 
 
 class _Watched:
     """An order that somebody watches."""
 
-    __slots__ = ("due_s", "error", "last", "looked_at_s", "misses", "still_since_s", "watchers")
+    __slots__ = ("due_s", "error", "last", "looked_at_s", "misses", "plan", "still_since_s",
+                 "watchers")  # fmt: skip
 
     def __init__(self, now_s: float) -> None:
         self.last: OrderStatus | None = None
         self.error: PanelError | None = None
         self.misses = 0
-        self.looked_at_s: float | None = None
+        self.looked_at_s = now_s
         self.still_since_s = now_s
         self.due_s = now_s
+        self.plan = 0
+        """Number of the entry of the heap that counts; the others are stale."""
         self.watchers: dict[_Watcher, None] = {}
 
 
@@ -67,29 +73,50 @@ class _Watcher:
     """Somebody who watches: which orders still, and what they have not been told yet."""
 
     def __init__(self, orders: Iterable[str], until: Until | None) -> None:
-        self.open = dict.fromkeys(orders)
+        self.open: dict[str, OrderStatus | None] = dict.fromkeys(orders)
+        """The orders that are watched still, and how each stood when it was told last."""
         self.box: dict[str, StatusChange] = {}
-        self.failure: PanelError | None = None
+        self.failure: Exception | None = None
         self.news = asyncio.Event()
         self._until = until
 
-    def tell(self, change: StatusChange) -> bool:
-        """Put a change into the box; say whether the order is over for this watcher."""
-        older = self.box.pop(change.order, None)
-        if older is not None:
-            change = attrs.evolve(change, before=older.before)
+    def tell(self, order: str, after: OrderStatus) -> bool:
+        """Put what changed into the box; say whether the order is over for this watcher."""
+        change = change_of(order, self.open[order], after)
+        self.box.pop(order, None)
+        if change is None:
+            return False
+        self._put(change)
+        if after.is_final or (self._until is not None and self._until(after)):
+            del self.open[order]
+        return order not in self.open
+
+    def miss(self, order: str, error: PanelError) -> None:
+        """Put into the box that an order is missing, with an error object of its own."""
+        before = self.open.pop(order)
+        self.box.pop(order, None)
+        self._put(
+            StatusChange(
+                order=order,
+                kind=ChangeKind.MISSING,
+                before=before,
+                after=None,
+                error=error.about(order),
+            )
+        )
+
+    def _put(self, change: StatusChange) -> None:
         self.box[change.order] = change
         self.news.set()
-        after = change.after
-        is_over = after is None or after.is_final or self._is_enough(after)
-        if is_over:
-            self.open.pop(change.order, None)
-        return is_over
 
-    def _is_enough(self, status: OrderStatus) -> bool:
-        return self._until is not None and self._until(status)
+    def take(self) -> StatusChange:
+        """Take the oldest change out of the box."""
+        change = self.box.pop(next(iter(self.box)))
+        if change.order in self.open:
+            self.open[change.order] = change.after
+        return change
 
-    def fail(self, error: PanelError) -> None:
+    def fail(self, error: Exception) -> None:
         """End the watching with an error."""
         self.failure = error
         self.news.set()
@@ -123,11 +150,12 @@ class Poller:
         try:
             self._join(watcher)
             while watcher.box or watcher.open:
-                while watcher.box:
-                    yield watcher.box.pop(next(iter(watcher.box)))
-                if watcher.failure is not None:
+                # As many as there are at first: what comes meanwhile must not hold up the timeout.
+                for _ in range(len(watcher.box)):
+                    yield watcher.take()
+                if watcher.failure is not None and not watcher.box:
                     raise watcher.failure
-                if watcher.open:
+                if watcher.open and watcher.failure is None:
                     await self._news(watcher, deadline_s, timeout_s)
         finally:
             self._part(watcher)
@@ -135,6 +163,7 @@ class Poller:
     async def close(self) -> None:
         """End every watching with `ClosedError`."""
         self._fail_all(ClosedError("the client is closed"))
+        self._task = None
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -148,7 +177,7 @@ class Poller:
             if watched is None:
                 watched = self._watched[order] = _Watched(now_s)
                 self._plan(order, watched, now_s)
-            elif watched.last is not None:
+            elif watched.last is not None or watched.error is not None:
                 self._join_known(order, watched, watcher, now_s)
             if order in watcher.open:
                 watched.watchers[watcher] = None
@@ -160,10 +189,9 @@ class Poller:
 
     def _join_known(self, order: str, watched: _Watched, watcher: _Watcher, now_s: float) -> None:
         """Tell a new watcher what is known if it is fresh, else have it looked at now."""
-        fresh = now_s - (watched.looked_at_s or now_s) < self._policy.least_s
-        change = change_of(order, None, watched.last) if fresh and watched.last else None
-        if change is not None:
-            watcher.tell(change)
+        is_fresh = now_s - watched.looked_at_s < self._policy.least_s
+        if watched.last is not None and is_fresh:
+            watcher.tell(order, watched.last)
         elif watched.due_s > now_s:
             self._plan(order, watched, now_s)
 
@@ -171,10 +199,12 @@ class Poller:
         """Let a watcher go, and with it the orders that nobody else watches."""
         for order in watcher.open:
             self._leave(order, watcher)
-        if not self._watched and self._task is not None:
-            # What it asks for just now nobody wants any more.
-            self._task.cancel()
-            self._task = None
+        if not self._watched:
+            self._heap.clear()
+            if self._task is not None:
+                # What it asks for just now nobody wants any more.
+                self._task.cancel()
+                self._task = None
 
     def _leave(self, order: str, watcher: _Watcher) -> None:
         watched = self._watched.get(order)
@@ -186,11 +216,18 @@ class Poller:
     async def _news(
         self, watcher: _Watcher, deadline_s: float | None, timeout_s: float | None
     ) -> None:
+        now_s = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout_at(deadline_s):
                 await watcher.news.wait()
         except TimeoutError:
-            raise self._timed_out(watcher, timeout_s) from None
+            # What came in the same moment goes first; it may be the end.
+            if not watcher.news.is_set():
+                raise self._timed_out(watcher, timeout_s) from None
+        else:
+            # News that waited already would hold the timeout up for ever.
+            if deadline_s is not None and now_s >= deadline_s:
+                raise self._timed_out(watcher, timeout_s)
         watcher.news.clear()
 
     def _timed_out(self, watcher: _Watcher, timeout_s: float | None) -> WaitTimeoutError:
@@ -203,27 +240,46 @@ class Poller:
             text += f" (the last look failed: {watched.error})"
         return WaitTimeoutError(text, order, watched.last.raw_status if watched.last else None)
 
-    def _fail_all(self, error: PanelError) -> None:
+    def _fail_all(self, error: Exception) -> None:
         watchers = dict.fromkeys(each for it in self._watched.values() for each in it.watchers)
         for watcher in watchers:
-            watcher.fail(error.about(next(iter(watcher.open))))
+            twin = copy.copy(error)
+            if isinstance(twin, PanelError):
+                twin.order = next(iter(watcher.open))
+            watcher.fail(twin)
         self._watched.clear()
         self._heap.clear()
 
     # --- looks -----------------------------------------------------------------------------------
 
     def _plan(self, order: str, watched: _Watched, due_s: float) -> None:
-        watched.due_s = due_s
-        heapq.heappush(self._heap, (due_s, next(self._numbers), order))
+        watched.due_s, watched.plan = due_s, next(self._numbers)
+        heapq.heappush(self._heap, (due_s, watched.plan, order))
+        if len(self._heap) > 2 * len(self._watched) + HEAP_SPARE:
+            self._heap = [entry for entry in self._heap if self._counts(entry)]
+            heapq.heapify(self._heap)
+
+    def _counts(self, entry: tuple[float, int, str]) -> bool:
+        """Whether an entry of the heap is the one that its order was planned by last."""
+        watched = self._watched.get(entry[2])
+        return watched is not None and watched.plan == entry[1]
 
     async def _run(self) -> None:
-        while self._watched:
-            due = self._due(asyncio.get_running_loop().time() + GATHER_S)
-            if due:
-                await self._round(due)
-            else:
-                await self._sleep()
-        self._task = None
+        task = asyncio.current_task()
+        try:
+            while self._watched:
+                due = self._due(asyncio.get_running_loop().time() + GATHER_S)
+                if due:
+                    await self._round(due)
+                else:
+                    await self._sleep()
+        except Exception as error:  # noqa: BLE001  # a fault of ours: who waits is told of it
+            self._fail_all(error)
+        finally:
+            # Else it was cancelled because nobody watches, and another may be at work.
+            if self._task is task:
+                self._task = None
+                self._fail_all(ClosedError("the looks were ended"))
 
     async def _sleep(self) -> None:
         """Wait for the next look, or for somebody who may want one sooner."""
@@ -236,20 +292,17 @@ class Poller:
         """Take the orders whose look is due; an entry that was planned anew is stale."""
         due: list[str] = []
         while self._heap and self._heap[0][0] <= until_s and len(due) < ROUND_IDS:
-            due_s, _, order = heapq.heappop(self._heap)
-            watched = self._watched.get(order)
-            if watched is not None and watched.due_s == due_s:
-                due.append(order)
+            entry = heapq.heappop(self._heap)
+            if self._counts(entry):
+                due.append(entry[2])
         return due
 
     async def _round(self, orders: list[str]) -> None:
-        try:
-            async for order, result in self._look(orders):
+        async with aclosing(self._look(orders)) as answers:
+            async for order, result in answers:
                 watched = self._watched.get(order)
                 if watched is not None:
                     self._seen(order, watched, result)
-        except PanelError as error:
-            self._fail_all(error)
 
     def _seen(self, order: str, watched: _Watched, result: OrderStatus | PanelError) -> None:
         now_s = asyncio.get_running_loop().time()
@@ -259,13 +312,22 @@ class Poller:
             self._missed(order, watched, result)
         else:
             watched.error, watched.misses, watched.looked_at_s = None, 0, now_s
-            change = change_of(order, watched.last, result)
-            watched.last = result
-            if change is not None:
-                watched.still_since_s = now_s
-                self._tell(order, watched, change)
+            if result != watched.last:
+                watched.last, watched.still_since_s = result, now_s
+            for watcher in list(watched.watchers):
+                self._tell(order, watcher, result)
         if order in self._watched:
             self._plan(order, watched, now_s + self._interval_s(watched, now_s))
+
+    def _tell(self, order: str, watcher: _Watcher, status: OrderStatus) -> None:
+        try:
+            is_over = watcher.tell(order, status)
+        except Exception as error:  # noqa: BLE001  # its own `until` raised: its own watching ends
+            watcher.fail(error)
+            self._part(watcher)
+        else:
+            if is_over:
+                self._leave(order, watcher)
 
     def _missed(self, order: str, watched: _Watched, error: PanelError) -> None:
         """Take note of a look without a status; an order that is not there is told as missing.
@@ -279,15 +341,8 @@ class Poller:
         watched.misses += 1
         never_there = watched.last is None and isinstance(error, OrderNotFoundError)
         if never_there or watched.misses >= MISSES:
-            kind = ChangeKind.MISSING
-            change = StatusChange(
-                order=order, kind=kind, before=watched.last, after=None, error=error
-            )
-            self._tell(order, watched, change)
-
-    def _tell(self, order: str, watched: _Watched, change: StatusChange) -> None:
-        for watcher in list(watched.watchers):
-            if watcher.tell(change):
+            for watcher in list(watched.watchers):
+                watcher.miss(order, error)
                 self._leave(order, watcher)
 
     def _interval_s(self, watched: _Watched, now_s: float) -> float:
