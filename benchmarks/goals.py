@@ -1,6 +1,6 @@
 """The goals: what a figure owes and what is wanted of it, and the table that says what is met."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from measuring import Spread
@@ -95,7 +95,7 @@ def table(figures: Mapping[str, Spread]) -> tuple[str, list[str]]:
     return aligned(rows), missed
 
 
-def aligned(rows: list[tuple[str, ...]]) -> str:
+def aligned(rows: Sequence[tuple[str, ...]]) -> str:
     """Write rows in columns, a line under the first."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [

@@ -19,6 +19,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 
 __all__ = ["KEY", "Panel", "services_body", "started", "status_body"]
@@ -36,6 +37,8 @@ TAILS = tuple(
     for i in range(64)
 )
 """What stands in a status behind its id."""
+ORDER_IDS = count(32)
+"""The document's sample is order 32."""
 ODD_TAILS = (
     b'"status":"Completed","charge":"1,234.50","start_count":"120","remains":"0"}',
     b'"status":"Pending","charge":"0.1200","start_count":"N/A","remains":"+5"}',
@@ -48,12 +51,12 @@ DESCRIPTION = (
 
 
 def status_body(ids: list[bytes], odd: int = 0) -> bytes:
-    """Give the answer about some orders; the first `odd` of them are written oddly."""
-    rows = [b'"%b":{"order":"%b",%b' % (each, each, TAILS[int(each) % 64]) for each in ids[odd:]]
-    rows += [
-        b'"%b":{"order":"%b",%b' % (each, each, ODD_TAILS[place % 2])
-        for place, each in enumerate(ids[:odd])
-    ]
+    """Give the answer about some orders; `odd` of them, spread evenly, are written oddly."""
+    rows = [b'"%b":{"order":"%b",%b' % (each, each, TAILS[int(each) % 64]) for each in ids]
+    for number in range(odd):
+        place = (number + 1) * len(ids) // (odd + 1)
+        each = ids[place]
+        rows[place] = b'"%b":{"order":"%b",%b' % (each, each, ODD_TAILS[number % 2])
     return b"{%b}" % b",".join(rows)
 
 
@@ -162,7 +165,7 @@ class Connection(asyncio.Protocol):
                 return services_body(wish.rows)
             case b"add":
                 counts.orders += 1
-                return None if wish.is_lost else b'{"status":"success","order":32}'
+                return None if wish.is_lost else b'{"status":"success","order":%d}' % next(ORDER_IDS)
             case _:
                 return b'{"status":"success","balance":"0.03","currency":"USD"}'
 

@@ -1,7 +1,7 @@
 """Clients of such panels that PyPI has, used as their READMEs say, beside ours.
 
 Each is installed by `pip install NAME` into an environment of its own in a temporary folder, and
-run there by `peer_script`. One that can't be installed or run is reported with the reason.
+run there by `SCRIPT`. One that can't be installed or run is reported with the reason.
 """
 
 import asyncio

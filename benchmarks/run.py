@@ -139,7 +139,7 @@ def peers_table(rows: list[dict[str, Any]]) -> str:
         "orders placed, answer lost",
         "what it says then",
     )
-    lines = [heads]
+    lines: list[tuple[str, ...]] = [heads]
     for row in rows:
         if "failed" in row:
             lines.append((row["name"], f"not measured: {row['failed']}", "", "", "", ""))
@@ -159,7 +159,8 @@ def peers_table(rows: list[dict[str, Any]]) -> str:
 
 def scaling_table(rows: list[dict[str, float]]) -> str:
     """Draw the table of sizes."""
-    lines = [("ids", "latency", "seconds", "CPU seconds", "peak memory", "grown by")]
+    heads = ("ids", "latency", "seconds", "CPU seconds", "peak memory", "grown by")
+    lines: list[tuple[str, ...]] = [heads]
     lines += [
         (
             f"{row['ids']:,.0f}",
@@ -180,7 +181,7 @@ def show(results: Results) -> list[str]:
     goals, missed = table(figures)
     print(", ".join(f"{name} {value}" for name, value in results["machine"].items()))
     print(f"\n{goals}\n")
-    rows = [("figure", "median (spread)")]
+    rows: list[tuple[str, ...]] = [("figure", "median (spread)")]
     print(aligned(rows + [(name, shown(value)) for name, value in figures.items()]))
     print(f"\n{scaling_table(results['scaling'])}")
     if results["peers"]:

@@ -55,15 +55,13 @@ def ratio(found: dict[str, list[float]], ours: str, theirs: str) -> dict[str, fl
     return {"median": round(middle, 2), "low": round(low, 2), "high": round(high, 2)}
 
 
-def bare_post(
-    session: aiohttp.ClientSession, url: str, form: dict[str, str], **options: bool
-) -> Call:
+def bare_post(session: aiohttp.ClientSession, url: str, form: dict[str, str]) -> Call:
     """Post the same bytes as a few hand-written lines would."""
     body = urlencode({"key": KEY, **form}).encode()
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
 
     async def call() -> object:
-        async with session.post(url, data=body, headers=headers, **options) as response:
+        async with session.post(url, data=body, headers=headers) as response:
             return json.loads(await response.read())
 
     return call
@@ -98,7 +96,7 @@ async def run(url: str, rounds: int, calls: int) -> dict[str, dict[str, float]]:
 
 async def main() -> None:
     """Start the panel, measure, print the ratios as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a smoke test, not a measurement")
     is_quick = parser.parse_args().quick
     sizes = (QUICK_ROUNDS, QUICK_CALLS) if is_quick else (ROUNDS, CALLS)
