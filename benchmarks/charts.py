@@ -98,8 +98,8 @@ def speed(results: dict[str, Any]) -> str:
             "CPU time a status, end to end (less is better)",
             [
                 cpu("aiohttp, one request an order", "one by one"),
-                cpu("await status()", "coalesced", is_ours=True),
-                cpu("aiodataloader, untyped dicts", "aiodataloader"),
+                cpu("await status(), typed", "coalesced", is_ours=True),
+                cpu("aiodataloader, dicts", "aiodataloader"),
                 cpu("httpx, batches by hand, dicts", "httpx"),
                 cpu("aiohttp, batches by hand, dicts", "json"),
                 cpu("the same with orjson, dicts", "orjson"),
@@ -166,7 +166,7 @@ class Plot:
 
 def seconds_name(seconds: float) -> str:
     """Write a power of ten of seconds."""
-    return f"{seconds:g} s" if seconds >= 1 else f"{seconds * 1000:g} ms"
+    return f"{seconds:,.0f} s" if seconds >= 1 else f"{seconds * 1000:g} ms"
 
 
 def scaling(results: dict[str, Any]) -> str:
@@ -177,7 +177,7 @@ def scaling(results: dict[str, Any]) -> str:
     low = math.floor(math.log10(min(row["seconds"] for row in rows)))
     high = math.ceil(math.log10(max(row["seconds"] for row in rows)))
     most_mb = math.ceil(max(row["peak_mb"] for row in rows) / 25) * 25
-    time_plot, memory_plot = Plot(56, 330, sizes), Plot(480, 330, sizes)
+    time_plot, memory_plot = Plot(56, 310, sizes), Plot(480, 310, sizes)
     powers = range(low, high + 1)
     steps = range(0, most_mb + 1, 25)
     parts = time_plot.frame(
@@ -196,7 +196,7 @@ def scaling(results: dict[str, Any]) -> str:
         shares = [(row["ids"], (math.log10(row["seconds"]) - low) / (high - low)) for row in own]
         parts += time_plot.line(shares, color)
         parts += memory_plot.line([(row["ids"], row["peak_mb"] / most_mb) for row in own], color)
-        x = 56 + place * 190
+        x = 56 + place * 170
         parts += [
             f'<circle cx="{x}" cy="{y - 4}" r="5" fill="{color}"/>',
             text(x + 12, y, f"{latency:.0f} ms a request"),

@@ -165,7 +165,9 @@ class Connection(asyncio.Protocol):
                 return services_body(wish.rows)
             case b"add":
                 counts.orders += 1
-                return None if wish.is_lost else b'{"status":"success","order":%d}' % next(ORDER_IDS)
+                if wish.is_lost:
+                    return None
+                return b'{"status":"success","order":%d}' % next(ORDER_IDS)
             case _:
                 return b'{"status":"success","balance":"0.03","currency":"USD"}'
 
