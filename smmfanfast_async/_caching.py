@@ -2,8 +2,8 @@
 
 import asyncio
 import copy
-from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Generic, TypeVar
 
 from attrs import frozen
 
@@ -27,6 +27,18 @@ class Found(Generic[T]):
     """Whether fetching it anew failed."""
 
 
+class _Fetch(Generic[T]):
+    """A fetch that is under way, and how many wait for it."""
+
+    __slots__ = ("task", "waiting")
+
+    def __init__(self, fetch: Coroutine[Any, Any, T]) -> None:
+        self.task = asyncio.ensure_future(fetch)
+        # Its error is looked at here too, since all who wait for it may be gone.
+        self.task.add_done_callback(lambda task: task.cancelled() or task.exception())
+        self.waiting = 0
+
+
 class Cached(Generic[T]):
     """A value that is fetched at most once at a time.
 
@@ -39,14 +51,14 @@ class Cached(Generic[T]):
         self._now_s = now_s
         self._value: tuple[T, float] | None = None
         self._failed_at_s: float | None = None
-        self._fetching: asyncio.Task[T] | None = None
-        self._waiting = 0
+        self._under_way: _Fetch[T] | None = None
 
-    async def get(self, max_age_s: float) -> Found[T]:
+    async def get(self, max_age_s: float, timeout_s: float | None = None) -> Found[T]:
         """Give the value, fetched anew if it is older than `max_age_s`.
 
-        A value that can't be fetched anew is given as stale. Raises what the fetch raises, in an
-        object of its own, where there is no value, and for a key that is refused.
+        A value that can't be fetched anew, or not within `timeout_s`, is given as stale. Raises
+        what the fetch raises, in an object of its own, or `TimeoutError`, where there is no value,
+        and for a key that is refused.
         """
         if self._value is not None:
             value, fetched_at_s = self._value
@@ -56,8 +68,9 @@ class Cached(Generic[T]):
             if self._failed_at_s is not None and now_s - self._failed_at_s < RETRY_AFTER_S:
                 return Found(value, is_stale=True)
         try:
-            return Found(await self.fresh(), is_stale=False)
-        except PanelError as error:
+            async with asyncio.timeout(timeout_s):
+                return Found(await self.fresh(), is_stale=False)
+        except (PanelError, TimeoutError) as error:
             if self._value is None or isinstance(error, AuthError | ClosedError):
                 raise
             self._failed_at_s = self._now_s()
@@ -65,24 +78,31 @@ class Cached(Generic[T]):
 
     async def fresh(self) -> T:
         """Fetch the value, or join a fetch that is under way; raise what it raises."""
-        if self._fetching is None:
-            self._fetching = asyncio.ensure_future(self._fetched())
-        fetching = self._fetching
-        self._waiting += 1
+        fetch = self._under_way
+        if fetch is None or fetch.task.done():
+            fetch = self._under_way = _Fetch(self._fetched())
+        fetch.waiting += 1
         try:
-            await asyncio.wait({fetching})
+            await asyncio.wait({fetch.task})
         finally:
-            self._waiting -= 1
-            if self._waiting == 0:
-                self._fetching = None
-                fetching.cancel()
-        if fetching.cancelled():
+            fetch.waiting -= 1
+            if fetch.waiting == 0:
+                fetch.task.cancel()
+                if self._under_way is fetch:
+                    self._under_way = None
+        if fetch.task.cancelled():
             raise ClosedError("the fetch was ended", None, None, None, None)
-        error = fetching.exception()
+        error = fetch.task.exception()
         if error is not None:
             # Each caller raises an object of its own.
             raise copy.copy(error) from error
-        return fetching.result()
+        return fetch.task.result()
+
+    async def close(self) -> None:
+        """End the fetch that is under way; who waits for it gets `ClosedError`."""
+        if self._under_way is not None:
+            self._under_way.task.cancel()
+            await asyncio.wait({self._under_way.task})
 
     async def _fetched(self) -> T:
         value = await self._fetch()
