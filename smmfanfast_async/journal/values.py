@@ -1,96 +1,48 @@
-"""An order's life in a journal: its states, the legal moves between them, what a journal must do.
+"""What is written in a journal and read from it, as values."""
 
-How this works. An order that is to be placed gets an `Entry` under a name of the caller's own, its
-*ref*, before anything is sent. Each attempt to send it first moves the entry to SENDING, durably;
-whatever becomes of the attempt moves it on. `MOVES` is the whole of what may follow what. A move
-names the state and the attempt that it starts from, and a journal carries it out only where both
-are still true, so that of two who want the same move one gets it::
-
-    PREPARED ──> SENDING ──> ACCEPTED ──> FINISHED        the panel gave an id; the id is final
-       ↑  ↑       │  │  └──> REFUSED ───> PREPARED        the panel said no; `retry` alone goes on
-       │  └───────┘  └─────> UNKNOWN ───> ACCEPTED, REFUSED, WITHDRAWN
-       │  proved not sent      nothing goes from UNKNOWN to SENDING: a person or a late answer
-     HELD <── SENDING          another order for the same link is under way at the panel
-
-Nobody holds a lock over a network call. SENDING has a lease instead, a time by which the attempt is
-over; once it is past, the outcome counts as UNKNOWN. Pure: no SQL, no clock.
-"""
-
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Protocol
 
 from attrs import field, frozen
 
-from .errors import ErrorKind, InvalidOrderError
-from .results import OrderStatus, Status
+from ..errors import (
+    AuthError,
+    BlockedError,
+    ErrorKind,
+    FundsError,
+    InvalidOrderError,
+    NotSentError,
+    OutcomeUnknownError,
+    RefusedError,
+)
+from ..results import OrderStatus, Status
+from .states import OPEN_STATES, EntryState
 
 __all__ = [
-    "MOVES",
+    "MAX_REASON_CHARACTERS",
+    "MAX_REF_CHARACTERS",
     "Claim",
     "Entry",
-    "EntryState",
     "Event",
     "EventKind",
-    "Journal",
     "NewEntry",
     "Observation",
     "Outcome",
     "Summary",
     "UnknownOrder",
     "checked_ref",
+    "refused_error",
 ]
+
+_S = EntryState
 
 MAX_REF_CHARACTERS = 200
 """The longest ref: room for two UUIDs and words around them, short enough for any index."""
 
 MAX_REASON_CHARACTERS = 500
 """How much of the panel's words is kept, in characters; as much as an error keeps of a body."""
-
-
-class EntryState(StrEnum):
-    """Where an order stands between the caller and the panel."""
-
-    PREPARED = "prepared"
-    """Written down; nothing of it is on its way. A running desk sends it when it is due."""
-    HELD = "held"
-    """The panel has an active order with the same link: it is sent when that one ends."""
-    SENDING = "sending"
-    """On its way, or about to be; after its lease the outcome counts as unknown."""
-    ACCEPTED = "accepted"
-    """The panel gave an id; it is followed until it is final."""
-    REFUSED = "refused"
-    """The panel said no, before it made an order. Nothing sends it again but `retry`."""
-    UNKNOWN = "unknown"
-    """An order may exist. Nothing sends it again; a person says what is true (`resolve`)."""
-    WITHDRAWN = "withdrawn"
-    """Not ordered: taken back before it was sent, or found not placed by a person."""
-    FINISHED = "finished"
-    """Final at the panel."""
-
-
-_S = EntryState
-
-MOVES: Mapping[EntryState, frozenset[EntryState]] = {
-    _S.PREPARED: frozenset({_S.SENDING, _S.WITHDRAWN}),
-    _S.HELD: frozenset({_S.PREPARED, _S.WITHDRAWN}),
-    _S.SENDING: frozenset({_S.PREPARED, _S.HELD, _S.ACCEPTED, _S.REFUSED, _S.UNKNOWN}),
-    _S.UNKNOWN: frozenset({_S.ACCEPTED, _S.REFUSED, _S.WITHDRAWN}),
-    _S.REFUSED: frozenset({_S.PREPARED}),
-    # The panel's late word that there is an order counts more than a person's that there is none.
-    _S.WITHDRAWN: frozenset({_S.PREPARED, _S.ACCEPTED}),
-    _S.ACCEPTED: frozenset({_S.FINISHED}),
-    _S.FINISHED: frozenset(),
-}
-"""What may follow what. A move that is not here is a bug, and no journal carries it out."""
-
-OPEN_STATES = frozenset(EntryState) - {_S.REFUSED, _S.WITHDRAWN, _S.FINISHED}
-"""States that something still follows upon, or must."""
-
-SPENDING_STATES = frozenset(EntryState) - {_S.REFUSED, _S.WITHDRAWN}
-"""States in which the price counts against a budget: money that is spent, or may be."""
 
 
 def checked_ref(ref: object) -> str:
@@ -189,6 +141,22 @@ class Entry:
         """Whether something still follows, or a person has to say what is true."""
         return self.state in OPEN_STATES
 
+    def placed(self) -> str:
+        """Give the panel's id, or raise what stands against it.
+
+        `RefusedError`, `NotSentError` for one that is not on its way (prepared, held, withdrawn),
+        `OutcomeUnknownError` for one whose outcome is not known, or not yet.
+        """
+        state, said = self.state, self.reason or ""
+        if state in (_S.ACCEPTED, _S.FINISHED) and self.order is not None:
+            return self.order
+        if state is _S.REFUSED:
+            raise refused_error(said, self.kind)
+        if state in (_S.UNKNOWN, _S.SENDING):
+            text = said or "it is on its way"
+            raise OutcomeUnknownError(text, self.form, self.sent_at, "", None, self.order)
+        raise NotSentError(f"{state}{said and ': '}{said}", None, None, None, "add")
+
     @property
     def refund_share(self) -> Decimal | None:
         """The share of the price that came back, 0 to 1; None where not known (yet)."""
@@ -196,6 +164,19 @@ class Entry:
             return None
         seen = OrderStatus(order=self.order, raw_status=self.raw_status, remains=self.remains)
         return seen.refund_share(self.quantity)
+
+
+_REFUSALS: Mapping[ErrorKind, type[RefusedError]] = {
+    ErrorKind.AUTH: AuthError,
+    ErrorKind.FUNDS: FundsError,
+    ErrorKind.BLOCKED: BlockedError,
+}
+
+
+def refused_error(text: str, kind: ErrorKind | None) -> RefusedError:
+    """Make the error of a refusal again, by its word."""
+    found = RefusedError if kind is None else _REFUSALS.get(kind, RefusedError)
+    return found(text, kind, None, None, "add")
 
 
 @frozen(kw_only=True)
@@ -335,160 +316,3 @@ class Summary:
     """What came back of finished orders: price less charge, where both are known."""
     at_risk: Decimal
     """Prices of orders that are unknown or on their way."""
-
-
-class Journal(Protocol):
-    """What a desk needs of a journal. Every method that writes has written when it returns.
-
-    All raise `JournalError` where the database can't be reached, written or understood.
-    """
-
-    def for_account(self, account: str) -> "Journal":
-        """Give this journal for one account; they share connections."""
-        ...
-
-    async def open(self) -> None:
-        """Connect, and see that the schema is this version's, migrating an older one."""
-        ...
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        ...
-
-    async def now(self) -> datetime:
-        """Give the time by the clock that all users of this journal share."""
-        ...
-
-    async def write_down(
-        self,
-        new: NewEntry,
-        *,
-        budget: Decimal | None = None,
-        connection: object | None = None,
-    ) -> Entry:
-        """Write an order down as PREPARED, or give the entry that has its ref already.
-
-        Raises `RefConflictError` where that has another form, `SpendingLimitError` where the day's
-        budget does not hold the price. `connection` is a transaction of the caller's own on the
-        same database: what is written is there once the caller commits.
-        """
-        ...
-
-    async def find(self, ref: str) -> Entry | None:
-        """Give an entry, None where there is none."""
-        ...
-
-    def entries(
-        self,
-        *,
-        states: Collection[EntryState] = (),
-        statuses: Collection[str] = (),
-        ref_begin: str = "",
-        since: datetime | None = None,
-        until: datetime | None = None,
-    ) -> AsyncIterator[Entry]:
-        """Give entries, the oldest first, page by page, in bounded memory.
-
-        Empty collections and None leave a filter out. `statuses` are words of `Status`, `ref_begin`
-        is how the ref begins, `since` and `until` bound `created_at`.
-        """
-        ...
-
-    async def begin(
-        self,
-        ref: str,
-        attempt: int,
-        *,
-        lease: timedelta,
-        places: int,
-        balance_before: Decimal | None = None,
-    ) -> Entry | None:
-        """Move PREPARED to SENDING and count the attempt, durably; None where it can't be done now.
-
-        It can't where the entry is not as it was (other state or attempt), or where `places`
-        attempts of the account are on their way already, on any machine.
-        """
-        ...
-
-    async def settle(self, ref: str, attempt: int, outcome: Outcome) -> Entry:
-        """Write what became of an attempt, and give the entry as it stands then.
-
-        Where the attempt was given up meanwhile (UNKNOWN by its lease, or WITHDRAWN by a person) an
-        ACCEPTED, or for UNKNOWN a REFUSED, still lifts it. What can't be a move any more is kept as
-        an event where it tells of an order, and else changes nothing.
-        """
-        ...
-
-    async def decide(
-        self,
-        ref: str,
-        since: Collection[EntryState],
-        outcome: Outcome,
-        *,
-        booked_on: str | None = None,
-        budget: Decimal | None = None,
-    ) -> Entry | None:
-        """Carry out a person's move; None where the entry is in none of the states `since`.
-
-        `booked_on` and `budget` are for one that is to be sent again; `SpendingLimitError` as in
-        `write_down`. Raises `RefConflictError` where the order is another ref's already.
-        """
-        ...
-
-    async def lapse(self) -> list[Entry]:
-        """Move every SENDING whose lease is past to UNKNOWN, and give those entries."""
-        ...
-
-    async def due_to_send(self, limit: int) -> list[Entry]:
-        """Give PREPARED entries that are due, and HELD ones once they are PREPARED again."""
-        ...
-
-    async def claim(self, limit: int, *, lease: timedelta) -> list[Claim]:
-        """Take accepted orders that are due, the longest due first, out of everybody else's way."""
-        ...
-
-    async def observe(self, observations: Sequence[Observation]) -> list[Entry]:
-        """Write what looks gave, where the claim still holds; give the entries that changed."""
-        ...
-
-    async def next_due(self) -> datetime | None:
-        """Give the moment at which the next order is due to be sent or looked at; None for none."""
-        ...
-
-    async def permit(self, interval: timedelta) -> timedelta:
-        """Take a place in the account's pace, `interval` after the last one taken on any machine.
-
-        Gives how long to wait for it. A pause by `pause` comes before all places.
-        """
-        ...
-
-    async def pause(self, until: datetime) -> None:
-        """Let no call of the account out before that moment, on any machine."""
-        ...
-
-    async def unknown(self) -> list[UnknownOrder]:
-        """Give the orders whose outcome nobody knows, the oldest first, with their evidence."""
-        ...
-
-    async def summary(self) -> Summary:
-        """Count the account's orders and money."""
-        ...
-
-    async def events(self, after: int, limit: int) -> list[Event]:
-        """Give the events after a position, in order; all before the last are there."""
-        ...
-
-    async def position(self, consumer: str) -> int:
-        """Give the position that a consumer has acknowledged; 0 for none."""
-        ...
-
-    async def acknowledge(self, consumer: str, position: int) -> None:
-        """Write that a consumer is done with the events up to a position; never backwards."""
-        ...
-
-    async def purge(self, older_than: datetime) -> int:
-        """Forget form, link and the panel's words of entries that are over; give how many.
-
-        Ref, id, state and money stay; so does the digest that a later `write_down` is held to.
-        """
-        ...
