@@ -394,7 +394,7 @@ class SQLJournal:
 
         async def count(connection: AsyncConnection) -> Summary:
             groups = await connection.execute(statements.COUNTED, {"of_account": self._account})
-            return summary_of(groups.tuples())
+            return summary_of(groups)
 
         return await self._database.run(count, reads=True)
 

@@ -59,7 +59,7 @@ class Moves:
         await self.lock_budget(connection, day)
         about = {"of_account": self._account, "day": day}
         booked = await connection.execute(statements.BOOKED, about)
-        spent = sum((each * count for each, count in booked.tuples()), Decimal(0))
+        spent = sum((each * count for each, count in booked), Decimal(0))
         if spent + price > budget:
             raise SpendingLimitError("budget_per_day", price, budget, spent)
 
