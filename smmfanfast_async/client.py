@@ -1,18 +1,13 @@
 """`Client`: the verbs, awaited. How a call is sent, and whether again, is told in `_calls`."""
 
-import asyncio
 import os
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import aclosing
-from datetime import UTC, datetime
+from contextlib import AsyncExitStack, aclosing
 from decimal import Decimal
 from functools import partial
 from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar
 
-import attrs
-
-from ._caching import Cached
 from ._calls import Before, Calls, Settings
 from ._decode import (
     decode_balance,
@@ -21,9 +16,9 @@ from ._decode import (
     decode_refill,
     decode_refill_statuses,
     decode_refills,
-    decode_services,
 )
 from ._encode import Form, add_form, call_form, ids_form
+from ._offers import Offers
 from ._policy import Pacer, PollPolicy, RetryPolicy
 from ._polling import Poller, Until
 from ._settings import Secret, account_of, check_above_0, check_key, key_of_environment
@@ -41,9 +36,7 @@ from .changes import StatusChange
 from .errors import (
     ClosedError,
     InvalidOrderError,
-    NoReplyError,
     PanelError,
-    SpendingLimitError,
 )
 from .orders import Order, checked_id
 from .profile import SMMFANFAST, Profile
@@ -139,7 +132,6 @@ class Client:
         self.account = account_of(secret, str(url))
         self._concurrency = places
         self._settings = Settings(timeout_s, retry or RetryPolicy())
-        self._services_ttl_s = services_ttl_s
         transport = Transport(
             url,
             secret,
@@ -150,14 +142,14 @@ class Client:
         )
         pacer = Pacer(most=places, per_minute=pace)
         calls = Calls(transport, profile, pacer=pacer, add_concurrency=order_places)
-        self._furnish(calls, poll or PollPolicy())
+        self._furnish(calls, poll or PollPolicy(), services_ttl_s)
 
-    def _furnish(self, calls: Calls, poll: PollPolicy) -> None:
+    def _furnish(self, calls: Calls, poll: PollPolicy, services_ttl_s: float) -> None:
         """Put in place what is shared with the twins of `with_options`."""
         self._calls = calls
         self._statuses = Statuses(calls, concurrency=self._concurrency)
         self._poller = Poller(self._look, poll, calls.draw)
-        self._catalogue = Cached(self._fetched_services, calls.clock.now_s)
+        self._offers = Offers(calls, self._settings, ttl_s=services_ttl_s)
 
     @classmethod
     def from_env(cls, **options: Any) -> Self:
@@ -220,11 +212,12 @@ class Client:
 
         A second call does nothing. Afterwards every verb raises `ClosedError`.
         """
-        try:
-            await self._poller.close()
-            await self._statuses.close()
-        finally:
-            await self._calls.close()
+        # At once: who comes while the rest is ended would not be ended any more.
+        self._calls.transport.is_closed = True
+        async with AsyncExitStack() as ends:
+            # Each happens whatever becomes of the others, the last one first.
+            for room in (self._offers, self._calls, self._statuses, self._poller):
+                ends.push_async_callback(room.close)
 
     # --- the verbs -------------------------------------------------------------------------------
 
@@ -251,7 +244,10 @@ class Client:
             check_above_0("wait_s", wait_s)
         form = add_form(order, self.profile)
         if max_charge is not None:
-            await self._check_price(order, max_charge)
+            begun_s = self._calls.clock.now_s()
+            await self._offers.hold(order, max_charge, wait_s)
+            if wait_s is not None:
+                wait_s = max(wait_s - (self._calls.clock.now_s() - begun_s), 0.0)
         return await self._calls.send_order(form, self._settings, wait_s)
 
     async def send_form(self, form: Mapping[str, str], *, before: Before) -> AddedOrder:
@@ -313,16 +309,15 @@ class Client:
         `timeout_s`, `OrderNotFoundError` for an id that is not the account's, `AuthError` for a
         wrong key.
         """
+        status: OrderStatus | None = None
         async with aclosing(self.watch([order], until=until, timeout_s=timeout_s)) as changes:
-            while True:
-                change = await anext(changes)
+            async for change in changes:
                 if change.error is not None:
                     raise change.error
                 status = change.after
-                if status is not None and (
-                    status.is_final or (until is not None and until(status))
-                ):
-                    return status
+        # A watch ends with a status where it ends with no error.
+        assert status is not None  # noqa: S101
+        return status
 
     async def watch(
         self,
@@ -339,6 +334,8 @@ class Client:
         `WaitTimeoutError` where orders are open after `timeout_s` (None for no end), `AuthError`,
         `ClosedError`; a look that fails otherwise is made again.
         """
+        if timeout_s is not None:
+            check_above_0("timeout_s", timeout_s)
         self._calls.check_action("status")
         asked = [checked_id(order) for order in orders]
         async with aclosing(self._poller.watch(asked, until, timeout_s)) as changes:
@@ -352,15 +349,7 @@ class Client:
         meanwhile share the fetch. Where fetching fails and there is an older catalogue, that is
         given, with `is_stale` set and its own `fetched_at`.
         """
-        self._calls.check_action("services")
-        age_s = self._services_ttl_s if max_age_s is None else max_age_s
-        try:
-            async with asyncio.timeout(self._settings.timeout_s):
-                found = await self._catalogue.get(age_s)
-        except TimeoutError as error:
-            text = f"no answer within {self._settings.timeout_s:g} s"
-            raise NoReplyError(text, action="services") from error
-        return attrs.evolve(found.value, is_stale=True) if found.is_stale else found.value
+        return await self._offers.catalogue(max_age_s, self._settings.timeout_s)
 
     async def balance(self) -> Balance:
         """Fetch what is left on the account."""
@@ -413,23 +402,6 @@ class Client:
 
     async def _once(self, form: Form, decode: Callable[[Reply], T]) -> T:
         return await self._calls.once(form, decode, self._settings)
-
-    async def _fetched_services(self) -> Catalogue:
-        form = {"action": "services"}
-        rows = await self._read(form, lambda reply: decode_services(reply, self.profile))
-        return Catalogue.of(rows.services, datetime.now(UTC), rows.unreadable)
-
-    async def _check_price(self, order: Order, max_charge: Decimal) -> None:
-        """Raise where an order costs more than it may, or nobody can say what it costs."""
-        found = await self._catalogue.get(self._services_ttl_s)
-        # A price that could not be looked up again is none to spend by: its error is raised.
-        catalogue = await self._catalogue.fresh() if found.is_stale else found.value
-        price = catalogue.quote(order)
-        if price is None:
-            reason = f"can't be held: the price of service {order.service} is not known before"
-            raise InvalidOrderError(type(order).__name__, "max_charge", max_charge, reason)
-        if price > max_charge:
-            raise SpendingLimitError("max_charge", price, max_charge)
 
     def _look(
         self, orders: list[str]

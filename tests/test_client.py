@@ -25,6 +25,7 @@ from smmfanfast_async import (
     OrderNotFoundError,
     OrderStatus,
     PanelError,
+    PollPolicy,
     RefillResult,
     RefillStatus,
     RetryPolicy,
@@ -32,6 +33,7 @@ from smmfanfast_async import (
     Status,
     UnreadableReplyError,
     UnsupportedActionError,
+    WaitTimeoutError,
 )
 
 KEY = "test-marker-key"
@@ -315,6 +317,134 @@ async def test_one_status_gives_its_result_or_its_error() -> None:
     assert found.status is Status.IN_PROGRESS
     assert caught.value.order == "8"
     assert len(server.requests) == 2
+
+
+# --- waiting and watching ------------------------------------------------------------------------
+
+
+class LivePanel(WireServer):
+    """Answers statuses from `words`; an id that has none is unknown."""
+
+    def __init__(self, **words: str) -> None:
+        super().__init__(reply(""))
+        self.words = {order.removeprefix("o"): word for order, word in words.items()}
+
+    def answer_to(self, request: Request) -> Answer:
+        ids = (request.fields.get("orders") or request.fields["order"]).split(",")
+        found: dict[str, Any] = {
+            each: entry(each, self.words[each]) if each in self.words else "Incorrect order ID"
+            for each in ids
+        }
+        one = found[ids[0]]
+        alone = {"error": one} if isinstance(one, str) else one
+        return reply(json.dumps(found if "orders" in request.fields else alone))
+
+
+def poller_of(server: WireServer, **options: Any) -> Client:
+    return client_of(server, poll=PollPolicy(least_s=0.01, most_s=0.05), **options)
+
+
+@pytest.mark.asyncio
+async def test_waiting_gives_the_final_status() -> None:
+    async with LivePanel(o7="Pending") as server, poller_of(server) as client:
+        waiting = asyncio.create_task(client.wait(7))
+        await server.has_received(2)
+        server.words["7"] = "Partial"
+
+        assert (await waiting).status is Status.PARTIAL
+
+
+@pytest.mark.asyncio
+async def test_waiting_ends_with_what_is_enough_and_asks_that_once() -> None:
+    """What says "enough" may be as moody as it likes."""
+    moods = iter([True, False, False])
+    async with LivePanel(o7="Pending") as server, poller_of(server) as client:
+        found = await client.wait("7", until=lambda status: next(moods))
+
+    assert found.raw_status == "Pending"
+    assert next(moods) is False
+
+
+@pytest.mark.asyncio
+async def test_each_who_waits_for_an_unknown_order_gets_an_error_of_its_own() -> None:
+    async with LivePanel() as server, poller_of(server) as client:
+        errors = await asyncio.gather(client.wait(7), client.wait(7), return_exceptions=True)
+
+    assert [type(error) for error in errors] == [OrderNotFoundError, OrderNotFoundError]
+    assert errors[0] is not errors[1]
+    assert len(server.requests) == 1
+
+
+@pytest.mark.asyncio
+async def test_waiting_comes_to_its_end_in_time() -> None:
+    async with LivePanel(o7="Pending") as server, poller_of(server) as client:
+        with pytest.raises(WaitTimeoutError) as caught:
+            await client.wait(7, timeout_s=0.05)
+
+    assert (caught.value.order, caught.value.raw_status) == ("7", "Pending")
+
+
+@pytest.mark.asyncio
+async def test_what_can_not_be_waited_for_is_refused_before_anything_is_sent() -> None:
+    async with LivePanel() as server, poller_of(server) as client:
+        for timeout_s in (0, -1, float("nan")):
+            with pytest.raises(InvalidSettingsError, match="timeout_s"):
+                await client.wait(7, timeout_s=timeout_s)
+        with pytest.raises(InvalidOrderError):
+            await anext(client.watch([7, "1,2"]))
+
+    assert server.requests == []
+
+
+@pytest.mark.asyncio
+async def test_watching_tells_the_changes_of_many_in_shared_requests() -> None:
+    server = LivePanel(o1="Pending", o2="Pending", o3="Pending")
+    told: list[tuple[str, str]] = []
+    async with server, poller_of(server) as client:
+        async for change in client.watch([1, "2", 3, 3]):
+            told.append((change.order, change.kind.value))
+            if len(told) == 3:
+                server.words = dict.fromkeys(server.words, "Completed")
+
+    assert sorted(told) == sorted(
+        (order, kind) for order in "123" for kind in ("first", "finished")
+    )
+    assert all(request.fields.get("orders") for request in server.requests)
+
+
+@pytest.mark.asyncio
+async def test_closing_ends_who_waits_and_keeps_out_who_comes() -> None:
+    async with LivePanel(o7="Pending") as server:
+        client = poller_of(server)
+        waiting = asyncio.create_task(client.wait(7))
+        await server.has_received()
+        closing = asyncio.create_task(client.aclose())
+        await asyncio.sleep(0)
+
+        for call in (client.wait(8), client.status(8), client.services(), client.balance()):
+            with pytest.raises(ClosedError):
+                await call
+        with pytest.raises(ClosedError):
+            await waiting
+        await closing
+        assert asyncio.all_tasks() - {asyncio.current_task()} <= server._tasks
+
+
+@pytest.mark.asyncio
+async def test_closing_that_is_cancelled_leaves_nobody_waiting() -> None:
+    async with LivePanel(o7="Pending") as server:
+        client = poller_of(server)
+        waiting = asyncio.create_task(client.wait(7))
+        await server.has_received()
+        closing = asyncio.create_task(client.aclose())
+        await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait({closing})
+
+        with pytest.raises(ClosedError):
+            await waiting
+        await client.aclose()
+        assert asyncio.all_tasks() - {asyncio.current_task()} <= server._tasks
 
 
 # --- services, balance, the rest -----------------------------------------------------------------

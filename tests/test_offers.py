@@ -1,0 +1,211 @@
+"""The catalogue that is kept, and orders that are held against what they may cost."""
+
+import asyncio
+import json
+import time
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from support.wire import Answer, Reply, Request, Silence, WireServer, reply
+
+from smmfanfast_async import (
+    Client,
+    ClosedError,
+    DefaultOrder,
+    InvalidOrderError,
+    NoReplyError,
+    NotSentError,
+    PanelError,
+    RetryPolicy,
+    ServerError,
+    SpendingLimitError,
+    SubscriptionsOrder,
+)
+
+ORDER = DefaultOrder(service=5, link="https://example.com/p", quantity=500)
+SUBSCRIPTION = SubscriptionsOrder(service=6, username="example", min=1, max=2, delay=5)
+ONCE = RetryPolicy(attempts=1)
+
+
+class Shop(WireServer):
+    """Offers two services at a rate, and takes every order; `down` stands for the catalogue."""
+
+    def __init__(self) -> None:
+        super().__init__(reply(""))
+        self.rate = "1.00"
+        self.down: Answer | None = None
+
+    def answer_to(self, request: Request) -> Answer:
+        if request.fields["action"] == "add":
+            return reply('{"order":32}')
+        if self.down is not None:
+            return self.down
+        return self.offers()
+
+    def offers(self) -> Reply:
+        row = {"name": "x", "rate": self.rate, "min": 1, "max": 1000}
+        return reply(json.dumps([{"service": each} | row for each in ("5", "6")]))
+
+    def actions(self) -> list[str]:
+        return [request.fields["action"] for request in self.requests]
+
+
+def client_of(server: WireServer, **options: Any) -> Client:
+    return Client("test-key", base_url=server.url, **{"retry": ONCE} | options)
+
+
+# --- the catalogue -------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_a_catalogue_is_fetched_once_and_anew_for_who_wants_it_younger() -> None:
+    async with Shop() as server, client_of(server) as client:
+        first, again, *_ = await asyncio.gather(*(client.services() for _ in range(5)))
+        assert await client.services() is first is again
+        assert len(server.requests) == 1
+
+        assert await client.services(max_age_s=0) is not first
+        assert len(server.requests) == 2
+
+
+@pytest.mark.asyncio
+async def test_a_catalogue_whose_time_is_over_is_fetched_anew() -> None:
+    async with Shop() as server, client_of(server, services_ttl_s=0) as client:
+        await client.services()
+        await client.services()
+
+    assert len(server.requests) == 2
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("down", [reply("down", 503), Silence()], ids=["failing", "silent"])
+async def test_an_older_catalogue_stands_in_and_says_so(down: Answer) -> None:
+    async with Shop() as server, client_of(server, timeout_s=0.3) as client:
+        older = await client.services()
+        server.down = down
+
+        found = await client.services(max_age_s=0)
+
+    assert found.is_stale
+    assert not older.is_stale
+    assert (found.fetched_at, found.services) == (older.fetched_at, older.services)
+
+
+@pytest.mark.asyncio
+async def test_without_an_older_catalogue_the_error_is_raised() -> None:
+    async with Shop() as server, client_of(server, timeout_s=0.2) as client:
+        server.down = reply("down", 503)
+        with pytest.raises(ServerError):
+            await client.services()
+        server.down = Silence()
+        with pytest.raises(NoReplyError) as caught:
+            await client.services()
+
+    assert caught.value.action == "services"
+
+
+@pytest.mark.asyncio
+async def test_closing_ends_a_fetch_that_pauses_before_its_repeat() -> None:
+    async with Shop() as server:
+        server.down = reply("down", 503, [("Retry-After", "20")])
+        client = client_of(server, retry=RetryPolicy())
+        waiting = asyncio.create_task(client.services())
+        await server.has_received()
+        await asyncio.sleep(0.02)
+        begun_s = time.monotonic()
+
+        await client.aclose()
+
+        with pytest.raises(ClosedError):
+            await waiting
+        assert time.monotonic() - begun_s < 5
+
+
+# --- what an order may cost ----------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("most", [Decimal("0.50"), Decimal("0.51"), 1])
+async def test_an_order_that_costs_no_more_than_it_may_is_sent(most: Decimal) -> None:
+    async with Shop() as server, client_of(server) as client:
+        assert (await client.add(ORDER, max_charge=most)).order == "32"
+
+    assert server.actions() == ["services", "add"]
+
+
+@pytest.mark.asyncio
+async def test_an_order_that_costs_more_is_not_sent() -> None:
+    async with Shop() as server, client_of(server) as client:
+        with pytest.raises(SpendingLimitError) as caught:
+            await client.add(ORDER, max_charge=Decimal("0.49"))
+
+    error = caught.value
+    assert (error.limit_name, error.price, error.limit) == (
+        "max_charge", Decimal("0.50"), Decimal("0.49"),
+    )  # fmt: skip
+    assert server.actions() == ["services"]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "most", [float("nan"), 0.5, Decimal("NaN"), Decimal("sNaN"), Decimal("Infinity"), "1", True]
+)
+async def test_a_bound_that_is_no_amount_bounds_nothing_and_is_refused(most: Any) -> None:
+    async with Shop() as server, client_of(server) as client:
+        with pytest.raises(InvalidOrderError, match=r"DefaultOrder\.max_charge: .* is no Decimal"):
+            await client.add(ORDER, max_charge=most)
+
+    assert server.requests == []
+
+
+@pytest.mark.asyncio
+async def test_a_price_that_nobody_knows_before_can_not_be_held() -> None:
+    async with Shop() as server, client_of(server) as client:
+        with pytest.raises(InvalidOrderError, match="service 6 is not known before"):
+            await client.add(SUBSCRIPTION, max_charge=Decimal(100))
+
+    assert server.actions() == ["services"]
+
+
+@pytest.mark.asyncio
+async def test_a_stale_price_is_none_to_spend_by() -> None:
+    async with Shop() as server, client_of(server, services_ttl_s=0) as client:
+        await client.services()
+        server.down = reply("down", 503)
+        with pytest.raises(ServerError) as caught:
+            await client.add(ORDER, max_charge=Decimal(1))
+        assert not caught.value.maybe_placed
+
+        server.down = None
+        server.rate = "3.00"
+        with pytest.raises(SpendingLimitError):
+            await client.add(ORDER, max_charge=Decimal(1))
+
+    assert "add" not in server.actions()
+
+
+@pytest.mark.asyncio
+async def test_waiting_for_the_price_is_part_of_the_waiting() -> None:
+    async with Shop() as server, client_of(server) as client:
+        server.down = Silence()
+        with pytest.raises(NotSentError, match=r"its price was not known within 0\.1 s"):
+            await client.add(ORDER, max_charge=Decimal(1), wait_s=0.1)
+
+        server.down = None
+        assert (await client.add(ORDER, max_charge=Decimal(1), wait_s=30)).order == "32"
+
+    assert server.actions() == ["services", "services", "add"]
+
+
+@pytest.mark.asyncio
+async def test_a_closed_client_looks_no_price_up() -> None:
+    async with Shop() as server:
+        client = client_of(server)
+        await client.services()
+        await client.aclose()
+
+        with pytest.raises(PanelError) as caught:
+            await client.add(ORDER, max_charge=Decimal(1))
+
+    assert isinstance(caught.value, ClosedError)
