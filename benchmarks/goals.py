@@ -60,7 +60,7 @@ GOALS = (
     Goal("explicit / ideal", "50 ms, iter_statuses / ideal", 1.15, 1.06),
     Goal("coalesced / ideal", "50 ms, await status() / ideal", 1.6, 1.25),
     Goal("catalogue kept / dicts", "10,000 services kept / dicts kept", 0.8, 0.6),
-    Goal("catalogue transient / orjson", "memory to read them, beside / orjson's", 0.4, 0.2),
+    Goal("catalogue peak / orjson", "peak memory reading them / orjson's peak", 0.4, 0.2),
     Goal("statuses kept / dicts", "100,000 statuses kept / dicts kept", 0.7, 0.4),
     Goal("import / aiohttp", "import / import aiohttp", 1.25, 1.12),
     Goal("help / aiohttp", "smmfanfast --help / import aiohttp", 0.5, 0.35),
