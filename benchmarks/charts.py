@@ -8,15 +8,15 @@ __all__ = ["draw"]
 
 STYLE = """
 text { font-family: system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif;
-  font-size: 13px; fill: #57606a; }
-.title { font-size: 15px; font-weight: 600; fill: #24292f; }
-.strong { font-weight: 600; fill: #24292f; }
+  font-size: 13px; fill: #6e7781; }
+.title { font-size: 15px; font-weight: 600; }
+.strong { font-weight: 600; }
 .small { font-size: 12px; }
 .grid { stroke: #8c959f; stroke-opacity: .3; stroke-width: 1; }
-@media (prefers-color-scheme: dark) {
-  text { fill: #9ea7b3; } .title, .strong { fill: #e6edf3; }
-}
+@media (prefers-color-scheme: light) { text { fill: #57606a; } .title, .strong { fill: #24292f; } }
+@media (prefers-color-scheme: dark) { text { fill: #9ea7b3; } .title, .strong { fill: #e6edf3; } }
 """
+"""The plain colour can be read on white and on black: not every viewer knows what is wanted."""
 OURS, OTHER = "#1f9e78", "#8c98a8"
 LINES = ("#1f9e78", "#3f7fd9", "#c9762b")
 WIDTH = 840
