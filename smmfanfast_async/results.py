@@ -11,7 +11,7 @@ there and stands in `extra`, as it came.
 
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -38,6 +38,18 @@ and no counter of a platform comes near."""
 
 Count = Annotated[int, Meta(ge=-MAX_COUNT, le=MAX_COUNT)]
 """A whole number from the panel."""
+
+if TYPE_CHECKING:
+    _Id: TypeAlias = str
+    _Extra: TypeAlias = dict[str, object] | None
+else:
+    # What msgspec is told of these fields, so that it may fill them in C. An id comes as a number
+    # too, and `_decode` makes text of that; a float is no id, but were it not named here,
+    # 4.99999999999999999999 would come as 5.
+    _Id = str | int | float
+
+    class _Extra:
+        """What no JSON is: `extra` is our name, and a field of the panel that has it is odd."""
 
 
 class Status(StrEnum):
@@ -113,19 +125,19 @@ class OrderStatus(
     orders (both seen).
     """
 
-    order: str = ""
+    order: _Id = ""
     """The id that was asked for."""
     raw_status: str
     """The panel's own word, as it came; `status` reads it."""
     charge: Decimal | None = None
     """What was paid, in `currency`, less what came back: the share of a partial order, all of a
     canceled one (seen). None where the panel gives none, never 0 for that."""
-    currency: str | None = None
-    """Of `charge`, such as "USD"; None where the panel does not say (the document's sample)."""
     start_count: Count | None = None
     """The counter before the start; None where it is not known yet, or not a number."""
     remains: Count | None = None
     """How many are still to come, negative where more were given; None where not known."""
+    currency: str | None = None
+    """Of `charge`, such as "USD"; None where the panel does not say (the document's sample)."""
     runs: Count | None = None
     """Drip-feed: runs done. None for other orders."""
     posts: Count | None = None
@@ -134,7 +146,7 @@ class OrderStatus(
     """Subscription: whether an end is set. None for other orders."""
     orders: tuple[str, ...] = ()
     """Ids of the orders that a subscription or drip-feed has made so far."""
-    extra: dict[str, object] | None = None
+    extra: _Extra = None
     """What came under names that we do not know, or could not be read; None if nothing did."""
 
     @property
@@ -166,7 +178,7 @@ class OrderStatus(
 class Service(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
     """A service on offer."""
 
-    service: str
+    service: _Id
     """The id to order it by."""
     name: str = ""
     """Name for people, in the panel's language, as it came: clean it before a terminal sees it."""
@@ -189,7 +201,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknow
     """Whether it can be refilled (API v2); None where the panel does not say."""
     cancel: bool | None = None
     """Whether it can be canceled (API v2); None where the panel does not say."""
-    extra: dict[str, object] | None = None
+    extra: _Extra = None
     """What came under names that we do not know, or could not be read; None if nothing did."""
 
 

@@ -94,6 +94,7 @@ IMPURE = {
 
 DECODE_FLOORS = {
     "numbers": 0,
+    "pieces": 0,
     "values": 1,
     "refusals": 2,
     "records": 3,

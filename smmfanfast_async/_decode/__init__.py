@@ -20,7 +20,7 @@ from .refills import (
     decode_refill_statuses,
     decode_refills,
 )
-from .services import ServiceRows, decode_balance, decode_services
+from .services import ServiceRows, decode_balance, decode_services, read_ahead
 from .statuses import Batch, decode_status, decode_statuses
 
 __all__ = [
@@ -36,4 +36,5 @@ __all__ = [
     "decode_services",
     "decode_status",
     "decode_statuses",
+    "read_ahead",
 ]

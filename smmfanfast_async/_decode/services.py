@@ -1,7 +1,8 @@
 """What is on offer, and what is left on the account."""
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 
+import msgspec
 from attrs import frozen
 
 from .._text import same_word
@@ -9,10 +10,15 @@ from ..profile import Profile
 from ..results import Balance, Reply, Service
 from .answers import answer_of, check_http, object_of, shown, unreadable
 from .numbers import amount
-from .records import FAST_ROAD_REFUSALS, fast_service, fast_services, lenient_service, raw_list
+from .pieces import pieces
+from .records import FAST_ROAD_REFUSALS, fast_services, lenient_service, raw_list
 from .values import is_list, is_object, lenient_json
 
-__all__ = ["ServiceRows", "decode_balance", "decode_services"]
+__all__ = ["ServiceRows", "decode_balance", "decode_services", "read_ahead"]
+
+PIECE_BYTES = 64 * 1024
+"""A catalogue is read in pieces of so many bytes, some 160 services: an odd one costs its piece a
+second look, not the whole, and one piece takes a third of a millisecond, for 3 % more in all."""
 
 
 @frozen
@@ -24,29 +30,89 @@ class ServiceRows:
     """Rows without a usable id, the first 500 characters of each, cleaned."""
 
 
+class ReplyReadAhead(Reply, frozen=True, kw_only=True):
+    """A catalogue that has been read already, step by step."""
+
+    rows: ServiceRows
+    """What `decode_services` makes of it."""
+
+
 def decode_services(reply: Reply, profile: Profile) -> ServiceRows:
     """Read the catalogue. A row that has no usable id is set aside, the others stay."""
+    if isinstance(reply, ReplyReadAhead):
+        return reply.rows
+    check_http(reply, profile, "services")
+    rows = _Rows()
+    try:
+        for piece in pieces(reply.body, PIECE_BYTES):
+            rows.take(piece)
+    except FAST_ROAD_REFUSALS:
+        rows = _Rows()
+        rows.take_each(_service_rows(reply, profile))
+    return rows.read()
+
+
+def read_ahead(reply: Reply) -> Generator[None, None, Reply]:
+    """Read a long catalogue in steps; return the reply with what was read in it.
+
+    After each step, which takes less than a millisecond, others may have their turn. The reply
+    comes back as it was where it has no pieces to read one by one: `decode_services` is for it.
+    """
+    rows = _Rows()
     try:
         if reply.status == 200:
-            return ServiceRows(fast_services(reply.body))
+            for piece in pieces(reply.body, PIECE_BYTES):
+                rows.take(piece)
+                yield
+            return ReplyReadAhead(**msgspec.structs.asdict(reply), rows=rows.read())
     except FAST_ROAD_REFUSALS:
         pass
-    check_http(reply, profile, "services")
-    services: list[Service] = []
-    odd: list[str] = []
-    shared: dict[str, str] = {}
-    for row in _service_rows(reply, profile):
+    return reply
+
+
+class _Rows:
+    """The services of a catalogue, as they are read."""
+
+    def __init__(self) -> None:
+        self._services: list[Service] = []
+        self._odd: list[str] = []
+        self._shared: dict[str, str] = {}
+
+    def read(self) -> ServiceRows:
+        return ServiceRows(self._services, tuple(self._odd))
+
+    def take(self, body: bytes) -> None:
+        """Read a list; one of `FAST_ROAD_REFUSALS` if it is none."""
         try:
-            services.append(_service_of(row, shared))
-        except ValueError:
-            odd.append(shown(row))
-    return ServiceRows(services, tuple(odd))
+            self._services += fast_services(body, self._shared)
+        except FAST_ROAD_REFUSALS:
+            self.take_each(raw_list(body))
+
+    def take_each(self, rows: Iterable[object]) -> None:
+        """Read rows, those that are bytes unread until here; set the unreadable ones aside."""
+        for row in rows:
+            try:
+                self._take_one(row)
+            except ValueError:
+                self._odd.append(shown(row))
+
+    def _take_one(self, row: object) -> None:
+        if isinstance(row, bytes):
+            try:
+                self._services += fast_services(b"[%b]" % row, self._shared)
+            except FAST_ROAD_REFUSALS:
+                row = lenient_json(row.decode(errors="replace"))
+            else:
+                return
+        if not is_object(row):
+            raise ValueError("not a service")
+        self._services.append(lenient_service(row))
 
 
 def _service_rows(reply: Reply, profile: Profile) -> Iterable[object]:
-    """Give the rows, unread where they are well-formed."""
+    """Give the rows of what is not cut: unread where they are well-formed."""
     try:
-        return [bytes(row) for row in raw_list(reply.body)]
+        return raw_list(reply.body)
     except FAST_ROAD_REFUSALS:
         pass
     value = answer_of(reply, profile, "services")
@@ -60,17 +126,6 @@ def _service_rows(reply: Reply, profile: Profile) -> Iterable[object]:
     if is_object(data) and any(is_object(row) for row in data.values()):
         return [{"service": key, **row} if is_object(row) else row for key, row in data.items()]
     raise unreadable(reply, "not a list of services", "services")
-
-
-def _service_of(row: object, shared: dict[str, str]) -> Service:
-    if isinstance(row, bytes):
-        try:
-            return fast_service(row, shared)
-        except FAST_ROAD_REFUSALS:
-            row = lenient_json(row.decode(errors="replace"))
-    if not is_object(row):
-        raise ValueError("not a service")
-    return lenient_service(row)
 
 
 def decode_balance(reply: Reply, profile: Profile) -> Balance:

@@ -1,6 +1,7 @@
 """How orders stand: the answer about one, and about a batch."""
 
 from collections.abc import Sequence
+from typing import cast
 
 from attrs import frozen
 
@@ -8,7 +9,7 @@ from ..errors import PanelError, UnreadableReplyError
 from ..profile import Profile
 from ..results import OrderStatus, Reply
 from .answers import answer_of, check_http, raised, shown, value_of
-from .records import FAST_ROAD_REFUSALS, fast_entries, fast_status, fast_statuses, lenient_status
+from .records import FAST_ROAD_REFUSALS, fast_entries, fast_status, lenient_status
 from .refusals import error_text, refusal
 from .values import Record, id_text, is_list, is_object, lenient_json
 
@@ -44,28 +45,23 @@ def decode_statuses(reply: Reply, profile: Profile, orders: Sequence[str]) -> Ba
 
     Raises only what concerns the batch as a whole: a refusal, a failed or unreadable answer.
     """
-    found: Record = {}
-    if reply.status == 200:
-        try:
-            found = fast_statuses(reply.body)
-        except FAST_ROAD_REFUSALS:
-            found = {}
-    # An error of the whole answer is a mapping of texts too: {"error": "…"} holds no id asked for.
-    if not found or found.keys().isdisjoint(orders):
-        found = _entries(reply, profile, orders)
-    batch: dict[str, OrderStatus | PanelError] = {}
-    for order in orders:
-        entry = found.get(order)
-        batch[order] = (
-            entry if isinstance(entry, OrderStatus) else _status_of(entry, profile, reply, order)
-        )
-    return Batch(batch, len(found.keys() - batch.keys()))
+    found = _entries(reply, profile, orders)
+    batch: dict[str, object] = found
+    strays = 0
+    if list(found) != list(orders):
+        batch = {order: found.get(order) for order in orders}
+        strays = len(found.keys() - batch.keys())
+    for order in [each for each, entry in batch.items() if not isinstance(entry, OrderStatus)]:
+        batch[order] = _status_of(batch[order], profile, reply, order)
+    # What was no status became one just above, or an error: no type checker sees that.
+    return Batch(cast("dict[str, OrderStatus | PanelError]", batch), strays)
 
 
-def _entries(reply: Reply, profile: Profile, orders: Sequence[str]) -> Record:
-    """Split a batch into the entries of its ids, unread where they are well-formed.
+def _entries(reply: Reply, profile: Profile, orders: Sequence[str]) -> dict[str, object]:
+    """Split a batch into the entries of its ids; those that are odd but well-formed stay unread.
 
-    An answer with no id of ours in it is an empty map, or a refusal of the call as a whole.
+    An answer with no id of ours in it is an empty map, or a refusal of the call as a whole: that is
+    a mapping of texts too, {"error": "…"}.
     """
     check_http(reply, profile, "status")
     whole: object
@@ -107,10 +103,8 @@ def _status_of(
 
 def _read(entry: object, profile: Profile, reply: Reply, order: str) -> OrderStatus | PanelError:
     if isinstance(entry, bytes):
-        try:
-            return fast_status(entry, order)
-        except FAST_ROAD_REFUSALS:
-            entry = lenient_json(entry.decode(errors="replace"))
+        # The fast road has refused it already.
+        entry = lenient_json(entry.decode(errors="replace"))
     if isinstance(entry, str):
         return refusal(entry, profile, reply, "status", order)
     if entry is None:

@@ -35,6 +35,13 @@ def test_id_left_out_is_the_one_asked_for(left_out: str, charge: str) -> None:
     assert found == status_of(order="1", charge=None if charge == '"N/A"' else Decimal(1))
 
 
+@pytest.mark.parametrize("charge", ['"1"', '"N/A"'])
+def test_id_that_is_a_number_comes_as_text(charge: str) -> None:
+    found = one(f'{{"order":17,"status":"Pending","charge":{charge}}}', "17")
+
+    assert found == status_of(order="17", charge=None if charge == '"N/A"' else Decimal(1))
+
+
 @pytest.mark.parametrize("order", ["0", "-1", "true", "1.0", "[1]", '"1,2"', '" 1"', "1e99", "NaN"])
 def test_id_that_cannot_be_read_is_no_id_left_out(order: str) -> None:
     found = one(f'{{"order":{order},"status":"Pending","charge":"1"}}')

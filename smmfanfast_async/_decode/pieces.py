@@ -1,0 +1,31 @@
+"""Cut a long list into pieces that can be read one by one, without reading it first.
+
+How this works. A list of records is cut behind a `},`, wherever one comes up after so many bytes,
+and each piece gets brackets of its own. No cut has to be right: one inside a text, or inside of
+something nested, leaves a piece that is no JSON. So if every piece can be read, the pieces are the
+list, and if one can't, the list is to be read whole.
+"""
+
+from collections.abc import Iterator
+
+__all__ = ["pieces"]
+
+_BLANKS = b" \t\n\r"
+
+
+def pieces(body: bytes, size_bytes: int) -> Iterator[bytes]:
+    """Cut a list into pieces of little more than `size_bytes`; what is short is one piece.
+
+    Raises `ValueError` for what is no list, or ends with a comma: as pieces that would pass, as
+    JSON it must not.
+    """
+    if body[:1] != b"[":
+        raise ValueError("not a list")
+    begin = 1
+    while (cut := body.find(b"},", begin + size_bytes)) >= 0:
+        yield b"[%b]" % body[begin : cut + 1]
+        begin = cut + 2
+    rest = body[begin:]
+    if begin > 1 and rest.strip(_BLANKS) == b"]":
+        raise ValueError("nothing behind the last comma")
+    yield b"[" + rest
