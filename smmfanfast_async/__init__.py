@@ -5,66 +5,70 @@ is lost, and the key never leaks.
 
 The rooms of this package, from the ground up: `errors`; `orders` (what we say), `results` (what the
 panel says), `profile` (what differs between panels); `catalogue` (services, checks, quotes);
-`client` (the verbs). Beside them stand, imported by their own path: `sandbox` (a panel on this
-machine to test against) and `cli` (the command line).
+`client` (the verbs). Beside them stand, imported by their own path: `desk` (place once, follow to
+the end) with its `journal` and `sql_journal`, `sandbox` (a panel on this machine to test against)
+and `cli` (the command line).
 """
 
 import logging
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from ._policy import PollPolicy, RetryPolicy
-from .catalogue import Catalogue, CatalogueDiff, ServiceChange, total_quantity
-from .changes import ChangeKind, StatusChange
-from .client import Client
-from .errors import (
-    AuthError,
-    BlockedError,
-    ClosedError,
-    ErrorKind,
-    FundsError,
-    InvalidOrderError,
-    InvalidSettingsError,
-    JournalError,
-    NoReplyError,
-    NotSentError,
-    OrderNotFoundError,
-    OutcomeUnknownError,
-    PanelError,
-    PausedError,
-    RateLimitedError,
-    RefConflictError,
-    RefusedError,
-    ServerError,
-    SpendingLimitError,
-    UnreadableReplyError,
-    UnsupportedActionError,
-    WaitTimeoutError,
-)
-from .orders import (
-    ORDER_TYPES,
-    CommentLikesOrder,
-    CustomCommentsOrder,
-    CustomCommentsPackageOrder,
-    DefaultOrder,
-    MentionsCustomListOrder,
-    MentionsHashtagOrder,
-    MentionsMediaLikersOrder,
-    MentionsUserFollowersOrder,
-    MentionsWithHashtagsOrder,
-    Order,
-    PackageOrder,
-    SubscriptionsOrder,
-)
-from .profile import API_V2, SMMFANFAST, Profile, Refusal
-from .results import (
-    AddedOrder,
-    Balance,
-    CancelResult,
-    OrderStatus,
-    RefillResult,
-    RefillStatus,
-    Service,
-    Status,
-)
+if TYPE_CHECKING:
+    from ._policy import PollPolicy, RetryPolicy
+    from .catalogue import Catalogue, CatalogueDiff, ServiceChange, total_quantity
+    from .changes import ChangeKind, StatusChange
+    from .client import Client
+    from .errors import (
+        AuthError,
+        BlockedError,
+        ClosedError,
+        ErrorKind,
+        FundsError,
+        InvalidOrderError,
+        InvalidSettingsError,
+        JournalError,
+        NoReplyError,
+        NotSentError,
+        OrderNotFoundError,
+        OutcomeUnknownError,
+        PanelError,
+        PausedError,
+        RateLimitedError,
+        RefConflictError,
+        RefusedError,
+        ServerError,
+        SpendingLimitError,
+        UnreadableReplyError,
+        UnsupportedActionError,
+        WaitTimeoutError,
+    )
+    from .orders import (
+        ORDER_TYPES,
+        CommentLikesOrder,
+        CustomCommentsOrder,
+        CustomCommentsPackageOrder,
+        DefaultOrder,
+        MentionsCustomListOrder,
+        MentionsHashtagOrder,
+        MentionsMediaLikersOrder,
+        MentionsUserFollowersOrder,
+        MentionsWithHashtagsOrder,
+        Order,
+        PackageOrder,
+        SubscriptionsOrder,
+    )
+    from .profile import API_V2, SMMFANFAST, Profile, Refusal
+    from .results import (
+        AddedOrder,
+        Balance,
+        CancelResult,
+        OrderStatus,
+        RefillResult,
+        RefillStatus,
+        Service,
+        Status,
+    )
 
 __version__ = "0.1.0"
 
@@ -127,6 +131,36 @@ __all__ = [
     "__version__",
     "total_quantity",
 ]
+
+_ROOMS = (
+    "errors",
+    "orders",
+    "profile",
+    "_policy",
+    "results",
+    "changes",
+    "catalogue",
+    "client",
+)
+"""Where the public names live, from the ground up."""
+
+
+def __getattr__(name: str) -> object:
+    """Load a name when it is first asked for, so that a command line need not wait for aiohttp."""
+    if name in _ROOMS:
+        return import_module(f"{__name__}.{name}")
+    for room in _ROOMS if name in __all__ else ():
+        module = import_module(f"{__name__}.{room}")
+        if name in module.__all__:
+            value: object = getattr(module, name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
 
 # Whoever uses the library says where its log goes; until then it goes nowhere.
 logging.getLogger(__name__).addHandler(logging.NullHandler())
