@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import pickle
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager
+from typing import cast
 
 import attrs
 import pytest
@@ -28,7 +29,13 @@ from smmfanfast_async import (
 )
 from smmfanfast_async import _calls as calls_module
 from smmfanfast_async._calls import Calls, Settings
-from smmfanfast_async._decode import decode_balance, decode_call
+from smmfanfast_async._decode import (
+    ServiceRows,
+    decode_balance,
+    decode_call,
+    decode_services,
+    read_ahead,
+)
 from smmfanfast_async._gate import Clock
 from smmfanfast_async._policy import Pacer
 from smmfanfast_async._transport import Secret, Transport
@@ -101,6 +108,123 @@ async def calls_to(
             await calls.close()
 
 
+# --- long answers --------------------------------------------------------------------------------
+
+CATALOGUE = reply(
+    "[" + ",".join(f'{{"service":"{each}","desc":"{"x" * 99}"}}' for each in range(1, 3001)) + "]"
+)
+
+
+def rows_of(found: Reply) -> ServiceRows:
+    return decode_services(found, SMMFANFAST)
+
+
+async def services(scene: Scene) -> ServiceRows:
+    return await scene.calls.read({"action": "services"}, rows_of, scene.settings)
+
+
+Steps = Generator[None, None, Reply]
+
+
+def watched(monkeypatch: pytest.MonkeyPatch, step: Callable[[], None]) -> None:
+    """Have `step` called after each step of decoding."""
+
+    def steps(found: Reply) -> Steps:
+        taken = read_ahead(found)
+        while True:
+            try:
+                next(taken)
+            except StopIteration as end:
+                return cast("Reply", end.value)
+            step()
+            yield
+
+    monkeypatch.setattr(calls_module, "read_ahead", steps)
+
+
+@pytest.mark.asyncio
+async def test_others_have_a_turn_after_each_step_of_a_long_catalogue(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    turns: list[str] = []
+    loop = asyncio.get_running_loop()
+
+    def step() -> None:
+        turns.append("step")
+        loop.call_soon(turns.append, "other")
+
+    watched(monkeypatch, step)
+    async with calls_to(CATALOGUE) as scene:
+        found = await services(scene)
+
+    assert len(CATALOGUE.raw) > calls_module.INLINE_BODY_BYTES
+    assert [each.service for each in found.services] == [str(each) for each in range(1, 3001)]
+    assert turns == ["step", "other"] * (len(turns) // 2)
+    assert len(turns) >= 10
+
+
+@pytest.mark.asyncio
+async def test_short_catalogue_takes_no_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[None] = []
+    watched(monkeypatch, lambda: steps.append(None))
+    async with calls_to(reply('[{"service":"5"}]')) as scene:
+        found = await services(scene)
+
+    assert [each.service for each in found.services] == ["5"]
+    assert steps == []
+
+
+@pytest.mark.asyncio
+async def test_decoding_ends_with_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with calls_to(CATALOGUE, timeout_s=5.0) as scene:
+        clock = scene.calls.clock
+
+        def step() -> None:
+            scene.calls.clock = Clock(now_s=lambda: clock.now_s() + 5.0, sleep=clock.sleep)
+
+        watched(monkeypatch, step)
+        with pytest.raises(NoReplyError, match="could not be decoded within 5 s"):
+            await services(scene)
+
+        assert scene.calls._reads == set()
+
+
+@pytest.mark.asyncio
+async def test_closing_ends_a_decoding_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = asyncio.Event()
+    watched(monkeypatch, begun.set)
+    async with calls_to(CATALOGUE) as scene:
+        caller = asyncio.create_task(services(scene))
+        await begun.wait()
+        await scene.calls.close()
+
+        with pytest.raises((NoReplyError, ClosedError)):
+            await caller
+        assert caller.cancelling() == 0
+        assert scene.calls._reads == set()
+
+
+@pytest.mark.asyncio
+async def test_cancelling_ends_a_decoding_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[None] = []
+    begun = asyncio.Event()
+
+    def step() -> None:
+        steps.append(None)
+        begun.set()
+
+    watched(monkeypatch, step)
+    async with calls_to(CATALOGUE) as scene:
+        caller = asyncio.create_task(services(scene))
+        await begun.wait()
+        caller.cancel()
+
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        assert scene.calls._reads == set()
+    assert len(steps) <= 2
+
+
 # --- reading -------------------------------------------------------------------------------------
 
 
@@ -122,6 +246,16 @@ async def test_a_read_is_given_up_after_its_attempts() -> None:
 
     assert len(scene.server.requests) == 3
     assert len(scene.pauses) == 2
+
+
+@pytest.mark.asyncio
+async def test_asking_in_another_way_is_paid_from_the_quota() -> None:
+    async with calls_to() as scene:
+        paid = [scene.calls.may_repeat(ServerError("down")) for _ in range(1000)]
+
+    assert paid[0] is True
+    assert paid[-1] is False
+    assert paid == sorted(paid, reverse=True)
 
 
 @pytest.mark.asyncio
