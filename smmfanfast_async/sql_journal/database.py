@@ -25,7 +25,7 @@ from .._text import cleaned
 from ..errors import InvalidSettingsError, JournalError, PanelError
 from .schema import MIGRATIONS, SCHEMA_VERSION, metadata, versions
 
-__all__ = ["Database", "journal_error"]
+__all__ = ["Database", "journal_error", "parsed"]
 
 DRIVERS = ("sqlite+aiosqlite", "postgresql+asyncpg")
 """The databases that this is written and tested for."""
@@ -68,7 +68,7 @@ Work = Callable[[AsyncConnection], Awaitable[T]]
 class Database:
     """A database, from one event loop."""
 
-    def __init__(self, url: str, clock: Callable[[], datetime] | None) -> None:
+    def __init__(self, url: URL | None, clock: Callable[[], datetime] | None) -> None:
         self._url = _checked(url)
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
         self._clock = clock
@@ -184,17 +184,27 @@ async def _database_time(connection: AsyncConnection) -> datetime:
 # --- making an engine ----------------------------------------------------------------------------
 
 
-def _checked(url: str) -> URL:
-    """Give the address of a database, or raise `InvalidSettingsError`; a password is not shown."""
+def parsed(url: str) -> URL | None:
+    """Read the address of a database, None if it is none; no error, which would show a password."""
     try:
-        found = make_url(url)
-    except ArgumentError:
-        raise InvalidSettingsError("journal", "is not the address of a database") from None
+        return make_url(url)
+    except (ArgumentError, ValueError):
+        return None
+
+
+def _checked(found: URL | None) -> URL:
+    """Give an address that a journal can be at, or raise `InvalidSettingsError`."""
+    if found is None:
+        raise InvalidSettingsError("journal", "is not the address of a database")
     if found.drivername not in DRIVERS:
         reason = f"is on {found.drivername!r}; it can be on {' or '.join(DRIVERS)}"
         raise InvalidSettingsError("journal", reason)
-    if found.get_backend_name() == "sqlite" and found.database in (None, "", ":memory:"):
-        raise InvalidSettingsError("journal", "needs a file: what is in memory is lost in a crash")
+    if found.get_backend_name() == "sqlite":
+        path = found.database or ":memory:"
+        if path == ":memory:":
+            raise InvalidSettingsError("journal", "needs a file: memory is lost in a crash")
+        if path.startswith("file:"):
+            raise InvalidSettingsError("journal", "needs the path of a file, not a file: address")
     return found
 
 

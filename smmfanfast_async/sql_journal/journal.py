@@ -7,15 +7,13 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement, RowMapping, func
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy import ColumnElement, func
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from ..errors import (
     ErrorKind,
     InvalidSettingsError,
-    JournalError,
-    RefConflictError,
 )
 from ..journal import (
     Claim,
@@ -30,14 +28,12 @@ from ..journal import (
     UnknownOrder,
 )
 from . import statements
-from .database import Database, journal_error
-from .moves import Moves, may_settle
+from .database import Database, journal_error, parsed
+from .moves import Moves
 from .rows import (
-    digest_of,
     entry_of,
     event_of,
     event_row,
-    new_row,
     observed,
     seen_row,
     summary_of,
@@ -72,7 +68,9 @@ class SQLJournal:
     """
 
     def __init__(self, url: str, *, clock: Callable[[], datetime] | None = None) -> None:
-        self._database = Database(url, clock)
+        address = parsed(url)
+        del url  # it may hold a password, and an error below shows this frame
+        self._database = Database(address, clock)
         self._account = EVERYBODY
         self._moves = Moves(EVERYBODY, is_sqlite=self._database.is_sqlite)
         self._observe = statements.observe(is_sqlite=self._database.is_sqlite)
@@ -116,21 +114,10 @@ class SQLJournal:
         connection: object | None = None,
     ) -> Entry:
         """Write an order down as PREPARED, or give the entry that has its ref already."""
-        row = new_row(self._account, new, await self.now())
+        now = await self.now()
 
         async def write(connection: AsyncConnection) -> Entry:
-            found = await self._moves.row(connection, statements.BY_REF, new.ref)
-            if found is None:
-                await self._moves.hold_against(connection, new.price, new.booked_on, budget)
-                insert = statements.insert_unless_there(orders, is_sqlite=self._database.is_sqlite)
-                made = await connection.execute(insert.values(row).returning(orders))
-                found = made.mappings().one_or_none()
-            if found is None:  # somebody else was a moment earlier
-                found = await self._moves.sure_row(connection, new.ref)
-            if found["digest"] != digest_of(new.form):
-                text = f"ref {new.ref!r} names an order of other content already"
-                raise RefConflictError(text, None, None, None, "add", found["panel_order"])
-            return entry_of(found)
+            return await self._moves.write_down(connection, new, budget, now)
 
         if connection is None:
             return await self._database.run(write)
@@ -162,46 +149,19 @@ class SQLJournal:
         now = await self.now()
 
         async def begin(connection: AsyncConnection) -> Entry | None:
-            row = await self._moves.row(connection, statements.BY_REF, ref)
-            if row is not None and row["owner"] == owner:
-                return entry_of(row)  # done before; the answer to the commit was lost
-            taken = await connection.execute(statements.PLACES_TAKEN, {"of_account": self._account})
-            free = set(range(places)) - set(taken.scalars())
-            if not free:
-                return None
-            begun = await connection.execute(statements.BEGIN, {
-                "of_account": self._account, "of_ref": ref, "of_attempt": attempt, "now": now,
-                "at_place": min(free), "by_owner": owner, "until": now + lease,
-                "balance": balance_before,
-            })  # fmt: skip
-            found = begun.mappings().one_or_none()
-            return None if found is None else entry_of(found)
+            return await self._moves.begin(
+                connection, ref, attempt,
+                owner=owner, until=now + lease, places=places, balance=balance_before, now=now,
+            )  # fmt: skip
 
-        try:
-            return await self._database.run(begin)
-        except JournalError as error:
-            if isinstance(error.__cause__, IntegrityError):
-                return None  # another machine took the place at the same moment
-            raise
+        return await self._database.run(begin)
 
     async def settle(self, ref: str, attempt: int, outcome: Outcome) -> Entry:
         """Write what became of an attempt, and give the entry as it stands then."""
         now = await self.now()
 
         async def settle(connection: AsyncConnection) -> Entry:
-            row = await self._moves.sure_row(connection, ref, lock=True)
-            since = _S(row["state"])
-            if row["attempt"] == attempt and may_settle(since, outcome.state):
-                lifted = await self._moves.unless_claimed(connection, ref, outcome)
-                return await self._moves.move(connection, row, lifted, now)
-            if outcome.order is not None and outcome.order != row["panel_order"]:
-                # Of an attempt that is over: it can't move the entry, and must not be lost.
-                late = event_row(row, EventKind.LATE, now, attempt=attempt) | {
-                    "panel_order": outcome.order,
-                    "text": outcome.reason,
-                }
-                await self._moves.tell(connection, [late])
-            return entry_of(row)
+            return await self._moves.settle(connection, ref, attempt, outcome, now)
 
         return await self._database.run(settle)
 
@@ -218,20 +178,9 @@ class SQLJournal:
         now = await self.now()
 
         async def decide(connection: AsyncConnection) -> Entry | None:
-            if budget is not None and booked_on is not None:
-                # Before the order's own row: whoever needs both locks them in this order.
-                await self._moves.lock_budget(connection, booked_on)
-            row = await self._moves.row(connection, statements.BY_REF_LOCKED, ref)
-            if row is None or _S(row["state"]) not in since:
-                return None
-            await self._moves.check_unclaimed(connection, ref, outcome.order)
-            values: dict[str, Any] = {}
-            if booked_on is not None:
-                await self._moves.hold_against(connection, row["price"], booked_on, budget)
-                values["booked_on"] = booked_on
-            if row["state"] == _S.UNKNOWN and outcome.state is _S.WITHDRAWN:
-                values["was_unknown"] = True
-            return await self._moves.move(connection, row, outcome, now, **values)
+            return await self._moves.decide(
+                connection, ref, since, outcome, now, booked_on=booked_on, budget=budget
+            )
 
         return await self._database.run(decide)
 
@@ -292,10 +241,10 @@ class SQLJournal:
                 for each, entry in seen
                 if each.claim.key in written and (kind := told_of_observation(each, entry))
             ]
-            rows_told = [self._moves.event_of_entry(entry, kind, now) for entry, kind in told]
-            await self._moves.tell(connection, rows_told)
             ended = [entry.link for entry, _ in told if entry.state is _S.FINISHED and entry.link]
             await self._moves.free(connection, ended, now)
+            rows_told = [self._moves.event_of_entry(entry, kind, now) for entry, kind in told]
+            await self._moves.tell(connection, rows_told)
             return [entry for entry, _ in told]
 
         return await self._database.run(observe) if seen else []
@@ -364,17 +313,15 @@ class SQLJournal:
 
             async def read(
                 connection: AsyncConnection, about: dict[str, Any] = about
-            ) -> Sequence[RowMapping]:
-                rows: Sequence[RowMapping]
-                rows = (await connection.execute(statement, about)).mappings().all()
-                return rows
+            ) -> list[tuple[int, Entry]]:
+                rows = (await connection.execute(statement, about)).mappings()
+                return [(row["id"], entry_of(row)) for row in rows]
 
-            rows = await self._database.run(read, reads=True)
-            for row in rows:
-                yield entry_of(row)
-            if len(rows) < PAGE_ROWS:
+            found = await self._database.run(read, reads=True)
+            for after, entry in found:  # noqa: B007  # the last one is where the next page begins
+                yield entry
+            if len(found) < PAGE_ROWS:
                 return
-            after = rows[-1]["id"]
 
     async def unknown(self) -> list[UnknownOrder]:
         """Give the orders whose outcome nobody knows, the oldest first, with their evidence."""

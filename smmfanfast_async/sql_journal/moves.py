@@ -1,7 +1,9 @@
-"""What a transaction about orders is made of: find a row, move it, tell of it, hold its price.
+"""The moves of an order, each a piece of a transaction: find the row, move it, tell of it.
 
-Rows are locked in one order everywhere, so that no two transactions wait for each other: the day's
-budget, then orders, then the account's row, under which events are numbered.
+A piece may be carried out twice, where the answer to a commit was lost or another machine was a
+moment earlier; it looks first, and what is done already it does not do again. Rows are locked in
+one order everywhere, so that no two transactions wait for each other: the day's budget, then
+orders, then the account's row, under which events are numbered.
 """
 
 from collections.abc import Collection
@@ -14,12 +16,21 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ..errors import ErrorKind, JournalError, RefConflictError, SpendingLimitError
-from ..journal import MOVES, Entry, EntryState, EventKind, Outcome
+from ..journal import MOVES, Entry, EntryState, EventKind, NewEntry, Outcome
 from . import statements
-from .rows import entry_of, event_row, outcome_values, told_of_move
-from .schema import budgets
+from .rows import (
+    digest_of,
+    entry_of,
+    event_row,
+    late_row,
+    new_row,
+    outcome_values,
+    told_of_move,
+    told_of_state,
+)
+from .schema import budgets, orders
 
-__all__ = ["Moves", "may_settle"]
+__all__ = ["Moves"]
 
 _S = EntryState
 
@@ -30,6 +41,106 @@ class Moves:
     def __init__(self, account: str, *, is_sqlite: bool) -> None:
         self._account = account
         self._is_sqlite = is_sqlite
+
+    # --- the moves -------------------------------------------------------------------------------
+
+    async def write_down(
+        self, connection: AsyncConnection, new: NewEntry, budget: Decimal | None, now: datetime
+    ) -> Entry:
+        """Write an order down, or give the entry that has its ref already."""
+        found = await self.row(connection, statements.BY_REF, new.ref)
+        if found is None and budget is not None and new.price is not None:
+            await self.lock_budget(connection, new.booked_on)
+            # Looked for again: who held the budget may have written down this very ref.
+            found = await self.row(connection, statements.BY_REF, new.ref)
+            if found is None:
+                await self.hold_against(connection, new.price, new.booked_on, budget)
+        if found is None:
+            insert = statements.insert_unless_there(orders, is_sqlite=self._is_sqlite)
+            row = new_row(self._account, new, now)
+            made = await connection.execute(insert.values(row).returning(orders))
+            found = made.mappings().one_or_none()
+        if found is None:  # somebody else was a moment earlier
+            found = await self.sure_row(connection, new.ref)
+        if found["digest"] != digest_of(new.form):
+            text = f"ref {new.ref!r} names an order of other content already"
+            raise RefConflictError(text, None, None, None, "add", found["panel_order"])
+        return entry_of(found)
+
+    async def begin(
+        self,
+        connection: AsyncConnection,
+        ref: str,
+        attempt: int,
+        *,
+        owner: str,
+        until: datetime,
+        places: int,
+        balance: Decimal | None,
+        now: datetime,
+    ) -> Entry | None:
+        """Move PREPARED to SENDING for an owner; None where that can't be now."""
+        row = await self.row(connection, statements.BY_REF, ref)
+        if row is not None and row["owner"] == owner:
+            # Begun already: the answer to the commit was lost. It may have lapsed since.
+            return entry_of(row) if row["state"] == _S.SENDING else None
+        taken = await connection.execute(statements.PLACES_TAKEN, {"of_account": self._account})
+        free = set(range(places)) - set(taken.scalars())
+        if not free:
+            return None
+        begun = await connection.execute(statements.BEGIN, {
+            "of_account": self._account, "of_ref": ref, "of_attempt": attempt, "now": now,
+            "at_place": min(free), "by_owner": owner, "until": until, "balance": balance,
+        })  # fmt: skip
+        found = begun.mappings().one_or_none()
+        return None if found is None else entry_of(found)
+
+    async def settle(
+        self, connection: AsyncConnection, ref: str, attempt: int, outcome: Outcome, now: datetime
+    ) -> Entry:
+        """Write what became of an attempt: a move, an event where it is too late for one."""
+        row = await self.sure_row(connection, ref, lock=True)
+        since = _S(row["state"])
+        kept = (None, row["panel_order"], row["doubtful_order"])
+        if row["attempt"] == attempt and _may_settle(since, outcome.state):
+            outcome = await self.unless_claimed(connection, ref, outcome)
+            is_news = since is _S.UNKNOWN and outcome.order not in kept
+            if outcome.state in MOVES[since] or is_news:
+                return await self.move(connection, row, outcome, now)
+        if outcome.order not in kept:
+            # It can't move the entry, and must not be lost.
+            await self.tell(connection, [late_row(row, attempt, outcome, now)])
+        return entry_of(row)
+
+    async def decide(
+        self,
+        connection: AsyncConnection,
+        ref: str,
+        since: Collection[EntryState],
+        outcome: Outcome,
+        now: datetime,
+        *,
+        booked_on: str | None,
+        budget: Decimal | None,
+    ) -> Entry | None:
+        """Carry out a person's move; None where the entry is in none of the states `since`."""
+        if budget is not None and booked_on is not None:
+            # Before the order's own row: whoever needs both locks them in this order.
+            await self.lock_budget(connection, booked_on)
+        row = await self.row(connection, statements.BY_REF_LOCKED, ref)
+        if row is None or row["state"] not in since:
+            return None
+        _check_decision(row, outcome)
+        await self.check_unclaimed(connection, ref, outcome.order)
+        values: dict[str, Any] = {"settled_at": row["settled_at"]}
+        if booked_on is not None:
+            await self.hold_against(connection, row["price"], booked_on, budget)
+            values["booked_on"] = booked_on
+        if row["state"] == _S.UNKNOWN and outcome.state is _S.WITHDRAWN:
+            values["was_unknown"] = True
+        return await self.move(connection, row, outcome, now, **values)
+
+    # --- their parts -----------------------------------------------------------------------------
 
     async def row(self, connection: AsyncConnection, statement: Any, ref: str) -> RowMapping | None:
         """Give the row of a ref by one of the statements for that, None where there is none."""
@@ -53,10 +164,9 @@ class Moves:
         day: str,
         budget: Decimal | None,
     ) -> None:
-        """Raise where the day's budget does not hold one more price; nobody books meanwhile."""
+        """Raise where the day's budget, which is locked, does not hold one more price."""
         if budget is None or price is None:
             return
-        await self.lock_budget(connection, day)
         about = {"of_account": self._account, "day": day}
         booked = await connection.execute(statements.BOOKED, about)
         spent = sum((each * count for each, count in booked), Decimal(0))
@@ -102,16 +212,13 @@ class Moves:
         **values: Any,
     ) -> Entry:
         """Carry out a move of a row that this transaction holds, and tell of it."""
-        since = _S(row["state"])
-        if outcome.state is not since and outcome.state not in MOVES[since]:
-            raise JournalError(f"knows no move from {since} to {outcome.state}")
-        statement = statements.move(since, outcome_values(outcome, now) | values)
+        statement = statements.move(_S(row["state"]), outcome_values(outcome, now) | values)
         about = {"key": row["id"], "of_attempt": row["attempt"]}
         moved = (await connection.execute(statement, about)).mappings().one()
-        kind, text = told_of_move(outcome)
-        await self.tell(connection, [event_row(moved, kind, now) | {"text": text}])
         if outcome.state in (_S.WITHDRAWN, _S.REFUSED) and row["link"]:
             await self.free(connection, [row["link"]], now)
+        kind, text = told_of_move(outcome)
+        await self.tell(connection, [event_row(moved, kind, now) | {"text": text}])
         return entry_of(moved)
 
     async def free(
@@ -141,10 +248,19 @@ class Moves:
         }, kind, now)  # fmt: skip
 
 
-def may_settle(since: EntryState, to: EntryState) -> bool:
+def _may_settle(since: EntryState, to: EntryState) -> bool:
     """Whether an attempt's own outcome may still move the entry that it belongs to."""
     if since is _S.SENDING:
         return to in MOVES[since]
     # What was given up is lifted by the panel's word alone.
     said = {_S.UNKNOWN: {_S.ACCEPTED, _S.REFUSED}, _S.WITHDRAWN: {_S.ACCEPTED}}
     return to in said.get(since, set())
+
+
+def _check_decision(row: RowMapping, outcome: Outcome) -> None:
+    """Raise `JournalError` for what is no move, or not a person's."""
+    since = _S(row["state"])
+    if outcome.state not in MOVES[since] or not told_of_state(outcome.state):
+        raise JournalError(f"knows no move from {since} to {outcome.state} by a person")
+    if outcome.state is _S.PREPARED and row["form"] is None:
+        raise JournalError(f"the form of ref {row['ref']!r} is forgotten: it can't be sent again")

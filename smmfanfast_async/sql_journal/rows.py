@@ -31,6 +31,7 @@ __all__ = [
     "entry_of",
     "event_of",
     "event_row",
+    "late_row",
     "new_row",
     "observed",
     "outcome_values",
@@ -38,6 +39,7 @@ __all__ = [
     "summary_of",
     "told_of_move",
     "told_of_observation",
+    "told_of_state",
     "unknown_order",
 ]
 
@@ -138,6 +140,11 @@ _TOLD_OF_STATE = {
 }
 
 
+def told_of_state(state: EntryState) -> bool:
+    """Whether a single order can be moved to a state, and that is told: SENDING is not."""
+    return state in _TOLD_OF_STATE
+
+
 def told_of_move(outcome: Outcome) -> tuple[EventKind, str | None]:
     """Give the event of a move, and its text."""
     words = [f"by {outcome.by}"] if outcome.by else []
@@ -209,22 +216,27 @@ def seen_row(look: Observation, after: Entry) -> dict[str, Any]:
 # --- events --------------------------------------------------------------------------------------
 
 
-def event_row(
-    row: Row, kind: EventKind, now: datetime, *, attempt: int | None = None
-) -> dict[str, Any]:
+def event_row(row: Row, kind: EventKind, now: datetime) -> dict[str, Any]:
     """Give the row of an event about an order; its position comes last."""
     return {
         "account": row["account"],
         "at": now,
         "ref": row["ref"],
         "kind": kind.value,
-        "attempt": row["attempt"] if attempt is None else attempt,
+        "attempt": row["attempt"],
         "panel_order": row["panel_order"],
         "raw_status": row["raw_status"],
         "charge": row["charge"],
         "remains": row["remains"],
         "text": row["reason"],
     }
+
+
+def late_row(row: Row, attempt: int, outcome: Outcome, now: datetime) -> dict[str, Any]:
+    """Give the row of an event about an order that came too late for a move."""
+    text = cleaned(outcome.reason, MAX_REASON_CHARACTERS) if outcome.reason else None
+    about = {"attempt": attempt, "panel_order": outcome.order, "text": text}
+    return event_row(row, EventKind.LATE, now) | about
 
 
 def event_of(row: Row) -> Event:

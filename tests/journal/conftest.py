@@ -1,0 +1,53 @@
+"""Both databases, each new for every test, and journals on them."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from support.journals import Clock, Journals, journals_on
+from support.postgres import PostgresServer, shared_server
+
+from smmfanfast_async.sql_journal import SQLJournal
+
+
+@pytest.fixture(scope="session")
+def postgres() -> PostgresServer:
+    return shared_server()
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    return f"sqlite+aiosqlite:///{tmp_path / 'orders.db'}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """Tests that ask for a journal run on both databases, unless they set this to one."""
+    name: str = request.param
+    return name
+
+
+@pytest_asyncio.fixture
+async def url(backend: str, request: pytest.FixtureRequest) -> str:
+    if backend == "sqlite":
+        found: str = request.getfixturevalue("sqlite_url")
+        return found
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return await server.fresh()
+
+
+@pytest_asyncio.fixture
+async def journals(url: str) -> AsyncIterator[Journals]:
+    async with journals_on(url) as made:
+        yield made
+
+
+@pytest.fixture
+def clock(journals: Journals) -> Clock:
+    return journals.clock
+
+
+@pytest_asyncio.fixture
+async def journal(journals: Journals) -> SQLJournal:
+    return await journals()

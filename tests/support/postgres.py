@@ -1,0 +1,221 @@
+"""A real PostgreSQL server on loopback, in a folder of its own, that tests may stop and restart.
+
+Where the server is not installed, root on Debian gets it by apt; anybody else is told its name.
+"""
+
+import atexit
+import functools
+import os
+import pwd
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+import asyncpg
+
+__all__ = ["PostgresServer", "shared_server"]
+
+PACKAGE = "postgresql"
+"""Debian's name of it."""
+
+START_S = 60.0
+"""Seconds for a start; it takes below one, and a recovery on a busy machine a few."""
+
+USER, PASSWORD, DATABASE = "tester", "test-password", "orders"
+
+SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    # What is tested is durability.
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "shared_buffers": "32MB",
+    "max_connections": "120",
+    "log_min_messages": "fatal",
+}
+
+_SIGNALS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
+
+
+class PostgresServer:
+    """A server with one database, which `fresh` empties."""
+
+    def __init__(self) -> None:
+        self._bin = _binaries()
+        self._folder: Path | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = _free_port()
+
+    @property
+    def url(self) -> str:
+        """The database's address, as a journal takes it."""
+        return f"postgresql+asyncpg://{USER}:{PASSWORD}@127.0.0.1:{self.port}/{DATABASE}"
+
+    def start(self) -> None:
+        """Start it, making its files at first, and wait until it answers."""
+        if self._process is not None:
+            return
+        if self._folder is None:
+            self._folder = self._made()
+        options = [f"--{name}={value}" for name, value in SETTINGS.items()]
+        log = (self._folder / "log").open("ab")
+        with log:
+            self._process = subprocess.Popen(  # noqa: S603  # Debian's binary
+                [self._bin / "postgres", "-D", self._folder / "data", f"-p{self.port}", *options],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self._folder,
+                start_new_session=True,
+                **_as_user(),
+            )
+        self._wait()
+
+    def stop(self, mode: Literal["fast", "immediate"] = "fast") -> None:
+        """Stop it: `fast` breaks connections off, `immediate` is like a crash."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.send_signal(_SIGNALS[mode])
+            process.wait(START_S)
+
+    def restart(self, mode: Literal["fast", "immediate"] = "fast") -> None:
+        """Stop and start it on the same port."""
+        self.stop(mode)
+        self.start()
+
+    def remove(self) -> None:
+        """Stop it and remove its files."""
+        self.stop("immediate")
+        folder, self._folder = self._folder, None
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    async def connect(self) -> "asyncpg.Connection[asyncpg.Record]":
+        """Give a connection of the test's own, beside any journal."""
+        return await asyncpg.connect(
+            host="127.0.0.1", port=self.port, user=USER, password=PASSWORD, database=DATABASE
+        )
+
+    async def fresh(self) -> str:
+        """Empty the database, whoever still uses it, and give its address."""
+        self.start()
+        connection = await self.connect()
+        try:
+            await connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid();"
+                "DROP SCHEMA public CASCADE; CREATE SCHEMA public"
+            )
+        finally:
+            await connection.close()
+        return self.url
+
+    def _made(self) -> Path:
+        """Make the files of a server, owned by whom it runs as."""
+        folder = Path(tempfile.mkdtemp(prefix="smm-postgres-"))
+        secret = folder / "secret"
+        secret.write_text(PASSWORD)
+        if os.geteuid() == 0:
+            owner = pwd.getpwnam("postgres")
+            for each in (folder, secret):
+                os.chown(each, owner.pw_uid, owner.pw_gid)
+        self._run("initdb", "-D", folder / "data", "-U", USER, f"--pwfile={secret}", "--no-sync",
+                  "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", cwd=folder)  # fmt: skip
+        script = f"CREATE DATABASE {DATABASE}".encode()
+        self._run("postgres", "--single", "-D", folder / "data", "-F", "postgres",
+                  cwd=folder, told=script)  # fmt: skip
+        return folder
+
+    def _run(self, name: str, *words: str | Path, cwd: Path, told: bytes = b"") -> None:
+        done = subprocess.run(  # noqa: S603  # Debian's binaries
+            [self._bin / name, *words], cwd=cwd, input=told, capture_output=True, check=False,
+            **_as_user(),
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr.decode()
+
+    def _answers(self) -> bool:
+        done = subprocess.run(  # noqa: S603  # Debian's binary
+            [self._bin / "pg_isready", "-q", "-h", "127.0.0.1", f"-p{self.port}"], check=False
+        )
+        return done.returncode == 0
+
+    def _wait(self) -> None:
+        deadline_s = time.monotonic() + START_S
+        while time.monotonic() < deadline_s:
+            assert self._process is not None
+            if self._process.poll() is not None:
+                break
+            if self._answers():
+                return
+            time.sleep(0.02)
+        log = self._folder / "log" if self._folder else None
+        raise AssertionError(f"PostgreSQL does not start: {log and log.read_text()[-2000:]}")
+
+
+@functools.cache
+def shared_server() -> PostgresServer:
+    """Give the one server of this process, started; it ends with the process."""
+    server = PostgresServer()
+    atexit.register(server.remove)
+    server.start()
+    return server
+
+
+def _binaries() -> Path:
+    found = _newest()
+    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        _install()
+        found = _newest()
+    assert found is not None, (
+        f"the tests of the journal need a PostgreSQL server: install Debian's package {PACKAGE!r}"
+    )
+    return found
+
+
+def _newest() -> Path | None:
+    places = [*Path("/usr/lib/postgresql").glob("*/bin/postgres")]
+    on_path = shutil.which("postgres")
+    if on_path is not None:
+        places.append(Path(on_path).resolve())
+    folders = [each.parent for each in places if (each.parent / "initdb").exists()]
+    return max(
+        folders,
+        default=None,
+        key=lambda each: [int(part) for part in re.findall(r"\d+", str(each))],
+    )
+
+
+def _install() -> None:
+    # Debian's package would start a server of its own at once.
+    settings = Path("/etc/postgresql-common/createcluster.conf")
+    if not settings.exists():
+        settings.parent.mkdir(parents=True, exist_ok=True)
+        settings.write_text("create_main_cluster = false\n")
+    quietly = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    for words in (["update", "-q"], ["install", "-y", "-q", "--no-install-recommends", PACKAGE]):
+        done = subprocess.run(  # noqa: S603  # fixed words
+            ["apt-get", *words],  # noqa: S607
+            env=quietly, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"apt-get {' '.join(words)}: {done.stderr[-2000:]}"
+
+
+def _as_user() -> dict[str, Any]:
+    """Give how a process is run: the server refuses to be root."""
+    if os.geteuid() != 0:
+        return {}
+    owner = pwd.getpwnam("postgres")
+    return {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
