@@ -22,6 +22,7 @@ import copy
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
+    AsyncIterator,
     Awaitable,
     Callable,
     Hashable,
@@ -29,10 +30,11 @@ from collections.abc import (
     Iterator,
     Mapping,
 )
+from contextlib import asynccontextmanager
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
-__all__ = ["BatchEndedError", "Coalescer", "streamed"]
+__all__ = ["BatchEndedError", "Coalescer", "closing", "streamed"]
 
 DELAY_S = 0.002
 """Seconds that a batch stays open while others are under way: a trickle of 5,000 calls a second
@@ -47,6 +49,7 @@ ALARM_STEP_S = 0.05
 K = TypeVar("K")
 L = TypeVar("L", bound=Hashable)
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 class BatchEndedError(Exception):
@@ -73,10 +76,12 @@ class _Flight(Generic[K, L, R]):
 
     __slots__ = ("entries", "lane", "task")
 
+    task: asyncio.Task[Mapping[K, R | Exception]]
+    """Set as soon as it is made."""
+
     def __init__(self, entries: list[_Entry[K, L, R]], lane: L) -> None:
         self.entries = entries
         self.lane = lane
-        self.task: asyncio.Task[Mapping[K, R | Exception]] | None = None
 
     def is_wanted(self) -> bool:
         """Whether anybody waits for it still."""
@@ -142,18 +147,19 @@ class Coalescer(Generic[K, L, R]):
 
     def close(self) -> None:
         """Let nobody wait any more: what waits and what is on its way ends in `BatchEndedError`."""
+        if self._loop is not None and self._loop.is_closed():
+            self._forget()
         lanes, self._lanes = self._lanes, {}
         for lane in lanes.values():
             _fail(lane.values(), BatchEndedError(was_asked=False))
         for flight in self._flights:
             _fail(flight.entries, BatchEndedError(was_asked=True))
-            if flight.task is not None:
-                flight.task.cancel()
+            flight.task.cancel()
         self._quiet()
 
     async def ended(self) -> None:
         """Await the end of the fetches that `close` cancelled."""
-        tasks = [flight.task for flight in self._flights if flight.task is not None]
+        tasks = [flight.task for flight in self._flights]
         await asyncio.gather(*tasks, return_exceptions=True)
 
     # --- waiting ---------------------------------------------------------------------------------
@@ -164,11 +170,14 @@ class Coalescer(Generic[K, L, R]):
         if self._loop is not None:
             if (self._lanes or self._flights) and not self._loop.is_closed():
                 raise RuntimeError("keys are waited for on another event loop")
-            # What a closed loop left behind can't be ended any more.
-            self._lanes, self._flights = {}, {}
-            self._quiet()
+            self._forget()
         self._loop = loop
         return loop
+
+    def _forget(self) -> None:
+        """Drop what another loop left behind: it can't be ended any more once that is closed."""
+        self._lanes, self._flights = {}, {}
+        self._quiet()
 
     def _quiet(self) -> None:
         for handle in (self._alarm, self._tick):
@@ -186,12 +195,13 @@ class Coalescer(Generic[K, L, R]):
 
     def _open(self) -> None:
         """Set the moment at which what waits leaves, if a slot is free then."""
-        if self._loop is None or len(self._flights) >= self._concurrency:
+        if len(self._flights) >= self._concurrency:
             return
+        loop = asyncio.get_running_loop()
         if self._flights and self._delay_s > 0:
-            self._tick = self._loop.call_later(self._delay_s, self._send)
+            self._tick = loop.call_later(self._delay_s, self._send)
         else:
-            self._tick = self._loop.call_soon(self._send)
+            self._tick = loop.call_soon(self._send)
 
     def _leave(self, entry: _Entry[K, L, R], future: asyncio.Future[R], lane: L) -> None:
         """Take a caller off; a key or a batch that nobody waits for goes with it."""
@@ -206,23 +216,20 @@ class Coalescer(Generic[K, L, R]):
                 del waiting[entry.key]
                 if not waiting:
                     del self._lanes[lane]
-        elif not entry.flight.is_wanted() and entry.flight.task is not None:
+        elif not entry.flight.is_wanted():
             entry.flight.task.cancel()
 
     # --- deadlines -------------------------------------------------------------------------------
 
     def _set_alarm(self, deadline: float) -> None:
-        if self._loop is not None:
-            if self._alarm is not None:
-                self._alarm.cancel()
-            self._alarm = self._loop.call_at(deadline, self._expire)
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = asyncio.get_running_loop().call_at(deadline, self._expire)
 
     def _expire(self) -> None:
         """End the waiting of all whose time is over, and set the alarm for those who are next."""
         self._alarm = None
-        if self._loop is None:
-            return
-        now = self._loop.time()
+        now = asyncio.get_running_loop().time()
         for lane, waiting in list(self._lanes.items()):
             for entry in list(waiting.values()):
                 self._expire_entry(entry, now, lane)
@@ -257,8 +264,7 @@ class Coalescer(Generic[K, L, R]):
     def _start(self, lane: L) -> None:
         """Send the first batch of a lane; what is left of the lane goes behind the others."""
         waiting = self._lanes.pop(lane)
-        keys = list(islice(waiting, self._size))
-        flight = _Flight([waiting.pop(key) for key in keys], lane)
+        flight = _Flight([waiting.pop(key) for key in list(islice(waiting, self._size))], lane)
         if waiting:
             self._lanes[lane] = waiting
         latest = 0.0
@@ -267,11 +273,15 @@ class Coalescer(Generic[K, L, R]):
             latest = max(latest, *entry.waiters.values())
         self._flights[flight] = None
         loop = asyncio.get_running_loop()
-        flight.task = loop.create_task(self._fetched(keys, lane, latest - loop.time()))
+        flight.task = loop.create_task(self._fetched(flight, latest - loop.time()))
         flight.task.add_done_callback(lambda task: self._land(flight, task))
 
-    async def _fetched(self, keys: list[K], lane: L, timeout_s: float) -> Mapping[K, R | Exception]:
-        return await self._fetch(keys, lane, timeout_s)
+    async def _fetched(
+        self, flight: _Flight[K, L, R], timeout_s: float
+    ) -> Mapping[K, R | Exception]:
+        # Who was cancelled in the turn in which the batch left takes the key back by now.
+        keys = [entry.key for entry in flight.entries if entry.waiters]
+        return await self._fetch(keys, flight.lane, timeout_s)
 
     def _land(
         self, flight: _Flight[K, L, R], task: asyncio.Task[Mapping[K, R | Exception]]
@@ -300,7 +310,7 @@ def _settle(entry: _Entry[K, L, R], found: R | Exception) -> None:
     first = True
     for future in entry.waiters:
         if not future.done():
-            future.set_result(found if first else copy.copy(found))
+            future.set_result(found if first else _own(found))
             first = False
 
 
@@ -308,16 +318,18 @@ def _fail(entries: Iterable[_Entry[K, L, R]], error: BaseException) -> None:
     for entry in entries:
         for future in entry.waiters:
             if not future.done():
-                future.set_exception(_own(error))
+                twin = _own(error)
+                twin.__cause__ = error.__cause__
+                future.set_exception(twin)
 
 
-def _own(error: BaseException) -> BaseException:
+def _own(found: T) -> T:
+    """Give a copy; what can't be copied is better shared than lost."""
     try:
-        twin = copy.copy(error)
-    except Exception:  # noqa: BLE001  # one that can't be copied is better shared than lost
-        return error
-    twin.__cause__ = error.__cause__
-    return twin
+        twin = copy.copy(found)
+    except Exception:  # noqa: BLE001  # a class may raise anything there
+        return found
+    return twin if type(twin) is type(found) else found
 
 
 async def streamed(
@@ -333,7 +345,8 @@ async def streamed(
     At most `concurrency` batches are held, whether under way or landed and not yet taken, so that
     memory is bounded whatever `keys` is. A key that comes twice in a batch is fetched once.
     `ordered` gives the batches in the order of the keys. What a fetch raises is raised here; the
-    other fetches are cancelled then, as when the consumer breaks off.
+    other fetches are cancelled then, and `keys` closed if it is an async generator, as when the
+    consumer breaks off.
     """
     batches = _batches(keys, size)
     held: list[asyncio.Future[R]] = []
@@ -352,8 +365,10 @@ async def streamed(
                 held.remove(landed)
                 yield landed.result()
     finally:
-        await _give_up([*held] if filling is None else [filling, *held])
-        await batches.aclose()
+        try:
+            await _give_up([*held] if filling is None else [filling, *held])
+        finally:
+            await batches.aclose()
 
 
 def _next(batches: AsyncGenerator[list[K], None]) -> asyncio.Future[list[K]]:
@@ -378,6 +393,17 @@ async def _give_up(futures: list[asyncio.Future[Any]]) -> None:
     await asyncio.gather(*futures, return_exceptions=True)
 
 
+@asynccontextmanager
+async def closing(keys: AsyncIterable[K]) -> AsyncGenerator[AsyncIterator[K], None]:
+    """Iterate, and close behind it what can be closed: a loop that is left closes nothing."""
+    source = aiter(keys)
+    try:
+        yield source
+    finally:
+        if isinstance(source, AsyncGenerator):
+            await source.aclose()
+
+
 async def _batches(
     keys: Iterable[K] | AsyncIterable[K], size: int
 ) -> AsyncGenerator[list[K], None]:
@@ -385,11 +411,12 @@ async def _batches(
     # word; an async generator in front of plain iterables would cost a third of a status.
     batch: dict[K, None] = {}
     if isinstance(keys, AsyncIterable):
-        async for key in keys:
-            batch[key] = None
-            if len(batch) == size:
-                yield list(batch)
-                batch = {}
+        async with closing(keys) as source:
+            async for key in source:
+                batch[key] = None
+                if len(batch) == size:
+                    yield list(batch)
+                    batch = {}
     else:
         for key in keys:
             batch[key] = None

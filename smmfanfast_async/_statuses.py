@@ -13,7 +13,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import aclosing
 
-from ._batching import BatchEndedError, Coalescer, streamed
+from ._batching import BatchEndedError, Coalescer, closing, streamed
 from ._calls import Calls, Settings
 from ._decode import decode_status, decode_statuses
 from ._encode import ids_form
@@ -178,9 +178,13 @@ class Statuses:
 
 def _as_texts(ids: Ids) -> Iterable[str] | AsyncIterable[str]:
     """Give ids as texts, unchecked: what is no id is told so one by one, in its batch."""
-    if isinstance(ids, AsyncIterable):
-        return (_as_text(each) async for each in ids)
-    return map(_as_text, ids)
+    return _texts_as_they_come(ids) if isinstance(ids, AsyncIterable) else map(_as_text, ids)
+
+
+async def _texts_as_they_come(ids: AsyncIterable[int | str]) -> AsyncGenerator[str, None]:
+    async with closing(ids) as source:
+        async for each in source:
+            yield _as_text(each)
 
 
 class _NoId(str):

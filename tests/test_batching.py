@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, suppress
 
 import pytest
 from hypothesis import given, settings
@@ -149,6 +150,123 @@ async def test_keys_that_raise_end_the_stream() -> None:
 
     with pytest.raises(LookupError):
         [each async for each in streamed(keys(), at_once, size=1, concurrency=3)]
+
+
+class Cursor:
+    """Keys from somewhere that has to be closed, as an async generator does it."""
+
+    def __init__(self, keys: int) -> None:
+        self.keys = keys
+        self.is_closed = False
+
+    async def __aiter__(self) -> AsyncIterator[int]:
+        try:
+            for key in range(self.keys):
+                yield key
+        finally:
+            await asyncio.sleep(0)
+            self.is_closed = True
+
+
+@pytest.mark.asyncio
+async def test_breaking_off_closes_where_the_keys_come_from() -> None:
+    cursor = Cursor(100)
+    stream = streamed(cursor, at_once, size=10, concurrency=2)
+    await anext(stream)
+    await settle()
+    assert not cursor.is_closed
+
+    await stream.aclose()
+
+    assert cursor.is_closed
+
+
+@pytest.mark.asyncio
+async def test_breaking_off_ends_keys_that_are_waited_for() -> None:
+    ended = False
+
+    async def keys() -> AsyncIterator[int]:
+        nonlocal ended
+        try:
+            yield 1
+            await asyncio.Event().wait()
+        finally:
+            ended = True
+
+    stream = streamed(keys(), at_once, size=1, concurrency=2)
+    await anext(stream)
+    await settle()
+    await stream.aclose()
+
+    assert ended
+
+
+class Counted:
+    """An async iterator that is no generator: it has no end of its own to be closed."""
+
+    def __init__(self) -> None:
+        self.next = 0
+
+    def __aiter__(self) -> AsyncIterator[int]:
+        return self
+
+    async def __anext__(self) -> int:
+        self.next += 1
+        if self.next > 5:
+            raise StopAsyncIteration
+        return self.next
+
+
+@pytest.mark.asyncio
+async def test_what_can_not_be_closed_is_left_alone() -> None:
+    stream = streamed(Counted(), at_once, size=2, concurrency=1, ordered=True)
+
+    assert [each async for each in stream] == [[1, 2], [3, 4], [5]]
+
+
+@pytest.mark.asyncio
+async def test_a_consumer_who_is_cancelled_again_while_it_ends_leaves_nothing_behind() -> None:
+    cursor = Cursor(100)
+    slow = asyncio.Event()
+
+    async def fetch(batch: list[int]) -> list[int]:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            with suppress(asyncio.CancelledError):
+                await slow.wait()
+        return batch
+
+    async def consume() -> None:
+        async with aclosing(streamed(cursor, fetch, size=10, concurrency=2)) as stream:
+            await anext(stream)
+
+    consuming = asyncio.create_task(consume())
+    await settle()
+    for _ in range(2):
+        consuming.cancel()
+        await settle()
+    await asyncio.wait({consuming}, timeout=1)
+
+    assert consuming.cancelled()
+    assert cursor.is_closed
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@pytest.mark.asyncio
+async def test_an_error_of_keys_that_nobody_takes_any_more_is_no_complaint() -> None:
+    def keys() -> Iterator[int]:
+        yield 1
+        raise LookupError("the cursor is gone")
+
+    stream = streamed(keys(), Fetches(), size=1, concurrency=1)
+    first = asyncio.ensure_future(anext(stream))
+    await settle()
+    first.cancel()
+    await asyncio.wait({first})
+    await stream.aclose()
+
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 @settings(deadline=None)
