@@ -41,15 +41,10 @@ Count = Annotated[int, Meta(ge=-MAX_COUNT, le=MAX_COUNT)]
 
 if TYPE_CHECKING:
     _Id: TypeAlias = str
-    _Extra: TypeAlias = dict[str, object] | None
 else:
-    # What msgspec is told of these fields, so that it may fill them in C. An id comes as a number
-    # too, and `_decode` makes text of that; a float is no id, but were it not named here,
-    # 4.99999999999999999999 would come as 5.
+    # What msgspec is told of an id, so that it may read numbers too in C; `_decode` makes text of
+    # them. A float is no id, but were it not named here, 4.99999999999999999999 would come as 5.
     _Id = str | int | float
-
-    class _Extra:
-        """What no JSON is: `extra` is our name, and a field of the panel that has it is odd."""
 
 
 class Status(StrEnum):
@@ -146,7 +141,7 @@ class OrderStatus(
     """Subscription: whether an end is set. None for other orders."""
     orders: tuple[str, ...] = ()
     """Ids of the orders that a subscription or drip-feed has made so far."""
-    extra: _Extra = None
+    extra: dict[str, object] | None = None
     """What came under names that we do not know, or could not be read; None if nothing did."""
 
     @property
@@ -201,7 +196,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknow
     """Whether it can be refilled (API v2); None where the panel does not say."""
     cancel: bool | None = None
     """Whether it can be canceled (API v2); None where the panel does not say."""
-    extra: _Extra = None
+    extra: dict[str, object] | None = None
     """What came under names that we do not know, or could not be read; None if nothing did."""
 
 

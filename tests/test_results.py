@@ -255,3 +255,12 @@ def test_a_status_says_none_for_what_the_panel_left_out() -> None:
     )
     assert set(absent) == {None}
     assert (bare.order, bare.orders) == ("", ())
+
+
+def test_records_come_back_from_json_that_msgspec_made_of_them() -> None:
+    status = OrderStatus(order="7", raw_status="Partial", charge=Decimal("1.50"), remains=3)
+    service = Service(service="5", name="A", rate=Decimal("0.90"), extra={"a": [1]})
+
+    for record in (status, service):
+        written = msgspec.json.encode(record)
+        assert msgspec.json.decode(written, type=type(record)) == record

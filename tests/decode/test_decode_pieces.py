@@ -149,11 +149,11 @@ def test_rate_that_only_looks_like_a_number_is_kept_as_it_came(rate: str) -> Non
 
 
 def test_field_with_our_name_is_one_without() -> None:
-    body = b'[{"service":"7","extra":{"a":1}},{"service":"8","\\u0065xtra":null}]'
+    body = b'[{"service":"7","extra":{"a":1}},{"service":"8","\\u0065xtra":{}}]'
 
     found = decode_services(Reply(status=200, body=body), SMMFANFAST).services
 
-    assert [each.extra for each in found] == [{"extra": {"a": 1}}, {"extra": None}]
+    assert [each.extra for each in found] == [{"extra": {"a": 1}}, {"extra": {}}]
 
 
 # --- in steps ------------------------------------------------------------------------------------

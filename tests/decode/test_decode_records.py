@@ -69,8 +69,7 @@ def test_record_about_another_order_is_an_error(order: str, charge: str) -> None
         ("orders", "[1e99]", ["1e99"]),
         ("expiry", '"tomorrow"', "tomorrow"),
         ("runs", '"1_0"', "1_0"),
-        ("extra", '"null"', "null"),
-        ("extra", "null", None),
+        ("extra", '"none so far"', "none so far"),
         ("raw_status", '"x"', "x"),
         ("charge", '"1_0"', "1_0"),
         ("charge", '"NaN"', "NaN"),
@@ -92,6 +91,14 @@ def test_number_for_a_text_is_its_digits() -> None:
     assert one('{"status":"Pending","charge":"1","currency":840}') == status_of(
         order="1", charge=Decimal(1), currency="840"
     )
+
+
+@pytest.mark.parametrize("null", ["null", '"NULL"'])
+@pytest.mark.parametrize("charge", ['"1"', '"N/A"'])
+def test_null_under_our_name_is_nothing(null: str, charge: str) -> None:
+    found = one(f'{{"status":"Pending","extra":{null},"charge":{charge}}}')
+
+    assert found == status_of(order="1", charge=None if charge == '"N/A"' else Decimal(1))
 
 
 @pytest.mark.parametrize("orders", ["null", "[]"])
