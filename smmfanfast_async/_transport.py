@@ -12,13 +12,14 @@ of ours after that. Redirects are not followed, no default of a session is trust
 """
 
 import asyncio
+import re
 import time
 import zlib
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from typing import Any
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import quote_plus
 
 import aiohttp
 from aiohttp import hdrs
@@ -134,7 +135,7 @@ class _OneShotForm(aiohttp.Payload):
         super().__init__(None, content_type="application/x-www-form-urlencoded")
         self._secret = secret
         self._write_by_s = write_by_s
-        self._rest = urlencode(form).encode()
+        self._rest = _urlencoded(form)
         self._size = len(self._bytes())
         self.was_asked = False
         self.was_written = False
@@ -173,6 +174,25 @@ class _OneShotForm(aiohttp.Payload):
 
     def _bytes(self) -> bytes:
         return b"key=" + quote_plus(self._secret.reveal()).encode() + b"&" + self._rest
+
+
+# What goes as it is, and the comma between ids.
+_PLAIN_OR_COMMA = re.compile(r"[A-Za-z0-9_.~,-]*")
+
+
+def _urlencoded(form: Mapping[str, str]) -> bytes:
+    """Encode a form as `urllib.parse.urlencode` does, ids by the hundred in a tenth of its time.
+
+    That goes through a text with a comma in it sign by sign: 29 µs for 100 ids, when reading the
+    answer to them takes 70.
+    """
+    return "&".join([f"{_quoted(name)}={_quoted(text)}" for name, text in form.items()]).encode()
+
+
+def _quoted(text: str) -> str:
+    if _PLAIN_OR_COMMA.fullmatch(text):
+        return text.replace(",", "%2C")
+    return quote_plus(text)
 
 
 class _ClosingResponse(aiohttp.ClientResponse):

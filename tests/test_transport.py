@@ -9,9 +9,12 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 import aiohttp
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.wire import Answer, Drop, Silence, WireServer, reply
 from yarl import URL
 
@@ -30,6 +33,7 @@ from smmfanfast_async._transport import (
     Transport,
     _OneShotForm,
     _retry_after_s,
+    _urlencoded,
     checked_url,
     is_loopback,
 )
@@ -491,3 +495,14 @@ def test_another_event_loop_is_refused() -> None:
 
     with pytest.raises(ClosedError, match="another event loop"):
         asyncio.run(use(transport))
+
+
+@given(st.dictionaries(st.text(), st.one_of(st.text(), st.from_regex(r"[a-z0-9_.~, +-]*"))))
+def test_form_is_encoded_as_the_standard_library_does(form: dict[str, str]) -> None:
+    assert _urlencoded(form) == urlencode(form).encode()
+
+
+def test_ids_are_joined_by_an_encoded_comma() -> None:
+    assert _urlencoded({"action": "status", "orders": "12,2,13"}) == (
+        b"action=status&orders=12%2C2%2C13"
+    )
