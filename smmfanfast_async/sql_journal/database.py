@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import event, func, inspect, select
 from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from .._text import cleaned
@@ -58,8 +58,15 @@ one, only what is read is noticed to be damaged."""
 SCHEMA_LOCK = 0x534D4D46
 """The number of PostgreSQL's advisory lock under which the tables are made or changed."""
 
-_REPEATABLE_STATES = frozenset({"40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300"})
-"""PostgreSQL's words for: serialization, deadlock, lock, shutdown (three), too many connections."""
+_REPEATABLE_STATES = frozenset(
+    {"23505", "40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300"}
+)
+"""PostgreSQL's words for: a unique key that another transaction took at the same moment (work looks
+first, so it finds that one's row the next time), serialization, deadlock, lock, shutdown (three),
+too many connections."""
+
+_REPEATABLE_WORDS = ("database is locked", "connection")
+"""The same in words, where there is no code."""
 
 T = TypeVar("T")
 Work = Callable[[AsyncConnection], Awaitable[T]]
@@ -105,6 +112,10 @@ class Database:
                     return await work(connection)
             except PanelError:
                 raise
+            except (ValueError, ArithmeticError) as error:
+                # A row that another hand has written, or a number that no column holds.
+                said = f"a value is not understood: {type(error).__name__}"
+                raise JournalError(said) from error
             except (TimeoutError, SQLAlchemyError, OSError) as error:
                 if not _may_pass(error) or time.monotonic() + pause_s > deadline_s:
                     raise journal_error(error) from _without_frames(error)
@@ -279,8 +290,6 @@ def journal_error(error: BaseException) -> JournalError:
 
 def _may_pass(error: BaseException) -> bool:
     """Whether the same work may succeed a little later."""
-    if isinstance(error, IntegrityError):
-        return False
     if not isinstance(error, DBAPIError):
         # Not reached, or given up while it was waited for.
         return isinstance(error, OSError | asyncio.TimeoutError)
@@ -290,7 +299,7 @@ def _may_pass(error: BaseException) -> bool:
     if state is not None:
         return state in _REPEATABLE_STATES or state.startswith("08")
     words = str(error.orig).lower()
-    return "database is locked" in words or "connection" in words
+    return any(each in words for each in _REPEATABLE_WORDS)
 
 
 def _without_frames(error: BaseException) -> BaseException:

@@ -6,6 +6,7 @@ one order everywhere, so that no two transactions wait for each other: the day's
 orders, then the account's row, under which events are numbered.
 """
 
+import random
 from collections.abc import Collection
 from datetime import datetime
 from decimal import Decimal
@@ -85,12 +86,14 @@ class Moves:
             # Begun already: the answer to the commit was lost. It may have lapsed since.
             return entry_of(row) if row["state"] == _S.SENDING else None
         taken = await connection.execute(statements.PLACES_TAKEN, {"of_account": self._account})
-        free = set(range(places)) - set(taken.scalars())
-        if not free:
+        busy = set(taken.scalars())
+        if len(busy) >= places:
             return None
+        # Any of them: two machines that begin at once rarely want the same.
+        place = random.choice(sorted(set(range(places)) - busy))  # noqa: S311  # no secret
         begun = await connection.execute(statements.BEGIN, {
             "of_account": self._account, "of_ref": ref, "of_attempt": attempt, "now": now,
-            "at_place": min(free), "by_owner": owner, "until": until, "balance": balance,
+            "at_place": place, "by_owner": owner, "until": until, "balance": balance,
         })  # fmt: skip
         found = begun.mappings().one_or_none()
         return None if found is None else entry_of(found)

@@ -187,6 +187,18 @@ async def test_no_more_attempts_are_on_their_way_than_places(
 
 
 @pytest.mark.asyncio
+async def test_fewer_places_than_before_count_what_has_begun_in_any(journal: SQLJournal) -> None:
+    for ref in ("a", "b", "c"):
+        await begun(journal, ref, places=3)
+    await prepared(journal, "next")
+    for ref in ("a", "b"):
+        assert await journal.begin("next", 0, lease=LEASE, places=1) is None
+        await journal.settle(ref, 1, outcome(S.REFUSED))
+
+    assert await journal.begin("next", 0, lease=LEASE, places=1) is None
+
+
+@pytest.mark.asyncio
 async def test_places_are_an_accounts_own(journals: Journals) -> None:
     mine, others = await journals("mine"), await journals("others")
 

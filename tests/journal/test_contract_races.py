@@ -1,0 +1,384 @@
+"""Several machines, processes and tasks at once, and the caller's own transactions."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import event as sql_event
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from support.journals import (
+    LEASE,
+    START,
+    Clock,
+    Journals,
+    accepted,
+    all_events,
+    begun,
+    claimed,
+    in_state,
+    look,
+    new,
+    outcome,
+    prepared,
+)
+
+from smmfanfast_async import (
+    ErrorKind,
+    InvalidSettingsError,
+    JournalError,
+    RefConflictError,
+    SpendingLimitError,
+)
+from smmfanfast_async.journal import Entry, EntryState, Event, Journal
+from smmfanfast_async.sql_journal import SQLJournal
+
+S = EntryState
+BUDGET = Decimal("12.50")
+
+
+def sorted_out(results: list[Any]) -> tuple[list[Any], list[BaseException]]:
+    bad = [each for each in results if isinstance(each, BaseException)]
+    return [each for each in results if not isinstance(each, BaseException)], bad
+
+
+# --- the same thing at the same time -------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_a_budget_holds_against_twenty_at_once(journals: Journals) -> None:
+    machines = [await journals() for _ in range(3)]
+    results = await asyncio.gather(
+        *(machines[number % 3].write_down(new(f"{number}"), budget=BUDGET) for number in range(20)),
+        return_exceptions=True,
+    )
+
+    written, refused = sorted_out(results)
+
+    assert len(written) == 10
+    assert [type(each) for each in refused] == [SpendingLimitError] * 10
+    assert len([each async for each in machines[0].entries()]) == 10
+
+
+@pytest.mark.asyncio
+async def test_the_same_ref_from_twenty_is_one_order_under_a_budget_for_one(
+    journals: Journals,
+) -> None:
+    machines = [await journals() for _ in range(4)]
+    results = await asyncio.gather(
+        *(machines[number % 4].write_down(new(), budget=Decimal("1.25")) for number in range(20))
+    )
+
+    assert {each.ref for each in results} == {"a"}
+    assert len([each async for each in machines[0].entries()]) == 1
+
+
+@pytest.mark.asyncio
+async def test_the_same_ref_with_two_contents_is_one_of_them(journals: Journals) -> None:
+    here, there = await journals(), await journals()
+    results = await asyncio.gather(
+        here.write_down(new()), there.write_down(new(form={"service": "6"})),
+        return_exceptions=True,
+    )  # fmt: skip
+
+    written, refused = sorted_out(results)
+
+    assert len(written) == 1
+    assert [type(each) for each in refused] == [RefConflictError]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("places", [1, 2])
+async def test_of_those_who_want_a_place_as_many_get_one_as_there_are(
+    journals: Journals, places: int
+) -> None:
+    machines = [await journals() for _ in range(4)]
+    for number in range(8):
+        await prepared(machines[0], f"{number}")
+
+    begun_now = await asyncio.gather(*(
+        machines[number % 4].begin(f"{number}", 0, lease=LEASE, places=places)
+        for number in range(8)
+    ))  # fmt: skip
+
+    assert len([each for each in begun_now if each is not None]) == places
+
+
+@pytest.mark.asyncio
+async def test_of_those_who_want_to_send_one_order_one_does(journals: Journals) -> None:
+    machines = [await journals() for _ in range(4)]
+    await prepared(machines[0])
+
+    begun_now = await asyncio.gather(
+        *(each.begin("a", 0, lease=LEASE, places=9) for each in machines)
+    )
+
+    assert len([each for each in begun_now if each is not None]) == 1
+
+
+@pytest.mark.asyncio
+async def test_an_id_that_two_orders_get_at_once_is_one_orders_and_kept_for_both(
+    journals: Journals,
+) -> None:
+    machines = [await journals() for _ in range(4)]
+    for number in range(4):
+        await begun(machines[0], f"{number}")
+
+    settled = await asyncio.gather(*(
+        machine.settle(f"{number}", 1, outcome(S.ACCEPTED, "32"))
+        for number, machine in enumerate(machines)
+    ))  # fmt: skip
+
+    assert sorted(each.state for each in settled) == [S.ACCEPTED] + [S.UNKNOWN] * 3
+    assert {each.order for each in settled} == {"32"}
+    assert {each.kind for each in settled} == {None, ErrorKind.CONFLICT}
+
+
+@pytest.mark.asyncio
+async def test_of_two_people_who_give_an_id_to_two_orders_one_is_told(journals: Journals) -> None:
+    here, there = await journals(), await journals()
+    await in_state(here, S.UNKNOWN, "a")
+    await in_state(here, S.UNKNOWN, "b")
+
+    results = await asyncio.gather(
+        here.decide("a", {S.UNKNOWN}, outcome(S.ACCEPTED, "32")),
+        there.decide("b", {S.UNKNOWN}, outcome(S.ACCEPTED, "32")),
+        return_exceptions=True,
+    )
+
+    moved, refused = sorted_out(results)
+    assert len(moved) == 1
+    assert [type(each) for each in refused] == [RefConflictError]
+
+
+@pytest.mark.asyncio
+async def test_no_order_is_claimed_by_two(journals: Journals) -> None:
+    machines = [await journals() for _ in range(4)]
+    for number in range(60):
+        await accepted(machines[0], f"{number}")
+
+    taken = await asyncio.gather(*(claimed(each, 20) for each in machines * 2))
+
+    refs = [claim.entry.ref for claims in taken for claim in claims]
+    assert len(refs) == len(set(refs))
+    rest = [claim.entry.ref for claim in await claimed(machines[0], 99)]
+    assert sorted(refs + rest, key=int) == [f"{number}" for number in range(60)]
+
+
+@pytest.mark.asyncio
+async def test_a_lapse_and_a_late_answer_at_once_end_in_the_answer(
+    journals: Journals, clock: Clock
+) -> None:
+    here, there = await journals(), await journals()
+    for number in range(10):
+        await begun(here, f"{number}")
+    clock.go(LEASE.total_seconds())
+
+    await asyncio.gather(there.lapse(), *(
+        here.settle(f"{number}", 1, outcome(S.ACCEPTED, f"id-{number}")) for number in range(10)
+    ))  # fmt: skip
+
+    assert [each.state async for each in here.entries()] == [S.ACCEPTED] * 10
+
+
+# --- events --------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_a_reader_misses_no_event_of_writers_at_once(journals: Journals) -> None:
+    writers, reader = [await journals() for _ in range(4)], await journals()
+    done = asyncio.Event()
+    read: list[Event] = []
+
+    async def write(number: int, journal: Journal) -> None:
+        for each in range(12):
+            await accepted(journal, f"{number}-{each}")
+        claims = await claimed(journal, 6)
+        await journal.observe([look(claim) for claim in claims])
+
+    async def follow() -> None:
+        while True:
+            last = done.is_set()
+            page = await reader.events(read[-1].position if read else 0, 5)
+            read.extend(page)
+            if last and not page:
+                return
+
+    following = asyncio.create_task(follow())
+    await asyncio.gather(*(write(number, each) for number, each in enumerate(writers)))
+    done.set()
+    await following
+
+    assert [event.position for event in read] == list(range(1, len(read) + 1))
+    assert len(read) == 4 * 12 + 4 * 6
+    assert read == await all_events(reader)
+
+
+@pytest.mark.asyncio
+async def test_rows_are_locked_in_one_order(journal: SQLJournal, clock: Clock) -> None:
+    seen: list[list[str]] = []
+    engine = journal._database._engine
+    assert engine is not None
+    sql_event.listen(engine.sync_engine, "begin", lambda connection: seen.append([]))
+
+    def note(connection: Any, cursor: Any, words: str, *rest: Any) -> None:
+        table = next((each for each in words.split() if each.startswith("smm_")), "")
+        if words.startswith("UPDATE") or "FOR UPDATE" in words:
+            seen[-1].append(table)
+
+    sql_event.listen(engine.sync_engine, "before_cursor_execute", note)
+    shared: dict[str, Any] = {"link": "https://x.test/shared"}
+    await in_state(journal, S.HELD, "held", **shared)
+    await in_state(journal, S.FINISHED, "finished", **shared)
+    await in_state(journal, S.REFUSED, "refused", **shared)
+    again = outcome(S.PREPARED, due_at=START)
+    await journal.decide("refused", {S.REFUSED}, again, booked_on="2030-05-18", budget=BUDGET)
+    await journal.due_to_send(9)
+
+    ranks = {"smm_budgets": 0, "smm_orders": 1, "smm_accounts": 2}
+    for tables in seen:
+        order = [ranks[each] for each in tables if each in ranks]
+        assert order == sorted(order), tables
+
+
+# --- the caller's own transaction ----------------------------------------------------------------
+
+
+@pytest_asyncio.fixture
+async def engine(journals: Journals) -> AsyncIterator[AsyncEngine]:
+    made = create_async_engine(journals.url)
+    yield made
+    await made.dispose()
+
+
+@pytest.mark.asyncio
+async def test_what_is_written_in_the_callers_transaction_is_there_once_it_commits(
+    journal: SQLJournal, engine: AsyncEngine
+) -> None:
+    async with engine.connect() as connection:
+        entry = await journal.write_down(new(), budget=BUDGET, connection=connection)
+        assert entry.state is S.PREPARED
+        assert await journal.find("a") is None
+        await connection.commit()
+
+    assert await journal.find("a") == entry
+
+
+@pytest.mark.asyncio
+async def test_what_the_caller_takes_back_was_never_there(
+    journal: SQLJournal, engine: AsyncEngine
+) -> None:
+    async with AsyncSession(engine) as session:
+        await journal.write_down(new(), connection=session)
+        await session.rollback()
+
+    assert await journal.find("a") is None
+    assert await journal.due_to_send(9) == []
+
+
+@pytest.mark.asyncio
+async def test_a_session_commits_it_too(journal: SQLJournal, engine: AsyncEngine) -> None:
+    async with AsyncSession(engine) as session, session.begin():
+        await journal.write_down(new(), connection=session)
+
+    assert [each.ref for each in await journal.due_to_send(9)] == ["a"]
+
+
+@pytest.mark.asyncio
+async def test_a_refusal_leaves_the_callers_transaction_usable(
+    journal: SQLJournal, engine: AsyncEngine
+) -> None:
+    await prepared(journal)
+    async with engine.begin() as connection:
+        with pytest.raises(RefConflictError):
+            await journal.write_down(new(form={}), connection=connection)
+        with pytest.raises(SpendingLimitError):
+            await journal.write_down(new("b"), budget=Decimal(1), connection=connection)
+        await journal.write_down(new("c"), connection=connection)
+
+    assert await journal.find("c") is not None
+
+
+@pytest.mark.asyncio
+async def test_only_a_connection_or_session_of_sqlalchemy_can_be_joined(
+    journal: SQLJournal,
+) -> None:
+    with pytest.raises(InvalidSettingsError, match="str is no AsyncConnection"):
+        await journal.write_down(new(), connection="connection")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("backend", ["sqlite"])
+async def test_a_callers_database_without_the_tables_is_an_error_of_the_journal(
+    journal: SQLJournal,
+) -> None:
+    engine = create_async_engine("sqlite+aiosqlite://")
+    try:
+        async with engine.begin() as connection:
+            with pytest.raises(JournalError, match="no such table"):
+                await journal.write_down(new(), connection=connection)
+    finally:
+        await engine.dispose()
+
+
+@pytest.mark.asyncio
+async def test_a_cancelled_call_leaves_the_journal_usable(journal: SQLJournal) -> None:
+    for turns in range(12):
+        task = asyncio.create_task(journal.write_down(new(f"{turns}")))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    found: list[Entry] = [each async for each in journal.entries()]
+
+    assert (await prepared(journal, "after")).state is S.PREPARED
+    assert len(found) <= 12
+
+
+# --- processes -----------------------------------------------------------------------------------
+
+CHILD = """
+import asyncio, sys
+from datetime import UTC, datetime, timedelta
+from smmfanfast_async.journal import EntryState, NewEntry, Outcome
+from smmfanfast_async.sql_journal import SQLJournal
+
+async def main(url, name):
+    journal = SQLJournal(url).for_account("an-account")
+    await journal.open()
+    now = await journal.now()
+    for number in range(10):
+        for ref in (f"shared-{number}", f"{name}-{number}"):
+            new = NewEntry(ref=ref, form={"ref": ref}, due_at=now, booked_on="2030-05-17")
+            await journal.write_down(new)
+            if await journal.begin(ref, 0, lease=timedelta(minutes=4), places=99):
+                accepted = Outcome(state=EntryState.ACCEPTED, order=ref, by=name, due_at=now)
+                await journal.settle(ref, 1, accepted)
+    await journal.aclose()
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@pytest.mark.asyncio
+async def test_processes_that_start_at_once_share_a_database(journals: Journals) -> None:
+    command = [sys.executable, "-W", "error", "-c", CHILD, journals.url]
+    children = [
+        await asyncio.create_subprocess_exec(*command, name, stderr=subprocess.PIPE)
+        for name in ("one", "two", "three")
+    ]
+    for child in children:
+        _, said = await child.communicate()
+        assert (child.returncode, said.decode()) == (0, "")
+
+    journal = await journals()
+    entries = [each async for each in journal.entries()]
+
+    assert len(entries) == 40
+    assert {(each.state, each.attempt) for each in entries} == {(S.ACCEPTED, 1)}
+    assert [event.position for event in await all_events(journal)] == list(range(1, 41))
