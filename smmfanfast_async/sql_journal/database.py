@@ -75,6 +75,8 @@ Work = Callable[[AsyncConnection], Awaitable[T]]
 class Database:
     """A database, from one event loop."""
 
+    _shown = "without an address"
+
     def __init__(self, url: URL | None, clock: Callable[[], datetime] | None) -> None:
         self._url = _checked(url)
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
@@ -94,7 +96,12 @@ class Database:
             if self.is_sqlite:
                 _make_file(self._url)
             self._engine = _engine(self._url, is_sqlite=self.is_sqlite)
-        await self.run(self._prepare)
+        try:
+            await self.run(self._prepare)
+        except BaseException:
+            # Nobody closes what could not be opened.
+            await self.aclose()
+            raise
 
     async def aclose(self) -> None:
         """Close the connections; the next `open` makes new ones."""
@@ -259,14 +266,19 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
     # Python's module would begin transactions by itself, and later than it should.
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in (
-        f"busy_timeout={BUSY_TIMEOUT_MS}",
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+    try:
+        for pragma in (
+            f"busy_timeout={BUSY_TIMEOUT_MS}",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+    except BaseException:
+        # The pool forgets what it could not set up, and the thread behind it would stay.
+        connection.close()
+        raise
 
 
 def _begin_sqlite(connection: Connection) -> None:

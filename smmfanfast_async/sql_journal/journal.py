@@ -67,16 +67,20 @@ class SQLJournal:
     Raises `InvalidSettingsError` for an address that is none of these.
     """
 
+    # An error report shows a journal that could not be made, too.
+    _shown = "<SQLJournal>"
+
     def __init__(self, url: str, *, clock: Callable[[], datetime] | None = None) -> None:
         address = parsed(url)
         del url  # it may hold a password, and an error below shows this frame
         self._database = Database(address, clock)
+        self._shown = f"<SQLJournal {self._database!r}>"
         self._account = EVERYBODY
         self._moves = Moves(EVERYBODY, is_sqlite=self._database.is_sqlite)
         self._observe = statements.observe(is_sqlite=self._database.is_sqlite)
 
     def __repr__(self) -> str:
-        return f"<SQLJournal {self._database!r}>"
+        return self._shown
 
     def for_account(self, account: str) -> Self:
         """Give this journal for one account; they share connections."""

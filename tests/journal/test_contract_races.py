@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -41,7 +41,8 @@ S = EntryState
 BUDGET = Decimal("12.50")
 
 
-def sorted_out(results: list[Any]) -> tuple[list[Any], list[BaseException]]:
+def sorted_out(results: Iterable[Any]) -> tuple[list[Any], list[BaseException]]:
+    results = list(results)
     bad = [each for each in results if isinstance(each, BaseException)]
     return [each for each in results if not isinstance(each, BaseException)], bad
 
