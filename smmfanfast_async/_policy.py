@@ -115,7 +115,8 @@ class BatchSize:
     """How many ids a batch may hold, learned from what a panel takes.
 
     A batch that fails whole is asked again in halves. Where both halves then succeed it was too
-    large, and the next ones are no larger than those; each full batch after that adds one again.
+    large, and the next ones are no larger than those; each full batch after that adds one again,
+    so that a panel that was slow for a while is asked in large ones in the end.
     """
 
     most: int
@@ -127,13 +128,13 @@ class BatchSize:
         """Begin with all that is allowed."""
         self.now = self.most
 
-    def halves(self, ids: list[str], error: PanelError | None = None) -> list[list[str]]:
-        """Give what to ask instead of these ids at once; nothing where that can't help.
+    def pieces(self, ids: list[str]) -> list[list[str]]:
+        """Cut ids into as few batches as hold them: full ones, and one with what is left."""
+        return [ids[start : start + self.now] for start in range(0, len(ids), self.now)]
 
-        `error` is what they gave when they were asked at once; None before that.
-        """
-        too_many = len(ids) > self.now if error is None else _may_be_of_the_batch(error)
-        if len(ids) == 1 or not too_many:
+    def halves(self, ids: list[str], error: PanelError) -> list[list[str]]:
+        """Give what to ask instead of ids that failed with an error; nothing if it can't help."""
+        if len(ids) == 1 or not _may_be_of_the_batch(error):
             return []
         middle = (len(ids) + 1) // 2
         return [ids[:middle], ids[middle:]]

@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import aclosing
 
 from ._batching import BatchEndedError, Coalescer, closing, streamed
-from ._calls import Calls, Settings
+from ._calls import MIN_READ_S, Calls, Settings
 from ._decode import decode_status, decode_statuses
 from ._encode import ids_form
 from ._policy import BatchSize, RetryPolicy
@@ -124,9 +124,9 @@ class Statuses:
         self, ids: list[str], retry: RetryPolicy, deadline_s: float
     ) -> tuple[Rows, bool]:
         """Ask about ids; say too whether one request answered them all."""
-        halves = self._size.halves(ids)
-        if halves:
-            rows, _ = await self._in_halves(halves, retry, deadline_s)
+        pieces = self._size.pieces(ids)
+        if len(pieces) > 1:
+            rows, _ = await self._in_pieces(pieces, retry, deadline_s)
             return rows, False
         left_s = deadline_s - asyncio.get_running_loop().time()
         share = 0.5 if len(ids) > 1 and left_s >= SPLIT_FROM_S else 1.0
@@ -136,23 +136,30 @@ class Statuses:
             raise
         except PanelError as error:
             halves = self._size.halves(ids, error)
-            if not halves or retry.attempts == 1 or not self._calls.may_repeat(error):
+            is_late = deadline_s - asyncio.get_running_loop().time() < MIN_READ_S
+            may_halve = halves and retry.attempts > 1 and not is_late
+            if not may_halve or not self._calls.may_repeat(error):
                 is_answer = error.kind is ErrorKind.NOT_FOUND
                 return {order: error.about(order) for order in ids}, is_answer
             _LOG.info("%s; %d ids are asked again in halves", error, len(ids))
-        rows, are_whole = await self._in_halves(halves, retry, deadline_s)
+        rows, are_whole = await self._in_pieces(halves, retry, deadline_s)
         if are_whole:
             self._size.too_large(len(ids))
         return rows, False
 
-    async def _in_halves(
-        self, halves: list[list[str]], retry: RetryPolicy, deadline_s: float
+    async def _in_pieces(
+        self, pieces: list[list[str]], retry: RetryPolicy, deadline_s: float
     ) -> tuple[Rows, bool]:
-        """Ask about each half, one after the other; say whether one request each was enough."""
+        """Ask about each piece, one after the other; say whether one request each was enough.
+
+        Each has an equal part of the time that is left: one slow piece must not take all of it.
+        """
         rows: Rows = {}
         are_whole = True
-        for half in halves:
-            found, is_whole = await self._ask(half, retry, deadline_s)
+        for done, piece in enumerate(pieces):
+            now_s = asyncio.get_running_loop().time()
+            until_s = now_s + (deadline_s - now_s) / (len(pieces) - done)
+            found, is_whole = await self._ask(piece, retry, until_s)
             rows |= found
             are_whole = are_whole and is_whole
         return rows, are_whole

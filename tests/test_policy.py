@@ -9,10 +9,13 @@ from hypothesis import strategies as st
 from smmfanfast_async._policy import (
     PACE_WINDOW_S,
     PAUSE_S,
+    POLL_SPREAD,
     QUOTA_TOKENS,
     RETRY_COST,
     TIMEOUT_COST,
+    BatchSize,
     Pacer,
+    PollPolicy,
     RetryPolicy,
     RetryQuota,
 )
@@ -319,3 +322,128 @@ def test_no_minute_ever_holds_more_than_the_pace(per_minute: int, gaps_s: list[f
 
     for first, beyond in zip(left_at_s, left_at_s[per_minute:], strict=False):
         assert beyond - first >= PACE_WINDOW_S - 1e-6
+
+
+# --- the size of a batch -------------------------------------------------------------------------
+
+
+IDS = [str(number) for number in range(1, 101)]
+OF_THE_BATCH = [
+    NoReplyError("timed out", action="status"),
+    ServerError("bad gateway", None, 502, None, "status"),
+    RefusedError("Too many orders", action="status"),
+    UnreadableReplyError("cut JSON", '{"ord', 200, "status"),
+]
+NOT_OF_THE_BATCH = [
+    NotSentError("refused by the host", action="status"),
+    PausedError("all calls wait", None, None, 9.0, "status"),
+    RateLimitedError("slower", None, 429, None, "status"),
+    AuthError("Invalid API key", action="status"),
+    BlockedError("challenged", None, 403, None, "status"),
+    ClosedError("closed", action="status"),
+]
+
+
+def test_a_batch_holds_all_that_the_profile_allows_at_first() -> None:
+    assert BatchSize(100).pieces(IDS) == [IDS]
+
+
+@pytest.mark.parametrize("error", OF_THE_BATCH, ids=repr)
+def test_a_batch_that_may_be_too_much_is_halved_down_to_one(error: PanelError) -> None:
+    size = BatchSize(100)
+
+    assert size.halves(IDS[:5], error) == [["1", "2", "3"], ["4", "5"]]
+    assert size.halves(["1", "2"], error) == [["1"], ["2"]]
+    assert size.halves(["1"], error) == []
+
+
+@pytest.mark.parametrize("error", NOT_OF_THE_BATCH, ids=repr)
+def test_what_fewer_ids_can_not_help_is_not_halved(error: PanelError) -> None:
+    assert BatchSize(100).halves(IDS, error) == []
+
+
+@pytest.mark.parametrize(("failed", "then"), [(100, 50), (7, 4), (2, 1), (1, 1)])
+def test_a_batch_that_was_too_large_bounds_the_next_ones(failed: int, then: int) -> None:
+    size = BatchSize(100)
+
+    size.too_large(failed)
+
+    assert size.now == then
+    assert len(size.pieces(IDS)[0]) == then
+
+
+def test_a_larger_batch_that_was_too_large_does_not_widen_the_bound() -> None:
+    size = BatchSize(100)
+    size.too_large(10)
+
+    size.too_large(100)
+
+    assert size.now == 5
+
+
+def test_a_full_batch_that_was_answered_adds_one_and_a_smaller_one_nothing() -> None:
+    size = BatchSize(100)
+    size.too_large(100)
+
+    size.fine(49)
+    assert size.now == 50
+    size.fine(50)
+    assert size.now == 51
+    size.fine(100)
+    assert size.now == 52
+
+
+def test_what_is_asked_in_pieces_comes_back_to_the_largest_size() -> None:
+    """The first piece is full, so that each round adds one; even halves would stay for ever."""
+    size = BatchSize(100)
+    size.too_large(100)
+
+    rounds = 0
+    while size.now < 100:
+        rounds += 1
+        assert rounds <= 50
+        for piece in size.pieces(IDS):
+            size.fine(len(piece))
+
+    size.fine(100)
+    assert size.now == 100
+
+
+@given(st.integers(1, 100), st.integers(0, 100))
+def test_pieces_hold_every_id_in_order_and_no_more_than_allowed(most: int, count: int) -> None:
+    pieces = BatchSize(most).pieces(IDS[:count])
+
+    assert [each for piece in pieces for each in piece] == IDS[:count]
+    assert all(len(piece) == most for piece in pieces[:-1])
+    assert all(0 < len(piece) <= most for piece in pieces)
+
+
+# --- how often an order is looked at -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("still_s", "is_moving", "interval_s"), [
+    (0.0, True, 5.0),
+    (100.0, True, 10.0),
+    (100.0, False, 15.0),
+    (-3.0, False, 5.0),
+    (1e9, True, 600.0),
+    (1e9, False, 600.0),
+])  # fmt: skip
+def test_an_interval_is_the_shortest_and_a_share_of_the_time_without_change(
+    still_s: float, interval_s: float, *, is_moving: bool
+) -> None:
+    assert PollPolicy().interval_s(still_s, 0.5, is_moving=is_moving) == interval_s
+
+
+@pytest.mark.parametrize(("random", "interval_s"), [(0.0, 4.0), (0.25, 4.5), (0.75, 5.5)])
+def test_an_interval_is_spread_a_fifth_to_either_side(random: float, interval_s: float) -> None:
+    assert PollPolicy().interval_s(0.0, random, is_moving=True) == pytest.approx(interval_s)
+
+
+@given(st.floats(0, 1e12), st.floats(0, 1, exclude_max=True), st.booleans())
+def test_no_interval_is_out_of_its_bounds(still_s: float, random: float, is_moving: bool) -> None:  # noqa: FBT001
+    policy = PollPolicy(least_s=2, most_s=60)
+
+    interval_s = policy.interval_s(still_s, random, is_moving=is_moving)
+
+    assert 2 * (1 - POLL_SPREAD) - 1e-9 <= interval_s <= 60 * (1 + POLL_SPREAD) + 1e-9
