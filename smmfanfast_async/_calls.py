@@ -10,8 +10,7 @@ what is on its way can't be called back.
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
@@ -175,23 +174,49 @@ class Calls:
     async def _exchange(
         self, form: Form, decode: Callable[[Reply], T], deadline_s: float, settings: Settings
     ) -> T:
-        """Wait for a place, post, decode; the waiting and the posting end with the deadline."""
+        """Wait for a place, post, decode; the waiting and the posting end with the deadline.
+
+        Closing the client ends all of it, without cancelling the caller.
+        """
         self.transport.check_usable()
+        bound = asyncio.timeout(None)
+        try:
+            async with bound:
+                self._reads.add(bound)
+                await self._enter(form["action"], deadline_s, settings)
+                try:
+                    return await self._answer(form, decode, deadline_s, settings)
+                finally:
+                    self._gate.leave()
+        except TimeoutError as error:
+            text = "the client was closed before an answer came"
+            raise NoReplyError(text, action=form["action"]) from error
+        finally:
+            self._reads.discard(bound)
+            self._read_ended.set()
+
+    async def _enter(self, action: str, deadline_s: float, settings: Settings) -> None:
+        if self._gate.enter_at_once():
+            return
+        now_s = self.clock.now_s()
+        longest_pause_s = min(settings.retry.max_wait_s, deadline_s - now_s)
+        try:
+            async with asyncio.timeout(deadline_s - MIN_READ_S - now_s):
+                await self._gate.enter(action, longest_pause_s)
+        except TimeoutError as error:
+            text = f"no request came free within {settings.timeout_s:g} s"
+            raise NotSentError(text, None, None, None, action) from error
+
+    async def _answer(
+        self, form: Form, decode: Callable[[Reply], T], deadline_s: float, settings: Settings
+    ) -> T:
         action = form["action"]
-        longest_pause_s = min(settings.retry.max_wait_s, deadline_s - self.clock.now_s())
-        async with self._until_closed(action), AsyncExitStack() as place:
-            try:
-                async with asyncio.timeout(deadline_s - MIN_READ_S - self.clock.now_s()):
-                    await place.enter_async_context(self._gate.place(action, longest_pause_s))
-            except TimeoutError as error:
-                text = f"no request came free within {settings.timeout_s:g} s"
-                raise NotSentError(text, None, None, None, action) from error
-            left_s = max(deadline_s - self.clock.now_s(), MIN_READ_S)
-            limits = Limits(left_s, _BODY_BYTES.get(action, SMALL_BODY_BYTES))
-            reply = await self.transport.post(form, limits)
-            if action == "services" and len(reply.body) > INLINE_BODY_BYTES:
-                reply = await self._read_in_steps(reply, deadline_s, settings)
-            return self._heeded(reply, decode)
+        left_s = max(deadline_s - self.clock.now_s(), MIN_READ_S)
+        limits = Limits(left_s, _BODY_BYTES.get(action, SMALL_BODY_BYTES))
+        reply = await self.transport.post(form, limits)
+        if action == "services" and len(reply.body) > INLINE_BODY_BYTES:
+            reply = await self._read_in_steps(reply, deadline_s, settings)
+        return self._heeded(reply, decode)
 
     async def _read_in_steps(self, reply: Reply, deadline_s: float, settings: Settings) -> Reply:
         """Decode a long catalogue, and let others have their turn after each step."""
@@ -206,21 +231,6 @@ class Calls:
                 text = f"the answer could not be decoded within {settings.timeout_s:g} s"
                 raise NoReplyError(text, was_written=True, action="services")
             await asyncio.sleep(0)
-
-    @asynccontextmanager
-    async def _until_closed(self, action: str) -> AsyncGenerator[None, None]:
-        """End what is in here when the client is closed, without cancelling its caller."""
-        bound = asyncio.timeout(None)
-        try:
-            async with bound:
-                self._reads.add(bound)
-                yield
-        except TimeoutError as error:
-            text = "the client was closed before an answer came"
-            raise NoReplyError(text, action=action) from error
-        finally:
-            self._reads.discard(bound)
-            self._read_ended.set()
 
     async def _end_reads(self) -> None:
         """End the reads under way: aiohttp leaks a connection that a session is closed over."""

@@ -33,27 +33,49 @@ class Gate:
         self.pacer = pacer
         self._clock = clock
         self._under_way = 0
+        self._queued = 0
         # Whoever holds the turn is the next to leave; the lock queues the others in their order.
         self._turn = asyncio.Lock()
         self._freed = asyncio.Event()
 
     @asynccontextmanager
     async def place(self, action: str, longest_pause_s: float) -> AsyncGenerator[None, None]:
-        """Wait for a place and hold it; the caller bounds the waiting.
+        """Wait for a place and hold it; otherwise as `enter`."""
+        await self.enter(action, longest_pause_s)
+        try:
+            yield
+        finally:
+            self.leave()
+
+    def enter_at_once(self) -> bool:
+        """Take a place if one is free and nobody waits: the common case, for little."""
+        now_s = self._clock.now_s()
+        if self._queued or self._under_way >= self.pacer.allowed or self.pacer.wait_s(now_s) > 0:
+            return False
+        self._under_way += 1
+        self.pacer.left(now_s)
+        return True
+
+    async def enter(self, action: str, longest_pause_s: float) -> None:
+        """Wait for a place, to be given back by `leave`; the caller bounds the waiting.
 
         Raises `PausedError` where the panel asks for a longer pause than `longest_pause_s`, also if
         it does so while this call waits already.
         """
         self._check_pause(action, longest_pause_s)
-        async with self._turn:
-            await self._may_leave(action, longest_pause_s)
-            self._under_way += 1
-            self.pacer.left(self._clock.now_s())
+        self._queued += 1
         try:
-            yield
+            async with self._turn:
+                await self._may_leave(action, longest_pause_s)
+                self._under_way += 1
+                self.pacer.left(self._clock.now_s())
         finally:
-            self._under_way -= 1
-            self._freed.set()
+            self._queued -= 1
+
+    def leave(self) -> None:
+        """Give a place back."""
+        self._under_way -= 1
+        self._freed.set()
 
     def limited(self, asked_s: float | None) -> None:
         """Pause all, after the panel said that it was asked too often."""

@@ -92,3 +92,31 @@ async def test_a_pause_that_grows_too_long_ends_the_waiting() -> None:
     gate.pacer.paused_until_s = 0.0
     async with gate.place("add", 10.0):
         pass
+
+
+@pytest.mark.asyncio
+async def test_nobody_enters_at_once_before_those_who_wait() -> None:
+    gate = gate_of(1)
+    assert gate.enter_at_once()
+    waiting = asyncio.ensure_future(gate.enter("status", 10.0))
+    await asyncio.sleep(0)
+    gate.leave()
+
+    assert not gate.enter_at_once()
+    await waiting
+    assert not gate.enter_at_once()
+    gate.leave()
+    assert gate.enter_at_once()
+
+
+def test_nobody_enters_at_once_during_a_pause_or_before_the_pace_allows() -> None:
+    now = [0.0]
+    gate = Gate(Pacer(most=5, per_minute=1), Clock(now_s=lambda: now[0]))
+
+    assert gate.enter_at_once()
+    assert not gate.enter_at_once()
+    now[0] = 61.0
+    gate.limited(10.0)
+    assert not gate.enter_at_once()
+    now[0] = 72.0
+    assert gate.enter_at_once()
