@@ -8,7 +8,7 @@ import runpy
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
@@ -157,6 +157,123 @@ async def test_an_endless_word_on_standard_input_is_cut(monkeypatch: pytest.Monk
     os.close(writing)
 
     assert [word async for word in _input.ids_from(os.fdopen(reading))] == ["12345678", "90"]
+
+
+def ids_of(path: str | Path) -> list[str]:
+    with Path(path).open() as file:
+        found = _input.ids_from(file)
+        assert isinstance(found, Iterator)
+        return list(found)
+
+
+def test_ids_come_from_a_file_whatever_its_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A byte order mark is no part of an id, a wrong byte spoils its own id alone."""
+    monkeypatch.setattr(_input, "CHUNK_BYTES", 5)
+    path = tmp_path / "ids.txt"
+    path.write_bytes(b"\xef\xbb\xbf12,345678 \xff13\r\n\n14\t15")
+
+    assert ids_of(path) == ["12", "345678", "\ufffd13", "14", "15"]
+
+
+def test_ids_on_one_long_line_are_read_piece_by_piece(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_input, "CHUNK_BYTES", 100)
+    path = tmp_path / "ids.txt"
+    path.write_text(",".join(map(str, range(1000))))
+    with path.open() as file:
+        found = _input.ids_from(file)
+        assert isinstance(found, Iterator)
+
+        assert next(found) == "0"
+        assert file.buffer.tell() < 10_000
+        assert list(found) == [str(each) for each in range(1, 1000)]
+
+
+def test_nothing_comes_from_where_nothing_is() -> None:
+    assert ids_of(os.devnull) == []
+
+
+@pytest.mark.asyncio
+async def test_ids_come_from_a_terminal_which_stays_as_it_is() -> None:
+    """Standard output may be the same terminal: a write to it must be able to wait."""
+    keyboard, terminal = os.openpty()
+    with os.fdopen(terminal) as file:
+        ids = _input.ids_from(file)
+        assert isinstance(ids, AsyncIterator)
+        os.write(keyboard, b"12 13\n")
+
+        assert [await anext(ids), await anext(ids)] == ["12", "13"]
+        assert os.get_blocking(terminal)
+        os.write(keyboard, b"14\n\x04")
+        assert [each async for each in ids] == ["14"]
+    os.close(keyboard)
+
+
+@pytest.mark.asyncio
+async def test_a_pipe_that_others_share_is_left_as_it_was() -> None:
+    reading, writing = os.pipe()
+    shared = os.dup(reading)
+    os.write(writing, b"1 2 ")
+    ids = _input.ids_from(os.fdopen(reading))
+    assert isinstance(ids, AsyncGenerator)
+    assert await anext(ids) == "1"
+    assert not os.get_blocking(shared)
+
+    await ids.aclose()
+
+    assert os.get_blocking(shared)
+    await asyncio.sleep(0)  # the loop closes its end in its next turn
+    os.close(shared)
+    os.close(writing)
+
+
+def test_who_has_read_enough_ends_the_command_quietly(tmp_path: Path) -> None:
+    """As `| head -1` does: no traceback, and the exit code that a shell gives for it."""
+    script = tmp_path / "many.py"
+    script.write_text(
+        "import sys\n"
+        "from smmfanfast_async import cli\n"
+        "from smmfanfast_async.cli import _output as output\n"
+        "@cli.app.command\n"
+        "def many() -> int:\n"
+        "    for number in range(100_000):\n"
+        "        output.print_json(output.Console(), {'number': number})\n"
+        "    return 0\n"
+        "sys.argv = ['smmfanfast', 'many']\n"
+        "cli.main()\n"
+    )
+    process = subprocess.Popen(  # noqa: S603  # our own script
+        [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with process:
+        assert process.stdout.readline() == b'{"number": 0}\n'
+        process.stdout.close()
+
+        assert process.stderr.read() == b""
+        assert process.wait(10) == 141
+
+
+def test_what_python_writes_at_its_end_goes_nowhere_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(cli, "app", broken)
+    path = tmp_path / "out.txt"
+    with path.open("w") as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        out.write("the rest")
+
+    assert caught.value.code == 141
+    assert path.read_text() == ""
 
 
 def test_a_bar_counts_on_a_terminal() -> None:
