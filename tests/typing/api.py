@@ -10,6 +10,7 @@ from smmfanfast_async import (
     AddedOrder,
     Balance,
     Catalogue,
+    ChangeKind,
     Client,
     CustomCommentsOrder,
     DefaultOrder,
@@ -17,12 +18,16 @@ from smmfanfast_async import (
     Order,
     OrderStatus,
     PanelError,
+    PollPolicy,
     Profile,
     RefillResult,
     RetryPolicy,
     Service,
+    SpendingLimitError,
     Status,
+    StatusChange,
     SubscriptionsOrder,
+    WaitTimeoutError,
 )
 
 
@@ -36,7 +41,11 @@ async def verbs(client: Client) -> None:
     assert_type(
         client.iter_statuses(iter([1])), AsyncGenerator[tuple[str, OrderStatus | PanelError], None]
     )
+    assert_type(await client.wait(32, until=lambda found: found.runs == 2), OrderStatus)
+    assert_type(client.watch(["1", 2], timeout_s=60), AsyncGenerator[StatusChange, None])
     assert_type(await client.services(), Catalogue)
+    assert_type(await client.services(max_age_s=0), Catalogue)
+    assert_type(await client.add(order, max_charge=Decimal(1), wait_s=5), AddedOrder)
     assert_type(await client.balance(), Balance)
     assert_type(await client.refill("1"), RefillResult)
     assert_type(await client.refills([1]), dict[str, RefillResult | PanelError])
@@ -68,8 +77,18 @@ def results(status: OrderStatus, service: Service, catalogue: Catalogue) -> None
     assert_type(catalogue[5], Service)
 
 
-def errors(error: PanelError) -> None:
+def changes(change: StatusChange) -> None:
+    """What a watcher is told."""
+    assert_type(change.kind, ChangeKind)
+    assert_type(change.before, OrderStatus | None)
+    assert_type(change.after, OrderStatus | None)
+    assert_type(change.error, PanelError | None)
+
+
+def errors(error: PanelError, limit: SpendingLimitError, late: WaitTimeoutError) -> None:
     """The three answers and the fields."""
+    assert_type(limit.price, Decimal)
+    assert_type(late.raw_status, str | None)
     assert_type(error.kind, ErrorKind)
     assert_type(error.sent, bool)
     assert_type(error.maybe_placed, bool)
@@ -83,4 +102,5 @@ def settings(profile: Profile) -> None:
         "test-key", profile=profile, base_url="http://127.0.0.1:1", retry=RetryPolicy(attempts=1)
     )
     Client("test-key", base_url="http://127.0.0.1:1", timeout_s=5, concurrency=2, proxy=None)
+    Client("test-key", base_url="http://127.0.0.1:1", poll=PollPolicy(least_s=1, most_s=60))
     assert_type(Client.from_env(timeout_s=1.0), Client)
