@@ -144,7 +144,9 @@ class Client:
         calls = Calls(transport, profile, pacer=pacer, add_concurrency=order_places)
         self._furnish(calls, poll or PollPolicy(), services_ttl_s)
 
-    def _furnish(self, calls: Calls, poll: PollPolicy, services_ttl_s: float) -> None:
+    def _furnish(
+        self, calls: Calls, poll: PollPolicy, services_ttl_s: float = SERVICES_TTL_S
+    ) -> None:
         """Put in place what is shared with the twins of `with_options`."""
         self._calls = calls
         self._statuses = Statuses(calls, concurrency=self._concurrency)
@@ -278,7 +280,7 @@ class Client:
         """
         return {order: result async for order, result in self.iter_statuses(ids, ordered=True)}
 
-    async def iter_statuses(
+    def iter_statuses(
         self, ids: Ids, *, ordered: bool = False
     ) -> AsyncGenerator[tuple[str, OrderStatus | PanelError], None]:
         """Ask as `statuses` does, and give each answer as its batch lands.
@@ -287,12 +289,9 @@ class Client:
         order of `ids`; without it a slow batch holds nothing up. An id that comes twice in a batch
         is asked and given once.
         """
-        stream = self._statuses.stream(
+        return self._statuses.stream(
             ids, self._settings, concurrency=self._concurrency, ordered=ordered
         )
-        async with aclosing(stream):
-            async for order, result in stream:
-                yield order, result
 
     async def wait(
         self,
