@@ -20,6 +20,7 @@ from sqlalchemy import event, func, inspect, select
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from .._text import cleaned
 from ..errors import InvalidSettingsError, JournalError, PanelError
@@ -90,17 +91,20 @@ class Database:
     def __repr__(self) -> str:
         return f"<Database {self._shown}>"
 
-    async def open(self) -> None:
-        """Connect, and make or check the tables."""
+    async def open(self, note: Work[None]) -> None:
+        """Connect, make or check the tables, and do one more piece of work with them."""
+        makes = self._engine is None
         if self._engine is None:
             if self.is_sqlite:
                 _make_file(self._url)
             self._engine = _engine(self._url, is_sqlite=self.is_sqlite)
         try:
             await self.run(self._prepare)
+            await self.run(note)
         except BaseException:
             # Nobody closes what could not be opened.
-            await self.aclose()
+            if makes:
+                await self.aclose()
             raise
 
     async def aclose(self) -> None:
@@ -123,7 +127,9 @@ class Database:
                 # A row that another hand has written, or a number that no column holds.
                 said = f"a value is not understood: {type(error).__name__}"
                 raise JournalError(said) from error
-            except (TimeoutError, SQLAlchemyError, OSError) as error:
+            except Exception as error:
+                if not _is_databases(error):
+                    raise
                 if not _may_pass(error) or time.monotonic() + pause_s > deadline_s:
                     raise journal_error(error) from _without_frames(error)
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311  # no secret
@@ -256,7 +262,13 @@ def _engine(url: URL, *, is_sqlite: bool) -> AsyncEngine:
             },
         )
     # One connection: SQLite has one writer, and waiting for it here costs less than in the file.
-    engine = create_async_engine(url, hide_parameters=True, pool_size=1, max_overflow=0)
+    engine = create_async_engine(
+        url,
+        hide_parameters=True,
+        poolclass=AsyncAdaptedQueuePool,
+        pool_size=1,
+        max_overflow=0,
+    )
     event.listen(engine.sync_engine, "connect", _set_up_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
@@ -292,7 +304,7 @@ def _begin_sqlite(connection: Connection) -> None:
 
 def journal_error(error: BaseException) -> JournalError:
     """Say what a database's error means, in one line, without rows and passwords."""
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    cause = _driver_error(error)
     words = str(cause).partition("\n")[0]
     # The driver's own class stands in the text in angle brackets; ours names it already.
     words = words.partition(">: ")[2] or words
@@ -300,17 +312,29 @@ def journal_error(error: BaseException) -> JournalError:
     return JournalError(cleaned(f"{kind}: {words}".rstrip(": "), 300))
 
 
-def _may_pass(error: BaseException) -> bool:
+def _is_databases(error: Exception) -> bool:
+    """Whether an error comes from the database, or the way to it.
+
+    SQLAlchemy 2.0 lets asyncpg's own errors through where there is no connection yet.
+    """
+    is_drivers = type(error).__module__.partition(".")[0] == "asyncpg"
+    return is_drivers or isinstance(error, SQLAlchemyError | OSError)
+
+
+def _driver_error(error: BaseException) -> BaseException:
+    return error.orig or error if isinstance(error, DBAPIError) else error
+
+
+def _may_pass(error: Exception) -> bool:
     """Whether the same work may succeed a little later."""
-    if not isinstance(error, DBAPIError):
-        # Not reached, or given up while it was waited for.
-        return isinstance(error, OSError | asyncio.TimeoutError)
-    if error.connection_invalidated:
-        return True
-    state = getattr(error.orig, "sqlstate", None)
+    cause = _driver_error(error)
+    is_cut = isinstance(error, DBAPIError) and error.connection_invalidated
+    if is_cut or isinstance(cause, OSError):
+        return True  # not reached, broken off, or given up while it was waited for
+    state = getattr(cause, "sqlstate", None)
     if state is not None:
         return state in _REPEATABLE_STATES or state.startswith("08")
-    words = str(error.orig).lower()
+    words = str(cause).lower()
     return any(each in words for each in _REPEATABLE_WORDS)
 
 

@@ -92,13 +92,12 @@ class SQLJournal:
 
     async def open(self) -> None:
         """Connect, make the tables or migrate older ones, and note the account."""
-        await self._database.open()
 
         async def note(connection: AsyncConnection) -> None:
             insert = statements.insert_unless_there(accounts, is_sqlite=self._database.is_sqlite)
             await connection.execute(insert.values(account=self._account, last_event=0))
 
-        await self._database.run(note)
+        await self._database.open(note)
 
     async def aclose(self) -> None:
         """Close the connections."""

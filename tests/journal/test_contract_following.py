@@ -496,3 +496,22 @@ async def test_a_journal_that_is_not_open_says_so(journal: SQLJournal) -> None:
         await journal.find("a")
     await journal.open()
     assert await journal.find("a") is None
+
+
+@pytest.mark.asyncio
+async def test_a_mistake_of_the_caller_is_no_error_of_the_journal(journal: SQLJournal) -> None:
+    with pytest.raises(TypeError):
+        await journal.write_down(new(form={"service": object()}))
+
+
+@pytest.mark.asyncio
+async def test_an_account_that_cannot_be_opened_harms_no_other(
+    journal: SQLJournal, backend: str
+) -> None:
+    await prepared(journal)
+    too_long = journal.for_account("x" * 65 if backend == "postgresql" else "\ud800")
+
+    with pytest.raises(JournalError):
+        await too_long.open()
+
+    assert await journal.find("a") is not None
