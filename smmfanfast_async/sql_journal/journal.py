@@ -47,6 +47,9 @@ __all__ = ["SQLJournal"]
 PAGE_ROWS = 500
 """Rows that `entries` reads at a time."""
 
+FAR = timedelta(minutes=30)
+"""How far ahead a place in the pace may be; nobody waits for one that long."""
+
 EVERYBODY = ""
 """The account of a journal that is bound to none yet: it holds no orders."""
 
@@ -268,9 +271,8 @@ class SQLJournal:
         step = interval // timedelta(microseconds=1)
 
         async def take(connection: AsyncConnection) -> timedelta:
-            taken = await connection.execute(
-                statements.PERMIT, {"of_account": self._account, "now": now, "interval": step}
-            )
+            about = {"of_account": self._account, "now": now, "interval": step}
+            taken = await connection.execute(statements.PERMIT, about | {"far": now + FAR})
             place: datetime = taken.scalar_one() - interval
             return max(place - now, timedelta(0))
 

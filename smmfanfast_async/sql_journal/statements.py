@@ -306,7 +306,8 @@ COUNTED = (
 """All orders by state, status and money: far fewer groups than orders."""
 
 _later = func.coalesce(accounts.c.next_call_at, _now)
-_free = case((_later > _now, _later), else_=_now)
+# A place that is further ahead than any queue was taken by a clock that has been set back since.
+_free = case((_later > bindparam("far", type_=Moment), _now), (_later > _now, _later), else_=_now)
 _open = case((accounts.c.paused_until > _free, accounts.c.paused_until), else_=_free)
 PERMIT = (
     update(accounts)

@@ -296,6 +296,32 @@ async def test_a_pause_comes_before_all_places_and_is_never_shortened(
     assert await here.permit(timedelta(seconds=1)) == timedelta(0)
 
 
+@pytest.mark.asyncio
+async def test_a_clock_that_is_set_back_holds_up_neither_calls_nor_outcomes(
+    journal: SQLJournal, clock: Clock
+) -> None:
+    second = timedelta(seconds=1)
+    await journal.permit(second)
+    await begun(journal)
+    clock.go(-3600)
+
+    assert [await journal.permit(second) for _ in range(2)] == [0 * second, second]
+    assert await journal.lapse() == []
+    assert (await journal.settle("a", 1, outcome(S.ACCEPTED, "32"))).state is S.ACCEPTED
+
+
+@pytest.mark.asyncio
+async def test_a_clock_that_is_set_forward_gives_an_attempt_up_until_its_answer_comes(
+    journal: SQLJournal, clock: Clock
+) -> None:
+    await begun(journal)
+    clock.go(3600)
+    assert [each.state for each in await journal.lapse()] == [S.UNKNOWN]
+    assert await journal.begin("a", 1, lease=LEASE, places=1) is None
+
+    assert (await journal.settle("a", 1, outcome(S.ACCEPTED, "32"))).state is S.ACCEPTED
+
+
 # --- events --------------------------------------------------------------------------------------
 
 

@@ -98,6 +98,26 @@ async def test_work_goes_through_a_restart(
     assert positions == list(range(1, 31))
 
 
+@pytest.mark.asyncio
+async def test_a_server_that_hangs_is_an_error_within_the_deadline(
+    url: str, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, short_deadline: None
+) -> None:
+    monkeypatch.setattr(database, "STATEMENT_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(database, "CONNECT_TIMEOUT_S", 0.3)
+    journal = SQLJournal(url, clock=Clock()).for_account("a")
+    await journal.open()
+    processes = await postgres.stopped_still()
+
+    try:
+        async with asyncio.timeout(5):
+            with pytest.raises(JournalError, match="Timeout"):
+                await journal.find("a")
+    finally:
+        postgres.move_again(processes)
+    assert await journal.find("a") is None
+    await journal.aclose()
+
+
 # --- broken off in a commit ----------------------------------------------------------------------
 
 

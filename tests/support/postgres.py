@@ -116,6 +116,28 @@ class PostgresServer:
             await connection.close()
         return self.url
 
+    async def stopped_still(self) -> list[int]:
+        """Let every connection and the server itself hang, as on a machine that is frozen.
+
+        Gives the processes, for `move_again`.
+        """
+        assert self._process is not None
+        connection = await self.connect()
+        rows = await connection.fetch(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+            " AND pid <> pg_backend_pid()"
+        )
+        await connection.close()
+        processes = [self._process.pid, *(row["pid"] for row in rows)]
+        for each in processes:
+            os.kill(each, signal.SIGSTOP)
+        return processes
+
+    def move_again(self, processes: list[int]) -> None:
+        """Let what hangs go on."""
+        for each in processes:
+            os.kill(each, signal.SIGCONT)
+
     def _made(self) -> Path:
         """Make the files of a server, owned by whom it runs as."""
         folder = Path(tempfile.mkdtemp(prefix="smm-postgres-"))
