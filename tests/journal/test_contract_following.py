@@ -123,7 +123,7 @@ async def test_no_looks_write_nothing(journal: SQLJournal) -> None:
 
 @pytest.mark.asyncio
 async def test_a_batch_of_looks_is_one_statement(journal: SQLJournal) -> None:
-    for number in range(100):
+    for number in range(25):
         await accepted(journal, f"{number}")
     claims = await claimed(journal)
     seen: list[str] = []
@@ -136,7 +136,7 @@ async def test_a_batch_of_looks_is_one_statement(journal: SQLJournal) -> None:
 
     changed = await journal.observe([look(each, "Pending") for each in claims])
 
-    assert len(changed) == 100
+    assert len(changed) == 25
     assert [words.split()[1] for words in seen if words.startswith("UPDATE")] == [
         "smm_orders", "smm_accounts",
     ]  # fmt: skip

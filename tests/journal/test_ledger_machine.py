@@ -324,7 +324,7 @@ def run_machine(machine: type[LedgerMachine], *, examples: int, steps: int) -> N
 
 
 def test_random_lives_on_sqlite() -> None:
-    run_machine(LedgerMachine, examples=20, steps=40)
+    run_machine(LedgerMachine, examples=14, steps=40)
 
 
 def test_random_lives_on_postgresql(postgres: PostgresServer) -> None:
@@ -332,4 +332,4 @@ def test_random_lives_on_postgresql(postgres: PostgresServer) -> None:
         async def url(self) -> str:
             return await shared_server().fresh()
 
-    run_machine(OnPostgres, examples=8, steps=40)
+    run_machine(OnPostgres, examples=6, steps=40)
