@@ -348,19 +348,22 @@ async def streamed(
     other fetches are cancelled then, and `keys` closed if it is an async generator, as when the
     consumer breaks off.
     """
-    batches = _batches(keys, size)
+    source = _Source(keys, size)
     held: list[asyncio.Future[R]] = []
-    filling: asyncio.Future[list[K]] | None = _next(batches)
+    filling: asyncio.Future[list[K]] | None = None
     try:
+        filling = source.next()
         while filling is not None or held:
             # A new batch is taken in only while there is room for it.
             taken = filling if len(held) < concurrency else None
-            await _any_done(taken, held[:1] if ordered else held)
+            if taken is None or not taken.done():
+                await _any_done(taken, held[:1] if ordered else held)
             if taken is not None and taken.done():
                 batch = taken.result()
-                filling = _next(batches) if batch else None
+                filling = None
                 if batch:
                     held.append(asyncio.ensure_future(fetch(batch)))
+                    filling = source.next()
             while landed := _landed(held, ordered=ordered):
                 held.remove(landed)
                 yield landed.result()
@@ -368,13 +371,44 @@ async def streamed(
         try:
             await _give_up([*held] if filling is None else [filling, *held])
         finally:
-            await batches.aclose()
+            await source.close()
 
 
-def _next(batches: AsyncGenerator[list[K], None]) -> asyncio.Future[list[K]]:
-    """Start to fill a batch; an empty one is the end."""
-    nothing: list[K] = []
-    return asyncio.ensure_future(anext(batches, nothing))
+class _Source(Generic[K]):
+    """Keys in batches; an empty one is the end."""
+
+    def __init__(self, keys: Iterable[K] | AsyncIterable[K], size: int) -> None:
+        self._size = size
+        self._batches: AsyncGenerator[list[K], None] | None = None
+        self._keys: Iterator[K] = iter(())
+        if isinstance(keys, AsyncIterable):
+            self._batches = _batches(keys, size)
+        else:
+            self._keys = iter(keys)
+
+    def next(self) -> asyncio.Future[list[K]]:
+        """Begin to fill a batch; from a plain iterable it is full at once."""
+        if self._batches is not None:
+            nothing: list[K] = []
+            return asyncio.ensure_future(anext(self._batches, nothing))
+        full: asyncio.Future[list[K]] = asyncio.get_running_loop().create_future()
+        full.set_result(self._filled())
+        return full
+
+    def _filled(self) -> list[K]:
+        # Dicts, to keep the order and drop what comes again.
+        batch: dict[K, None] = {}
+        while len(batch) < self._size:
+            more = dict.fromkeys(islice(self._keys, self._size - len(batch)))
+            if not more:
+                break
+            batch |= more
+        return list(batch)
+
+    async def close(self) -> None:
+        """Close keys that can be closed."""
+        if self._batches is not None:
+            await self._batches.aclose()
 
 
 async def _any_done(filling: asyncio.Future[Any] | None, held: list[asyncio.Future[R]]) -> None:
@@ -404,21 +438,10 @@ async def closing(keys: AsyncIterable[K]) -> AsyncGenerator[AsyncIterator[K], No
             await source.aclose()
 
 
-async def _batches(
-    keys: Iterable[K] | AsyncIterable[K], size: int
-) -> AsyncGenerator[list[K], None]:
-    # Dicts, to keep the order and drop what comes again. The two loops are the same but for one
-    # word; an async generator in front of plain iterables would cost a third of a status.
+async def _batches(keys: AsyncIterable[K], size: int) -> AsyncGenerator[list[K], None]:
     batch: dict[K, None] = {}
-    if isinstance(keys, AsyncIterable):
-        async with closing(keys) as source:
-            async for key in source:
-                batch[key] = None
-                if len(batch) == size:
-                    yield list(batch)
-                    batch = {}
-    else:
-        for key in keys:
+    async with closing(keys) as source:
+        async for key in source:
             batch[key] = None
             if len(batch) == size:
                 yield list(batch)

@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import aclosing
+from itertools import chain, islice
 
 from ._batching import BatchEndedError, Coalescer, closing, streamed
 from ._calls import MIN_READ_S, Calls, Settings
@@ -19,7 +20,7 @@ from ._decode import decode_status, decode_statuses
 from ._encode import ids_form
 from ._policy import BatchSize, RetryPolicy
 from .errors import AuthError, ClosedError, ErrorKind, InvalidOrderError, NoReplyError, PanelError
-from .orders import checked_id
+from .orders import are_plain_ids, checked_id
 from .results import OrderStatus
 
 __all__ = ["Ids", "Statuses"]
@@ -27,6 +28,9 @@ __all__ = ["Ids", "Statuses"]
 SPLIT_FROM_S = 20.0
 """Seconds from which on a batch gets only half of the time that is left, so that its halves have
 the other one; with less, all of it goes to the batch as it is."""
+
+HANDFUL = 100
+"""Ids that are taken from their source at once, as many as a batch holds."""
 
 _LOG = logging.getLogger("smmfanfast_async")
 
@@ -83,8 +87,8 @@ class Statuses:
         )
         async with aclosing(batches):
             async for batch in batches:
-                for order, result in batch.items():
-                    yield order, result
+                for row in batch.items():
+                    yield row
 
     async def close(self) -> None:
         """Tell everybody who waits for a status that there will be none."""
@@ -93,6 +97,8 @@ class Statuses:
 
     async def _batch(self, texts: list[str], settings: Settings, refused: list[AuthError]) -> Rows:
         """Ask about a batch of texts; those that are no ids have their error at once."""
+        if set(map(type, texts)) == {str} and are_plain_ids(texts):
+            return await self._ask_unless_refused(texts, settings, refused)
         found: Rows = {}
         ids: list[str] = []
         for text in texts:
@@ -100,13 +106,20 @@ class Statuses:
                 ids.append(checked_id(None if isinstance(text, _NoId) else text))
             except InvalidOrderError as error:
                 found[text] = error
-        if refused:
-            found |= {order: refused[0].about(order) for order in ids}
-        elif ids:
-            rows = await self.ask(ids, settings)
-            found |= rows
-            refused.extend(each for each in rows.values() if isinstance(each, AuthError))
+        if ids:
+            found |= await self._ask_unless_refused(ids, settings, refused)
         return {text: found[text] for text in texts}
+
+    async def _ask_unless_refused(
+        self, ids: list[str], settings: Settings, refused: list[AuthError]
+    ) -> Rows:
+        if refused:
+            return {order: refused[0].about(order) for order in ids}
+        rows = await self.ask(ids, settings)
+        first = next(iter(rows.values()))
+        if isinstance(first, AuthError):
+            refused.append(first)
+        return rows
 
     async def _coalesced(self, ids: list[str], retry: RetryPolicy, timeout_s: float) -> Rows:
         return await self.ask(ids, Settings(timeout_s, retry))
@@ -185,7 +198,21 @@ class Statuses:
 
 def _as_texts(ids: Ids) -> Iterable[str] | AsyncIterable[str]:
     """Give ids as texts, unchecked: what is no id is told so one by one, in its batch."""
-    return _texts_as_they_come(ids) if isinstance(ids, AsyncIterable) else map(_as_text, ids)
+    if isinstance(ids, AsyncIterable):
+        return _texts_as_they_come(ids)
+    if isinstance(ids, str | bytes):
+        raise InvalidOrderError("Client", "ids", ids, "is one text, not a list of ids")
+    source = iter(ids)
+    # In handfuls, since a call of Python for each would be a tenth of what a status costs.
+    handfuls = iter(lambda: list(islice(source, HANDFUL)), [])
+    return chain.from_iterable(map(_handful_as_texts, handfuls))
+
+
+def _handful_as_texts(ids: list[int | str]) -> list[str]:
+    kinds = set(map(type, ids))
+    if kinds == {str}:
+        return ids  # type: ignore[return-value]  # texts, all of them
+    return list(map(str if kinds == {int} else _as_text, ids))
 
 
 async def _texts_as_they_come(ids: AsyncIterable[int | str]) -> AsyncGenerator[str, None]:

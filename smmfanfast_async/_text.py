@@ -2,7 +2,10 @@
 
 import re
 
-__all__ = ["bare_words", "cleaned", "line_flaw", "same_word", "text_flaw"]
+__all__ = ["bare_words", "cleaned", "line_flaw", "same_word", "shown_value", "text_flaw"]
+
+MAX_SHOWN_CHARACTERS = 200
+"""How much of a wrong value an error shows, in characters: enough to know it again."""
 
 _JOINTS = str.maketrans("", "", "_-")
 
@@ -51,3 +54,21 @@ def cleaned(text: str, most: int | None = None) -> str:
     # Cut first with room to spare, so that a text of megabytes costs no more than a short one.
     short = text if most is None else text[: most * 4]
     return _HARMFUL.sub(" ", short).strip()[:most]
+
+
+class _Shown(str):
+    """The repr of a value, marked so that a copy of an error does not quote it again."""
+
+    __slots__ = ()
+
+
+def shown_value(value: object) -> str:
+    """Give a wrong value as an error shows it; what was given by this stays as it is."""
+    if isinstance(value, _Shown):
+        return value
+    try:
+        text = repr(value)
+    except ValueError:
+        # Python does not write a whole number of more than 4300 digits.
+        text = object.__repr__(value)
+    return _Shown(text[:MAX_SHOWN_CHARACTERS])

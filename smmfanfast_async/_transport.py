@@ -25,6 +25,7 @@ import aiohttp
 from aiohttp import hdrs
 from aiohttp.abc import AbstractStreamWriter
 from attrs import frozen
+from multidict import CIMultiDict, istr
 from yarl import URL
 
 from ._settings import Secret
@@ -67,6 +68,16 @@ FIRST_MOMENT_S = 10**9
 
 MAX_SECONDS_DIGITS = 12
 """Digits of a number of seconds; with more it is no number that anyone meant."""
+
+_RATE_LIMIT_RESET, _CF_MITIGATED = istr("X-RateLimit-Reset"), istr("cf-mitigated")
+_HEADERS = CIMultiDict(
+    {
+        hdrs.ACCEPT: "application/json",
+        hdrs.ACCEPT_ENCODING: "gzip, deflate",
+        hdrs.USER_AGENT: USER_AGENT,
+    }
+)
+_FRESH_HEADERS = CIMultiDict({**_HEADERS, hdrs.CONNECTION: "close"})
 
 # aiohttp has it from 3.14.4 on.
 _UPLOAD_TRACKER = getattr(aiohttp, "UploadTracker", None)
@@ -136,7 +147,8 @@ class _OneShotForm(aiohttp.Payload):
         self._secret = secret
         self._write_by_s = write_by_s
         self._rest = _urlencoded(form)
-        self._size = len(self._bytes())
+        # "key=", "&" and what stands for the key; the bytes themselves are made when they leave.
+        self._size = len("key=&") + len(quote_plus(secret.reveal())) + len(self._rest)
         self.was_asked = False
         self.was_written = False
 
@@ -273,16 +285,11 @@ class Transport:
                 sock_connect=CONNECT_TIMEOUT_S,
             ),
             "proxy": self._proxy,
-            "headers": {
-                hdrs.ACCEPT: "application/json",
-                hdrs.ACCEPT_ENCODING: "gzip, deflate",
-                hdrs.USER_AGENT: USER_AGENT,
-            },
+            "headers": _FRESH_HEADERS if fresh else _HEADERS,
         }
         if tracker is not None:
             options["upload_tracker"] = tracker
         if fresh:
-            options["headers"][hdrs.CONNECTION] = "close"
             # A name of its own in the pool, so that no idle connection is taken: over https the
             # host said out loud, over http (loopback) a setting for TLS that nothing reads.
             if self.url.scheme == "https":
@@ -361,8 +368,8 @@ async def _capped_body(response: aiohttp.ClientResponse, most: int, action: str 
     Unpacked here and not by aiohttp, whose chunks may be tens of megabytes: of a bomb no more than
     the cap is ever made.
     """
-    body = bytearray()
     unpack = _unpacker(response.headers.get(hdrs.CONTENT_ENCODING, ""))
+    body = bytearray()
     sent = 0
     async for chunk in response.content.iter_any():
         sent += len(chunk)
@@ -395,7 +402,7 @@ def _reply(response: aiohttp.ClientResponse, body: bytes) -> Reply:
         body=body,
         retry_after_s=_retry_after_s(headers, time.time()),
         location=headers.get(hdrs.LOCATION),
-        is_challenge=headers.get("cf-mitigated", "").lower() == "challenge",
+        is_challenge=headers.get(_CF_MITIGATED, "").lower() == "challenge",
     )
 
 
@@ -404,7 +411,9 @@ def _retry_after_s(headers: Mapping[str, str], now_s: float) -> float | None:
 
     None for what is neither, or lies in the past.
     """
-    reset_s = _seconds(headers.get("X-RateLimit-Reset", ""))
+    if hdrs.RETRY_AFTER not in headers and _RATE_LIMIT_RESET not in headers:
+        return None
+    reset_s = _seconds(headers.get(_RATE_LIMIT_RESET, ""))
     if reset_s is not None and reset_s >= FIRST_MOMENT_S:
         reset_s = max(reset_s - now_s, 0.0)
     text = headers.get(hdrs.RETRY_AFTER, "")

@@ -276,7 +276,8 @@ class Client:
         """Ask how any number of orders stand, `profile.ids_per_call` a request.
 
         Gives every id, in the order asked, its status or its own error; an id that is none gets an
-        `InvalidOrderError` and is not sent. Raises only `ClosedError`.
+        `InvalidOrderError` and is not sent. Raises only `ClosedError`, or `InvalidOrderError` for
+        one text in the place of a list.
         """
         return {order: result async for order, result in self.iter_statuses(ids, ordered=True)}
 
@@ -336,6 +337,8 @@ class Client:
         if timeout_s is not None:
             check_above_0("timeout_s", timeout_s)
         self._calls.check_action("status")
+        if isinstance(orders, str):
+            raise InvalidOrderError("Client", "orders", orders, "is one text, not a list of ids")
         asked = [checked_id(order) for order in orders]
         async with aclosing(self._poller.watch(asked, until, timeout_s)) as changes:
             async for change in changes:

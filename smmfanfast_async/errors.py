@@ -40,6 +40,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol, Self
 
+from ._text import shown_value
 from .kinds import ErrorKind
 
 __all__ = [
@@ -73,9 +74,6 @@ _READS = frozenset({"status", "services", "balance", "refill_status"})
 
 # Actions that can't bring an order into being, whatever becomes of the answer.
 _PLACES_NOTHING = _READS | {"refill", "cancel"}
-
-MAX_SHOWN_CHARACTERS = 200
-"""How much of a wrong value an error shows, in characters: enough to know it again."""
 
 
 class PanelError(Exception):
@@ -154,7 +152,7 @@ class InvalidOrderError(_NothingSentError, ValueError):
     kind = ErrorKind.INVALID
 
     def __init__(self, where: str, field: str, value: object, reason: str) -> None:
-        shown = value if isinstance(value, _Shown) else _Shown(_repr(value)[:MAX_SHOWN_CHARACTERS])
+        shown = shown_value(value)
         PanelError.__init__(self, f"{where}.{field}: {shown} {reason}")
         self.args = (where, field, shown, reason)
         self.where = where
@@ -164,20 +162,6 @@ class InvalidOrderError(_NothingSentError, ValueError):
 
     def __str__(self) -> str:
         return self.text
-
-
-class _Shown(str):
-    """The repr of a value, marked so that a copy of the error does not quote it again."""
-
-    __slots__ = ()
-
-
-def _repr(value: object) -> str:
-    try:
-        return repr(value)
-    except ValueError:
-        # Python does not write a whole number of more than 4300 digits.
-        return object.__repr__(value)
 
 
 class InvalidSettingsError(_NothingSentError, ValueError):
@@ -328,7 +312,7 @@ class UnreadableReplyError(_DoubtfulError):
         self.excerpt = excerpt
 
     def __str__(self) -> str:
-        return PanelError.__str__(self) + (f": {self.excerpt!r}" if self.excerpt else "")
+        return super().__str__() + (f": {self.excerpt!r}" if self.excerpt else "")
 
 
 class ServerError(_DoubtfulError):

@@ -35,6 +35,7 @@ __all__ = [
     "Order",
     "PackageOrder",
     "SubscriptionsOrder",
+    "are_plain_ids",
     "checked_id",
 ]
 
@@ -70,6 +71,19 @@ def checked_id(value: object, where: str = "Client", name: str = "order") -> str
     if not isinstance(text, str) or not _ID.fullmatch(text):
         raise InvalidOrderError(where, name, value, _NO_ID)
     return text
+
+
+# Plain numbers, as this panel's ids are; a comma in one of them is counted before.
+_PLAIN_IDS = re.compile(r"[1-9][0-9]{0,127}(?:,[1-9][0-9]{0,127})*")
+
+
+def are_plain_ids(texts: list[str]) -> bool:
+    """Say whether some texts are ids for sure, each a plain number: a look at all at once.
+
+    False says nothing; then `checked_id` looks at each.
+    """
+    joined = ",".join(texts)
+    return joined.count(",") == len(texts) - 1 and _PLAIN_IDS.fullmatch(joined) is not None
 
 
 # --- converters: one spelling for a value, never a refusal --------------------------------------

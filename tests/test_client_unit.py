@@ -12,7 +12,14 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from support.aioresponses_shim import is_needed, panel_answers
 from yarl import URL
 
-from smmfanfast_async import Client, DefaultOrder, NoReplyError, OutcomeUnknownError, RetryPolicy
+from smmfanfast_async import (
+    Client,
+    DefaultOrder,
+    InvalidOrderError,
+    NoReplyError,
+    OutcomeUnknownError,
+    RetryPolicy,
+)
 
 URL_TEXT = "https://panel.example/api/v1"
 
@@ -92,3 +99,22 @@ async def test_a_failure_that_proves_nothing_leaves_an_order_unknown(failure: Ex
         async with client() as panel:
             with pytest.raises(NoReplyError):
                 await panel.balance()
+
+
+@pytest.mark.asyncio
+async def test_one_text_is_not_read_as_many_ids_sign_by_sign() -> None:
+    async with client() as panel:
+        with pytest.raises(InvalidOrderError, match="one text"):
+            await panel.statuses("123")
+        with pytest.raises(InvalidOrderError, match="one text"):
+            await anext(panel.watch("123"))
+
+
+@pytest.mark.asyncio
+async def test_a_form_that_is_no_orders_is_not_placed() -> None:
+    async def never() -> float:
+        raise AssertionError
+
+    async with client() as panel:
+        with pytest.raises(InvalidOrderError, match="status"):
+            await panel.send_form({"action": "status"}, before=never)

@@ -48,7 +48,7 @@ OUTSIDE = {
     "results": {"msgspec"},
     "profile": {"attrs"},
     "_policy": {"attrs"},
-    "_transport": {"aiohttp", "attrs", "yarl"},
+    "_transport": {"aiohttp", "attrs", "multidict", "yarl"},
     "_encode": {"attrs"},
     "_decode": {"attrs", "cattrs", "msgspec"},
     "catalogue": {"attrs"},

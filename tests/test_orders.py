@@ -34,6 +34,7 @@ from smmfanfast_async.orders import (
     Order,
     PackageOrder,
     SubscriptionsOrder,
+    are_plain_ids,
     checked_id,
 )
 
@@ -663,3 +664,16 @@ def test_a_whole_number_is_an_id_exactly_above_0_as_int_and_as_text(number: int)
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_number_of_more_digits_than_python_writes_is_no_id(sign: int) -> None:
     assert refusal(lambda: checked_id(sign * 10**5000)).value.startswith("<int object at ")
+
+
+@pytest.mark.parametrize("texts", [["12"], ["12", "2", "13"], ["9" * 128]])
+def test_plain_numbers_are_ids_at_one_look(texts: list[str]) -> None:
+    assert are_plain_ids(texts)
+    assert [checked_id(each) for each in texts] == texts
+
+
+@pytest.mark.parametrize(
+    "texts", [[""], ["0"], ["12", "013"], ["1,2"], ["12", " 2"], ["9" * 129], ["١٢"], ["ord_1"]]
+)
+def test_one_look_says_nothing_of_other_texts(texts: list[str]) -> None:
+    assert not are_plain_ids(texts)
