@@ -26,6 +26,7 @@ from support.journals import (
     outcome,
     prepared,
 )
+from support.postgres import PostgresServer
 
 from smmfanfast_async import (
     ErrorKind,
@@ -267,6 +268,25 @@ async def test_what_is_written_in_the_callers_transaction_is_there_once_it_commi
         await connection.commit()
 
     assert await journal.find("a") == entry
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("backend", ["postgresql"])
+@pytest.mark.parametrize("budget", [None, Decimal("1.25")])
+async def test_a_ref_that_anothers_transaction_holds_is_waited_for(
+    journal: SQLJournal, engine: AsyncEngine, postgres: PostgresServer, budget: Decimal | None
+) -> None:
+    looking = await postgres.connect()
+    async with engine.connect() as connection:
+        first = await journal.write_down(new(), budget=budget, connection=connection)
+        waiting = asyncio.create_task(journal.write_down(new(), budget=budget))
+        async with asyncio.timeout(10):
+            while not await looking.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                assert not waiting.done()
+        await connection.commit()
+    await looking.close()
+
+    assert await waiting == first
 
 
 @pytest.mark.asyncio
