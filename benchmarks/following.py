@@ -311,7 +311,8 @@ async def everything(size: argparse.Namespace) -> dict[str, Any]:
     from support.postgres import shared_server  # noqa: PLC0415
 
     results: dict[str, Any] = {"orders": size.orders, "window_s": size.window_s}
-    async with started() as panel:
+    # Four processes and a server of PostgreSQL want all cores that there are.
+    async with started(is_pinned=False) as panel:
         with tempfile.TemporaryDirectory() as folder:
             names = (f"sqlite+aiosqlite:///{folder}/{number}.db" for number in range(10))
 

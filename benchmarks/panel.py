@@ -208,9 +208,9 @@ def cores() -> list[int]:
 
 
 @asynccontextmanager
-async def started() -> AsyncGenerator[Panel, None]:
-    """Run a panel on the last core, and this process and its children on the others, meanwhile."""
-    before = cores()
+async def started(*, is_pinned: bool = True) -> AsyncGenerator[Panel, None]:
+    """Run a panel, pinned to the last core while this process and its children have the others."""
+    before = cores() if is_pinned else []
     process = await asyncio.create_subprocess_exec(
         sys.executable, str(Path(__file__)), stdout=asyncio.subprocess.PIPE
     )

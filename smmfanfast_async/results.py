@@ -69,12 +69,22 @@ class Status(StrEnum):
     @classmethod
     def of(cls, word: str) -> "Status":
         """Read the panel's word: case, blanks, `_` and `-` do not matter, nothing is guessed."""
-        return _STATUS_BY_SPELLING.get(same_word(word), cls.UNKNOWN)
+        known = _STATUS_BY_WORD.get(word)
+        return _STATUS_BY_SPELLING.get(same_word(word), cls.UNKNOWN) if known is None else known
 
 
 _STATUS_BY_SPELLING = {
     same_word(status.value): status for status in Status if status is not Status.UNKNOWN
 } | {"cancelled": Status.CANCELED, "fail": Status.FAILED}
+
+# The usual words as they are written, to be found without a look at their signs.
+_STATUS_BY_WORD = {
+    word: status
+    for status in Status
+    if status is not Status.UNKNOWN
+    for spaced in (status.value, status.value.replace("_", " "))
+    for word in (spaced, spaced.capitalize(), spaced.title())
+}
 
 FINAL_STATUSES = frozenset(
     {Status.COMPLETED, Status.PARTIAL, Status.CANCELED, Status.REFUNDED, Status.EXPIRED}

@@ -161,27 +161,29 @@ def observed(look: Observation, now: datetime) -> Entry:
     entry, status = look.claim.entry, look.status
     if status is None:
         return attrs.evolve(entry, misses=entry.misses + 1, checked_at=now)
-    seen = attrs.evolve(
-        entry,
-        raw_status=cleaned(status.raw_status, MAX_WORD_CHARACTERS),
-        # What the panel leaves out this time it has not taken back.
-        charge=entry.charge if status.charge is None else status.charge,
-        currency=cleaned(status.currency, MAX_CURRENCY_CHARACTERS)
-        if status.currency
-        else entry.currency,
-        start_count=entry.start_count if status.start_count is None else status.start_count,
-        remains=entry.remains if status.remains is None else status.remains,
-        state=_S.FINISHED if status.is_final else entry.state,
-        misses=0,
-    )
+    # What the panel leaves out this time it has not taken back.
+    told: dict[str, Any] = {  # in the order of `_told`
+        "state": _S.FINISHED if status.is_final else entry.state,
+        "raw_status": cleaned(status.raw_status, MAX_WORD_CHARACTERS),
+        "charge": entry.charge if status.charge is None else status.charge,
+        "start_count": entry.start_count if status.start_count is None else status.start_count,
+        "remains": entry.remains if status.remains is None else status.remains,
+    }
+    stands_still = tuple(told.values()) == _told(entry)
+    currency = status.currency
     return attrs.evolve(
-        seen, checked_at=now, changed_at=now if _differs(entry, seen) else entry.changed_at
+        entry,
+        currency=cleaned(currency, MAX_CURRENCY_CHARACTERS) if currency else entry.currency,
+        misses=0,
+        checked_at=now,
+        changed_at=entry.changed_at if stands_still else now,
+        **told,
     )
 
 
-def _differs(before: Entry, after: Entry) -> bool:
-    told = ("state", "raw_status", "charge", "start_count", "remains")
-    return any(getattr(before, name) != getattr(after, name) for name in told)
+def _told(entry: Entry) -> tuple[object, ...]:
+    """Give what of an order is worth an event where it changes."""
+    return entry.state, entry.raw_status, entry.charge, entry.start_count, entry.remains
 
 
 def told_of_observation(look: Observation, after: Entry) -> EventKind | None:
@@ -190,7 +192,7 @@ def told_of_observation(look: Observation, after: Entry) -> EventKind | None:
         return EventKind.MISSING if after.misses == MISSES else None
     if after.state is _S.FINISHED:
         return EventKind.FINISHED
-    return EventKind.CHANGED if _differs(look.claim.entry, after) else None
+    return EventKind.CHANGED if _told(after) != _told(look.claim.entry) else None
 
 
 def seen_row(look: Observation, after: Entry) -> dict[str, Any]:
