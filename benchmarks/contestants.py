@@ -149,16 +149,24 @@ async def bare_futures(client: Client, ids: range) -> int:
 # --- decoding alone ------------------------------------------------------------------------------
 
 
+# The fields are those of the client's own results, since panels leave out some and send null for
+# others (seen): whoever reads them by hand needs them too.
+
+
 @frozen
 class StatusRow:
     """A status as one writes it for cattrs."""
 
     order: str
     status: str
-    charge: Decimal
-    start_count: int
-    remains: int
+    charge: Decimal | None = None
     currency: str | None = None
+    start_count: int | None = None
+    remains: int | None = None
+    runs: int | None = None
+    posts: int | None = None
+    expiry: bool | None = None
+    orders: tuple[str, ...] = ()
 
 
 @frozen
@@ -168,12 +176,14 @@ class ServiceRow:
     service: str
     name: str
     category: str
-    rate: Decimal
-    min: int
-    max: int
-    type: str
-    desc: str
-    dripfeed: bool
+    rate: Decimal | None = None
+    min: int | None = None
+    max: int | None = None
+    type: str | None = None
+    desc: str | None = None
+    dripfeed: bool | None = None
+    refill: bool | None = None
+    cancel: bool | None = None
 
 
 class StatusModel(BaseModel):
@@ -181,10 +191,14 @@ class StatusModel(BaseModel):
 
     order: str
     status: str
-    charge: Decimal
-    start_count: int
-    remains: int
+    charge: Decimal | None = None
     currency: str | None = None
+    start_count: int | None = None
+    remains: int | None = None
+    runs: int | None = None
+    posts: int | None = None
+    expiry: bool | None = None
+    orders: tuple[str, ...] = ()
 
 
 class ServiceModel(BaseModel):
@@ -193,12 +207,14 @@ class ServiceModel(BaseModel):
     service: str
     name: str
     category: str
-    rate: Decimal
-    min: int
-    max: int
-    type: str
-    desc: str
-    dripfeed: bool
+    rate: Decimal | None = None
+    min: int | None = None
+    max: int | None = None
+    type: str | None = None
+    desc: str | None = None
+    dripfeed: bool | None = None
+    refill: bool | None = None
+    cancel: bool | None = None
 
 
 def plain_cattrs() -> Converter:
