@@ -45,7 +45,8 @@ MAX_DOUBLINGS = 64
 """Doublings of a pause: any cap is reached before, and a float overflows at 1024."""
 
 
-@frozen(kw_only=True)
+# Callers of one policy share batches, so it is a key that is looked up once a call.
+@frozen(kw_only=True, cache_hash=True)
 class RetryPolicy:
     """How often, and after which pause, a call that may be repeated is.
 
