@@ -1,6 +1,8 @@
 """`OrderDesk`: the verbs of placing by ref, following, and settling what is unknown."""
 
 import asyncio
+import copy
+import logging
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from contextlib import aclosing
@@ -9,46 +11,30 @@ from decimal import Decimal
 from types import TracebackType
 from typing import NoReturn, Self
 
-from .._encode import add_form
 from .._policy import PollPolicy, RetryPolicy
-from ..catalogue import total_quantity
+from .._settings import check_above_0
 from ..client import Client
-from ..errors import (
-    ClosedError,
-    InvalidOrderError,
-    InvalidSettingsError,
-    NotSentError,
-    SpendingLimitError,
-)
-from ..journal import (
-    Entry,
-    EntryState,
-    Event,
-    Journal,
-    NewEntry,
-    Outcome,
-    Summary,
-    UnknownOrder,
-    checked_ref,
-)
+from ..errors import ClosedError, InvalidOrderError, InvalidSettingsError, PanelError
+from ..journal import Entry, EntryState, Event, Journal, Outcome, Summary, UnknownOrder
 from ..orders import Order, checked_id
 from .feed import Feed
 from .following import Follower
+from .intake import PLACE_GRACE_S, Intake, is_amount
 from .pace import Pace
 from .sending import Sender
 
 __all__ = ["OrderDesk"]
 
-PLACE_GRACE_S = 60.0
-"""Seconds for which an order that is being placed here is left to its caller; a running desk takes
-up those that are older, as after a crash."""
-
 CLOSE_GRACE_S = 15.0
 """Seconds that closing waits for orders on their way and for their outcomes to be written."""
+
+MAX_ACCOUNT_CHARACTERS = 64
+"""The longest name of an account, in characters: what a journal's rows hold."""
 
 MAX_BY_CHARACTERS = 200
 """The longest name of who decides, in characters."""
 
+_LOG = logging.getLogger("smmfanfast_async")
 _S = EntryState
 
 
@@ -73,7 +59,7 @@ class OrderDesk:
     - `retry`: when an order that was proved not sent is tried again at once.
     - `poll`: how often an order is looked at; by its age and its state.
 
-    Raises `InvalidSettingsError` for a budget that is no amount.
+    Raises `InvalidSettingsError` for a budget that is no amount, and the like.
     """
 
     def __init__(
@@ -90,13 +76,10 @@ class OrderDesk:
         poll: PollPolicy | None = None,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        if budget_per_day is not None and not _is_amount(budget_per_day):
-            raise InvalidSettingsError(
-                "budget_per_day", f"{budget_per_day!r} is no amount of money"
-            )
-        self._client = client
+        _check_settings(budget_per_day, calls_per_minute, account)
         self._journal = journal.for_account(account or client.account)
         self._budget = budget_per_day
+        self._intake = Intake(client=client, journal=self._journal, budget=budget_per_day)
         pace = Pace(self._journal, calls_per_minute or client.profile.calls_per_minute)
         poll = poll or PollPolicy()
         self._sender = Sender(
@@ -108,6 +91,8 @@ class OrderDesk:
             with_evidence=with_evidence,
             first_look_s=poll.least_s,
             draw=draw,
+            places=client.profile.add_concurrency,
+            turns=asyncio.Semaphore(client.profile.add_concurrency),
         )
         self._feed = Feed(self._journal)
         self._follower = Follower(
@@ -121,6 +106,7 @@ class OrderDesk:
         )
         self._sends: dict[str, asyncio.Task[Entry]] = {}
         self._is_open = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def __repr__(self) -> str:
         return f"<OrderDesk {self._journal!r} {'open' if self._is_open else 'closed'}>"
@@ -129,27 +115,39 @@ class OrderDesk:
         raise TypeError("an OrderDesk holds connections: it is not copied or pickled")
 
     async def open(self) -> None:
-        """Open the journal, and let attempts that were given up count as unknown."""
+        """Open the journal, and let attempts that were given up count as unknown.
+
+        Raises `ClosedError` where the desk was closed: make another one.
+        """
+        if self._follower.closed.is_set():
+            raise ClosedError("the desk is closed; make another one", None, None, None, None)
         await self._journal.open()
+        try:
+            await self._journal.lapse()
+        except BaseException:
+            # Nobody closes what could not be opened.
+            await self._journal.aclose()
+            raise
+        self._loop = asyncio.get_running_loop()
         self._is_open = True
-        await self._journal.lapse()
 
     async def aclose(self) -> None:
         """Let orders on their way end, at most 15 seconds, then close the journal.
 
-        What is not over by then counts as unknown once its lease is past. A second call does
-        nothing; afterwards every verb raises `ClosedError`.
+        What is not over by then counts as unknown once its lease is past. `follow` ends, and so do
+        readers of events. A second call does nothing; afterwards every verb raises `ClosedError`.
         """
         self._is_open = False
+        self._feed.close()
         sends = list(self._sends.values())
         try:
+            await self._follower.close(CLOSE_GRACE_S)
             if sends:
                 await asyncio.wait(sends, timeout=CLOSE_GRACE_S)
         finally:
             for task in sends:
                 task.cancel()
             await asyncio.gather(*sends, return_exceptions=True)
-            self._feed.close()
             await self._journal.aclose()
 
     async def __aenter__(self) -> Self:
@@ -190,7 +188,8 @@ class OrderDesk:
         `wait_s` bounds the waiting, not the sending; the entry is given as it stands then. A caller
         who is cancelled changes nothing either. `JournalError`: nothing was sent.
         """
-        entry = await self._written_down(order, ref, max_charge, None)
+        self._check_open()
+        entry = await self._intake.written_down(order, ref, max_charge, None)
         return await self._awaited(entry, wait_s)
 
     async def place_later(
@@ -208,49 +207,8 @@ class OrderDesk:
         within about a second; if it is rolled back, nothing was ever there. Checks, prices and
         errors are those of `place`. With a budget, other orders of the day wait for the commit.
         """
-        return await self._written_down(order, ref, max_charge, connection)
-
-    async def _written_down(
-        self, order: Order, ref: str, max_charge: Decimal | None, connection: object | None
-    ) -> Entry:
         self._check_open()
-        ref = checked_ref(ref)
-        form = add_form(order, self._client.profile)
-        now = await self._journal.now()
-        # With the caller's transaction one row at the end is all that is locked.
-        is_known = connection is None and await self._journal.find(ref) is not None
-        price = None if is_known else await self._price(order, max_charge)
-        grace_s = 0.0 if connection is not None else PLACE_GRACE_S
-        new = NewEntry(
-            ref=ref,
-            form=form,
-            link=form.get("link"),
-            quantity=total_quantity(order),
-            price=price,
-            due_at=now + timedelta(seconds=grace_s),
-            booked_on=now.date().isoformat(),
-        )
-        budget = None if is_known else self._budget
-        return await self._journal.write_down(new, budget=budget, connection=connection)
-
-    async def _price(self, order: Order, max_charge: Decimal | None) -> Decimal | None:
-        """Check an order, and give its price; raise where that breaks a limit, or can't be told."""
-        catalogue = await self._client.services()
-        catalogue.check(order)
-        price = catalogue.quote(order)
-        if max_charge is None and self._budget is None:
-            return price
-        where = type(order).__name__
-        limit = "budget_per_day" if max_charge is None else "max_charge"
-        if price is None:
-            reason = f"can't be held: the price of service {order.service} is not known before"
-            raise InvalidOrderError(where, limit, max_charge or self._budget, reason)
-        if catalogue.is_stale:
-            text = f"{limit} can't be held: the catalogue could not be fetched anew"
-            raise NotSentError(text, None, None, None, "add")
-        if max_charge is not None and price > max_charge:
-            raise SpendingLimitError("max_charge", price, max_charge)
-        return price
+        return await self._intake.written_down(order, ref, max_charge, connection)
 
     async def _awaited(self, entry: Entry, wait_s: float | None = None) -> Entry:
         """Wait for what becomes of an entry, in a task that outlives the caller."""
@@ -262,10 +220,15 @@ class OrderDesk:
             return await self._sure(entry.ref)
         if task.cancelled():
             raise ClosedError("the desk was closed", None, None, None, "add")
-        return task.result()
+        try:
+            return task.result()
+        except PanelError as error:
+            # Others may wait for the same order, and each gets an error object of their own.
+            raise copy.copy(error) from error
 
     def _sending(self, entry: Entry) -> "asyncio.Task[Entry]":
         """Send an entry, or join the task that does."""
+        self._check_open()
         task = self._sends.get(entry.ref)
         if task is None:
             task = asyncio.create_task(self._sender.settled(entry))
@@ -275,8 +238,10 @@ class OrderDesk:
 
     def _sent(self, ref: str, task: "asyncio.Task[Entry]") -> None:
         del self._sends[ref]
-        if not task.cancelled():
-            task.exception()  # looked at, also where nobody waits any more
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # Told here, since its caller may be gone, or be the follower.
+            about = None if isinstance(error, PanelError) else error
+            _LOG.warning("%r could not be sent: %s", ref, error, exc_info=about)
         self._tell()
 
     # --- following -------------------------------------------------------------------------------
@@ -286,7 +251,8 @@ class OrderDesk:
 
         One call of it a process is enough; any number of processes share the work. An outage of
         the panel or of the database marks no order: it goes on when they are back. Raises
-        `AuthError` where the panel refuses the key, `ClosedError` where the client is closed.
+        `AuthError` where the panel refuses the key, `ClosedError` where the desk or the client is
+        closed.
         """
         self._check_open()
         await self._follower.run()
@@ -363,9 +329,13 @@ class OrderDesk:
             due_at=now + timedelta(seconds=PLACE_GRACE_S),
             by=_checked_by(by),
         )
+        ending = self._sends.get(ref)
         entry = await self._decided(
             ref, {_S.REFUSED, _S.WITHDRAWN}, outcome, booked_on=now.date().isoformat()
         )
+        if ending is not None:
+            # It has written that the order is refused, and is about to say so: not our answer.
+            await asyncio.wait({ending})
         return await self._awaited(entry, wait_s)
 
     async def _decided(
@@ -434,10 +404,19 @@ class OrderDesk:
     def _check_open(self) -> None:
         if not self._is_open:
             raise ClosedError("the desk is not open", None, None, None, None)
+        if asyncio.get_running_loop() is not self._loop:
+            text = "the desk is used from another event loop than it was opened in"
+            raise ClosedError(text, None, None, None, None)
 
 
-def _is_amount(value: object) -> bool:
-    return isinstance(value, Decimal) and value.is_finite() and value >= 0
+def _check_settings(budget: object, calls_per_minute: int | None, account: str | None) -> None:
+    if budget is not None and not is_amount(budget):
+        raise InvalidSettingsError("budget_per_day", f"{budget!r} is no amount of money")
+    if calls_per_minute is not None:
+        check_above_0("calls_per_minute", calls_per_minute)
+    if account is not None and not 0 < len(account) <= MAX_ACCOUNT_CHARACTERS:
+        reason = f"{account!r} is not a name of 1 to {MAX_ACCOUNT_CHARACTERS} characters"
+        raise InvalidSettingsError("account", reason)
 
 
 def _checked_by(by: str) -> str:

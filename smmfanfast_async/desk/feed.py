@@ -1,8 +1,10 @@
 """Events, read in order by consumers of a name, each from where it came to."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator
 
+from ..errors import JournalError
 from ..journal import Event, Journal
 
 __all__ = ["Feed"]
@@ -12,6 +14,12 @@ EVENTS_ROWS = 200
 
 EVENTS_EVERY_S = 1.0
 """Seconds between looks for events that other machines have written."""
+
+
+LAST_WORD_S = 5.0
+"""Seconds for which a reader who goes away is held up to acknowledge what it has read."""
+
+_LOG = logging.getLogger("smmfanfast_async")
 
 
 class Feed:
@@ -47,9 +55,20 @@ class Feed:
                     await self._some_news()
                 else:
                     return
+        except JournalError:
+            if not self._is_closed:  # else it was closed under a look, and the end is no error
+                raise
         finally:
             if done > acknowledged and not self._is_closed:
+                await self._acknowledged_at_last(consumer, done)
+
+    async def _acknowledged_at_last(self, consumer: str, done: int) -> None:
+        """Acknowledge for a reader who goes away, whose own reason must not be lost for it."""
+        try:
+            async with asyncio.timeout(LAST_WORD_S):
                 await self._journal.acknowledge(consumer, done)
+        except (JournalError, TimeoutError) as error:
+            _LOG.warning("events up to %d will come again to %r: %s", done, consumer, error)
 
     async def _some_news(self) -> None:
         """Wait until there may be events; every reader has its own look, told or not."""

@@ -11,16 +11,18 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import cast
 
 from attrs import define, field
 
-from .._policy import PollPolicy
+from .._policy import PollPolicy, RetryPolicy
 from ..client import Client
 from ..errors import AuthError, ClosedError, ErrorKind, JournalError, PanelError, RateLimitedError
-from ..journal import Claim, Entry, Journal, Observation
+from ..journal import Claim, Entry, EntryState, Journal, Observation
 from ..results import OrderStatus, Status
-from .pace import Pace
+from .pace import MAX_WAIT_S, Pace
 
 __all__ = ["Follower"]
 
@@ -41,8 +43,20 @@ QUIET_S, LONGEST_QUIET_S = 1.0, 60.0
 """Seconds of quiet after a call that failed, doubling with each that follows: a panel that is down
 for an hour gets a call a minute from each desk."""
 
-SEND_ROWS = 100
-"""Orders that are fetched at a time to be sent."""
+SENDS_AT_ONCE = 10
+"""Orders that are taken up at a time to be sent: more than have a place, so that one that waits for
+another desk does not hold up all, and few, so that a caller's own order is soon among them."""
+
+LOOK_TIMEOUT_S = 60.0
+"""Seconds for one status call with all its repeats, whatever the client's own are: a claim must
+outlast it."""
+
+TURN_WAIT_S = 30.0
+"""Seconds that claimed orders wait for their place in the pace; a claim must outlast these too."""
+
+QUICK_MISSES = 3
+"""Looks in a row that miss an order and are made again soon: the panel may have been half awake.
+What it does not know after that it is asked as seldom as for any other that stands still."""
 
 _LOG = logging.getLogger("smmfanfast_async")
 _MOVING = {Status.PROCESSING, Status.IN_PROGRESS, Status.ACTIVE}
@@ -63,19 +77,38 @@ class Follower:
     """Is called when there are events."""
     woken: asyncio.Event = field(factory=asyncio.Event)
     """Set where something may be due sooner than was known."""
+    closed: asyncio.Event = field(factory=asyncio.Event)
+    """Set where the desk is closed."""
+    _runs: int = 0
+    _run_ended: asyncio.Event = field(factory=asyncio.Event)
     _failures: int = 0
+    _failed_at_s: float = 0.0
     _quiet_until_s: float = 0.0
 
     async def run(self) -> None:
-        """Send, look and recover until cancelled, or until the key is refused (`AuthError`)."""
+        """Send, look and recover until cancelled, closed, or refused with the key (`AuthError`)."""
+        self._runs += 1
         try:
             async with asyncio.TaskGroup() as group:
+                group.create_task(self._until_closed())
                 group.create_task(self._beat())
                 group.create_task(self._send_due())
                 group.create_task(self._look())
         except* (AuthError, ClosedError) as errors:
             # One error, as of any other call, and not the group that the tasks make of it.
             raise _first(errors) from None
+        finally:
+            self._runs -= 1
+            self._run_ended.set()
+
+    async def close(self, timeout_s: float) -> None:
+        """End every `run` with `ClosedError`, and wait for that."""
+        self.closed.set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self._runs:
+                    self._run_ended.clear()
+                    await self._run_ended.wait()
 
     # --- what is to be sent, and what was given up -----------------------------------------------
 
@@ -92,40 +125,66 @@ class Follower:
                 _LOG.warning("%s", error)
             await asyncio.sleep(BEAT_S)
 
+    async def _until_closed(self) -> None:
+        await self.closed.wait()
+        raise ClosedError("the desk was closed", None, None, None, None)
+
     async def _send_due(self) -> None:
+        under_way: set[asyncio.Task[Entry]] = set()
         while True:
+            await self._quiet_over()
             try:
-                for entry in await self.journal.due_to_send(SEND_ROWS):
-                    await self._quiet_over()
-                    await asyncio.wait({self.send(entry)})
+                due = await self.journal.due_to_send(SENDS_AT_ONCE)
             except JournalError as error:
                 _LOG.warning("%s", error)
-            await asyncio.sleep(SEND_EVERY_S)
+                due = []
+            under_way |= {self.send(entry) for entry in due}
+            done: set[asyncio.Task[Entry]] = set()
+            if under_way:
+                done, under_way = await asyncio.wait(under_way, timeout=SEND_EVERY_S)
+            if not any(_went_on(task) for task in done):
+                await asyncio.sleep(SEND_EVERY_S)
 
     # --- looks -----------------------------------------------------------------------------------
 
     async def _look(self) -> None:
-        """Claim and ask, with as many calls under way as the panel's profile allows."""
-        places = asyncio.Semaphore(self.client.profile.concurrency)
+        """Claim and ask, with as many calls under way as the panel's profile allows.
+
+        While calls fail there is one at a time, and it is made once.
+        """
+        usual = self.client.with_options(timeout_s=LOOK_TIMEOUT_S)
+        probing = usual.with_options(retry=RetryPolicy(attempts=1))
+        under_way: set[asyncio.Task[None]] = set()
         async with asyncio.TaskGroup() as group:
             while True:
-                await places.acquire()
+                most = 1 if self._failures else self.client.profile.concurrency
+                while len(under_way) >= most:
+                    await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+                    most = 1 if self._failures else most
                 claims = await self._claimed()
-                if claims:
-                    task = group.create_task(self._look_at(claims))
-                    task.add_done_callback(lambda _: places.release())
-                else:
-                    places.release()
+                if not claims:
                     await self._idle()
+                    continue
+                client = probing if self._failures else usual
+                task = group.create_task(self._look_at(claims, client))
+                under_way.add(task)
+                task.add_done_callback(under_way.discard)
 
     async def _claimed(self) -> list[Claim]:
+        """Take what is due, and wait for its turn in the pace; nothing where that is far."""
         await self._quiet_over()
         try:
             lease = timedelta(seconds=CLAIM_S)
-            return await self.journal.claim(self.client.profile.ids_per_call, lease=lease)
+            claims = await self.journal.claim(self.client.profile.ids_per_call, lease=lease)
+            wait_s = await self.pace.wait(TURN_WAIT_S) if claims else 0.0
         except JournalError as error:
             _LOG.warning("%s", error)
             return []
+        if wait_s:
+            # They are due again once the claim is over; to have waited would have outlasted it.
+            self._be_quiet(wait_s)
+            return []
+        return claims
 
     async def _idle(self) -> None:
         self.woken.clear()
@@ -135,38 +194,39 @@ class Follower:
         except TimeoutError:
             return
 
-    async def _look_at(self, claims: Sequence[Claim]) -> None:
+    async def _look_at(self, claims: Sequence[Claim], client: Client) -> None:
         """Ask about some orders in one call, and write what it gave."""
-        await self.pace.wait()
-        by_order = {claim.entry.order: claim for claim in claims if claim.entry.order}
-        found = await self.client.statuses(by_order)
-        now = await self.journal.now()
-        observations = [
-            Observation(
-                claim=claim,
-                status=result if isinstance(result, OrderStatus) else None,
-                due_at=self._due_at(claim, result, now),
-            )
-            for order, result in found.items()
-            if (claim := by_order.get(order)) and _says_something(result)
-        ]
+        begun_s = time.monotonic()
+        by_order = {claim.entry.placed(): claim for claim in claims}
+        found = await client.statuses(by_order)
         try:
+            now = await self.journal.now()
+            observations = [
+                Observation(
+                    claim=by_order[order],
+                    status=result if isinstance(result, OrderStatus) else None,
+                    due_at=self._due_at(by_order[order], result, now),
+                )
+                for order, result in found.items()
+                if _says_something(result)
+            ]
             if await self.journal.observe(observations):
                 self.told()
         except JournalError as error:
             _LOG.warning("%s", error)
-        await self._heed(list(found.values()))
+        await self._heed(list(found.values()), begun_s)
 
     def _due_at(self, claim: Claim, result: OrderStatus | PanelError, now: datetime) -> datetime:
         entry = claim.entry
         is_moving = isinstance(result, OrderStatus) and result.status in _MOVING
         moved = isinstance(result, OrderStatus) and result.raw_status != entry.raw_status
         since = entry.changed_at or entry.created_at
-        still_s = 0.0 if moved or entry.misses else (now - since).total_seconds()
+        is_fresh = moved or 0 < entry.misses < QUICK_MISSES
+        still_s = 0.0 if is_fresh else (now - since).total_seconds()
         interval_s = self.poll.interval_s(still_s, self.draw(), is_moving=is_moving)
         return now + timedelta(seconds=interval_s)
 
-    async def _heed(self, results: Sequence[OrderStatus | PanelError]) -> None:
+    async def _heed(self, results: Sequence[OrderStatus | PanelError], begun_s: float) -> None:
         """Be quiet after a call that failed whole; let all machines pause where the panel asks."""
         errors = [each for each in results if isinstance(each, PanelError)]
         if any(not isinstance(each, PanelError) or _says_something(each) for each in results):
@@ -175,33 +235,50 @@ class Follower:
         refused = next((each for each in errors if isinstance(each, AuthError)), None)
         if refused is not None:
             raise refused
-        self._failures += 1
+        if begun_s >= self._failed_at_s:
+            # Those that were under way together fail as one.
+            self._failures += 1
+            self._failed_at_s = time.monotonic()
         wait_s = min(QUIET_S * 2.0 ** min(self._failures - 1, 10), LONGEST_QUIET_S)
         limited = next((each for each in errors if isinstance(each, RateLimitedError)), None)
         if limited is not None:
-            wait_s = max(wait_s, limited.retry_after_s or 0.0)
-            try:
-                await self.journal.pause(await self.journal.now() + timedelta(seconds=wait_s))
-            except JournalError as error:
-                _LOG.warning("%s", error)
-        if errors:
-            _LOG.warning("%s; quiet for %.0f s", errors[0], wait_s)
+            wait_s = min(max(wait_s, limited.retry_after_s or 0.0), MAX_WAIT_S)
+            await self.pace.pause(wait_s)
+        _LOG.warning("%s; quiet for %.0f s", errors[0], wait_s)
         self._be_quiet(wait_s)
 
     def _be_quiet(self, wait_s: float) -> None:
         self._quiet_until_s = max(self._quiet_until_s, time.monotonic() + wait_s)
 
     async def _quiet_over(self) -> None:
-        wait_s = self._quiet_until_s - time.monotonic()
-        if wait_s > 0:
+        while True:
+            # Looked at again: a call that was under way may have failed meanwhile.
+            wait_s = self._quiet_until_s - time.monotonic()
+            if wait_s <= 0:
+                return
             await asyncio.sleep(wait_s)
 
 
+def _went_on(task: "asyncio.Task[Entry]") -> bool:
+    """Whether a sending came to an end that is not the same again at once.
+
+    Raises `ClosedError` where there is nothing to send with any more; other errors are in the log.
+    """
+    if task.cancelled():
+        return False
+    error = task.exception()
+    if isinstance(error, ClosedError):
+        raise error
+    return error is None and task.result().state is not EntryState.PREPARED
+
+
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = errors
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+    """Give the first error of a group that may hold groups."""
+    found = errors.exceptions[0]
+    while isinstance(found, BaseExceptionGroup):
+        # What a group in a group holds is not told to a type checker.
+        found = cast("BaseExceptionGroup[BaseException]", found).exceptions[0]
+    return found
 
 
 def _says_something(result: OrderStatus | PanelError) -> bool:

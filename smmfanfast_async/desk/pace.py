@@ -7,18 +7,23 @@ stands in it too.
 """
 
 import asyncio
+import logging
 from datetime import timedelta
 
 from attrs import frozen
 
+from ..errors import JournalError
 from ..journal import Journal
 
-__all__ = ["Pace"]
+__all__ = ["MAX_WAIT_S", "Pace"]
 
 MINUTE = timedelta(minutes=1)
 
 MAX_WAIT_S = 900.0
-"""Seconds that one call waits for its place at most, the longest pause a panel is granted."""
+"""The longest pause that a panel is granted, and the longest wait of one call for its place, in
+seconds: a panel that asks for more is asked again after that, should it have been a mistake."""
+
+_LOG = logging.getLogger("smmfanfast_async")
 
 
 @frozen
@@ -29,9 +34,24 @@ class Pace:
     calls_per_minute: int | None
     """None for no pace: nothing is asked."""
 
-    async def wait(self) -> None:
-        """Wait for a place."""
+    async def wait(self, longest_s: float = MAX_WAIT_S) -> float:
+        """Wait for a place; give 0.
+
+        Where that would take more than `longest_s` nothing is waited for, and its seconds given.
+        """
         if self.calls_per_minute is None:
-            return
+            return 0.0
         wait = await self.journal.permit(MINUTE / self.calls_per_minute)
-        await asyncio.sleep(min(wait.total_seconds(), MAX_WAIT_S))
+        wait_s = min(wait.total_seconds(), MAX_WAIT_S)
+        if wait_s > longest_s:
+            return wait_s
+        await asyncio.sleep(wait_s)
+        return 0.0
+
+    async def pause(self, asked_s: float) -> None:
+        """Let no call of the account out for some time, on any machine."""
+        span = timedelta(seconds=min(asked_s, MAX_WAIT_S))
+        try:
+            await self.journal.pause(await self.journal.now() + span)
+        except JournalError as error:
+            _LOG.warning("%s", error)

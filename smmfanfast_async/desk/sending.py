@@ -13,24 +13,23 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from attrs import frozen
+from attrs import define, frozen
 
 from .._policy import RetryPolicy
 from ..client import Client
 from ..errors import (
     ClosedError,
-    ErrorKind,
     JournalError,
     NotSentError,
     OutcomeUnknownError,
     PanelError,
     RateLimitedError,
-    RefusedError,
 )
 from ..journal import Entry, EntryState, Journal, Outcome
+from .outcomes import outcome_of
 from .pace import Pace
 
-__all__ = ["HOLD_S", "LEASE_S", "Sender", "outcome_of"]
+__all__ = ["Sender"]
 
 WRITE_WITHIN_S = 60.0
 """Seconds from the begin of an attempt within which its bytes have to leave: a pace, a connection
@@ -40,17 +39,15 @@ LEASE_S = 240.0
 """Seconds after which an attempt without an outcome counts as unknown: what left at the end of
 `WRITE_WITHIN_S` is answered, or given up, 140 s later."""
 
-HOLD_S = 600.0
-"""Seconds after which an order that is held is tried again, should the one before it not be ours."""
-
-AGAIN_S = 30.0
-"""Seconds after which a running desk tries again what was proved not sent."""
-
 BALANCE_TIMEOUT_S = 5.0
 """Seconds for reading a balance as evidence: it must not hold up an order for long."""
 
 POLL_S, LONGEST_POLL_S = 0.02, 0.5
 """Seconds between looks for a free place, or at what another desk is sending, doubling."""
+
+ELSEWHERE_S = 2 * LEASE_S
+"""Seconds for which an attempt of another desk is waited for; its lease ends it long before, unless
+the clock was set back."""
 
 PLACE_WAIT_S = 600.0
 """Seconds that an order waits for its turn among the account's; then a running desk sends it."""
@@ -64,7 +61,26 @@ _S = EntryState
 
 
 class NotBegunError(Exception):
-    """The attempt was not begun: no place is free, or the entry is not as it was."""
+    """The attempt was not begun: its turn did not come, or the entry is not as it was."""
+
+
+@define
+class _Attempt:
+    """An attempt, as far as it is begun."""
+
+    begun: Entry | None = None
+    """The entry as it went to SENDING; None before that, and then nothing was sent."""
+    begun_s: float = 0.0
+    """When that was, on the monotonic clock."""
+    is_given_up: bool = False
+    """Whether nobody waits for its outcome any more: it must not begin then."""
+
+    def now(self) -> datetime:
+        """Give the journal's time without asking the journal, which may be gone by now."""
+        # What has begun has a time of sending.
+        assert self.begun is not None  # noqa: S101
+        assert self.begun.sent_at is not None  # noqa: S101
+        return self.begun.sent_at + timedelta(seconds=time.monotonic() - self.begun_s)
 
 
 @frozen(kw_only=True)
@@ -84,11 +100,18 @@ class Sender:
     """Seconds after which an order that the panel took is looked at for the first time."""
     draw: Callable[[], float]
     """Gives random numbers from 0 up to 1."""
+    places: int
+    """Attempts that may be on their way at once, on all machines together."""
+    turns: asyncio.Semaphore
+    """As many turns as places. This desk's orders have them one after the other: so each reads the
+    balance when it is its turn, not while those before it spend, and one of them looks for a place
+    among other desks' orders, not all."""
 
     async def settled(self, entry: Entry) -> Entry:
         """Send an order that is PREPARED, wait for one that is on its way; give what became of it.
 
-        Gives it as PREPARED where it was proved not sent and another try can't help now.
+        Gives it as PREPARED where it was proved not sent and another try can't help now, and as
+        SENDING where another desk is sending it for longer than it may.
         """
         repeats = 0
         while True:
@@ -96,7 +119,10 @@ class Sender:
                 entry = await self._elsewhere(entry.ref)
             if entry.state is not _S.PREPARED:
                 return entry
-            entry, error = await self._attempt(entry)
+            try:
+                entry, error = await self._attempt(entry)
+            except NotBegunError:
+                return await self._now(entry.ref)
             if error is None:
                 continue
             pause_s = self.retry.pause_s(error, repeats, self.draw())
@@ -106,66 +132,99 @@ class Sender:
             repeats += 1
 
     async def _attempt(self, entry: Entry) -> tuple[Entry, PanelError | None]:
-        """Make an attempt once a place is free; give its error where nothing was sent."""
+        """Make an attempt when its turn has come; give its error where nothing was sent.
+
+        Raises `NotBegunError` where its turn does not come.
+        """
         deadline_s = time.monotonic() + PLACE_WAIT_S
-        pause_s = POLL_S
-        while True:
-            try:
-                return await self._send(entry)
-            except NotBegunError:
-                found = await self._now(entry.ref)
+        try:
+            async with asyncio.timeout(PLACE_WAIT_S):
+                await self.turns.acquire()
+        except TimeoutError as error:
+            raise NotBegunError("its turn among this desk's orders did not come") from error
+        try:
+            while True:
+                try:
+                    return await self._send(entry)
+                except NotBegunError:
+                    found = await self._now(entry.ref)
                 if found.state is not _S.PREPARED or found.attempt != entry.attempt:
                     return found, None
+                await self._place_among_desks(deadline_s)
+        finally:
+            self.turns.release()
+
+    async def _place_among_desks(self, deadline_s: float) -> None:
+        """Wait until other desks have left a place."""
+        pause_s = POLL_S
+        while True:
             if time.monotonic() > deadline_s:
-                text = f"its turn did not come within {PLACE_WAIT_S:g} s"
-                return entry, NotSentError(text, None, None, None, "add")
-            await self.journal.lapse()
+                raise NotBegunError("its turn among the account's orders did not come")
             await asyncio.sleep(pause_s * (0.5 + self.draw() / 2))
+            await self.journal.lapse()
+            if await self.journal.under_way() < self.places:
+                return
             pause_s = min(pause_s * 2, LONGEST_POLL_S)
 
     async def _send(self, entry: Entry) -> tuple[Entry, PanelError | None]:
         balance = await self._balance()
-        begun: list[Entry] = []
-
-        async def begin() -> float:
-            started_s = time.monotonic()
-            found = await self.journal.begin(
-                entry.ref,
-                entry.attempt,
-                lease=timedelta(seconds=LEASE_S),
-                places=self.client.profile.add_concurrency,
-                balance_before=balance,
-            )
-            if found is None:
-                raise NotBegunError
-            begun.append(found)
-            return started_s + WRITE_WITHIN_S
-
         await self.pace.wait()
+        attempt = _Attempt()
         once = self.client.with_options(retry=RetryPolicy(attempts=1))
-        error: PanelError | None = None
         try:
-            added = await once.send_form(entry.form, before=begin)
-        except PanelError as caught:
-            if not begun:
-                if isinstance(caught, NotSentError):
-                    return entry, caught
+            added = await once.send_form(
+                entry.form, before=lambda: self._begin(entry, attempt, balance)
+            )
+        except PanelError as error:
+            if attempt.begun is None and isinstance(error, NotSentError):
+                return entry, error
+            if attempt.begun is None:
                 raise  # the journal or the client is not there, and nothing was sent
-            error = caught
-            outcome = await self._outcome_of(caught, begun[0])
-        else:
-            due_at = await self.journal.now() + timedelta(seconds=self.first_look_s)
-            outcome = Outcome(state=_S.ACCEPTED, order=added.order, due_at=due_at)
-        settled = await self._written(begun[0], outcome)
-        return settled, error if settled.state is _S.PREPARED else None
+            outcome = await self._outcome_of(error, attempt)
+            settled = await self._written(attempt.begun, outcome)
+            return settled, error if settled.state is _S.PREPARED else None
+        except asyncio.CancelledError:
+            attempt.is_given_up = True
+            if attempt.begun is not None:
+                _LOG.warning("%r is on its way, and the desk was closed meanwhile", entry.ref)
+            raise
+        # An answer came, so it was begun.
+        assert attempt.begun is not None  # noqa: S101
+        due_at = attempt.now() + timedelta(seconds=self.first_look_s)
+        accepted = Outcome(state=_S.ACCEPTED, order=added.order, due_at=due_at)
+        return await self._written(attempt.begun, accepted), None
 
-    async def _outcome_of(self, error: PanelError, begun: Entry) -> Outcome:
-        after: Decimal | None = None
-        if isinstance(error, OutcomeUnknownError):
-            after = await self._balance()
-        now = await self.journal.now()
+    async def _begin(self, entry: Entry, attempt: _Attempt, balance: Decimal | None) -> float:
+        """Get the right to send, or raise; give the moment after which nothing may leave."""
+        begun_s = time.monotonic()
+        if attempt.is_given_up:
+            # The desk was closed while the client had this in its queue.
+            raise ClosedError("the desk was closed", None, None, None, "add")
+        begun = await self.journal.begin(
+            entry.ref,
+            entry.attempt,
+            lease=timedelta(seconds=LEASE_S),
+            places=self.places,
+            balance_before=balance,
+        )
+        if begun is None:
+            raise NotBegunError("no place is free, or the entry is not as it was")
+        attempt.begun, attempt.begun_s = begun, begun_s
+        # Given up meanwhile: a moment that is past, so that nothing leaves.
+        return begun_s if attempt.is_given_up else begun_s + WRITE_WITHIN_S
+
+    async def _outcome_of(self, error: PanelError, attempt: _Attempt) -> Outcome:
+        # Whoever has begun and failed is asked about.
+        assert attempt.begun is not None  # noqa: S101
+        after = await self._balance() if isinstance(error, OutcomeUnknownError) else None
+        if isinstance(error, RateLimitedError) and error.retry_after_s:
+            await self.pace.pause(error.retry_after_s)
         return outcome_of(
-            error, begun, now, queue_active_links=self.queue_active_links, balance_after=after
+            error,
+            attempt.begun,
+            attempt.now(),
+            queue_active_links=self.queue_active_links,
+            balance_after=after,
         )
 
     async def _written(self, begun: Entry, outcome: Outcome) -> Entry:
@@ -175,11 +234,14 @@ class Sender:
         will count as unknown, and the order's id, if there is one, is in the error and in the log.
         """
         deadline_s = time.monotonic() + OUTCOME_WAIT_S
+        about = f"{begun.ref!r} is {outcome.state} (order {outcome.order})"
         while True:
             try:
                 return await self.journal.settle(begun.ref, begun.attempt, outcome)
+            except asyncio.CancelledError:
+                _LOG.error("%s, and the desk was closed before the journal could keep it", about)
+                raise
             except JournalError as error:
-                about = f"{begun.ref!r} is {outcome.state} (order {outcome.order})"
                 _LOG.error("%s, and the journal can't keep it yet: %s", about, error)
                 if time.monotonic() > deadline_s:
                     text = f"{about}, and the journal could not keep it: {error.text}"
@@ -189,11 +251,15 @@ class Sender:
             await asyncio.sleep(LONGEST_POLL_S)
 
     async def _elsewhere(self, ref: str) -> Entry:
-        """Wait until an attempt that another desk makes is over, by its lease at the latest."""
+        """Wait until an attempt that another desk makes is over, by its lease at the latest.
+
+        Gives it as SENDING where even its lease does not end, as under a clock that was set back.
+        """
+        deadline_s = time.monotonic() + ELSEWHERE_S
         pause_s = POLL_S
         while True:
             entry = await self._now(ref)
-            if entry.state is not _S.SENDING:
+            if entry.state is not _S.SENDING or time.monotonic() > deadline_s:
                 return entry
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, LONGEST_POLL_S)
@@ -214,43 +280,9 @@ class Sender:
             timeout_s=BALANCE_TIMEOUT_S, retry=RetryPolicy(attempts=1)
         )
         try:
-            await self.pace.wait()
+            if await self.pace.wait(BALANCE_TIMEOUT_S):
+                return None
             return (await reader.balance()).balance
         except PanelError as error:
             _LOG.info("no balance as evidence: %s", error)
             return None
-
-
-def outcome_of(
-    error: PanelError,
-    begun: Entry,
-    now: datetime,
-    *,
-    queue_active_links: bool,
-    balance_after: Decimal | None = None,
-) -> Outcome:
-    """Say what an error of an attempt means for its entry. Pure.
-
-    "Active order with this link" is a refusal, but where an earlier attempt ended unknown it may be
-    that very order: nobody decides that but a person.
-    """
-    reason = error.text
-    if isinstance(error, RefusedError):
-        if error.kind is ErrorKind.DUPLICATE and begun.was_unknown:
-            return Outcome(state=_S.UNKNOWN, kind=error.kind, reason=reason)
-        if error.kind is ErrorKind.DUPLICATE and queue_active_links:
-            due_at = now + timedelta(seconds=HOLD_S)
-            return Outcome(state=_S.HELD, kind=error.kind, reason=reason, due_at=due_at)
-        return Outcome(state=_S.REFUSED, kind=error.kind, reason=reason)
-    if isinstance(error, NotSentError | ClosedError | RateLimitedError):
-        wait_s = max(AGAIN_S, error.retry_after_s or 0.0)
-        due_at = now + timedelta(seconds=wait_s)
-        return Outcome(state=_S.PREPARED, kind=error.kind, reason=reason, due_at=due_at)
-    excerpt = error.excerpt if isinstance(error, OutcomeUnknownError) else ""
-    return Outcome(
-        state=_S.UNKNOWN,
-        order=error.order,
-        kind=error.kind,
-        reason=f"{reason}: {excerpt}" if excerpt else reason,
-        balance_after=balance_after,
-    )

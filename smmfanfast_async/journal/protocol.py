@@ -84,6 +84,10 @@ class Journal(Protocol):
         """
         ...
 
+    async def under_way(self) -> int:
+        """Count the account's attempts that are on their way, on any machine."""
+        ...
+
     async def settle(self, ref: str, attempt: int, outcome: Outcome) -> Entry:
         """Write what became of an attempt, and give the entry as it stands then.
 

@@ -162,6 +162,15 @@ class SQLJournal:
 
         return await self._database.run(begin)
 
+    async def under_way(self) -> int:
+        """Count the account's attempts that are on their way, on any machine."""
+
+        async def count(connection: AsyncConnection) -> int:
+            about = {"of_account": self._account}
+            return len((await connection.execute(statements.PLACES_TAKEN, about)).all())
+
+        return await self._database.run(count, reads=True)
+
     async def settle(self, ref: str, attempt: int, outcome: Outcome) -> Entry:
         """Write what became of an attempt, and give the entry as it stands then."""
         now = await self.now()
