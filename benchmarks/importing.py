@@ -10,6 +10,7 @@ COMMANDS = {
     "nothing": ("-c", "pass"),
     "aiohttp": ("-c", "import aiohttp"),
     "ours": ("-c", "import smmfanfast_async"),
+    "client": ("-c", "from smmfanfast_async import Client"),
     "help": ("-m", "smmfanfast_async", "--help"),
 }
 
@@ -39,10 +40,11 @@ async def imports(rounds: int) -> dict[str, Spread]:
     }
     of_aiohttp = {
         name: spread([a / b for a, b in zip(net[name], net["aiohttp"], strict=True)])
-        for name in ("ours", "help")
+        for name in ("ours", "client", "help")
     }
     return {
         "import / aiohttp": of_aiohttp["ours"],
+        "import of Client / aiohttp": of_aiohttp["client"],
         "help / aiohttp": of_aiohttp["help"],
         "import, ms": spread([each * 1000 for each in net["ours"]]),
         "import aiohttp, ms": spread([each * 1000 for each in net["aiohttp"]]),

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from functools import partial
+from functools import cache, partial
 from operator import eq
-from typing import Any, Optional, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Optional, TypeVar, cast
 
 import msgspec
-from cattrs import Converter
 from msgspec.structs import force_setattr
 
 from ..orders import MAX_ID_CHARACTERS, checked_id
@@ -15,6 +14,9 @@ from ..results import Count, OrderStatus, Service
 from .numbers import amount, count, flag, in_gate
 from .refusals import is_failing
 from .values import Record, id_text, is_list
+
+if TYPE_CHECKING:
+    from cattrs import Converter
 
 __all__ = [
     "FAST_ROAD_REFUSALS",
@@ -66,7 +68,8 @@ def _ids(value: object) -> tuple[str, ...]:
     return tuple(map(_sure_id, value))
 
 
-def _configured_converter() -> Converter:
+@cache
+def _converter() -> "Converter":
     """Make the one converter of the library, with every leniency towards the panel as a hook.
 
     - text: null is absent, a number is its digits, anything else is unreadable
@@ -76,6 +79,9 @@ def _configured_converter() -> Converter:
     - a record: fields by the panel's names; what is unknown or unreadable goes into `extra`;
       an order's `remains` with a plus sign is negative
     """
+    # Here and not above: most programs never meet an odd record, and all of them start.
+    from cattrs import Converter  # noqa: PLC0415
+
     converter = Converter()
     kinds: tuple[tuple[Any, Callable[[object], object]], ...] = (
         (str | None, _text),
@@ -98,7 +104,7 @@ def _without_type(read: Callable[[object], object], value: object, _: object) ->
     return read(value)
 
 
-def _record_hook(converter: Converter, cls: type[T]) -> Callable[[Record, type[T]], T]:
+def _record_hook(converter: "Converter", cls: type[T]) -> Callable[[Record, type[T]], T]:
     # "name" and "category" are plain text with a default, "status" is text that must be there:
     # all of them are read as text, while plain `str` stands for an id.
     special = {"order": str, "service": str, "name": str | None, "category": str | None}
@@ -143,14 +149,11 @@ def _signed(remains: object) -> object:
     return f"-{str(remains).strip()[1:]}" if is_over else remains
 
 
-_CONVERTER = _configured_converter()
-
-
 def lenient_status(record: Record, order: str) -> OrderStatus:
     """Read an odd record about `order`; `ValueError` if it has no status or is of another order."""
     if not isinstance(record.get("status"), str):
         raise ValueError("no status in the answer for this order")
-    found = _CONVERTER.structure(record, OrderStatus)
+    found = _converter().structure(record, OrderStatus)
     return _identified(found, order)
 
 
@@ -170,7 +173,7 @@ def lenient_service(record: Record) -> Service:
     """Read an odd service; `ValueError` if it has no usable id."""
     if _id(record.get("service")) is None:
         raise ValueError("no id")
-    return _CONVERTER.structure(record, Service)
+    return _converter().structure(record, Service)
 
 
 # --- the fast road -------------------------------------------------------------------------------
