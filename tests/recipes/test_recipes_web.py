@@ -1,0 +1,211 @@
+"""The recipes for web frameworks: all of them answer a buyer alike."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+import with_aiohttp
+import with_django
+import with_fastapi
+import with_litestar
+import with_starlette
+from aiohttp.test_utils import TestServer
+from conftest import API_KEY, is_followed, served
+
+from smmfanfast_async import AuthError
+from smmfanfast_async.sandbox import Fault, Sandbox
+
+WANTED = {"service": 5, "link": "https://example.com/a", "quantity": 1000}
+KEY = {"Idempotency-Key": "cart-17"}
+ASGI = {
+    "fastapi": with_fastapi.app,
+    "starlette": with_starlette.app,
+    "litestar": with_litestar.app,
+    "django": with_django.application,
+}
+
+
+@asynccontextmanager
+async def shop_of(name: str) -> AsyncIterator[httpx.AsyncClient]:
+    """Serve a recipe and give what a buyer's program calls it with."""
+    limits = httpx.Limits(max_connections=None)
+    if name in ASGI:
+        async with served(ASGI[name]) as app:
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
+                yield http
+    else:
+        async with TestServer(with_aiohttp.make_app()) as server:
+            url = str(server.make_url("/"))
+            async with httpx.AsyncClient(base_url=url, limits=limits, trust_env=False) as http:
+                yield http
+
+
+@pytest_asyncio.fixture(params=[*ASGI, "aiohttp"])
+async def shop(request: pytest.FixtureRequest, panel: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
+    async with shop_of(request.param) as http:
+        yield http
+
+
+def placed(panel: Sandbox) -> int:
+    return sum(order.link == WANTED["link"] for order in panel.orders.values())
+
+
+@pytest.mark.asyncio
+async def test_the_same_key_twice_at_once_and_again_later_is_one_order(
+    shop: httpx.AsyncClient, panel: Sandbox
+) -> None:
+    calls = (shop.post("/orders", json=WANTED, headers=KEY) for _ in range(2))
+    answers = [*await asyncio.gather(*calls), await shop.post("/orders", json=WANTED, headers=KEY)]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    assert answers[0].json() == answers[1].json() == answers[2].json()
+    assert answers[0].json()["order"] in panel.orders
+    assert placed(panel) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_key_that_names_another_order_already_is_409(
+    shop: httpx.AsyncClient, panel: Sandbox
+) -> None:
+    await shop.post("/orders", json=WANTED, headers=KEY)
+    answer = await shop.post("/orders", json={**WANTED, "quantity": 2000}, headers=KEY)
+
+    assert (answer.status_code, answer.json()) == (409, {"error": "conflict"})
+    assert placed(panel) == 1
+
+
+@pytest.mark.asyncio
+async def test_what_the_panel_refuses_is_422_with_a_word(
+    shop: httpx.AsyncClient, panel: Sandbox
+) -> None:
+    await shop.post("/orders", json=WANTED, headers={"Idempotency-Key": "cart-16"})
+    answer = await shop.post("/orders", json=WANTED, headers=KEY)
+
+    assert answer.status_code == 422
+    assert answer.json() == {"state": "refused", "order": None, "kind": "duplicate"}
+    assert placed(panel) == 1
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("wrong", "word"),
+    [
+        ({"quantity": 1}, '"invalid"'),  # below the minimum of the service
+        ({"quantity": 10_000}, '"budget"'),  # dearer than the shop allows
+        ({"quantity": "many"}, ""),  # each framework has words of its own
+    ],
+)
+async def test_what_cannot_be_ordered_is_a_buyers_error_and_never_sent(
+    shop: httpx.AsyncClient, panel: Sandbox, wrong: dict[str, Any], word: str
+) -> None:
+    answer = await shop.post("/orders", json={**WANTED, **wrong}, headers=KEY)
+
+    assert answer.status_code in {400, 422}
+    assert word in answer.text
+    assert panel.requests["add"] == 0
+
+
+@pytest.mark.asyncio
+async def test_an_order_without_a_key_is_turned_away(
+    shop: httpx.AsyncClient, panel: Sandbox
+) -> None:
+    answer = await shop.post("/orders", json=WANTED)
+
+    assert answer.status_code in {400, 422}
+    assert panel.requests["add"] == 0
+
+
+@pytest.mark.asyncio
+async def test_an_unknown_outcome_is_202_and_the_same_key_orders_nothing_more(
+    shop: httpx.AsyncClient, panel: Sandbox
+) -> None:
+    panel.fail_next(Fault.DROP_AFTER, action="add")
+    answers = [await shop.post("/orders", json=WANTED, headers=KEY) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [202, 202]
+    assert answers[0].json()["state"] == answers[1].json()["state"] == "unknown"
+    assert placed(panel) == 1
+
+
+@pytest.mark.asyncio
+async def test_two_hundred_requests_for_a_status_share_calls(
+    shop: httpx.AsyncClient, panel: Sandbox
+) -> None:
+    ids = list(panel.orders)
+    answers = await asyncio.gather(*(shop.get(f"/orders/{order}") for order in ids))
+
+    assert [answer.status_code for answer in answers] == [200] * 200
+    # Over real sockets they trickle in, and some calls leave before they are full.
+    assert panel.requests["status"] <= (2 if shop.base_url.port is None else 10)
+
+
+@pytest.mark.asyncio
+async def test_an_order_that_nobody_knows_is_404(shop: httpx.AsyncClient) -> None:
+    answer = await shop.get("/orders/99999999")
+
+    assert answer.status_code == 404
+
+
+@pytest.mark.asyncio
+async def test_what_is_the_shops_own_matter_is_503_without_details(
+    shop: httpx.AsyncClient, panel: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    panel.fail_next(Fault.BLOCKED, times=10)
+    answer = await shop.post("/orders", json=WANTED, headers=KEY)
+
+    assert answer.status_code == 503
+    assert answer.json() == {"error": "later"}
+    assert any(each.levelno == logging.WARNING for each in caplog.records)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("name", [*ASGI, "aiohttp"])
+async def test_a_restart_knows_the_key_and_what_became_of_its_order(
+    name: str, panel: Sandbox
+) -> None:
+    async with shop_of(name) as http:
+        first = await http.post("/orders", json=WANTED, headers=KEY)
+        assert is_followed()
+    assert not is_followed()
+    async with shop_of(name) as http:
+        again = await http.post("/orders", json=WANTED, headers=KEY)
+
+    assert (again.status_code, again.json()["order"]) == (200, first.json()["order"])
+    assert placed(panel) == 1
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("name", [*ASGI, "aiohttp"])
+async def test_a_key_that_the_panel_refuses_is_told_in_the_log_without_the_key(
+    name: str, panel: Sandbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("SMMFANFAST_API_KEY", f"{API_KEY}-of-another-account")
+    async with shop_of(name) as http:
+        answer = await http.post("/orders", json=WANTED, headers=KEY)
+
+    assert answer.status_code == 503
+    assert API_KEY not in answer.text
+    assert panel.requests["add"] == 0
+
+
+class RefusedDesk:
+    async def follow(self) -> None:
+        raise AuthError("Incorrect request")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "recipe", [with_aiohttp, with_django, with_fastapi, with_litestar, with_starlette]
+)
+async def test_an_end_of_following_is_told_in_the_log(
+    recipe: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    await recipe.follow(RefusedDesk())
+
+    assert "orders are not followed any more" in caplog.text

@@ -1,0 +1,106 @@
+"""Django: async views, and an ASGI application that opens and closes the client and the desk.
+
+Django has no lifespan of its own, so asgi.py answers the server's (`uvicorn --lifespan on …`),
+whose state comes with each request. The client lives in the server's one event loop: use it in
+`async def` views alone; a plain view, WSGI and `async_to_sync` run in others (`ClosedError`).
+The API key comes from SMMFANFAST_API_KEY and gets into no log: errors never hold it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from functools import wraps
+from typing import Any
+
+import msgspec
+from django.core.asgi import get_asgi_application
+from django.http import HttpRequest, JsonResponse
+from django.urls import path
+from django.views.decorators.http import require_GET, require_POST
+
+from smmfanfast_async import Client, DefaultOrder, PanelError, errors
+from smmfanfast_async.desk import OrderDesk
+from smmfanfast_async.sql_journal import SQLJournal
+
+LOG = logging.getLogger(__name__)
+CODES = {"accepted": 200, "finished": 200, "refused": 422, "withdrawn": 422}  # of states; else 202
+ERRORS = {  # what the buyer can do something about; all else is ours: 503
+    msgspec.ValidationError: 422,
+    msgspec.DecodeError: 422,
+    errors.InvalidOrderError: 422,
+    errors.SpendingLimitError: 422,
+    errors.RefConflictError: 409,
+    errors.OrderNotFoundError: 404,
+}
+View = Callable[..., Awaitable[JsonResponse]]
+
+
+class Wanted(msgspec.Struct):
+    service: int
+    link: str
+    quantity: int
+
+
+def told(view: View) -> View:
+    @wraps(view)
+    async def inner(request: HttpRequest, **parts: str) -> JsonResponse:
+        try:
+            return await view(request, **parts)
+        except (PanelError, msgspec.DecodeError) as error:
+            code = ERRORS.get(type(error), 503)
+            if code == 503:
+                LOG.warning("%s %s: %s", request.method, request.path, error)
+            word = getattr(error, "kind", "invalid")  # its text tells what the shop pays
+            return JsonResponse({"error": "later" if code == 503 else word}, status=code)
+
+    return inner
+
+
+@require_POST
+@told
+async def place(request: HttpRequest) -> JsonResponse:
+    wanted = msgspec.json.decode(request.body, type=Wanted)
+    order = DefaultOrder(**msgspec.structs.asdict(wanted))
+    # The buyer's name of the order; with many buyers, put the buyer's id before it.
+    ref = request.headers.get("Idempotency-Key", "")
+    desk = request.scope["state"]["desk"]
+    entry = await desk.place(order, ref=ref, max_charge=Decimal(5), wait_s=20)
+    answer = {"state": entry.state, "order": entry.order, "kind": entry.kind}
+    return JsonResponse(answer, status=CODES.get(entry.state, 202))
+
+
+@require_GET
+@told
+async def status(request: HttpRequest, order: str) -> JsonResponse:
+    found = await request.scope["state"]["client"].status(order)
+    return JsonResponse({"status": found.raw_status, "remains": found.remains})
+
+
+urlpatterns = [path("orders", place), path("orders/<str:order>", status)]  # urls.py
+django = get_asgi_application()  # from here on asgi.py
+
+
+async def follow(desk: OrderDesk) -> None:
+    try:
+        await desk.follow()
+    except PanelError:  # such as a key that the panel refuses
+        LOG.exception("orders are not followed any more")
+
+
+async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    if scope["type"] != "lifespan":
+        await django(scope, receive, send)
+        return
+    await receive()  # lifespan.startup
+    journal = SQLJournal("sqlite+aiosqlite:///orders.db")
+    async with Client.from_env() as client, OrderDesk(client, journal) as desk:
+        scope["state"].update(client=client, desk=desk)
+        following = asyncio.create_task(follow(desk))
+        try:
+            await send({"type": "lifespan.startup.complete"})
+            await receive()  # lifespan.shutdown
+        finally:
+            following.cancel()
+            await asyncio.wait({following})
+    await send({"type": "lifespan.shutdown.complete"})

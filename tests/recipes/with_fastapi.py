@@ -1,0 +1,89 @@
+"""FastAPI: `Idempotency-Key` names an order, and all requests for a status share calls.
+
+One client and one desk live as long as the app. A restart, or a second worker, orders
+nothing twice. The API key comes from SMMFANFAST_API_KEY and gets into no log: errors never hold it.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Header, Request
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+from smmfanfast_async import Client, DefaultOrder, PanelError, errors
+from smmfanfast_async.desk import OrderDesk
+from smmfanfast_async.sql_journal import SQLJournal
+
+LOG = logging.getLogger(__name__)
+CODES = {"accepted": 200, "finished": 200, "refused": 422, "withdrawn": 422}  # of states; else 202
+ERRORS = {  # what the buyer can do something about; all else is ours: 503
+    errors.InvalidOrderError: 422,
+    errors.SpendingLimitError: 422,
+    errors.RefConflictError: 409,
+    errors.OrderNotFoundError: 404,
+}
+
+
+class Wanted(BaseModel):
+    service: int
+    link: str
+    quantity: int
+
+
+async def follow(desk: OrderDesk) -> None:
+    try:
+        await desk.follow()
+    except PanelError:  # such as a key that the panel refuses
+        LOG.exception("orders are not followed any more")
+
+
+@asynccontextmanager
+async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+    journal = SQLJournal("sqlite+aiosqlite:///orders.db")
+    async with Client.from_env() as client, OrderDesk(client, journal) as desk:
+        following = asyncio.create_task(follow(desk))
+        try:
+            yield {"client": client, "desk": desk}
+        finally:
+            following.cancel()
+            await asyncio.wait({following})
+
+
+async def the_desk(request: Request) -> OrderDesk:
+    return request.state.desk
+
+
+app = FastAPI(lifespan=lifespan)
+
+
+@app.post("/orders")
+async def place(
+    wanted: Wanted,
+    idempotency_key: Annotated[str, Header()],  # with many buyers: put the buyer's id before it
+    desk: Annotated[OrderDesk, Depends(the_desk)],
+) -> JSONResponse:
+    order = DefaultOrder(**wanted.model_dump())
+    most = Decimal(5)
+    entry = await desk.place(order, ref=idempotency_key, max_charge=most, wait_s=20)
+    told = {"state": entry.state, "order": entry.order, "kind": entry.kind}
+    return JSONResponse(told, CODES.get(entry.state, 202))
+
+
+@app.get("/orders/{order}")
+async def status(order: str, request: Request) -> JSONResponse:
+    found = await request.state.client.status(order)
+    return JSONResponse({"status": found.raw_status, "remains": found.remains})
+
+
+@app.exception_handler(PanelError)
+async def tell(request: Request, error: PanelError) -> JSONResponse:
+    code = ERRORS.get(type(error), 503)
+    if code == 503:
+        LOG.warning("%s %s: %s", request.method, request.url.path, error)
+    # A word, not the error's text: that tells what the shop pays.
+    return JSONResponse({"error": "later" if code == 503 else error.kind}, code)

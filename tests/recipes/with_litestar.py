@@ -1,0 +1,96 @@
+"""Litestar: a lifespan opens the client and the desk, handlers get them as dependencies.
+
+The buyer's `Idempotency-Key` is the `ref`: a double click, or a second try, orders once.
+The API key comes from SMMFANFAST_API_KEY and gets into no log: errors never hold it.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from typing import Annotated, Any
+
+from litestar import Litestar, Request, Response, get, post
+from litestar.datastructures import State
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath, HeaderParameter, JSONBody
+
+from smmfanfast_async import Client, DefaultOrder, PanelError, errors
+from smmfanfast_async.desk import OrderDesk
+from smmfanfast_async.sql_journal import SQLJournal
+
+LOG = logging.getLogger(__name__)
+CODES = {"accepted": 200, "finished": 200, "refused": 422, "withdrawn": 422}  # of states; else 202
+ERRORS = {  # what the buyer can do something about; all else is ours: 503
+    errors.InvalidOrderError: 422,
+    errors.SpendingLimitError: 422,
+    errors.RefConflictError: 409,
+    errors.OrderNotFoundError: 404,
+}
+
+
+@dataclass
+class Wanted:
+    service: int
+    link: str
+    quantity: int
+
+
+async def follow(desk: OrderDesk) -> None:
+    try:
+        await desk.follow()
+    except PanelError:  # such as a key that the panel refuses
+        LOG.exception("orders are not followed any more")
+
+
+@asynccontextmanager
+async def lifespan(app: Litestar) -> AsyncIterator[None]:
+    journal = SQLJournal("sqlite+aiosqlite:///orders.db")
+    async with Client.from_env() as client, OrderDesk(client, journal) as desk:
+        app.state.client, app.state.desk = client, desk
+        following = asyncio.create_task(follow(desk))
+        try:
+            yield
+        finally:
+            following.cancel()
+            await asyncio.wait({following})
+
+
+async def the_client(state: State) -> Client:
+    return state.client
+
+
+async def the_desk(state: State) -> OrderDesk:
+    return state.desk
+
+
+Key = Annotated[str, HeaderParameter(name="Idempotency-Key")]  # many buyers: their id first
+
+
+@post("/orders", dependencies={"desk": Provide(the_desk)})
+async def place(
+    data: JSONBody[Wanted], key: Key, desk: NamedDependency[OrderDesk]
+) -> Response[dict[str, Any]]:
+    order = DefaultOrder(**asdict(data))
+    entry = await desk.place(order, ref=key, max_charge=Decimal(5), wait_s=20)
+    told = {"state": entry.state, "order": entry.order, "kind": entry.kind}
+    return Response(told, status_code=CODES.get(entry.state, 202))
+
+
+@get("/orders/{order:str}", dependencies={"client": Provide(the_client)})
+async def status(order: FromPath[str], client: NamedDependency[Client]) -> dict[str, Any]:
+    found = await client.status(order)
+    return {"status": found.raw_status, "remains": found.remains}
+
+
+def tell(request: Request[Any, Any, Any], error: PanelError) -> Response[dict[str, str]]:
+    code = ERRORS.get(type(error), 503)
+    if code == 503:
+        LOG.warning("%s %s: %s", request.method, request.url.path, error)
+    word = "later" if code == 503 else error.kind  # its text tells what the shop pays
+    return Response({"error": word}, status_code=code)
+
+
+app = Litestar([place, status], lifespan=[lifespan], exception_handlers={PanelError: tell})

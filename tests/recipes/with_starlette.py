@@ -1,0 +1,85 @@
+"""Starlette: the client and the desk are lifespan state; errors become answers in one place.
+
+The buyer's `Idempotency-Key` is the `ref`: a double click, or a second try, orders once.
+The API key comes from SMMFANFAST_API_KEY and gets into no log: errors never hold it.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from smmfanfast_async import Client, DefaultOrder, PanelError, errors
+from smmfanfast_async.desk import OrderDesk
+from smmfanfast_async.sql_journal import SQLJournal
+
+LOG = logging.getLogger(__name__)
+CODES = {"accepted": 200, "finished": 200, "refused": 422, "withdrawn": 422}  # of states; else 202
+ERRORS = {  # what the buyer can do something about; all else is ours: 503
+    msgspec.ValidationError: 422,
+    msgspec.DecodeError: 422,
+    errors.InvalidOrderError: 422,
+    errors.SpendingLimitError: 422,
+    errors.RefConflictError: 409,
+    errors.OrderNotFoundError: 404,
+}
+
+
+class Wanted(msgspec.Struct):
+    service: int
+    link: str
+    quantity: int
+
+
+async def follow(desk: OrderDesk) -> None:
+    try:
+        await desk.follow()
+    except PanelError:  # such as a key that the panel refuses
+        LOG.exception("orders are not followed any more")
+
+
+@asynccontextmanager
+async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Any]]:
+    journal = SQLJournal("sqlite+aiosqlite:///orders.db")
+    async with Client.from_env() as client, OrderDesk(client, journal) as desk:
+        following = asyncio.create_task(follow(desk))
+        try:
+            yield {"client": client, "desk": desk}
+        finally:
+            following.cancel()
+            await asyncio.wait({following})
+
+
+async def place(request: Request) -> JSONResponse:
+    wanted = msgspec.json.decode(await request.body(), type=Wanted)
+    order = DefaultOrder(**msgspec.structs.asdict(wanted))
+    ref = request.headers.get("Idempotency-Key", "")  # with many buyers: the buyer's id before it
+    entry = await request.state.desk.place(order, ref=ref, max_charge=Decimal(5), wait_s=20)
+    told = {"state": entry.state, "order": entry.order, "kind": entry.kind}
+    return JSONResponse(told, CODES.get(entry.state, 202))
+
+
+async def status(request: Request) -> JSONResponse:
+    found = await request.state.client.status(request.path_params["order"])
+    return JSONResponse({"status": found.raw_status, "remains": found.remains})
+
+
+async def tell(request: Request, error: Exception) -> JSONResponse:
+    code = ERRORS.get(type(error), 503)
+    if code == 503:
+        LOG.warning("%s %s: %s", request.method, request.url.path, error)
+    word = getattr(error, "kind", "invalid")  # its text tells what the shop pays
+    return JSONResponse({"error": "later" if code == 503 else word}, code)
+
+
+routes = [Route("/orders", place, methods=["POST"]), Route("/orders/{order}", status)]
+handlers = {PanelError: tell, msgspec.DecodeError: tell}
+app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
