@@ -1,32 +1,29 @@
 """Results as tables for people and as JSON for programs, with the panel's text cleaned."""
 
 import json
-from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, cast
 
+import attrs
 from rich import box
 from rich.console import Console
-from rich.progress import (
-    Progress,
-    SpinnerColumn,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
 from rich.table import Table
 from rich.text import Text
 
 from .._text import cleaned
-from ..errors import OutcomeUnknownError, PanelError
+from ..errors import PanelError
+from ..journal import EntryState
 from ..results import OrderStatus, Service, Status
 
 __all__ = [
-    "counting",
+    "STATE_STYLES",
+    "STYLES",
+    "cell",
     "error_object",
+    "money",
     "plain",
-    "print_error",
     "print_json",
     "print_line",
     "services_table",
@@ -53,11 +50,27 @@ STYLES: Mapping[Status, str] = {
 """Colours of the words for how an order stands; open orders have none."""
 
 
+STATE_STYLES: Mapping[EntryState, str] = {
+    EntryState.HELD: "yellow",
+    EntryState.ACCEPTED: "cyan",
+    EntryState.REFUSED: "magenta",
+    EntryState.UNKNOWN: "bold red",
+    EntryState.WITHDRAWN: "dim",
+    EntryState.FINISHED: "green",
+}
+"""Colours of the states of orders in a journal."""
+
+
 def cell(value: object, style: str = "") -> Text:
     """Make a cell: a `Text`, so that nothing in it is taken for markup; "–" for None."""
     if value is None:
         return Text("–", style="dim")
     return Text(cleaned(str(value), MAX_CELL_CHARACTERS), style=style)
+
+
+def money(amount: Decimal | None) -> str | None:
+    """Write an amount for people, without zeros that say nothing; None as it is."""
+    return None if amount is None else f"{amount.normalize():f}"
 
 
 def table(title: str, *columns: str, right: Iterable[str] = ()) -> Table:
@@ -106,26 +119,14 @@ def status_row(order: str, result: OrderStatus | PanelError) -> list[Text]:
     ]
 
 
-def print_line(console: Console, cells: Iterable[Text]) -> None:
+def print_line(
+    console: Console, cells: Iterable[Text], *, widths: Iterable[int] = LINE_WIDTHS
+) -> None:
     """Print the cells of a row on a line, in columns that hold without knowing the next row."""
-    for width, each in zip(LINE_WIDTHS, cells, strict=False):
+    for width, each in zip(widths, cells, strict=True):
         each.append(" " * max(width - each.cell_len, 0) + "  ")
         console.print(each, end="", soft_wrap=True)
     console.print()
-
-
-@contextmanager
-def counting(console: Console, what: str) -> Generator[Callable[[], None], None, None]:
-    """Show a bar that counts, on a terminal alone; gives what counts one more."""
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.completed:,.0f} {task.description}"),
-        TaskProgressColumn(show_speed=True),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task(what, total=None)
-        yield lambda: progress.advance(task)
 
 
 def plain(value: Any) -> Any:
@@ -135,8 +136,8 @@ def plain(value: Any) -> Any:
             return {"error": error_object(value)}
         case OrderStatus():
             return {"order": value.order, "status": value.status.value} | _fields(value)
-        case Decimal():
-            return str(value)
+        case Decimal() | datetime():
+            return str(value) if isinstance(value, Decimal) else value.isoformat()
         case Mapping():
             pairs = cast("Mapping[object, Any]", value)  # of what, the match can't say
             return {str(key): plain(each) for key, each in pairs.items()}
@@ -144,11 +145,19 @@ def plain(value: Any) -> Any:
             items = cast("Iterable[Any]", value)
             return list(map(plain, items))
         case _:
-            return _fields(value) if hasattr(value, "__struct_fields__") else value
+            return _fields(value) if _field_names(value) else value
+
+
+def _field_names(value: Any) -> tuple[str, ...]:
+    """Name the fields of a struct or an attrs object; none for anything else."""
+    kind: type[Any] = type(value)  # pyright: ignore[reportUnknownVariableType]  # of what, nobody knows
+    if attrs.has(kind):
+        return tuple(each.name for each in attrs.fields(kind))
+    return getattr(value, "__struct_fields__", ())
 
 
 def _fields(value: Any) -> dict[str, Any]:
-    return {name: plain(getattr(value, name)) for name in value.__struct_fields__}
+    return {name: plain(getattr(value, name)) for name in _field_names(value)}
 
 
 def error_object(error: PanelError) -> dict[str, Any]:
@@ -169,13 +178,3 @@ def print_json(console: Console, value: object) -> None:
     """Print one JSON value on a line; signs beyond ASCII are escaped, so nothing reaches a tty."""
     console.file.write(json.dumps(plain(value), ensure_ascii=True) + "\n")
     console.file.flush()
-
-
-def print_error(console: Console, error: PanelError) -> None:
-    """Print an error on one line, and what to do after an unknown outcome on a second."""
-    console.print(Text.assemble(("error: ", "bold red"), cleaned(str(error))), soft_wrap=True)
-    if isinstance(error, OutcomeUnknownError):
-        console.print(
-            "An order may exist. Look at the panel's list of orders before you place it again.",
-            style="yellow",
-        )

@@ -1,0 +1,92 @@
+"""The table of commands: where each lives, what it does in a line, and how it is used."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+__all__ = ["COMMANDS", "Command", "examples_of", "overview"]
+
+HOW = """\
+The key comes from SMMFANFAST_API_KEY, or from the file that SMMFANFAST_API_KEY_FILE names.
+The journal of orders comes from --journal or SMMFANFAST_JOURNAL: a file, or the URL of a database.
+--json answers in JSON. `smmfanfast COMMAND --help` shows options and examples."""
+
+
+class Command(NamedTuple):
+    """A command of `smmfanfast`."""
+
+    name: str
+    """As it is typed."""
+    function: str
+    """Where it lives in `commands`, as module:function; loaded when it is called."""
+    line: str
+    """What it does."""
+    examples: tuple[str, ...]
+    """How it is used, without the name of the program."""
+
+
+COMMANDS: dict[str, tuple[Command, ...]] = {
+    "Try it, without a key": (
+        Command("demo", "demo:demo", "Show everything at work on a panel of this machine",
+            ("demo", "demo --json")),
+        Command("sandbox", "sandbox:sandbox", "Run a panel on this machine to try things against",
+            ("sandbox", "sandbox --port 9000 --balance 50 --speed 600")),
+    ),
+    "Look": (
+        Command("balance", "account:balance", "Show what is left on the account",
+            ("balance", "balance --json")),
+        Command("services", "account:services", "Show what is on offer, and what it costs",
+            ("services --search telegram --max-rate 1", "services --type custom_comments --json")),
+        Command("status", "status:status", "Show how orders stand, any number of them",
+            ("status 32 33 34", "status - --json < ids.txt")),
+        Command("watch", "watch:watch", "Watch some orders until each is final",
+            ("watch 32 33", "watch 32 --timeout 600 --json")),
+        Command("doctor", "doctor:doctor", "Look whether key, address and balance are in order",
+            ("doctor", "doctor --base-url https://panel.example/api/v2 --profile api-v2")),
+    ),
+    "Order": (
+        Command("add", "add:add", "Place an order; with --ref once, however often it is called", (
+            "add default --service 5 --link https://instagram.com/example --quantity 1000",
+            "add custom_comments --service 30 --link … --comments @comments.txt --yes",
+            "add default --service 5 --link … --quantity 1000 --ref invoice-77",
+        )),
+    ),
+    "Keep track, in a journal of orders": (
+        Command("orders", "orders:orders", "List the orders of the journal", (
+            "orders --state unknown --state accepted",
+            "orders --ref invoice- --since 2030-01-01 --csv > orders.csv",
+        )),
+        Command("summary", "orders:summary", "Count the orders and their money",
+            ("summary", "summary --json")),
+        Command("follow", "follow:follow", "Send what is due and follow all orders to the end",
+            ("follow", "follow --until-final", "follow --json --consumer mail")),
+        Command("unknown", "settle:unknown", "Show orders that may or may not exist, with evidence",
+            ("unknown", "unknown --json")),
+        Command("resolve", "settle:resolve", "Say what is true of an order that is unknown", (
+            "resolve invoice-77 --order 123456 --by ann",
+            "resolve invoice-77 --not-placed --by ann --note 'not on the list at 10:30'",
+        )),
+        Command("retry", "settle:retry", "Send an order again that was refused or not placed",
+            ("retry invoice-77 --by ann",)),
+        Command("withdraw", "settle:withdraw", "Take back an order that was not sent yet",
+            ("withdraw invoice-77 --by ann",)),
+    ),
+}  # fmt: skip
+"""Every command, by what a person wants."""
+
+
+def overview() -> str:
+    """Write the page of `smmfanfast --help`; it needs no library, so it is there at once."""
+    lines = ["Usage: smmfanfast COMMAND", "", "An SMM panel from the command line.", "", HOW]
+    for purpose, commands in COMMANDS.items():
+        lines += ["", f"{purpose}:"]
+        lines += [f"  {each.name:<10}{each.line}" for each in commands]
+    return "\n".join(lines)
+
+
+def examples_of(command: Command) -> str:
+    """Write the examples of a command, as they stand under its help."""
+    return "\n".join(["Examples:", *_indented(command.examples)])
+
+
+def _indented(examples: Iterable[str]) -> list[str]:
+    return [f"  smmfanfast {example}" for example in examples]

@@ -1,0 +1,36 @@
+"""The journal of the command line: one that counts the looks that are written in it."""
+
+from collections.abc import Sequence
+
+from attrs import define
+
+from ..journal import Entry, Observation
+from ..sql_journal import SQLJournal
+
+__all__ = ["CountingJournal"]
+
+
+@define
+class _Count:
+    """A number that a journal and its twins for an account share."""
+
+    looks: int = 0
+
+
+class CountingJournal(SQLJournal):
+    """A `SQLJournal` that knows how many looks at orders were written."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self._count = _Count()
+
+    @property
+    def looks(self) -> int:
+        """Looks that were written, on this journal and its twins."""
+        return self._count.looks
+
+    async def observe(self, observations: Sequence[Observation]) -> list[Entry]:
+        """Write what looks gave, and count them."""
+        changed = await super().observe(observations)
+        self._count.looks += len(observations)
+        return changed

@@ -1,0 +1,203 @@
+"""Orders of the journal as tables, CSV and JSON."""
+
+import csv
+from collections.abc import AsyncIterable, Iterable
+from datetime import datetime
+from typing import Any, Protocol
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from .._text import cleaned
+from ..journal import OPEN_STATES, Entry, EntryState, Summary, UnknownOrder
+from ..results import Status
+from ._output import STATE_STYLES, STYLES, cell, money, plain, table
+
+__all__ = [
+    "UNDER_WAY",
+    "counts",
+    "csv_cell",
+    "entries_table",
+    "entry_object",
+    "evidence",
+    "summary_view",
+    "unknown_object",
+    "when",
+    "write_csv",
+]
+
+COLUMNS = (
+    "ref", "state", "order", "status", "price", "charge", "currency", "quantity", "start_count",
+    "remains", "service", "link", "created_at", "sent_at", "settled_at", "changed_at", "kind",
+    "reason",
+)  # fmt: skip
+"""Columns of the CSV."""
+
+FORMULA_SIGNS = ("=", "+", "-", "@", "\t")
+"""Signs with which a cell begins that a spreadsheet would run as a formula."""
+
+
+UNDER_WAY = OPEN_STATES - {EntryState.UNKNOWN}
+"""States upon which something follows without a person."""
+
+
+class _File(Protocol):
+    def write(self, text: str, /) -> Any:
+        """Write some text."""
+        ...
+
+
+def when(moment: datetime | None) -> str | None:
+    """Write a moment for people, in UTC; None as it is."""
+    return None if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+def entries_table(entries: Iterable[Entry], title: str) -> Table:
+    """Show orders, a row each."""
+    numbers = ("price", "charge", "remains")
+    columns = (
+        "ref",
+        "state",
+        "order",
+        "status",
+        "price",
+        "charge",
+        "remains",
+        "written down (UTC)",
+    )
+    made = table(title, *columns, right=numbers)
+    for each in entries:
+        made.add_row(
+            cell(each.ref),
+            cell(each.state.value, STATE_STYLES.get(each.state, "")),
+            cell(each.order),
+            cell(each.raw_status, STYLES.get(each.status or Status.PENDING, "")),
+            *map(cell, (money(each.price), money(each.charge), each.remains)),
+            cell(when(each.created_at), "dim"),
+        )
+    return made
+
+
+def entry_object(entry: Entry) -> dict[str, Any]:
+    """Give an order as JSON knows it."""
+    found: dict[str, Any] = plain(entry)
+    return found | {"status": entry.status}
+
+
+async def write_csv(file: _File, entries: AsyncIterable[Entry]) -> None:
+    """Write orders as CSV, a row as it is read."""
+    writer = csv.writer(file)
+    writer.writerow(COLUMNS)
+    async for each in entries:
+        values = entry_object(each) | {"service": each.form.get("service")}
+        writer.writerow([csv_cell(values[name]) for name in COLUMNS])
+
+
+def csv_cell(value: object) -> object:
+    """Make a cell that no spreadsheet runs and no terminal obeys; numbers are as they are."""
+    if not isinstance(value, str):
+        return value
+    text = cleaned(value)
+    return f"'{text}" if text.startswith(FORMULA_SIGNS) and not _is_number(text) else text
+
+
+def _is_number(text: str) -> bool:
+    return text.removeprefix("-").replace(".", "", 1).isdecimal()
+
+
+# --- what is unknown -----------------------------------------------------------------------------
+
+
+def unknown_object(unknown: UnknownOrder) -> dict[str, Any]:
+    """Give an unknown order with its evidence as JSON knows it."""
+    found: dict[str, Any] = plain(unknown)
+    return found | {"drop_fits": unknown.drop_fits}
+
+
+def evidence(unknown: UnknownOrder) -> RenderableType:
+    """Show what speaks for and against an order, and how to say what is true."""
+    entry = unknown.entry
+    shown = Table.grid(padding=(0, 2))
+    shown.add_column(style="dim", no_wrap=True)
+    shown.add_column(overflow="fold")
+    for name, said in _facts(unknown):
+        shown.add_row(name, said)
+    ref = cleaned(entry.ref)
+    how = f"smmfanfast resolve {ref!r} --order ID | --not-placed --by NAME"
+    return Group(
+        Text.assemble(("\n? ", "bold red"), (ref, "bold red")), shown, Text(how, style="cyan")
+    )
+
+
+def _facts(unknown: UnknownOrder) -> list[tuple[str, Text]]:
+    entry = unknown.entry
+    times = f"{when(entry.sent_at) or '–'} UTC, attempt {entry.attempt}"
+    facts = [
+        ("sent", cell(times)),
+        ("what", cell(_asked(entry))),
+        ("what came back", cell(entry.reason)),
+        ("balance", _balance(unknown)),
+        ("same link", _link(unknown)),
+    ]
+    if entry.order is not None:
+        facts.append(("id in the answer", cell(entry.order, "yellow")))
+    if entry.was_unknown:
+        facts.append(("before", cell("an earlier attempt was unknown too", "yellow")))
+    return facts
+
+
+def _asked(entry: Entry) -> str:
+    quantity = "" if entry.quantity is None else f"{entry.quantity} of "
+    return f"{quantity}service {entry.form.get('service', '–')} for {entry.link or 'no link'}"
+
+
+def _balance(unknown: UnknownOrder) -> Text:
+    entry, drop = unknown.entry, unknown.balance_drop
+    price = (
+        "the price is not known" if entry.price is None else f"the price is {money(entry.price)}"
+    )
+    if drop is None:
+        return cell(f"not read before and after; {price}")
+    fits = {True: ("it fits an order", "yellow"), False: ("it does not fit", "")}
+    said, style = fits.get(bool(unknown.drop_fits), ("", ""))
+    return cell(f"fell by {money(drop) if drop else 0}; {price}: {said}", style)
+
+
+def _link(unknown: UnknownOrder) -> Text:
+    if unknown.link_reported_active:
+        return cell("the panel has said since that an order with this link is active", "yellow")
+    if unknown.other_refs:
+        return cell(f"also open here: {', '.join(unknown.other_refs)}")
+    return cell("nothing else is known")
+
+
+# --- sums ----------------------------------------------------------------------------------------
+
+
+def counts(summary: Summary) -> Group:
+    """Show how many orders stand where, on two lines."""
+    by_state = [
+        (f"{state.value} {number}", STATE_STYLES.get(state, ""))
+        for state in EntryState
+        if (number := summary.by_state.get(state))
+    ]
+    by_status = [
+        (f"{cleaned(word)} {number}", STYLES.get(Status.of(word), ""))
+        for word, number in sorted(summary.by_status.items(), key=lambda item: -item[1])
+    ]
+    return Group(_line("orders ", by_state), _line("status ", by_status))
+
+
+def _line(name: str, words: list[tuple[str, str]]) -> Text:
+    joined = Text("  ").join(Text(word, style) for word, style in words or [("none", "dim")])
+    return Text.assemble((f"{name} ", "dim"), joined)
+
+
+def summary_view(summary: Summary) -> Group:
+    """Show an account's orders in numbers."""
+    sums = {"spent": summary.spent, "given back": summary.given_back, "at risk": summary.at_risk}
+    amounts = [(f"{name} {money(amount) or 0}", "") for name, amount in sums.items()]
+    if summary.at_risk:
+        amounts[-1] = (amounts[-1][0], "bold red")
+    return Group(counts(summary), _line("money  ", amounts))

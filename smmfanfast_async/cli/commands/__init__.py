@@ -1,0 +1,1 @@
+"""The commands of `smmfanfast`, by what they are about; `cli._commands` is their table."""

@@ -1,0 +1,25 @@
+"""`demo`: everything at work."""
+
+from rich.console import Console
+
+from .. import _demo
+from .. import _output as output
+from .._ending import OK, guarded
+from .._panel import Flag
+
+__all__ = ["demo"]
+
+
+@guarded
+async def demo(*, json: Flag = False) -> int:
+    """Show everything at work on a panel of this machine. No key, no network, under 20 seconds.
+
+    Parameters
+    ----------
+    json
+        Print the summary alone, as one JSON object.
+    """
+    summary = await _demo.run(Console(quiet=json))
+    if json:
+        output.print_json(Console(), summary)
+    return OK

@@ -1,0 +1,114 @@
+"""`orders` and `summary`: what the journal holds."""
+
+import sys
+from collections import deque
+from datetime import UTC, datetime
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+
+from ...errors import InvalidSettingsError
+from ...journal import Entry, EntryState
+from ...results import Status
+from .. import _output as output
+from .._ending import OK, guarded
+from .._entries import entries_table, entry_object, summary_view, write_csv
+from .._panel import DeskPanel, Flag
+
+__all__ = ["orders", "summary"]
+
+ORDERS_SHOWN = 1000
+"""Rows of a table of orders, the newest; `--json` and `--csv` give all."""
+
+States = Annotated[list[EntryState] | None, Parameter(negative=())]
+Statuses = Annotated[list[Status] | None, Parameter(negative=())]
+
+_HERE = DeskPanel()
+
+
+@guarded
+async def orders(
+    *,
+    state: States = None,
+    status: Statuses = None,
+    ref: str = "",
+    since: str | None = None,
+    until: str | None = None,
+    csv: Flag = False,
+    panel: DeskPanel = _HERE,
+) -> int:
+    """List the orders of the journal, the oldest first.
+
+    With --json each order is a JSON object on a line of its own, printed as it is read.
+
+    Parameters
+    ----------
+    state
+        Only orders that stand there, such as accepted or unknown; again for more.
+    status
+        Only orders with a status word, such as in_progress; again for more.
+    ref
+        Only orders whose ref begins so.
+    since
+        Only orders written down from this moment on: 2030-12-31 or 2030-12-31T18:00, UTC.
+    until
+        Only orders written down before this moment.
+    csv
+        Write a table for spreadsheets; no cell of it is run as a formula.
+    """
+    if csv and panel.json:
+        raise InvalidSettingsError("csv", "and --json can't be had together")
+    begin, end = _moment("since", since), _moment("until", until)
+    async with panel.desk() as opened:
+        found = opened.desk.entries(
+            states=state or (), statuses=status or (), ref_begin=ref, since=begin, until=end
+        )
+        if csv:
+            await write_csv(sys.stdout, found)
+            return OK
+        newest: deque[Entry] = deque(maxlen=ORDERS_SHOWN)
+        total = 0
+        console = Console()
+        async for entry in found:
+            total += 1
+            if panel.json:
+                output.print_json(console, entry_object(entry))
+            else:
+                newest.append(entry)
+    if not panel.json:
+        console.print(entries_table(newest, _title(len(newest), total)))
+    return OK
+
+
+def _title(shown: int, total: int) -> str:
+    more = "" if shown == total else f", the newest {shown} of them (--json and --csv give all)"
+    return f"{total} orders{more}"
+
+
+def _moment(name: str, text: str | None) -> datetime | None:
+    """Read a day or a moment; one without a zone is UTC."""
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        reason = f"{text!r} is no day or moment, such as 2030-12-31 or 2030-12-31T18:00"
+        raise InvalidSettingsError(name, reason) from error
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+@guarded
+async def summary(*, panel: DeskPanel = _HERE) -> int:
+    """Count the orders of the journal and their money.
+
+    "spent" is net of what came back; "at risk" are the prices of orders that are unknown or on
+    their way.
+    """
+    async with panel.desk() as opened:
+        found = await opened.desk.summary()
+    if panel.json:
+        output.print_json(Console(), found)
+    else:
+        Console().print(summary_view(found))
+    return OK

@@ -1,0 +1,52 @@
+"""`sandbox`: a panel on this machine."""
+
+import asyncio
+from contextlib import suppress
+from decimal import Decimal
+
+from rich.console import Console
+
+from ...errors import InvalidSettingsError
+from ...sandbox import Sandbox
+from .._ending import OK, guarded
+from .._panel import amount_of
+
+__all__ = ["sandbox"]
+
+
+@guarded
+async def sandbox(
+    *, port: int = 8080, seed: int = 0, balance: str = "1000", speed: float = 60.0
+) -> int:
+    """Run a panel on this machine to try things against, until Ctrl-C.
+
+    Parameters
+    ----------
+    port
+        Port on 127.0.0.1; 0 takes a free one.
+    seed
+        The same seed gives the same services, ids and outcomes.
+    balance
+        Money on the account at the start.
+    speed
+        Seconds on the panel in a second here; 0 stands still.
+    """
+    money = amount_of("balance", balance) or Decimal(0)
+    console = Console()
+    try:
+        panel = Sandbox(api_key="test-key", port=port, seed=seed, balance=money, speed=speed)
+    except ValueError as error:
+        raise InvalidSettingsError("sandbox", f"can't be made: {error}") from error
+    try:
+        async with panel:
+            console.print(f"A panel answers at [bold]{panel.url}[/], with the key {panel.api_key}.")
+            console.print("In another shell:", style="dim")
+            console.print(f"  export SMMFANFAST_BASE_URL={panel.url}", soft_wrap=True)
+            console.print(f"  export SMMFANFAST_API_KEY={panel.api_key}", soft_wrap=True)
+            console.print("  smmfanfast services --search telegram")
+            with suppress(asyncio.CancelledError):  # Ctrl-C is how it is meant to end
+                await asyncio.Event().wait()
+            console.print(f"\nClosed: {len(panel.orders)} orders, {panel.request_count} requests.")
+    except OSError as error:
+        raise InvalidSettingsError("port", f"{port} can't be used: {error.strerror}") from error
+    return OK

@@ -1,0 +1,106 @@
+"""`unknown`, `resolve`, `retry` and `withdraw`: what a person decides about an order."""
+
+from rich.console import Console
+
+from ...errors import InvalidSettingsError
+from .. import _output as output
+from .._ending import OK, guarded
+from .._entries import evidence, unknown_object
+from .._panel import DeskPanel, Flag
+from .._placed import placed, show_entry
+
+__all__ = ["resolve", "retry", "unknown", "withdraw"]
+
+_HERE = DeskPanel()
+
+
+@guarded
+async def unknown(*, panel: DeskPanel = _HERE) -> int:
+    """Show the orders that may or may not exist, with what speaks for and against each.
+
+    None of it is proof: look at the panel's own list of orders, then say what is true with
+    `smmfanfast resolve`. With --json each order is a JSON object on a line of its own.
+    """
+    console = Console()
+    async with panel.desk() as opened:
+        found = await opened.desk.unknown()
+    for each in found:
+        if panel.json:
+            output.print_json(console, unknown_object(each))
+        else:
+            console.print(evidence(each))
+    if not found and not panel.json:
+        console.print("No order is unknown.", style="green")
+    return OK
+
+
+@guarded
+async def resolve(
+    ref: str,
+    *,
+    by: str,
+    order: str | None = None,
+    not_placed: Flag = False,
+    note: str = "",
+    panel: DeskPanel = _HERE,
+) -> int:
+    """Say what is true of an order that is unknown; look at the panel's list of orders before.
+
+    With --order it is followed from then on; with --not-placed it counts as not ordered, and
+    `smmfanfast retry` may send it again.
+
+    Parameters
+    ----------
+    ref
+        Your name of the order.
+    by
+        Who decides; it stays in the journal.
+    order
+        The panel's id, where the order is on the panel's list.
+    not_placed
+        There is no such order on the panel's list.
+    note
+        Why; it stays in the journal.
+    """
+    if (order is None) != not_placed:
+        raise InvalidSettingsError("order", "or --not-placed has to be given, one of the two")
+    async with panel.desk() as opened:
+        placed_or_not = False if not_placed else None
+        entry = await opened.desk.resolve(ref, by=by, order=order, placed=placed_or_not, note=note)
+    show_entry(entry, panel)
+    return OK
+
+
+@guarded
+async def retry(ref: str, *, by: str, panel: DeskPanel = _HERE) -> int:
+    """Send an order again that the panel refused, or that was found not placed. It costs money.
+
+    Parameters
+    ----------
+    ref
+        Your name of the order.
+    by
+        Who decides; it stays in the journal.
+    """
+    async with panel.desk() as opened:
+        entry = await opened.desk.retry(ref, by=by)
+    return placed(entry, panel)
+
+
+@guarded
+async def withdraw(ref: str, *, by: str, note: str = "", panel: DeskPanel = _HERE) -> int:
+    """Take back an order that was not sent yet: prepared or held.
+
+    Parameters
+    ----------
+    ref
+        Your name of the order.
+    by
+        Who decides; it stays in the journal.
+    note
+        Why; it stays in the journal.
+    """
+    async with panel.desk() as opened:
+        entry = await opened.desk.withdraw(ref, by=by, note=note)
+    show_entry(entry, panel)
+    return OK

@@ -1,0 +1,112 @@
+"""`watch`: some orders, until each is final."""
+
+import asyncio
+from collections.abc import Callable, Generator
+from contextlib import aclosing, contextmanager
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from rich.console import Console, RenderableType
+
+from ..._policy import PollPolicy
+from ...changes import ChangeKind, StatusChange
+from ...errors import InvalidSettingsError, PanelError
+from ...results import OrderStatus
+from .. import _output as output
+from .._ending import OK, PARTLY, guarded
+from .._live import can_redraw, live
+from .._panel import Panel
+
+__all__ = ["watch"]
+
+ROWS_SHOWN = 20
+"""Orders that the table shows, those that changed last."""
+
+_HERE = Panel()
+
+
+@guarded
+async def watch(
+    *ids: str,
+    timeout_s: Annotated[float | None, Parameter(name="--timeout")] = None,
+    every: float = 5.0,
+    panel: Panel = _HERE,
+) -> int:
+    """Watch some orders until each is final; Ctrl-C ends it, the orders go on.
+
+    With --json each change is a JSON object on a line of its own. Exit code 5 if an id is not known
+    to the panel, or if orders are still open after --timeout.
+
+    Parameters
+    ----------
+    ids
+        Ids of orders.
+    timeout_s
+        Seconds after which it ends; without it there is no end before the last order's.
+    every
+        Seconds between two looks at an order that moves, at the least.
+    """
+    if not ids:
+        raise InvalidSettingsError("ids", "are missing: give some")
+    missing = False
+    async with panel.client(poll=PollPolicy(least_s=every)) as client:
+        changes = client.watch(ids, timeout_s=timeout_s)
+        with _shown(Console(), as_json=panel.json, total=len(set(ids))) as show:
+            try:
+                async with aclosing(changes):
+                    async for change in changes:
+                        missing |= change.kind is ChangeKind.MISSING
+                        show(change)
+            except asyncio.CancelledError:
+                return OK
+    return PARTLY if missing else OK
+
+
+@contextmanager
+def _shown(
+    console: Console, *, as_json: bool, total: int
+) -> Generator[Callable[[StatusChange], None], None, None]:
+    """Give what shows a change: a table that is drawn over where that works, lines elsewhere."""
+    if as_json:
+        yield lambda change: output.print_json(console, change_object(change))
+    elif can_redraw(console):
+        board = _Board(total)
+        with live(console, board):
+            yield board.change
+    else:
+        yield lambda change: output.print_line(console, output.status_row(*_result(change)))
+
+
+def change_object(change: StatusChange) -> dict[str, Any]:
+    """Give a change as JSON knows it."""
+    order, result = _result(change)
+    found: dict[str, Any] = output.plain(result)
+    return {"order": order, "change": change.kind.value} | found
+
+
+def _result(change: StatusChange) -> tuple[str, OrderStatus | PanelError]:
+    found = change.error or change.after
+    # What is missing has an error, all else a status.
+    assert found is not None  # noqa: S101
+    return change.order, found
+
+
+class _Board:
+    """The orders that changed last, and how many are final."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._rows: dict[str, OrderStatus | PanelError] = {}
+
+    def change(self, change: StatusChange) -> None:
+        """Show a change."""
+        order, result = _result(change)
+        # The latest stands at the end.
+        self._rows.pop(order, None)
+        self._rows[order] = result
+
+    def __rich__(self) -> RenderableType:
+        """Draw it."""
+        ended = sum(isinstance(each, PanelError) or each.is_final for each in self._rows.values())
+        title = f"{ended} of {self._total} orders are final"
+        return output.statuses_table(title, list(self._rows.items())[-ROWS_SHOWN:])

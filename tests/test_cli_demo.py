@@ -1,0 +1,81 @@
+"""`smmfanfast demo`: every part of the story is told, and every order ends."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from smmfanfast_async.cli import _demo as demo
+from smmfanfast_async.cli._app import app
+from smmfanfast_async.cli._ending import OK, PARTLY
+
+
+async def run(*words: str) -> int:
+    return int(await app.run_async(list(words), result_action="return_value"))
+
+
+@pytest.mark.asyncio
+async def test_the_demo_ends_with_a_thousand_orders_final(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert await run("demo", "--json") == OK
+    summary = json.loads(capsys.readouterr().out)
+
+    assert summary["orders_placed"] == summary["finished"] == 1000
+    assert summary["types_placed"] == 11
+    assert summary["double_tap_orders"] == 1
+    assert summary["unknown"] == 0
+    assert summary["looks"] >= 1000
+    assert summary["status_calls"] < 100
+    assert float(summary["spent"]) > 0
+
+
+@pytest.mark.asyncio
+async def test_the_demo_draws_its_story_in_104_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "ORDERS_FOLLOWED", 40)
+    monkeypatch.setattr(demo, "LOOK_S", 0.05)
+    monkeypatch.setattr(demo, "STEP_S", 0.01)
+    monkeypatch.setenv("COLUMNS", "104")
+
+    assert await run("demo") == OK
+
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 104
+    for words in (
+        "2000.00 USD on the account",
+        "65 services; one of each type",
+        "demo-mentions-user-followers",
+        "both taps are told order 12; the panel has 1 order more",
+        "before sending: DefaultOrder.quantity: 1 is below the minimum 500",
+        "by the panel:   You have an active order with this link",
+        "fell by 0.51; the price is 0.51: it fits an order",
+        "placed again by the same ref: order 13; the panel has 1 order for it",
+        "27/27",
+        "40/40",
+        "refused 1  finished 40",
+    ):
+        assert words in shown
+
+
+@pytest.mark.asyncio
+async def test_a_demo_that_does_not_end_is_given_up(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "ORDERS_FOLLOWED", 14)
+    monkeypatch.setattr(demo, "END_S", 0.05)
+    monkeypatch.setattr(demo, "PANEL_SECONDS_A_STEP", 0)
+
+    assert await run("demo", "--json") == PARTLY
+    assert "orders are open after 0 s" in capsys.readouterr().err
+
+
+def test_the_journal_is_in_memory_only_where_that_can_be_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(demo, "MEMORY", tmp_path)
+    assert demo._quick_folder() == str(tmp_path)
+
+    monkeypatch.setattr(demo, "MEMORY", tmp_path / "not there")
+    assert demo._quick_folder() is None
