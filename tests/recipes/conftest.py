@@ -19,6 +19,9 @@ from smmfanfast_async.sandbox import Sandbox
 API_KEY = "test-key-of-the-recipes"
 EARLIER_ORDERS = 200
 
+SERVED_S = 120
+"""Seconds for which an application is served: one that hangs ends its test."""
+
 settings.configure(ROOT_URLCONF="with_django", SECRET_KEY="test", ALLOWED_HOSTS=["127.0.0.1"])
 
 
@@ -58,7 +61,7 @@ async def served(app: Any) -> AsyncIterator[Any]:
         answer = await from_app.get()
         assert answer["type"] == f"{kind}.complete", answer
 
-    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(SERVED_S), asyncio.TaskGroup() as group:
         group.create_task(app(scope, to_app.get, from_app.put))
         await told("lifespan.startup")
         try:

@@ -16,8 +16,9 @@ import with_litestar
 import with_starlette
 from aiohttp.test_utils import TestServer
 from conftest import API_KEY, is_followed, served
+from django.test import AsyncRequestFactory
 
-from smmfanfast_async import AuthError
+from smmfanfast_async import AuthError, Client
 from smmfanfast_async.sandbox import Fault, Sandbox
 
 WANTED = {"service": 5, "link": "https://example.com/a", "quantity": 1000}
@@ -192,6 +193,23 @@ async def test_a_key_that_the_panel_refuses_is_told_in_the_log_without_the_key(
     assert answer.status_code == 503
     assert API_KEY not in answer.text
     assert panel.requests["add"] == 0
+
+
+@pytest.mark.asyncio
+async def test_a_django_view_in_another_event_loop_is_an_error_and_sends_nothing(
+    panel: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Client.from_env() as client:
+        await client.status(1)
+        request = AsyncRequestFactory().get("/orders/2")
+        request.scope["state"] = {"client": client}
+        answer = await asyncio.to_thread(
+            lambda: asyncio.run(with_django.status(request, order="2"))
+        )
+
+    assert answer.status_code == 503
+    assert "another event loop" in caplog.text
+    assert panel.requests["status"] == 1
 
 
 class RefusedDesk:

@@ -1,8 +1,8 @@
 """Django: async views, and an ASGI application that opens and closes the client and the desk.
 
 Django has no lifespan of its own, so asgi.py answers the server's (`uvicorn --lifespan on …`),
-whose state comes with each request. The client lives in the server's one event loop: use it in
-`async def` views alone; a plain view, WSGI and `async_to_sync` run in others (`ClosedError`).
+whose state comes with each request. The client lives in the server's one event loop, and so do
+`async def` views; `asyncio.run` in a plain view makes another, and there it raises `ClosedError`.
 The API key comes from SMMFANFAST_API_KEY and gets into no log: errors never hold it.
 """
 
