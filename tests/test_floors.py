@@ -38,6 +38,7 @@ FLOORS = {
     "desk": 7,
     "sandbox": 8,
     "cli": 9,
+    "pytest_plugin": 9,
     "__init__": 10,
     "__main__": 10,
 }
@@ -63,6 +64,7 @@ OUTSIDE = {
     "_calls": {"attrs"},
     "sandbox": {"aiohttp", "attrs"},
     "cli": {"attrs", "cyclopts", "rich"},
+    "pytest_plugin": {"pytest"},
 }
 """What a room may import that is neither ours nor the standard library's; nothing if not listed."""
 
