@@ -49,6 +49,9 @@ STATEMENT_TIMEOUT_S = 60.0
 POOL_SIZE = 5
 """Connections to PostgreSQL of one journal: placing, following, events and a caller's questions."""
 
+CLOSE_WAIT_S = 5.0
+"""Seconds that closing waits for work under way: each takes milliseconds."""
+
 CLOCK_FOR_S = 300.0
 """Seconds after which the database's clock is asked again; clocks drift by far less meanwhile."""
 
@@ -87,6 +90,8 @@ class Database:
         self._offset_s: float | None = None
         self._asked_at_s = 0.0
         self._engine: AsyncEngine | None = None
+        self._users = 0
+        self._under_way: set[asyncio.Task[Any]] = set()
 
     def __repr__(self) -> str:
         return f"<Database {self._shown}>"
@@ -104,13 +109,29 @@ class Database:
         except BaseException:
             # Nobody closes what could not be opened.
             if makes:
-                await self.aclose()
+                await self._dispose()
             raise
 
+    def join(self) -> None:
+        """Take note of one more who will close it."""
+        self._users += 1
+
     async def aclose(self) -> None:
-        """Close the connections; the next `open` makes new ones."""
+        """Close the connections with the last who joined; the next `open` makes new ones."""
+        self._users -= 1
+        if self._users == 0:
+            await self._dispose()
+
+    async def _dispose(self) -> None:
+        """Take no more work, let what is under way end, and close the connections."""
         engine, self._engine = self._engine, None
-        if engine is not None:
+        if engine is None:
+            return
+        try:
+            if self._under_way:
+                # A connection that is given back to a pool that is gone is closed by nobody.
+                await asyncio.wait(self._under_way, timeout=CLOSE_WAIT_S)
+        finally:
             await engine.dispose()
 
     async def run(self, work: Work[T], *, reads: bool = False) -> T:
@@ -119,8 +140,7 @@ class Database:
         pause_s = FIRST_PAUSE_S
         while True:
             try:
-                async with self._transaction(reads=reads) as connection:
-                    return await work(connection)
+                return await self._once(work, reads=reads)
             except PanelError:
                 raise
             except (ValueError, ArithmeticError) as error:
@@ -134,6 +154,22 @@ class Database:
                     raise journal_error(error) from _without_frames(error)
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311  # no secret
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+
+    async def _once(self, work: Work[T], *, reads: bool) -> T:
+        """Do some work in a transaction, in a task that a cancelled caller leaves to its end.
+
+        Cut off in the middle, a connection is lost; SQLite's leaves a thread behind as well, which
+        wakes up in an event loop that may be closed by then.
+        """
+
+        async def transaction() -> T:
+            async with self._transaction(reads=reads) as connection:
+                return await work(connection)
+
+        task = asyncio.create_task(transaction())
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(task)
 
     @asynccontextmanager
     async def _transaction(self, *, reads: bool) -> AsyncGenerator[AsyncConnection, None]:

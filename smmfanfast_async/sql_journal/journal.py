@@ -79,6 +79,7 @@ class SQLJournal:
         self._database = Database(address, clock)
         self._shown = f"<SQLJournal {self._database!r}>"
         self._account = EVERYBODY
+        self._is_open = False
         self._moves = Moves(EVERYBODY, is_sqlite=self._database.is_sqlite)
         self._observe = statements.observe(is_sqlite=self._database.is_sqlite)
 
@@ -90,6 +91,7 @@ class SQLJournal:
         twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
         twin._account = account
+        twin._is_open = False
         twin._moves = Moves(account, is_sqlite=self._database.is_sqlite)
         return twin
 
@@ -101,10 +103,15 @@ class SQLJournal:
             await connection.execute(insert.values(account=self._account, last_event=0))
 
         await self._database.open(note)
+        if not self._is_open:
+            self._is_open = True
+            self._database.join()
 
     async def aclose(self) -> None:
-        """Close the connections."""
-        await self._database.aclose()
+        """Close the connections, unless a twin of another account still uses them."""
+        if self._is_open:
+            self._is_open = False
+            await self._database.aclose()
 
     async def now(self) -> datetime:
         """Give the time by the clock that all users of this journal share."""

@@ -84,6 +84,7 @@ async def test_a_ref_is_unique_within_an_account_only(journals: Journals) -> Non
 async def test_accounts_of_one_journal_share_its_connections(journals: Journals) -> None:
     mine = await journals("mine")
     twin = mine.for_account("twin")
+    journals.stack.push_async_callback(twin.aclose)
     await twin.open()
 
     await begun(mine)
