@@ -1,0 +1,30 @@
+"""A new database for each test, on SQLite and on PostgreSQL, and a panel beside it."""
+
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from support.postgres import shared_server
+
+from smmfanfast_async.sandbox import Sandbox
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def backend(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest_asyncio.fixture
+async def url(backend: str, tmp_path: Path) -> str:
+    if backend == "sqlite":
+        return f"sqlite+aiosqlite:///{tmp_path / 'orders.db'}"
+    return await shared_server().fresh()
+
+
+@pytest_asyncio.fixture
+async def panel() -> AsyncIterator[Sandbox]:
+    async with Sandbox(balance=Decimal(10**6)) as made:
+        yield made
