@@ -4,6 +4,7 @@ import asyncio
 import copy
 import logging
 import random
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from contextlib import aclosing
 from datetime import datetime, timedelta
@@ -185,11 +186,15 @@ class OrderDesk:
         `max_charge` or the day's budget, `NotSentError` where the catalogue can't be had. A limit
         holds by the price at that time; a rate that rises before the panel sees it is not caught.
 
-        `wait_s` bounds the waiting, not the sending; the entry is given as it stands then. A caller
-        who is cancelled changes nothing either. `JournalError`: nothing was sent.
+        `wait_s` bounds the waiting, not the sending; the entry is given as it stands then, and
+        `NotSentError` raised where it could not even be priced. A caller who is cancelled changes
+        nothing either. `JournalError`: nothing was sent.
         """
         self._check_open()
-        entry = await self._intake.written_down(order, ref, max_charge, None)
+        begun_s = time.monotonic()
+        entry = await self._intake.written_down(order, ref, max_charge, wait_s=wait_s)
+        if wait_s is not None:
+            wait_s = max(wait_s - (time.monotonic() - begun_s), 0.0)
         return await self._awaited(entry, wait_s)
 
     async def place_later(
@@ -208,7 +213,7 @@ class OrderDesk:
         errors are those of `place`. With a budget, other orders of the day wait for the commit.
         """
         self._check_open()
-        return await self._intake.written_down(order, ref, max_charge, connection)
+        return await self._intake.written_down(order, ref, max_charge, connection=connection)
 
     async def _awaited(self, entry: Entry, wait_s: float | None = None) -> Entry:
         """Wait for what becomes of an entry, in a task that outlives the caller."""
@@ -335,7 +340,7 @@ class OrderDesk:
         )
         if ending is not None:
             # It has written that the order is refused, and is about to say so: not our answer.
-            await asyncio.wait({ending})
+            await asyncio.wait({ending}, timeout=wait_s)
         return await self._awaited(entry, wait_s)
 
     async def _decided(
@@ -420,7 +425,8 @@ def _check_settings(budget: object, calls_per_minute: int | None, account: str |
 
 
 def _checked_by(by: str) -> str:
-    if not isinstance(by, str) or not by.strip() or len(by) > MAX_BY_CHARACTERS:
-        reason = f"is not a name of 1 to {MAX_BY_CHARACTERS} characters"
+    is_name = isinstance(by, str) and by.strip() and by.isprintable()
+    if not is_name or len(by) > MAX_BY_CHARACTERS:
+        reason = f"is not a name of 1 to {MAX_BY_CHARACTERS} printable characters"
         raise InvalidOrderError("OrderDesk", "by", by, reason)
     return by.strip()

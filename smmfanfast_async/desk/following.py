@@ -51,6 +51,10 @@ LOOK_TIMEOUT_S = 60.0
 """Seconds for one status call with all its repeats, whatever the client's own are: a claim must
 outlast it."""
 
+LOOK_ATTEMPTS = 2
+"""How often a status call is made, whatever the client does: once would not let it be made in
+halves, which finds the one id that spoils it; what fails for longer is left to the next look."""
+
 TURN_WAIT_S = 30.0
 """Seconds that claimed orders wait for their place in the pace; a claim must outlast these too."""
 
@@ -150,9 +154,12 @@ class Follower:
     async def _look(self) -> None:
         """Claim and ask, with as many calls under way as the panel's profile allows.
 
-        While calls fail there is one at a time, and it is made once.
+        While calls fail there is one at a time, it asks about one order, and it is made once: that
+        tells whether the panel is back, holds no other order up, and can't be misunderstood.
         """
-        usual = self.client.with_options(timeout_s=LOOK_TIMEOUT_S)
+        usual = self.client.with_options(
+            timeout_s=LOOK_TIMEOUT_S, retry=RetryPolicy(attempts=LOOK_ATTEMPTS)
+        )
         probing = usual.with_options(retry=RetryPolicy(attempts=1))
         under_way: set[asyncio.Task[None]] = set()
         async with asyncio.TaskGroup() as group:
@@ -161,21 +168,21 @@ class Follower:
                 while len(under_way) >= most:
                     await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
                     most = 1 if self._failures else most
-                claims = await self._claimed()
+                limit = 1 if self._failures else self.client.profile.ids_per_call
+                claims = await self._claimed(limit)
                 if not claims:
                     await self._idle()
                     continue
-                client = probing if self._failures else usual
+                client = probing if limit == 1 else usual
                 task = group.create_task(self._look_at(claims, client))
                 under_way.add(task)
                 task.add_done_callback(under_way.discard)
 
-    async def _claimed(self) -> list[Claim]:
+    async def _claimed(self, limit: int) -> list[Claim]:
         """Take what is due, and wait for its turn in the pace; nothing where that is far."""
         await self._quiet_over()
         try:
-            lease = timedelta(seconds=CLAIM_S)
-            claims = await self.journal.claim(self.client.profile.ids_per_call, lease=lease)
+            claims = await self.journal.claim(limit, lease=timedelta(seconds=CLAIM_S))
             wait_s = await self.pace.wait(TURN_WAIT_S) if claims else 0.0
         except JournalError as error:
             _LOG.warning("%s", error)
@@ -199,6 +206,10 @@ class Follower:
         begun_s = time.monotonic()
         by_order = {claim.entry.placed(): claim for claim in claims}
         found = await client.statuses(by_order)
+        results = list(found.values())
+        if not _is_about_each(results):
+            await self._heed(results, begun_s)
+            return
         try:
             now = await self.journal.now()
             observations = [
@@ -214,7 +225,7 @@ class Follower:
                 self.told()
         except JournalError as error:
             _LOG.warning("%s", error)
-        await self._heed(list(found.values()), begun_s)
+        self._failures = 0
 
     def _due_at(self, claim: Claim, result: OrderStatus | PanelError, now: datetime) -> datetime:
         entry = claim.entry
@@ -229,9 +240,6 @@ class Follower:
     async def _heed(self, results: Sequence[OrderStatus | PanelError], begun_s: float) -> None:
         """Be quiet after a call that failed whole; let all machines pause where the panel asks."""
         errors = [each for each in results if isinstance(each, PanelError)]
-        if any(not isinstance(each, PanelError) or _says_something(each) for each in results):
-            self._failures = 0
-            return
         refused = next((each for each in errors if isinstance(each, AuthError)), None)
         if refused is not None:
             raise refused
@@ -262,14 +270,20 @@ class Follower:
 def _went_on(task: "asyncio.Task[Entry]") -> bool:
     """Whether a sending came to an end that is not the same again at once.
 
-    Raises `ClosedError` where there is nothing to send with any more; other errors are in the log.
+    Raises `ClosedError` where there is nothing to send with any more, and `AuthError` where every
+    other order would be refused just so; other errors are in the log.
     """
     if task.cancelled():
         return False
     error = task.exception()
     if isinstance(error, ClosedError):
         raise error
-    return error is None and task.result().state is not EntryState.PREPARED
+    if error is not None:
+        return False
+    entry = task.result()
+    if entry.state is EntryState.REFUSED and entry.kind is ErrorKind.AUTH:
+        entry.placed()  # raises
+    return entry.state is not EntryState.PREPARED
 
 
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -279,6 +293,16 @@ def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
         # What a group in a group holds is not told to a type checker.
         found = cast("BaseExceptionGroup[BaseException]", found).exceptions[0]
     return found
+
+
+def _is_about_each(results: Sequence[OrderStatus | PanelError]) -> bool:
+    """Whether a call's results tell of its orders, and not of the call alone.
+
+    That none of several orders is known may be the panel's word for one bad id among them.
+    """
+    if len(results) > 1 and all(isinstance(each, PanelError) for each in results):
+        return False
+    return any(_says_something(each) for each in results)
 
 
 def _says_something(result: OrderStatus | PanelError) -> bool:

@@ -1,12 +1,13 @@
 """An order on its way into the journal: checked, priced, held against limits, written down."""
 
+import asyncio
 from datetime import timedelta
 from decimal import Decimal
 
 from attrs import frozen
 
 from .._encode import add_form
-from ..catalogue import total_quantity
+from ..catalogue import Catalogue, total_quantity
 from ..client import Client
 from ..errors import InvalidOrderError, NotSentError, PanelError, RefusedError, SpendingLimitError
 from ..journal import Entry, Journal, NewEntry, checked_ref
@@ -29,11 +30,18 @@ class Intake:
     """What the orders of a UTC day may cost together; None for no bound."""
 
     async def written_down(
-        self, order: Order, ref: str, max_charge: Decimal | None, connection: object | None
+        self,
+        order: Order,
+        ref: str,
+        max_charge: Decimal | None,
+        *,
+        connection: object | None = None,
+        wait_s: float | None = None,
     ) -> Entry:
         """Write an order down, or give the entry that has its ref already.
 
         `connection` is a transaction of the caller's own; a running desk sends the order then.
+        `wait_s` bounds the waiting for the catalogue.
         """
         ref = checked_ref(ref)
         form = add_form(order, self.client.profile)
@@ -43,7 +51,7 @@ class Intake:
         now = await self.journal.now()
         # What is known already is not priced again: its service may have gone, or cost more.
         is_known = await self.journal.find(ref) is not None
-        price = None if is_known else await self._price(order, max_charge)
+        price = None if is_known else await self._price(order, max_charge, wait_s)
         grace_s = 0.0 if connection is not None else PLACE_GRACE_S
         new = NewEntry(
             ref=ref,
@@ -57,16 +65,11 @@ class Intake:
         budget = None if is_known else self.budget
         return await self.journal.write_down(new, budget=budget, connection=connection)
 
-    async def _price(self, order: Order, max_charge: Decimal | None) -> Decimal | None:
+    async def _price(
+        self, order: Order, max_charge: Decimal | None, wait_s: float | None
+    ) -> Decimal | None:
         """Check an order, and give its price; raise where that breaks a limit, or can't be told."""
-        try:
-            catalogue = await self.client.services()
-        except PanelError as error:
-            if isinstance(error, RefusedError) or not error.sent:
-                raise
-            # That the catalogue was asked for is no sending of the order.
-            text = f"the catalogue can't be had: {error.text or error.kind.value}"
-            raise NotSentError(text, None, error.http_status, error.retry_after_s, "add") from error
+        catalogue = await self._catalogue(wait_s)
         catalogue.check(order)
         price = catalogue.quote(order)
         limit = self.budget if max_charge is None else max_charge
@@ -82,6 +85,21 @@ class Intake:
         if max_charge is not None and price > max_charge:
             raise SpendingLimitError("max_charge", price, max_charge)
         return price
+
+    async def _catalogue(self, wait_s: float | None) -> Catalogue:
+        """Give the catalogue; where it can't be had, nothing of the order was sent."""
+        try:
+            async with asyncio.timeout(wait_s):
+                return await self.client.services()
+        except TimeoutError as error:
+            text = f"the catalogue was not there within {wait_s:g} s"
+            raise NotSentError(text, None, None, None, "add") from error
+        except PanelError as error:
+            if isinstance(error, RefusedError) or not error.sent:
+                raise
+            # That the catalogue was asked for is no sending of the order.
+            text = f"the catalogue can't be had: {error.text or error.kind.value}"
+            raise NotSentError(text, None, error.http_status, error.retry_after_s, "add") from error
 
 
 def is_amount(value: object) -> bool:

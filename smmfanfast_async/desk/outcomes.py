@@ -15,7 +15,7 @@ from ..errors import (
 from ..journal import Entry, EntryState, Outcome
 from .pace import MAX_WAIT_S
 
-__all__ = ["outcome_of"]
+__all__ = ["AGAIN_S", "HOLD_S", "outcome_of"]
 
 HOLD_S = 600.0
 """Seconds after which an order that is held is tried again: what it waits for may not be ours."""

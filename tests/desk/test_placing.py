@@ -446,7 +446,24 @@ async def test_an_order_waits_for_another_desks_and_gives_its_turn_up_in_the_end
     found = await asyncio.gather(*(other.place(order(n), ref=f"b{n}") for n in range(20)))
 
     assert {each.state for each in found} == {S.PREPARED}
-    assert len(world.panel.asked("balance")) - balances <= 2, "no load while it waits"
+    assert len(world.panel.asked("balance")) - balances <= 22, "once each, not while they wait"
+    assert (await task).state is S.ACCEPTED
+
+
+@pytest.mark.asyncio
+async def test_a_desk_that_waits_for_another_gives_its_turn_up_in_the_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, other = await world.desk(), await world.desk()
+    await other.place(order("first"), ref="first")
+    world.panel.fail_next(Fault.DELAY, action="add", delay_s=0.6)
+    task = asyncio.create_task(desk.place(order(), ref="a"))
+    await soon(lambda: len(world.panel.asked("add")) == 2)
+
+    monkeypatch.setattr(sending, "PLACE_WAIT_S", 0.2)
+    found = await other.place(order("b"), ref="b")
+
+    assert (found.state, found.attempt) == (S.PREPARED, 0)
     assert (await task).state is S.ACCEPTED
 
 
@@ -538,6 +555,30 @@ async def test_a_catalogue_that_can_not_be_had_means_that_nothing_was_sent(
 
     assert not caught.value.sent
     assert not world.panel.asked("add")
+
+
+@pytest.mark.asyncio
+async def test_wait_s_bounds_the_waiting_for_the_catalogue(world: World) -> None:
+    desk = await world.desk()
+    world.panel.fail_next(Fault.DELAY, action="services", delay_s=5.0)
+
+    with pytest.raises(NotSentError, match="was not there within"):
+        await desk.place(order(), ref="a", wait_s=0.05)
+
+    assert await desk.find("a") is None
+
+
+@pytest.mark.asyncio
+async def test_an_order_that_the_client_holds_back_is_not_begun(world: World) -> None:
+    client = await world.client()
+    desk = await world.desk(client)
+    await desk.place(order("first"), ref="first")
+    client._calls._gate.limited(100.0)
+
+    entry = await desk.place(order(), ref="a")
+
+    assert (entry.state, entry.attempt) == (S.PREPARED, 0)
+    assert len(world.panel.asked("add")) == 1
 
 
 @pytest.mark.asyncio

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -16,7 +17,7 @@ from smmfanfast_async.sandbox import Sandbox, SandboxService
 from smmfanfast_async.sandbox.replies import Reply
 from smmfanfast_async.sql_journal import SQLJournal
 
-__all__ = ["Panel", "S", "World", "order", "soon", "world_on"]
+__all__ = ["Clock", "Panel", "S", "World", "order", "soon", "world_on"]
 
 S = EntryState
 WAIT_S = 20.0
@@ -53,6 +54,16 @@ class Panel(Sandbox):
 
     def asked(self, action: str) -> list[Mapping[str, str]]:
         return [form for form in self.seen if form["action"] == action]
+
+
+class Clock:
+    """A clock that can be set forward."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta(0)
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
 
 
 def order(name: object = "a", **changes: Any) -> DefaultOrder:

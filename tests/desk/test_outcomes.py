@@ -1,0 +1,136 @@
+"""What each error means for an order: the whole of `errors.py`, case by case."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from smmfanfast_async import errors as all_errors
+from smmfanfast_async.desk.outcomes import AGAIN_S, HOLD_S, outcome_of
+from smmfanfast_async.desk.pace import MAX_WAIT_S
+from smmfanfast_async.errors import (
+    AuthError,
+    BlockedError,
+    ClosedError,
+    ErrorKind,
+    FundsError,
+    InvalidOrderError,
+    InvalidSettingsError,
+    JournalError,
+    NoReplyError,
+    NotSentError,
+    OrderNotFoundError,
+    OutcomeUnknownError,
+    PanelError,
+    PausedError,
+    RateLimitedError,
+    RefConflictError,
+    RefusedError,
+    ServerError,
+    SpendingLimitError,
+    UnreadableReplyError,
+    UnsupportedActionError,
+    WaitTimeoutError,
+)
+from smmfanfast_async.journal import Entry, EntryState, Outcome
+
+S = EntryState
+NOW = datetime(2030, 5, 17, tzinfo=UTC)
+DUPLICATE = RefusedError("active order with this link", ErrorKind.DUPLICATE, 200, None, "add")
+
+CASES: list[tuple[PanelError, EntryState]] = [
+    (RefusedError("no", ErrorKind.VALIDATION, 200, None, "add"), S.REFUSED),
+    (AuthError("no", None, 200, None, "add"), S.REFUSED),
+    (FundsError("no", None, 200, None, "add"), S.REFUSED),
+    (BlockedError("no", None, 403, None, "add"), S.REFUSED),
+    (OrderNotFoundError("no", None, 200, None, "add"), S.REFUSED),
+    (DUPLICATE, S.REFUSED),
+    (NotSentError("no", None, None, None, "add"), S.PREPARED),
+    (PausedError("no", None, None, 100.0, "add"), S.PREPARED),
+    (RateLimitedError("no", None, 429, 100.0, "add"), S.PREPARED),
+    (ClosedError("no", None, None, None, "add"), S.PREPARED),
+    (OutcomeUnknownError("gone"), S.UNKNOWN),
+    # None of these comes of an attempt; if one ever does, an order may exist.
+    (PanelError("odd"), S.UNKNOWN),
+    (NoReplyError("gone"), S.UNKNOWN),
+    (ServerError("gone"), S.UNKNOWN),
+    (UnreadableReplyError("odd"), S.UNKNOWN),
+    (WaitTimeoutError("late"), S.UNKNOWN),
+    (InvalidOrderError("A", "b", 1, "is odd"), S.UNKNOWN),
+    (InvalidSettingsError("a", "is odd"), S.UNKNOWN),
+    (JournalError("odd"), S.UNKNOWN),
+    (RefConflictError("odd"), S.UNKNOWN),
+    (SpendingLimitError("max_charge", Decimal(2), Decimal(1)), S.UNKNOWN),
+    (UnsupportedActionError("odd"), S.UNKNOWN),
+]
+
+
+def begun(*, was_unknown: bool = False) -> Entry:
+    return Entry(ref="a", state=S.SENDING, attempt=1, created_at=NOW, was_unknown=was_unknown)
+
+
+def found(
+    error: PanelError, *, was_unknown: bool = False, queue: bool = False, **values: Decimal
+) -> Outcome:
+    entry = begun(was_unknown=was_unknown)
+    return outcome_of(error, entry, NOW, queue_active_links=queue, **values)
+
+
+@pytest.mark.parametrize(("error", "state"), CASES, ids=lambda value: type(value).__name__)
+def test_each_error_has_its_state(error: PanelError, state: EntryState) -> None:
+    outcome = found(error)
+
+    assert outcome.state is state
+    assert outcome.kind is error.kind
+    assert outcome.order is None
+    assert outcome.by is None
+
+
+def test_every_class_of_errors_has_its_case() -> None:
+    public = {getattr(all_errors, name) for name in all_errors.__all__} - {ErrorKind}
+
+    assert {type(error) for error, _ in CASES} == public
+
+
+@pytest.mark.parametrize("queue", [False, True])
+def test_a_duplicate_after_an_unknown_attempt_may_be_that_very_order(*, queue: bool) -> None:
+    outcome = found(DUPLICATE, was_unknown=True, queue=queue)
+
+    assert (outcome.state, outcome.kind) == (S.UNKNOWN, ErrorKind.DUPLICATE)
+
+
+def test_a_duplicate_is_held_where_that_is_wanted() -> None:
+    outcome = found(DUPLICATE, queue=True)
+
+    assert (outcome.state, outcome.due_at) == (S.HELD, NOW + timedelta(seconds=HOLD_S))
+
+
+def test_another_refusal_is_not_held() -> None:
+    assert found(FundsError("no"), queue=True).state is S.REFUSED
+
+
+@pytest.mark.parametrize(
+    ("asked_s", "wait_s"),
+    [(None, AGAIN_S), (AGAIN_S - 1, AGAIN_S), (AGAIN_S + 1, AGAIN_S + 1), (1e12, MAX_WAIT_S)],
+)
+def test_what_was_not_sent_is_due_again_as_the_panel_asks_within_bounds(
+    asked_s: float | None, wait_s: float
+) -> None:
+    outcome = found(RateLimitedError("no", None, 429, asked_s, "add"))
+
+    assert outcome.due_at == NOW + timedelta(seconds=wait_s)
+
+
+def test_an_unknown_outcome_keeps_what_came_back() -> None:
+    error = OutcomeUnknownError("no usable order id", {}, NOW, "<html>", 200, "77")
+
+    outcome = found(error, balance_after=Decimal(5))
+
+    assert outcome.order == "77"
+    assert outcome.reason == "no usable order id: <html>"
+    assert outcome.balance_after == 5
+    assert outcome.due_at is None
+
+
+def test_an_unknown_outcome_without_an_answer_keeps_the_words() -> None:
+    assert found(OutcomeUnknownError("reset")).reason == "reset"
