@@ -262,7 +262,7 @@ def test_who_has_read_enough_ends_the_command_quietly(tmp_path: Path) -> None:
 def test_what_python_writes_at_its_end_goes_nowhere_then(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken() -> None:
+    def broken(words: list[str]) -> None:
         raise BrokenPipeError
 
     monkeypatch.setattr(_app, "app", broken)
@@ -526,6 +526,8 @@ async def test_a_port_or_balance_that_can_not_be_is_said(
     assert f"port {port} can't be used" in capsys.readouterr().err
     assert await run("sandbox", "--balance", "much") == USAGE
     assert "'much' is no number" in capsys.readouterr().err
+    assert await run("sandbox", "--speed", "-1") == USAGE
+    assert "sandbox can't be made: speed -1.0 is not a number" in capsys.readouterr().err
 
 
 @pytest.mark.asyncio
@@ -542,7 +544,7 @@ async def test_a_sandbox_says_how_to_reach_it(
 
 
 def test_main_turns_an_interrupt_into_its_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted() -> None:
+    def interrupted(words: list[str]) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(_app, "app", interrupted)

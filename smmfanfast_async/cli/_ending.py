@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Awaitable, Callable
 from functools import wraps
+from shlex import quote
 from typing import ParamSpec
 
 from rich.console import Console
@@ -81,10 +82,10 @@ def print_error(console: Console, error: PanelError, ref: str | None = None) -> 
         return
     hint = "An order may exist. Look at the panel's list of orders before you place it again."
     if ref is not None:
-        shown = cleaned(ref)
+        shown = quote(cleaned(ref))
         hint = (
             "An order may exist. Look at the panel's list of orders, then say what is true:\n"
-            f"  smmfanfast resolve {shown!r} --order ID --by NAME\n"
-            f"  smmfanfast resolve {shown!r} --not-placed --by NAME"
+            f"  smmfanfast resolve {shown} --order ID --by NAME\n"
+            f"  smmfanfast resolve {shown} --not-placed --by NAME"
         )
     console.print(Text(hint, style="yellow"), soft_wrap=True)

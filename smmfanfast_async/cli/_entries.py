@@ -3,6 +3,7 @@
 import csv
 from collections.abc import AsyncIterable, Iterable
 from datetime import datetime
+from shlex import quote
 from typing import Any, Protocol
 
 from rich.console import Group, RenderableType
@@ -87,7 +88,7 @@ def entry_object(entry: Entry) -> dict[str, Any]:
 
 async def write_csv(file: _File, entries: AsyncIterable[Entry]) -> None:
     """Write orders as CSV, a row as it is read."""
-    writer = csv.writer(file)
+    writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)
     async for each in entries:
         values = entry_object(each) | {"service": each.form.get("service")}
@@ -124,7 +125,7 @@ def evidence(unknown: UnknownOrder) -> RenderableType:
     for name, said in _facts(unknown):
         shown.add_row(name, said)
     ref = cleaned(entry.ref)
-    how = f"smmfanfast resolve {ref!r} --order ID | --not-placed --by NAME"
+    how = f"smmfanfast resolve {quote(ref)} --order ID | --not-placed --by NAME"
     return Group(
         Text.assemble(("\n? ", "bold red"), (ref, "bold red")), shown, Text(how, style="cyan")
     )
@@ -159,9 +160,13 @@ def _balance(unknown: UnknownOrder) -> Text:
     )
     if drop is None:
         return cell(f"not read before and after; {price}")
-    fits = {True: ("it fits an order", "yellow"), False: ("it does not fit", "")}
-    said, style = fits.get(bool(unknown.drop_fits), ("", ""))
-    return cell(f"fell by {money(drop) if drop else 0}; {price}: {said}", style)
+    fits = {
+        True: (": it fits an order", "yellow"),
+        False: (": it does not fit", ""),
+        None: ("", ""),
+    }
+    said, style = fits[unknown.drop_fits]
+    return cell(f"fell by {money(drop)}; {price}{said}", style)
 
 
 def _link(unknown: UnknownOrder) -> Text:
@@ -197,7 +202,7 @@ def _line(name: str, words: list[tuple[str, str]]) -> Text:
 def summary_view(summary: Summary) -> Group:
     """Show an account's orders in numbers."""
     sums = {"spent": summary.spent, "given back": summary.given_back, "at risk": summary.at_risk}
-    amounts = [(f"{name} {money(amount) or 0}", "") for name, amount in sums.items()]
+    amounts = [(f"{name} {money(amount)}", "") for name, amount in sums.items()]
     if summary.at_risk:
         amounts[-1] = (amounts[-1][0], "bold red")
     return Group(counts(summary), _line("money  ", amounts))

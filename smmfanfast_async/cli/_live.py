@@ -20,9 +20,9 @@ from rich.table import Table
 from rich.text import Text
 
 from .._text import cleaned
-from ..journal import Event, EventKind, Summary, UnknownOrder
+from ..journal import OPEN_STATES, Event, EventKind, Summary, UnknownOrder
 from ..results import Status
-from ._entries import UNDER_WAY, summary_view, when
+from ._entries import summary_view, when
 from ._output import STYLES, cell, money, table
 
 __all__ = ["Board", "can_redraw", "counting", "event_row", "live", "notices"]
@@ -155,12 +155,17 @@ class Board:
 
     def _head(self, summary: Summary) -> Table:
         total = sum(summary.by_state.values())
-        still_open = sum(summary.by_state.get(state, 0) for state in UNDER_WAY)
+        over = total - sum(summary.by_state.get(state, 0) for state in OPEN_STATES)
         passed_s = max(self._clock() - self._began_s, 0.001)
         head = Table.grid(padding=(0, 2))
         head.add_row(
-            Text(f"{total - still_open} of {total} orders need no more looks", style="bold"),
-            ProgressBar(total=max(total, 1), completed=total - still_open, width=BAR_COLUMNS),
+            Text(f"{over} of {total} orders are over", style="bold"),
+            ProgressBar(
+                total=max(total, 1),
+                completed=over,
+                width=BAR_COLUMNS,
+                complete_style="green",
+            ),
             Text(f"{self._looks / passed_s:.1f} looks/s", style="cyan"),
             Text(f"{passed_s:.0f} s", style="dim"),
         )
@@ -174,12 +179,13 @@ class Board:
             made.add_row(*event_row(event))
         return made
 
-    def _to_resolve(self) -> Table:
+    def _to_resolve(self) -> Group:
         number = len(self._unknown)
-        made = table(f"{number} unknown: see `smmfanfast unknown`", "ref", "sent (UTC)", "why")
-        made.title_style = "bold red"
+        # A title would be broken where the table is narrow.
+        head = Text(f"{number} unknown: see `smmfanfast unknown`", style="bold red")
+        made = table("", "ref", "sent (UTC)", "why")
         for each in self._unknown[:UNKNOWN_SHOWN]:
             entry = each.entry
             cells = (entry.ref, when(entry.sent_at), entry.reason)
             made.add_row(*(cell(value, "red") for value in cells))
-        return made
+        return Group(head, made)

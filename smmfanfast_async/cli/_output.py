@@ -75,7 +75,9 @@ def money(amount: Decimal | None) -> str | None:
 
 def table(title: str, *columns: str, right: Iterable[str] = ()) -> Table:
     """Make an empty table; the columns named in `right` hold numbers."""
-    made = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, header_style="bold cyan")
+    made = Table(
+        title=title or None, title_justify="left", box=box.SIMPLE_HEAD, header_style="bold cyan"
+    )
     for column in columns:
         made.add_column(column, justify="right" if column in right else "left", overflow="fold")
     return made

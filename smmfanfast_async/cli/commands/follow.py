@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import aclosing, contextmanager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.console import Console
 from rich.text import Text
@@ -12,11 +12,13 @@ from rich.text import Text
 from ...desk import OrderDesk
 from ...journal import EntryState, Event, Summary, UnknownOrder
 from .. import _output as output
-from .._counting import CountingJournal
 from .._ending import OK, guarded
 from .._entries import UNDER_WAY, summary_view
 from .._live import Board, can_redraw, event_row, live, notices
 from .._panel import DeskPanel, Flag
+
+if TYPE_CHECKING:
+    from .._counting import CountingJournal
 
 __all__ = ["follow"]
 
@@ -107,7 +109,7 @@ async def _tell(desk: OrderDesk, consumer: str, view: _View, *, wait: bool = Tru
 
 
 async def _count(
-    desk: OrderDesk, journal: CountingJournal, view: _View, *, until_final: bool
+    desk: OrderDesk, journal: "CountingJournal", view: _View, *, until_final: bool
 ) -> None:
     """Count now and then; come to an end where nothing is left to do, if that is wanted."""
     while True:

@@ -1,0 +1,129 @@
+"""How the command line starts: help that teaches, and nothing loaded that is not needed."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from smmfanfast_async import cli
+from smmfanfast_async.cli._app import app
+from smmfanfast_async.cli._commands import COMMANDS, Command, overview
+from smmfanfast_async.sandbox import Sandbox
+
+EACH = [command for commands in COMMANDS.values() for command in commands]
+
+LOADED = """
+import sys
+from contextlib import suppress
+from smmfanfast_async.cli import main
+with suppress(SystemExit):
+    main()
+print(",".join({name.partition(".")[0] for name in sys.modules}), file=sys.stderr)
+"""
+
+
+@pytest_asyncio.fixture
+async def panel(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
+    async with Sandbox(speed=0) as sandbox:
+        monkeypatch.setenv("SMMFANFAST_API_KEY", sandbox.api_key)
+        monkeypatch.setenv("SMMFANFAST_BASE_URL", sandbox.url)
+        yield sandbox
+
+
+async def loaded_by(*words: str) -> tuple[str, set[str]]:
+    """Run a command in a process of its own; give what it printed, and the packages it loaded."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", LOADED, *words, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    out, err = await process.communicate()
+    return out.decode(), set(err.decode().splitlines()[-1].split(","))
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("words", [(), ("--help",), ("-h",)])
+async def test_help_needs_no_library(words: tuple[str, ...]) -> None:
+    shown, loaded = await loaded_by(*words)
+
+    assert shown == overview() + "\n"
+    assert loaded & {"aiohttp", "sqlalchemy", "cyclopts", "rich", "attr", "msgspec", "asyncio"} == (
+        set()
+    )
+
+
+@pytest.mark.parametrize("words", [[], ["--help"]])
+def test_the_overview_is_the_first_thing_to_see(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["smmfanfast", *words])
+
+    cli.main()
+
+    assert capsys.readouterr().out == overview() + "\n"
+
+
+@pytest.mark.asyncio
+async def test_the_version_needs_no_library() -> None:
+    shown, loaded = await loaded_by("--version")
+
+    assert shown == f"{cli.__version__}\n"
+    assert loaded & {"aiohttp", "sqlalchemy", "cyclopts", "rich"} == set()
+
+
+@pytest.mark.asyncio
+async def test_a_command_without_a_journal_loads_no_database(panel: Sandbox) -> None:
+    shown, loaded = await loaded_by("balance", "--json")
+
+    assert json.loads(shown)["currency"] == "USD"
+    assert loaded & {"sqlalchemy", "aiosqlite"} == set()
+
+
+@pytest.mark.asyncio
+async def test_add_without_a_ref_loads_no_database(panel: Sandbox) -> None:
+    words = ["add", "default", "--service", "5", "--link", "https://instagram.com/example"]
+    shown, loaded = await loaded_by(*words, "--quantity", "500", "--yes", "--json")
+
+    assert json.loads(shown)["order"] == "1"
+    assert loaded & {"sqlalchemy", "aiosqlite"} == set()
+
+
+def test_every_command_is_in_the_overview_within_100_columns() -> None:
+    lines = overview().splitlines()
+
+    assert max(map(len, lines)) <= 100
+    for command in EACH:
+        assert f"  {command.name:<10}{command.line}" in lines
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("command", EACH, ids=lambda command: command.name)
+async def test_the_help_of_a_command_has_examples_that_name_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+
+    await app.run_async([command.name, "--help"], result_action="return_value")
+
+    shown = capsys.readouterr().out
+    assert command.examples
+    for example in command.examples:
+        assert example.startswith(command.name)
+        assert f"  smmfanfast {example}" in shown
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("words", [["nonsense"], ["balance", "--nonsense"], ["resolve", "one"]])
+async def test_wrong_words_are_said_and_fail(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["smmfanfast", *words])
+
+    with pytest.raises(SystemExit) as caught:
+        await asyncio.to_thread(cli.main)
+
+    said = capsys.readouterr()
+    assert caught.value.code != 0
+    assert said.err
