@@ -265,7 +265,7 @@ def test_what_python_writes_at_its_end_goes_nowhere_then(
     def broken(words: list[str]) -> None:
         raise BrokenPipeError
 
-    monkeypatch.setattr(_app, "app", broken)
+    monkeypatch.setattr(_app, "run", broken)
     monkeypatch.setattr(sys, "argv", ["smmfanfast", "balance"])
     path = tmp_path / "out.txt"
     with path.open("w") as out:
@@ -547,7 +547,7 @@ def test_main_turns_an_interrupt_into_its_exit_code(monkeypatch: pytest.MonkeyPa
     def interrupted(words: list[str]) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_app, "app", interrupted)
+    monkeypatch.setattr(_app, "run", interrupted)
     monkeypatch.setattr(sys, "argv", ["smmfanfast", "balance"])
     with pytest.raises(SystemExit) as caught:
         cli.main()

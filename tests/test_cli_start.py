@@ -12,6 +12,7 @@ import pytest_asyncio
 from smmfanfast_async import cli
 from smmfanfast_async.cli._app import app
 from smmfanfast_async.cli._commands import COMMANDS, Command, overview
+from smmfanfast_async.cli._ending import USAGE
 from smmfanfast_async.sandbox import Sandbox
 
 EACH = [command for commands in COMMANDS.values() for command in commands]
@@ -114,16 +115,28 @@ async def test_the_help_of_a_command_has_examples_that_name_it(
         assert f"  smmfanfast {example}" in shown
 
 
-@pytest.mark.asyncio
-@pytest.mark.parametrize("words", [["nonsense"], ["balance", "--nonsense"], ["resolve", "one"]])
-async def test_wrong_words_are_said_and_fail(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: list[str]
+@pytest.mark.parametrize(("words", "said"), [
+    (["nonsense"], "nonsense"),
+    (["balance", "--nonsense"], "--nonsense"),
+    (["resolve", "one"], "--by"),
+    (["add", "default", "--service", "5", "--quantity", "many"], "many"),
+    (["balance", "\x1b[31m"], "[31m"),
+])  # fmt: skip
+def test_wrong_words_are_said_on_a_line(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    said: str,
 ) -> None:
+    """How it is said differs between releases of cyclopts."""
     monkeypatch.setattr(sys, "argv", ["smmfanfast", *words])
 
     with pytest.raises(SystemExit) as caught:
-        await asyncio.to_thread(cli.main)
+        cli.main()
 
-    said = capsys.readouterr()
-    assert caught.value.code != 0
-    assert said.err
+    error = capsys.readouterr().err
+    assert caught.value.code == USAGE
+    assert error.startswith("error: ")
+    assert said in error
+    assert error.count("\n") == 1
+    assert "\x1b" not in error

@@ -43,4 +43,4 @@ def _run(words: list[str]) -> None:
     elif words == ["--version"]:
         print(__version__, flush=True)  # noqa: T201
     else:
-        import_module("._app", __name__).app(words)
+        import_module("._app", __name__).run(words)

@@ -1,11 +1,17 @@
 """The command line as cyclopts reads it; a command is loaded when it is called."""
 
-from cyclopts import App
+import sys
+
+from cyclopts import App, CycloptsError
+from rich.console import Console
+from rich.text import Text
 
 from .. import __version__
+from .._text import cleaned
 from ._commands import COMMANDS, HOW, examples_of
+from ._ending import USAGE
 
-__all__ = ["app"]
+__all__ = ["app", "run"]
 
 app = App(
     name="smmfanfast",
@@ -22,3 +28,13 @@ for _commands in COMMANDS.values():
             name=_each.name,
             help_epilogue=examples_of(_each),
         )
+
+
+def run(words: list[str]) -> None:
+    """Carry out what was typed, and leave with its exit code; wrong words are said on a line."""
+    try:
+        app(words, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        said = Text.assemble(("error: ", "bold red"), cleaned(str(error)))
+        Console(stderr=True).print(said, soft_wrap=True)
+        sys.exit(USAGE)
