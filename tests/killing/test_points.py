@@ -9,6 +9,13 @@ from smmfanfast_async.sandbox import Fault, Sandbox
 REFS = ["one", "two", "three"]
 
 
+async def killed(url: str, panel: Sandbox, point: str, **asked: object) -> None:
+    """Let a process do its work up to a point, and kill it there."""
+    child = await Child.start(url, panel, point=point, **asked)
+    await child.until("at")
+    await child.kill()
+
+
 async def taken_up(url: str, panel: Sandbox) -> None:
     """Let another process place the same refs, and follow for a while."""
     child = await Child.start(url, panel, refs=REFS, follow=True, stay_s=1.5)
@@ -21,9 +28,7 @@ async def taken_up(url: str, panel: Sandbox) -> None:
 async def test_killed_before_the_intent_is_committed_nothing_was_there(
     url: str, panel: Sandbox
 ) -> None:
-    child = await Child.start(url, panel, refs=REFS, point="intent")
-    await child.until("at")
-    await child.kill()
+    await killed(url, panel, "intent", refs=REFS)
     assert await entries_of(url) == {}
 
     await taken_up(url, panel)
@@ -37,9 +42,7 @@ async def test_killed_before_the_intent_is_committed_nothing_was_there(
 async def test_killed_between_commit_and_send_it_is_unknown_and_never_sent(
     url: str, panel: Sandbox
 ) -> None:
-    child = await Child.start(url, panel, refs=REFS, point="begun")
-    await child.until("at")
-    await child.kill()
+    await killed(url, panel, "begun", refs=REFS)
     assert len(panel.orders) == 0
 
     await taken_up(url, panel)
@@ -71,10 +74,8 @@ async def test_killed_between_send_and_answer_it_is_unknown_and_there_once(
 async def test_killed_between_answer_and_commit_it_is_unknown_and_there_once(
     url: str, panel: Sandbox
 ) -> None:
-    child = await Child.start(url, panel, refs=REFS, point="outcome")
-    await child.until("at")
+    await killed(url, panel, "outcome", refs=REFS)
     assert len(panel.orders) == 1
-    await child.kill()
 
     await taken_up(url, panel)
 
@@ -86,15 +87,11 @@ async def test_killed_between_answer_and_commit_it_is_unknown_and_there_once(
 
 @pytest.mark.asyncio
 async def test_killed_while_a_person_resolves_it_stays_unknown(url: str, panel: Sandbox) -> None:
-    child = await Child.start(url, panel, refs=REFS, point="begun")
-    await child.until("at")
-    await child.kill()
+    await killed(url, panel, "begun", refs=REFS)
     await taken_up(url, panel)
     events = await event_positions(url)
 
-    child = await Child.start(url, panel, resolve="one", point="resolve")
-    await child.until("at")
-    await child.kill()
+    await killed(url, panel, "resolve", resolve="one")
 
     entries = await entries_of(url)
     assert entries["one"].state is EntryState.UNKNOWN
