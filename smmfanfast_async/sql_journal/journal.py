@@ -48,7 +48,8 @@ PAGE_ROWS = 500
 """Rows that `entries` reads at a time."""
 
 FAR = timedelta(minutes=30)
-"""How far ahead a place in the pace may be; nobody waits for one that long."""
+"""How far ahead a place in the pace, or the end of an attempt, may be: nobody waits that long, and
+what is further ahead was written before the clock was set back."""
 
 EVERYBODY = ""
 """The account of a journal that is bound to none yet: it holds no orders."""
@@ -212,7 +213,8 @@ class SQLJournal:
 
         async def lapse(connection: AsyncConnection) -> list[Entry]:
             lapsed = await connection.execute(statements.LAPSE, {
-                "of_account": self._account, "now": now, "why_kind": ErrorKind.TIMEOUT.value,
+                "of_account": self._account, "now": now, "far": now + FAR,
+                "why_kind": ErrorKind.TIMEOUT.value,
                 "why": "no outcome was written before the attempt's time was over",
             })  # fmt: skip
             rows = lapsed.mappings().all()

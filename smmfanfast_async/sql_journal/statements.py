@@ -125,7 +125,11 @@ def move(since: EntryState, values: dict[str, Any]) -> Update:
 
 LAPSE = (
     update(orders)
-    .where(_mine, is_in(_S.SENDING), _c.lease_until <= _now)
+    .where(
+        _mine,
+        is_in(_S.SENDING),
+        or_(_c.lease_until <= _now, _c.lease_until > bindparam("far", type_=Moment)),
+    )
     .values(
         state=_S.UNKNOWN,
         place=None,
@@ -136,7 +140,8 @@ LAPSE = (
     )
     .returning(orders)
 )
-"""SENDING → UNKNOWN where the lease is past."""
+"""SENDING → UNKNOWN where the lease is past, or further ahead than any: the clock was set back, and
+the place of a dead attempt would hold up every other order until then."""
 
 # --- what is to be sent --------------------------------------------------------------------------
 
