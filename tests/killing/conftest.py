@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from support.killing import Child
 from support.postgres import shared_server
 
 from smmfanfast_async.sandbox import Sandbox
@@ -28,3 +29,6 @@ async def url(backend: str, tmp_path: Path) -> str:
 async def panel() -> AsyncIterator[Sandbox]:
     async with Sandbox(balance=Decimal(10**6)) as made:
         yield made
+        # A test that fails leaves its children at work.
+        for child in list(Child.alive):
+            await child.kill()

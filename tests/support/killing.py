@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from smmfanfast_async.journal import Entry, EntryState
 from smmfanfast_async.sandbox import Sandbox
@@ -25,7 +25,11 @@ NOT_SENT = {EntryState.PREPARED, EntryState.HELD, EntryState.REFUSED, EntryState
 class Child:
     """A process that places orders."""
 
+    alive: ClassVar[set["Child"]] = set()
+    """Those that were started and have not ended, for a test that fails meanwhile."""
+
     def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.alive.add(self)
         self.process = process
         self.said: list[dict[str, Any]] = []
         self._reading = asyncio.create_task(self._read())
@@ -78,6 +82,7 @@ class Child:
         async with asyncio.timeout(WAIT_S):
             await self._reading
             await self.process.wait()
+        self.alive.discard(self)
 
 
 async def until(is_so: Callable[[], bool | Awaitable[bool]]) -> None:
