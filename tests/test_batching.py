@@ -76,6 +76,17 @@ async def test_an_async_iterable_is_taken_as_it_comes() -> None:
 
 
 @pytest.mark.asyncio
+async def test_an_async_iterable_may_end_with_a_full_batch() -> None:
+    async def keys() -> AsyncIterator[int]:
+        for key in [1, 2, 3, 4]:
+            yield key
+
+    found = [each async for each in streamed(keys(), at_once, size=2, concurrency=2, ordered=True)]
+
+    assert found == [[1, 2], [3, 4]]
+
+
+@pytest.mark.asyncio
 async def test_no_more_batches_are_held_than_asked() -> None:
     taken = 0
 

@@ -769,3 +769,19 @@ def test_whatever_happens_every_caller_ends_and_the_bounds_hold(
         assert not model.coalescer._lanes
 
     run(main())
+
+
+@pytest.mark.asyncio
+async def test_a_caller_may_be_cancelled_in_the_moment_of_the_close() -> None:
+    async def never(keys: list[str], lane: str, timeout_s: float) -> Mapping[str, int | Exception]:
+        raise AssertionError
+
+    coalescer = Coalescer[str, str, int](never, size=2, concurrency=1)
+    caller = asyncio.create_task(coalescer.load("a", timeout_s=10.0, lane="x"))
+    await asyncio.sleep(0)
+    coalescer.close()
+    caller.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    await coalescer.ended()

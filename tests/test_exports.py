@@ -60,3 +60,17 @@ def test_importing_the_client_loads_no_sandbox_command_line_or_database() -> Non
         "sqlalchemy",
     ):
         assert f"'{name}'" not in loaded
+
+
+def test_names_and_rooms_are_found_when_they_are_asked_for() -> None:
+    code = (
+        "import smmfanfast_async as s; "
+        "print(s.errors.PanelError is s.PanelError, sorted(s.__all__) == dir(s), hasattr(s, 'No'))"
+    )
+    found = subprocess.run(  # noqa: S603  # this interpreter, and code from this file
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+
+    assert found.split() == ["True", "True", "False"]
+    assert smmfanfast_async.__getattr__("errors") is errors
+    assert dir(smmfanfast_async) == sorted(smmfanfast_async.__all__)

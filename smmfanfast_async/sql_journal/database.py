@@ -107,8 +107,8 @@ class Database:
             await self.run(self._prepare)
             await self.run(note)
         except BaseException:
-            # Nobody closes what could not be opened.
-            if makes:
+            # Nobody closes what could not be opened, but for those who could meanwhile.
+            if makes and self._users == 0:
                 await self._dispose()
             raise
 

@@ -4,10 +4,33 @@ import asyncio
 import threading
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 from support.journals import LEASE, Journals, begun, prepared
 
 from smmfanfast_async.errors import JournalError
 from smmfanfast_async.sql_journal import SQLJournal
+from smmfanfast_async.sql_journal.database import Database, parsed
+
+
+@pytest.mark.asyncio
+async def test_one_who_fails_to_open_leaves_the_others_connections_open(url: str) -> None:
+    database = Database(parsed(url), None)
+    done: list[str] = []
+
+    async def note(_: AsyncConnection) -> None:
+        database.join()  # somebody else, who could open it meanwhile
+        raise JournalError("a refusal")
+
+    async def work(_: AsyncConnection) -> None:
+        done.append("work")
+
+    with pytest.raises(JournalError, match="refusal"):
+        await database.open(note)
+
+    await database.run(work)
+    await database.aclose()
+    await database._dispose()  # a second end does nothing
+    assert done == ["work"]
 
 
 @pytest.mark.asyncio
