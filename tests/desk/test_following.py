@@ -5,7 +5,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import attrs
@@ -627,3 +627,14 @@ async def test_the_lapse_of_a_lease_is_told_to_readers_of_events(
         await in_state(desk, "a", S.UNKNOWN)
 
     assert [each.kind.value for each in await told(desk)] == ["unknown"]
+
+
+@pytest.mark.asyncio
+async def test_a_sending_went_on_unless_it_is_to_be_tried_again() -> None:
+    async def sent(state: S) -> Entry:
+        return Entry(ref="a", state=state, created_at=datetime.now(UTC))
+
+    tasks = {state: asyncio.create_task(sent(state)) for state in S}
+    await asyncio.wait(tasks.values())
+
+    assert {state for state, task in tasks.items() if not following._went_on(task)} == {S.PREPARED}

@@ -53,6 +53,21 @@ async def test_a_running_desk_sends_what_the_caller_commits(
 
 
 @pytest.mark.asyncio
+async def test_what_is_committed_one_after_the_other_is_all_sent(
+    world: World, engine: AsyncEngine
+) -> None:
+    desk = await world.desk()
+
+    async with world.following(desk):
+        for ref in ("a", "b", "c", "d"):
+            async with engine.begin() as connection:
+                await desk.place_later(order(ref), ref=ref, connection=connection)
+            await in_state(desk, ref, S.ACCEPTED)
+
+    assert len(world.panel.orders) == 4
+
+
+@pytest.mark.asyncio
 async def test_what_the_caller_rolls_back_is_never_sent(world: World, engine: AsyncEngine) -> None:
     desk = await world.desk(budget_per_day=Decimal(1))
 
