@@ -647,6 +647,7 @@ class Model:
         self.queues: dict[str, dict[str, set[int]]] = {}
         self.leaving: dict[asyncio.Task[Any] | None, tuple[str, dict[str, set[int]]]] = {}
         self.gone: set[int] = set()
+        self.until_s: dict[int, float] = {}
         self.held = self.fetched = self.asked = 0
         self.fates = fates
         model = self
@@ -659,7 +660,19 @@ class Model:
 
         self.coalescer = Noted(self.fetch, size=SIZE, concurrency=CONCURRENCY, delay_s=delay_s)
 
+    def is_over(self, callers: set[int]) -> bool:
+        now_s = asyncio.get_running_loop().time()
+        return all(self.until_s[each] <= now_s for each in callers)
+
+    def drop_expired(self, lane: str) -> None:
+        """Drop keys whose time is over and which are let go, before their callers hear of it."""
+        queue, waiting = self.queues[lane], self.coalescer._lanes.get(lane, {})
+        for key in [key for key, callers in queue.items() if self.is_over(callers)]:
+            if key not in waiting:
+                del queue[key]
+
     def start(self, lane: str) -> dict[str, set[int]]:
+        self.drop_expired(lane)
         queue = self.queues[lane]
         return {key: queue.pop(key) for key in list(queue)[:SIZE]}
 
@@ -668,8 +681,10 @@ class Model:
     ) -> Mapping[str, Result | Exception]:
         planned_lane, planned = self.leaving.pop(asyncio.current_task())
         assert planned_lane == lane
-        wanted = [key for key, callers in planned.items() if callers - self.gone]
-        assert keys == wanted
+        wanted = {key: left for key, callers in planned.items() if (left := callers - self.gone)}
+        # In the moment in which its time is over a key may be let go, and may not.
+        assert keys == [key for key in wanted if key in keys]
+        assert {key for key, left in wanted.items() if not self.is_over(left)} <= set(keys)
         self.held += 1
         assert self.held <= CONCURRENCY
         delay_s, fate = self.fates[self.fetched % len(self.fates)]
@@ -707,6 +722,8 @@ class Model:
 
     async def load(self, number: int, key: str, lane: str, timeout_s: float) -> Result:
         queue = self.queues.setdefault(lane, {})
+        self.drop_expired(lane)
+        self.until_s[number] = asyncio.get_running_loop().time() + timeout_s
         queue.setdefault(key, set()).add(number)
         try:
             return await self.coalescer.load(key, timeout_s=timeout_s, lane=lane)
