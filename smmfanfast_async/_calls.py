@@ -76,6 +76,8 @@ class Settings:
     """Seconds for a reading call with all its repeats."""
     retry: RetryPolicy
     """When a call is repeated."""
+    keep_raw: bool = False
+    """Whether each row of a batch or catalogue keeps the text that it was read from."""
 
 
 Before = Callable[[], Awaitable[float]]

@@ -8,6 +8,8 @@ from functools import partial
 from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar
 
+import attrs
+
 from ._calls import Before, Calls, Settings
 from ._decode import (
     decode_balance,
@@ -23,21 +25,10 @@ from ._policy import Pacer, PollPolicy, RetryPolicy
 from ._polling import Poller, Until
 from ._settings import Secret, account_of, check_above_0, check_key, key_of_environment
 from ._statuses import Ids, Statuses
-from ._transport import (
-    Connector,
-    Session,
-    TraceConfig,
-    Transport,
-    checked_url,
-    is_loopback,
-)
+from ._transport import Connector, Session, TraceConfig, Transport, checked_url, is_loopback
 from .catalogue import Catalogue
 from .changes import StatusChange
-from .errors import (
-    ClosedError,
-    InvalidOrderError,
-    PanelError,
-)
+from .errors import ClosedError, InvalidOrderError, PanelError
 from .orders import Order, checked_id
 from .profile import SMMFANFAST, Profile
 from .results import (
@@ -171,11 +162,13 @@ class Client:
         timeout_s: float | None = None,
         retry: RetryPolicy | None = None,
         concurrency: int | None = None,
+        keep_raw: bool | None = None,
     ) -> Self:
         """Give this client with other settings for some calls: `client.with_options(…).balance()`.
 
         It shares everything with this one, connections, pace, pauses and quota too; closing either
         closes both. `concurrency` bounds the batches of one call and can't raise the client's own.
+        `keep_raw` keeps with each row of a batch the text that it was read from.
         """
         if timeout_s is not None:
             check_above_0("timeout_s", timeout_s)
@@ -184,8 +177,9 @@ class Client:
         twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
         twin._concurrency = concurrency or self._concurrency
-        now = self._settings
-        twin._settings = Settings(timeout_s or now.timeout_s, retry or now.retry)
+        changes = {"timeout_s": timeout_s, "retry": retry, "keep_raw": keep_raw}
+        asked: dict[str, Any] = {name: each for name, each in changes.items() if each is not None}
+        twin._settings = attrs.evolve(self._settings, **asked)
         return twin
 
     def __repr__(self) -> str:

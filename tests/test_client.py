@@ -154,6 +154,10 @@ async def test_other_settings_for_some_calls_share_all_the_rest() -> None:
         assert all(isinstance(each, OrderStatus) for each in found.values())
         assert client._settings.timeout_s == 60.0
         assert (patient._settings.timeout_s, patient._concurrency) == (1.0, 1)
+        kept = patient.with_options(keep_raw=True).with_options(timeout_s=2.0)
+        assert kept._settings.keep_raw
+        assert not kept.with_options(keep_raw=False)._settings.keep_raw
+        assert not patient._settings.keep_raw
         for options in ({"timeout_s": 0}, {"concurrency": 0}):
             with pytest.raises(InvalidSettingsError):
                 client.with_options(**options)  # type: ignore[arg-type]  # one of the two each

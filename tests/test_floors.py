@@ -62,6 +62,7 @@ OUTSIDE = {
     "_offers": {"attrs"},
     "_gate": {"attrs"},
     "_calls": {"attrs"},
+    "client": {"attrs"},
     "sandbox": {"aiohttp", "attrs"},
     "cli": {"attrs", "cyclopts", "rich"},
     "pytest_plugin": {"pytest"},
