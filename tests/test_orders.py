@@ -15,7 +15,6 @@ from attrs.exceptions import FrozenInstanceError
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from smmfanfast_async import orders
 from smmfanfast_async.errors import InvalidOrderError
 from smmfanfast_async.orders import (
     DELAYS_MIN,
@@ -36,6 +35,9 @@ from smmfanfast_async.orders import (
     SubscriptionsOrder,
     are_plain_ids,
     checked_id,
+)
+from smmfanfast_async.orders import (
+    fields as order_fields,
 )
 
 LINK = "https://example.com/p"
@@ -489,7 +491,7 @@ class LateInLosAngeles(datetime):
 def test_an_expiry_is_not_before_today_in_utc(
     monkeypatch: pytest.MonkeyPatch, expiry: date, *, is_taken: bool
 ) -> None:
-    monkeypatch.setattr(orders, "datetime", LateInLosAngeles)
+    monkeypatch.setattr(order_fields, "datetime", LateInLosAngeles)
 
     if is_taken:
         assert least(SubscriptionsOrder, expiry=expiry).expiry == expiry

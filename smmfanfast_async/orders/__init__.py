@@ -1,0 +1,86 @@
+"""What we say: the order types, a documented form each.
+
+`document` has the eleven tables of the panel's document, `fields` what their fields have in common.
+`_encode` makes text of an order.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from .._text import same_word
+from .document import (
+    DELAYS_MIN,
+    CommentLikesOrder,
+    CustomCommentsOrder,
+    CustomCommentsPackageOrder,
+    DefaultOrder,
+    MentionsCustomListOrder,
+    MentionsHashtagOrder,
+    MentionsMediaLikersOrder,
+    MentionsUserFollowersOrder,
+    MentionsWithHashtagsOrder,
+    Order,
+    PackageOrder,
+    SubscriptionsOrder,
+)
+from .fields import MAX_ID_CHARACTERS, MAX_WHOLE_NUMBER, are_plain_ids, checked_id
+
+__all__ = [
+    "DELAYS_MIN",
+    "MAX_ID_CHARACTERS",
+    "MAX_WHOLE_NUMBER",
+    "ORDER_TYPES",
+    "CommentLikesOrder",
+    "CustomCommentsOrder",
+    "CustomCommentsPackageOrder",
+    "DefaultOrder",
+    "MentionsCustomListOrder",
+    "MentionsHashtagOrder",
+    "MentionsMediaLikersOrder",
+    "MentionsUserFollowersOrder",
+    "MentionsWithHashtagsOrder",
+    "Order",
+    "PackageOrder",
+    "SubscriptionsOrder",
+    "are_plain_ids",
+    "checked_id",
+]
+
+
+class _OrderTypes(Mapping[str, type[Order]]):
+    """Order classes by the panel's word, in any spelling."""
+
+    def __init__(self, *classes: type[Order]) -> None:
+        self._by_word = {each.panel_type: each for each in classes}
+        self._by_spelling = {same_word(word): each for word, each in self._by_word.items()}
+
+    def __getitem__(self, word: str) -> type[Order]:
+        found = self._by_spelling.get(same_word(word)) if isinstance(word, str) else None
+        if found is None:
+            raise KeyError(word)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_word)
+
+    def __len__(self) -> int:
+        return len(self._by_word)
+
+    def __repr__(self) -> str:
+        return f"ORDER_TYPES({', '.join(self._by_word)})"
+
+
+ORDER_TYPES: Mapping[str, type[Order]] = _OrderTypes(
+    DefaultOrder,
+    PackageOrder,
+    CustomCommentsOrder,
+    MentionsWithHashtagsOrder,
+    MentionsCustomListOrder,
+    MentionsHashtagOrder,
+    MentionsUserFollowersOrder,
+    CustomCommentsPackageOrder,
+    MentionsMediaLikersOrder,
+    CommentLikesOrder,
+    SubscriptionsOrder,
+)
+"""The panel's word for a type → its class, in the document's order. Look-ups mind neither case nor
+blanks, `_` and `-`: `ORDER_TYPES["Custom Comments"]`."""
