@@ -36,6 +36,7 @@ from .errors import (
     NotSentError,
     PanelError,
     UnreadableReplyError,
+    without_frames,
 )
 from .results import Reply
 
@@ -268,9 +269,9 @@ class Transport:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            raise _failure(error, payload, tracker, action) from _without_frames(error)
+            raise _failure(error, payload, tracker, action) from without_frames(error)
         except Exception as error:  # noqa: BLE001  # a fault of any kind leaves the outcome open
-            raise _failure(error, payload, tracker, action) from _without_frames(error)
+            raise _failure(error, payload, tracker, action) from without_frames(error)
 
     def _options(self, limits: Limits, tracker: object, *, fresh: bool) -> dict[str, Any]:
         options: dict[str, Any] = {
@@ -351,15 +352,6 @@ def _failure(
     if untouched and (closed or isinstance(error, _BEFORE_THE_SEND)):
         return NotSentError(words, None, None, None, action)
     return NoReplyError(words, payload.was_written, action)
-
-
-def _without_frames(error: BaseException) -> BaseException:
-    """Take the frames off a foreign error and what caused it: the event loop's hold the bytes."""
-    each: BaseException | None = error
-    while each is not None:
-        each.__traceback__ = None
-        each = each.__cause__ or each.__context__
-    return error
 
 
 async def _capped_body(response: aiohttp.ClientResponse, most: int, action: str | None) -> bytes:

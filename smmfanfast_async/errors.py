@@ -76,6 +76,15 @@ _READS = frozenset({"status", "services", "balance", "refill_status"})
 _PLACES_NOTHING = _READS | {"refill", "cancel"}
 
 
+def without_frames(error: BaseException) -> BaseException:
+    """Take the frames off a foreign error and its causes: they may hold a key or a password."""
+    each: BaseException | None = error
+    while each is not None:
+        each.__traceback__ = None
+        each = each.__cause__ or each.__context__
+    return error
+
+
 class PanelError(Exception):
     """Anything that a call of this library raises on purpose."""
 
@@ -142,14 +151,21 @@ class _NothingSentError(PanelError):
         return False
 
 
-class InvalidOrderError(_NothingSentError, ValueError):
+class _InvalidError(_NothingSentError, ValueError):
+    """What the errors have in common that are about a value of the caller's."""
+
+    kind = ErrorKind.INVALID
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class InvalidOrderError(_InvalidError):
     """A value that must not be sent; nothing was.
 
     `where` is the class (`"DefaultOrder"`), `field` the field, `value` the wrong value as text
     (at most 200 characters), `reason` what is wrong with it.
     """
-
-    kind = ErrorKind.INVALID
 
     def __init__(self, where: str, field: str, value: object, reason: str) -> None:
         shown = shown_value(value)
@@ -160,26 +176,18 @@ class InvalidOrderError(_NothingSentError, ValueError):
         self.value: str = shown
         self.reason = reason
 
-    def __str__(self) -> str:
-        return self.text
 
-
-class InvalidSettingsError(_NothingSentError, ValueError):
+class InvalidSettingsError(_InvalidError):
     """A setting that no client can work with; the key itself is never shown.
 
     `name` is the setting (`"base_url"`), `reason` what is wrong with it.
     """
-
-    kind = ErrorKind.INVALID
 
     def __init__(self, name: str, reason: str) -> None:
         PanelError.__init__(self, f"{name} {reason}")
         self.args = (name, reason)
         self.name = name
         self.reason = reason
-
-    def __str__(self) -> str:
-        return self.text
 
 
 class UnsupportedActionError(_NothingSentError):

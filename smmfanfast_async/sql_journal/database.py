@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from .._text import cleaned
-from ..errors import InvalidSettingsError, JournalError, PanelError
+from ..errors import InvalidSettingsError, JournalError, PanelError, without_frames
 from .schema import MIGRATIONS, SCHEMA_VERSION, metadata, versions
 
 __all__ = ["Database", "journal_error", "parsed"]
@@ -151,7 +151,7 @@ class Database:
                 if not _is_databases(error):
                     raise
                 if not _may_pass(error) or time.monotonic() + pause_s > deadline_s:
-                    raise journal_error(error) from _without_frames(error)
+                    raise journal_error(error) from without_frames(error)
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311  # no secret
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
 
@@ -372,11 +372,3 @@ def _may_pass(error: Exception) -> bool:
         return state in _REPEATABLE_STATES or state.startswith("08")
     words = str(cause).lower()
     return any(each in words for each in _REPEATABLE_WORDS)
-
-
-def _without_frames(error: BaseException) -> BaseException:
-    each: BaseException | None = error
-    while each is not None:
-        each.__traceback__ = None
-        each = each.__cause__ or each.__context__
-    return error
