@@ -72,7 +72,8 @@ EXAMPLES: list[PanelError] = [
     OutcomeUnknownError("no answer", FORM, SENT_AT, "<html>", 502, "32", was_written=False),
     OutcomeUnknownError(),
 ]
-CLASSES = [each for name in errors.__all__ if name != "ErrorKind" for each in [vars(errors)[name]]]
+NO_CLASSES = {"ErrorKind", "without_frames"}
+CLASSES = [vars(errors)[name] for name in errors.__all__ if name not in NO_CLASSES]
 
 COPIES: dict[str, Callable[[PanelError], PanelError]] = {
     "copy": copy.copy,

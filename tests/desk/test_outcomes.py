@@ -1,4 +1,4 @@
-"""What each error means for an order: the whole of `errors.py`, case by case."""
+"""What each error means for an order: the whole of `errors`, case by case."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
