@@ -72,8 +72,7 @@ EXAMPLES: list[PanelError] = [
     OutcomeUnknownError("no answer", FORM, SENT_AT, "<html>", 502, "32", was_written=False),
     OutcomeUnknownError(),
 ]
-NO_CLASSES = {"ErrorKind", "without_frames"}
-CLASSES = [vars(errors)[name] for name in errors.__all__ if name not in NO_CLASSES]
+CLASSES = [vars(errors)[name] for name in errors.__all__ if name != "ErrorKind"]
 
 COPIES: dict[str, Callable[[PanelError], PanelError]] = {
     "copy": copy.copy,
@@ -167,6 +166,21 @@ def test_each_waiter_gets_a_traceback_of_its_own() -> None:
 
     assert raised.value.__traceback__ is not None
     assert shared.__traceback__ is None
+
+
+def test_a_foreign_error_and_its_causes_lose_their_frames() -> None:
+    def fail(cause: BaseException | None) -> BaseException:
+        try:
+            raise LookupError from cause
+        except LookupError as error:
+            return error
+
+    error = fail(fail(None))
+
+    assert errors.without_frames(error) is error
+    assert error.__traceback__ is None
+    assert error.__cause__ is not None
+    assert error.__cause__.__traceback__ is None
 
 
 # --- the three answers ---------------------------------------------------------------------------

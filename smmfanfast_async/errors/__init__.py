@@ -59,7 +59,10 @@ from .before import (
     UnsupportedActionError,
 )
 from .outcome import OutcomeUnknownError
-from .root import PanelError, without_frames
+from .root import PanelError
+
+# For our own rooms: no name that users say.
+from .root import without_frames as without_frames
 
 __all__ = [
     "AuthError",
@@ -84,5 +87,4 @@ __all__ = [
     "UnreadableReplyError",
     "UnsupportedActionError",
     "WaitTimeoutError",
-    "without_frames",
 ]
