@@ -28,11 +28,12 @@ Form = dict[str, str]
 
 
 def add_form(order: Order, profile: Profile) -> Form:
-    """Encode an order; raise `InvalidOrderError` where this panel is stricter than the class."""
-    legal = profile.delays_min
-    if isinstance(order, SubscriptionsOrder) and legal is not None and order.delay not in legal:
-        reason = f"is none of {sorted(legal)}, the delays of {profile.name}"
-        raise InvalidOrderError(type(order).__name__, "delay", order.delay, reason)
+    """Encode an order; raise `InvalidOrderError` where this panel is stricter than the class.
+
+    The type of the order and its fields are held against what the profile says that its panel
+    takes. A class of one's own without a `panel_type` goes everywhere.
+    """
+    _hold(order, profile)
     form = {"action": "add"}
     where = type(order).__name__
     for attribute in attrs.fields(type(order)):
@@ -41,6 +42,22 @@ def add_form(order: Order, profile: Profile) -> Form:
             form[attribute.name] = _text(value, where, attribute.name)
     form.update(order.extra)
     return _escaped(form, profile)
+
+
+def _hold(order: Order, profile: Profile) -> None:
+    where, word = type(order).__name__, order.panel_type
+    if word and not profile.takes(word):
+        known = ", ".join(sorted(profile.order_types))
+        reason = f"is no order type of {profile.name}, which takes {known}"
+        raise InvalidOrderError(where, "panel_type", word, reason)
+    for name in sorted(profile.unread_fields):
+        value = getattr(order, name, None)
+        if value is not None:
+            raise InvalidOrderError(where, name, value, f"is not read by {profile.name}")
+    legal = profile.delays_min
+    if isinstance(order, SubscriptionsOrder) and legal is not None and order.delay not in legal:
+        reason = f"is none of {sorted(legal)}, the delays of {profile.name}"
+        raise InvalidOrderError(where, "delay", order.delay, reason)
 
 
 def ids_form(action: str, field: str, ids: Sequence[str]) -> Form:

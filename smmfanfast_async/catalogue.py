@@ -13,7 +13,8 @@ from attrs import field, frozen
 from ._text import same_word
 from .errors import InvalidOrderError
 from .orders import (
-    ORDER_TYPES,
+    API_V2_ORDER_TYPES,
+    CommentRepliesOrder,
     CustomCommentsOrder,
     CustomCommentsPackageOrder,
     DefaultOrder,
@@ -21,12 +22,15 @@ from .orders import (
     Order,
     PackageOrder,
     SubscriptionsOrder,
+    WebTrafficOrder,
 )
 from .results import Service
 
 __all__ = ["Catalogue", "CatalogueDiff", "ServiceChange", "total_quantity"]
 
 _FLAT = (PackageOrder, CustomCommentsPackageOrder)
+_BY_COMMENTS = (CustomCommentsOrder, CustomCommentsPackageOrder, CommentRepliesOrder)
+_DRIP_FED = (DefaultOrder, WebTrafficOrder)
 
 # Of its own, since the caller's context may round: 40 digits of a rate and 24 of a quantity fit.
 _EXACT = Context(prec=100)
@@ -135,7 +139,7 @@ class Catalogue(Mapping[str, Service]):
         return [
             service
             for service in self.services.values()
-            if ORDER_TYPES.get(service.type or "") is order_type
+            if API_V2_ORDER_TYPES.get(service.type or "") is order_type
         ]
 
     def check(self, order: Order) -> Service:
@@ -146,11 +150,11 @@ class Catalogue(Mapping[str, Service]):
         """
         where = type(order).__name__
         service = self._service_of(order)
-        expected = ORDER_TYPES.get(service.type or "")
+        expected = API_V2_ORDER_TYPES.get(service.type or "")
         if expected is not None and expected is not type(order):
             reason = f"takes orders of type {service.type!r}: {expected.__name__}"
             raise InvalidOrderError(where, "service", order.service, reason)
-        if isinstance(order, DefaultOrder) and order.runs is not None and service.dripfeed is False:
+        if isinstance(order, _DRIP_FED) and order.runs is not None and service.dripfeed is False:
             reason = f"needs drip-feed, which service {service.service} does not have"
             raise InvalidOrderError(where, "runs", order.runs, reason)
         for name, quantity in _quantities(order):
@@ -198,12 +202,12 @@ def total_quantity(order: Order) -> int | None:
 
     A list of comments or users counts its items, a drip-feed order `runs × quantity` (seen).
     """
-    if isinstance(order, CustomCommentsOrder | CustomCommentsPackageOrder):
+    if isinstance(order, _BY_COMMENTS):
         return len(order.comments)
     if isinstance(order, MentionsCustomListOrder):
         return len(order.usernames)
     quantity: int | None = getattr(order, "quantity", None)
-    if isinstance(order, DefaultOrder) and order.runs is not None:
+    if isinstance(order, _DRIP_FED) and order.runs is not None:
         return order.quantity * order.runs
     return quantity
 
@@ -216,6 +220,7 @@ def _quantities(order: Order) -> Iterator[tuple[str, int]]:
     elif not isinstance(order, _FLAT) and (total := total_quantity(order)) is not None:
         names: dict[type[Order], str] = {
             CustomCommentsOrder: "comments",
+            CommentRepliesOrder: "comments",
             MentionsCustomListOrder: "usernames",
         }
         yield names.get(type(order), "quantity"), total

@@ -4,6 +4,9 @@
 documents. For another panel, take the nearer one and change what differs::
 
     mine = attrs.evolve(API_V2, name="mine", base_url="https://panel.example/api/v2")
+
+What a panel can't do is refused before anything is sent. What it says is read leniently, its
+refusals excepted: a text that is not in `refusals` leaves the outcome of an `add` unknown.
 """
 
 from functools import lru_cache
@@ -12,7 +15,7 @@ from typing import Any
 from attrs import Attribute, field, frozen
 from attrs.validators import optional
 
-from ._text import bare_words
+from ._text import bare_words, same_word
 from .errors import ErrorKind, InvalidSettingsError
 
 __all__ = ["API_V2", "SMMFANFAST", "Profile", "Refusal"]
@@ -61,6 +64,51 @@ _REFUSALS = (
     Refusal("Refill not found", ErrorKind.NOT_FOUND),
 )
 
+_FAMILY_REFUSALS = (
+    *_REFUSALS,
+    # English texts of API v2 panels (seen), each a check of the form, the account or the service,
+    # made before there is an order. Those of refill and cancel never come to an `add`.
+    Refusal("Incorrect API key", ErrorKind.AUTH),
+    Refusal("Incorrect service ID", ErrorKind.SERVICE),
+    Refusal("neworder.error.incorrect_service_id", ErrorKind.SERVICE),
+    Refusal("Incorrect link", ErrorKind.VALIDATION),
+    Refusal("Incorrect quantity", ErrorKind.VALIDATION),
+    Refusal("Quantity less than minimal", ErrorKind.VALIDATION),
+    Refusal("Quantity less than minimum", ErrorKind.VALIDATION),
+    Refusal("Quantity more than maximum", ErrorKind.VALIDATION),
+    # So two panels write it where it is more than the maximum.
+    Refusal("Quantity less than maximum", ErrorKind.VALIDATION),
+    Refusal("You have active order with this link", ErrorKind.DUPLICATE),
+    Refusal("Incorrect refill ID", ErrorKind.NOT_FOUND),
+    Refusal("Refill Request Not found", ErrorKind.NOT_FOUND),
+    Refusal("Order not eligible for refill", ErrorKind.VALIDATION),
+    Refusal("Refill is not available", ErrorKind.VALIDATION),
+)
+
+_DOCUMENT_TYPES = frozenset(
+    {
+        "default",
+        "package",
+        "custom_comments",
+        "mentions_with_hashtags",
+        "mentions_custom_list",
+        "mentions_hashtag",
+        "mentions_user_followers",
+        "custom_comments_package",
+        "mentions_media_likers",
+        "comment_likes",
+        "subscriptions",
+    }
+)
+_FAMILY_TYPES = _DOCUMENT_TYPES | {
+    "mentions",
+    "seo",
+    "comment_replies",
+    "poll",
+    "invites_from_groups",
+    "web_traffic",
+}
+
 
 def _is_above_0(profile: Any, attribute: "Attribute[int]", value: object) -> None:
     if type(value) is not int or value < 1:
@@ -77,17 +125,24 @@ class Profile:
     base_url: str
     """The one address that every call is posted to."""
     actions: frozenset[str]
-    """What the panel can do, in its own words."""
+    """What the panel can do, in its own words; another action raises `UnsupportedActionError`."""
+    order_types: frozenset[str] = _DOCUMENT_TYPES
+    """Types of orders that the panel takes, in its own words and any spelling: `panel_type` of the
+    order classes. An order of another type is an `InvalidOrderError` and not sent."""
+    unread_fields: frozenset[str] = frozenset()
+    """Fields of the order classes that the panel does not read. An order with a value in one is an
+    `InvalidOrderError` and not sent: the panel would take it, and do without in silence."""
     ids_per_call: int = field(default=100, validator=_is_above_0)
-    """Ids in one status call. The document sets no limit; the family documents 100."""
+    """Ids in one call, be it status, refill, refill_status or cancel. The document sets no limit;
+    the family documents 100 for each."""
     concurrency: int = field(default=10, validator=_is_above_0)
     """Requests under way at once, at most: 8 to 10 full batches are as fast as more (measured)."""
     add_concurrency: int = field(default=1, validator=_is_above_0)
     """Orders under way at once. The panel's script reads the balance and writes it back without a
     transaction (seen): two at once can lose a charge."""
     calls_per_minute: int | None = field(default=None, validator=optional(_is_above_0))
-    """Requests a minute, at most; None where the panel documents no pace, as here. The family has
-    60 to 120 (seen)."""
+    """Requests a minute, at most, all actions together; None where the panel documents no pace, as
+    that of the document. The family has 60 to 120 a key (seen)."""
     delays_min: frozenset[int] | None = None
     """Delays a subscription may have, in minutes; None for any."""
     decodes_twice: bool = False
@@ -96,6 +151,10 @@ class Profile:
     refusals: tuple[Refusal, ...] = _REFUSALS
     """Texts that mean: decided before an order was made. On `add`, any other error text leaves the
     outcome unknown. Add the texts of a panel in another language here."""
+
+    def takes(self, order_type: str) -> bool:
+        """Say whether the panel takes orders of a type; case, blanks, `_` and `-` don't matter."""
+        return same_word(order_type) in _by_spelling(self.order_types)
 
     def refusal_kind(self, text: str) -> ErrorKind | None:
         """Say which no a text is, None if it is not one of `refusals`."""
@@ -112,18 +171,29 @@ def _by_bare_words(refusals: tuple[Refusal, ...]) -> tuple[tuple[str, ErrorKind]
     return tuple((bare_words(refusal.text), refusal.kind) for refusal in refusals)
 
 
+@lru_cache(maxsize=16)
+def _by_spelling(words: frozenset[str]) -> frozenset[str]:
+    return frozenset(same_word(word) for word in words)
+
+
 SMMFANFAST = Profile(
     name="smmfanfast",
     base_url="https://smmfanfast.com/api/v1",
     actions=frozenset({"add", "status", "services", "balance"}),
+    unread_fields=frozenset({"old_posts"}),
     delays_min=frozenset({0, 5, 10, 15, 30, 60, 90}),
 )
-"""The panel of the document: four actions, one address."""
+"""The panel of the document: four actions, eleven order types, one address."""
 
 API_V2 = Profile(
     name="api-v2",
     base_url="https://panel.example/api/v2",
     actions=SMMFANFAST.actions | {"refill", "refill_status", "cancel"},
+    order_types=_FAMILY_TYPES,
+    calls_per_minute=60,
+    refusals=_FAMILY_REFUSALS,
 )
-"""The family of API v2 panels: refill and cancel too, any delay. It has no address of its own: give
-`base_url` to the client, or set it with `attrs.evolve`."""
+"""The family of API v2 panels: refill and cancel too, seventeen order types, any delay (some
+document the document's seven, others up to 600 minutes), 60 requests a minute, which is the
+slowest pace seen. It has no address of its own: give `base_url` to the client, or set it with
+`attrs.evolve`."""

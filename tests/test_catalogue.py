@@ -9,6 +9,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+import attrs
 import pytest
 from attrs.exceptions import FrozenInstanceError
 from hypothesis import example, given
@@ -17,20 +18,26 @@ from hypothesis import strategies as st
 from smmfanfast_async.catalogue import Catalogue, ServiceChange, total_quantity
 from smmfanfast_async.errors import InvalidOrderError
 from smmfanfast_async.orders import (
+    API_V2_ORDER_TYPES,
     MAX_WHOLE_NUMBER,
-    ORDER_TYPES,
     CommentLikesOrder,
+    CommentRepliesOrder,
     CustomCommentsOrder,
     CustomCommentsPackageOrder,
     DefaultOrder,
+    InvitesFromGroupsOrder,
     MentionsCustomListOrder,
     MentionsHashtagOrder,
     MentionsMediaLikersOrder,
+    MentionsOrder,
     MentionsUserFollowersOrder,
     MentionsWithHashtagsOrder,
     Order,
     PackageOrder,
+    PollOrder,
+    SeoOrder,
     SubscriptionsOrder,
+    WebTrafficOrder,
 )
 from smmfanfast_async.results import Service
 
@@ -82,6 +89,13 @@ def subscription(least: int, most: int) -> SubscriptionsOrder:
     return SubscriptionsOrder(service=5, username="ann", min=least, max=most, delay=0)
 
 
+def traffic(quantity: int, runs: int | None = None) -> WebTrafficOrder:
+    return WebTrafficOrder(
+        service=5, link=LINK, quantity=quantity, country="US", device=1, type_of_traffic=3,
+        runs=runs, interval=runs and 5,
+    )  # fmt: skip
+
+
 # Orders over a quantity, and the field that says it; None for what is not held against limits.
 OVER: dict[str, tuple[Callable[[int], Order], str | None]] = {
     "default": (lambda n: DefaultOrder(service=5, link=LINK, quantity=n), "quantity"),
@@ -126,6 +140,28 @@ OVER: dict[str, tuple[Callable[[int], Order], str | None]] = {
         lambda n: CommentLikesOrder(service=5, link=LINK, quantity=n, username="ann"),
         "quantity",
     ),
+    "mentions": (
+        lambda n: MentionsOrder(service=5, link=LINK, quantity=n, usernames=["ann", "bob"]),
+        "quantity",
+    ),
+    "seo": (
+        lambda n: SeoOrder(service=5, link=LINK, quantity=n, keywords=["red", "shoes"]),
+        "quantity",
+    ),
+    "comment replies": (
+        lambda n: CommentRepliesOrder(service=5, link=LINK, username="ann", comments=lines(n)),
+        "comments",
+    ),
+    "poll": (
+        lambda n: PollOrder(service=5, link=LINK, quantity=n, answer_number=2),
+        "quantity",
+    ),
+    "invites": (
+        lambda n: InvitesFromGroupsOrder(service=5, link=LINK, quantity=n, groups=["a", "b"]),
+        "quantity",
+    ),
+    "web traffic": (traffic, "quantity"),
+    "web traffic in runs": (lambda n: traffic(1, n), "quantity"),
     "subscription, min": (lambda n: subscription(n, max(n, 20)), "min"),
     "subscription, max": (lambda n: subscription(min(n, 10), n), "max"),
 }
@@ -261,7 +297,7 @@ def test_services_stand_under_their_headings_in_the_panels_order() -> None:
     ]
 
 
-@pytest.mark.parametrize("cls", ORDER_TYPES.values())
+@pytest.mark.parametrize("cls", API_V2_ORDER_TYPES.values())
 def test_services_of_a_type_are_found_by_its_class(cls: type[Order]) -> None:
     expected = {DefaultOrder: [FOLLOWERS], CustomCommentsOrder: [COMMENTS], PackageOrder: [PACKAGE]}
 
@@ -320,20 +356,23 @@ def test_the_total_of_a_drip_feed_is_what_counts() -> None:
     assert offer_for(order, min=21, max=21).check(order).service == "5"
 
 
-@pytest.mark.parametrize("drip_feed", [True, None])
-def test_a_drip_feed_needs_a_service_that_may_have_it(drip_feed: object) -> None:
-    order = DefaultOrder(service=5, link=LINK, quantity=7, runs=3, interval=5)
+DRIP_FED = [DefaultOrder(service=5, link=LINK, quantity=7, runs=3, interval=5), traffic(7, 3)]
 
+
+@pytest.mark.parametrize("drip_feed", [True, None])
+@pytest.mark.parametrize("order", DRIP_FED, ids=lambda each: each.panel_type)
+def test_a_drip_feed_needs_a_service_that_may_have_it(order: Order, drip_feed: object) -> None:
     assert offer_for(order, dripfeed=drip_feed).check(order).service == "5"
 
 
-def test_a_drip_feed_is_refused_where_the_service_has_none() -> None:
-    once = DefaultOrder(service=5, link=LINK, quantity=7)
-    order = DefaultOrder(service=5, link=LINK, quantity=7, runs=3, interval=5)
+@pytest.mark.parametrize("order", DRIP_FED, ids=lambda each: each.panel_type)
+def test_a_drip_feed_is_refused_where_the_service_has_none(order: Order) -> None:
+    once = attrs.evolve(order, runs=None, interval=None)
 
     error = refusal(lambda: offer_for(order, dripfeed=False).check(order))
 
-    assert str(error) == "DefaultOrder.runs: 3 needs drip-feed, which service 5 does not have"
+    where = type(order).__name__
+    assert str(error) == f"{where}.runs: 3 needs drip-feed, which service 5 does not have"
     assert offer_for(once, dripfeed=False).check(once).service == "5"
 
 
@@ -348,7 +387,7 @@ def test_an_order_of_another_type_is_refused(spelled: str) -> None:
     )
 
 
-@pytest.mark.parametrize("type_", [None, "", "poll"])
+@pytest.mark.parametrize("type_", [None, "", "something new"])
 def test_a_type_we_do_not_know_is_not_checked(type_: str | None) -> None:
     order = DefaultOrder(service=5, link=LINK, quantity=7)
 
@@ -383,6 +422,12 @@ def test_a_service_that_is_not_listed_is_refused(ask: Callable[[Catalogue, Order
     (OVER["comments package"][0](3), "1.02", "1.02"),
     (OVER["media likers"][0](10), "1.02", "0.0102"),
     (OVER["comment likes"][0](10), "0", "0"),
+    (OVER["mentions"][0](10), "1.02", "0.0102"),
+    (OVER["comment replies"][0](3), "1.02", "0.00306"),
+    (attrs.evolve(OVER["comment replies"][0](3), quantity=1), "1.02", "0.00306"),
+    (OVER["poll"][0](10), "1.02", "0.0102"),
+    (traffic(100), "1.02", "0.102"),
+    (traffic(100, 3), "1.02", "0.306"),
 ], ids=repr)  # fmt: skip
 def test_a_price_is_flat_for_packages_and_by_1000_for_the_rest(
     order: Order, rate: str, price: str
@@ -436,6 +481,7 @@ def test_the_total_is_what_the_form_is_over(name: str, quantity: int) -> None:
     (CustomCommentsOrder(service=5, link=LINK, comments=["a", "b"], quantity=9), 2),
     (PackageOrder(service=5, link=LINK), None),
     (MentionsMediaLikersOrder(service=5, link=LINK), None),
+    (traffic(100, 3), 300),
     (subscription(10, 20), None),
 ], ids=repr)  # fmt: skip
 def test_the_total_is_none_where_the_form_does_not_say(order: Order, total: int | None) -> None:

@@ -13,21 +13,28 @@ from hypothesis import strategies as st
 from smmfanfast_async._encode import Form, add_form, call_form, ids_form
 from smmfanfast_async.errors import InvalidOrderError
 from smmfanfast_async.orders import (
+    API_V2_ORDER_TYPES,
     ORDER_TYPES,
     CommentLikesOrder,
+    CommentRepliesOrder,
     CustomCommentsOrder,
     CustomCommentsPackageOrder,
     DefaultOrder,
+    InvitesFromGroupsOrder,
     MentionsCustomListOrder,
     MentionsHashtagOrder,
     MentionsMediaLikersOrder,
+    MentionsOrder,
     MentionsUserFollowersOrder,
     MentionsWithHashtagsOrder,
     Order,
     PackageOrder,
+    PollOrder,
+    SeoOrder,
     SubscriptionsOrder,
+    WebTrafficOrder,
 )
-from smmfanfast_async.profile import API_V2, SMMFANFAST
+from smmfanfast_async.profile import API_V2, SMMFANFAST, Profile
 
 LINK = "https://example.com/p"
 TWICE = attrs.evolve(SMMFANFAST, name="twice", decodes_twice=True)
@@ -76,6 +83,33 @@ FORMS: list[tuple[Order, Form]] = [
          "expiry": "01/02/2999", "posts": "4", "link": LINK, "quantity": "15"}),
 ]  # fmt: skip
 
+# What API v2 panels document beyond it (seen).
+FAMILY_FORMS: list[tuple[Order, Form]] = [
+    (MentionsOrder(service=5, link=LINK, quantity=10, usernames=["ann", "bob"]),
+        {"service": "5", "link": LINK, "quantity": "10", "usernames": "ann\nbob"}),
+    (SeoOrder(service=5, link=LINK, quantity=10, keywords="red\r\nshoes"),
+        {"service": "5", "link": LINK, "quantity": "10", "keywords": "red\nshoes"}),
+    (CommentRepliesOrder(service=5, link=LINK, username="ann", comments=["yes", "no"]),
+        {"service": "5", "link": LINK, "username": "ann", "comments": "yes\nno"}),
+    (PollOrder(service=5, link=LINK, quantity=10, answer_number=2),
+        {"service": "5", "link": LINK, "quantity": "10", "answer_number": "2"}),
+    (InvitesFromGroupsOrder(service=5, link=LINK, quantity=10, groups=["g1", "g2"]),
+        {"service": "5", "link": LINK, "quantity": "10", "groups": "g1\ng2"}),
+    (WebTrafficOrder(
+        service=5, link=LINK, quantity=10, country="US", device=5, type_of_traffic=1,
+        google_keyword="red shoes", runs=2, interval=60),
+        {"service": "5", "link": LINK, "quantity": "10", "country": "US", "device": "5",
+         "type_of_traffic": "1", "google_keyword": "red shoes", "runs": "2", "interval": "60"}),
+    (WebTrafficOrder(
+        service=5, link=LINK, quantity=10, country="United States", device=1, type_of_traffic=2,
+        referring_url="https://example.com/from"),
+        {"service": "5", "link": LINK, "quantity": "10", "country": "United States", "device": "1",
+         "type_of_traffic": "2", "referring_url": "https://example.com/from"}),
+    (SubscriptionsOrder(service=5, username="ann", min=10, max=20, delay=0, posts=1, old_posts=3),
+        {"service": "5", "username": "ann", "min": "10", "max": "20", "delay": "0", "posts": "1",
+         "old_posts": "3"}),
+]  # fmt: skip
+
 
 def refusal(make: Callable[[], object]) -> InvalidOrderError:
     with pytest.raises(InvalidOrderError) as raised:
@@ -95,6 +129,21 @@ def test_an_order_is_sent_field_by_field_in_order(order: Order, fields: Form) ->
 
 def test_every_documented_type_has_its_forms() -> None:
     assert {type(order) for order, _ in FORMS} == set(ORDER_TYPES.values())
+
+
+@pytest.mark.parametrize(
+    ("order", "fields"), [*FORMS, *FAMILY_FORMS], ids=lambda each: type(each).__name__
+)
+def test_an_api_v2_panel_is_sent_the_document_s_forms_and_its_own(
+    order: Order, fields: Form
+) -> None:
+    assert list(add_form(order, API_V2).items()) == [("action", "add"), *fields.items()]
+
+
+def test_every_type_of_the_wider_family_has_its_forms() -> None:
+    sent = {type(order) for order, _ in [*FORMS, *FAMILY_FORMS]}
+
+    assert sent == set(API_V2_ORDER_TYPES.values())
 
 
 @pytest.mark.parametrize(("order", "fields"), FORMS, ids=lambda each: type(each).__name__)
@@ -167,6 +216,66 @@ def test_a_stricter_panel_refuses_what_the_document_allows() -> None:
 @pytest.mark.parametrize("delay", [0, 7, 10_000])
 def test_a_panel_without_a_list_takes_any_delay(delay: int) -> None:
     assert add_form(subscription(delay), API_V2)["delay"] == str(delay)
+
+
+# --- what a panel takes --------------------------------------------------------------------------
+
+
+def test_an_order_of_a_type_that_this_panel_has_not_is_refused() -> None:
+    few = attrs.evolve(SMMFANFAST, name="few", order_types=frozenset({"Package", "default"}))
+    poll = PollOrder(service=5, link=LINK, quantity=1, answer_number=1)
+
+    error = refusal(lambda: add_form(poll, few))
+
+    assert str(error) == (
+        "PollOrder.panel_type: 'poll' is no order type of few, which takes Package, default"
+    )
+    assert not error.sent
+    assert add_form(PackageOrder(service=5, link=LINK), few)["action"] == "add"
+
+
+def test_a_field_that_this_panel_does_not_read_is_refused_where_it_is_given() -> None:
+    order = SubscriptionsOrder(service=5, username="ann", min=1, max=2, delay=0, old_posts=3)
+
+    error = refusal(lambda: add_form(order, SMMFANFAST))
+
+    assert str(error) == "SubscriptionsOrder.old_posts: 3 is not read by smmfanfast"
+    assert "old_posts" not in add_form(attrs.evolve(order, old_posts=None), SMMFANFAST)
+
+
+def test_a_panel_without_drip_feed_is_described_by_the_fields_it_does_not_read() -> None:
+    plain = attrs.evolve(SMMFANFAST, unread_fields=frozenset({"runs", "interval"}))
+    once = DefaultOrder(service=5, link=LINK, quantity=1)
+
+    assert add_form(once, plain)["quantity"] == "1"
+    assert add_form(PackageOrder(service=5, link=LINK), plain)["link"] == LINK
+    assert refusal(lambda: add_form(attrs.evolve(once, runs=2, interval=5), plain)).field == (
+        "interval"
+    )
+
+
+@attrs.frozen(kw_only=True)
+class OwnOrder(Order):
+    """A form of one's own, for what no table lists."""
+
+    panel_type = "own"
+
+    colour: str
+
+
+def test_a_class_of_one_s_own_goes_where_the_profile_has_its_type() -> None:
+    order = OwnOrder(service=5, colour="red")
+    mine = attrs.evolve(API_V2, order_types=API_V2.order_types | {"Own"})
+
+    assert add_form(order, mine) == {"action": "add", "service": "5", "colour": "red"}
+    assert refusal(lambda: add_form(order, API_V2)).field == "panel_type"
+
+
+@pytest.mark.parametrize("profile", [SMMFANFAST, API_V2], ids=lambda profile: profile.name)
+def test_a_bare_order_has_no_type_to_hold_against_a_profile(profile: Profile) -> None:
+    form = add_form(Order(service=5, extra={"colour": "red"}), profile)
+
+    assert form == {"action": "add", "service": "5", "colour": "red"}
 
 
 # --- values that a panel decodes twice -----------------------------------------------------------

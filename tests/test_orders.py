@@ -1,4 +1,4 @@
-"""The eleven forms: which fields each has, what they take in, and what they refuse."""
+"""The forms of orders: which fields each has, what they take in, and what they refuse."""
 
 import copy
 import pickle
@@ -17,22 +17,29 @@ from hypothesis import strategies as st
 
 from smmfanfast_async.errors import InvalidOrderError
 from smmfanfast_async.orders import (
+    API_V2_ORDER_TYPES,
     DELAYS_MIN,
     MAX_ID_CHARACTERS,
     MAX_WHOLE_NUMBER,
     ORDER_TYPES,
     CommentLikesOrder,
+    CommentRepliesOrder,
     CustomCommentsOrder,
     CustomCommentsPackageOrder,
     DefaultOrder,
+    InvitesFromGroupsOrder,
     MentionsCustomListOrder,
     MentionsHashtagOrder,
     MentionsMediaLikersOrder,
+    MentionsOrder,
     MentionsUserFollowersOrder,
     MentionsWithHashtagsOrder,
     Order,
     PackageOrder,
+    PollOrder,
+    SeoOrder,
     SubscriptionsOrder,
+    WebTrafficOrder,
     are_plain_ids,
     checked_id,
 )
@@ -60,9 +67,21 @@ DOCUMENT: list[tuple[str, type[Order], str, str, str]] = [
     ("mentions_media_likers", MentionsMediaLikersOrder, "service link", "", "quantity media"),
     ("comment_likes", CommentLikesOrder, "service link quantity username", "", ""),
     ("subscriptions", SubscriptionsOrder,
-        "service username min max delay", "expiry", "posts link quantity"),
+        "service username min max delay", "expiry", "posts old_posts link quantity"),
 ]  # fmt: skip
-CLASSES = [row[1] for row in DOCUMENT]
+
+# What API v2 panels document beyond them (seen).
+FAMILY: list[tuple[str, type[Order], str, str, str]] = [
+    ("mentions", MentionsOrder, "service link quantity usernames", "", ""),
+    ("seo", SeoOrder, "service link quantity keywords", "", ""),
+    ("comment_replies", CommentRepliesOrder, "service link username comments", "", "quantity"),
+    ("poll", PollOrder, "service link quantity answer_number", "", ""),
+    ("invites_from_groups", InvitesFromGroupsOrder, "service link quantity groups", "", ""),
+    ("web_traffic", WebTrafficOrder, "service link quantity country device type_of_traffic",
+        "google_keyword referring_url runs interval", ""),
+]  # fmt: skip
+TABLES = [*DOCUMENT, *FAMILY]
+CLASSES = [row[1] for row in TABLES]
 
 EXAMPLE: dict[str, Any] = {
     "service": 5,
@@ -81,10 +100,23 @@ EXAMPLE: dict[str, Any] = {
     "delay": 30,
     "expiry": LAST_DAY,
     "posts": 4,
+    "old_posts": 5,
+    "keywords": ["buy shoes", "red shoes"],
+    "answer_number": 2,
+    "groups": ["https://example.com/g1", "https://example.com/g2"],
+    "country": "US",
+    "device": 1,
+    "type_of_traffic": 3,
+    "google_keyword": "shoes",
+    "referring_url": "https://example.com/from",
 }
-TEXT_FIELDS = ("link", "hashtag", "username", "media")
-LIST_FIELDS = ("comments", "usernames", "hashtags")
-WHOLE_FIELDS = ("quantity", "runs", "interval", "min", "max", "delay", "posts")
+TEXT_FIELDS = (
+    "link", "hashtag", "username", "media", "country", "google_keyword", "referring_url",
+)  # fmt: skip
+LIST_FIELDS = ("comments", "usernames", "hashtags", "keywords", "groups")
+WHOLE_FIELDS = (
+    "quantity", "runs", "interval", "min", "max", "delay", "posts", "old_posts", "answer_number",
+)  # fmt: skip
 
 LINE_ENDS = {
     "CR": "\r",
@@ -113,7 +145,7 @@ def build(cls: type[Order], **changed: object) -> Order:
 
 def least(cls: type[Order], **changed: object) -> Order:
     """Build an order with what its table does not call optional, and what is given."""
-    required = next(row[2] for row in DOCUMENT if row[1] is cls)
+    required = next(row[2] for row in TABLES if row[1] is cls)
     return cls(**{name: EXAMPLE[name] for name in required.split()} | changed)
 
 
@@ -122,8 +154,8 @@ def having(*fields: str) -> list[tuple[type[Order], str]]:
     return [(cls, name) for cls in CLASSES for name in fields if name in names(cls)]
 
 
-DEMANDED = [(row[1], name) for row in DOCUMENT for name in row[2].split()]
-FREE = [(row[1], name) for row in DOCUMENT for name in (row[3] + " " + row[4]).split()]
+DEMANDED = [(row[1], name) for row in TABLES for name in row[2].split()]
+FREE = [(row[1], name) for row in TABLES for name in (row[3] + " " + row[4]).split()]
 
 
 def refusal(make: Callable[[], object]) -> InvalidOrderError:
@@ -135,7 +167,7 @@ def refusal(make: Callable[[], object]) -> InvalidOrderError:
 # --- the tables of the document ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("word", "cls", "required", "optional", "seen"), DOCUMENT)
+@pytest.mark.parametrize(("word", "cls", "required", "optional", "seen"), TABLES)
 def test_a_class_has_the_fields_of_its_table_by_their_form_names(
     word: str, cls: type[Order], required: str, optional: str, seen: str
 ) -> None:
@@ -152,6 +184,12 @@ def test_order_types_are_those_of_the_document_in_its_order() -> None:
     assert repr(ORDER_TYPES) == f"ORDER_TYPES({', '.join(row[0] for row in DOCUMENT)})"
 
 
+def test_the_wider_family_has_six_more() -> None:
+    assert list(API_V2_ORDER_TYPES.items()) == [(row[0], row[1]) for row in TABLES]
+    assert len(API_V2_ORDER_TYPES) == 17
+    assert repr(API_V2_ORDER_TYPES).startswith("API_V2_ORDER_TYPES(default, ")
+
+
 @pytest.mark.parametrize("spelled", [
     str, str.upper, str.title,
     lambda word: word.replace("_", " "),
@@ -159,12 +197,13 @@ def test_order_types_are_those_of_the_document_in_its_order() -> None:
     lambda word: word.replace("_", ""),
     lambda word: f" {word}\t",
 ])  # fmt: skip
-@pytest.mark.parametrize("row", DOCUMENT, ids=lambda row: row[0])
+@pytest.mark.parametrize("row", TABLES, ids=lambda row: row[0])
 def test_a_type_is_found_in_any_spelling(
     row: tuple[str, type[Order], str, str, str], spelled: Callable[[str], str]
 ) -> None:
-    assert ORDER_TYPES[spelled(row[0])] is row[1]
-    assert spelled(row[0]) in ORDER_TYPES
+    assert API_V2_ORDER_TYPES[spelled(row[0])] is row[1]
+    assert spelled(row[0]) in API_V2_ORDER_TYPES
+    assert (spelled(row[0]) in ORDER_TYPES) is (row in DOCUMENT)
 
 
 @pytest.mark.parametrize(
@@ -422,16 +461,46 @@ def test_a_list_and_its_lines_give_the_same_order(items: list[str], separator: s
 
 
 @pytest.mark.parametrize(("lone", "missing"), [("runs", "interval"), ("interval", "runs")])
-def test_runs_and_interval_come_both_or_neither(lone: str, missing: str) -> None:
-    error = refusal(lambda: least(DefaultOrder, **{lone: 7}))
+@pytest.mark.parametrize("cls", [DefaultOrder, WebTrafficOrder])
+def test_runs_and_interval_come_both_or_neither(cls: type[Order], lone: str, missing: str) -> None:
+    error = refusal(lambda: least(cls, **{lone: 7}))
 
-    assert str(error) == f"DefaultOrder.{lone}: 7 needs {missing} beside it"
+    assert str(error) == f"{cls.__name__}.{lone}: 7 needs {missing} beside it"
 
 
-def test_with_both_an_order_is_a_drip_feed() -> None:
-    order = least(DefaultOrder, runs=7, interval=30)
+@pytest.mark.parametrize("cls", [DefaultOrder, WebTrafficOrder])
+def test_with_both_an_order_is_a_drip_feed(cls: type[Order]) -> None:
+    order = least(cls, runs=7, interval=30)
 
     assert (order.runs, order.interval) == (7, 30)
+
+
+# --- web traffic ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "most"), [("device", 5), ("type_of_traffic", 3)])
+def test_devices_and_types_of_traffic_are_numbers_of_a_list(name: str, most: int) -> None:
+    for fine in (1, most):
+        order = build(WebTrafficOrder, **{name: fine})
+        assert getattr(order, name) == fine
+    for wrong in (0, most + 1):
+        error = refusal(lambda wrong=wrong: build(WebTrafficOrder, **{name: wrong}))
+        assert str(error) == f"WebTrafficOrder.{name}: {wrong} is not from 1 to {most}"
+    assert refusal(lambda: build(WebTrafficOrder, **{name: "1"})).field == name
+
+
+@pytest.mark.parametrize(("traffic", "needed"), [(1, "google_keyword"), (2, "referring_url")])
+def test_a_type_of_traffic_needs_what_it_comes_by(traffic: int, needed: str) -> None:
+    error = refusal(lambda: least(WebTrafficOrder, type_of_traffic=traffic))
+    order = least(WebTrafficOrder, type_of_traffic=traffic, **{needed: EXAMPLE[needed]})
+
+    assert str(error) == f"WebTrafficOrder.type_of_traffic: {traffic} needs {needed} beside it"
+    assert getattr(order, needed) == EXAMPLE[needed]
+
+
+def test_the_first_answer_of_a_poll_is_1() -> None:
+    assert least(PollOrder, answer_number=1).answer_number == 1
+    assert refusal(lambda: least(PollOrder, answer_number=0)).field == "answer_number"
 
 
 # --- subscriptions -------------------------------------------------------------------------------
@@ -514,7 +583,7 @@ def test_an_expiry_that_is_no_plain_date_is_refused(expiry: object) -> None:
 
 @pytest.mark.parametrize("cls", CLASSES)
 def test_every_class_takes_more_fields_by_name(cls: type[Order]) -> None:
-    extra = {"answer_number": "2", "Poll": "", "lines": "a\nb"}
+    extra = {"answer_text": "2", "Poll": "", "lines": "a\nb"}
 
     order = least(cls, extra=MappingProxyType(extra))
 

@@ -5,7 +5,7 @@ import pytest
 from attrs.exceptions import FrozenInstanceError
 
 from smmfanfast_async.errors import ErrorKind, InvalidSettingsError
-from smmfanfast_async.orders import DELAYS_MIN
+from smmfanfast_async.orders import API_V2_ORDER_TYPES, DELAYS_MIN, ORDER_TYPES
 from smmfanfast_async.profile import API_V2, SMMFANFAST, Profile, Refusal
 
 # The texts of the panel script, with what it puts behind some of them.
@@ -41,6 +41,26 @@ TEXTS = {
     "Refill not found": ErrorKind.NOT_FOUND,
 }
 
+# What API v2 panels say beside them.
+FAMILY_TEXTS = {
+    "Incorrect API key": ErrorKind.AUTH,
+    "Incorrect service ID": ErrorKind.SERVICE,
+    "neworder.error.incorrect_service_id": ErrorKind.SERVICE,
+    "Incorrect link": ErrorKind.VALIDATION,
+    "Incorrect quantity": ErrorKind.VALIDATION,
+    "Quantity less than minimal 100": ErrorKind.VALIDATION,
+    "Quantity less than minimum 100": ErrorKind.VALIDATION,
+    "Quantity more than maximum 1000": ErrorKind.VALIDATION,
+    "Quantity less than maximum 1000": ErrorKind.VALIDATION,
+    "You have active order with this link. Please wait until order being completed.": (
+        ErrorKind.DUPLICATE
+    ),
+    "Incorrect refill ID": ErrorKind.NOT_FOUND,
+    "Refill Request Not found": ErrorKind.NOT_FOUND,
+    "Order not eligible for refill.": ErrorKind.VALIDATION,
+    "Refill is not available for this service": ErrorKind.VALIDATION,
+}
+
 
 def test_the_default_panel_is_that_of_the_document() -> None:
     assert SMMFANFAST.base_url == "https://smmfanfast.com/api/v1"
@@ -56,6 +76,41 @@ def test_the_wider_family_refills_cancels_and_takes_any_delay() -> None:
     assert API_V2.actions - SMMFANFAST.actions == {"refill", "refill_status", "cancel"}
     assert API_V2.delays_min is None
     assert API_V2.ids_per_call == 100
+    assert API_V2.calls_per_minute == 60
+
+
+def test_a_profile_has_the_words_of_the_order_classes() -> None:
+    """They stand in both rooms, since neither knows the other."""
+    assert SMMFANFAST.order_types == set(ORDER_TYPES)
+    assert API_V2.order_types == set(API_V2_ORDER_TYPES)
+
+
+def test_a_profile_of_one_s_own_takes_the_document_s_types_unless_told() -> None:
+    mine = Profile(name="mine", base_url="https://panel.example", actions=frozenset({"add"}))
+
+    assert mine.order_types == SMMFANFAST.order_types
+    assert mine.unread_fields == frozenset()
+
+
+@pytest.mark.parametrize("word", ["web_traffic", "Web Traffic", "WEB-TRAFFIC", " webtraffic "])
+def test_a_type_is_taken_in_any_spelling(word: str) -> None:
+    mine = attrs.evolve(SMMFANFAST, order_types=frozenset({word}))
+
+    assert mine.takes("web_traffic")
+    assert API_V2.takes(word)
+    assert not SMMFANFAST.takes(word)
+    assert not mine.takes("default")
+
+
+def test_only_the_panel_of_the_document_is_known_to_leave_old_posts_unread() -> None:
+    assert SMMFANFAST.unread_fields == {"old_posts"}
+    assert API_V2.unread_fields == frozenset()
+
+
+@pytest.mark.parametrize(("text", "kind"), FAMILY_TEXTS.items())
+def test_texts_of_the_family_are_known_to_its_profile_alone(text: str, kind: ErrorKind) -> None:
+    assert API_V2.refusal_kind(text) is kind
+    assert SMMFANFAST.refusal_kind(text) is None
 
 
 def test_the_family_has_no_address_of_its_own() -> None:
@@ -70,17 +125,17 @@ def test_every_known_text_has_its_kind(profile: Profile, text: str, kind: ErrorK
 
 
 def test_every_row_of_the_table_is_met_by_a_known_text() -> None:
-    for each in SMMFANFAST.refusals:
-        alone = attrs.evolve(SMMFANFAST, refusals=(each,))
+    for each in API_V2.refusals:
+        alone = attrs.evolve(API_V2, refusals=(each,))
 
-        assert [text for text in TEXTS if alone.refusal_kind(text)], each
+        assert [text for text in TEXTS | FAMILY_TEXTS if alone.refusal_kind(text)], each
 
 
-@pytest.mark.parametrize("text", TEXTS)
-def test_the_place_in_the_table_decides_nothing(text: str) -> None:
-    backwards = attrs.evolve(SMMFANFAST, refusals=SMMFANFAST.refusals[::-1])
+@pytest.mark.parametrize(("text", "kind"), (TEXTS | FAMILY_TEXTS).items())
+def test_the_place_in_the_table_decides_nothing(text: str, kind: ErrorKind) -> None:
+    backwards = attrs.evolve(API_V2, refusals=API_V2.refusals[::-1])
 
-    assert backwards.refusal_kind(text) is TEXTS[text]
+    assert backwards.refusal_kind(text) is kind
 
 
 @pytest.mark.parametrize("text", [
@@ -106,6 +161,7 @@ def test_case_punctuation_and_padding_do_not_matter(text: str) -> None:
 def test_a_text_outside_the_table_is_never_guessed(text: str) -> None:
     """On `add` it would turn an order that may exist into one that may be sent again."""
     assert SMMFANFAST.refusal_kind(text) is None
+    assert API_V2.refusal_kind(text) is None
 
 
 def test_a_panel_in_another_language_adds_its_texts() -> None:

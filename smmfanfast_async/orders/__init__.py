@@ -1,6 +1,7 @@
 """What we say: the order types, a documented form each.
 
-`document` has the eleven tables of the panel's document, `fields` what their fields have in common.
+`document` has the eleven tables of the panel's document, `family` what API v2 panels have beyond
+them, `fields` what the fields of all have in common. A profile says which of them its panel takes.
 `_encode` makes text of an order.
 """
 
@@ -22,25 +23,40 @@ from .document import (
     PackageOrder,
     SubscriptionsOrder,
 )
+from .family import (
+    CommentRepliesOrder,
+    InvitesFromGroupsOrder,
+    MentionsOrder,
+    PollOrder,
+    SeoOrder,
+    WebTrafficOrder,
+)
 from .fields import MAX_ID_CHARACTERS, MAX_WHOLE_NUMBER, are_plain_ids, checked_id
 
 __all__ = [
+    "API_V2_ORDER_TYPES",
     "DELAYS_MIN",
     "MAX_ID_CHARACTERS",
     "MAX_WHOLE_NUMBER",
     "ORDER_TYPES",
     "CommentLikesOrder",
+    "CommentRepliesOrder",
     "CustomCommentsOrder",
     "CustomCommentsPackageOrder",
     "DefaultOrder",
+    "InvitesFromGroupsOrder",
     "MentionsCustomListOrder",
     "MentionsHashtagOrder",
     "MentionsMediaLikersOrder",
+    "MentionsOrder",
     "MentionsUserFollowersOrder",
     "MentionsWithHashtagsOrder",
     "Order",
     "PackageOrder",
+    "PollOrder",
+    "SeoOrder",
     "SubscriptionsOrder",
+    "WebTrafficOrder",
     "are_plain_ids",
     "checked_id",
 ]
@@ -49,7 +65,8 @@ __all__ = [
 class _OrderTypes(Mapping[str, type[Order]]):
     """Order classes by the panel's word, in any spelling."""
 
-    def __init__(self, *classes: type[Order]) -> None:
+    def __init__(self, name: str, *classes: type[Order]) -> None:
+        self._name = name
         self._by_word = {each.panel_type: each for each in classes}
         self._by_spelling = {same_word(word): each for word, each in self._by_word.items()}
 
@@ -66,10 +83,11 @@ class _OrderTypes(Mapping[str, type[Order]]):
         return len(self._by_word)
 
     def __repr__(self) -> str:
-        return f"ORDER_TYPES({', '.join(self._by_word)})"
+        return f"{self._name}({', '.join(self._by_word)})"
 
 
 ORDER_TYPES: Mapping[str, type[Order]] = _OrderTypes(
+    "ORDER_TYPES",
     DefaultOrder,
     PackageOrder,
     CustomCommentsOrder,
@@ -84,3 +102,15 @@ ORDER_TYPES: Mapping[str, type[Order]] = _OrderTypes(
 )
 """The panel's word for a type → its class, in the document's order. Look-ups mind neither case nor
 blanks, `_` and `-`: `ORDER_TYPES["Custom Comments"]`."""
+
+API_V2_ORDER_TYPES: Mapping[str, type[Order]] = _OrderTypes(
+    "API_V2_ORDER_TYPES",
+    *ORDER_TYPES.values(),
+    MentionsOrder,
+    SeoOrder,
+    CommentRepliesOrder,
+    PollOrder,
+    InvitesFromGroupsOrder,
+    WebTrafficOrder,
+)
+"""The same for API v2 panels: the document's eleven, then the six that only these have (seen)."""

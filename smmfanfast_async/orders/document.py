@@ -15,6 +15,7 @@ from attrs import field, frozen
 from ..errors import InvalidOrderError
 from .fields import (
     copied,
+    hold_runs_and_interval,
     id_as_text,
     is_expiry,
     is_extra,
@@ -80,12 +81,8 @@ class DefaultOrder(Order):
     """Minutes between runs (document: optional). Only with `runs`."""
 
     def __attrs_post_init__(self) -> None:
-        """Hold runs and interval together: the panel takes both or neither (seen)."""
-        if (self.runs is None) != (self.interval is None):
-            lone, missing = ("runs", "interval") if self.interval is None else ("interval", "runs")
-            raise InvalidOrderError(
-                type(self).__name__, lone, getattr(self, lone), f"needs {missing} beside it"
-            )
+        """Hold runs and interval together."""
+        hold_runs_and_interval(self)
 
 
 @frozen(kw_only=True)
@@ -233,6 +230,9 @@ class SubscriptionsOrder(Order):
     """The last day (document: optional, sent as d/m/Y); None is no end. Not before today, UTC."""
     posts: int | None = field(default=None, validator=optional(is_whole(1)))
     """How many posts. Not in the document (seen); None leaves it out."""
+    old_posts: int | None = field(default=None, validator=optional(is_whole(1)))
+    """How many posts that are there already. API v2 panels alone have it (seen), elsewhere it is
+    refused before it is sent (`Profile.unread_fields`); None leaves it out."""
     link: str | None = field(default=None, converter=stripped_or_none, validator=optional(is_text))
     """Not in the document (seen); None leaves it out."""
     quantity: int | None = field(default=None, validator=optional(is_whole(1)))

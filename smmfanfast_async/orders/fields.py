@@ -21,6 +21,7 @@ __all__ = [
     "are_plain_ids",
     "checked_id",
     "copied",
+    "hold_runs_and_interval",
     "id_as_text",
     "is_expiry",
     "is_extra",
@@ -188,6 +189,14 @@ def is_extra(
 def _bare_name(name: str) -> str:
     """Bring a field's name to what a PHP form makes of it: `key[]` and ` key` are `key` there."""
     return name.partition("[")[0].strip().lower()
+
+
+def hold_runs_and_interval(order: Any) -> None:
+    """Refuse `runs` without `interval` and the other way: panels take both or neither (seen)."""
+    if (order.runs is None) != (order.interval is None):
+        lone, missing = ("runs", "interval") if order.interval is None else ("interval", "runs")
+        reason = f"needs {missing} beside it"
+        raise InvalidOrderError(type(order).__name__, lone, getattr(order, lone), reason)
 
 
 optional = attrs.validators.optional

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import assert_type
 
 from smmfanfast_async import (
+    API_V2_ORDER_TYPES,
     ORDER_TYPES,
     AddedOrder,
     Balance,
@@ -15,9 +16,11 @@ from smmfanfast_async import (
     CustomCommentsOrder,
     DefaultOrder,
     ErrorKind,
+    InvitesFromGroupsOrder,
     Order,
     OrderStatus,
     PanelError,
+    PollOrder,
     PollPolicy,
     Profile,
     RefillResult,
@@ -28,7 +31,10 @@ from smmfanfast_async import (
     StatusChange,
     SubscriptionsOrder,
     WaitTimeoutError,
+    WebTrafficOrder,
 )
+
+Lines = tuple[str, ...]
 
 
 async def verbs(client: Client) -> None:
@@ -62,6 +68,14 @@ def orders() -> None:
     CustomCommentsOrder(service=1, link="x", comments=(text for text in ["a"]))
     SubscriptionsOrder(service=1, username="example", min=1, max=2, delay=5, expiry=date.max)
     assert_type(ORDER_TYPES, Mapping[str, type[Order]])
+    assert_type(API_V2_ORDER_TYPES, Mapping[str, type[Order]])
+    poll = PollOrder(service=1, link="x", quantity=1, answer_number=2)
+    assert_type(poll.answer_number, int)
+    assert_type(InvitesFromGroupsOrder(service=1, link="x", quantity=1, groups="a").groups, Lines)
+    visits = WebTrafficOrder(
+        service=1, link="x", quantity=1, country="US", device=1, type_of_traffic=3
+    )
+    assert_type(visits.google_keyword, str | None)
 
 
 def results(status: OrderStatus, service: Service, catalogue: Catalogue) -> None:
@@ -98,6 +112,8 @@ def errors(error: PanelError, limit: SpendingLimitError, late: WaitTimeoutError)
 
 def settings(profile: Profile) -> None:
     """How a client is made."""
+    assert_type(profile.takes("poll"), bool)
+    assert_type(profile.order_types, frozenset[str])
     Client(
         "test-key", profile=profile, base_url="http://127.0.0.1:1", retry=RetryPolicy(attempts=1)
     )
