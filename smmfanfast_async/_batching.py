@@ -1,8 +1,7 @@
 """Many keys → few fetches. Knows keys and a fetch function, not HTTP, not orders.
 
-How this works. `streamed` is for a caller who has all keys: it cuts them into batches and keeps a
-few of them under way. `Coalescer` is for many callers who have a key each and know nothing of each
-other. A key waits in a queue until a batch leaves with it:
+How this works. `Coalescer` is for many callers who have a key each and know nothing of each other;
+one who has all keys takes `_streaming`. A key waits in a queue until a batch leaves with it:
 
 - a batch leaves when it is full and a slot is free;
 - with a slot free and nothing under way it leaves on the next tick of the loop, so that a lone
@@ -19,22 +18,11 @@ of the work.
 
 import asyncio
 import copy
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterable,
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Hashable,
-    Iterable,
-    Iterator,
-    Mapping,
-)
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-__all__ = ["BatchEndedError", "Coalescer", "closing", "streamed"]
+__all__ = ["BatchEndedError", "Coalescer"]
 
 DELAY_S = 0.002
 """Seconds that a batch stays open while others are under way: a trickle of 5,000 calls a second
@@ -330,121 +318,3 @@ def _own(found: T) -> T:
     except Exception:  # noqa: BLE001  # a class may raise anything there
         return found
     return twin if type(twin) is type(found) else found
-
-
-async def streamed(
-    keys: Iterable[K] | AsyncIterable[K],
-    fetch: Callable[[list[K]], Awaitable[R]],
-    *,
-    size: int,
-    concurrency: int,
-    ordered: bool = False,
-) -> AsyncGenerator[R, None]:
-    """Fetch keys in batches of `size` and give each batch's result as it lands.
-
-    At most `concurrency` batches are held, whether under way or landed and not yet taken, so that
-    memory is bounded whatever `keys` is. A key that comes twice in a batch is fetched once.
-    `ordered` gives the batches in the order of the keys. What a fetch raises is raised here; the
-    other fetches are cancelled then, and `keys` closed if it is an async generator, as when the
-    consumer breaks off.
-    """
-    source = _Source(keys, size)
-    held: list[asyncio.Future[R]] = []
-    filling: asyncio.Future[list[K]] | None = None
-    try:
-        filling = source.next()
-        while filling is not None or held:
-            # A new batch is taken in only while there is room for it.
-            taken = filling if len(held) < concurrency else None
-            if taken is None or not taken.done():
-                await _any_done(taken, held[:1] if ordered else held)
-            if taken is not None and taken.done():
-                batch = taken.result()
-                filling = None
-                if batch:
-                    held.append(asyncio.ensure_future(fetch(batch)))
-                    filling = source.next()
-            while landed := _landed(held, ordered=ordered):
-                held.remove(landed)
-                yield landed.result()
-    finally:
-        try:
-            await _give_up([*held] if filling is None else [filling, *held])
-        finally:
-            await source.close()
-
-
-class _Source(Generic[K]):
-    """Keys in batches; an empty one is the end."""
-
-    def __init__(self, keys: Iterable[K] | AsyncIterable[K], size: int) -> None:
-        self._size = size
-        self._batches: AsyncGenerator[list[K], None] | None = None
-        self._keys: Iterator[K] = iter(())
-        if isinstance(keys, AsyncIterable):
-            self._batches = _batches(keys, size)
-        else:
-            self._keys = iter(keys)
-
-    def next(self) -> asyncio.Future[list[K]]:
-        """Begin to fill a batch; from a plain iterable it is full at once."""
-        if self._batches is not None:
-            nothing: list[K] = []
-            return asyncio.ensure_future(anext(self._batches, nothing))
-        full: asyncio.Future[list[K]] = asyncio.get_running_loop().create_future()
-        full.set_result(self._filled())
-        return full
-
-    def _filled(self) -> list[K]:
-        # Dicts, to keep the order and drop what comes again.
-        batch: dict[K, None] = {}
-        while len(batch) < self._size:
-            more = dict.fromkeys(islice(self._keys, self._size - len(batch)))
-            if not more:
-                break
-            batch |= more
-        return list(batch)
-
-    async def close(self) -> None:
-        """Close keys that can be closed."""
-        if self._batches is not None:
-            await self._batches.aclose()
-
-
-async def _any_done(filling: asyncio.Future[Any] | None, held: list[asyncio.Future[R]]) -> None:
-    waited: list[asyncio.Future[Any]] = [*held] if filling is None else [filling, *held]
-    await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-
-
-def _landed(held: list[asyncio.Future[R]], *, ordered: bool) -> asyncio.Future[R] | None:
-    """Give the first fetch that may be handed out; in order, that is the oldest or none."""
-    return next((each for each in (held[:1] if ordered else held) if each.done()), None)
-
-
-async def _give_up(futures: list[asyncio.Future[Any]]) -> None:
-    for each in futures:
-        each.cancel()
-    await asyncio.gather(*futures, return_exceptions=True)
-
-
-@asynccontextmanager
-async def closing(keys: AsyncIterable[K]) -> AsyncGenerator[AsyncIterator[K], None]:
-    """Iterate, and close behind it what can be closed: a loop that is left closes nothing."""
-    source = aiter(keys)
-    try:
-        yield source
-    finally:
-        if isinstance(source, AsyncGenerator):
-            await source.aclose()
-
-
-async def _batches(keys: AsyncIterable[K], size: int) -> AsyncGenerator[list[K], None]:
-    batch: dict[K, None] = {}
-    async with closing(keys) as source:
-        async for key in source:
-            batch[key] = None
-            if len(batch) == size:
-                yield list(batch)
-                batch = {}
-    if batch:
-        yield list(batch)

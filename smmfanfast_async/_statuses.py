@@ -12,13 +12,13 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import aclosing
-from itertools import chain, islice
 
-from ._batching import BatchEndedError, Coalescer, closing, streamed
+from ._batching import BatchEndedError, Coalescer
 from ._calls import MIN_READ_S, Calls, Settings
 from ._decode import decode_status, decode_statuses
 from ._encode import ids_form
 from ._policy import BatchSize, RetryPolicy
+from ._streaming import streamed
 from .errors import AuthError, ClosedError, ErrorKind, InvalidOrderError, NoReplyError, PanelError
 from .orders import are_plain_ids, checked_id
 from .results import OrderStatus
@@ -28,9 +28,6 @@ __all__ = ["Ids", "Statuses"]
 SPLIT_FROM_S = 20.0
 """Seconds from which on a batch gets only half of the time that is left, so that its halves have
 the other one; with less, all of it goes to the batch as it is."""
-
-HANDFUL = 100
-"""Ids that are taken from their source at once, as many as a batch holds."""
 
 _LOG = logging.getLogger("smmfanfast_async")
 
@@ -79,12 +76,15 @@ class Statuses:
             return await self._batch(batch, settings, refused)
 
         batches = streamed(
-            _as_texts(ids),
+        if isinstance(ids, str | bytes):
+            raise InvalidOrderError("Client", "ids", ids, "is one text, not a list of ids")
+            ids,
             fetch,
             size=self._calls.profile.ids_per_call,
             concurrency=concurrency,
             ordered=ordered,
         )
+            read=_as_texts,
         async with aclosing(batches):
             async for batch in batches:
                 for row in batch.items():
@@ -97,7 +97,7 @@ class Statuses:
 
     async def _batch(self, texts: list[str], settings: Settings, refused: list[AuthError]) -> Rows:
         """Ask about a batch of texts; those that are no ids have their error at once."""
-        if set(map(type, texts)) == {str} and are_plain_ids(texts):
+        if are_plain_ids(texts):
             return await self._ask_unless_refused(texts, settings, refused)
         found: Rows = {}
         ids: list[str] = []
@@ -196,29 +196,12 @@ class Statuses:
         return batch.found
 
 
-def _as_texts(ids: Ids) -> Iterable[str] | AsyncIterable[str]:
+def _as_texts(ids: list[int | str]) -> list[str]:
     """Give ids as texts, unchecked: what is no id is told so one by one, in its batch."""
-    if isinstance(ids, AsyncIterable):
-        return _texts_as_they_come(ids)
-    if isinstance(ids, str | bytes):
-        raise InvalidOrderError("Client", "ids", ids, "is one text, not a list of ids")
-    source = iter(ids)
-    # In handfuls, since a call of Python for each would be a tenth of what a status costs.
-    handfuls = iter(lambda: list(islice(source, HANDFUL)), [])
-    return chain.from_iterable(map(_handful_as_texts, handfuls))
-
-
-def _handful_as_texts(ids: list[int | str]) -> list[str]:
     kinds = set(map(type, ids))
     if kinds == {str}:
         return ids  # type: ignore[return-value]  # texts, all of them
     return list(map(str if kinds == {int} else _as_text, ids))
-
-
-async def _texts_as_they_come(ids: AsyncIterable[int | str]) -> AsyncGenerator[str, None]:
-    async with closing(ids) as source:
-        async for each in source:
-            yield _as_text(each)
 
 
 class _NoId(str):

@@ -63,7 +63,7 @@ paused or error, is neither further nor nearer."""
 
 def change_of(order: str, before: OrderStatus | None, after: OrderStatus) -> StatusChange | None:
     """Say what changed of an order, None if nothing did."""
-    if before == after:
+    if before is not None and before.says_the_same(after):
         return None
     kind = _kind(before, after)
     return StatusChange(order=order, kind=kind, before=before, after=after)

@@ -11,7 +11,7 @@ there and stands in `extra`, as it came.
 
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -38,13 +38,6 @@ and no counter of a platform comes near."""
 
 Count = Annotated[int, Meta(ge=-MAX_COUNT, le=MAX_COUNT)]
 """A whole number from the panel."""
-
-if TYPE_CHECKING:
-    _Id: TypeAlias = str
-else:
-    # What msgspec is told of an id, so that it may read numbers too in C; `_decode` makes text of
-    # them. A float is no id, but were it not named here, 4.99999999999999999999 would come as 5.
-    _Id = str | int | float
 
 
 class Status(StrEnum):
@@ -80,13 +73,42 @@ _STATUS_BY_SPELLING = {
 # The usual words as they are written, to be found without a look at their signs.
 _STATUS_BY_WORD = {
     word: status
-    for status in Status
+    for spelling, status in [
+        *((each.value, each) for each in Status),
+        ("cancelled", Status.CANCELED),
+    ]
     if status is not Status.UNKNOWN
-    for spaced in (status.value, status.value.replace("_", " "))
+    for spaced in (spelling, spelling.replace("_", " "))
     for word in (spaced, spaced.capitalize(), spaced.title())
 }
 
 FINAL_STATUSES = frozenset(
+_CURRENCIES = (  # as a text, since a hundred quotes would hide what is in it
+    "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTC BTN "
+    "BWP BYN BZD CAD CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB ETH EUR "
+    "FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD "
+    "JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT "
+    "MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG "
+    "QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS "
+    "TMT TND TON TOP TRX TRY TTD TWD TZS UAH UGX USD USDC USDT UYU UZS VES VND VUV WST XAF "
+    "XCD XOF XPF YER ZAR ZMW ZWG"
+).split()  # noqa: SIM905
+"""The currencies of the world (ISO 4217) and the coins that panels count in (assumed)."""
+
+if TYPE_CHECKING:
+    _Id: TypeAlias = str
+    _Word: TypeAlias = str
+    _Currency: TypeAlias = str
+else:
+    # What msgspec is told of an id, so that it may read numbers too in C; `_decode` makes text of
+    # them. A float is no id, but were it not named here, 4.99999999999999999999 would come as 5.
+    _Id = str | int | float
+    # Words that msgspec knows are shared by all records: a quarter of what a status kept would take
+    # otherwise. Any other text goes the lenient road and is taken there.
+    _Word = Literal[tuple(_STATUS_BY_WORD)]
+    _Currency = Literal[tuple(_CURRENCIES)]
+
+
     {Status.COMPLETED, Status.PARTIAL, Status.CANCELED, Status.REFUNDED, Status.EXPIRED}
 )
 """Words after which nothing more happens to an order, on any panel (seen; expired is assumed).
@@ -121,7 +143,7 @@ class OrderStatus(
     kw_only=True,
     gc=False,
     forbid_unknown_fields=True,
-    rename={"raw_status": "status"},
+    rename={"raw_status": "status", "raw_charge": "charge"},
 ):
     """How an order stands.
 
@@ -132,16 +154,15 @@ class OrderStatus(
 
     order: _Id = ""
     """The id that was asked for."""
-    raw_status: str
+    raw_status: _Word
     """The panel's own word, as it came; `status` reads it."""
-    charge: Decimal | None = None
-    """What was paid, in `currency`, less what came back: the share of a partial order, all of a
-    canceled one (seen). None where the panel gives none, never 0 for that."""
+    raw_charge: str | None = None
+    """`charge` in the panel's own digits; None where it gives none, or what is no amount."""
     start_count: Count | None = None
     """The counter before the start; None where it is not known yet, or not a number."""
     remains: Count | None = None
     """How many are still to come, negative where more were given; None where not known."""
-    currency: str | None = None
+    currency: _Currency | None = None
     """Of `charge`, such as "USD"; None where the panel does not say (the document's sample)."""
     runs: Count | None = None
     """Drip-feed: runs done. None for other orders."""
@@ -183,6 +204,16 @@ class OrderStatus(
 class Service(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
     """A service on offer."""
 
+    @property
+    def charge(self) -> Decimal | None:
+        """What was paid, in `currency`, exactly.
+
+        Less what came back: the share of a partial order, all of a canceled one (seen). None where
+        the panel gives none, never 0 for that.
+        """
+        # Made when it is asked for: of 100 statuses that is a third of the time of reading them.
+        return None if self.raw_charge is None else Decimal(self.raw_charge)
+
     service: _Id
     """The id to order it by."""
     name: str = ""
@@ -193,6 +224,14 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknow
     """Price of 1000, or of the whole for package types, in the account's currency; None where
     the panel gave no number."""
     min: Count | None = None
+    def says_the_same(self, other: "OrderStatus") -> bool:
+        """Whether both say the same: 0.5 and 0.50 are one charge, and two texts to `==`."""
+        if self == other:
+            return True
+        if self.raw_charge is None or self.charge != other.charge:
+            return False
+        return msgspec.structs.replace(other, raw_charge=self.raw_charge) == self
+
     """The least quantity of an order; None where the panel gives none."""
     max: Count | None = None
     """The largest quantity of an order; None where the panel gives none."""

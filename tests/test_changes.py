@@ -1,6 +1,5 @@
 """What changed of an order between two looks, in one word."""
 
-from decimal import Decimal
 from itertools import product
 
 import pytest
@@ -11,8 +10,7 @@ from smmfanfast_async.results import FINAL_STATUSES, Status
 
 
 def stands(word: str, remains: int | None = None, charge: str | None = None) -> OrderStatus:
-    money = None if charge is None else Decimal(charge)
-    return OrderStatus(order="7", raw_status=word, remains=remains, charge=money)
+    return OrderStatus(order="7", raw_status=word, remains=remains, raw_charge=charge)
 
 
 @pytest.mark.parametrize(("before", "after", "kind"), [

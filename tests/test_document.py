@@ -249,7 +249,7 @@ def test_sample_of_status() -> None:
     found = decode_status(sample("status_normal.json"), SMMFANFAST, "32")
 
     assert found == OrderStatus(
-        order="32", raw_status="pending", charge=Decimal("0.0360"), start_count=0, remains=0
+        order="32", raw_status="pending", raw_charge="0.0360", start_count=0, remains=0
     )
     assert str(found.charge) == "0.0360"
 
@@ -262,13 +262,13 @@ def test_sample_of_many_statuses() -> None:
     assert list(batch.found) == ids
     assert batch.strays == 0
     assert batch.found["12"] == OrderStatus(
-        order="12", raw_status="processing", charge=Decimal("1.2600"), start_count=0, remains=0
+        order="12", raw_status="processing", raw_charge="1.2600", start_count=0, remains=0
     )
     refused = batch.found["2"]
     assert isinstance(refused, OrderNotFoundError)
     assert (refused.text, refused.order) == ("Incorrect order ID", "2")
     assert batch.found["13"] == OrderStatus(
-        order="13", raw_status="pending", charge=Decimal("0.6300"), start_count=0, remains=0
+        order="13", raw_status="pending", raw_charge="0.6300", start_count=0, remains=0
     )
 
 

@@ -20,6 +20,7 @@ FLOORS = {
     "profile": 2,
     "_policy": 2,
     "_batching": 2,
+    "_streaming": 2,
     "_caching": 2,
     "_settings": 2,
     "_transport": 3,

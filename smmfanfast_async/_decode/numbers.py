@@ -10,7 +10,17 @@ from decimal import Decimal
 
 from ..results import MAX_COUNT
 
-__all__ = ["OddNumber", "amount", "count", "flag", "in_gate", "json_float", "json_int"]
+__all__ = [
+    "PLAIN_AMOUNT",
+    "OddNumber",
+    "amount",
+    "amount_text",
+    "count",
+    "flag",
+    "in_gate",
+    "json_float",
+    "json_int",
+]
 
 MAX_WHOLE_CHARACTERS = 128
 """The longest whole number in JSON that is read: as long as the longest id."""
@@ -38,6 +48,10 @@ _GATE = decimal.Context(
         decimal.Underflow,
     ],
 )
+PLAIN_AMOUNT = "-?[0-9]{1,20}+(?:[.][0-9]{1,20}+)?+"
+"""How an amount is usually written: a pattern of what passes the gate and is kept as it came."""
+
+_PLAIN_AMOUNT = re.compile(PLAIN_AMOUNT)
 _CURRENCY_SIGNS = "$€£¥₹₽₺₴₦"
 _PLAIN = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 # Groups of three only, the first not 0: "1,5" and "0,036" have a decimal comma.
@@ -54,13 +68,21 @@ class OddNumber(str):
 
 in_gate = _GATE.plus
 """Pass a number within the bounds, infinity and NaN too; raise `ArithmeticError` for any other. A
-bound method, since the fast road calls it once a record."""
+bound method, since the fast road calls it once a service."""
 
 
 def amount(value: object) -> Decimal | None:
     """Read money: None for a word that stands for nothing, `ValueError` for what is no number."""
     number = _number(value, _GROUPED_MONEY)
     return None if number is None else _bounded(number)
+
+
+def amount_text(value: object) -> str | None:
+    """Read money as `amount` does, and give its digits: the panel's own where they are plain."""
+    if isinstance(value, str) and _PLAIN_AMOUNT.fullmatch(value):
+        return value
+    number = amount(value)
+    return None if number is None else f"{number:f}"
 
 
 def count(value: object) -> int | None:

@@ -19,7 +19,7 @@ one_processing = {
     "12": OrderStatus(
         order="12",
         raw_status="processing",
-        charge=Decimal("1.2600"),
+        raw_charge="1.2600",
         start_count=0,
         remains=0,
     )
@@ -31,7 +31,7 @@ STATUSES_OF_ONE: list[tuple[str, str, object]] = [
         "status_normal.json",
         "32",
         OrderStatus(
-            order="32", raw_status="pending", charge=Decimal("0.0360"), start_count=0, remains=0
+            order="32", raw_status="pending", raw_charge="0.0360", start_count=0, remains=0
         ),
     ),
     (
@@ -40,7 +40,7 @@ STATUSES_OF_ONE: list[tuple[str, str, object]] = [
         OrderStatus(
             order="32",
             raw_status="Completed",
-            charge=Decimal("0.0360"),
+            raw_charge="0.0360",
             start_count=1204,
             remains=0,
             currency="USD",
@@ -53,7 +53,7 @@ STATUSES_OF_ONE: list[tuple[str, str, object]] = [
         OrderStatus(
             order="1",
             raw_status="Partial",
-            charge=Decimal("0.27819"),
+            raw_charge="0.27819",
             start_count=3572,
             remains=157,
             currency="USD",
@@ -81,7 +81,7 @@ STATUSES_OF_ONE: list[tuple[str, str, object]] = [
     (
         "errors/order_that_failed.json",
         "32",
-        OrderStatus(order="32", raw_status="Error", charge=Decimal(0)),
+        OrderStatus(order="32", raw_status="Error", raw_charge="0"),
     ),
     ("errors/error.json", "7", not_found("7")),
     ("errors/bare_text.json", "7", not_found("7")),
@@ -126,7 +126,7 @@ BATCHES: list[tuple[str, dict[str, object], int]] = [
             "13": OrderStatus(
                 order="13",
                 raw_status="pending",
-                charge=Decimal("0.6300"),
+                raw_charge="0.6300",
                 start_count=0,
                 remains=0,
             ),
@@ -139,7 +139,7 @@ BATCHES: list[tuple[str, dict[str, object], int]] = [
             "1": OrderStatus(
                 order="1",
                 raw_status="Partial",
-                charge=Decimal("0.27819"),
+                raw_charge="0.27819",
                 start_count=3572,
                 remains=157,
                 currency="USD",
@@ -148,7 +148,7 @@ BATCHES: list[tuple[str, dict[str, object], int]] = [
             "100": OrderStatus(
                 order="100",
                 raw_status="In progress",
-                charge=Decimal("1.44219"),
+                raw_charge="1.44219",
                 start_count=234,
                 remains=10,
                 currency="USD",
@@ -160,7 +160,7 @@ BATCHES: list[tuple[str, dict[str, object], int]] = [
         "statuses_batch_with_failing_status.json",
         {
             "12": not_found("12"),
-            "13": OrderStatus(order="13", raw_status="Fail", charge=Decimal(0), remains=0),
+            "13": OrderStatus(order="13", raw_status="Fail", raw_charge="0", remains=0),
         },
         0,
     ),
@@ -168,9 +168,9 @@ BATCHES: list[tuple[str, dict[str, object], int]] = [
     (
         "statuses_list_keys_from_0.json",
         {
-            "0": status_of(order="0", charge=Decimal(1)),
+            "0": status_of(order="0", raw_charge="1"),
             "1": not_found("1"),
-            "2": OrderStatus(order="2", raw_status="Completed", charge=Decimal(2)),
+            "2": OrderStatus(order="2", raw_status="Completed", raw_charge="2"),
         },
         0,
     ),
@@ -183,8 +183,8 @@ BATCHES: list[tuple[str, dict[str, object], int]] = [
     (
         "statuses_list_with_ids.json",
         {
-            "13": OrderStatus(order="13", raw_status="Completed", charge=Decimal(2)),
-            "12": status_of(order="12", charge=Decimal(1)),
+            "13": OrderStatus(order="13", raw_status="Completed", raw_charge="2"),
+            "12": status_of(order="12", raw_charge="1"),
             "1": unreadable(ABSENT, "1"),
         },
         0,
@@ -192,7 +192,7 @@ BATCHES: list[tuple[str, dict[str, object], int]] = [
     (
         "statuses_stray_and_missing.json",
         {
-            "12": status_of(order="12", charge=Decimal(1)),
+            "12": status_of(order="12", raw_charge="1"),
             "13": unreadable(ABSENT, "13"),
             "14": unreadable(ABSENT, "14"),
         },
@@ -203,7 +203,7 @@ BATCHES: list[tuple[str, dict[str, object], int]] = [
         "statuses_wrong_inner_id.json",
         {
             "12": unreadable("the answer for this order is about order 21", "12"),
-            "13": status_of(order="13", charge=Decimal(1)),
+            "13": status_of(order="13", raw_charge="1"),
             "21": unreadable(ABSENT, "21"),
         },
         0,
@@ -215,7 +215,7 @@ BATCHES: list[tuple[str, dict[str, object], int]] = [
         "statuses_escapes.json",
         {
             "12": OrderStatus(
-                order="12", raw_status="In progress", charge=Decimal("1.2600"), currency="USD/USDT"
+                order="12", raw_status="In progress", raw_charge="1.2600", currency="USD/USDT"
             )
         },
         0,
@@ -223,19 +223,19 @@ BATCHES: list[tuple[str, dict[str, object], int]] = [
     (
         "statuses_amounts_read.json",
         numbered(
-            "charge",
-            *map(Decimal, ["1234.56", "12.50", "0.75", "1.0e-5", "1.0e-5", "0.1", "12"]),
+            "raw_charge",
+            *["1234.56", "12.50", "0.75", "0.000010", "0.000010", "0.1", "12"],
         ),
         0,
     ),
-    ("statuses_amounts_absent.json", numbered("charge", None, None, None, None), 0),
+    ("statuses_amounts_absent.json", numbered("raw_charge", None, None, None, None), 0),
     (
         "statuses_counts_from_provider.json",
         {
             str(number): OrderStatus(
                 order=str(number),
                 raw_status="Processing",
-                charge=Decimal("0.5"),
+                raw_charge="0.5",
                 start_count=start,
                 remains=remains,
             )
@@ -274,7 +274,7 @@ BATCHES: list[tuple[str, dict[str, object], int]] = [
             "12": OrderStatus(
                 order="12",
                 raw_status="Pend\ufffding",
-                charge=Decimal(1),
+                raw_charge="1",
                 extra={"note": "\ufffd \\ud800 \N{GRINNING FACE}"},
             )
         },
@@ -282,17 +282,17 @@ BATCHES: list[tuple[str, dict[str, object], int]] = [
     ),
     (
         "hostile/statuses_names_twice.json",
-        {"12": OrderStatus(order="12", raw_status="Partial", charge=Decimal(1))},
+        {"12": OrderStatus(order="12", raw_status="Partial", raw_charge="1")},
         0,
     ),
     (
         "hostile/statuses_wrong_charset.json",
-        {"12": status_of(order="12", charge=Decimal(1), extra={"note": "caf\ufffd"})},
+        {"12": status_of(order="12", raw_charge="1", extra={"note": "caf\ufffd"})},
         0,
     ),
     (
         "hostile/statuses_our_name.json",
-        {"12": status_of(order="12", charge=Decimal(1), extra={"extra": {"a": Decimal("1.5")}})},
+        {"12": status_of(order="12", raw_charge="1", extra={"extra": {"a": Decimal("1.5")}})},
         0,
     ),
 ]

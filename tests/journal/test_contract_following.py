@@ -81,9 +81,7 @@ async def test_a_look_is_written_whole(journal: SQLJournal, clock: Clock) -> Non
     await accepted(journal)
     [claim] = await claimed(journal)
     clock.go(7)
-    seen = look(
-        claim, "In progress", charge=Decimal("0.90"), currency="USD", start_count=5, remains=900
-    )
+    seen = look(claim, "In progress", raw_charge="0.90", currency="USD", start_count=5, remains=900)
 
     [entry] = await journal.observe([seen])
 
@@ -103,7 +101,7 @@ async def test_only_changes_are_told_and_what_is_left_out_stays(
 ) -> None:
     await accepted(journal)
     [claim] = await claimed(journal)
-    [first] = await journal.observe([look(claim, "Pending", charge=Decimal(1), remains=9)])
+    [first] = await journal.observe([look(claim, "Pending", raw_charge="1", remains=9)])
     clock.go(7200)
     [claim] = await claimed(journal)
 
@@ -193,7 +191,7 @@ async def test_numbers_at_their_bounds_harm_no_order_beside_them(journal: SQLJou
         await accepted(journal, ref)
     odd, plain = await claimed(journal)
     most = 2**53
-    seen = look(odd, "Pending", start_count=most, remains=-most, charge=Decimal("1E+39"),
+    seen = look(odd, "Pending", start_count=most, remains=-most, raw_charge="1" + "0" * 39,
                 currency="x" * 99 + "\0")  # fmt: skip
 
     assert len(await journal.observe([seen, look(plain)])) == 2
@@ -455,7 +453,7 @@ async def test_a_summary_counts_in_exact_money(journal: SQLJournal) -> None:
     await in_state(journal, S.REFUSED, "r")
     first, second, _ = sorted(await claimed(journal), key=lambda each: each.entry.ref)
     await journal.observe([
-        look(first, "Partial", charge=Decimal("0.07")), look(second, "Pending"),
+        look(first, "Partial", raw_charge="0.07"), look(second, "Pending"),
     ])  # fmt: skip
 
     summary = await journal.summary()
