@@ -8,9 +8,9 @@ what is on its way can't be called back.
 """
 
 import asyncio
-import logging
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
@@ -22,6 +22,7 @@ from ._decode import decode_added, read_ahead
 from ._encode import Form
 from ._gate import Clock, Gate
 from ._policy import Pacer, RetryPolicy, RetryQuota
+from ._telling import AttemptTrace, CallTrace, Teller
 from ._transport import Limits, Transport
 from .errors import (
     ClosedError,
@@ -63,7 +64,8 @@ MIN_READ_S = 0.05
 """With less than that left, after waiting for a place, no request is begun: it could only fail."""
 
 _BODY_BYTES = {"status": STATUS_BODY_BYTES, "services": SERVICES_BODY_BYTES}
-_LOG = logging.getLogger("smmfanfast_async")
+_UNTOLD = nullcontext()
+"""Stands for the trace of a call that nobody listens to."""
 
 T = TypeVar("T")
 
@@ -92,6 +94,10 @@ class _Sending:
     form: Form
     settings: Settings
     before: Before | None
+    begun_s: float
+    """The moment of the clock at which it was taken on."""
+    trace: CallTrace | None
+    """What tells of it; None while nobody listens."""
     is_under_way: bool = False
     """Whether it may have left already; what is not under way can be taken back."""
 
@@ -108,12 +114,14 @@ class Calls:
         add_concurrency: int,
         clock: Clock | None = None,
         draw: Callable[[], float] = random.random,
+        teller: Teller | None = None,
     ) -> None:
         self.transport = transport
         self.profile = profile
         self._quota = RetryQuota()
         self.clock = clock or Clock()
         self.draw = draw
+        self.teller = teller or Teller()
         self._gate = Gate(pacer, self.clock)
         self._order_places = asyncio.Semaphore(add_concurrency)
         self._sends: set[asyncio.Task[AddedOrder]] = set()
@@ -130,18 +138,29 @@ class Calls:
     async def read(self, form: Form, decode: Callable[[Reply], T], settings: Settings) -> T:
         """Send a call that changes nothing, again if that may help, until the deadline."""
         self.check_action(form["action"])
+        trace = self.teller.trace(form, self.clock.now_s)
+        with trace or _UNTOLD:
+            return await self._read(form, decode, settings, trace)
+
+    async def _read(
+        self,
+        form: Form,
+        decode: Callable[[Reply], T],
+        settings: Settings,
+        trace: CallTrace | None,
+    ) -> T:
         deadline_s = self.clock.now_s() + settings.timeout_s
         repeats = 0
         while True:
             try:
-                result = await self._exchange(form, decode, deadline_s, settings)
+                result = await self._exchange(form, decode, deadline_s, settings, trace)
             except PanelError as error:
                 pause_s = settings.retry.pause_s(error, repeats, self.draw())
                 if pause_s is None or self.clock.now_s() + pause_s >= deadline_s:
                     raise
                 if not self._quota.take(error):
                     raise
-                _LOG.info("%s; again in %.1f s", error, pause_s)
+                self.teller.repeats(error, pause_s, repeats, trace)
                 await self.clock.sleep(pause_s)
                 repeats += 1
             else:
@@ -152,7 +171,9 @@ class Calls:
     async def once(self, form: Form, decode: Callable[[Reply], T], settings: Settings) -> T:
         """Send a call that may change something, once."""
         deadline_s = self.clock.now_s() + settings.timeout_s
-        return await self._exchange(form, decode, deadline_s, settings)
+        trace = self.teller.trace(form, self.clock.now_s)
+        with trace or _UNTOLD:
+            return await self._exchange(form, decode, deadline_s, settings, trace)
 
     def may_repeat(self, error: PanelError) -> bool:
         """Pay from the quota for asking again in another way; False where it is spent."""
@@ -174,7 +195,12 @@ class Calls:
             await self.transport.close()
 
     async def _exchange(
-        self, form: Form, decode: Callable[[Reply], T], deadline_s: float, settings: Settings
+        self,
+        form: Form,
+        decode: Callable[[Reply], T],
+        deadline_s: float,
+        settings: Settings,
+        trace: CallTrace | None,
     ) -> T:
         """Wait for a place, post, decode; the waiting and the posting end with the deadline.
 
@@ -186,8 +212,10 @@ class Calls:
             async with bound:
                 self._reads.add(bound)
                 await self._enter(form["action"], deadline_s, settings)
+                attempt = None if trace is None else trace.attempt()
                 try:
-                    return await self._answer(form, decode, deadline_s, settings)
+                    with attempt or _UNTOLD:
+                        return await self._answer(form, decode, deadline_s, settings, attempt)
                 finally:
                     self._gate.leave()
         except TimeoutError as error:
@@ -210,15 +238,22 @@ class Calls:
             raise NotSentError(text, None, None, None, action) from error
 
     async def _answer(
-        self, form: Form, decode: Callable[[Reply], T], deadline_s: float, settings: Settings
+        self,
+        form: Form,
+        decode: Callable[[Reply], T],
+        deadline_s: float,
+        settings: Settings,
+        attempt: AttemptTrace | None,
     ) -> T:
         action = form["action"]
         left_s = max(deadline_s - self.clock.now_s(), MIN_READ_S)
         limits = Limits(left_s, _BODY_BYTES.get(action, SMALL_BODY_BYTES))
         reply = await self.transport.post(form, limits)
+        if attempt is not None:
+            attempt.reply = reply
         if action == "services" and len(reply.body) > INLINE_BODY_BYTES:
             reply = await self._read_in_steps(reply, deadline_s, settings)
-        return self._heeded(reply, decode)
+        return self._heeded(reply, decode, action)
 
     async def _read_in_steps(self, reply: Reply, deadline_s: float, settings: Settings) -> Reply:
         """Decode a long catalogue, and let others have their turn after each step."""
@@ -244,19 +279,23 @@ class Calls:
                 self._read_ended.clear()
                 await self._read_ended.wait()
 
-    def _heeded(self, reply: Reply, decode: Callable[[Reply], T]) -> T:
+    def _heeded(self, reply: Reply, decode: Callable[[Reply], T], action: str) -> T:
         """Decode a reply, and heed what it says of being asked too often."""
         try:
             result = decode(reply)
         except RateLimitedError as error:
-            self._gate.limited(error.retry_after_s)
+            self._limited(error.retry_after_s, action)
             raise
         except PanelError:
             if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
-                self._gate.limited(reply.retry_after_s)
+                self._limited(reply.retry_after_s, action)
             raise
         self._gate.pacer.succeeded()
         return result
+
+    def _limited(self, asked_s: float | None, action: str) -> None:
+        pause_s = self._gate.limited(asked_s)
+        self.teller.paused(action, pause_s, self._gate.pacer.allowed)
 
     # --- orders ----------------------------------------------------------------------------------
 
@@ -274,10 +313,12 @@ class Calls:
         each sending; what it raises ends it, and nothing was sent.
         """
         self.check_action("add")
-        sending = _Sending(form, settings, before)
+        now_s = self.clock.now_s
+        trace = self.teller.trace(form, now_s)
+        sending = _Sending(form, settings, before, now_s(), trace and trace.__enter__())
         task = asyncio.create_task(self._send_order(sending))
         self._sends.add(task)
-        task.add_done_callback(self._sent)
+        task.add_done_callback(partial(self._sent, sending))
         await asyncio.wait({task}, timeout=wait_s)
         if task.cancelled():
             raise ClosedError("the client was closed before it was sent", action="add")
@@ -312,40 +353,55 @@ class Calls:
                 pause_s = sending.settings.retry.pause_s(error, repeats, self.draw())
                 if pause_s is None or not self._quota.take(error):
                     raise
-                _LOG.info("%s; nothing was sent; again in %.1f s", error, pause_s)
+                self.teller.repeats(error, pause_s, repeats, sending.trace)
                 await self.clock.sleep(pause_s)
                 repeats += 1
 
     async def _attempt(self, sending: _Sending) -> AddedOrder:
-        form = sending.form
         async with self._gate.place("add", sending.settings.retry.max_wait_s):
             write_by_s = await sending.before() if sending.before is not None else None
-            sent_at = datetime.now(UTC)
             sending.is_under_way = True
-            try:
-                limits = Limits(ADD_TIMEOUT_S, SMALL_BODY_BYTES, write_by_s)
-                reply = await self.transport.post(form, limits, fresh=True)
-            except NoReplyError as error:
-                raise OutcomeUnknownError(
-                    error.text, form, sent_at, was_written=error.was_written
-                ) from error
-            except UnreadableReplyError as error:
-                status = error.http_status
-                raise OutcomeUnknownError(error.text, form, sent_at, "", status) from error
-            except asyncio.CancelledError as error:
-                text = "the client was closed before an answer came"
-                raise OutcomeUnknownError(text, form, sent_at, was_written=False) from error
-            return self._heeded(
-                reply, lambda reply: decode_added(reply, self.profile, form, sent_at)
-            )
+            attempt = None if sending.trace is None else sending.trace.attempt()
+            with attempt or _UNTOLD:
+                return await self._sent_once(sending.form, write_by_s, attempt)
 
-    def _sent(self, task: asyncio.Task[AddedOrder]) -> None:
-        """Let go of a sending; its outcome is logged, since its caller may be gone."""
+    async def _sent_once(
+        self, form: Form, write_by_s: float | None, attempt: AttemptTrace | None
+    ) -> AddedOrder:
+        """Send an order, and tell its outcome: what is not proved is unknown."""
+        sent_at = datetime.now(UTC)
+        try:
+            limits = Limits(ADD_TIMEOUT_S, SMALL_BODY_BYTES, write_by_s)
+            reply = await self.transport.post(form, limits, fresh=True)
+        except NoReplyError as error:
+            raise OutcomeUnknownError(
+                error.text, form, sent_at, was_written=error.was_written
+            ) from error
+        except UnreadableReplyError as error:
+            status = error.http_status
+            unknown = OutcomeUnknownError(error.text, form, sent_at, "", status)
+            raise unknown.with_raw(error.raw) from error
+        except asyncio.CancelledError as error:
+            text = "the client was closed before an answer came"
+            raise OutcomeUnknownError(text, form, sent_at, was_written=False) from error
+        if attempt is not None:
+            attempt.reply = reply
+        return self._heeded(
+            reply, lambda reply: decode_added(reply, self.profile, form, sent_at), "add"
+        )
+
+    def _sent(self, sending: _Sending, task: asyncio.Task[AddedOrder]) -> None:
+        """Let go of a sending; its outcome is told, since its caller may be gone."""
         self._sends.discard(task)
+        ended: AddedOrder | BaseException
         if task.cancelled():  # before its first step
-            _LOG.info("an order was not sent")
-        elif (error := task.exception()) is not None:
-            level = logging.WARNING if isinstance(error, OutcomeUnknownError) else logging.INFO
-            _LOG.log(level, "%s", error)
+            ended = ClosedError("an order was not sent", None, None, None, "add")
         else:
-            _LOG.debug("order %s placed", task.result().order)
+            ended = task.exception() or task.result()
+        self.teller.order_ended(
+            sending.form,
+            ended,
+            self.clock.now_s() - sending.begun_s,
+            sending.trace,
+            was_under_way=sending.is_under_way,
+        )

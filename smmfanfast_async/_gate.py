@@ -77,9 +77,11 @@ class Gate:
         self._under_way -= 1
         self._freed.set()
 
-    def limited(self, asked_s: float | None) -> None:
-        """Pause all, after the panel said that it was asked too often."""
-        self.pacer.limited(self._clock.now_s(), asked_s)
+    def limited(self, asked_s: float | None) -> float:
+        """Pause all, after the panel said that it was asked too often; give for how long."""
+        now_s = self._clock.now_s()
+        self.pacer.limited(now_s, asked_s)
+        return self.pacer.pause_s(now_s)
 
     def _check_pause(self, action: str, longest_s: float) -> None:
         pause_s = self.pacer.pause_s(self._clock.now_s())

@@ -1,6 +1,8 @@
 """When may we speak, and when again. Pure: time and randomness are arguments."""
 
 from collections import deque
+from collections.abc import Iterable
+from decimal import Decimal
 from http import HTTPStatus
 
 from attrs import define, field, frozen
@@ -8,6 +10,7 @@ from attrs import define, field, frozen
 from .errors import (
     AuthError,
     BlockedError,
+    InvalidSettingsError,
     NoReplyError,
     NotSentError,
     PanelError,
@@ -17,7 +20,7 @@ from .errors import (
     UnreadableReplyError,
 )
 
-__all__ = ["BatchSize", "Pacer", "PollPolicy", "RetryPolicy", "RetryQuota"]
+__all__ = ["BalanceLevels", "BatchSize", "Pacer", "PollPolicy", "RetryPolicy", "RetryQuota"]
 
 QUOTA_TOKENS = 500
 """Tokens of a client's quota: a hundred retries in a row, then only as many as successes earn."""
@@ -40,6 +43,10 @@ PACE_WINDOW_S = 60.0
 
 POLL_SPREAD = 0.2
 """How far an interval may be from its middle, as a share of it."""
+
+RISE = Decimal("1.1")
+"""How many times a level the balance has to be to count as above it again: the price of one order
+must not tell of the same level again and again."""
 
 MAX_DOUBLINGS = 64
 """Doublings of a pause: any cap is reached before, and a float overflows at 1024."""
@@ -235,3 +242,44 @@ class Pacer:
     def succeeded(self) -> None:
         """Let one more through, up to what was allowed at first."""
         self.allowed = min(self.allowed + 1, self.most)
+
+
+@define
+class BalanceLevels:
+    """Which levels the balance is below, so that each is told once.
+
+    A level is fallen below under itself, and risen above at `RISE` times itself; in between
+    nothing is told.
+    """
+
+    levels: tuple[Decimal, ...]
+    """The levels, the highest first."""
+    fallen: int = 0
+    """How many of them the balance is below, from the highest on; no lower one without those."""
+
+    @classmethod
+    def of(cls, levels: Iterable[Decimal]) -> "BalanceLevels":
+        """Take levels in any order; raises `InvalidSettingsError` for what is no amount above 0."""
+        taken: set[Decimal] = set()
+        for level in levels:
+            # A float says another number than was meant, and nothing is below one that is none.
+            if type(level) not in (Decimal, int) or not Decimal(level).is_finite() or level <= 0:
+                raise InvalidSettingsError("balance_levels", f"{level!r} is no Decimal above 0")
+            taken.add(Decimal(level))
+        return cls(tuple(sorted(taken, reverse=True)))
+
+    def fell(self, balance: Decimal) -> Decimal | None:
+        """Take note of a balance, and give the lowest level that it fell below; None for none."""
+        below = sum(balance < level for level in self.levels)
+        if below <= self.fallen:
+            return None
+        self.fallen = below
+        return self.levels[below - 1]
+
+    def rose(self, balance: Decimal) -> Decimal | None:
+        """Take note of a balance, and give the highest level that it rose above; None for none."""
+        still = sum(balance < level * RISE for level in self.levels)
+        if still >= self.fallen:
+            return None
+        self.fallen = still
+        return self.levels[still]

@@ -13,9 +13,11 @@ import copy
 import heapq
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing, suppress
+from contextvars import Context
 from itertools import count
 
 from ._policy import PollPolicy
+from ._telling import Teller
 from .changes import ChangeKind, StatusChange, change_of
 from .errors import (
     AuthError,
@@ -25,6 +27,7 @@ from .errors import (
     PanelError,
     WaitTimeoutError,
 )
+from .events import OrderChanged, OrdersTracked
 from .results import OrderStatus, Status
 
 __all__ = ["Poller", "Until"]
@@ -125,10 +128,18 @@ class _Watcher:
 class Poller:
     """Looks at orders for all watchers of a client. Belongs to one event loop."""
 
-    def __init__(self, look: Look, policy: PollPolicy, draw: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        look: Look,
+        policy: PollPolicy,
+        draw: Callable[[], float],
+        teller: Teller | None = None,
+    ) -> None:
         self._look = look
         self._policy = policy
         self._draw = draw
+        self._teller = teller or Teller()
+        self._tracked = 0
         self._watched: dict[str, _Watched] = {}
         self._heap: list[tuple[float, int, str]] = []
         self._numbers = count()
@@ -152,7 +163,9 @@ class Poller:
             while watcher.box or watcher.open:
                 # As many as there are at first: what comes meanwhile must not hold up the timeout.
                 for _ in range(len(watcher.box)):
-                    yield watcher.take()
+                    change = watcher.take()
+                    self._tell_change(change)
+                    yield change
                 if watcher.failure is not None and not watcher.box:
                     raise watcher.failure
                 if watcher.open and watcher.failure is None:
@@ -182,8 +195,10 @@ class Poller:
             if order in watcher.open:
                 watched.watchers[watcher] = None
         self._sooner.set()
+        self._tell_number()
         if self._watched and self._task is None:
-            self._task = asyncio.create_task(self._run())
+            # The looks are everybody's: not in the trace or log of whoever came first.
+            self._task = asyncio.create_task(self._run(), context=Context())
             self._tasks.add(self._task)
             self._task.add_done_callback(self._tasks.discard)
 
@@ -205,6 +220,7 @@ class Poller:
                 # What it asks for just now nobody wants any more.
                 self._task.cancel()
                 self._task = None
+        self._tell_number()
 
     def _leave(self, order: str, watcher: _Watcher) -> None:
         watched = self._watched.get(order)
@@ -249,6 +265,27 @@ class Poller:
             watcher.fail(twin)
         self._watched.clear()
         self._heap.clear()
+        self._tell_number()
+
+    # --- what is told of -------------------------------------------------------------------------
+
+    def _tell_change(self, change: StatusChange) -> None:
+        if self._teller.hook is not None:
+            before, after = change.before, change.after
+            self._teller.tell(
+                OrderChanged(
+                    order=change.order,
+                    kind=change.kind,
+                    before=None if before is None else before.status,
+                    after=None if after is None else after.status,
+                )
+            )
+
+    def _tell_number(self) -> None:
+        """Tell how many orders are watched, if it is another number than was told last."""
+        if self._teller.hook is not None and self._tracked != len(self._watched):
+            self._tracked = len(self._watched)
+            self._teller.tell(OrdersTracked(orders=self._tracked))
 
     # --- looks -----------------------------------------------------------------------------------
 
@@ -303,6 +340,7 @@ class Poller:
                 watched = self._watched.get(order)
                 if watched is not None:
                     self._seen(order, watched, result)
+        self._tell_number()
 
     def _seen(self, order: str, watched: _Watched, result: OrderStatus | PanelError) -> None:
         now_s = asyncio.get_running_loop().time()

@@ -20,6 +20,7 @@ from ._encode import ids_form
 from ._policy import BatchSize, RetryPolicy
 from ._streaming import streamed
 from .errors import AuthError, ClosedError, ErrorKind, InvalidOrderError, NoReplyError, PanelError
+from .events import BatchEnded
 from .orders import are_plain_ids, checked_id
 from .results import OrderStatus
 
@@ -131,6 +132,10 @@ class Statuses:
         """
         loop = asyncio.get_running_loop()
         rows, _ = await self._ask(ids, settings.retry, loop.time() + settings.timeout_s)
+        if self._calls.teller.hook is not None:
+            failed = sum(isinstance(each, PanelError) for each in rows.values())
+            found = len(rows) - failed
+            self._calls.teller.tell(BatchEnded(ids=len(rows), found=found, failed=failed))
         return rows
 
     async def _ask(

@@ -25,10 +25,12 @@ from ._policy import Pacer, PollPolicy, RetryPolicy
 from ._polling import Poller, Until
 from ._settings import Secret, account_of, check_above_0, check_key, key_of_environment
 from ._statuses import Ids, Statuses
+from ._telling import Teller
 from ._transport import Connector, Session, TraceConfig, Transport, checked_url, is_loopback
 from .catalogue import Catalogue
 from .changes import StatusChange
 from .errors import ClosedError, InvalidOrderError, PanelError
+from .events import Hook
 from .orders import Order, checked_id
 from .profile import SMMFANFAST, Profile
 from .results import (
@@ -78,6 +80,8 @@ class Client:
     - `poll`: how often `wait` and `watch` look at an order.
     - `proxy`: address of an HTTP proxy.
     - `trace_configs`: aiohttp's own hooks. One on chunks sees the body that is sent, key included.
+    - `on_event`: a plain function that is told what happens; `events` says of what, and how.
+    - `balance_levels`: amounts that are told of when `balance` finds less, or more again.
 
     `account` is a short name of the account, the same for the same key and address: a journal tells
     accounts apart by it. It is an HMAC, so that the key can't be told of it.
@@ -102,6 +106,8 @@ class Client:
         poll: PollPolicy | None = None,
         proxy: str | None = None,
         trace_configs: Sequence[TraceConfig] = (),
+        on_event: Hook | None = None,
+        balance_levels: Iterable[Decimal] = (),
     ) -> None:
         secret = Secret(api_key)
         # Whatever is raised from here on leaves through this frame, and error reporters show it.
@@ -132,7 +138,8 @@ class Client:
             trace_configs=trace_configs,
         )
         pacer = Pacer(most=places, per_minute=pace)
-        calls = Calls(transport, profile, pacer=pacer, add_concurrency=order_places)
+        teller = Teller(on_event, url=self.base_url, levels=balance_levels)
+        calls = Calls(transport, profile, pacer=pacer, add_concurrency=order_places, teller=teller)
         self._furnish(calls, poll or PollPolicy(), services_ttl_s)
 
     def _furnish(
@@ -141,7 +148,7 @@ class Client:
         """Put in place what is shared with the twins of `with_options`."""
         self._calls = calls
         self._statuses = Statuses(calls, concurrency=self._concurrency)
-        self._poller = Poller(self._look, poll, calls.draw)
+        self._poller = Poller(self._look, poll, calls.draw, calls.teller)
         self._offers = Offers(calls, self._settings, ttl_s=services_ttl_s)
 
     @classmethod
@@ -350,7 +357,9 @@ class Client:
     async def balance(self) -> Balance:
         """Fetch what is left on the account."""
         form = {"action": "balance"}
-        return await self._read(form, lambda reply: decode_balance(reply, self.profile))
+        found = await self._read(form, lambda reply: decode_balance(reply, self.profile))
+        self._calls.teller.balance(found)
+        return found
 
     async def refill(self, order: int | str) -> RefillResult:
         """Ask for a refill of one order (API v2). Never repeated."""

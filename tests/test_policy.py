@@ -1,6 +1,8 @@
 """When a call is made again, after which pause, and who pays for it."""
 
 import math
+from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,7 +14,9 @@ from smmfanfast_async._policy import (
     POLL_SPREAD,
     QUOTA_TOKENS,
     RETRY_COST,
+    RISE,
     TIMEOUT_COST,
+    BalanceLevels,
     BatchSize,
     Pacer,
     PollPolicy,
@@ -447,3 +451,108 @@ def test_no_interval_is_out_of_its_bounds(still_s: float, random: float, is_movi
     interval_s = policy.interval_s(still_s, random, is_moving=is_moving)
 
     assert 2 * (1 - POLL_SPREAD) - 1e-9 <= interval_s <= 60 * (1 + POLL_SPREAD) + 1e-9
+
+
+# --- levels of the balance -----------------------------------------------------------------------
+
+AMOUNTS = st.decimals(min_value=0, max_value=1000, places=2)
+LEVELS = st.lists(st.decimals(min_value="0.01", max_value=1000, places=2), max_size=4)
+
+
+def seen(watched: BalanceLevels, balance: Decimal) -> tuple[Decimal | None, Decimal | None]:
+    """Give what a balance makes told of, as the client asks."""
+    fell = watched.fell(balance)
+    return fell, watched.rose(balance) if fell is None else None
+
+
+def test_a_balance_below_several_levels_is_told_of_the_lowest() -> None:
+    watched = BalanceLevels.of([Decimal(10), Decimal(50)])
+
+    assert watched.fell(Decimal("9.99")) == 10
+    assert watched.fell(Decimal("9.99")) is None
+
+
+def test_a_balance_at_a_level_is_not_below_it() -> None:
+    watched = BalanceLevels.of([Decimal(10)])
+
+    assert watched.fell(Decimal(10)) is None
+    assert watched.fell(Decimal("9.99")) == 10
+
+
+def test_a_balance_has_to_rise_clearly_before_it_is_above() -> None:
+    watched = BalanceLevels.of([Decimal(10), Decimal(50)])
+    watched.fell(Decimal(1))
+
+    assert watched.rose(Decimal("10.99")) is None
+    assert watched.rose(Decimal(11)) == 10
+    assert watched.rose(Decimal("54.99")) is None
+    assert watched.rose(Decimal(55)) == 50
+    assert watched.rose(Decimal(1000)) is None
+
+
+def test_a_balance_that_rises_above_several_levels_is_told_of_the_highest() -> None:
+    watched = BalanceLevels.of([Decimal(10), Decimal(50)])
+    watched.fell(Decimal(1))
+
+    assert watched.rose(Decimal(100)) == 50
+    assert watched.rose(Decimal(100)) is None
+
+
+@given(levels=LEVELS, balances=st.lists(AMOUNTS, max_size=30))
+def test_each_level_is_told_in_turns_and_only_where_the_balance_is(
+    levels: list[Decimal], balances: list[Decimal]
+) -> None:
+    watched = BalanceLevels.of(levels)
+    lowest: Decimal | None = None
+    for balance in balances:
+        below = {level for level in levels if balance < level}
+        fell, rose = seen(watched, balance)
+
+        if fell is not None:
+            assert fell == min(below)
+            assert lowest is None or fell < lowest
+            lowest = fell
+        elif rose is not None:
+            assert lowest is not None
+            assert rose >= lowest
+            assert balance >= rose * RISE
+            lowest = min((level for level in levels if level > rose), default=None)
+        else:
+            # Nothing is told: no level is newly below, and the lowest is not clearly above.
+            assert lowest is None or balance < lowest * RISE
+            assert not below or (lowest is not None and lowest <= min(below))
+
+
+@given(levels=LEVELS, balances=st.lists(AMOUNTS, max_size=30))
+def test_a_balance_that_stands_still_is_told_once(
+    levels: list[Decimal], balances: list[Decimal]
+) -> None:
+    watched = BalanceLevels.of(levels)
+    for balance in balances:
+        seen(watched, balance)
+
+        assert seen(watched, balance) == (None, None)
+
+
+@given(
+    level=st.decimals(min_value=1, max_value=1000, places=2),
+    swings=st.lists(st.decimals(min_value="0.91", max_value="1.09", places=2), max_size=30),
+)
+def test_swings_around_a_level_tell_of_it_once(level: Decimal, swings: list[Decimal]) -> None:
+    watched = BalanceLevels.of([level])
+    told = [each for swing in swings if (each := seen(watched, level * swing)) != (None, None)]
+
+    assert told in ([], [(level, None)])
+
+
+def test_levels_are_taken_in_any_order_and_once() -> None:
+    assert BalanceLevels.of([Decimal(10), 50, Decimal("10.0")]).levels == (50, 10)
+    assert BalanceLevels.of([]).fell(Decimal(-1)) is None
+
+
+@pytest.mark.parametrize(
+    "level", [Decimal(0), Decimal(-1), 10.5, "50", True, None, Decimal("NaN"), Decimal("Infinity")]
+)
+def test_a_level_that_is_no_amount_is_refused(level: Any) -> None:
+    with pytest.raises(InvalidSettingsError, match="balance_levels"):
+        BalanceLevels.of([level])

@@ -22,7 +22,9 @@ from smmfanfast_async import (
 )
 from smmfanfast_async._policy import PollPolicy
 from smmfanfast_async._polling import MISSES, ROUND_IDS, Poller, Until
+from smmfanfast_async._telling import Teller
 from smmfanfast_async.changes import ChangeKind, StatusChange
+from smmfanfast_async.events import Event, OrderChanged, OrdersTracked
 
 POLICY = PollPolicy()
 LEFT_OUT = PanelError("left out of the answer", ErrorKind.NOT_FOUND, None, None, "status")
@@ -44,7 +46,8 @@ class Panel:
         self.looks: list[tuple[float, list[str]]] = []
         self.delay_s = 0.0
         self.failure: BaseException | None = None
-        self.poller = Poller(self.look, POLICY, lambda: 0.5)
+        self.events: list[Event] = []
+        self.poller = Poller(self.look, POLICY, lambda: 0.5, Teller(self.events.append))
 
     async def look(self, orders: list[str]) -> AsyncGenerator[tuple[str, Answer], None]:
         self.looks.append((asyncio.get_running_loop().time(), orders))
@@ -843,3 +846,63 @@ def answer_of(word: str | int | None) -> Answer:
     if word is None:
         return LEFT_OUT
     return DOWN if isinstance(word, int) else status(word)
+
+
+# --- what the hook is told -----------------------------------------------------------------------
+
+
+def test_each_change_that_a_watcher_takes_is_told_in_words() -> None:
+    async def main() -> list[Event]:
+        panel = Panel(o1=status("Pending"), o2=UNKNOWN_ID)
+        panel.later(7, "1", status("Odd word", remains=9))
+        panel.later(14, "1", status("Completed"))
+        await panel.told("1", "2")
+        return panel.events
+
+    told = [
+        (each.order, each.kind, each.before, each.after)
+        for each in run(main())
+        if isinstance(each, OrderChanged)
+    ]
+
+    assert told == [
+        ("1", "first", None, "pending"),
+        ("2", "missing", None, None),
+        ("1", "unknown_word", "pending", "unknown"),
+        ("1", "finished", "unknown", "completed"),
+    ]
+
+
+def tracked(events: list[Event]) -> list[int]:
+    return [each.orders for each in events if isinstance(each, OrdersTracked)]
+
+
+def test_the_number_of_orders_is_told_when_it_changes() -> None:
+    async def main() -> list[Event]:
+        panel = Panel(o1=status("Pending"), o2=status("Pending"), o3=status("Completed"))
+        panel.later(20, "1", status("Completed"))
+        panel.later(40, "2", status("Completed"))
+        await asyncio.gather(panel.told("1", "2", "3"), panel.told("1"))
+        return panel.events
+
+    assert tracked(run(main())) == [3, 2, 1, 0]
+
+
+def test_who_breaks_off_takes_the_orders_off_the_number() -> None:
+    async def main() -> list[Event]:
+        panel = Panel(o1=status("Pending"), o2=status("Pending"))
+        with suppress(WaitTimeoutError):
+            await panel.told("1", "2", timeout_s=30)
+        return panel.events
+
+    assert tracked(run(main())) == [2, 0]
+
+
+def test_a_wrong_key_takes_all_orders_off_the_number() -> None:
+    async def main() -> list[Event]:
+        panel = Panel(o1=AuthError("no", None, None, None, "status"))
+        with suppress(AuthError):
+            await panel.told("1")
+        return panel.events
+
+    assert tracked(run(main())) == [1, 0]

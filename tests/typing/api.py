@@ -1,9 +1,9 @@
 """What a type checker knows of the public face. Checked by mypy and pyright, never run."""
 
 from collections.abc import AsyncGenerator, Mapping
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
-from typing import assert_type
+from typing import assert_never, assert_type
 
 from smmfanfast_async import (
     API_V2_ORDER_TYPES,
@@ -32,6 +32,26 @@ from smmfanfast_async import (
     SubscriptionsOrder,
     WaitTimeoutError,
     WebTrafficOrder,
+)
+from smmfanfast_async.events import (
+    BalanceFell,
+    BalanceRose,
+    BalanceSeen,
+    BatchEnded,
+    CallBegun,
+    CallEnded,
+    Event,
+    Hook,
+    OrderChanged,
+    OrderEnded,
+    OrdersTracked,
+    OutcomeUnknown,
+    PauseBegun,
+    Placing,
+    RequestEnded,
+    RetryPlanned,
+    Together,
+    together,
 )
 
 Lines = tuple[str, ...]
@@ -108,6 +128,40 @@ def errors(error: PanelError, limit: SpendingLimitError, late: WaitTimeoutError)
     assert_type(error.maybe_placed, bool)
     assert_type(error.safe_to_repeat, bool)
     assert_type(error.retry_after_s, float | None)
+
+
+def hook(event: Event) -> None:
+    """What a hook is told; the classes are all there are."""
+    match event:
+        case CallBegun() | CallEnded() | RetryPlanned():
+            assert_type(event.call, str)
+        case RequestEnded():
+            assert_type(event.http_status, int | None)
+            assert_type(event.kind, ErrorKind | None)
+        case PauseBegun(pause_s=pause_s):
+            assert_type(pause_s, float)
+        case BatchEnded(found=found):
+            assert_type(found, int)
+        case OrderEnded():
+            assert_type(event.outcome, Placing)
+            assert_type(event.order, str | None)
+        case OutcomeUnknown():
+            assert_type(event.sent_at, datetime | None)
+        case OrderChanged():
+            assert_type(event.after, Status | None)
+        case OrdersTracked():
+            assert_type(event.orders, int)
+        case BalanceSeen() | BalanceFell() | BalanceRose():
+            assert_type(event.balance, Decimal)
+        case _:
+            assert_never(event)
+
+
+def hooks(other: Hook) -> None:
+    """A hook is any function that takes an event."""
+    assert_type(together(hook, other), Together)
+    Client("test-key", on_event=hook)
+    Client("test-key", on_event=together(hook, print), balance_levels=[Decimal(50), Decimal(10)])
 
 
 def settings(profile: Profile) -> None:

@@ -1,0 +1,265 @@
+"""What a hook is told of, and what it is never told."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import suppress
+from decimal import Decimal
+from typing import Any, get_args
+
+import attrs
+import pytest
+
+from smmfanfast_async import (
+    CustomCommentsOrder,
+    DefaultOrder,
+    MentionsCustomListOrder,
+    OutcomeUnknownError,
+    PanelError,
+    RetryPolicy,
+    SubscriptionsOrder,
+    events,
+)
+from smmfanfast_async.client import Client
+from smmfanfast_async.events import (
+    BalanceFell,
+    BalanceRose,
+    BalanceSeen,
+    CallEnded,
+    Event,
+    OrderChanged,
+    OrderEnded,
+    OutcomeUnknown,
+    Placing,
+    RequestEnded,
+    RetryPlanned,
+    Together,
+    together,
+)
+from smmfanfast_async.sandbox import Sandbox
+
+KEY = "test-events-marker"
+LINK = "https://example.com/marked-link"
+COMMENT = "a marked comment"
+USERNAME = "marked.user"
+SECRETS = (KEY, "marked-link", "example.com", COMMENT, USERNAME)
+CLASSES: tuple[Any, ...] = get_args(Event)
+SEEN = BalanceSeen(balance=Decimal(1), currency=None)
+
+
+def values_of(event: object) -> Iterator[tuple[str, object]]:
+    """Give each field of an event, and of what it holds."""
+    assert attrs.has(type(event))
+    for name, value in attrs.asdict(event, recurse=False).items():
+        yield name, value
+        assert not attrs.has(type(value)), "a value that holds values would have to be walked"
+
+
+async def whole_run(panel: Sandbox, client: Client) -> None:
+    """Do everything that is told of, well and not."""
+    retried = client.with_options(retry=RetryPolicy(base_s=0.0))
+    placed = await client.add(DefaultOrder(service=5, link=LINK, quantity=1000))
+    orders = [
+        CustomCommentsOrder(service=sold(panel, "custom_comments"), link=LINK, comments=[COMMENT]),
+        MentionsCustomListOrder(
+            service=sold(panel, "mentions_custom_list"), link=LINK, usernames=[USERNAME]
+        ),
+        SubscriptionsOrder(
+            service=sold(panel, "subscriptions"), username=USERNAME, min=100, max=200, delay=0
+        ),
+        # Refused, in words that may quote what was asked for.
+        DefaultOrder(service=99999, link=LINK, quantity=10),
+        DefaultOrder(service=5, link=LINK, quantity=1000),
+    ]
+    for order in orders:
+        with suppress(PanelError):
+            await client.add(order)
+    panel.fail_next("drop_after", action="add")
+    with pytest.raises(OutcomeUnknownError):
+        await client.add(DefaultOrder(service=5, link=f"{LINK}/2", quantity=1000))
+    panel.fail_next("http_500", action="balance")
+    await retried.balance()
+    panel.fail_next("rate_limit", action="services", retry_after_s=0)
+    await retried.services()
+    await client.status(placed.order)
+    await client.statuses([placed.order, 987654])
+    with suppress(PanelError):
+        await client.call("no_such_action", link=LINK, username=USERNAME)
+    panel.finish_all()
+    await client.wait(placed.order)
+
+
+def sold(panel: Sandbox, kind: str) -> str:
+    return next(
+        each.service
+        for each in panel.services.values()
+        if each.type.lower().replace(" ", "_") == kind
+    )
+
+
+@pytest.mark.asyncio
+async def test_no_event_of_a_whole_run_holds_a_secret_or_what_was_ordered() -> None:
+    told: list[Event] = []
+    async with Sandbox(api_key=KEY, balance=Decimal(100)) as panel:
+        async with Client(
+            KEY, base_url=panel.url, on_event=told.append, balance_levels=[Decimal(1000)]
+        ) as client:
+            await whole_run(panel, client)
+        assert len(panel.orders) >= 4
+
+    for event in told:
+        for name, value in values_of(event):
+            assert not [each for each in SECRETS if each in f"{value}"], (event, name)
+        assert not [each for each in SECRETS if each in repr(event)]
+    # All but what needs a change of the balance upwards.
+    assert {type(each) for each in told} == set(CLASSES) - {BalanceRose}
+    assert {each.outcome for each in told if isinstance(each, OrderEnded)} >= {
+        Placing.PLACED, Placing.REFUSED,
+    }  # fmt: skip
+
+
+@pytest.mark.asyncio
+async def test_a_hook_that_always_raises_changes_nothing() -> None:
+    def broken(event: Event) -> None:
+        raise ValueError(f"{event}")
+
+    async with (
+        Sandbox(api_key=KEY, balance=Decimal(100)) as panel,
+        Client(KEY, base_url=panel.url, on_event=broken, balance_levels=[Decimal(50)]) as client,
+    ):
+        await whole_run(panel, client)
+
+
+@pytest.mark.asyncio
+async def test_every_call_is_begun_and_ended_once_with_its_attempts_between() -> None:
+    told: list[Event] = []
+    async with (
+        Sandbox(api_key=KEY, balance=Decimal(100)) as panel,
+        Client(KEY, base_url=panel.url, on_event=told.append) as client,
+    ):
+        await whole_run(panel, client)
+
+    calls: dict[str, list[Event]] = {}
+    for event in told:
+        if (call := getattr(event, "call", None)) is not None:
+            calls.setdefault(call, []).append(event)
+    for steps in calls.values():
+        names = [type(each).__name__ for each in steps]
+        assert names[0] == "CallBegun"
+        assert names[-1] == "CallEnded"
+        assert names.count("CallBegun") == names.count("CallEnded") == 1
+        attempts = [each.attempt for each in steps if isinstance(each, RequestEnded)]
+        assert attempts == list(range(1, len(attempts) + 1))
+        ended = steps[-1]
+        assert isinstance(ended, CallEnded)
+        assert ended.attempts == len(attempts)
+        outcomes = [each for each in steps if isinstance(each, OrderEnded | OutcomeUnknown)]
+        assert len(outcomes) == (ended.action == "add")
+        retries = [each.attempt for each in steps if isinstance(each, RetryPlanned)]
+        assert retries == attempts[1:]
+
+
+@pytest.mark.asyncio
+async def test_levels_of_the_balance_are_told_once_each_way() -> None:
+    told: list[Event] = []
+    async with (
+        Sandbox(balance=Decimal(100)) as panel,
+        Client(
+            panel.api_key, base_url=panel.url, on_event=told.append,
+            balance_levels=[Decimal(10), 50],
+        ) as client,
+    ):  # fmt: skip
+        for amount in (100, 49, 52, 49, 9, 8, 12, 56, 49):
+            panel._panel.ledger.balance = Decimal(amount)
+            await client.balance()
+
+    crossed = [
+        (type(each).__name__, int(each.level), int(each.balance))
+        for each in told
+        if isinstance(each, BalanceFell | BalanceRose)
+    ]
+    assert crossed == [
+        ("BalanceFell", 50, 49),
+        ("BalanceFell", 10, 9),
+        ("BalanceRose", 10, 12),
+        ("BalanceRose", 50, 56),
+        ("BalanceFell", 50, 49),
+    ]
+    assert [int(each.balance) for each in told if isinstance(each, BalanceSeen)] == [
+        100, 49, 52, 49, 9, 8, 12, 56, 49,
+    ]  # fmt: skip
+
+
+@pytest.mark.asyncio
+async def test_watchers_are_told_of_in_words_alone() -> None:
+    told: list[Event] = []
+    async with (
+        Sandbox() as panel,
+        Client(panel.api_key, base_url=panel.url, on_event=told.append) as client,
+    ):
+        added = await client.add(DefaultOrder(service=5, link=LINK, quantity=1000))
+        panel.finish_all()
+        await asyncio.gather(client.wait(added.order), client.wait(added.order))
+
+    changes = [each for each in told if isinstance(each, OrderChanged)]
+    assert [(each.order, each.kind, each.before, each.after) for each in changes] == [
+        (added.order, "finished", None, "completed")
+    ] * 2
+
+
+# --- the classes ---------------------------------------------------------------------------------
+
+
+def test_every_event_is_frozen_has_names_for_all_fields_and_a_docstring() -> None:
+    for each in CLASSES:
+        assert each.__name__ in events.__all__
+        assert each.__doc__
+        assert all(field.kw_only for field in attrs.fields(each))
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        SEEN.balance = Decimal(2)  # type: ignore[misc]  # what is tried here
+
+
+def test_units_stand_in_the_names() -> None:
+    floats = {field.name for each in CLASSES for field in attrs.fields(each) if field.type is float}
+
+    assert floats == {"seconds", "pause_s"}
+
+
+# --- several hooks -------------------------------------------------------------------------------
+
+
+def test_several_hooks_are_told_in_order_whatever_one_raises() -> None:
+    told: list[str] = []
+
+    def first(event: Event) -> None:
+        told.append("first")
+        raise ValueError("first")
+
+    def second(event: Event) -> None:
+        told.append("second")
+        raise KeyError("second")
+
+    hook = together(first, together(second, lambda _: told.append("third")))
+    with pytest.raises(ExceptionGroup) as caught:
+        hook(SEEN)
+
+    assert told == ["first", "second", "third"]
+    assert isinstance(hook, Together)
+    assert isinstance(caught.value.exceptions[0], ValueError)
+
+
+def test_several_hooks_that_are_well_raise_nothing() -> None:
+    told: list[Event] = []
+
+    together(told.append, told.append)(SEEN)
+    together()(SEEN)
+
+    assert told == [SEEN, SEEN]
+
+
+@pytest.mark.parametrize("ending", [KeyboardInterrupt, SystemExit])
+def test_what_ends_the_process_is_not_held_up(ending: type[BaseException]) -> None:
+    def hook(event: Event) -> None:
+        raise ending
+
+    with pytest.raises(ending):
+        together(hook)(SEEN)
