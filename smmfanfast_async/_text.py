@@ -2,10 +2,22 @@
 
 import re
 
-__all__ = ["bare_words", "cleaned", "line_flaw", "same_word", "shown_value", "text_flaw"]
+__all__ = [
+    "bare_words",
+    "cleaned",
+    "line_flaw",
+    "raw_text",
+    "same_word",
+    "shown_value",
+    "text_flaw",
+]
 
 MAX_SHOWN_CHARACTERS = 200
 """How much of a wrong value an error shows, in characters: enough to know it again."""
+
+MAX_RAW_CHARACTERS = 2000
+"""How much of an answer is kept beside what was read from it, in characters: real ones to a single
+question have below 200, and 100 of the longest errors together are below a megabyte."""
 
 _JOINTS = str.maketrans("", "", "_-")
 
@@ -54,6 +66,13 @@ def cleaned(text: str, most: int | None = None) -> str:
     # Cut first with room to spare, so that a text of megabytes costs no more than a short one.
     short = text if most is None else text[: most * 4]
     return _HARMFUL.sub(" ", short).strip()[:most]
+
+
+def raw_text(body: bytes) -> str:
+    """Give an answer as `raw` keeps it: its text, cleaned, as far as `MAX_RAW_CHARACTERS`."""
+    # A sign has four bytes at most; as much again for what is cleaned away.
+    begin = body[: MAX_RAW_CHARACTERS * 8].decode(errors="replace")
+    return cleaned(begin, MAX_RAW_CHARACTERS)
 
 
 class _Shown(str):

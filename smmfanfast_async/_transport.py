@@ -29,6 +29,7 @@ from multidict import CIMultiDict, istr
 from yarl import URL
 
 from ._settings import Secret
+from ._text import raw_text
 from .errors import (
     ClosedError,
     InvalidSettingsError,
@@ -368,9 +369,9 @@ async def _capped_body(response: aiohttp.ClientResponse, most: int, action: str 
         body += chunk if unpack is None else unpack.decompress(chunk, most + 1 - len(body))
         if len(body) > most or sent > most:
             response.close()
-            raise UnreadableReplyError(
-                f"the answer is longer than {most} bytes", "", response.status, action
-            )
+            text = f"the answer is longer than {most} bytes"
+            error = UnreadableReplyError(text, "", response.status, action)
+            raise error.with_raw(raw_text(bytes(body)))
     if unpack is not None and not unpack.eof:
         raise aiohttp.ClientPayloadError("the packed answer is cut")
     return bytes(body)

@@ -82,7 +82,6 @@ _STATUS_BY_WORD = {
     for word in (spaced, spaced.capitalize(), spaced.title())
 }
 
-FINAL_STATUSES = frozenset(
 _CURRENCIES = (  # as a text, since a hundred quotes would hide what is in it
     "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTC BTN "
     "BWP BYN BZD CAD CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB ETH EUR "
@@ -109,6 +108,7 @@ else:
     _Currency = Literal[tuple(_CURRENCIES)]
 
 
+FINAL_STATUSES = frozenset(
     {Status.COMPLETED, Status.PARTIAL, Status.CANCELED, Status.REFUNDED, Status.EXPIRED}
 )
 """Words after which nothing more happens to an order, on any panel (seen; expired is assumed).
@@ -130,7 +130,39 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the header `cf-mitigated: challenge` was there: stopped before the panel."""
 
 
-class AddedOrder(msgspec.Struct, frozen=True, kw_only=True):
+class _Told(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """What the results to a single question have in common: the answer they were read from.
+
+    Equality, hash and repr are about what was read: two answers may say the same in other words.
+    """
+
+    raw: str | None = None
+    """The panel's answer, cleaned, its first 2,000 characters; of an answer about many, the piece
+    about this one. None where no panel made it."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Told) and type(other) is type(self) and self._read == other._read
+
+    def __ne__(self, other: object) -> bool:
+        # msgspec has one of its own, which would go by all fields.
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(self._read)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={each!r}' for name, each in self._read)})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return list(self._read)
+
+    @property
+    def _read(self) -> tuple[tuple[str, object], ...]:
+        fields = (name for name in self.__struct_fields__ if name != "raw")
+        return tuple((name, getattr(self, name)) for name in fields)
+
+
+class AddedOrder(_Told, frozen=True, kw_only=True):
     """An order that the panel took."""
 
     order: str
@@ -176,6 +208,16 @@ class OrderStatus(
     """What came under names that we do not know, or could not be read; None if nothing did."""
 
     @property
+    def charge(self) -> Decimal | None:
+        """What was paid, in `currency`, exactly.
+
+        Less what came back: the share of a partial order, all of a canceled one (seen). None where
+        the panel gives none, never 0 for that.
+        """
+        # Made when it is asked for: of 100 statuses that is a third of the time of reading them.
+        return None if self.raw_charge is None else Decimal(self.raw_charge)
+
+    @property
     def status(self) -> Status:
         """`raw_status` as one of the known words, `Status.UNKNOWN` if it is none."""
         return Status.of(self.raw_status)
@@ -184,6 +226,14 @@ class OrderStatus(
     def is_final(self) -> bool:
         """Whether nothing more will happen; see `FINAL_STATUSES`."""
         return self.status in FINAL_STATUSES
+
+    def says_the_same(self, other: "OrderStatus") -> bool:
+        """Whether both say the same: 0.5 and 0.50 are one charge, and two texts to `==`."""
+        if self == other:
+            return True
+        if self.raw_charge is None or self.charge != other.charge:
+            return False
+        return msgspec.structs.replace(other, raw_charge=self.raw_charge) == self
 
     def refund_share(self, quantity: int) -> Decimal | None:
         """Give the share of the price that came back, from 0 to 1, of an order over `quantity`.
@@ -204,16 +254,6 @@ class OrderStatus(
 class Service(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
     """A service on offer."""
 
-    @property
-    def charge(self) -> Decimal | None:
-        """What was paid, in `currency`, exactly.
-
-        Less what came back: the share of a partial order, all of a canceled one (seen). None where
-        the panel gives none, never 0 for that.
-        """
-        # Made when it is asked for: of 100 statuses that is a third of the time of reading them.
-        return None if self.raw_charge is None else Decimal(self.raw_charge)
-
     service: _Id
     """The id to order it by."""
     name: str = ""
@@ -224,14 +264,6 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknow
     """Price of 1000, or of the whole for package types, in the account's currency; None where
     the panel gave no number."""
     min: Count | None = None
-    def says_the_same(self, other: "OrderStatus") -> bool:
-        """Whether both say the same: 0.5 and 0.50 are one charge, and two texts to `==`."""
-        if self == other:
-            return True
-        if self.raw_charge is None or self.charge != other.charge:
-            return False
-        return msgspec.structs.replace(other, raw_charge=self.raw_charge) == self
-
     """The least quantity of an order; None where the panel gives none."""
     max: Count | None = None
     """The largest quantity of an order; None where the panel gives none."""
@@ -249,7 +281,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknow
     """What came under names that we do not know, or could not be read; None if nothing did."""
 
 
-class Balance(msgspec.Struct, frozen=True, kw_only=True):
+class Balance(_Told, frozen=True, kw_only=True):
     """What is left on the account."""
 
     balance: Decimal
@@ -258,7 +290,7 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
     """Such as "USD"; None where the panel does not say."""
 
 
-class RefillResult(msgspec.Struct, frozen=True, kw_only=True):
+class RefillResult(_Told, frozen=True, kw_only=True):
     """A refill that was accepted (API v2)."""
 
     order: str
@@ -267,7 +299,7 @@ class RefillResult(msgspec.Struct, frozen=True, kw_only=True):
     """The id of the refill, for `refill_status`."""
 
 
-class RefillStatus(msgspec.Struct, frozen=True, kw_only=True):
+class RefillStatus(_Told, frozen=True, kw_only=True):
     """How a refill stands (API v2)."""
 
     refill: str
@@ -281,7 +313,7 @@ class RefillStatus(msgspec.Struct, frozen=True, kw_only=True):
         return Status.of(self.raw_status)
 
 
-class CancelResult(msgspec.Struct, frozen=True, kw_only=True):
+class CancelResult(_Told, frozen=True, kw_only=True):
     """A cancellation that was accepted for work (API v2); the order's status tells the end."""
 
     order: str

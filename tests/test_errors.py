@@ -170,10 +170,9 @@ def test_each_waiter_gets_a_traceback_of_its_own() -> None:
 
 def test_a_foreign_error_and_its_causes_lose_their_frames() -> None:
     def fail(cause: BaseException | None) -> BaseException:
-        try:
+        with pytest.raises(LookupError) as caught:
             raise LookupError from cause
-        except LookupError as error:
-            return error
+        return caught.value
 
     error = fail(fail(None))
 

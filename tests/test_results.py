@@ -205,7 +205,7 @@ def test_every_class_of_answers_has_an_example() -> None:
     classes = {
         each
         for each in vars(results).values()
-        if isinstance(each, type) and issubclass(each, msgspec.Struct)
+        if isinstance(each, type) and issubclass(each, msgspec.Struct) and each.__name__[0] != "_"
     }
 
     assert {type(each) for each in EXAMPLES} == classes
@@ -230,7 +230,7 @@ def test_no_field_can_be_set(value: msgspec.Struct) -> None:
 
 @pytest.mark.parametrize("value", EXAMPLES, ids=repr)
 def test_a_difference_in_one_field_makes_values_unequal(value: msgspec.Struct) -> None:
-    for name in value.__struct_fields__:
+    for name in set(value.__struct_fields__) - {"raw"}:
         assert msgspec.structs.replace(value, **{name: "something else"}) != value
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
+from .._text import raw_text
 from ..errors import BlockedError, OutcomeUnknownError
 from ..profile import Profile
 from ..results import AddedOrder, Reply
@@ -25,13 +26,16 @@ def decode_added(
     of `profile.refusals` under 2xx or 400–429, or a challenge at the edge. All else raises
     `OutcomeUnknownError` with `form` and `sent_at` as evidence.
     """
+    raw = raw_text(reply.body)
 
     def unknown(why: str, order: str | None = None) -> OutcomeUnknownError:
-        return OutcomeUnknownError(why, form, sent_at, excerpt(reply), reply.status, order)
+        error = OutcomeUnknownError(why, form, sent_at, excerpt(reply), reply.status, order)
+        return error.with_raw(raw)
 
     status = reply.status
     if reply.is_challenge and status in (403, 429, 503):
-        raise BlockedError("challenged before the panel", None, status, None, "add")
+        blocked = BlockedError("challenged before the panel", None, status, None, "add")
+        raise blocked.with_raw(raw)
     if not (200 <= status < 300 or 400 <= status < 430) or status in _DOUBTFUL_STATUSES:
         raise unknown("no answer of the panel")
     try:
@@ -43,13 +47,13 @@ def decode_added(
     if text is not None and "order" in pairs:
         raise unknown(f"an error beside an order id: {text}", order)
     if text is not None:
-        said = refusal(text, profile, reply, "add")
+        said = refusal(text, profile, reply, "add", raw=raw)
         if profile.refusal_kind(text) is None:
             raise unknown(f"an error that may have come after the order: {text}")
         raise said
     if status >= 400 or order is None:
         raise unknown("no usable order id", order)
-    return AddedOrder(order=order)
+    return AddedOrder(order=order, raw=raw)
 
 
 def _pairs_of(body: bytes) -> Record:

@@ -6,7 +6,7 @@ from itertools import islice
 from json import JSONDecodeError
 from typing import TypeVar
 
-from .._text import cleaned
+from .._text import cleaned, raw_text
 from ..errors import BlockedError, PanelError, RateLimitedError, ServerError, UnreadableReplyError
 from ..profile import Profile
 from ..results import Reply
@@ -85,7 +85,8 @@ def _starts(text: str) -> list[int]:
 
 def unreadable(reply: Reply, why: str, action: str, order: str | None = None) -> PanelError:
     """Make the error of an answer that says nothing sure."""
-    return UnreadableReplyError(why, excerpt(reply), reply.status, action, order)
+    error = UnreadableReplyError(why, excerpt(reply), reply.status, action, order)
+    return error.with_raw(raw_text(reply.body))
 
 
 def check_http(reply: Reply, profile: Profile, action: str) -> None:
@@ -93,20 +94,23 @@ def check_http(reply: Reply, profile: Profile, action: str) -> None:
     status = reply.status
     if 200 <= status < 300:
         return
+    raw = raw_text(reply.body)
     if reply.is_challenge:
-        raise BlockedError("challenged before the panel", None, status, None, action)
+        blocked = BlockedError("challenged before the panel", None, status, None, action)
+        raise blocked.with_raw(raw)
     if 300 <= status < 400:
         target = cleaned(reply.location or "nowhere", MAX_TEXT_CHARACTERS)
         raise unreadable(reply, f"redirected to {target}; redirects are not followed", action)
     text = _http_error_text(reply)
     wait_s = asked_wait_s(text or "", reply)
     if status == 429:
-        raise RateLimitedError(text or "", None, status, wait_s, action)
+        raise RateLimitedError(text or "", None, status, wait_s, action).with_raw(raw)
     if status >= 500:
-        raise ServerError(text or excerpt(reply), None, status, wait_s, action)
+        failed = ServerError(text or excerpt(reply), None, status, wait_s, action)
+        raise failed.with_raw(raw)
     if text is None:
         raise unreadable(reply, "an HTTP error without the panel's word", action)
-    raise refusal(text, profile, reply, action)
+    raise refusal(text, profile, reply, action, raw=raw)
 
 
 def _http_error_text(reply: Reply) -> str | None:
@@ -140,7 +144,7 @@ def check_refusal(
     """Raise the refusal that an answer is, a bare text among them; return if it is none."""
     text = value if isinstance(value, str) else error_text(value) if is_object(value) else None
     if text is not None:
-        raise refusal(text, profile, reply, action, order)
+        raise refusal(text, profile, reply, action, order, raw=raw_text(reply.body))
 
 
 def object_of(

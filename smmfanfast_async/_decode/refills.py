@@ -3,10 +3,14 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from attrs import frozen
+
+from .._text import raw_text
 from ..errors import PanelError, UnreadableReplyError
 from ..profile import Profile
 from ..results import CancelResult, RefillResult, RefillStatus, Reply
 from .answers import answer_of, object_of, raised, shown
+from .records import FAST_ROAD_REFUSALS, raw_list
 from .refusals import error_text, refusal
 from .values import Record, id_text, is_list, is_object, made_id
 
@@ -24,7 +28,7 @@ R = TypeVar("R")
 def decode_refill(reply: Reply, profile: Profile, order: str) -> RefillResult:
     """Read `{"refill": "1"}`; raise its error."""
     answer = object_of(reply, profile, "refill", order)
-    return raised(_refill_of(answer, profile, reply, order))
+    return raised(_refill_of(_Row(answer, raw_text(reply.body)), profile, reply, order))
 
 
 def decode_refills(
@@ -41,7 +45,8 @@ def decode_refill_statuses(
     if len(refills) == 1:
         answer = answer_of(reply, profile, "refill_status", refills[0])
         if is_object(answer):
-            return {refills[0]: _refill_status_of(answer, profile, reply, refills[0])}
+            row = _Row(answer, raw_text(reply.body))
+            return {refills[0]: _refill_status_of(row, profile, reply, refills[0])}
     return _rows_by("refill", "refill_status", reply, profile, refills, _refill_status_of)
 
 
@@ -57,7 +62,16 @@ def decode_call(reply: Reply, profile: Profile, action: str) -> object:
     return answer_of(reply, profile, action)
 
 
-_Make = Callable[[Record, Profile, Reply, str], R | PanelError]
+@frozen
+class _Row:
+    """What an answer says about one order or refill."""
+
+    record: Record
+    raw: str
+    """The piece of the answer that it was read from."""
+
+
+_Make = Callable[[_Row, Profile, Reply, str], R | PanelError]
 
 
 def _rows_by(
@@ -65,7 +79,11 @@ def _rows_by(
 ) -> dict[str, R | PanelError]:
     answer = answer_of(reply, profile, action)
     rows = answer if is_list(answer) else [answer]
-    by_id = {id_text(row.get(field)): row for row in rows if is_object(row)}
+    by_id = {
+        id_text(row.get(field)): _Row(row, raw)
+        for row, raw in zip(rows, _pieces(reply.body, rows), strict=True)
+        if is_object(row)
+    }
     missing = "the answer does not mention this id"
     return {
         each: make(by_id[each], profile, reply, each)
@@ -75,39 +93,47 @@ def _rows_by(
     }
 
 
-def _refill_of(
-    row: Record, profile: Profile, reply: Reply, order: str
-) -> RefillResult | PanelError:
-    refill = made_id(row.get("refill"))
-    if refill is None or error_text(row):
+def _pieces(body: bytes, rows: Sequence[object]) -> list[str]:
+    """Give the text of each row of an answer: as it came where the answer is a plain list."""
+    try:
+        pieces = raw_list(body)
+    except FAST_ROAD_REFUSALS:
+        pieces = []
+    # A lone object, or a list behind a PHP notice, is shown as it was read.
+    return [*map(raw_text, pieces)] if len(pieces) == len(rows) else [*map(shown, rows)]
+
+
+def _refill_of(row: _Row, profile: Profile, reply: Reply, order: str) -> RefillResult | PanelError:
+    refill = made_id(row.record.get("refill"))
+    if refill is None or error_text(row.record):
         return _refused(row, "refill", "refill", profile, reply, order)
-    return RefillResult(order=order, refill=refill)
+    return RefillResult(order=order, refill=refill, raw=row.raw)
 
 
-def _cancel_of(
-    row: Record, profile: Profile, reply: Reply, order: str
-) -> CancelResult | PanelError:
-    word = row.get("cancel")
-    if (word is not True and made_id(word) is None) or error_text(row):
+def _cancel_of(row: _Row, profile: Profile, reply: Reply, order: str) -> CancelResult | PanelError:
+    word = row.record.get("cancel")
+    if (word is not True and made_id(word) is None) or error_text(row.record):
         return _refused(row, "cancel", "cancel", profile, reply, order)
-    return CancelResult(order=order)
+    return CancelResult(order=order, raw=row.raw)
 
 
 def _refill_status_of(
-    row: Record, profile: Profile, reply: Reply, refill: str
+    row: _Row, profile: Profile, reply: Reply, refill: str
 ) -> RefillStatus | PanelError:
-    word = row.get("status")
-    if not isinstance(word, str) or not word.strip() or error_text(row):
+    word = row.record.get("status")
+    if not isinstance(word, str) or not word.strip() or error_text(row.record):
         return _refused(row, "status", "refill_status", profile, reply, refill)
-    return RefillStatus(refill=refill, raw_status=word)
+    return RefillStatus(refill=refill, raw_status=word, raw=row.raw)
 
 
 def _refused(
-    row: Record, field: str, action: str, profile: Profile, reply: Reply, each: str
+    row: _Row, field: str, action: str, profile: Profile, reply: Reply, each: str
 ) -> PanelError:
     """Make the error that stands under `field` or beside it."""
-    value = row.get(field)
-    text = error_text(row) or (error_text(value) if is_object(value) else None)
+    value = row.record.get(field)
+    text = error_text(row.record) or (error_text(value) if is_object(value) else None)
     if text is not None:
-        return refusal(text, profile, reply, action, each)
-    return UnreadableReplyError(f"no {field} in the answer", shown(row), reply.status, action, each)
+        return refusal(text, profile, reply, action, each, raw=row.raw)
+    evidence = shown(row.record)
+    error = UnreadableReplyError(f"no {field} in the answer", evidence, reply.status, action, each)
+    return error.with_raw(row.raw)

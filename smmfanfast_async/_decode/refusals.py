@@ -96,10 +96,27 @@ def _flat(value: object, depth: int = MAX_NESTING) -> str:
 
 
 def refusal(
-    text: str, profile: Profile, reply: Reply, action: str, order: str | None = None
+    text: str,
+    profile: Profile,
+    reply: Reply,
+    action: str,
+    order: str | None = None,
+    *,
+    raw: str | None = None,
 ) -> RefusedError | RateLimitedError:
-    """Make the error of a text; `kind` is UNKNOWN where the profile does not list it."""
+    """Make the error of a text; `kind` is UNKNOWN where the profile does not list it.
+
+    `raw` is what the text stood in: the answer, or the piece of it about one order. None where the
+    text is all there was, as in a batch {"2": "Incorrect order ID"}.
+    """
     shown = cleaned(text, MAX_TEXT_CHARACTERS)
+    error = _refusal(shown, profile, reply, action, order)
+    return error.with_raw(shown if raw is None else raw)
+
+
+def _refusal(
+    shown: str, profile: Profile, reply: Reply, action: str, order: str | None
+) -> RefusedError | RateLimitedError:
     kind = profile.refusal_kind(shown)
     wait_s = asked_wait_s(shown, reply)
     if kind is ErrorKind.RATE_LIMIT or (kind is None and _is_limit(shown)):

@@ -5,7 +5,7 @@ from collections.abc import Generator, Iterable
 import msgspec
 from attrs import frozen
 
-from .._text import same_word
+from .._text import raw_text, same_word
 from ..profile import Profile
 from ..results import Balance, Reply, Service
 from .answers import answer_of, check_http, object_of, shown, unreadable
@@ -138,4 +138,8 @@ def decode_balance(reply: Reply, profile: Profile) -> Balance:
     if found is None:
         raise unreadable(reply, "no balance that is a number", "balance")
     currency = answer.get("currency")
-    return Balance(balance=found, currency=currency if isinstance(currency, str) else None)
+    return Balance(
+        balance=found,
+        currency=currency if isinstance(currency, str) else None,
+        raw=raw_text(reply.body),
+    )

@@ -5,10 +5,11 @@ from typing import cast
 
 from attrs import frozen
 
+from .._text import raw_text
 from ..errors import PanelError, UnreadableReplyError
 from ..profile import Profile
 from ..results import OrderStatus, Reply
-from .answers import answer_of, check_http, raised, shown, value_of
+from .answers import answer_of, check_http, shown, value_of
 from .records import FAST_ROAD_REFUSALS, fast_entries, fast_status, lenient_status
 from .refusals import error_text, refusal
 from .values import Record, id_text, is_list, is_object, lenient_json
@@ -37,7 +38,10 @@ def decode_status(reply: Reply, profile: Profile, order: str) -> OrderStatus:
     answer = value_of(reply, profile, "status", order)
     # Under its id, as in a batch, it is taken too (assumed).
     entry = answer.get(order, answer) if is_object(answer) and "status" not in answer else answer
-    return raised(_status_of(entry, profile, reply, order))
+    found = _status_of(entry, profile, reply, order)
+    if isinstance(found, PanelError):
+        raise found.with_raw(raw_text(reply.body))
+    return found
 
 
 def decode_statuses(reply: Reply, profile: Profile, orders: Sequence[str]) -> Batch:

@@ -73,6 +73,7 @@ class UnreadableReplyError(_DoubtfulError):
         PanelError.__init__(self, text, None, http_status, None, action, order)
         self.args = (text, excerpt, http_status, action, order)
         self.excerpt = excerpt
+        self.raw = excerpt or None
 
     def __str__(self) -> str:
         return super().__str__() + (f": {self.excerpt!r}" if self.excerpt else "")

@@ -49,6 +49,7 @@ class OutcomeUnknownError(PanelError):
         self.args = (text, self.form, sent_at, excerpt, http_status, order, was_written)
         self.sent_at = sent_at
         self.excerpt = excerpt
+        self.raw = excerpt or None
         self.was_written = was_written
         self._settling: Callable[[], Awaitable[_Added]] | None = None
 

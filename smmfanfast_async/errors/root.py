@@ -42,6 +42,9 @@ class PanelError(Exception):
         """The action that was called, as in the form (`"status"`); None outside a call."""
         self.order = order
         """The order id that this is about; None where it is about none, or about many."""
+        self.raw: str | None = None
+        """The answer as it came, cleaned, its first 2,000 characters; of a batch, the piece that
+        this is about. None where no answer came."""
         if kind is not None:
             self.kind = kind
 
@@ -55,6 +58,11 @@ class PanelError(Exception):
         twin = copy.copy(self)
         twin.order = order
         return twin
+
+    def with_raw(self, raw: str | None) -> Self:
+        """Put the answer beside the error, and give the error."""
+        self.raw = raw
+        return self
 
     @property
     def sent(self) -> bool:
