@@ -15,7 +15,9 @@ MAX_PIECES = 5000
 MAX_MORE_LINES = 20
 """The most comments or names above the service's minimum: short lists will do (assumed)."""
 
-_LISTED = frozenset({"custom_comments", "custom_comments_package", "mentions_custom_list"})
+_LISTED = frozenset(
+    {"custom_comments", "custom_comments_package", "mentions_custom_list", "comment_replies"}
+)
 
 
 def earlier_forms(
@@ -54,6 +56,12 @@ def _form(random: Random, service: SandboxService, place: int) -> dict[str, str]
         "hashtags": "#example\n#sample",
         "hashtag": "#example",
         "username": "example",
+        "keywords": "example\nsample",
+        "answer_number": "1",
+        "groups": "https://t.me/example\nhttps://t.me/sample",
+        "country": "US",
+        "device": "1",
+        "type_of_traffic": "3",
     }
     form = {"service": service.service, "link": f"https://instagram.com/example/{place}"}
     return form | {name: values[name] for name, _ in REQUIRED_FIELDS[service.type]}

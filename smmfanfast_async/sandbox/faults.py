@@ -47,8 +47,8 @@ class Fault(StrEnum):
     """307 to `location`. Not carried out, unless `carried_out=True`; a client that follows to the
     default location sends its form again, and that one is carried out."""
     ODD_ROW = "odd_row"
-    """A list of services or a status in which the first row is odd: numbers such as "N/A" and
-    "1,234.5", an unknown word. Carried out; answers without rows are the right ones."""
+    """A list of services, refills or cancels, or a status, in which the first row is odd: numbers
+    such as "N/A" and "1,234.5", an unknown word. Carried out; answers without rows are right."""
     BLOCKED = "blocked"
     """403 with a page and `cf-mitigated: challenge`. Not carried out, unless
     `carried_out=True`."""

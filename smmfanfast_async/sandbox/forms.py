@@ -1,7 +1,8 @@
 """What an `add` form means: every check that looks only at the form and the catalogue.
 
-The fields of each type are those of the document's eleven tables. Fields beyond them are accepted
-and stored. The order of the checks is assumed: service, fields, link, drip-feed, quantity.
+The fields of each type are those of the document's eleven tables, and those that API v2 panels
+document for their own types (seen). Fields beyond them are accepted and stored. The order of the
+checks is assumed: service, fields, link, drip-feed, quantity.
 """
 
 import re
@@ -10,14 +11,12 @@ from decimal import ROUND_HALF_UP, Decimal
 from types import MappingProxyType
 
 from . import texts
+from .dialects import DOCUMENT, Dialect
 from .orders import WantedOrder
 from .services import FLAT_RATE_TYPES, SandboxService
 from .texts import Refusal
 
-__all__ = ["DELAYS_MIN", "REQUIRED_FIELDS", "items_of", "price_of", "read_order"]
-
-DELAYS_MIN = (0, 5, 10, 15, 30, 60, 90)
-"""Minutes (document: "Possible values: 0, 5, 10, 15, 30, 60, 90")."""
+__all__ = ["REQUIRED_FIELDS", "items_of", "price_of", "read_order"]
 
 MAX_RUNS = 1000
 """The most runs of a drip-feed (assumed): each becomes an order that is kept."""
@@ -53,9 +52,28 @@ REQUIRED_FIELDS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("max", texts.PARAMETERS_MISSING),
         ("delay", texts.PARAMETERS_MISSING),
     ),
+    "mentions": (_QUANTITY, ("usernames", texts.PARAMETERS_MISSING)),
+    "seo": (_QUANTITY, ("keywords", texts.PARAMETERS_MISSING)),
+    "comment_replies": (("username", texts.PARAMETERS_MISSING), _COMMENTS),
+    "poll": (_QUANTITY, ("answer_number", texts.PARAMETERS_MISSING)),
+    "invites_from_groups": (_QUANTITY, ("groups", texts.PARAMETERS_MISSING)),
+    "web_traffic": (
+        _QUANTITY,
+        ("country", texts.PARAMETERS_MISSING),
+        ("device", texts.PARAMETERS_MISSING),
+        ("type_of_traffic", texts.PARAMETERS_MISSING),
+    ),
 }
 """Type -> the fields it cannot do without and the refusal for each; all but subscriptions need a
 `link` besides (document)."""
+
+_DRIP_FED_TYPES = frozenset({"default", "web_traffic"})
+
+_DEVICES = frozenset("12345")
+"""Desktop, Android, iOS, mobile mixed, mobile and desktop (seen)."""
+
+_REFERRERS: Mapping[str, str | None] = {"1": "google_keyword", "2": "referring_url", "3": None}
+"""Types of traffic and the field that each needs (seen)."""
 
 # A host with a dot, perhaps a scheme or a path. What the real panel calls bad is assumed.
 _LINK = re.compile(r"(https?://)?[^\s/?#]+\.[^\s/?#]+([/?#].*)?", re.IGNORECASE | re.DOTALL)
@@ -63,8 +81,10 @@ _EXPIRY = re.compile(r"(0?[1-9]|[12][0-9]|3[01])/(0?[1-9]|1[0-2])/[0-9]{4}")
 _WHOLE_NUMBER = re.compile("[0-9]+")
 
 
-def read_order(form: Mapping[str, str], services: Mapping[str, SandboxService]) -> WantedOrder:
-    """Turn a form into what is wanted, or raise `Refusal` with the panel's text."""
+def read_order(
+    form: Mapping[str, str], services: Mapping[str, SandboxService], dialect: Dialect = DOCUMENT
+) -> WantedOrder:
+    """Turn a form into what is wanted, or raise `Refusal` with a text of the document's panel."""
     number = form.get("service", "").strip()
     if not number:
         raise Refusal(texts.PARAMETERS_MISSING)
@@ -76,13 +96,14 @@ def read_order(form: Mapping[str, str], services: Mapping[str, SandboxService]) 
     )
     if service.type == "subscriptions":
         _require(fields, service)
-        return _subscription(fields, service)
+        return _subscription(fields, service, dialect)
     link = fields.get("link", "").strip()
     if not link:
         raise Refusal(texts.PARAMETERS_MISSING)
     _require(fields, service)
     if not _LINK.fullmatch(link):
         raise Refusal(texts.BAD_LINK)
+    _hold_to_type(fields, service)
     runs, interval_s = _drip_feed(fields, service)
     quantity = _COUNTS[service.type](fields, service) * (runs or 1)
     if service.type not in FLAT_RATE_TYPES:
@@ -120,6 +141,19 @@ def _require(fields: Mapping[str, str], service: SandboxService) -> None:
             raise Refusal(text)
 
 
+def _hold_to_type(fields: Mapping[str, str], service: SandboxService) -> None:
+    """Refuse a poll's or web traffic's number that stands for nothing; the text is assumed."""
+    if service.type == "poll" and not _whole(fields["answer_number"]):
+        raise Refusal(texts.REQUEST_INCORRECT)
+    if service.type == "web_traffic":
+        traffic = fields["type_of_traffic"].strip()
+        if fields["device"].strip() not in _DEVICES or traffic not in _REFERRERS:
+            raise Refusal(texts.REQUEST_INCORRECT)
+        needed = _REFERRERS[traffic]
+        if needed is not None and not fields.get(needed, "").strip():
+            raise Refusal(texts.PARAMETERS_MISSING)
+
+
 def _whole(text: str) -> int:
     """Read a whole number; 0 for anything else, which is below every minimum."""
     stripped = text.strip()
@@ -141,12 +175,12 @@ def _drip_feed(fields: Mapping[str, str], service: SandboxService) -> tuple[int 
     """Give runs and the seconds between them; (None, 0) if the order is not drip-fed.
 
     `runs` and `interval` come together or not at all (seen), and only the first table of the
-    document has them.
+    document, and web traffic (seen), have them.
     """
     runs, interval = fields.get("runs", "").strip(), fields.get("interval", "").strip()
     if not runs and not interval:
         return None, 0
-    if not service.dripfeed or service.type != "default":
+    if not service.dripfeed or service.type not in _DRIP_FED_TYPES:
         raise Refusal(texts.NO_DRIPFEED)
     if not _whole(runs):
         raise Refusal(texts.RUNS_REQUIRED)
@@ -159,17 +193,20 @@ def _drip_feed(fields: Mapping[str, str], service: SandboxService) -> tuple[int 
     return _whole(runs), _whole(interval) * 60.0
 
 
-def _subscription(fields: Mapping[str, str], service: SandboxService) -> WantedOrder:
+def _subscription(
+    fields: Mapping[str, str], service: SandboxService, dialect: Dialect
+) -> WantedOrder:
     least, most = _whole(fields["min"]), _whole(fields["max"])
     _hold_against(service.min, service.max, least)
     _hold_against(least, service.max, most)
-    if fields["delay"].strip() not in {str(minutes) for minutes in DELAYS_MIN}:
+    if not _is_delay(fields["delay"].strip(), dialect):
         raise Refusal(texts.INTERVAL_INVALID)
     expiry = fields.get("expiry", "").strip()
     if expiry and not _EXPIRY.fullmatch(expiry):
         raise Refusal(texts.REQUEST_INCORRECT)
     posts = _whole(fields.get("posts", ""))
-    if posts > MAX_POSTS:
+    old_posts = _whole(fields.get("old_posts", "")) if dialect.reads_old_posts else 0
+    if posts + old_posts > MAX_POSTS:
         raise Refusal(texts.TRY_AGAIN)
     return WantedOrder(
         service=service,
@@ -179,7 +216,14 @@ def _subscription(fields: Mapping[str, str], service: SandboxService) -> WantedO
         price=Decimal("0.0000"),
         per_post=(least, most),
         posts=posts or None,
+        old_posts=old_posts,
     )
+
+
+def _is_delay(text: str, dialect: Dialect) -> bool:
+    if dialect.delays_min is None:
+        return _WHOLE_NUMBER.fullmatch(text) is not None
+    return text in {str(minutes) for minutes in dialect.delays_min}
 
 
 def _count_asked(fields: Mapping[str, str], _service: SandboxService) -> int:
@@ -217,4 +261,10 @@ _COUNTS: Mapping[str, Callable[[Mapping[str, str], SandboxService], int]] = {
     "custom_comments_package": _count_comments,
     "mentions_media_likers": _count_likers,
     "comment_likes": _count_asked,
+    "mentions": _count_asked,
+    "seo": _count_asked,
+    "comment_replies": _count_comments,
+    "poll": _count_asked,
+    "invites_from_groups": _count_asked,
+    "web_traffic": _count_asked,
 }

@@ -22,6 +22,7 @@ from attrs import define, field, frozen
 from .forms import price_of
 from .life import Family, Life, age_at, plan_family, plan_life, stage_at
 from .orders import FINAL_STATES, State, StoredOrder, WantedOrder
+from .services import SandboxService
 
 __all__ = ["MAX_ORDERS", "Ledger"]
 
@@ -131,6 +132,27 @@ class Ledger:
             self._end(record, state, remains)
         else:
             self._end(record, state, _remains_of(record, state))
+
+    def cancel(self, order: str, now_s: float) -> bool:
+        """End an open order, and give back the money of what remains; False if it is final.
+
+        What has delivered a part becomes partial, anything else canceled. A drip-feed or
+        subscription makes no further order; those it has made live on. KeyError for an unknown one.
+        """
+        self.settle(now_s)
+        record = self._records[order]
+        if record.ended is not None:
+            return False
+        state, _, remains = _standing(record, now_s)
+        if state is State.IN_PROGRESS and remains < record.wanted.quantity:
+            self.set_state(order, State.PARTIAL, remains, now_s)
+        else:
+            self.set_state(order, State.CANCELED, None, now_s)
+        return True
+
+    def service_of(self, order: str) -> SandboxService:
+        """Give the service of an order, as it stood when the order was made."""
+        return self._records[order].wanted.service
 
     def stored(self, order: str, now_s: float) -> StoredOrder:
         """Give one order as it stands at `now_s`; KeyError if there is none."""

@@ -146,8 +146,9 @@ def plan_family(random: Random, wanted: WantedOrder) -> Family | None:
     """Draw what comes of a drip-feed or subscription; None for an ordinary order.
 
     A drip-feed keeps its interval if all runs fit into `FAMILY_SPAN_S`, else they are squeezed
-    into it. A subscription without `posts` gets one to `MAX_SEEDED_POSTS` of them, at even
-    distances; with an `expiry` it ends expired, else completed (the sandbox has no calendar).
+    into it. A subscription without `posts` gets one to `MAX_SEEDED_POSTS` of them, beside the old
+    ones that it asked for, at even distances; with an `expiry` it ends expired, else completed (the
+    sandbox has no calendar).
     """
     if wanted.runs is not None:
         return Family(
@@ -156,7 +157,7 @@ def plan_family(random: Random, wanted: WantedOrder) -> Family | None:
             outcome=State.COMPLETED,
         )
     if wanted.per_post is not None:
-        posts = wanted.posts or random.randint(1, MAX_SEEDED_POSTS)
+        posts = (wanted.posts or random.randint(1, MAX_SEEDED_POSTS)) + wanted.old_posts
         return Family(
             step_s=FAMILY_SPAN_S / posts,
             quantities=tuple(random.randint(*wanted.per_post) for _ in range(posts)),

@@ -77,7 +77,9 @@ class WantedOrder:
     per_post: tuple[int, int] | None = None
     """Least and most pieces for each post of a subscription; None for any other order."""
     posts: int | None = None
-    """Posts a subscription was asked for; None leaves it to the sandbox."""
+    """New posts a subscription was asked for; None leaves it to the sandbox."""
+    old_posts: int = 0
+    """Posts from before that come beside them; API v2 alone reads it."""
 
 
 @frozen(kw_only=True)

@@ -1,8 +1,6 @@
-"""The four actions of the panel: a form and a moment in, an answer out.
+"""The actions of the panel: a form and a moment in, an answer out.
 
-Pure: no clock, no network. An answer is what PHP would encode: dicts, lists, texts, numbers.
-Field names and shapes are written here from the document and not taken from the client. That
-repetition is wanted: shared code would be wrong on both sides, and every test green.
+Pure: no clock, no network. How an answer is worded stands in `answers`, by the panel's dialect.
 """
 
 import hmac
@@ -14,25 +12,22 @@ from urllib.parse import unquote_plus
 import attrs
 
 from . import texts
+from .answers import Answer, number_of
+from .dialects import DOCUMENT, Dialect
 from .forms import read_order
 from .ledger import MAX_ORDERS, Ledger
-from .orders import StoredOrder
+from .orders import State, StoredOrder
+from .refills import RefillBook, StoredRefill
 from .services import SandboxService
 from .texts import Refusal
 
-__all__ = ["ACTIONS", "Answer", "Panel"]
-
-Answer = dict[str, "Answer"] | list["Answer"] | str | int | bool | None
-"""What an answer is made of."""
-
-ACTIONS = ("add", "status", "services", "balance")
-"""The document's four."""
-
-_BALANCE_STEP = Decimal("0.01")
+__all__ = ["Answer", "Panel"]
 
 # As PHP's strip_tags: a `<` before anything but a blank begins a tag, and a tag without an end
 # takes the rest of the text.
 _TAG = re.compile(r"<(?!\s)[^>]*(>|$)")
+
+_DELIVERED = frozenset({State.COMPLETED, State.PARTIAL})
 
 
 class Panel:
@@ -46,39 +41,59 @@ class Panel:
         balance: Decimal,
         currency: str,
         services: Iterable[SandboxService],
-        double_decoding: bool = True,
+        dialect: Dialect = DOCUMENT,
+        double_decoding: bool | None = None,
         with_currency: bool = True,
         max_orders: int = MAX_ORDERS,
     ) -> None:
-        """See `Sandbox` for the meaning of each."""
+        """See `Sandbox` for the meaning of each; ValueError for a type that nobody asks for."""
         self.ledger = Ledger(seed=seed, balance=balance, max_orders=max_orders)
-        self.services = {service.service: service for service in services}
+        self.refills = RefillBook(seed=seed, most=max_orders)
+        self.services: dict[str, SandboxService] = {}
+        self._dialect = dialect
+        for service in services:
+            self.sell(service)
         self._api_key = api_key
         self._currency = currency
-        self._double_decoding = double_decoding
+        self._double_decoding = (
+            dialect.double_decoding if double_decoding is None else double_decoding
+        )
         self._with_currency = with_currency
-        self._actions: dict[str, Callable[[Mapping[str, str], float], Answer]] = {
+        actions: dict[str, Callable[[Mapping[str, str], float], Answer]] = {
             "add": self._add,
             "status": self._status,
             "services": self._services,
             "balance": self._balance,
+            "refill": self._refill,
+            "refill_status": self._refill_status,
+            "cancel": self._cancel,
         }
+        self._actions = {name: actions[name] for name in dialect.actions}
 
     def answer(self, form: Mapping[str, str], now_s: float) -> Answer:
         """Carry out a form, its values decoded once, and give what the panel says to it."""
         self.ledger.settle(now_s)
         # Equal time for right and wrong, as a panel should; bytes, since text must be ASCII here.
         if not hmac.compare_digest(form.get("key", "").encode(), self._api_key.encode()):
-            return {"error": texts.USER_UNKNOWN}
+            return self._refused(texts.USER_UNKNOWN)
         # The key leaves here: nothing below can store or show it.
         fields = {name: self._understood(form[name]) for name in form if name != "key"}
         action = self._actions.get(fields.get("action", ""))
         if action is None:
-            return {"error": texts.ACTION_INVALID}
+            return self._refused(texts.ACTION_INVALID)
         try:
             return action(fields, now_s)
         except Refusal as refusal:
-            return {"error": refusal.text}
+            return self._refused(refusal.text)
+
+    def sell(self, service: SandboxService) -> None:
+        """Sell a service; ValueError for a type that a panel of this dialect does not have."""
+        if service.type not in self._dialect.service_types:
+            raise ValueError(
+                f"service {service.service} is of type {service.type}, which a panel that speaks "
+                f"{self._dialect.name!r} does not have"
+            )
+        self.services[service.service] = service
 
     def change_rate(self, service: str, rate: Decimal) -> None:
         """Give a service another price; KeyError for an unknown service."""
@@ -89,6 +104,13 @@ class Panel:
         self.ledger.settle(now_s)
         return {order: self.ledger.stored(order, now_s) for order in self.ledger}
 
+    def stored_refills(self, now_s: float) -> dict[str, StoredRefill]:
+        """Give every refill as it stands, by id, the oldest first."""
+        return {refill: self.refills.stored(refill, now_s) for refill in self.refills}
+
+    def _refused(self, text: str) -> Answer:
+        return {"error": self._dialect.words(text)}
+
     def _understood(self, value: str) -> str:
         """Give a value as the panel stores it: decoded once more, without tags (seen)."""
         if not self._double_decoding:
@@ -96,7 +118,7 @@ class Panel:
         return _TAG.sub("", unquote_plus(value))
 
     def _add(self, fields: Mapping[str, str], now_s: float) -> Answer:
-        wanted = read_order(fields, self.services)
+        wanted = read_order(fields, self.services, self._dialect)
         if wanted.link and self.ledger.has_active(wanted.service.service, wanted.link):
             raise Refusal(texts.ACTIVE_LINK)
         if wanted.price > self.ledger.balance:
@@ -104,7 +126,7 @@ class Panel:
         order = self.ledger.insert(wanted, now_s)
         if order is None:
             raise Refusal(texts.TRY_AGAIN)
-        return {"status": "success", "order": int(order)}
+        return self._dialect.added(order)
 
     def _status(self, fields: Mapping[str, str], now_s: float) -> Answer:
         if "order" in fields:
@@ -112,68 +134,95 @@ class Panel:
             if order not in self.ledger:
                 raise Refusal(texts.ORDER_UNKNOWN)
             return self._row(order, now_s)
-        if "orders" not in fields:
-            raise Refusal(texts.ORDER_REQUIRED)
         rows: dict[str, Answer] = {}
-        for key in fields["orders"].split(","):
-            # A blank around an id stays in the key, as `" 13"` (seen); nothing at all is no id.
+        for key in self._ids(fields, "orders", texts.ORDER_REQUIRED):
+            # A blank around an id stays in the key, as `" 13"` (seen).
             order = key.strip()
-            if order:
-                known = order in self.ledger
-                rows[key] = self._row(order, now_s) if known else texts.ORDER_UNKNOWN
+            known = order in self.ledger
+            rows[key] = self._row(order, now_s) if known else self._dialect.unknown()
         return rows
 
+    def _ids(self, fields: Mapping[str, str], name: str, missing: str) -> list[str]:
+        """Split ids at their commas; nothing between two of them is no id."""
+        if name not in fields:
+            raise Refusal(missing)
+        ids = [each for each in fields[name].split(",") if each.strip()]
+        most = self._dialect.ids_per_call
+        if most is not None and len(ids) > most:
+            raise Refusal(texts.TOO_MANY_IDS)
+        return ids
+
     def _row(self, order: str, now_s: float) -> Answer:
-        """Give one order in the shape of its kind, numbers as text (document; seen)."""
         stored = self.ledger.stored(order, now_s)
-        children: list[Answer] = list(stored.orders)
-        if stored.posts is not None:
-            return {
-                "status": stored.status.value,
-                "expiry": stored.status == "expired",
-                "posts": str(stored.posts),
-                "orders": children,
-            }
-        if stored.runs is not None:
-            return {"status": stored.status.value, "runs": str(stored.runs), "orders": children}
-        row: dict[str, Answer] = {
-            "order": order,
-            "status": stored.status.value,
-            "charge": f"{stored.charge:.4f}",
-        }
-        if self._with_currency:
-            row["currency"] = self._currency
-        return row | {"start_count": str(stored.start_count), "remains": str(stored.remains)}
+        return self._dialect.order(stored, self._currency if self._with_currency else None)
 
     def _services(self, _fields: Mapping[str, str], _now_s: float) -> Answer:
         if not self.services:
-            return {"status": "success", "data": "Empty Data"}
-        return [_service_row(service) for service in self.services.values()]
+            return self._dialect.no_services
+        return [self._dialect.service(service) for service in self.services.values()]
 
     def _balance(self, _fields: Mapping[str, str], _now_s: float) -> Answer:
-        return {
-            "status": "success",
-            "balance": _balance_text(self.ledger.balance),
-            "currency": self._currency,
-        }
+        return self._dialect.balance(self.ledger.balance, self._currency)
 
+    # --- API v2 alone ----------------------------------------------------------------------------
 
-def _service_row(service: SandboxService) -> Answer:
-    """Give a service in the document's form: numbers as text, `dripfeed` as a number."""
-    return {
-        "service": service.service,
-        "name": service.name,
-        "category": service.category,
-        "rate": f"{service.rate:f}",
-        "min": str(service.min),
-        "max": str(service.max),
-        "type": service.type,
-        "desc": service.desc,
-        "dripfeed": int(service.dripfeed),
-    }
+    def _refill(self, fields: Mapping[str, str], now_s: float) -> Answer:
+        def refilled(order: str) -> int:
+            self._check_known(order)
+            service, status = self.ledger.service_of(order), self.ledger.stored(order, now_s).status
+            if not service.refill or status not in _DELIVERED:
+                raise Refusal(texts.REFILL_REFUSED)
+            if self.refills.has_open(order, now_s):
+                raise Refusal(texts.REFILL_REFUSED)
+            refill = self.refills.insert(order, now_s)
+            if refill is None:
+                raise Refusal(texts.TRY_AGAIN)
+            return int(refill)
 
+        return self._each(fields, "order", "refill", refilled, texts.ORDER_REQUIRED)
 
-def _balance_text(balance: Decimal) -> str:
-    """Write the exact balance with two decimals (document: "0.03") or as many as it has."""
-    short = balance.quantize(_BALANCE_STEP)
-    return f"{short if short == balance else balance.normalize():f}"
+    def _refill_status(self, fields: Mapping[str, str], now_s: float) -> Answer:
+        def standing(refill: str) -> str:
+            if refill not in self.refills:
+                raise Refusal(texts.REFILL_UNKNOWN)
+            return self.refills.stored(refill, now_s).status.value
+
+        return self._each(fields, "refill", "status", standing, texts.REFILL_REQUIRED)
+
+    def _cancel(self, fields: Mapping[str, str], now_s: float) -> Answer:
+        def canceled(order: str) -> int:
+            self._check_known(order)
+            may_be = self.ledger.service_of(order).cancel
+            if not (may_be and self.ledger.cancel(order, now_s)):
+                raise Refusal(texts.CANCEL_REFUSED)
+            return 1
+
+        return self._each(fields, "order", "cancel", canceled, texts.ORDER_REQUIRED)
+
+    def _check_known(self, order: str) -> None:
+        if order not in self.ledger:
+            raise Refusal(texts.ORDER_UNKNOWN)
+
+    def _each(
+        self,
+        fields: Mapping[str, str],
+        name: str,
+        word: str,
+        act: Callable[[str], int | str],
+        missing: str,
+    ) -> Answer:
+        """Act on the one id under `name`, or on each of those under its plural (seen).
+
+        One is answered by `{word: "1"}`, a number as text, or refused as a whole; many by a list of
+        `{name: 1, word: 1}`, where `{"error": …}` stands for what was refused.
+        """
+        if name in fields:
+            return {word: str(act(fields[name].strip()))}
+        rows: list[Answer] = []
+        for each in self._ids(fields, f"{name}s", missing):
+            try:
+                done: Answer = act(each.strip())
+            except Refusal as refusal:
+                done = self._refused(refusal.text)
+            rows.append({name: number_of(each.strip()), word: done})
+        return rows

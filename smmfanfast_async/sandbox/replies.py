@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 import attrs
 from attrs import field, frozen
 
+from .answers import Answer
 from .faults import Fault, ScriptedFault
-from .panel import Answer
 
 __all__ = ["Reply", "faulty_reply", "php_json", "plain_reply"]
 
@@ -22,7 +22,11 @@ _ODD_SERVICE: Mapping[str, Answer] = {
     "min": "N/A",
     "type": "Something New",
     "dripfeed": "maybe",
+    "refill": "maybe",
+    "cancel": "maybe",
 }
+_ODD_REFILL_STATUS: Mapping[str, Answer] = {"status": "In moderation"}
+_ODD_DEED: Mapping[str, Answer] = {"refill": "N/A", "cancel": "N/A"}
 
 _PAGE = "<!DOCTYPE html>\n<html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>\n"
 _NOTICE = (
@@ -95,15 +99,22 @@ def _page(title: str, http_status: int, headers: Mapping[str, str] | None = None
 def _odd_answer(answer: Answer) -> Answer:
     """Make the first row odd in the fields that it has; an answer without rows stays."""
     if isinstance(answer, list):
-        return [_odd(row, _ODD_SERVICE) if place == 0 else row for place, row in enumerate(answer)]
+        return [_odd_row(row) if place == 0 else row for place, row in enumerate(answer)]
     if not isinstance(answer, dict):
         return answer
     if "start_count" in answer:
         return _odd(answer, _ODD_ORDER)
     for key, row in answer.items():
-        if isinstance(row, dict):
+        if isinstance(row, dict) and "status" in row:
             return answer | {key: _odd(row, _ODD_ORDER)}
     return answer
+
+
+def _odd_row(row: Answer) -> Answer:
+    """Make the row of a list odd: a service, the status of a refill, or a refill or cancel."""
+    if isinstance(row, dict) and "service" not in row:
+        return _odd(row, _ODD_REFILL_STATUS if "status" in row else _ODD_DEED)
+    return _odd(row, _ODD_SERVICE)
 
 
 def _odd(row: Answer, odd: Mapping[str, Answer]) -> Answer:

@@ -9,16 +9,18 @@ from types import MappingProxyType, TracebackType
 from typing import Self
 
 from .clock import PanelClock
+from .dialects import DIALECTS, DOCUMENT
 from .earlier import earlier_forms
 from .faults import Fault, FaultScript, ScriptedFault
 from .forms import read_order
 from .ledger import MAX_ORDERS
 from .life import MAX_LIFE_S
 from .orders import StoredOrder, state_of
-from .panel import ACTIONS, Panel
+from .panel import Panel
+from .refills import StoredRefill, refill_state_of
 from .replies import Reply, faulty_reply, plain_reply
-from .server import HOST, MOVED_PATH, PATH, PanelServer
-from .services import DEFAULT_SERVICES, SandboxService
+from .server import HOST, MOVED_PATH, PanelServer
+from .services import SandboxService
 
 __all__ = ["Sandbox"]
 
@@ -49,7 +51,8 @@ class Sandbox:
         balance: Decimal = Decimal(1000),
         currency: str = "USD",
         speed: float = 1.0,
-        double_decoding: bool = True,
+        speaks: str = DOCUMENT.name,
+        double_decoding: bool | None = None,
         with_currency: bool = True,
         earlier_orders: int = 0,
         services: Iterable[SandboxService] | None = None,
@@ -64,11 +67,15 @@ class Sandbox:
             balance: The account's money once all `earlier_orders` are paid.
             currency: Printed with the balance and, if `with_currency`, with each order.
             speed: Panel seconds in a real second; at 0 only `advance` moves the clock.
+            speaks: "document", or "api-v2" for the wider family of panels: its shapes, texts and
+                order types, `refill`, `refill_status` and `cancel`, 100 ids a call at most.
             double_decoding: Decode values a second time and strip tags (seen on the real panel).
+                None is the dialect's habit: yes for the document's panel, no for API v2.
             with_currency: Orders tell their currency (seen; the document's sample has none).
             earlier_orders: Orders that the account has already, in assorted states, all final
                 within 6 panel hours. What they get back from then on comes to the balance.
-            services: What is sold; None for some sixty services, an empty list for none.
+            services: What is sold; None for some sixty services, with a dozen more that API v2
+                alone has, an empty list for none.
             clock: Gives real seconds.
         """
         if not api_key.startswith("test-"):
@@ -78,6 +85,9 @@ class Sandbox:
             raise ValueError(f"balance {balance} is not a number")
         if not 0 <= earlier_orders <= MAX_ORDERS:
             raise ValueError(f"earlier_orders {earlier_orders} is not between 0 and {MAX_ORDERS}")
+        if speaks not in DIALECTS:
+            raise ValueError(f"speaks {speaks!r} is none of {', '.join(DIALECTS)}")
+        self._dialect = DIALECTS[speaks]
         self._api_key = api_key
         self._port = port
         self._server: PanelServer | None = None
@@ -89,7 +99,8 @@ class Sandbox:
             seed=seed,
             balance=balance,
             currency=currency,
-            services=DEFAULT_SERVICES if services is None else services,
+            services=self._dialect.services if services is None else services,
+            dialect=self._dialect,
             double_decoding=double_decoding,
             with_currency=with_currency,
         )
@@ -98,7 +109,7 @@ class Sandbox:
     async def start(self) -> None:
         """Listen on 127.0.0.1, unless it listens already; OSError if the port is taken."""
         if self._server is None:
-            server = PanelServer(self._respond)
+            server = PanelServer(self._respond, self._dialect.path)
             self._port = await server.start(self._port)
             self._server = server
 
@@ -132,7 +143,7 @@ class Sandbox:
         """The address to post to; after a close the last one. RuntimeError before the start."""
         if not self._port:
             raise RuntimeError("the sandbox has no address before it is started")
-        return f"http://{HOST}:{self._port}{PATH}"
+        return f"http://{HOST}:{self._port}{self._dialect.path}"
 
     @property
     def api_key(self) -> str:
@@ -165,6 +176,11 @@ class Sandbox:
         return MappingProxyType(self._panel.stored(self.now_s))
 
     @property
+    def refills(self) -> Mapping[str, StoredRefill]:
+        """A snapshot of every refill at the panel's now, by id, the oldest first."""
+        return MappingProxyType(self._panel.stored_refills(self.now_s))
+
+    @property
     def requests(self) -> Mapping[str, int]:
         """Forms that arrived, by action, with those that met a fault or were refused.
 
@@ -189,7 +205,7 @@ class Sandbox:
         self._panel.ledger.settle(self.now_s)
 
     def finish_all(self) -> None:
-        """Step the panel's clock until every order is final: by the 6 hours that suffice."""
+        """Step the panel's clock until all orders and refills are final: by 6 hours, which do."""
         self.advance(MAX_LIFE_S)
 
     def set_status(self, order: str | int, status: str, *, remains: int | None = None) -> None:
@@ -203,9 +219,20 @@ class Sandbox:
         self._panel.ledger.settle(now_s)
         self._panel.ledger.set_state(str(order), state_of(status), remains, now_s)
 
+    def set_refill_status(self, refill: str | int, status: str) -> None:
+        """Put a refill into a state by hand: "pending", "in progress", "completed", "rejected".
+
+        A final state stays, from any other the refill goes on by itself. KeyError for an unknown
+        refill, ValueError for an unknown word.
+        """
+        self._panel.refills.set_state(str(refill), refill_state_of(status), self.now_s)
+
     def add_service(self, service: SandboxService) -> None:
-        """Sell one more service, or another one under an id that is taken."""
-        self._panel.services[service.service] = service
+        """Sell one more service, or another one under an id that is taken.
+
+        ValueError for a type that a panel of this dialect does not have.
+        """
+        self._panel.sell(service)
 
     def remove_service(self, service: str | int) -> None:
         """Sell a service no longer; its orders live on. KeyError for an unknown one."""
@@ -282,7 +309,7 @@ class Sandbox:
     def _place_earlier(self, seed: int, count: int, balance: Decimal) -> None:
         panel = self._panel
         for created_s, form in earlier_forms(seed, list(panel.services.values()), count):
-            panel.ledger.insert(read_order(form, panel.services), created_s)
+            panel.ledger.insert(read_order(form, panel.services, self._dialect), created_s)
         panel.ledger.settle(0)
         # They were paid for before the story begins.
         panel.ledger.balance = balance
@@ -295,12 +322,12 @@ class Sandbox:
         scripted = self._faults.take(action)
         if scripted is None:
             return plain_reply(self._panel.answer(form, now_s))
-        moved = f"http://{HOST}:{self._port}{MOVED_PATH}"
+        moved = self.url + MOVED_PATH
         return faulty_reply(scripted, lambda: self._panel.answer(form, now_s), moved)
 
     def _counted_as(self, action: str) -> str:
         # Words that a request brings are kept only if they are plain and few: no secret, no heap.
-        if not action or action in ACTIONS or action in self._requests:
+        if not action or action in self._dialect.actions or action in self._requests:
             return action
         is_plain = _ACTION_WORD.fullmatch(action) is not None
         return action if is_plain and len(self._requests) < MAX_ACTION_WORDS else "other"

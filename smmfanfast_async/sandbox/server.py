@@ -20,8 +20,9 @@ HOST = "127.0.0.1"
 PATH = "/api/v1"
 """The path of the document's API URL."""
 
-MOVED_PATH = "/api/v1/moved"
-"""A second door to the same panel, where redirects point if nothing else is said."""
+MOVED_PATH = "/moved"
+"""What stands behind the path of a second door to the same panel, where redirects point if nothing
+else is said."""
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
 """The longest form: some 250 000 ids. A longer one gets 413."""
@@ -42,9 +43,10 @@ _FORM = "application/x-www-form-urlencoded"
 class PanelServer:
     """A listening socket and the connections it has taken."""
 
-    def __init__(self, respond: Callable[[Mapping[str, str]], Reply]) -> None:
-        """`respond` gets the fields of a form, decoded once, the last of each name."""
+    def __init__(self, respond: Callable[[Mapping[str, str]], Reply], path: str = PATH) -> None:
+        """`respond` gets the fields of a form at `path`, decoded once, the last of each name."""
         self._respond = respond
+        self._path = path
         self._runner: web.AppRunner | None = None
         self._closing = asyncio.Event()
         self._requests: dict[int, web.Request] = {}
@@ -53,8 +55,8 @@ class PanelServer:
     async def start(self, port: int) -> int:
         """Listen on `port`, 0 for a free one, and give the port; OSError if it is taken."""
         app = web.Application(client_max_size=MAX_BODY_BYTES)
-        app.router.add_post(PATH, self._handle)
-        app.router.add_post(MOVED_PATH, self._handle)
+        app.router.add_post(self._path, self._handle)
+        app.router.add_post(self._path + MOVED_PATH, self._handle)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSE_TIMEOUT_S)
         await runner.setup()
         try:

@@ -1,8 +1,8 @@
 """The catalogue of the sandbox: what a service is, and some sixty of them as data.
 
 The rows copy the style of the document's sample, whose three services (5, 9, 10) stand first with
-the document's figures. Every one of the eleven order types is there several times, some names are
-Arabic, categories hold emoji and slashes. Prices are in the account's currency.
+the document's figures. Every order type is there several times, some names are Arabic, categories
+hold emoji and slashes. Prices are in the account's currency.
 """
 
 from decimal import Decimal
@@ -11,7 +11,14 @@ from typing import Any
 import attrs
 from attrs import Attribute, field, frozen
 
-__all__ = ["DEFAULT_SERVICES", "FLAT_RATE_TYPES", "SERVICE_TYPES", "SandboxService"]
+__all__ = [
+    "API_V2_SERVICES",
+    "API_V2_TYPES",
+    "DEFAULT_SERVICES",
+    "FLAT_RATE_TYPES",
+    "SERVICE_TYPES",
+    "SandboxService",
+]
 
 SERVICE_TYPES = (
     "default",
@@ -27,6 +34,17 @@ SERVICE_TYPES = (
     "subscriptions",
 )
 """The panel's words for its order types, in the order of the document's eleven tables (seen)."""
+
+API_V2_TYPES = (
+    *SERVICE_TYPES,
+    "mentions",
+    "seo",
+    "comment_replies",
+    "poll",
+    "invites_from_groups",
+    "web_traffic",
+)
+"""The words of API v2 panels (seen), in the sandbox's own spelling."""
 
 FLAT_RATE_TYPES = frozenset({"package", "custom_comments_package"})
 """Types whose order costs the rate itself, whatever its quantity (seen)."""
@@ -72,12 +90,17 @@ class SandboxService:
     """The least pieces of an order, 1 or more."""
     max: int = field(default=1000, validator=_is_most)
     """The most pieces of an order, `min` or more."""
-    type: str = field(default="default", validator=attrs.validators.in_(SERVICE_TYPES))
-    """One of `SERVICE_TYPES`: which fields an order needs."""
+    type: str = field(default="default", validator=attrs.validators.in_(API_V2_TYPES))
+    """One of `API_V2_TYPES`: which fields an order needs. A sandbox that speaks as the document
+    does sells only `SERVICE_TYPES`."""
     desc: str | None = None
     """Free text for buyers; None is printed as null (seen)."""
     dripfeed: bool = False
     """Whether an order may be split into `runs`. Printed as 1 or 0 (document: `"dripfeed": 1`)."""
+    refill: bool = False
+    """Whether a delivered order may be refilled. API v2 alone prints it and has the action."""
+    cancel: bool = False
+    """Whether an open order may be canceled. API v2 alone prints it and has the action."""
 
 
 _Row = tuple[int, str, str, str, int, int, str, bool, str | None]
@@ -222,6 +245,37 @@ _ROWS: tuple[_Row, ...] = (
      None),
 )  # fmt: skip
 
+_MENTIONS_BY_LIST = "Instagram - Mentions [Users] 📣"
+_TRAFFIC = "Website - Traffic / SEO 🌐"
+_VOTES = "Telegram/VK - Votes / Invites 🗳️"
+
+# What API v2 panels sell beside them; made up.
+_API_V2_ROWS: tuple[_Row, ...] = (
+    (130, _MENTIONS_BY_LIST, "Instagram Mentions - Among Users", "2.1", 50, 20_000, "mentions",
+     False, None),
+    (131, _MENTIONS_BY_LIST, "Instagram Mentions - Among Users [HQ]", "3.9", 20, 5_000,
+     "mentions", False, None),
+    (132, _TRAFFIC, "Backlinks by Keyword", "5.5", 10, 2_000, "seo", False, None),
+    (133, _TRAFFIC, "Search Impressions by Keyword [Slow]", "0.8", 100, 50_000, "seo", False,
+     None),
+    (134, _INSTAGRAM_COMMENTS, "Instagram Comment Replies - Custom", "14", 1, 100,
+     "comment_replies", False, None),
+    (135, _YOUTUBE_COMMENTS, "YouTube Comment Replies - Custom [Arab]", "16", 2, 50,
+     "comment_replies", False, None),
+    (136, _VOTES, "Telegram Poll Votes - Instant", "0.45", 10, 50_000, "poll", False, None),
+    (137, _VOTES, "VK Poll Votes", "1.1", 50, 10_000, "poll", False, None),
+    (138, _VOTES, "Telegram Invites from Groups", "7.2", 50, 5_000, "invites_from_groups", False,
+     None),
+    (139, _VOTES, "VK Invites from Groups [Slow/Safe]", "6.4", 100, 2_000,
+     "invites_from_groups", False, None),
+    (140, _TRAFFIC, "Web Traffic - Worldwide", "0.25", 500, 1_000_000, "web_traffic", True, None),
+    (141, _TRAFFIC, "Web Traffic - Desktop Only", "0.6", 100, 100_000, "web_traffic", False,
+     None),
+)  # fmt: skip
+
+_REFILLED = frozenset({5, 10, 12, 20, 60, 61, 70, 71, 80, 90, 110, 130})
+_CANCELED = frozenset({5, 9, 12, 13, 20, 22, 30, 50, 60, 62, 70, 80, 84, 110, 132, 136, 140})
+
 
 def _service(row: _Row) -> SandboxService:
     service, category, name, rate, least, most, kind, dripfeed, desc = row
@@ -235,8 +289,13 @@ def _service(row: _Row) -> SandboxService:
         type=kind,
         desc=desc,
         dripfeed=dripfeed,
+        refill=service in _REFILLED,
+        cancel=service in _CANCELED,
     )
 
 
 DEFAULT_SERVICES = tuple(_service(row) for row in _ROWS)
 """What a sandbox sells when nothing else is asked for, in the order of the list."""
+
+API_V2_SERVICES = (*DEFAULT_SERVICES, *(_service(row) for row in _API_V2_ROWS))
+"""The same for a sandbox that speaks API v2, with its own types at the end."""

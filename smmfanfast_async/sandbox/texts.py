@@ -1,4 +1,4 @@
-"""The refusals of the sandbox, word for word.
+"""The refusals of the sandbox, word for word: the document's panel's, and the family's for them.
 
 Marks: document, seen (in public copies of the panel's script), assumed.
 """
@@ -7,6 +7,7 @@ __all__ = [
     "ACTION_INVALID",
     "ACTIVE_LINK",
     "BAD_LINK",
+    "CANCEL_REFUSED",
     "COMMENTS_REQUIRED",
     "INTERVAL_INVALID",
     "INTERVAL_REQUIRED",
@@ -18,12 +19,17 @@ __all__ = [
     "ORDER_UNKNOWN",
     "PARAMETERS_MISSING",
     "QUANTITY_REQUIRED",
+    "REFILL_REFUSED",
+    "REFILL_REQUIRED",
+    "REFILL_UNKNOWN",
     "REQUEST_INCORRECT",
     "RUNS_REQUIRED",
     "SERVICE_UNKNOWN",
+    "TOO_MANY_IDS",
     "TRY_AGAIN",
     "USER_UNKNOWN",
     "Refusal",
+    "in_family",
 ]
 
 USER_UNKNOWN = "API is Disable for this user or User Not Found! Contact the Support"  # seen
@@ -51,6 +57,39 @@ ORDER_REQUIRED = (  # seen; the words after the first sentence are assumed
 )
 ORDER_UNKNOWN = "Incorrect order ID"  # document
 TRY_AGAIN = "There was an error processing your request. Please try again later"  # seen
+
+# Of API v2 panels alone.
+REFILL_UNKNOWN = "Refill not found"  # seen
+REFILL_REQUIRED = "Incorrect refill ID"  # seen
+REFILL_REFUSED = "Order not eligible for refill."  # seen; that a second one gets it is assumed
+CANCEL_REFUSED = "Order not eligible for cancel."  # assumed, after the text for a refill
+TOO_MANY_IDS = "Incorrect request"  # seen; that too many ids get it is assumed
+
+_IN_FAMILY = (
+    (USER_UNKNOWN, "Invalid API key"),  # seen
+    (ACTION_INVALID, REQUEST_INCORRECT),  # seen
+    (PARAMETERS_MISSING, REQUEST_INCORRECT),  # assumed
+    (SERVICE_UNKNOWN, "Incorrect service ID"),  # seen
+    (BAD_LINK, "neworder.error.link"),  # seen
+    (QUANTITY_REQUIRED, "Incorrect quantity"),  # seen; that a missing one gets it is assumed
+    (COMMENTS_REQUIRED, REQUEST_INCORRECT),  # assumed
+    (MIN_QUANTITY.format(""), "Quantity less than minimal "),  # seen
+    (MAX_QUANTITY.format(""), "Quantity more than maximum "),  # seen
+    (NOT_ENOUGH_FUNDS, "neworder.error.not_enough_funds"),  # seen
+    (ACTIVE_LINK, "neworder.error.link_duplicate"),  # seen
+    (ORDER_REQUIRED, ORDER_UNKNOWN),  # assumed
+)
+
+
+def in_family(text: str) -> str:
+    """Give what an API v2 panel says where the document's panel says `text`.
+
+    A number at the end stays. Texts that are not known to differ are the same (assumed).
+    """
+    for begin, said in _IN_FAMILY:
+        if text.startswith(begin):
+            return said + text.removeprefix(begin)
+    return text
 
 
 class Refusal(Exception):  # noqa: N818  # it is the panel's answer, no failure of the sandbox

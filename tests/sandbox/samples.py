@@ -1,4 +1,7 @@
-"""One form of each order type, with the documented fields alone, all optional ones left out."""
+"""One form of each order type, with the documented fields alone, all optional ones left out.
+
+The document's eleven are `FORMS`, what API v2 panels have beyond them `FAMILY_FORMS`.
+"""
 
 LINK = "https://instagram.com/example"
 
@@ -32,9 +35,33 @@ FORMS: dict[str, tuple[str, dict[str, str], int, str]] = {
     ),
 }
 
+FAMILY_FORMS: dict[str, tuple[str, dict[str, str], int, str]] = {
+    "mentions": ("131", {"link": LINK, "quantity": "100", "usernames": "a\nb"}, 100, "0.3900"),
+    "seo": ("132", {"link": LINK, "quantity": "10", "keywords": "a b\r\nc"}, 10, "0.0550"),
+    "comment_replies": (
+        "134",
+        {"link": LINK, "username": "a", "comments": "one\ntwo\nthree"},
+        3,
+        "0.0420",
+    ),
+    "poll": ("136", {"link": LINK, "quantity": "100", "answer_number": "2"}, 100, "0.0450"),
+    "invites_from_groups": (
+        "138",
+        {"link": LINK, "quantity": "100", "groups": "a\nb"},
+        100,
+        "0.7200",
+    ),
+    "web_traffic": (
+        "140",
+        {"link": LINK, "quantity": "1000", "country": "US", "device": "1", "type_of_traffic": "3"},
+        1000,
+        "0.2500",
+    ),
+}
+
 
 def form_of(kind: str, **changes: str) -> dict[str, str]:
     """Give the form of a type with some fields changed or added; "-" takes a field out."""
-    service, fields, _, _ = FORMS[kind]
+    service, fields, _, _ = (FORMS | FAMILY_FORMS)[kind]
     form = {"service": service, **fields, **changes}
     return {name: value for name, value in form.items() if value != "-"}

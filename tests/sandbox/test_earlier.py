@@ -6,7 +6,11 @@ import pytest
 from smmfanfast_async.sandbox.earlier import MAX_PIECES, earlier_forms
 from smmfanfast_async.sandbox.forms import read_order
 from smmfanfast_async.sandbox.life import MAX_LIFE_S
-from smmfanfast_async.sandbox.services import DEFAULT_SERVICES, SandboxService
+from smmfanfast_async.sandbox.services import (
+    API_V2_SERVICES,
+    DEFAULT_SERVICES,
+    SandboxService,
+)
 
 SERVICES = {service.service: service for service in DEFAULT_SERVICES}
 
@@ -50,3 +54,11 @@ def test_a_service_of_the_most_pieces_is_drawn() -> None:
     ((_, form),) = earlier_forms(0, [service], 1)
 
     assert form["quantity"] == str(MAX_PIECES)
+
+
+def test_a_panel_of_the_wider_family_had_orders_of_its_own_types() -> None:
+    services = {service.service: service for service in API_V2_SERVICES}
+
+    wanted = [read_order(form, services) for _, form in earlier_forms(1, API_V2_SERVICES, 500)]
+
+    assert len({order.service.type for order in wanted}) == 16

@@ -4,8 +4,8 @@ import attrs
 import pytest
 
 from smmfanfast_async.sandbox import texts
+from smmfanfast_async.sandbox.dialects import API_V2, DELAYS_MIN
 from smmfanfast_async.sandbox.forms import (
-    DELAYS_MIN,
     MAX_POSTS,
     MAX_RUNS,
     REQUIRED_FIELDS,
@@ -14,12 +14,13 @@ from smmfanfast_async.sandbox.forms import (
     read_order,
 )
 from smmfanfast_async.sandbox.orders import WantedOrder
-from smmfanfast_async.sandbox.services import DEFAULT_SERVICES, SERVICE_TYPES, SandboxService
+from smmfanfast_async.sandbox.services import API_V2_SERVICES, API_V2_TYPES, SandboxService
 from smmfanfast_async.sandbox.texts import Refusal
 
-from .samples import FORMS, LINK, form_of
+from .samples import FAMILY_FORMS, FORMS, LINK, form_of
 
-SERVICES = {service.service: service for service in DEFAULT_SERVICES}
+SERVICES = {service.service: service for service in API_V2_SERVICES}
+ALL_FORMS = FORMS | FAMILY_FORMS
 
 
 def read(kind: str, **changes: str) -> WantedOrder:
@@ -33,13 +34,13 @@ def refusal(kind: str, **changes: str) -> str:
     return caught.value.text
 
 
-def test_the_table_of_fields_knows_the_eleven_types() -> None:
-    assert set(REQUIRED_FIELDS) == set(SERVICE_TYPES) == set(FORMS)
+def test_the_table_of_fields_knows_every_type() -> None:
+    assert set(REQUIRED_FIELDS) == set(API_V2_TYPES) == set(ALL_FORMS)
 
 
-@pytest.mark.parametrize("kind", FORMS)
+@pytest.mark.parametrize("kind", ALL_FORMS)
 def test_the_documented_fields_suffice(kind: str) -> None:
-    _, _, quantity, price = FORMS[kind]
+    _, _, quantity, price = ALL_FORMS[kind]
 
     wanted = read(kind)
 
@@ -50,7 +51,7 @@ def test_the_documented_fields_suffice(kind: str) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "field"),
-    [(kind, field) for kind, (_, fields, _, _) in FORMS.items() for field in fields],
+    [(kind, field) for kind, (_, fields, _, _) in ALL_FORMS.items() for field in fields],
 )
 @pytest.mark.parametrize("value", ["-", "", " \n"])
 def test_a_documented_field_cannot_be_left_out(kind: str, field: str, value: str) -> None:
@@ -253,3 +254,68 @@ def test_a_subscription_may_name_its_posts_and_a_link() -> None:
     assert read("subscriptions", posts=str(MAX_POSTS)).posts == MAX_POSTS
     assert read("subscriptions").posts is None
     assert refusal("subscriptions", posts=str(MAX_POSTS + 1)) == texts.TRY_AGAIN
+
+
+# --- API v2 --------------------------------------------------------------------------------------
+
+
+def read_v2(kind: str, **changes: str) -> WantedOrder:
+    return read_order(form_of(kind, **changes), SERVICES, API_V2)
+
+
+@pytest.mark.parametrize("delay", ["0", "7", "600", " 20 "])
+def test_an_api_v2_panel_takes_any_delay(delay: str) -> None:
+    assert read_v2("subscriptions", delay=delay).per_post == (20, 30)
+
+
+@pytest.mark.parametrize("delay", ["-1", "x", "1.5"])
+def test_a_delay_is_a_number_everywhere(delay: str) -> None:
+    with pytest.raises(Refusal, match="Invalid Interval"):
+        read_v2("subscriptions", delay=delay)
+
+
+def test_old_posts_are_read_by_api_v2_alone() -> None:
+    assert read_v2("subscriptions", old_posts="3").old_posts == 3
+    assert read("subscriptions", old_posts="3").old_posts == 0
+    assert read("subscriptions", old_posts="3").fields["old_posts"] == "3"
+
+
+def test_old_and_new_posts_have_one_bound() -> None:
+    most = str(MAX_POSTS - 1)
+
+    assert read_v2("subscriptions", posts="1", old_posts=most).old_posts == MAX_POSTS - 1
+    with pytest.raises(Refusal, match="try again"):
+        read_v2("subscriptions", posts="2", old_posts=most)
+
+
+@pytest.mark.parametrize("answer", ["0", "x", "-1"])
+def test_a_poll_has_answers_from_1_on(answer: str) -> None:
+    assert refusal("poll", answer_number=answer) == "Incorrect request"
+
+
+@pytest.mark.parametrize(("field", "fine", "wrong"), [
+    ("device", "12345", ["0", "6", "Desktop"]),
+    ("type_of_traffic", "3", ["0", "4", "x"]),
+])  # fmt: skip
+def test_devices_and_types_of_traffic_are_numbers_of_a_list(
+    field: str, fine: str, wrong: list[str]
+) -> None:
+    for value in fine:
+        assert read("web_traffic", **{field: value}).quantity == 1000
+    for value in wrong:
+        assert refusal("web_traffic", **{field: value}) == "Incorrect request"
+
+
+@pytest.mark.parametrize(("traffic", "needed"), [("1", "google_keyword"), ("2", "referring_url")])
+def test_a_type_of_traffic_needs_what_it_comes_by(traffic: str, needed: str) -> None:
+    given = {"type_of_traffic": traffic, needed: "example.com"}
+
+    assert read("web_traffic", **given).fields[needed] == "example.com"
+    assert refusal("web_traffic", type_of_traffic=traffic) == texts.PARAMETERS_MISSING
+
+
+def test_web_traffic_may_be_drip_fed_where_the_service_allows() -> None:
+    wanted = read("web_traffic", quantity="100", runs="10", interval="30")
+
+    assert (wanted.quantity, wanted.runs, wanted.interval_s) == (1000, 10, 1800)
+    assert refusal("web_traffic", service="141", runs="10", interval="30") == texts.NO_DRIPFEED

@@ -1,4 +1,4 @@
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 
 import attrs
 import pytest
@@ -224,6 +224,69 @@ def test_a_canceled_drip_feed_pays_back_the_runs_that_were_not_made(ledger: Ledg
     assert spent(ledger) == Decimal("1.0190")
 
 
+@pytest.mark.parametrize("state", [State.PENDING, State.PROCESSING, State.IN_PROGRESS])
+def test_an_order_that_has_delivered_nothing_is_canceled_for_all_its_money(
+    ledger: Ledger, state: State
+) -> None:
+    ledger.insert(ORDINARY, 0)
+    ledger.set_state("1", state, None, 0)
+
+    assert ledger.cancel("1", 0) is True
+
+    stored = ledger.stored("1", 0)
+    assert (stored.status, stored.remains, stored.charge) == ("canceled", 1000, 0)
+    assert ledger.balance == 100
+    assert not ledger.has_active("5", LINK)
+
+
+def test_an_order_in_work_is_canceled_for_the_money_of_what_remains(ledger: Ledger) -> None:
+    ledger.insert(ORDINARY, 0)
+    ledger.set_state("1", State.IN_PROGRESS, None, 0)
+    remains = ledger.stored("1", 60).remains
+    assert 0 < remains < 1000
+
+    assert ledger.cancel("1", 60) is True
+
+    stored = ledger.stored("1", 60)
+    assert (stored.status, stored.remains) == ("partial", remains)
+    assert stored.charge == Decimal("1.02") - (Decimal("1.02") * remains / 1000).quantize(
+        Decimal("0.0001"), ROUND_HALF_UP
+    )
+    assert ledger.balance == 100 - stored.charge
+    ledger.settle(MAX_LIFE_S)
+    assert ledger.stored("1", MAX_LIFE_S) == stored
+
+
+def test_what_is_final_is_not_canceled(ledger: Ledger) -> None:
+    ledger.insert(ORDINARY, 0)
+
+    assert ledger.cancel("1", MAX_LIFE_S) is False
+    assert ledger.cancel("1", MAX_LIFE_S) is False
+    with pytest.raises(KeyError):
+        ledger.cancel("2", MAX_LIFE_S)
+
+
+@pytest.mark.parametrize(("wanted", "now_s"), [(DRIP_FEED, 700), (SUBSCRIPTION, 2400)])
+def test_a_canceled_family_makes_no_further_order_and_those_it_made_live_on(
+    ledger: Ledger, wanted: WantedOrder, now_s: float
+) -> None:
+    ledger.insert(wanted, 0)
+
+    assert ledger.cancel("1", now_s) is True
+    ledger.settle(now_s + MAX_LIFE_S)
+
+    stored, made = (ledger.stored(order, now_s + MAX_LIFE_S) for order in ledger)
+    assert (stored.status, stored.orders, stored.charge) == ("canceled", ("2",), 0)
+    assert made.status == "completed"
+    assert ledger.balance == 100 - made.charge
+
+
+def test_a_ledger_knows_the_service_of_an_order_as_it_was(ledger: Ledger) -> None:
+    ledger.insert(ORDINARY, 0)
+
+    assert ledger.service_of("1") is SERVICES["5"]
+
+
 def test_a_family_that_has_made_all_ends_again_when_it_is_made_active(ledger: Ledger) -> None:
     ledger.insert(DRIP_FEED, 0)
     ledger.settle(1800)
@@ -318,6 +381,14 @@ class MoneyMachine(RuleBasedStateMachine):
         if state is State.PARTIAL:
             remains = data.draw(st.integers(0, stored.quantity))
         self.ledger.set_state(order, state, remains, self.now_s)
+
+    @precondition(lambda self: "1" in self.ledger)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        order = data.draw(st.sampled_from(list(self.ledger)))
+        was_final = self.ledger.stored(order, self.now_s).is_final
+        assert self.ledger.cancel(order, self.now_s) is not was_final
+        assert self.ledger.stored(order, self.now_s).is_final
 
     @invariant()
     def money_is_kept(self) -> None:

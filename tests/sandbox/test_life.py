@@ -132,3 +132,15 @@ def test_a_subscription_without_a_number_of_posts_gets_a_few() -> None:
     families = [plan_family(Random(seed), wanted) for seed in range(50)]
 
     assert {len(family.quantities) for family in families if family} == {1, 2, 3, 4, 5}
+
+
+def test_old_posts_come_beside_the_new_ones() -> None:
+    wanted = attrs.evolve(WANTED, per_post=(20, 30), posts=2, old_posts=3)
+
+    family = plan_family(Random(0), wanted)
+    without = plan_family(Random(0), attrs.evolve(wanted, posts=None))
+
+    assert family is not None
+    assert len(family.quantities) == 5
+    assert without is not None
+    assert 4 <= len(without.quantities) <= 8

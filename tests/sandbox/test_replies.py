@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
+from smmfanfast_async.sandbox.answers import Answer
 from smmfanfast_async.sandbox.faults import CARRIED_OUT, Fault, ScriptedFault
-from smmfanfast_async.sandbox.panel import Answer
 from smmfanfast_async.sandbox.replies import Reply, faulty_reply, php_json, plain_reply
 
 ROW: dict[str, Answer] = {
@@ -170,6 +170,28 @@ def test_one_service_of_a_list_is_odd() -> None:
         },
         service,
     ]
+
+
+def test_an_error_among_the_rows_of_a_batch_is_not_the_odd_one() -> None:
+    batch = {"2": {"error": "Incorrect order ID"}, "12": ROW}
+
+    found = json.loads(reply_to(Fault.ODD_ROW, batch).body)
+
+    assert found["2"] == batch["2"]
+    assert found["12"]["status"] == "In moderation"
+
+
+@pytest.mark.parametrize(("row", "odd"), [
+    ({"order": 1, "refill": 2}, {"order": 1, "refill": "N/A"}),
+    ({"order": 1, "cancel": 1}, {"order": 1, "cancel": "N/A"}),
+    ({"refill": 2, "status": "Pending"}, {"refill": 2, "status": "In moderation"}),
+    (
+        {"service": 5, "refill": True, "cancel": False},
+        {"service": 5, "refill": "maybe", "cancel": "maybe"},
+    ),
+])  # fmt: skip
+def test_one_row_of_an_api_v2_list_is_odd(row: dict[str, Answer], odd: Answer) -> None:
+    assert json.loads(reply_to(Fault.ODD_ROW, [row, row]).body) == [odd, row]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from smmfanfast_async.sandbox.life import MAX_LIFE_S
 from smmfanfast_async.sandbox.sandbox import MAX_ACTION_WORDS
 from smmfanfast_async.sandbox.services import DEFAULT_SERVICES
 
-from .samples import FORMS, LINK, form_of
+from .samples import FAMILY_FORMS, FORMS, LINK, form_of
 
 
 async def post(panel: Sandbox, action: str, **fields: str) -> tuple[int, str]:
@@ -383,3 +383,89 @@ async def test_many_clients_at_once_get_consecutive_ids_and_no_money_is_lost() -
 
         assert sorted(answer["order"] for answer in answers) == list(range(1, 51))
         assert panel.balance == 1000 - 50 * Decimal("1.02")
+
+
+# --- API v2 --------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_a_sandbox_may_speak_api_v2_at_its_own_path() -> None:
+    async with standing_still(speaks="api-v2") as panel:
+        assert panel.url.endswith("/api/v2")
+        assert await ask(panel, "balance") == {"balance": "1000.00", "currency": "USD"}
+        for place, kind in enumerate(FORMS | FAMILY_FORMS, start=1):
+            assert await ask(panel, "add", **form_of(kind)) == {"order": place}
+
+        assert [order.type for order in panel.orders.values()] == [*FORMS, *FAMILY_FORMS]
+        assert panel.requests == {"balance": 1, "add": 17}
+
+
+def test_a_language_it_does_not_know_is_refused() -> None:
+    with pytest.raises(ValueError, match="speaks 'api-v3' is none of document, api-v2"):
+        Sandbox(speaks="api-v3")
+
+
+@pytest.mark.asyncio
+async def test_refills_move_with_the_clock_and_may_be_put_into_a_state() -> None:
+    async with standing_still(speaks="api-v2") as panel:
+        await ask(panel, "add", **form_of("default"))
+        panel.set_status(1, "completed")
+        await ask(panel, "refill", order="1")
+        assert panel.refills["1"].status == "Pending"
+
+        panel.set_refill_status(1, "in progress")
+        assert await ask(panel, "refill_status", refill="1") == {"status": "In progress"}
+        panel.set_refill_status("1", "rejected")
+        assert await ask(panel, "refill_status", refill="1") == {"status": "Rejected"}
+
+        await ask(panel, "refill", order="1")
+        panel.finish_all()
+        assert panel.refills["2"].is_final
+        with pytest.raises(KeyError):
+            panel.set_refill_status(3, "pending")
+        with pytest.raises(ValueError, match="no status of a refill"):
+            panel.set_refill_status(1, "canceled")
+
+
+@pytest.mark.asyncio
+async def test_faults_meet_the_new_actions_too() -> None:
+    async with standing_still(speaks="api-v2") as panel:
+        await ask(panel, "add", **form_of("default"))
+        panel.fail_next(Fault.HTTP_502, action="cancel")
+        panel.fail_next(Fault.EMPTY, action="cancel")
+        panel.fail_next(Fault.REDIRECT, action="refill")
+
+        assert (await post(panel, "cancel", orders="1"))[0] == 502
+        assert panel.orders["1"].status == "pending"
+        assert await post(panel, "cancel", orders="1") == (200, "")
+        assert panel.orders["1"].status == "canceled"
+        assert (await post(panel, "refill", order="1"))[0] == 307
+
+
+@pytest.mark.asyncio
+async def test_a_redirect_leads_to_the_second_door_of_the_same_path() -> None:
+    async with standing_still(speaks="api-v2") as panel, aiohttp.ClientSession() as session:
+        panel.fail_next(Fault.REDIRECT)
+        form = {"key": panel.api_key, "action": "balance"}
+        async with session.post(panel.url, data=form) as answer:
+            assert str(answer.url) == panel.url + "/moved"
+            assert json.loads(await answer.text())["currency"] == "USD"
+
+
+def test_what_a_language_has_no_type_for_is_not_sold() -> None:
+    poll = SandboxService(service=1, name="n", category="c", rate="1", type="poll")
+
+    with pytest.raises(ValueError, match="of type poll"):
+        Sandbox(services=[poll])
+    with pytest.raises(ValueError, match="of type poll"):
+        Sandbox().add_service(poll)
+    panel = Sandbox(speaks="api-v2", services=[])
+    panel.add_service(poll)
+    assert list(panel.services) == ["1"]
+
+
+def test_earlier_orders_of_the_wider_family_are_of_its_types_too() -> None:
+    panel = Sandbox(speaks="api-v2", speed=0, earlier_orders=200)
+
+    assert {order.type for order in panel.orders.values()} & set(FAMILY_FORMS)
+    assert panel.balance == 1000

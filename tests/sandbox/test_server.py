@@ -153,7 +153,7 @@ async def test_a_reply_is_sent_as_it_is_under_the_panel_s_content_type(
 async def test_the_second_path_leads_to_the_same_panel_and_no_other_path_does(
     port: int, respond: Respond
 ) -> None:
-    async with posting(port, MOVED_PATH, data={"a": "1"}) as answer:
+    async with posting(port, PATH + MOVED_PATH, data={"a": "1"}) as answer:
         assert answer.status == 200
     async with posting(port, "/api/v2", data={"a": "2"}) as answer:
         assert answer.status == 404

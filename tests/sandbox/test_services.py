@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from smmfanfast_async.sandbox.services import (
+    API_V2_SERVICES,
+    API_V2_TYPES,
     DEFAULT_SERVICES,
     MAX_QUANTITY,
     MAX_RATE,
@@ -43,6 +45,17 @@ def test_every_order_type_is_sold_several_times() -> None:
     assert min(sold.values()) >= 3
 
 
+def test_a_panel_of_the_wider_family_sells_its_own_types_beside_them() -> None:
+    sold = Counter(entry.type for entry in API_V2_SERVICES)
+
+    assert API_V2_SERVICES[: len(DEFAULT_SERVICES)] == DEFAULT_SERVICES
+    assert set(sold) == set(API_V2_TYPES)
+    assert min(sold.values()) >= 2
+    assert len({entry.service for entry in API_V2_SERVICES}) == len(API_V2_SERVICES)
+    for flag in ("dripfeed", "refill", "cancel"):
+        assert {getattr(entry, flag) for entry in API_V2_SERVICES} == {True, False}
+
+
 def test_ids_are_unique_and_only_default_services_are_drip_fed() -> None:
     assert len({entry.service for entry in DEFAULT_SERVICES}) == len(DEFAULT_SERVICES) >= 60
     assert {entry.type for entry in DEFAULT_SERVICES if entry.dripfeed} == {"default"}
@@ -62,7 +75,7 @@ def test_an_id_and_a_rate_may_be_written_in_several_ways() -> None:
         {"min": 0},
         {"min": 10, "max": 9},
         {"max": MAX_QUANTITY + 1},
-        {"type": "poll"},
+        {"type": "something new"},
     ],
 )
 def test_a_service_that_cannot_be_sold_is_refused(changes: dict[str, Any]) -> None:

@@ -1,0 +1,157 @@
+"""How an answer is worded, by the panel of the document and by API v2 panels. Pure.
+
+An answer is what PHP would encode: dicts, lists, texts, numbers. Field names and shapes are written
+here from the document, and from what API v2 panels document (seen), and not taken from the client.
+That repetition is wanted: shared code would be wrong on both sides, and every test green.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from . import texts
+from .orders import StoredOrder
+from .services import SandboxService
+
+__all__ = [
+    "Answer",
+    "document_added",
+    "document_balance",
+    "document_order",
+    "document_service",
+    "document_unknown",
+    "family_added",
+    "family_balance",
+    "family_order",
+    "family_service",
+    "family_unknown",
+    "number_of",
+]
+
+Answer = dict[str, "Answer"] | list["Answer"] | str | int | bool | None
+"""What an answer is made of."""
+
+MAX_NUMBER_DIGITS = 18
+"""The longest id that is printed as a number: PHP's whole numbers have 64 bits."""
+
+_BALANCE_STEP = Decimal("0.01")
+
+_FAMILY_TYPES: Mapping[str, str] = {
+    "mentions_with_hashtags": "Mentions with Hashtags",
+    "invites_from_groups": "Invites from Groups",
+    "seo": "SEO",
+}
+
+
+def document_added(order: str) -> Answer:
+    """Say that an order was taken (document: `{"status": "success", "order": 32}`)."""
+    return {"status": "success", "order": int(order)}
+
+
+def family_added(order: str) -> Answer:
+    """Say that an order was taken (seen: `{"order": 23501}`)."""
+    return {"order": int(order)}
+
+
+def document_order(stored: StoredOrder, currency: str | None) -> Answer:
+    """Give one order in the shape of its kind, numbers as text (document; seen)."""
+    status = stored.status.value
+    if stored.posts is not None or stored.runs is not None:
+        return _with_children(stored, status)
+    row: dict[str, Answer] = {
+        "order": stored.order,
+        "status": status,
+        "charge": f"{stored.charge:.4f}",
+    }
+    if currency is not None:
+        row["currency"] = currency
+    return row | {"start_count": str(stored.start_count), "remains": str(stored.remains)}
+
+
+def family_order(stored: StoredOrder, currency: str | None) -> Answer:
+    """Give one order without its id, its status with a capital letter (seen)."""
+    status = stored.status.value.capitalize()
+    if stored.posts is not None or stored.runs is not None:
+        return _with_children(stored, status)
+    row: dict[str, Answer] = {
+        "charge": f"{stored.charge:.4f}",
+        "start_count": str(stored.start_count),
+        "status": status,
+        "remains": str(stored.remains),
+    }
+    return row if currency is None else row | {"currency": currency}
+
+
+def _with_children(stored: StoredOrder, status: str) -> Answer:
+    """Give a subscription or a drip-feed: no charge, no remains (seen)."""
+    children: list[Answer] = list(stored.orders)
+    if stored.posts is not None:
+        return {
+            "status": status,
+            "expiry": stored.status == "expired",
+            "posts": str(stored.posts),
+            "orders": children,
+        }
+    return {"status": status, "runs": str(stored.runs), "orders": children}
+
+
+def document_unknown() -> Answer:
+    """Say that an id among others is unknown (document: a bare text)."""
+    return texts.ORDER_UNKNOWN
+
+
+def family_unknown() -> Answer:
+    """Say that an id among others is unknown (seen: an object)."""
+    return {"error": texts.in_family(texts.ORDER_UNKNOWN)}
+
+
+def document_service(service: SandboxService) -> Answer:
+    """Give a service in the document's form: numbers as text, `dripfeed` as a number."""
+    return {
+        "service": service.service,
+        "name": service.name,
+        "category": service.category,
+        "rate": f"{service.rate:f}",
+        "min": str(service.min),
+        "max": str(service.max),
+        "type": service.type,
+        "desc": service.desc,
+        "dripfeed": int(service.dripfeed),
+    }
+
+
+def family_service(service: SandboxService) -> Answer:
+    """Give a service as API v2 panels do (seen): the id a number, flags true or false."""
+    return {
+        "service": number_of(service.service),
+        "name": service.name,
+        "type": _FAMILY_TYPES.get(service.type) or service.type.replace("_", " ").title(),
+        "category": service.category,
+        "rate": f"{service.rate:f}",
+        "min": str(service.min),
+        "max": str(service.max),
+        "dripfeed": service.dripfeed,
+        "refill": service.refill,
+        "cancel": service.cancel,
+    }
+
+
+def document_balance(balance: Decimal, currency: str) -> Answer:
+    """Give the account's money (document: with `"status": "success"`)."""
+    return {"status": "success", "balance": _balance_text(balance), "currency": currency}
+
+
+def family_balance(balance: Decimal, currency: str) -> Answer:
+    """Give the account's money (seen: without a status)."""
+    return {"balance": _balance_text(balance), "currency": currency}
+
+
+def _balance_text(balance: Decimal) -> str:
+    """Write the exact balance with two decimals (document: "0.03") or as many as it has."""
+    short = balance.quantize(_BALANCE_STEP)
+    return f"{short if short == balance else balance.normalize():f}"
+
+
+def number_of(text: str) -> int | str:
+    """Give an id as the number it is written as, any other text as it is."""
+    is_number = text.isascii() and text.isdecimal() and len(text) <= MAX_NUMBER_DIGITS
+    return int(text) if is_number else text

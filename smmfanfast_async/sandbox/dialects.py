@@ -1,0 +1,104 @@
+"""What a sandbox can speak: the panel of the document, or the API v2 family. Data, no decisions."""
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+
+from attrs import field, frozen
+
+from . import answers, texts
+from .answers import Answer
+from .orders import StoredOrder
+from .services import (
+    API_V2_SERVICES,
+    API_V2_TYPES,
+    DEFAULT_SERVICES,
+    SERVICE_TYPES,
+    SandboxService,
+)
+
+__all__ = ["API_V2", "DELAYS_MIN", "DIALECTS", "DOCUMENT", "Dialect"]
+
+DELAYS_MIN = (0, 5, 10, 15, 30, 60, 90)
+"""Minutes (document: "Possible values: 0, 5, 10, 15, 30, 60, 90")."""
+
+
+@frozen(kw_only=True)
+class Dialect:
+    """One way in which panels speak."""
+
+    name: str
+    """What `Sandbox(speaks=…)` calls it."""
+    path: str
+    """The path that forms are posted to."""
+    actions: tuple[str, ...]
+    """What can be asked for."""
+    services: tuple[SandboxService, ...] = field(repr=False)
+    """What is sold when nothing else is asked for."""
+    service_types: tuple[str, ...]
+    """Types that a service may have."""
+    delays_min: tuple[int, ...] | None
+    """Minutes that a subscription may wait; None for any."""
+    reads_old_posts: bool
+    """Whether a subscription may begin with posts that are there already."""
+    ids_per_call: int | None
+    """The most ids in one call; None for any number."""
+    double_decoding: bool
+    """Whether values are decoded a second time and stripped of tags, if nothing else is said."""
+    words: Callable[[str], str]
+    """The panel's text for a refusal of `texts`."""
+    added: Callable[[str], Answer]
+    """The answer to an order that was taken, by its id."""
+    order: Callable[[StoredOrder, str | None], Answer]
+    """An order, with its currency or without."""
+    unknown: Callable[[], Answer]
+    """What stands for an unknown id among others."""
+    service: Callable[[SandboxService], Answer]
+    """A row of the list of services."""
+    no_services: Answer
+    """What stands for an empty list of services."""
+    balance: Callable[[Decimal, str], Answer]
+    """The account's money and its currency."""
+
+
+DOCUMENT = Dialect(
+    name="document",
+    path="/api/v1",
+    actions=("add", "status", "services", "balance"),
+    services=DEFAULT_SERVICES,
+    service_types=SERVICE_TYPES,
+    delays_min=DELAYS_MIN,
+    reads_old_posts=False,
+    ids_per_call=None,
+    double_decoding=True,
+    words=str,
+    added=answers.document_added,
+    order=answers.document_order,
+    unknown=answers.document_unknown,
+    service=answers.document_service,
+    no_services={"status": "success", "data": "Empty Data"},
+    balance=answers.document_balance,
+)
+"""The panel of the document; what it leaves out is as its script does it (seen)."""
+
+API_V2 = Dialect(
+    name="api-v2",
+    path="/api/v2",
+    actions=(*DOCUMENT.actions, "refill", "refill_status", "cancel"),
+    services=API_V2_SERVICES,
+    service_types=API_V2_TYPES,
+    delays_min=None,
+    reads_old_posts=True,
+    ids_per_call=100,
+    double_decoding=False,
+    words=texts.in_family,
+    added=answers.family_added,
+    order=answers.family_order,
+    unknown=answers.family_unknown,
+    service=answers.family_service,
+    no_services=[],
+    balance=answers.family_balance,
+)
+"""The family of API v2 panels, as several of them document it (seen)."""
+
+DIALECTS: Mapping[str, Dialect] = {dialect.name: dialect for dialect in (DOCUMENT, API_V2)}
+"""By name."""

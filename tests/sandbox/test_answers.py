@@ -1,0 +1,132 @@
+from decimal import Decimal
+from typing import Any
+
+import attrs
+import pytest
+
+from smmfanfast_async.sandbox import answers, texts
+from smmfanfast_async.sandbox.answers import number_of
+from smmfanfast_async.sandbox.dialects import API_V2, DIALECTS, DOCUMENT
+from smmfanfast_async.sandbox.orders import State, StoredOrder
+from smmfanfast_async.sandbox.services import API_V2_SERVICES, API_V2_TYPES
+
+STORED = StoredOrder(
+    order="7",
+    service="5",
+    type="default",
+    status=State.IN_PROGRESS,
+    link="https://example.com",
+    quantity=1000,
+    price=Decimal("1.0200"),
+    charge=Decimal("0.2782"),
+    start_count=3572,
+    remains=157,
+    created_s=0,
+    fields={},
+)
+SERVICES = {service.service: service for service in API_V2_SERVICES}
+
+
+def items(answer: Any) -> list[tuple[str, Any]]:
+    return list(answer.items())
+
+
+def test_dialects_are_found_by_their_names() -> None:
+    assert list(DIALECTS.values()) == [DOCUMENT, API_V2]
+    assert list(DIALECTS) == ["document", "api-v2"]
+
+
+def test_an_order_of_the_wider_family_has_no_id_and_a_status_with_a_capital() -> None:
+    row = [("charge", "0.2782"), ("start_count", "3572"), ("status", "In progress"),
+           ("remains", "157")]  # fmt: skip
+
+    assert items(answers.family_order(STORED, None)) == row
+    assert items(answers.family_order(STORED, "USD")) == [*row, ("currency", "USD")]
+
+
+def test_a_family_of_orders_is_worded_alike_but_for_the_capital() -> None:
+    runs = attrs.evolve(STORED, status=State.ACTIVE, runs=2, orders=("8", "9"))
+    posts = attrs.evolve(STORED, status=State.EXPIRED, posts=1, orders=("8",))
+
+    assert answers.family_order(runs, "USD") == {
+        "status": "Active",
+        "runs": "2",
+        "orders": ["8", "9"],
+    }
+    assert answers.family_order(posts, "USD") == {
+        "status": "Expired",
+        "expiry": True,
+        "posts": "1",
+        "orders": ["8"],
+    }
+    assert answers.document_order(runs, "USD") == {
+        "status": "active",
+        "runs": "2",
+        "orders": ["8", "9"],
+    }
+
+
+def test_what_was_taken_and_what_is_unknown_in_each_dialect() -> None:
+    assert DOCUMENT.added("7") == {"status": "success", "order": 7}
+    assert API_V2.added("7") == {"order": 7}
+    assert DOCUMENT.unknown() == "Incorrect order ID"
+    assert API_V2.unknown() == {"error": "Incorrect order ID"}
+
+
+def test_a_balance_stands_alone_in_the_wider_family() -> None:
+    assert items(API_V2.balance(Decimal("0.5"), "USD")) == [
+        ("balance", "0.50"),
+        ("currency", "USD"),
+    ]
+    assert items(DOCUMENT.balance(Decimal("0.5"), "USD"))[0] == ("status", "success")
+
+
+def test_a_service_of_the_wider_family_has_flags() -> None:
+    assert items(answers.family_service(SERVICES["5"])) == [
+        ("service", 5),
+        ("name", "Instagram Followers [15K] "),
+        ("type", "Default"),
+        ("category", "Instagram - Followers [Guaranteed/Refill] - Less Drops ⭐"),
+        ("rate", "1.02"),
+        ("min", "500"),
+        ("max", "10000"),
+        ("dripfeed", True),
+        ("refill", True),
+        ("cancel", True),
+    ]
+
+
+def test_types_are_written_as_the_wider_family_writes_them() -> None:
+    written = {
+        answers.family_service(service)["type"]  # type: ignore[index,call-overload]
+        for service in API_V2_SERVICES
+    }
+
+    assert len(written) == len(API_V2_TYPES)
+    assert {"SEO", "Mentions with Hashtags", "Invites from Groups", "Web Traffic"} <= written
+
+
+@pytest.mark.parametrize(("text", "number"), [
+    ("32", 32), ("0", 0), ("9" * 18, 10**18 - 1), ("9" * 19, "9" * 19), ("ord_1", "ord_1"),
+    ("", ""), ("-1", "-1"), ("٣", "٣"), ("²", "²"),
+])  # fmt: skip
+def test_an_id_is_printed_as_the_number_it_is_written_as(text: str, number: object) -> None:
+    assert number_of(text) == number
+
+
+@pytest.mark.parametrize(("said", "in_family"), [
+    (texts.USER_UNKNOWN, "Invalid API key"),
+    (texts.ACTION_INVALID, "Incorrect request"),
+    (texts.SERVICE_UNKNOWN, "Incorrect service ID"),
+    (texts.BAD_LINK, "neworder.error.link"),
+    (texts.MIN_QUANTITY.format(500), "Quantity less than minimal 500"),
+    (texts.MAX_QUANTITY.format(10), "Quantity more than maximum 10"),
+    (texts.NOT_ENOUGH_FUNDS, "neworder.error.not_enough_funds"),
+    (texts.ACTIVE_LINK, "neworder.error.link_duplicate"),
+    (texts.ORDER_REQUIRED, "Incorrect order ID"),
+    (texts.ORDER_UNKNOWN, "Incorrect order ID"),
+    (texts.TRY_AGAIN, texts.TRY_AGAIN),
+])  # fmt: skip
+def test_the_wider_family_has_its_own_words(said: str, in_family: str) -> None:
+    assert API_V2.words(said) == in_family
+    assert DOCUMENT.words(said) == said
