@@ -37,6 +37,10 @@ Ids = Iterable[int | str] | AsyncIterable[int | str]
 
 Rows = dict[str, OrderStatus | PanelError]
 
+_How = tuple[RetryPolicy, bool]
+"""What callers must have in common to share a batch: how it is repeated, and whether the raw answer
+is kept."""
+
 
 class Statuses:
     """Asks how orders stand, for all callers of one account."""
@@ -44,7 +48,7 @@ class Statuses:
     def __init__(self, calls: Calls, *, concurrency: int) -> None:
         self._calls = calls
         self._size = BatchSize(calls.profile.ids_per_call)
-        self._coalescer = Coalescer[str, RetryPolicy, OrderStatus](
+        self._coalescer = Coalescer[str, _How, OrderStatus](
             self._coalesced, size=calls.profile.ids_per_call, concurrency=concurrency
         )
 
@@ -52,9 +56,8 @@ class Statuses:
         """Give the status of one order, asked for together with those that others ask for."""
         self._calls.check_action("status")
         try:
-            return await self._coalescer.load(
-                order, timeout_s=settings.timeout_s, lane=settings.retry
-            )
+            how = (settings.retry, settings.keep_raw)
+            return await self._coalescer.load(order, timeout_s=settings.timeout_s, lane=how)
         except TimeoutError as error:
             text = f"no answer within {settings.timeout_s:g} s"
             raise NoReplyError(text, action="status", order=order) from error
@@ -76,16 +79,16 @@ class Statuses:
         async def fetch(batch: list[str]) -> Rows:
             return await self._batch(batch, settings, refused)
 
-        batches = streamed(
         if isinstance(ids, str | bytes):
             raise InvalidOrderError("Client", "ids", ids, "is one text, not a list of ids")
+        batches = streamed(
             ids,
             fetch,
             size=self._calls.profile.ids_per_call,
             concurrency=concurrency,
             ordered=ordered,
-        )
             read=_as_texts,
+        )
         async with aclosing(batches):
             async for batch in batches:
                 for row in batch.items():
@@ -122,8 +125,8 @@ class Statuses:
             refused.append(first)
         return rows
 
-    async def _coalesced(self, ids: list[str], retry: RetryPolicy, timeout_s: float) -> Rows:
-        return await self.ask(ids, Settings(timeout_s, retry))
+    async def _coalesced(self, ids: list[str], how: _How, timeout_s: float) -> Rows:
+        return await self.ask(ids, Settings(timeout_s, *how))
 
     async def ask(self, ids: list[str], settings: Settings) -> Rows:
         """Give each of some ids, no more than a batch holds, its status or its own error.
@@ -131,7 +134,7 @@ class Statuses:
         Raises only `ClosedError`.
         """
         loop = asyncio.get_running_loop()
-        rows, _ = await self._ask(ids, settings.retry, loop.time() + settings.timeout_s)
+        rows, _ = await self._ask(ids, settings, loop.time() + settings.timeout_s)
         if self._calls.teller.hook is not None:
             failed = sum(isinstance(each, PanelError) for each in rows.values())
             found = len(rows) - failed
@@ -139,34 +142,35 @@ class Statuses:
         return rows
 
     async def _ask(
-        self, ids: list[str], retry: RetryPolicy, deadline_s: float
+        self, ids: list[str], settings: Settings, deadline_s: float
     ) -> tuple[Rows, bool]:
         """Ask about ids; say too whether one request answered them all."""
         pieces = self._size.pieces(ids)
         if len(pieces) > 1:
-            rows, _ = await self._in_pieces(pieces, retry, deadline_s)
+            rows, _ = await self._in_pieces(pieces, settings, deadline_s)
             return rows, False
         left_s = deadline_s - asyncio.get_running_loop().time()
         share = 0.5 if len(ids) > 1 and left_s >= SPLIT_FROM_S else 1.0
+        bounded = Settings(left_s * share, settings.retry, settings.keep_raw)
         try:
-            return await self._request(ids, Settings(left_s * share, retry)), True
+            return await self._request(ids, bounded), True
         except ClosedError:
             raise
         except PanelError as error:
             halves = self._size.halves(ids, error)
             is_late = deadline_s - asyncio.get_running_loop().time() < MIN_READ_S
-            may_halve = halves and retry.attempts > 1 and not is_late
+            may_halve = halves and settings.retry.attempts > 1 and not is_late
             if not may_halve or not self._calls.may_repeat(error):
                 is_answer = error.kind is ErrorKind.NOT_FOUND
                 return {order: error.about(order) for order in ids}, is_answer
             _LOG.info("%s; %d ids are asked again in halves", error, len(ids))
-        rows, are_whole = await self._in_pieces(halves, retry, deadline_s)
+        rows, are_whole = await self._in_pieces(halves, settings, deadline_s)
         if are_whole:
             self._size.too_large(len(ids))
         return rows, False
 
     async def _in_pieces(
-        self, pieces: list[list[str]], retry: RetryPolicy, deadline_s: float
+        self, pieces: list[list[str]], settings: Settings, deadline_s: float
     ) -> tuple[Rows, bool]:
         """Ask about each piece, one after the other; say whether one request each was enough.
 
@@ -177,23 +181,27 @@ class Statuses:
         for done, piece in enumerate(pieces):
             now_s = asyncio.get_running_loop().time()
             until_s = now_s + (deadline_s - now_s) / (len(pieces) - done)
-            found, is_whole = await self._ask(piece, retry, until_s)
+            found, is_whole = await self._ask(piece, settings, until_s)
             rows |= found
             are_whole = are_whole and is_whole
         return rows, are_whole
 
     async def _request(self, ids: list[str], settings: Settings) -> Rows:
         """Ask about ids in one request: by the field `order` for one, `orders` for many."""
-        profile = self._calls.profile
+        profile, keep_raw = self._calls.profile, settings.keep_raw
         if len(ids) == 1:
             form = ids_form("status", "order", ids)
             one = await self._calls.read(
-                form, lambda reply: decode_status(reply, profile, ids[0]), settings
+                form,
+                lambda reply: decode_status(reply, profile, ids[0], keep_raw=keep_raw),
+                settings,
             )
             return {ids[0]: one}
         form = ids_form("status", "orders", ids)
         batch = await self._calls.read(
-            form, lambda reply: decode_statuses(reply, profile, ids), settings
+            form,
+            lambda reply: decode_statuses(reply, profile, ids, keep_raw=keep_raw),
+            settings,
         )
         self._size.fine(len(ids))
         if batch.strays:

@@ -40,6 +40,10 @@ Count = Annotated[int, Meta(ge=-MAX_COUNT, le=MAX_COUNT)]
 """A whole number from the panel."""
 
 
+_NOT_ON_THE_WIRE = {"extra": "/extra", "raw": "/raw"}
+"""Fields of ours that no panel fills, under names that no panel uses."""
+
+
 class Status(StrEnum):
     """A word for the state of an order, whatever the spelling of the panel."""
 
@@ -82,7 +86,7 @@ _STATUS_BY_WORD = {
     for word in (spaced, spaced.capitalize(), spaced.title())
 }
 
-_CURRENCIES = (  # as a text, since a hundred quotes would hide what is in it
+_CURRENCIES = (  # noqa: SIM905  # a hundred quotes would hide what is in it
     "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTC BTN "
     "BWP BYN BZD CAD CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB ETH EUR "
     "FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD "
@@ -91,7 +95,7 @@ _CURRENCIES = (  # as a text, since a hundred quotes would hide what is in it
     "QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS "
     "TMT TND TON TOP TRX TRY TTD TWD TZS UAH UGX USD USDC USDT UYU UZS VES VND VUV WST XAF "
     "XCD XOF XPF YER ZAR ZMW ZWG"
-).split()  # noqa: SIM905
+).split()
 """The currencies of the world (ISO 4217) and the coins that panels count in (assumed)."""
 
 if TYPE_CHECKING:
@@ -151,7 +155,8 @@ class _Told(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return hash(self._read)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={each!r}' for name, each in self._read)})"
+        shown = ", ".join(f"{name}={each!r}" for name, each in self._read)
+        return f"{type(self).__name__}({shown})"
 
     def __rich_repr__(self) -> list[tuple[str, object]]:
         return list(self._read)
@@ -175,7 +180,7 @@ class OrderStatus(
     kw_only=True,
     gc=False,
     forbid_unknown_fields=True,
-    rename={"raw_status": "status", "raw_charge": "charge"},
+    rename={"raw_status": "status", "raw_charge": "charge"} | _NOT_ON_THE_WIRE,
 ):
     """How an order stands.
 
@@ -206,6 +211,9 @@ class OrderStatus(
     """Ids of the orders that a subscription or drip-feed has made so far."""
     extra: dict[str, object] | None = None
     """What came under names that we do not know, or could not be read; None if nothing did."""
+    raw: str | None = None
+    """The text it was read from, cleaned, its first 2,000 characters; None unless `keep_raw` asked
+    for it."""
 
     @property
     def charge(self) -> Decimal | None:

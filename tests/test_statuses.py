@@ -487,6 +487,22 @@ def test_callers_with_other_wishes_for_repeats_do_not_share() -> None:
     with_panel(main)
 
 
+def test_raw_answers_are_kept_for_those_who_want_them() -> None:
+    async def main(panel: Panel) -> None:
+        kept = Settings(60, TWICE, keep_raw=True)
+        results = await asyncio.gather(
+            *(panel.statuses.one(str(order), how)
+              for order in (1, 2, 3) for how in (Settings(60, TWICE), kept)),
+        )  # fmt: skip
+        alone = await panel.statuses.one("4", kept)
+
+        assert sorted(panel.sizes) == [1, 3, 3]
+        assert [each.raw is None for each in results] == [True, False] * 3
+        assert all(json.loads(each.raw)["status"] for each in (*results[1::2], alone))
+
+    with_panel(main)
+
+
 def test_one_id_that_spoils_its_batch_harms_no_other_caller() -> None:
     async def main(panel: Panel) -> None:
         panel.poison = {"5"}

@@ -28,12 +28,22 @@ __all__ = [
     "fast_status",
     "lenient_service",
     "lenient_status",
+    "raw_entries",
     "raw_list",
 ]
 
 FAST_ROAD_REFUSALS = (msgspec.MsgspecError, ArithmeticError, RecursionError, ValueError)
 """What the fast road raises for an answer that it does not take whole."""
 
+_OURS = ("extra", "raw")
+"""Fields that are ours, and no panel's."""
+
+_NAMES_OF_OURS = frozenset(
+    field.encode_name
+    for cls in (OrderStatus, Service)
+    for field in msgspec.structs.fields(cls)
+    if field.name in _OURS
+)
 _OUR_NAME = "a field of the panel with the name of ours"
 
 T = TypeVar("T", OrderStatus, Service)
@@ -129,7 +139,7 @@ def _record_hook(converter: "Converter", cls: type[T]) -> Callable[[Record, type
     special |= {"raw_status": str | None, "raw_charge": _AmountText, "currency": _Currency}
     known: dict[str, tuple[str, Any, Callable[[object, Any], object]]] = {}
     for field in msgspec.structs.fields(cls):
-        if field.name != "extra":
+        if field.name not in _OURS:
             kind = special.get(field.name, field.type)
             # The hook is looked up here, once: `Converter.structure` would do so for every value.
             hook = converter.get_structure_hook(kind)
@@ -140,8 +150,8 @@ def _record_hook(converter: "Converter", cls: type[T]) -> Callable[[Record, type
         extra: dict[str, object] = {}
         for key, value in record.items():
             if key not in known:
-                # On the fast road null under our name, or its text, is the same as nothing.
-                if key != "extra" or not _is_null(value):
+                # On the fast road null under a name of ours, or its text, is the same as nothing.
+                if key not in _NAMES_OF_OURS or not _is_null(value):
                     extra[key] = value
                 continue
             name, kind, read_value = known[key]
@@ -214,6 +224,14 @@ _BARE_CHARGE = re.compile(
 )
 _RAW_MAPPING = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _RAW_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def raw_entries(body: bytes) -> dict[str, bytes]:
+    """Split a batch into its entries unread; nothing where it can't be split."""
+    try:
+        return {order: bytes(raw) for order, raw in _RAW_MAPPING.decode(body).items()}
+    except FAST_ROAD_REFUSALS:
+        return {}
 
 
 def raw_list(body: bytes) -> list[bytes]:
@@ -297,8 +315,10 @@ def _check(body: bytes, found: Mapping[str, OrderStatus | str | bytes]) -> None:
         charges = "\n".join([record.raw_charge for record in records])
         are_plain = (
             [record.order for record in records] == list(rows)
-            and [record.extra for record in records].count(None) == len(rows)
             and _are_amounts(charges, len(rows))
+            # No field of ours came along: their names hold a slash, plain or as a code.
+            and b"/" not in body
+            and b"\\" not in body
         )
     except (AttributeError, TypeError):  # one is a bare text, or has no charge
         are_plain = False
@@ -322,7 +342,7 @@ def _check_each(found: Mapping[str, OrderStatus | str | bytes]) -> None:
         if not isinstance(record, OrderStatus):
             continue
         _identified(record, order)
-        if record.extra is not None:
+        if record.extra is not None or record.raw is not None:
             raise ValueError(_OUR_NAME)
         if record.raw_charge is None:
             _check_shape(record)

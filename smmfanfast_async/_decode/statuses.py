@@ -1,16 +1,23 @@
 """How orders stand: the answer about one, and about a batch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from attrs import frozen
+from msgspec.structs import force_setattr
 
 from .._text import raw_text
 from ..errors import PanelError, UnreadableReplyError
 from ..profile import Profile
 from ..results import OrderStatus, Reply
 from .answers import answer_of, check_http, shown, value_of
-from .records import FAST_ROAD_REFUSALS, fast_entries, fast_status, lenient_status
+from .records import (
+    FAST_ROAD_REFUSALS,
+    fast_entries,
+    fast_status,
+    lenient_status,
+    raw_entries,
+)
 from .refusals import error_text, refusal
 from .values import Record, id_text, is_list, is_object, lenient_json
 
@@ -28,8 +35,17 @@ class Batch:
     """Ids that came back and were not asked for: dropped."""
 
 
-def decode_status(reply: Reply, profile: Profile, order: str) -> OrderStatus:
-    """Read the answer about one order; raise its error."""
+def decode_status(
+    reply: Reply, profile: Profile, order: str, *, keep_raw: bool = False
+) -> OrderStatus:
+    """Read the answer about one order; raise its error. `keep_raw` keeps the answer with it."""
+    status = _status(reply, profile, order)
+    if keep_raw:
+        force_setattr(status, "raw", raw_text(reply.body))
+    return status
+
+
+def _status(reply: Reply, profile: Profile, order: str) -> OrderStatus:
     try:
         if reply.status == 200:
             return fast_status(reply.body, order)
@@ -44,10 +60,13 @@ def decode_status(reply: Reply, profile: Profile, order: str) -> OrderStatus:
     return found
 
 
-def decode_statuses(reply: Reply, profile: Profile, orders: Sequence[str]) -> Batch:
+def decode_statuses(
+    reply: Reply, profile: Profile, orders: Sequence[str], *, keep_raw: bool = False
+) -> Batch:
     """Read the answer about some orders: for each its status, or its own error.
 
-    Raises only what concerns the batch as a whole: a refusal, a failed or unreadable answer.
+    `keep_raw` keeps with each status the piece of the answer that it was read from. Raises only
+    what concerns the batch as a whole: a refusal, a failed or unreadable answer.
     """
     found = _entries(reply, profile, orders)
     batch: dict[str, object] = found
@@ -55,10 +74,20 @@ def decode_statuses(reply: Reply, profile: Profile, orders: Sequence[str]) -> Ba
     if list(found) != list(orders):
         batch = {order: found.get(order) for order in orders}
         strays = len(found.keys() - batch.keys())
-    for order in [each for each, entry in batch.items() if not isinstance(entry, OrderStatus)]:
-        batch[order] = _status_of(batch[order], profile, reply, order)
+    if set(map(type, batch.values())) != {OrderStatus}:
+        for order in [each for each, entry in batch.items() if not isinstance(entry, OrderStatus)]:
+            batch[order] = _status_of(batch[order], profile, reply, order)
+    if keep_raw:
+        _keep_raw(batch, reply.body)
     # What was no status became one just above, or an error: no type checker sees that.
     return Batch(cast("dict[str, OrderStatus | PanelError]", batch), strays)
+
+
+def _keep_raw(batch: Mapping[str, object], body: bytes) -> None:
+    pieces = raw_entries(body)
+    for order, status in batch.items():
+        if isinstance(status, OrderStatus):
+            force_setattr(status, "raw", raw_text(pieces.get(order, body)))
 
 
 def _entries(reply: Reply, profile: Profile, orders: Sequence[str]) -> dict[str, object]:
@@ -102,22 +131,29 @@ def _status_of(
         return _read(entry, profile, reply, order)
     except ValueError as error:
         evidence = "" if entry is None else shown(entry)
-        return UnreadableReplyError(str(error), evidence, reply.status, "status", order)
+        unreadable = UnreadableReplyError(str(error), evidence, reply.status, "status", order)
+        return unreadable.with_raw(_raw_of(entry))
+
+
+def _raw_of(entry: object) -> str | None:
+    """Give the text of one entry: as it came where it is unread, else as it was read."""
+    if entry is None:
+        return None
+    return raw_text(entry) if isinstance(entry, bytes) else shown(entry)
 
 
 def _read(entry: object, profile: Profile, reply: Reply, order: str) -> OrderStatus | PanelError:
-    if isinstance(entry, bytes):
-        # The fast road has refused it already.
-        entry = lenient_json(entry.decode(errors="replace"))
-    if isinstance(entry, str):
-        return refusal(entry, profile, reply, "status", order)
-    if entry is None:
+    # The fast road has refused bytes already.
+    read = lenient_json(entry.decode(errors="replace")) if isinstance(entry, bytes) else entry
+    if isinstance(read, str):
+        return refusal(read, profile, reply, "status", order)
+    if read is None:
         raise ValueError("the answer does not mention this order")
-    if not is_object(entry):
+    if not is_object(read):
         raise ValueError("not a status")
-    if not _tells_of_order(entry) and (text := error_text(entry)):
-        return refusal(text, profile, reply, "status", order)
-    return lenient_status(entry, order)
+    if not _tells_of_order(read) and (text := error_text(read)):
+        return refusal(text, profile, reply, "status", order, raw=_raw_of(entry))
+    return lenient_status(read, order)
 
 
 def _tells_of_order(entry: Record) -> bool:

@@ -1,6 +1,5 @@
 """What is odd about one record or entry, and that it stays the matter of this one."""
 
-
 import pytest
 from support.decoding import ABSENT, entries, not_found, outcome, status_of, unreadable
 
