@@ -28,15 +28,9 @@ from smmfanfast_async import (
 )
 from smmfanfast_async import _transport as transport_module
 from smmfanfast_async._settings import Secret
-from smmfanfast_async._transport import (
-    Limits,
-    Transport,
-    _OneShotForm,
-    _retry_after_s,
-    _urlencoded,
-    checked_url,
-    is_loopback,
-)
+from smmfanfast_async._transport import Limits, Transport, checked_url, is_loopback
+from smmfanfast_async._transport.answer import retry_after_s
+from smmfanfast_async._transport.form import OneShotForm, urlencoded
 
 KEY = "test-marker-key"
 LIMITS = Limits(read_timeout_s=5, body_bytes=1000)
@@ -205,7 +199,7 @@ NOW_S = datetime(2030, 1, 1, tzinfo=UTC).timestamp()
 def test_a_wait_is_read_from_seconds_dates_and_moments(
     headers: dict[str, str], wait_s: float | None
 ) -> None:
-    assert _retry_after_s(headers, NOW_S) == wait_s
+    assert retry_after_s(headers, NOW_S) == wait_s
 
 
 # --- what failed: sent, or proved not sent -------------------------------------------------------
@@ -267,7 +261,7 @@ async def test_a_second_write_of_a_form_is_refused() -> None:
             self.written.append(chunk)
 
     writer: Any = Writer()
-    form = _OneShotForm(Secret(KEY), FORM)
+    form = OneShotForm(Secret(KEY), FORM)
     await form.write_with_length(writer, 10)
 
     with pytest.raises(RuntimeError, match="twice"):
@@ -311,7 +305,7 @@ async def test_a_session_that_closes_before_the_start_is_proved_not_sent(
 
 
 def test_the_payload_hides_the_key() -> None:
-    form = _OneShotForm(Secret(KEY), FORM)
+    form = OneShotForm(Secret(KEY), FORM)
 
     assert KEY not in f"{form!r} {form.decode()}"
     assert "service=5" in form.decode()
@@ -324,7 +318,7 @@ async def test_a_write_that_fails_leaves_no_frame_with_the_key() -> None:
             raise ConnectionResetError("gone")
 
     broken: Any = Broken()
-    form = _OneShotForm(Secret(KEY), FORM)
+    form = OneShotForm(Secret(KEY), FORM)
 
     with pytest.raises(ConnectionResetError) as caught:
         await form.write(broken)
@@ -363,7 +357,7 @@ async def test_a_cancellation_that_nobody_asked_for_is_an_error(
     async with transport_to(reply("{}")) as (transport, _):
         if moment == "before the send":
             monkeypatch.setattr(aiohttp.ClientSession, "post", cancelled_at_once)
-        monkeypatch.setattr(transport_module, "_capped_body", cancelled)
+        monkeypatch.setattr(transport_module, "capped_body", cancelled)
         with pytest.raises(expected, match="CancelledError"):
             await transport.post(FORM, LIMITS)
 
@@ -384,7 +378,7 @@ async def test_a_fault_of_any_kind_is_told_as_one_of_ours(monkeypatch: pytest.Mo
     async def broken(*args: object) -> bytes:
         raise LookupError("a bug somewhere") from ValueError("its cause")
 
-    monkeypatch.setattr(transport_module, "_capped_body", broken)
+    monkeypatch.setattr(transport_module, "capped_body", broken)
     async with transport_to(reply("{}")) as (transport, _):
         with pytest.raises(NoReplyError, match="a bug somewhere") as caught:
             await transport.post(FORM, LIMITS)
@@ -499,10 +493,10 @@ def test_another_event_loop_is_refused() -> None:
 
 @given(st.dictionaries(st.text(), st.one_of(st.text(), st.from_regex(r"[a-z0-9_.~, +-]*"))))
 def test_form_is_encoded_as_the_standard_library_does(form: dict[str, str]) -> None:
-    assert _urlencoded(form) == urlencode(form).encode()
+    assert urlencoded(form) == urlencode(form).encode()
 
 
 def test_ids_are_joined_by_an_encoded_comma() -> None:
-    assert _urlencoded({"action": "status", "orders": "12,2,13"}) == (
+    assert urlencoded({"action": "status", "orders": "12,2,13"}) == (
         b"action=status&orders=12%2C2%2C13"
     )

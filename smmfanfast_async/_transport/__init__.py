@@ -12,34 +12,21 @@ of ours after that. Redirects are not followed, no default of a session is trust
 """
 
 import asyncio
-import re
-import time
-import zlib
 from collections.abc import Mapping, Sequence
-from email.utils import parsedate_to_datetime
-from ipaddress import ip_address
 from typing import Any
-from urllib.parse import quote_plus
 
 import aiohttp
 from aiohttp import hdrs
-from aiohttp.abc import AbstractStreamWriter
 from attrs import frozen
-from multidict import CIMultiDict, istr
+from multidict import CIMultiDict
 from yarl import URL
 
-from ._settings import Secret
-from ._text import raw_text
-from .errors import (
-    ClosedError,
-    InvalidSettingsError,
-    NoReplyError,
-    NotSentError,
-    PanelError,
-    UnreadableReplyError,
-    without_frames,
-)
-from .results import Reply
+from .._settings import Secret
+from ..errors import ClosedError, NoReplyError, NotSentError, PanelError, without_frames
+from ..results import Reply
+from .address import checked_url, is_loopback
+from .answer import capped_body, reply_of
+from .form import OneShotForm
 
 __all__ = [
     "Connector",
@@ -65,13 +52,6 @@ CLOSE_TIMEOUT_S = 5.0
 MAX_CONNECTIONS = 100
 """Connections of a connector of ours, aiohttp's own default; the profile's concurrency is lower."""
 
-FIRST_MOMENT_S = 10**9
-"""From here on a reset is a moment, seconds since 1970, and not a span: it is in the year 2001."""
-
-MAX_SECONDS_DIGITS = 12
-"""Digits of a number of seconds; with more it is no number that anyone meant."""
-
-_RATE_LIMIT_RESET, _CF_MITIGATED = istr("X-RateLimit-Reset"), istr("cf-mitigated")
 _HEADERS = CIMultiDict(
     {
         hdrs.ACCEPT: "application/json",
@@ -108,105 +88,6 @@ class Limits:
     write_by_s: float | None = None
     """The moment of the monotonic clock after which nothing of it may leave any more, for a process
     that stood still meanwhile; None for none."""
-
-
-def is_loopback(url: URL) -> bool:
-    """Say whether an address is on this machine."""
-    host = url.host or ""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def checked_url(text: str) -> URL:
-    """Give the address, or raise `InvalidSettingsError` if the key must not be sent there."""
-    try:
-        url = URL(text)
-    except (ValueError, TypeError) as error:
-        raise InvalidSettingsError("base_url", "is no address") from error
-    if not url.host or url.scheme not in {"http", "https"}:
-        raise InvalidSettingsError("base_url", "is no address with http or https and a host")
-    if url.user is not None or url.password is not None:
-        raise InvalidSettingsError("base_url", "holds a user name or password")
-    if url.query_string or url.fragment:
-        raise InvalidSettingsError("base_url", "holds a query or a fragment")
-    if url.scheme == "http" and not is_loopback(url):
-        reason = f"has host {url.host!r} and needs https: http would show the key on its way"
-        raise InvalidSettingsError("base_url", reason)
-    return url
-
-
-class _OneShotForm(aiohttp.Payload):
-    """A form that goes out once; asked a second time it raises instead of ordering twice."""
-
-    def __init__(
-        self, secret: Secret, form: Mapping[str, str], write_by_s: float | None = None
-    ) -> None:
-        super().__init__(None, content_type="application/x-www-form-urlencoded")
-        self._secret = secret
-        self._write_by_s = write_by_s
-        self._rest = _urlencoded(form)
-        # "key=", "&" and what stands for the key; the bytes themselves are made when they leave.
-        self._size = len("key=&") + len(quote_plus(secret.reveal())) + len(self._rest)
-        self.was_asked = False
-        self.was_written = False
-
-    def __repr__(self) -> str:
-        return "<form, key hidden>"
-
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        """Show the form without the key."""
-        return f"key=***&{self._rest.decode(encoding, errors)}"
-
-    async def write(self, writer: AbstractStreamWriter) -> None:
-        """Write key and form, once."""
-        if self.was_asked:
-            raise RuntimeError("a form was asked to be sent twice; it was not")
-        if self._write_by_s is not None and time.monotonic() > self._write_by_s:
-            # Looked at here and nowhere earlier: a process may be stopped while it connects.
-            raise TimeoutError("too late to send it; nothing was sent")
-        self.was_asked = True
-        failure: BaseException
-        try:
-            await writer.write(self._bytes())
-        except BaseException as error:  # noqa: BLE001  # raised again below, without its frames
-            failure = error
-        else:
-            self.was_written = True
-            return
-        # The frames below hold the bytes, and the bytes the key.
-        raise failure.with_traceback(None)
-
-    async def write_with_length(
-        self, writer: AbstractStreamWriter, content_length: int | None
-    ) -> None:
-        """Write key and form, once; the length is our own, so it can't be shorter."""
-        await self.write(writer)
-
-    def _bytes(self) -> bytes:
-        return b"key=" + quote_plus(self._secret.reveal()).encode() + b"&" + self._rest
-
-
-# What goes as it is, and the comma between ids.
-_PLAIN_OR_COMMA = re.compile(r"[A-Za-z0-9_.~,-]*")
-
-
-def _urlencoded(form: Mapping[str, str]) -> bytes:
-    """Encode a form as `urllib.parse.urlencode` does, ids by the hundred in a tenth of its time.
-
-    That goes through a text with a comma in it sign by sign: 29 µs for 100 ids, when reading the
-    answer to them takes 70.
-    """
-    return "&".join([f"{_quoted(name)}={_quoted(text)}" for name, text in form.items()]).encode()
-
-
-def _quoted(text: str) -> str:
-    if _PLAIN_OR_COMMA.fullmatch(text):
-        return text.replace(",", "%2C")
-    return quote_plus(text)
 
 
 class _ClosingResponse(aiohttp.ClientResponse):
@@ -254,15 +135,15 @@ class Transport:
         the limit.
         """
         session = self._session(fresh=fresh)
-        payload = _OneShotForm(self._secret, form, limits.write_by_s)
+        payload = OneShotForm(self._secret, form, limits.write_by_s)
         tracker = _UPLOAD_TRACKER() if _UPLOAD_TRACKER is not None else None
         action = form.get("action")
         try:
             async with session.post(
                 self.url, data=payload, **self._options(limits, tracker, fresh=fresh)
             ) as response:
-                body = await _capped_body(response, limits.body_bytes, action)
-                return _reply(response, body)
+                body = await capped_body(response, limits.body_bytes, action)
+                return reply_of(response, body)
         except PanelError:
             raise
         except asyncio.CancelledError as error:
@@ -342,7 +223,7 @@ class Transport:
 
 
 def _failure(
-    error: BaseException, payload: _OneShotForm, tracker: Any, action: str | None
+    error: BaseException, payload: OneShotForm, tracker: Any, action: str | None
 ) -> PanelError:
     """Say what a failure proves; the one place where foreign exceptions become ours."""
     words = f"{type(error).__name__}: {error}".rstrip(": ")
@@ -353,73 +234,3 @@ def _failure(
     if untouched and (closed or isinstance(error, _BEFORE_THE_SEND)):
         return NotSentError(words, None, None, None, action)
     return NoReplyError(words, payload.was_written, action)
-
-
-async def _capped_body(response: aiohttp.ClientResponse, most: int, action: str | None) -> bytes:
-    """Read an answer up to a cap that holds for the sent and for the unpacked bytes alike.
-
-    Unpacked here and not by aiohttp, whose chunks may be tens of megabytes: of a bomb no more than
-    the cap is ever made.
-    """
-    unpack = _unpacker(response.headers.get(hdrs.CONTENT_ENCODING, ""))
-    body = bytearray()
-    sent = 0
-    async for chunk in response.content.iter_any():
-        sent += len(chunk)
-        body += chunk if unpack is None else unpack.decompress(chunk, most + 1 - len(body))
-        if len(body) > most or sent > most:
-            response.close()
-            text = f"the answer is longer than {most} bytes"
-            error = UnreadableReplyError(text, "", response.status, action)
-            raise error.with_raw(raw_text(bytes(body)))
-    if unpack is not None and not unpack.eof:
-        raise aiohttp.ClientPayloadError("the packed answer is cut")
-    return bytes(body)
-
-
-def _unpacker(encoding: str) -> "zlib._Decompress | None":
-    match encoding.strip().lower():
-        case "" | "identity":
-            return None
-        case "gzip" | "x-gzip" | "deflate":
-            # 32 above the largest window: zlib finds out by itself which of the two it is.
-            return zlib.decompressobj(wbits=zlib.MAX_WBITS + 32)
-        case _:
-            raise aiohttp.ClientPayloadError("packed in a way that was not asked for")
-
-
-def _reply(response: aiohttp.ClientResponse, body: bytes) -> Reply:
-    headers = response.headers
-    return Reply(
-        status=response.status,
-        body=body,
-        retry_after_s=_retry_after_s(headers, time.time()),
-        location=headers.get(hdrs.LOCATION),
-        is_challenge=headers.get(_CF_MITIGATED, "").lower() == "challenge",
-    )
-
-
-def _retry_after_s(headers: Mapping[str, str], now_s: float) -> float | None:
-    """Read Retry-After (seconds or a date) or X-RateLimit-Reset (seconds, or seconds since 1970).
-
-    None for what is neither, or lies in the past.
-    """
-    if hdrs.RETRY_AFTER not in headers and _RATE_LIMIT_RESET not in headers:
-        return None
-    reset_s = _seconds(headers.get(_RATE_LIMIT_RESET, ""))
-    if reset_s is not None and reset_s >= FIRST_MOMENT_S:
-        reset_s = max(reset_s - now_s, 0.0)
-    text = headers.get(hdrs.RETRY_AFTER, "")
-    wait_s = _seconds(text)
-    if wait_s is None:
-        try:
-            wait_s = parsedate_to_datetime(text).timestamp() - now_s
-        except (ValueError, TypeError):
-            return reset_s
-    return wait_s if wait_s >= 0 else None
-
-
-def _seconds(text: str) -> float | None:
-    digits = text.strip()
-    is_number = digits.isascii() and digits.isdigit() and len(digits) <= MAX_SECONDS_DIGITS
-    return float(digits) if is_number else None
