@@ -205,22 +205,25 @@ class CallTrace:
         error: BaseException | None,
     ) -> None:
         """Tell the outcome of an order; None for one that nobody knows."""
-        if outcome is None and error is not None:
+        if outcome is None:
             self._order_unknown(service, order, error)
-        elif outcome is not None:
-            self.teller.tell(
-                OrderEnded(
-                    call=self.name,
-                    outcome=outcome,
-                    service=service,
-                    order=order,
-                    seconds=self.now_s() - self._begun_s,
-                    error=_name(error),
-                    kind=_kind(error),
-                )
+            return
+        self.teller.tell(
+            OrderEnded(
+                call=self.name,
+                outcome=outcome,
+                service=service,
+                order=order,
+                seconds=self.now_s() - self._begun_s,
+                error=_name(error),
+                kind=_kind(error),
             )
+        )
 
-    def _order_unknown(self, service: str | None, order: str | None, error: BaseException) -> None:
+    def _order_unknown(
+        self, service: str | None, order: str | None, error: BaseException | None
+    ) -> None:
+        cause = getattr(error, "__cause__", None) or error
         self.teller.tell(
             OutcomeUnknown(
                 call=self.name,
@@ -228,7 +231,7 @@ class CallTrace:
                 order=order,
                 sent_at=error.sent_at if isinstance(error, OutcomeUnknownError) else None,
                 http_status=_http_status(error),
-                error=type(error.__cause__ or error).__name__,
+                error=type(cause).__name__,
                 seconds=self.now_s() - self._begun_s,
             )
         )

@@ -58,6 +58,7 @@ def test_importing_the_client_loads_no_sandbox_command_line_or_database() -> Non
         "rich",
         "cyclopts",
         "sqlalchemy",
+        "opentelemetry",
     ):
         assert f"'{name}'" not in loaded
 

@@ -39,6 +39,7 @@ FLOORS = {
     "_offers": 7,
     "client": 8,
     "desk": 9,
+    "otel": 9,
     "sandbox": 10,
     "cli": 11,
     "pytest_plugin": 11,
@@ -61,6 +62,7 @@ OUTSIDE = {
     "journal": {"attrs"},
     "sql_journal": {"attrs", "sqlalchemy"},
     "desk": {"attrs"},
+    "otel": {"attrs", "opentelemetry"},
     "_caching": {"attrs"},
     "_polling": {"attrs"},
     "_offers": {"attrs"},
@@ -180,6 +182,7 @@ def test_pure_rooms_touch_neither_clock_nor_network(room: str) -> None:
     ("aiohttp", {"_transport", "sandbox"}),
     ("cattrs", {"_decode"}),
     ("msgspec", {"_decode", "results"}),
+    ("opentelemetry", {"otel"}),
 ])  # fmt: skip
 def test_a_library_is_imported_where_it_belongs(library: str, homes: set[str]) -> None:
     assert {room for room in FLOORS if library in outside(room)} == homes
