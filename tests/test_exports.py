@@ -59,6 +59,7 @@ def test_importing_the_client_loads_no_sandbox_command_line_or_database() -> Non
         "cyclopts",
         "sqlalchemy",
         "opentelemetry",
+        "prometheus_client",
     ):
         assert f"'{name}'" not in loaded
 

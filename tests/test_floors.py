@@ -40,6 +40,7 @@ FLOORS = {
     "client": 8,
     "desk": 9,
     "otel": 9,
+    "prometheus": 9,
     "sandbox": 10,
     "cli": 11,
     "pytest_plugin": 11,
@@ -63,6 +64,7 @@ OUTSIDE = {
     "sql_journal": {"attrs", "sqlalchemy"},
     "desk": {"attrs"},
     "otel": {"attrs", "opentelemetry"},
+    "prometheus": {"attrs", "prometheus_client"},
     "_caching": {"attrs"},
     "_polling": {"attrs"},
     "_offers": {"attrs"},
@@ -183,6 +185,7 @@ def test_pure_rooms_touch_neither_clock_nor_network(room: str) -> None:
     ("cattrs", {"_decode"}),
     ("msgspec", {"_decode", "results"}),
     ("opentelemetry", {"otel"}),
+    ("prometheus_client", {"prometheus"}),
 ])  # fmt: skip
 def test_a_library_is_imported_where_it_belongs(library: str, homes: set[str]) -> None:
     assert {room for room in FLOORS if library in outside(room)} == homes
