@@ -13,19 +13,22 @@ __all__ = ["pieces"]
 _BLANKS = b" \t\n\r"
 
 
-def pieces(body: bytes, size_bytes: int) -> Iterator[bytes]:
+def pieces(body: bytes, size_bytes: int, begin: int = 0, end: int | None = None) -> Iterator[bytes]:
     """Cut a list into pieces of little more than `size_bytes`; what is short is one piece.
 
-    Raises `ValueError` for what is no list, or ends with a comma: as pieces that would pass, as
-    JSON it must not.
+    The list stands from `begin` to `end`, or to the end of the body. Raises `ValueError` for what
+    is no list, or ends with a comma: as pieces that would pass, as JSON it must not.
     """
-    if body[:1] != b"[":
+    end = len(body) if end is None else end
+    if body[begin : begin + 1] != b"[":
         raise ValueError("not a list")
-    begin = 1
-    while (cut := body.find(b"},", begin + size_bytes)) >= 0:
+    begin += 1
+    is_cut = False
+    while (cut := body.find(b"},", begin + size_bytes, end)) >= 0:
+        is_cut = True
         yield b"[%b]" % body[begin : cut + 1]
         begin = cut + 2
-    rest = body[begin:]
-    if begin > 1 and rest.strip(_BLANKS) == b"]":
+    rest = body[begin:end]
+    if is_cut and rest.strip(_BLANKS) == b"]":
         raise ValueError("nothing behind the last comma")
     yield b"[" + rest

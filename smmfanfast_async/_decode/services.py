@@ -1,6 +1,7 @@
 """What is on offer, and what is left on the account."""
 
-from collections.abc import Generator, Iterable
+import re
+from collections.abc import Generator, Iterable, Iterator
 
 import msgspec
 from attrs import frozen
@@ -12,13 +13,21 @@ from .answers import answer_of, check_http, object_of, shown, unreadable
 from .numbers import amount
 from .pieces import pieces
 from .records import FAST_ROAD_REFUSALS, fast_services, lenient_service, raw_list
-from .values import is_list, is_object, lenient_json
+from .refusals import error_text
+from .values import is_list, is_object, lenient_json, strict_json
 
 __all__ = ["ServiceRows", "decode_balance", "decode_services", "read_ahead"]
 
 PIECE_BYTES = 64 * 1024
 """A catalogue is read in pieces of so many bytes, some 160 services: an odd one costs its piece a
 second look, not the whole, and one piece takes a third of a millisecond, for 3 % more in all."""
+
+FRAME_BYTES = 1024
+"""How much may stand in front of a list, and behind it: a BOM, `{"status":"success","data":` (seen)
+and `}` have below 50 bytes."""
+
+_BEGIN = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\n\r]*([\[{])")
+_DATA = re.compile(rb'"data"[ \t\n\r]*:[ \t\n\r]*\[')
 
 
 @frozen
@@ -44,7 +53,7 @@ def decode_services(reply: Reply, profile: Profile) -> ServiceRows:
     check_http(reply, profile, "services")
     rows = _Rows()
     try:
-        for piece in pieces(reply.body, PIECE_BYTES):
+        for piece in _pieces(reply.body):
             rows.take(piece)
     except FAST_ROAD_REFUSALS:
         rows = _Rows()
@@ -61,13 +70,32 @@ def read_ahead(reply: Reply) -> Generator[None, None, Reply]:
     rows = _Rows()
     try:
         if reply.status == 200:
-            for piece in pieces(reply.body, PIECE_BYTES):
+            for piece in _pieces(reply.body):
                 rows.take(piece)
                 yield
             return ReplyReadAhead(**msgspec.structs.asdict(reply), rows=rows.read())
     except FAST_ROAD_REFUSALS:
         pass
     return reply
+
+
+def _pieces(body: bytes) -> Iterator[bytes]:
+    """Cut the list of a catalogue, bare or as "data" of an object; `ValueError` for any other."""
+    first = _BEGIN.match(body)
+    if first is None:
+        raise ValueError("neither list nor object")
+    begin = first.start(1)
+    if first[1] == b"[":
+        return pieces(body, PIECE_BYTES, begin)
+    data = _DATA.search(body, begin, FRAME_BYTES)
+    end = body.rfind(b"]", max(len(body) - FRAME_BYTES, 0)) + 1
+    if data is None or end <= data.end():
+        raise ValueError("no list as data, or an empty one")
+    # If what is around an empty list is JSON, and the list is, so are both together.
+    frame = strict_json((body[begin : data.end()] + b"]" + body[end:]).decode())
+    if not is_object(frame) or frame.get("data") != [] or error_text(frame) is not None:
+        raise ValueError("not an answer that is well")
+    return pieces(body, PIECE_BYTES, data.end() - 1, end)
 
 
 class _Rows:

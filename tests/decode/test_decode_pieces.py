@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from smmfanfast_async._decode import decode_services
 from smmfanfast_async._decode.pieces import pieces
 from smmfanfast_async._decode.services import PIECE_BYTES, ReplyReadAhead, read_ahead
-from smmfanfast_async.errors import UnreadableReplyError
+from smmfanfast_async.errors import AuthError, UnreadableReplyError
 from smmfanfast_async.profile import SMMFANFAST
 from smmfanfast_async.results import Reply, Service
 
@@ -168,6 +168,46 @@ def test_catalogue_read_ahead_is_the_same_and_took_many_steps() -> None:
     assert steps == 1 + len(reply.body) // (PIECE_BYTES + 100)
     assert decode_services(found, SMMFANFAST) == decode_services(reply, SMMFANFAST)
     assert (found.status, found.body) == (reply.status, reply.body)
+
+
+FRAMES = ["{}", "\ufeff{}", " \n{}\r\n", '{{"data":{}}}', '\ufeff {{ "data" :\n{} }}\n',
+          '{{"status":"success","data":{},"count":5}}']  # fmt: skip
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+def test_catalogue_in_a_frame_is_read_ahead_too(frame: str) -> None:
+    plain = listed(rows(3000, desc="x" * 200))
+    framed = Reply(status=200, body=frame.format(plain.body.decode()).encode())
+
+    steps, found = ahead(framed)
+
+    assert steps > 10
+    assert isinstance(found, ReplyReadAhead)
+    assert decode_services(found, SMMFANFAST) == decode_services(plain, SMMFANFAST)
+    assert decode_services(framed, SMMFANFAST) == decode_services(plain, SMMFANFAST)
+
+
+@pytest.mark.parametrize("frame", [
+    '{{"data":{},"error":"Invalid API key"}}', '{{"status":"fail","data":{}}}',
+    '{{"data":{0},"data":{0}}}', '{{"a":{{"data":{}}},"data":[]}}', '{{"data":[],"a":{}}}',
+    '{{"a":{{"data":{}}},"data":{{}}}}', '{{"data":{},}}', '{{"data":{}}} and more', '{{"data":{}',
+    '{{"rows":{}}}', '"{}"', "Notice: {}",
+])  # fmt: skip
+def test_a_frame_that_may_mean_more_is_read_as_a_whole(frame: str) -> None:
+    body = frame.format(listed(rows(1000)).body.decode()).encode()
+    reply = Reply(status=200, body=body)
+
+    steps, found = ahead(reply)
+
+    assert steps == 0 or frame.startswith('{{"data":{0},"data"')
+    assert found is reply
+
+
+def test_a_refusal_beside_rows_is_raised() -> None:
+    body = b'{"data":[{"service":"5"}],"error":"Invalid API key"}'
+
+    with pytest.raises(AuthError):
+        decode_services(Reply(status=200, body=body), SMMFANFAST)
 
 
 @pytest.mark.parametrize(
