@@ -1,0 +1,599 @@
+"""Panels of the API v2 family, end to end: the client against a sandbox that speaks as they do."""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from smmfanfast_async import (
+    API_V2,
+    API_V2_ORDER_TYPES,
+    ORDER_TYPES,
+    SMMFANFAST,
+    AuthError,
+    CancelResult,
+    Client,
+    CommentLikesOrder,
+    CommentRepliesOrder,
+    CustomCommentsOrder,
+    CustomCommentsPackageOrder,
+    DefaultOrder,
+    ErrorKind,
+    FundsError,
+    InvalidOrderError,
+    InvitesFromGroupsOrder,
+    MentionsCustomListOrder,
+    MentionsHashtagOrder,
+    MentionsMediaLikersOrder,
+    MentionsOrder,
+    MentionsUserFollowersOrder,
+    MentionsWithHashtagsOrder,
+    NoReplyError,
+    Order,
+    OrderNotFoundError,
+    OutcomeUnknownError,
+    PackageOrder,
+    PanelError,
+    PollOrder,
+    Profile,
+    RateLimitedError,
+    RefillResult,
+    RefusedError,
+    RetryPolicy,
+    SeoOrder,
+    ServerError,
+    SpendingLimitError,
+    Status,
+    SubscriptionsOrder,
+    UnreadableReplyError,
+    WebTrafficOrder,
+)
+from smmfanfast_async.desk import OrderDesk
+from smmfanfast_async.sandbox import Fault, Sandbox, SandboxService
+from smmfanfast_async.sql_journal import SQLJournal
+
+LINK = "https://example.com/p"
+
+# One order of each type over a service of the sandbox, with every field that its class has.
+ORDERS: list[Order] = [
+    DefaultOrder(service=5, link=LINK, quantity=500, runs=2, interval=60),
+    PackageOrder(service=72, link=LINK, quantity=1),
+    CustomCommentsOrder(service=31, link=LINK, comments=["well done", "great"], quantity=2),
+    MentionsWithHashtagsOrder(
+        service=40, link=LINK, quantity=100, usernames=["ann"], hashtags=["#sun"]
+    ),
+    MentionsCustomListOrder(service=42, link=LINK, usernames=list("abcdefghij"), quantity=10),
+    MentionsHashtagOrder(service=44, link=LINK, quantity=100, hashtag="#sun"),
+    MentionsUserFollowersOrder(service=46, link=LINK, quantity=100, username=LINK),
+    CustomCommentsPackageOrder(service=32, link=LINK, comments=["a", "b"], quantity=2),
+    MentionsMediaLikersOrder(service=48, link=LINK, quantity=100, media=LINK + "/m"),
+    CommentLikesOrder(service=34, link=LINK, quantity=10, username="ann"),
+    SubscriptionsOrder(
+        service=50, username="ann", min=20, max=30, delay=600, expiry=date(2999, 2, 1), posts=2,
+        old_posts=3, link=LINK, quantity=20, legal_delays_min=API_V2.delays_min,
+    ),
+    MentionsOrder(service=131, link=LINK, quantity=20, usernames=["ann", "bob"]),
+    SeoOrder(service=132, link=LINK, quantity=10, keywords=["red shoes", "blue & white"]),
+    CommentRepliesOrder(service=134, link=LINK, username="ann", comments=["yes", "نعم"]),
+    PollOrder(service=136, link=LINK, quantity=10, answer_number=2),
+    InvitesFromGroupsOrder(service=138, link=LINK, quantity=50, groups=["t.me/a", "t.me/b"]),
+    WebTrafficOrder(
+        service=140, link=LINK, quantity=500, country="US", device=5, type_of_traffic=1,
+        google_keyword="red shoes", referring_url=LINK, runs=2, interval=30,
+    ),
+]  # fmt: skip
+
+# A family without a pace, so that a test may ask as often as it likes.
+UNPACED = attrs.evolve(API_V2, calls_per_minute=None)
+
+
+def client_of(panel: Sandbox, profile: Profile = UNPACED, **options: Any) -> Client:
+    return Client(panel.api_key, profile=profile, base_url=panel.url, **options)
+
+
+@asynccontextmanager
+async def family(**options: Any) -> AsyncIterator[tuple[Sandbox, Client]]:
+    sandbox = Sandbox(**{"speaks": "api-v2", "speed": 0} | options)
+    async with sandbox as panel, client_of(panel) as client:
+        yield panel, client
+
+
+async def placed(client: Client, count: int, **changes: Any) -> list[str]:
+    """Place some orders and give their ids."""
+    order = DefaultOrder(**{"service": 5, "link": LINK, "quantity": 500} | changes)
+    orders = [attrs.evolve(order, link=f"{LINK}/{place}") for place in range(count)]
+    return [(await client.add(each)).order for each in orders]
+
+
+async def delivered(panel: Sandbox, client: Client, count: int, **changes: Any) -> list[str]:
+    ids = await placed(client, count, **changes)
+    for order in ids:
+        panel.set_status(order, "completed")
+    return ids
+
+
+# --- order types ---------------------------------------------------------------------------------
+
+
+def test_every_type_is_tried() -> None:
+    assert {type(order) for order in ORDERS} == set(API_V2_ORDER_TYPES.values())
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("order", ORDERS, ids=lambda order: order.panel_type)
+async def test_an_order_of_each_type_arrives_field_by_field(order: Order) -> None:
+    async with family() as (panel, client):
+        added = await client.add(order)
+        stored = panel.orders[added.order]
+        quoted = (await client.services()).quote(order)
+
+    wanted = {
+        field.name: value
+        for field in attrs.fields(type(order))
+        if field.metadata.get("form", True) and (value := getattr(order, field.name)) is not None
+    }
+    assert stored.type == order.panel_type
+    assert stored.fields == {name: as_text(value) for name, value in wanted.items()}
+    assert stored.price == (quoted or 0)
+
+
+def as_text(value: object) -> str:
+    """Say how a value stands in a form, without the help of the client."""
+    if isinstance(value, tuple):
+        return "\n".join(value)
+    return value.strftime("%d/%m/%Y") if isinstance(value, date) else str(value)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("order", ORDERS, ids=lambda order: order.panel_type)
+@pytest.mark.parametrize("profile", [
+    SMMFANFAST,
+    API_V2,
+    attrs.evolve(API_V2, name="few", order_types=frozenset({"Default", "Poll"})),
+    Profile(name="own", base_url="https://panel.example", actions=frozenset({"add"})),
+], ids=lambda profile: profile.name)  # fmt: skip
+async def test_which_types_go_to_which_panel_and_which_are_refused_unsent(
+    profile: Profile, order: Order
+) -> None:
+    takes = {
+        "smmfanfast": set(ORDER_TYPES) - {"subscriptions"},  # it has old posts and another delay
+        "api-v2": set(API_V2_ORDER_TYPES),
+        "few": {"default", "poll"},
+        "own": set(ORDER_TYPES),
+    }[profile.name]
+    async with family() as (panel, _), client_of(panel, profile) as client:
+        if order.panel_type in takes:
+            await client.add(order)
+        else:
+            with pytest.raises(InvalidOrderError) as caught:
+                await client.add(order)
+            assert not caught.value.sent
+            assert not caught.value.maybe_placed
+            assert profile.name in str(caught.value)
+
+        assert panel.request_count == len(panel.orders) == (order.panel_type in takes)
+
+
+@pytest.mark.asyncio
+async def test_old_posts_go_to_no_panel_that_would_leave_them_unread() -> None:
+    order = SubscriptionsOrder(service=50, username="ann", min=20, max=30, delay=0, old_posts=3)
+    async with Sandbox(speed=0) as panel, client_of(panel, SMMFANFAST) as client:
+        with pytest.raises(InvalidOrderError, match="old_posts: 3 is not read by smmfanfast"):
+            await client.add(order)
+        assert panel.request_count == 0
+        await client.add(attrs.evolve(order, old_posts=None))
+
+    async with family() as (panel, client):
+        await client.add(order)
+        panel.finish_all()
+        assert panel.orders["1"].posts is not None
+        assert panel.orders["1"].posts > 3
+
+
+@pytest.mark.asyncio
+async def test_the_catalogue_knows_the_types_and_flags_of_the_family() -> None:
+    async with family() as (panel, client):
+        catalogue = await client.services()
+
+        assert catalogue.unreadable == ()
+        for word, order_type in API_V2_ORDER_TYPES.items():
+            sold = catalogue.by_type(order_type)
+            assert {panel.services[each.service].type for each in sold} == {word}
+        for service in catalogue.values():
+            row = panel.services[service.service]
+            assert (service.refill, service.cancel, service.dripfeed) == (
+                row.refill, row.cancel, row.dripfeed,
+            )  # fmt: skip
+        for order in ORDERS:
+            assert catalogue.check(order).service == order.service
+        with pytest.raises(InvalidOrderError, match="takes orders of type 'Poll': PollOrder"):
+            catalogue.check(DefaultOrder(service=136, link=LINK, quantity=10))
+
+
+@pytest.mark.asyncio
+async def test_a_drip_fed_order_of_the_family_is_held_to_its_whole_price() -> None:
+    """2 × 500 visits at 0.25 a thousand."""
+    async with family() as (panel, client):
+        with pytest.raises(SpendingLimitError) as caught:
+            await client.add(ORDERS[-1], max_charge=Decimal("0.2499"))
+        assert caught.value.price == Decimal("0.25")
+        assert not panel.orders
+
+        await client.add(ORDERS[-1], max_charge=Decimal("0.25"))
+        assert panel.orders["1"].price == Decimal("0.25")
+
+
+# --- refusals ------------------------------------------------------------------------------------
+
+REFUSALS: list[tuple[Order, type[RefusedError], ErrorKind]] = [
+    (DefaultOrder(service=999, link=LINK, quantity=500), RefusedError, ErrorKind.SERVICE),
+    (DefaultOrder(service=5, link="nowhere", quantity=500), RefusedError, ErrorKind.VALIDATION),
+    (DefaultOrder(service=5, link=LINK, quantity=499), RefusedError, ErrorKind.VALIDATION),
+    (DefaultOrder(service=5, link=LINK, quantity=10_001), RefusedError, ErrorKind.VALIDATION),
+    (DefaultOrder(service=71, link=LINK, quantity=20_000), FundsError, ErrorKind.FUNDS),
+    (PackageOrder(service=5, link=LINK), RefusedError, ErrorKind.VALIDATION),
+    (PackageOrder(service=134, link=LINK), RefusedError, ErrorKind.VALIDATION),
+    (
+        DefaultOrder(service=13, link=LINK, quantity=10, runs=2, interval=5),
+        RefusedError,
+        ErrorKind.VALIDATION,
+    ),
+]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("order", "error", "kind"), REFUSALS)
+async def test_a_refusal_of_the_family_is_known_and_nothing_was_ordered(
+    order: Order, error: type[RefusedError], kind: ErrorKind
+) -> None:
+    async with family(balance=Decimal(100)) as (panel, client):
+        with pytest.raises(error) as caught:
+            await client.add(order)
+
+        assert caught.value.kind is kind
+        assert not caught.value.maybe_placed
+        assert not panel.orders
+
+
+@pytest.mark.asyncio
+async def test_an_active_link_is_a_duplicate() -> None:
+    async with family() as (_, client):
+        await client.add(ORDERS[1])
+        with pytest.raises(RefusedError) as caught:
+            await client.add(ORDERS[1])
+
+    assert caught.value.kind is ErrorKind.DUPLICATE
+
+
+@pytest.mark.asyncio
+async def test_a_wrong_key_is_told_apart() -> None:
+    async with (
+        family() as (panel, _),
+        Client("test-other", profile=UNPACED, base_url=panel.url) as client,
+    ):
+        with pytest.raises(AuthError):
+            await client.balance()
+        with pytest.raises(AuthError):
+            await client.add(ORDERS[0])
+
+
+@pytest.mark.asyncio
+async def test_a_text_that_no_table_has_leaves_the_outcome_unknown() -> None:
+    """The sandbox made no order, but this text says nothing of that."""
+    order = DefaultOrder(service=5, link=LINK, quantity=500, runs=1001, interval=1)
+    async with family() as (_, client):
+        with pytest.raises(OutcomeUnknownError, match="Please try again later") as caught:
+            await client.add(order)
+
+    assert caught.value.maybe_placed
+
+
+@pytest.mark.asyncio
+async def test_reading_a_panel_of_the_family() -> None:
+    async with family() as (panel, client):
+        (order,) = await placed(client, 1)
+        balance = await client.balance()
+        found = await client.statuses([order, 9])
+
+        assert (balance.balance, balance.currency) == (panel.balance, "USD")
+        status = found[order]
+        assert not isinstance(status, PanelError)
+        assert (status.order, status.status, status.charge) == (
+            order, Status.PENDING, Decimal("0.51"),
+        )  # fmt: skip
+        assert isinstance(found["9"], OrderNotFoundError)
+        panel.finish_all()
+        assert (await client.wait(order)).is_final
+
+
+# --- refills -------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_a_refill_from_its_asking_to_its_end() -> None:
+    async with family() as (panel, client):
+        (order,) = await delivered(panel, client, 1)
+
+        refill = await client.refill(int(order))
+        assert (refill.order, refill.refill) == (order, "1")
+        assert (await client.refill_status(refill.refill)).status is Status.PENDING
+        panel.set_refill_status(1, "in progress")
+        assert (await client.refill_status(1)).status is Status.IN_PROGRESS
+        panel.set_refill_status(1, "rejected")
+        assert (await client.refill_status(1)).raw_status == "Rejected"
+        assert (await client.refill(order)).refill == "2"
+
+
+@pytest.mark.asyncio
+async def test_one_refill_that_is_refused_is_raised() -> None:
+    async with family() as (panel, client):
+        (order,) = await placed(client, 1)
+
+        with pytest.raises(RefusedError, match=r"not eligible for refill\.") as caught:
+            await client.refill(order)
+        with pytest.raises(OrderNotFoundError):
+            await client.refill(9)
+        with pytest.raises(RefusedError, match="Refill not found") as missing:
+            await client.refill_status(9)
+
+        assert caught.value.kind is ErrorKind.VALIDATION
+        assert missing.value.kind is ErrorKind.NOT_FOUND
+        assert not panel.refills
+
+
+@pytest.mark.asyncio
+async def test_many_refills_have_an_answer_each() -> None:
+    async with family() as (panel, client):
+        good = await delivered(panel, client, 2)
+        (pending,) = await placed(client, 1, service=10)
+
+        found = await client.refills([good[1], "ord_x", pending, good[0], good[1]])
+        again = await client.refills(good)
+        statuses = await client.refill_statuses([2, 1, "7"])
+
+    assert list(found) == [good[1], "ord_x", pending, good[0]]
+    assert isinstance(found[good[1]], RefillResult)
+    assert isinstance(found[good[0]], RefillResult)
+    assert isinstance(found["ord_x"], OrderNotFoundError)
+    assert isinstance(found[pending], RefusedError)
+    assert all(isinstance(each, RefusedError) for each in again.values())
+    assert list(statuses) == ["2", "1", "7"]
+    assert getattr(statuses["2"], "raw_status", None) == "Pending"
+    assert isinstance(statuses["7"], RefusedError)
+    assert panel.requests["refill"] == 2
+
+
+# --- cancels -------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_cancelled_orders_give_back_the_money_of_what_remains() -> None:
+    async with family() as (panel, client):
+        untouched, begun, done, kept = [
+            *await placed(client, 3), *await placed(client, 1, service=10),
+        ]  # fmt: skip
+        panel.set_status(begun, "in progress")
+        panel.set_status(done, "completed")
+        panel.advance(60)
+        before = (await client.balance()).balance
+
+        found = await client.cancel([begun, done, 99, untouched, kept])
+
+        assert list(found) == [begun, done, "99", untouched, kept]
+        assert type(found[begun]) is type(found[untouched]) is CancelResult
+        assert isinstance(found["99"], OrderNotFoundError)
+        for refused in (found[done], found[kept]):
+            assert isinstance(refused, RefusedError)
+            assert refused.kind is ErrorKind.UNKNOWN
+            assert "not eligible for cancel." in refused.text
+        status = await client.status(begun)
+        assert status.status is Status.PARTIAL
+        assert status.remains is not None
+        assert 0 < status.remains < 500
+        back = Decimal("0.51") * (1 + Decimal(status.remains) / 500)
+        assert (await client.balance()).balance - before == back.quantize(Decimal("0.0001"))
+        assert (await client.status(untouched)).charge == 0
+
+
+@pytest.mark.asyncio
+async def test_a_cancelled_order_ends_a_wait() -> None:
+    async with family() as (_, client):
+        (order,) = await placed(client, 1)
+        waiting = asyncio.create_task(client.wait(order, timeout_s=20))
+        await client.cancel([order])
+
+        assert (await waiting).status is Status.CANCELED
+
+
+# --- limits, both sides --------------------------------------------------------------------------
+
+Verb = Callable[[Client, list[int]], Any]
+VERBS: dict[str, Verb] = {
+    "status": lambda client, ids: client.statuses(ids),
+    "refill": lambda client, ids: client.refills(ids),
+    "refill_status": lambda client, ids: client.refill_statuses(ids),
+    "cancel": lambda client, ids: client.cancel(ids),
+}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("action", VERBS)
+@pytest.mark.parametrize(("count", "requests"), [(0, 0), (1, 1), (100, 1), (101, 2), (250, 3)])
+async def test_ids_are_split_by_the_family_s_limit(action: str, count: int, requests: int) -> None:
+    async with family() as (panel, client):
+        found = await VERBS[action](client, list(range(1, count + 1)))
+
+        assert list(found) == [str(number) for number in range(1, count + 1)]
+        assert all(isinstance(each, RefusedError) for each in found.values())
+        assert {each.kind for each in found.values()} <= {ErrorKind.NOT_FOUND}
+        assert panel.requests[action] == requests
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("action", ["refill", "refill_status", "cancel"])
+async def test_a_limit_that_is_too_high_costs_each_id_its_answer_and_nothing_else(
+    action: str,
+) -> None:
+    high = attrs.evolve(UNPACED, ids_per_call=101)
+    async with family() as (panel, _), client_of(panel, high) as client:
+        found = await VERBS[action](client, list(range(1, 103)))
+
+        errors = list(found.values())
+        assert {error.text for error in errors[:101]} == {"Incorrect request"}
+        assert errors[101].kind is ErrorKind.NOT_FOUND
+        assert panel.requests[action] == 2
+
+
+# --- faults --------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("verb", "action"), [
+    (lambda client: client.refill(1), "refill"),
+    (lambda client: client.refills([1]), "refill"),
+    (lambda client: client.cancel([1]), "cancel"),
+])  # fmt: skip
+async def test_what_changes_something_is_asked_once_whatever_became_of_it(
+    verb: Callable[[Client], Any], action: str
+) -> None:
+    async with family() as (panel, client):
+        if action == "refill":
+            await delivered(panel, client, 1)
+        else:
+            await placed(client, 1)
+        panel.fail_next(Fault.DROP_AFTER, action=action)
+
+        try:
+            error = (await verb(client))["1"]
+        except NoReplyError as raised:
+            error = raised
+
+        assert isinstance(error, NoReplyError)
+        assert not error.safe_to_repeat
+        assert panel.requests[action] == 1
+        assert len(panel.refills) == (action == "refill")
+        assert (panel.orders["1"].status == "canceled") is (action == "cancel")
+
+
+@pytest.mark.asyncio
+async def test_the_status_of_refills_is_asked_again() -> None:
+    quick = RetryPolicy(base_s=0.001, max_wait_s=1)
+    async with family() as (panel, _), client_of(panel, retry=quick) as client:
+        await delivered(panel, client, 1)
+        await client.refill(1)
+        panel.fail_next(Fault.HTTP_503, action="refill_status")
+
+        assert (await client.refill_status(1)).raw_status == "Pending"
+        assert panel.requests["refill_status"] == 2
+
+
+@pytest.mark.asyncio
+async def test_a_batch_that_fails_harms_no_other() -> None:
+    async with family() as (panel, client):
+        ids = await placed(client, 102)
+        panel.fail_next(Fault.HTTP_502, action="cancel")
+
+        found = list((await client.cancel(ids)).values())
+
+        assert all(isinstance(each, ServerError) for each in found[:100])
+        assert [type(each) for each in found[100:]] == [CancelResult] * 2
+        assert [order.status for order in panel.orders.values()].count("canceled") == 2
+
+
+@pytest.mark.asyncio
+async def test_one_odd_row_harms_no_other() -> None:
+    async with family() as (panel, client):
+        ids = await delivered(panel, client, 2)
+        for action in ("refill", "refill_status"):
+            panel.fail_next(Fault.ODD_ROW, action=action)
+
+        refills = await client.refills(ids)
+        statuses = await client.refill_statuses([1, 2])
+
+        assert isinstance(refills[ids[0]], UnreadableReplyError)
+        assert isinstance(refills[ids[1]], RefillResult)
+        assert getattr(statuses["1"], "raw_status", None) == "In moderation"
+        assert getattr(statuses["2"], "raw_status", None) == "Pending"
+
+
+@pytest.mark.asyncio
+async def test_a_limit_of_the_panel_pauses_the_account() -> None:
+    never = RetryPolicy(attempts=1)
+    async with family() as (panel, _), client_of(panel, retry=never) as client:
+        panel.fail_next(Fault.RATE_LIMIT, action="cancel", retry_after_s=0)
+
+        found = await client.cancel([1])
+
+        assert isinstance(found["1"], RateLimitedError)
+        assert isinstance((await client.cancel([1]))["1"], OrderNotFoundError)
+
+
+# --- any ids, any order --------------------------------------------------------------------------
+
+IDS = st.lists(
+    st.one_of(st.integers(1, 12), st.sampled_from(["ord_x", "1e5", "007", "é", "9" * 30])),
+    max_size=30,
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(refills=IDS, cancels=IDS, done=st.sets(st.integers(1, 8)), size=st.integers(1, 7))
+def test_every_id_has_its_own_answer_and_the_money_adds_up(
+    refills: list[int | str], cancels: list[int | str], done: set[int], size: int
+) -> None:
+    async def main() -> None:
+        profile = attrs.evolve(UNPACED, ids_per_call=size)
+        async with family() as (panel, _), client_of(panel, profile) as client:
+            await placed(client, 8)
+            for order in done:
+                panel.set_status(order, "completed")
+
+            refilled = await client.refills(refills)
+            canceled = await client.cancel(cancels)
+
+            asked = list(dict.fromkeys(str(each) for each in refills))
+            assert list(refilled) == asked
+            assert panel.requests["refill"] == math.ceil(len(asked) / size)
+            taken = {each for each in asked if isinstance(refilled[each], RefillResult)}
+            assert taken == {str(order) for order in done} & set(asked)
+            assert {refill.order for refill in panel.refills.values()} == taken
+            ended = {each for each, found in canceled.items() if isinstance(found, CancelResult)}
+            assert list(canceled) == list(dict.fromkeys(str(each) for each in cancels))
+            assert ended == {str(order) for order in {*range(1, 9)} - done} & set(canceled)
+            orders = panel.orders
+            assert {each for each in orders if orders[each].status == "canceled"} == ended
+            assert panel.balance + sum(order.charge for order in orders.values()) == 1000
+
+    asyncio.run(main())
+
+
+# --- the desk ------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_a_desk_places_the_types_that_the_panel_takes_and_keeps_no_other(
+    tmp_path: Path,
+) -> None:
+    poll = ORDERS[14]
+    journal = f"sqlite+aiosqlite:///{tmp_path / 'orders.db'}"
+    async with family() as (panel, client), OrderDesk(client, SQLJournal(journal)) as desk:
+        entry = await desk.place(poll, ref="a")
+        assert (await desk.place(poll, ref="a")).order == entry.order == "1"
+        assert panel.requests["add"] == 1
+
+    async with Sandbox(speed=0) as panel, client_of(panel, SMMFANFAST) as client:
+        panel.add_service(SandboxService(service=136, name="n", category="c", rate=1))
+        async with OrderDesk(client, SQLJournal(journal)) as desk:
+            with pytest.raises(InvalidOrderError):
+                await desk.place(poll, ref="b")
+            assert (await desk.summary()).by_state == {}
+            assert panel.requests["add"] == 0
