@@ -9,7 +9,6 @@ who wants no repeats (`RetryPolicy(attempts=1)`) gets no halves either.
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import aclosing
 
@@ -29,8 +28,6 @@ __all__ = ["Ids", "Statuses"]
 SPLIT_FROM_S = 20.0
 """Seconds from which on a batch gets only half of the time that is left, so that its halves have
 the other one; with less, all of it goes to the batch as it is."""
-
-_LOG = logging.getLogger("smmfanfast_async")
 
 Ids = Iterable[int | str] | AsyncIterable[int | str]
 """Order ids from anywhere: a list, a generator, a file, a database cursor."""
@@ -163,7 +160,7 @@ class Statuses:
             if not may_halve or not self._calls.may_repeat(error):
                 is_answer = error.kind is ErrorKind.NOT_FOUND
                 return {order: error.about(order) for order in ids}, is_answer
-            _LOG.info("%s; %d ids are asked again in halves", error, len(ids))
+            self._calls.teller.halved(error, len(ids))
         rows, are_whole = await self._in_pieces(halves, settings, deadline_s)
         if are_whole:
             self._size.too_large(len(ids))
@@ -205,7 +202,7 @@ class Statuses:
         )
         self._size.fine(len(ids))
         if batch.strays:
-            _LOG.warning("status: %d ids came back that nobody asked for", batch.strays)
+            self._calls.teller.strayed(batch.strays)
         return batch.found
 
 

@@ -103,6 +103,16 @@ class Teller:
         if self.hook is not None:
             self.tell(PauseBegun(action=action, pause_s=pause_s, concurrency=concurrency))
 
+    def halved(self, error: PanelError, ids: int) -> None:
+        """Log that a batch of so many ids, which failed whole, is asked again in halves."""
+        text = f"{error}; {ids} ids are asked again in halves"
+        _log(logging.INFO, text, action="status", ids=ids, **_about(error))
+
+    def strayed(self, ids: int) -> None:
+        """Log that so many ids came back that nobody asked for."""
+        text = f"status: {ids} ids came back that nobody asked for"
+        _log(logging.WARNING, text, action="status", ids=ids)
+
     def order_ended(
         self,
         form: Mapping[str, str],

@@ -18,11 +18,12 @@ No event holds the key, a link, comments, user names, or words of the panel, whi
 Moments are aware UTC; `seconds` and `pause_s` are seconds of a monotonic clock.
 
 The log tells the same under the logger `smmfanfast_async`, cleaned to one line each: requests and
-placed orders at DEBUG; retries, pauses, and orders that were refused or not sent at INFO; unknown
-outcomes, a balance below a level and a hook that fails at WARNING. Its records carry as attributes,
-where they are known: `smm_action`, `smm_attempt`, `smm_call` (while there is a hook, or DEBUG is
-on), `smm_error` (class), `smm_http_status`, `smm_ids` (how many), `smm_kind` (`ErrorKind`),
-`smm_order`, `smm_outcome` (`Placing`, or "unknown"), `smm_pause_s`, `smm_seconds`, `smm_service`.
+placed orders at DEBUG; retries, halved batches, pauses, and orders that were refused or not sent at
+INFO; unknown outcomes, ids that nobody asked for, a balance below a level and a hook that fails at
+WARNING. Its records carry as attributes, where they are known: `smm_action`, `smm_attempt`,
+`smm_call` (while there is a hook, or DEBUG is on), `smm_error` (class), `smm_http_status`,
+`smm_ids` (how many), `smm_kind` (`ErrorKind`), `smm_order`, `smm_outcome` (`Placing`, or
+"unknown"), `smm_pause_s`, `smm_seconds`, `smm_service`.
 Those about the balance carry `smm_balance`, `smm_currency` and `smm_level`, as text; those about a
 hook that fails `smm_event` (class) and `smm_error`.
 """

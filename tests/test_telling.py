@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 import pytest
 from support.wire import Answer, Drop, Silence, WireServer, reply
+from support.wire import Reply as Raw
 from yarl import URL
 
 from smmfanfast_async import (
@@ -641,6 +642,44 @@ async def test_a_text_of_the_panel_forges_no_line_and_shows_no_key(
     for record in debug.records:
         said = [record.getMessage(), *map(str, fields(record).values())]
         assert not [each for each in said if not each.isprintable() or KEY in each]
+
+
+@pytest.mark.asyncio
+async def test_words_of_a_foreign_error_forge_no_line(debug: pytest.LogCaptureFixture) -> None:
+    broken = Raw(b"HTTP/1.1 200 OK\r\nOdd header: x\r\nWARNING forged\r\n\r\n")
+    async with WireServer(broken) as server:
+        retry = RetryPolicy(base_s=0.0, attempts=2)
+        async with Client(KEY, base_url=server.url, retry=retry) as client:
+            with pytest.raises(NoReplyError):
+                await client.balance()
+            await client.statuses([1, 2])
+            with pytest.raises(OutcomeUnknownError):
+                await client._calls.send_order(ORDER, client._settings)
+
+    messages = [text for _, text, _ in lines(debug)]
+    assert any("asked again in halves" in each for each in messages)
+    assert all(each.isprintable() for each in messages)
+
+
+def test_a_batch_in_halves_and_ids_unasked_for_are_logged_with_their_number(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "smmfanfast_async")
+    teller = Teller()
+    teller.halved(ServerError("down", None, 502, None, "status"), 100)
+    teller.strayed(2)
+
+    about = {"smm_error": "ServerError", "smm_kind": "server", "smm_http_status": 502}
+    assert lines(caplog) == [
+        (
+            logging.INFO, "status: down (HTTP 502); 100 ids are asked again in halves",
+            {"smm_action": "status", "smm_ids": 100, **about},
+        ),
+        (
+            logging.WARNING, "status: 2 ids came back that nobody asked for",
+            {"smm_action": "status", "smm_ids": 2},
+        ),
+    ]  # fmt: skip
 
 
 def test_what_is_not_ours_is_cleaned_as_well(debug: pytest.LogCaptureFixture) -> None:
