@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import suppress
 from decimal import Decimal
+from typing import Literal
 
 from rich.console import Console
 
@@ -16,7 +17,12 @@ __all__ = ["sandbox"]
 
 @guarded
 async def sandbox(
-    *, port: int = 8080, seed: int = 0, balance: str = "1000", speed: float = 60.0
+    *,
+    port: int = 8080,
+    seed: int = 0,
+    balance: str = "1000",
+    speed: float = 60.0,
+    speaks: Literal["document", "api-v2"] = "document",
 ) -> int:
     """Run a panel on this machine to try things against, until Ctrl-C.
 
@@ -30,20 +36,25 @@ async def sandbox(
         Money on the account at the start.
     speed
         Seconds on the panel in a second here; 0 stands still.
+    speaks
+        As the panel of the document does, or as API v2 panels do, with refills and cancels.
     """
     money = amount_of("balance", balance) or Decimal(0)
     console = Console()
     try:
-        panel = Sandbox(api_key="test-key", port=port, seed=seed, balance=money, speed=speed)
+        panel = Sandbox(
+            api_key="test-key", port=port, seed=seed, balance=money, speed=speed, speaks=speaks
+        )
     except ValueError as error:
         raise InvalidSettingsError("sandbox", f"can't be made: {error}") from error
+    profile = "" if speaks == "document" else f" --profile {speaks}"
     try:
         async with panel:
             console.print(f"A panel answers at [bold]{panel.url}[/], with the key {panel.api_key}.")
             console.print("In another shell:", style="dim")
             console.print(f"  export SMMFANFAST_BASE_URL={panel.url}", soft_wrap=True)
             console.print(f"  export SMMFANFAST_API_KEY={panel.api_key}", soft_wrap=True)
-            console.print("  smmfanfast services --search telegram")
+            console.print(f"  smmfanfast services{profile} --search telegram", soft_wrap=True)
             with suppress(asyncio.CancelledError):  # Ctrl-C is how it is meant to end
                 await asyncio.Event().wait()
             console.print(f"\nClosed: {len(panel.orders)} orders, {panel.request_count} requests.")

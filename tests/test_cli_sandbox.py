@@ -1,0 +1,35 @@
+"""`smmfanfast sandbox`: which panel it is, and how another shell reaches it."""
+
+import asyncio
+
+import aiohttp
+import pytest
+
+from smmfanfast_async.cli.commands.sandbox import sandbox
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("speaks", "path", "command", "answer"), [
+    ("document", "/api/v1", "smmfanfast services --search telegram", '"status": "success"'),
+    ("api-v2", "/api/v2", "smmfanfast services --profile api-v2 --search telegram", '{\n    "bal'),
+])  # fmt: skip
+async def test_a_sandbox_speaks_as_it_is_told_to(
+    capsys: pytest.CaptureFixture[str], speaks: str, path: str, command: str, answer: str
+) -> None:
+    shown = ""
+    running = asyncio.create_task(sandbox(port=0, speaks=speaks))
+    while "--search" not in shown:
+        await asyncio.sleep(0.001)
+        shown += capsys.readouterr().out
+    url = shown.split("SMMFANFAST_BASE_URL=")[1].split()[0]
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(url, data={"key": "test-key", "action": "balance"}) as reply,
+    ):
+        text = await reply.text()
+    running.cancel()
+
+    assert await running == 0
+    assert url.endswith(path)
+    assert command in shown
+    assert answer in text
