@@ -2,12 +2,12 @@
 
 import re
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import cache, partial
 from itertools import repeat
 from operator import eq
-from typing import TYPE_CHECKING, Any, Optional, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Optional, TypeVar
 
 import msgspec
 from msgspec.structs import force_setattr
@@ -48,8 +48,11 @@ _OUR_NAME = "a field of the panel with the name of ours"
 
 T = TypeVar("T", OrderStatus, Service)
 
-Entries = dict[str, OrderStatus | str | bytes]
-"""A batch: for each id its status, the bare text of a refusal, or a record that is still unread."""
+Entry = OrderStatus | str | bytes
+"""A status, the bare text of a refusal, or a record that is still unread."""
+
+Entries = dict[str, Entry]
+"""A batch, by id."""
 
 
 # --- the lenient road: the standard library's JSON, then cattrs ----------------------------------
@@ -213,11 +216,15 @@ class _Rate(msgspec.Struct, gc=False):
     rate: str | int | float | None = None
 
 
-_STATUSES = msgspec.json.Decoder(dict[str, OrderStatus | str], strict=False)
+_STATUSES: "msgspec.json.Decoder[Any]" = msgspec.json.Decoder(
+    dict[str, OrderStatus | str], strict=False
+)
+_ENTRY: "msgspec.json.Decoder[Any]" = msgspec.json.Decoder(OrderStatus | str, strict=False)
 _STATUS = msgspec.json.Decoder(OrderStatus, strict=False)
 _SERVICES = msgspec.json.Decoder(list[Service], strict=False)
 _RATES = msgspec.json.Decoder(list[_Rate], strict=False)
-_AMOUNTS = re.compile(f"{PLAIN_AMOUNT}(?:\n{PLAIN_AMOUNT})*+")
+_AMOUNT = re.compile(PLAIN_AMOUNT)
+_AMOUNTS = re.compile(f"(?:{PLAIN_AMOUNT}\n)*+")
 # A JSON number that is kept as it came: "-0" is 0 to JSON, and one of many digits is no amount.
 _BARE_CHARGE = re.compile(
     rb'"charge":[ \t]*((?:0|[1-9][0-9]{0,19})(?:\.[0-9]{1,20})?)(?=[ \t]*[,}])'
@@ -246,15 +253,35 @@ def fast_entries(body: bytes) -> Entries:
     """
     # "+5" and "N/A" are the usual oddities, and nothing else in a batch has these signs: they are
     # found sooner than by decoding half of it in vain.
-    if b"+" in body or b"/" in body:
-        return _one_by_one(_with_texts(body))
-    try:
-        found = _STATUSES.decode(body)
-        _check(body, found)
-    except FAST_ROAD_REFUSALS:
-        texts = _with_texts(body)
-        return _one_by_one(body) if texts is body else fast_entries(texts)
-    return cast("Entries", found)  # a new mapping: nobody else can miss bytes in it
+    if b"+" not in body and b"/" not in body:
+        try:
+            found: Entries = _STATUSES.decode(body)
+        except FAST_ROAD_REFUSALS:
+            return _parted(body)
+        odd = _odd_ones(found, body)
+        if odd:
+            unread = _RAW_MAPPING.decode(body)
+            found |= {order: bytes(unread[order]) for order in odd}
+        return found
+    return _parted(body)
+
+
+def _parted(body: bytes) -> Entries:
+    """Read a batch in which some entry is odd, entry by entry."""
+    unread = _RAW_MAPPING.decode(body)
+    read = _ENTRY.decode
+    found: Entries = {}
+    plain: list[msgspec.Raw] = []
+    for order, raw in unread.items():
+        try:
+            found[order] = read(raw)
+        except FAST_ROAD_REFUSALS:
+            found[order] = bytes(raw)
+        else:
+            plain.append(raw)
+    if not plain and (texts := _with_texts(body)) is not body:
+        return _parted(texts)
+    return found | {order: bytes(unread[order]) for order in _odd_ones(found, b"".join(plain))}
 
 
 def _with_texts(body: bytes) -> bytes:
@@ -267,98 +294,77 @@ def _with_texts(body: bytes) -> bytes:
     return _BARE_CHARGE.sub(rb'"charge":"\1"', body)
 
 
-def _one_by_one(body: bytes) -> Entries:
-    unread = _RAW_MAPPING.decode(body)
-    read = _STATUS.decode
-    found: Entries = {}
-    plain: list[msgspec.Raw] = []
-    for order, raw in unread.items():
-        try:
-            found[order] = read(raw)
-        except FAST_ROAD_REFUSALS:
-            found[order] = bytes(raw)
-        else:
-            plain.append(raw)
-    try:
-        _check(b"".join(plain), found)
-    except FAST_ROAD_REFUSALS:
-        # One of them is odd all the same: each is looked at by itself.
-        return {order: _checked(bytes(unread[order]), each, order) for order, each in found.items()}
-    return found
-
-
-def _checked(raw: bytes, entry: OrderStatus | str | bytes, order: str) -> OrderStatus | str | bytes:
-    try:
-        _check(raw, {order: entry})
-    except FAST_ROAD_REFUSALS:
-        return raw
-    return entry
-
-
 def fast_status(body: bytes, order: str) -> OrderStatus:
     """Read one record about `order`, as `fast_entries` does."""
     body = _with_texts(body)
     found = _STATUS.decode(body)
-    _check(body, {order: found})
+    if _odd_ones({order: found}, body):
+        raise ValueError("odd in a way that msgspec takes")
     return found
 
 
-def _check(body: bytes, found: Mapping[str, OrderStatus | str | bytes]) -> None:
-    """Hold each record to its id, and refuse what msgspec takes and we do not.
+def _odd_ones(found: Entries, text: bytes) -> list[str]:
+    """Give the records that msgspec takes and we do not; hold all others to their ids.
 
-    A batch of plain records is looked at field by field, all records at once: no call of Python is
-    made for one of them, since this runs for each status ever read.
+    `text` is what they were read from. Plain records are looked at field by field, all of them at
+    once: no call of Python is made for one of them, since this runs for each status ever read.
     """
     rows: Any = found
-    records = rows.values()
     try:
-        charges = "\n".join([record.raw_charge for record in records])
-        are_plain = (
-            [record.order for record in records] == list(rows)
-            and _are_amounts(charges, len(rows))
-            # No field of ours came along: their names hold a slash, plain or as a code.
-            and b"/" not in body
-            and b"\\" not in body
-        )
-    except (AttributeError, TypeError):  # one is a bare text, or has no charge
-        are_plain = False
-    if are_plain:
-        # The key and the id are two equal texts; of 100,000 statuses kept they are a ninth.
-        deque(map(force_setattr, records, repeat("order"), rows), maxlen=0)
-    else:
-        _check_each(found)
-    if b"[" in body:
-        for record in _records(found):
-            _ids(list(record.orders))
+        charges = [record.raw_charge or "" for record in rows.values()]
+    except AttributeError:  # one is the bare text of a refusal, or unread
+        rows = {order: each for order, each in found.items() if isinstance(each, OrderStatus)}
+        charges = [record.raw_charge or "" for record in rows.values()]
+    # The fields of ours have names with a slash: without one, plain or as a code, none came along.
+    has_ours = b"/" in text or b"\\" in text
+    if has_ours or [record.order for record in rows.values()] != list(rows):
+        return [order for order, record in rows.items() if not _is_plain(record, order)]
+    # The key and the id are two equal texts; of 100,000 statuses kept they are a ninth.
+    deque(map(force_setattr, rows.values(), repeat("order"), rows), maxlen=0)
+    unusual = _unusual(charges)
+    if b"[" in text:
+        unusual += [place for place, record in enumerate(rows.values()) if record.orders]
+    if not unusual:
+        return []
+    orders = list(rows)
+    suspects = [orders[place] for place in dict.fromkeys(unusual)]
+    return [order for order in suspects if not _is_plain(rows[order], order)]
 
 
-def _are_amounts(lines: str, count: int) -> bool:
-    """Whether each of some lines is an amount as it is usually written, and none is two."""
-    return _AMOUNTS.fullmatch(lines) is not None and lines.count("\n") < count
+def _unusual(charges: list[str]) -> list[int]:
+    """Give the places of charges that are no amounts as they are usually written."""
+    lines = "\n".join(charges) + "\n"
+    if lines.count("\n") > len(charges):  # one has a line end in it
+        return [place for place, charge in enumerate(charges) if not _AMOUNT.fullmatch(charge)]
+    unusual: list[int] = []
+    begin = place = 0
+    # Each match ends where the next unusual line begins; it may be empty, so there always is one.
+    while (end := _AMOUNTS.match(lines, begin).end()) < len(lines):  # type: ignore[union-attr]
+        place += lines.count("\n", begin, end)
+        unusual.append(place)
+        place += 1
+        begin = lines.index("\n", end) + 1
+    return unusual
 
 
-def _check_each(found: Mapping[str, OrderStatus | str | bytes]) -> None:
-    for order, record in found.items():
-        if not isinstance(record, OrderStatus):
-            continue
+def _is_plain(record: OrderStatus, order: str) -> bool:
+    """Whether a record means what msgspec made of it; hold it to its id."""
+    try:
         _identified(record, order)
-        if record.extra is not None or record.raw is not None:
-            raise ValueError(_OUR_NAME)
-        if record.raw_charge is None:
-            _check_shape(record)
-        elif not _are_amounts(record.raw_charge, 1):
-            raise ValueError("not an amount as it is usually written")
+        _ids(list(record.orders))
+    except ValueError:
+        return False
+    if record.extra is not None or record.raw is not None:
+        return False
+    if record.raw_charge is None:
+        return not _may_be_a_refusal(record)
+    return _AMOUNT.fullmatch(record.raw_charge) is not None
 
 
-def _check_shape(record: OrderStatus) -> None:
-    """Leave alone what may be a refusal: a word of failure, and no field of an order beside it."""
+def _may_be_a_refusal(record: OrderStatus) -> bool:
+    """Whether it is a word of failure with no field of an order beside it."""
     counts = (record.start_count, record.remains, record.runs, record.posts)
-    if counts == (None, None, None, None) and is_failing(record.raw_status):
-        raise ValueError("an error of the call, or of the order")
-
-
-def _records(found: Mapping[str, OrderStatus | str | bytes]) -> list[OrderStatus]:
-    return [record for record in found.values() if isinstance(record, OrderStatus)]
+    return counts == (None, None, None, None) and is_failing(record.raw_status)
 
 
 def fast_services(body: bytes, shared: dict[str, str]) -> list[Service]:

@@ -1,5 +1,7 @@
 """What is odd about one record or entry, and that it stays the matter of this one."""
 
+from decimal import Decimal
+
 import pytest
 from support.decoding import ABSENT, entries, not_found, outcome, status_of, unreadable
 
@@ -7,6 +9,7 @@ from smmfanfast_async._decode import (
     decode_status,
     decode_statuses,
 )
+from smmfanfast_async._decode.records import _unusual
 from smmfanfast_async.errors import (
     ErrorKind,
     RateLimitedError,
@@ -208,3 +211,55 @@ def test_evidence_of_an_odd_entry_is_its_begin_cleaned() -> None:
     assert error.excerpt.startswith("{")  # type: ignore[union-attr]
     assert len(error.excerpt) == 500  # type: ignore[union-attr]
     assert "\x1b" not in error.excerpt  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("beside", ["", ',"3":{"status":"Pending","remains":"+5"}'])
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("0.50", "0.50"),
+        ("12", "12"),
+        ("0", "0"),
+        (" 7.5 ", "7.5"),
+        ("-0", "0"),
+        ("-1.50", "-1.50"),
+        ("1e-5", "0.00001"),
+        ('"1e-5"', "0.00001"),
+        ('".5"', "0.5"),
+        ('"1,234.50"', "1234.50"),
+        ('"-1.50"', "-1.50"),
+        ("null", None),
+        ('""', None),
+        ('"N/A"', None),
+        ('"1\n0"', None),
+    ],
+)
+def test_a_charge_is_read_exactly_however_it_is_written(
+    written: str, read: str | None, beside: str
+) -> None:
+    record = f'{{"status":"Pending","charge":{written}}}'
+    body = f'{{"1":{record},"2":{{"status":"Pending","charge":"0.90"}}{beside}}}'
+    ids = ["1", "2", "3"] if beside else ["1", "2"]
+    found = decode_statuses(Reply(status=200, body=body.encode()), SMMFANFAST, ids).found
+
+    first, second = found["1"], found["2"]
+    assert isinstance(first, OrderStatus)
+    assert isinstance(second, OrderStatus)
+    assert (first.raw_charge, second.raw_charge) == (read, "0.90")
+    assert first.charge == (None if read is None else Decimal(read))
+    assert one(record) == first
+
+
+def test_many_unusual_charges_among_plain_ones_each_keep_their_place() -> None:
+    written = ["1.0", "1e-5", ".5", "2", "x", "", "3.25", "1,234.50"]
+    rows = [f'"{n}":{{"status":"Pending","charge":"{c}"}}' for n, c in enumerate(written, 1)]
+    reply = Reply(status=200, body=f"{{{','.join(rows)}}}".encode())
+    found = decode_statuses(reply, SMMFANFAST, [*map(str, range(1, 9))]).found
+
+    charges = [each.raw_charge for each in found.values() if isinstance(each, OrderStatus)]
+    assert charges == ["1.0", "0.00001", "0.5", "2", None, None, "3.25", "1234.50"]
+
+
+def test_a_line_end_makes_no_two_amounts_of_one() -> None:
+    assert _unusual(["1", "2\n3", "4"]) == [1]
+    assert _unusual([]) == []
