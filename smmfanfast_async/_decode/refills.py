@@ -41,10 +41,13 @@ def decode_refills(
 def decode_refill_statuses(
     reply: Reply, profile: Profile, refills: Sequence[str]
 ) -> dict[str, RefillStatus | PanelError]:
-    """Read `[{refill, status | {"error": …}}]`, or the lone `{"status": …}` of one refill."""
+    """Read `[{refill, status | {"error": …}}]`, or the lone `{"status": …}` of one refill.
+
+    An object that has the ids for keys is read too (seen).
+    """
     if len(refills) == 1:
         answer = answer_of(reply, profile, "refill_status", refills[0])
-        if is_object(answer):
+        if is_object(answer) and refills[0] not in answer:
             row = _Row(answer, raw_text(reply.body))
             return {refills[0]: _refill_status_of(row, profile, reply, refills[0])}
     return _rows_by("refill", "refill_status", reply, profile, refills, _refill_status_of)
@@ -79,6 +82,9 @@ def _rows_by(
 ) -> dict[str, R | PanelError]:
     answer = answer_of(reply, profile, action)
     rows = answer if is_list(answer) else [answer]
+    if is_object(answer) and field not in answer:
+        # Two copies of such a panel answer by id, as for statuses (seen).
+        rows = [{field: each, **row} for each, row in answer.items() if is_object(row)]
     by_id = {
         id_text(row.get(field)): _Row(row, raw)
         for row, raw in zip(rows, _pieces(reply.body, rows), strict=True)

@@ -114,3 +114,18 @@ def test_refusal_of_the_whole_call_is_raised() -> None:
         decode_cancels(ok('{"error":"Invalid API key"}'), API_V2, ["7", "8"])
 
     assert (caught.value.kind, caught.value.action) == (ErrorKind.AUTH, "cancel")
+
+
+def test_an_answer_by_id_is_read_as_rows() -> None:
+    """Seen in two copies for `refill_status`; one bad entry harms no other."""
+    reply = ok('{"1":{"status":"Pending"},"2":{"error":"Incorrect refill ID"},"3":"x","4":{}}')
+
+    found = decode_refill_statuses(reply, API_V2, ["2", "1", "3", "4"])
+
+    assert found["1"] == RefillStatus(refill="1", raw_status="Pending")
+    assert getattr(found["2"], "text", "") == "Incorrect refill ID"
+    assert type(found["3"]) is type(found["4"]) is UnreadableReplyError
+    assert decode_refill_statuses(reply, API_V2, ["1"]) == {"1": found["1"]}
+    assert decode_refills(ok('{"7":{"refill":5}}'), API_V2, ["7"]) == {
+        "7": RefillResult(order="7", refill="5")
+    }
