@@ -7,8 +7,8 @@ The rooms of this package, from the ground up: `errors`; `orders` (what we say),
 panel says), `profile` (what differs between panels); `catalogue` (services, checks, quotes);
 `client` (the verbs). Beside them stand, imported by their own path: `desk` (place once, follow to
 the end) with its `journal` and `sql_journal`, `sandbox` (a panel on this machine to test against)
-and `cli` (the command line); `events` (what `on_event` is told, and the fields of the log), `otel` and
-`prometheus` (hooks for those).
+and `cli` (the command line); `events` (what `on_event` is told, and the fields of the log), with
+`otel` and `prometheus` (hooks that pass it on).
 """
 
 import logging
