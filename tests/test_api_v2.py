@@ -58,7 +58,7 @@ from smmfanfast_async import (
     WebTrafficOrder,
 )
 from smmfanfast_async.desk import OrderDesk
-from smmfanfast_async.sandbox import Fault, Sandbox, SandboxService
+from smmfanfast_async.sandbox import Fault, Sandbox, SandboxService, texts
 from smmfanfast_async.sql_journal import SQLJournal
 
 LINK = "https://example.com/p"
@@ -313,6 +313,14 @@ async def test_reading_a_panel_of_the_family() -> None:
         assert isinstance(found["9"], OrderNotFoundError)
         panel.finish_all()
         assert (await client.wait(order)).is_final
+
+
+def test_what_the_sandbox_says_before_it_makes_an_order_is_known_to_the_profile() -> None:
+    """All but two: one says nothing of orders, the other never comes to an `add`."""
+    said = {getattr(texts, name) for name in texts.__all__ if name.isupper()}
+    unknown = {text for text in said if API_V2.refusal_kind(texts.in_family(text)) is None}
+
+    assert unknown == {texts.TRY_AGAIN, texts.CANCEL_REFUSED}
 
 
 # --- refills -------------------------------------------------------------------------------------
@@ -572,6 +580,46 @@ def test_every_id_has_its_own_answer_and_the_money_adds_up(
             orders = panel.orders
             assert {each for each in orders if orders[each].status == "canceled"} == ended
             assert panel.balance + sum(order.charge for order in orders.values()) == 1000
+
+    asyncio.run(main())
+
+
+LINES = st.text(
+    st.characters(categories=["L", "M", "N", "P", "S", "Zs"]), min_size=1, max_size=20
+).map(lambda text: f"x{text}x")  # letters at both ends: blanks there are taken away
+MANY = st.lists(LINES, min_size=1, max_size=5)
+
+
+@settings(max_examples=25, deadline=None)
+@given(MANY, MANY, MANY, LINES, LINES, LINES)
+def test_free_texts_arrive_as_they_were_given(
+    comments: list[str],
+    keywords: list[str],
+    groups: list[str],
+    username: str,
+    country: str,
+    keyword: str,
+) -> None:
+    orders = [
+        CommentRepliesOrder(service=134, link=LINK, username=username, comments=comments),
+        SeoOrder(service=132, link=LINK, quantity=10, keywords=keywords),
+        InvitesFromGroupsOrder(service=138, link=LINK, quantity=50, groups=groups),
+        WebTrafficOrder(
+            service=140, link=LINK, quantity=500, country=country, device=1, type_of_traffic=1,
+            google_keyword=keyword,
+        ),
+    ]  # fmt: skip
+
+    async def main() -> None:
+        async with family() as (panel, client):
+            for order in orders:
+                await client.add(order)
+            replies, seo, invites, traffic = [each.fields for each in panel.orders.values()]
+
+        assert (replies["username"], replies["comments"].split("\n")) == (username, comments)
+        assert seo["keywords"].split("\n") == keywords
+        assert invites["groups"].split("\n") == groups
+        assert (traffic["country"], traffic["google_keyword"]) == (country, keyword)
 
     asyncio.run(main())
 
