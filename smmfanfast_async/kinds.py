@@ -1,8 +1,12 @@
-"""`ErrorKind`: what went wrong, as a word."""
+"""Words that several rooms share: what went wrong, and which actions change nothing."""
 
 from enum import StrEnum
 
-__all__ = ["ErrorKind"]
+__all__ = ["READS", "ErrorKind"]
+
+READS = frozenset({"status", "services", "balance", "refill_status"})
+"""Actions that change nothing at the panel, so that asking again is harmless (document: status,
+services, balance; refill_status is from API v2)."""
 
 
 class ErrorKind(StrEnum):

@@ -23,6 +23,7 @@ from yarl import URL
 
 from .._settings import Secret
 from ..errors import ClosedError, NoReplyError, NotSentError, PanelError, without_frames
+from ..kinds import READS
 from ..results import Reply
 from .address import checked_url, is_loopback
 from .answer import capped_body, reply_of
@@ -136,8 +137,9 @@ class Transport:
         """
         session = self._session(fresh=fresh)
         payload = OneShotForm(self._secret, form, limits.write_by_s)
-        tracker = _UPLOAD_TRACKER() if _UPLOAD_TRACKER is not None else None
         action = form.get("action")
+        # What changes nothing may be asked again either way, and needs no second witness.
+        tracker = _upload_tracker() if action not in READS else None
         try:
             async with session.post(
                 self.url, data=payload, **self._options(limits, tracker, fresh=fresh)
@@ -168,8 +170,9 @@ class Transport:
                 sock_connect=CONNECT_TIMEOUT_S,
             ),
             "proxy": self._proxy,
-            "headers": _FRESH_HEADERS if fresh else _HEADERS,
         }
+        if self._given_session is not None:
+            options["headers"] = _headers(fresh=fresh)
         if tracker is not None:
             options["upload_tracker"] = tracker
         if fresh:
@@ -206,6 +209,8 @@ class Transport:
             self._sessions[fresh] = aiohttp.ClientSession(
                 connector=self._connector,
                 connector_owner=False,
+                # With the session: given with each request, aiohttp merges them one by one.
+                headers=_headers(fresh=fresh),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 response_class=_ClosingResponse if fresh else aiohttp.ClientResponse,
                 trace_configs=list(self._trace_configs),
@@ -220,6 +225,15 @@ class Transport:
                 await session.close()
             if self._owns_connector and self._connector is not None:
                 await self._connector.close()
+
+
+def _upload_tracker() -> Any:
+    """Make the second witness, None where aiohttp has none."""
+    return None if _UPLOAD_TRACKER is None else _UPLOAD_TRACKER()
+
+
+def _headers(*, fresh: bool) -> CIMultiDict[str]:
+    return _FRESH_HEADERS if fresh else _HEADERS
 
 
 def _failure(

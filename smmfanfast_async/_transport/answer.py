@@ -30,7 +30,13 @@ async def capped_body(response: aiohttp.ClientResponse, most: int, action: str |
     Unpacked here and not by aiohttp, whose chunks may be tens of megabytes: of a bomb no more than
     the cap is ever made.
     """
-    unpack = _unpacker(response.headers.get(hdrs.CONTENT_ENCODING, ""))
+    headers = response.headers
+    if hdrs.CONTENT_ENCODING not in headers and hdrs.TRANSFER_ENCODING not in headers:
+        length = response.content_length
+        if length is not None and length <= most:
+            # Whoever says so sends no more: what is longer is no part of this answer to aiohttp.
+            return await response.read()
+    unpack = _unpacker(headers.get(hdrs.CONTENT_ENCODING, ""))
     body = bytearray()
     sent = 0
     async for chunk in response.content.iter_any():

@@ -27,7 +27,7 @@ class OneShotForm(aiohttp.Payload):
         self._write_by_s = write_by_s
         self._rest = urlencoded(form)
         # "key=", "&" and what stands for the key; the bytes themselves are made when they leave.
-        self._size = len("key=&") + len(quote_plus(secret.reveal())) + len(self._rest)
+        self._size = len("key=&") + len(_quoted(secret.reveal())) + len(self._rest)
         self.was_asked = False
         self.was_written = False
 
@@ -64,7 +64,7 @@ class OneShotForm(aiohttp.Payload):
         await self.write(writer)
 
     def _bytes(self) -> bytes:
-        return b"key=" + quote_plus(self._secret.reveal()).encode() + b"&" + self._rest
+        return b"key=" + _quoted(self._secret.reveal()).encode() + b"&" + self._rest
 
 
 def urlencoded(form: Mapping[str, str]) -> bytes:

@@ -3,16 +3,12 @@
 import copy
 from typing import Self
 
-from ..kinds import ErrorKind
+from ..kinds import READS, ErrorKind
 
 __all__ = ["PanelError", "_DoubtfulError", "_NothingSentError", "without_frames"]
 
-# Actions that change nothing at the panel, so that asking again is harmless (document: status,
-# services, balance; refill_status is from API v2).
-_READS = frozenset({"status", "services", "balance", "refill_status"})
-
 # Actions that can't bring an order into being, whatever becomes of the answer.
-_PLACES_NOTHING = _READS | {"refill", "cancel"}
+_PLACES_NOTHING = READS | {"refill", "cancel"}
 
 
 class PanelError(Exception):
@@ -100,7 +96,7 @@ class _DoubtfulError(PanelError):
     @property
     def safe_to_repeat(self) -> bool:
         """Only what changes nothing may be asked again."""
-        return self.action in _READS
+        return self.action in READS
 
 
 def without_frames(error: BaseException) -> BaseException:
