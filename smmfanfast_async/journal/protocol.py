@@ -129,6 +129,21 @@ class Journal(Protocol):
         """Write what looks gave, where the claim still holds; give the entries that changed."""
         ...
 
+    async def give_back(self, claims: Sequence[tuple[Claim, datetime]]) -> None:
+        """Let claimed orders be due again, each at its moment, where its claim still holds.
+
+        Nothing else of them changes, and nothing is told: nothing was learned.
+        """
+        ...
+
+    async def hasten(self, limit: int, *, ahead: timedelta) -> int:
+        """Let be due what is due further ahead than that; give how many were, `limit` at most.
+
+        The clock was set back after their time was set. Orders that are followed, and those that
+        are to be sent.
+        """
+        ...
+
     async def next_due(self) -> datetime | None:
         """Give the moment at which the next order is due to be sent or looked at; None for none."""
         ...

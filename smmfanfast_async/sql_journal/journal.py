@@ -1,20 +1,16 @@
 """`SQLJournal`: the journal's methods, each a transaction made of named statements."""
 
-import json
 import secrets
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from sqlalchemy import ColumnElement, func
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from ..errors import (
-    ErrorKind,
-    InvalidSettingsError,
-)
+from ..errors import ErrorKind, InvalidSettingsError
 from ..journal import (
     Claim,
     Entry,
@@ -29,17 +25,9 @@ from ..journal import (
 )
 from . import statements
 from .database import Database, journal_error, parsed
+from .looks import Looks
 from .moves import Moves
-from .rows import (
-    entry_of,
-    event_of,
-    event_row,
-    observed,
-    seen_row,
-    summary_of,
-    told_of_observation,
-    unknown_order,
-)
+from .rows import entry_of, event_of, event_row, summary_of, unknown_order
 from .schema import accounts, consumers, orders
 
 __all__ = ["SQLJournal"]
@@ -57,7 +45,7 @@ EVERYBODY = ""
 MAX_CONSUMER_CHARACTERS = 200
 """The longest name of a reader of events."""
 
-_S = EntryState
+T = TypeVar("T")
 
 
 class SQLJournal:
@@ -82,7 +70,7 @@ class SQLJournal:
         self._account = EVERYBODY
         self._is_open = False
         self._moves = Moves(EVERYBODY, is_sqlite=self._database.is_sqlite)
-        self._observe = statements.observe(is_sqlite=self._database.is_sqlite)
+        self._looks = Looks(EVERYBODY, is_sqlite=self._database.is_sqlite)
 
     def __repr__(self) -> str:
         return self._shown
@@ -94,6 +82,7 @@ class SQLJournal:
         twin._account = account
         twin._is_open = False
         twin._moves = Moves(account, is_sqlite=self._database.is_sqlite)
+        twin._looks = Looks(account, is_sqlite=self._database.is_sqlite)
         return twin
 
     async def open(self) -> None:
@@ -200,30 +189,44 @@ class SQLJournal:
         """Carry out a person's move; None where the entry is in none of the states `since`."""
         now = await self.now()
 
-        async def decide(connection: AsyncConnection) -> Entry | None:
-            return await self._moves.decide(
+        async def decide(moves: Moves, connection: AsyncConnection) -> Entry | None:
+            return await moves.decide(
                 connection, ref, since, outcome, now, booked_on=booked_on, budget=budget
             )
 
-        return await self._database.run(decide)
+        return await self._once(decide)
 
     async def lapse(self) -> list[Entry]:
         """Move every SENDING whose lease is past to UNKNOWN, and give those entries."""
         now = await self.now()
 
-        async def lapse(connection: AsyncConnection) -> list[Entry]:
+        async def lapse(moves: Moves, connection: AsyncConnection) -> list[Entry]:
             lapsed = await connection.execute(statements.LAPSE, {
                 "of_account": self._account, "now": now, "far": now + FAR,
                 "why_kind": ErrorKind.TIMEOUT.value,
                 "why": "no outcome was written before the attempt's time was over",
             })  # fmt: skip
             rows = lapsed.mappings().all()
-            await self._moves.tell(
-                connection, [event_row(row, EventKind.UNKNOWN, now) for row in rows]
-            )
+            await moves.tell(connection, [event_row(row, EventKind.UNKNOWN, now) for row in rows])
             return [entry_of(row) for row in rows]
 
-        return await self._database.run(lapse)
+        return await self._once(lapse)
+
+    async def _once(self, work: Callable[[Moves, AsyncConnection], Awaitable[T]]) -> T:
+        """Carry out a move that tells of all that it gives.
+
+        Where the answer to its commit was lost it is done already, and a second try finds nothing
+        to do; its events show that, and what the first gave is given.
+        """
+        moves = Moves(self._account, is_sqlite=self._database.is_sqlite)
+        given: list[T] = []
+
+        async def once(connection: AsyncConnection) -> T:
+            if not await moves.has_told(connection):
+                given.append(await work(moves, connection))
+            return given[-1]
+
+        return await self._database.run(once)
 
     # --- sending and following -------------------------------------------------------------------
 
@@ -244,34 +247,38 @@ class SQLJournal:
     async def claim(self, limit: int, *, lease: timedelta) -> list[Claim]:
         """Take accepted orders that are due, the longest due first, out of everybody else's way."""
         now = await self.now()
-        about = {"of_account": self._account, "now": now, "most": limit, "until": now + lease}
 
         async def claim(connection: AsyncConnection) -> list[Claim]:
-            rows = (await connection.execute(statements.CLAIM, about)).mappings().all()
-            return [Claim(key=row["id"], number=row["claim"], entry=entry_of(row)) for row in rows]
+            return await self._looks.claim(connection, limit, now, now + lease)
 
         return await self._database.run(claim)
 
     async def observe(self, observations: Sequence[Observation]) -> list[Entry]:
         """Write what looks gave, where the claim still holds; give the entries that changed."""
         now = await self.now()
-        seen = [(each, observed(each, now)) for each in observations]
-        rows = json.dumps([seen_row(each, entry) for each, entry in seen])
 
-        async def observe(connection: AsyncConnection) -> list[Entry]:
-            written = set((await connection.execute(self._observe, {"rows": rows})).scalars())
-            told = [
-                (entry, kind)
-                for each, entry in seen
-                if each.claim.key in written and (kind := told_of_observation(each, entry))
-            ]
-            ended = [entry.link for entry, _ in told if entry.state is _S.FINISHED and entry.link]
-            await self._moves.free(connection, ended, now)
-            rows_told = [self._moves.event_of_entry(entry, kind, now) for entry, kind in told]
-            await self._moves.tell(connection, rows_told)
-            return [entry for entry, _ in told]
+        async def observe(moves: Moves, connection: AsyncConnection) -> list[Entry]:
+            return await self._looks.observe(moves, connection, observations, now)
 
-        return await self._database.run(observe) if seen else []
+        return await self._once(observe) if observations else []
+
+    async def give_back(self, claims: Sequence[tuple[Claim, datetime]]) -> None:
+        """Let claimed orders be due again, each at its moment, where its claim still holds."""
+
+        async def give_back(connection: AsyncConnection) -> None:
+            await self._looks.give_back(connection, claims)
+
+        if claims:
+            await self._database.run(give_back)
+
+    async def hasten(self, limit: int, *, ahead: timedelta) -> int:
+        """Let be due what is due further ahead than that; give how many were, `limit` at most."""
+        now = await self.now()
+
+        async def hasten(connection: AsyncConnection) -> int:
+            return await self._looks.hasten(connection, limit, now, now + ahead)
+
+        return await self._database.run(hasten)
 
     async def next_due(self) -> datetime | None:
         """Give the moment at which the next order is due to be sent or looked at; None for none."""

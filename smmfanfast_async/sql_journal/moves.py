@@ -42,6 +42,7 @@ class Moves:
     def __init__(self, account: str, *, is_sqlite: bool) -> None:
         self._account = account
         self._is_sqlite = is_sqlite
+        self._told: dict[str, Any] | None = None
 
     # --- the moves -------------------------------------------------------------------------------
 
@@ -241,6 +242,17 @@ class Moves:
         for position, row in enumerate(rows, last - len(rows) + 1):
             row["position"] = position
         await connection.execute(statements.INSERT_EVENT, rows)
+        self._told = rows[-1]
+
+    async def has_told(self, connection: AsyncConnection) -> bool:
+        """Whether what was appended last is there: the commit happened, its answer was lost."""
+        if self._told is None:
+            return False
+        about = {"of_account": self._account, "at_position": self._told["position"]}
+        found = (await connection.execute(statements.EVENT_AT, about)).one_or_none()
+        # Another transaction may have taken the position of one that was rolled back.
+        told = self._told
+        return found is not None and tuple(found) == (told["at"], told["ref"], told["kind"])
 
     def event_of_entry(self, entry: Entry, kind: EventKind, now: datetime) -> dict[str, Any]:
         """Give the row of an event about an order that was followed."""

@@ -14,6 +14,7 @@ from .._text import cleaned
 from ..errors import ErrorKind
 from ..journal import (
     MAX_REASON_CHARACTERS,
+    Claim,
     Entry,
     EntryState,
     Event,
@@ -27,6 +28,7 @@ from ..journal import (
 from .schema import microseconds
 
 __all__ = [
+    "back_row",
     "digest_of",
     "entry_of",
     "event_of",
@@ -213,6 +215,11 @@ def seen_row(look: Observation, after: Entry) -> dict[str, Any]:
         "changed_at": microseconds(after.changed_at) if after.changed_at else None,
         "misses": after.misses,
     }
+
+
+def back_row(claim: Claim, due_at: datetime) -> dict[str, int]:
+    """Give what the statement `give_back` takes."""
+    return {"id": claim.key, "claim": claim.number, "due_at": microseconds(due_at)}
 
 
 # --- events --------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ The two places where they differ stand at the end: how a list of rows is handed 
 insert gives way to a row that is there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -46,6 +46,7 @@ __all__ = [
     "COUNTED",
     "DUE_TO_SEND",
     "EVENTS_AFTER",
+    "EVENT_AT",
     "FREE_LINK",
     "INSERT_EVENT",
     "LAPSE",
@@ -60,6 +61,8 @@ __all__ = [
     "PURGE_EVENTS",
     "RELEASE_HELD",
     "UNKNOWN",
+    "give_back",
+    "hasten",
     "insert_unless_there",
     "move",
     "observe",
@@ -199,9 +202,32 @@ CLAIM = (
 """Take what is due. A claim lapses by itself: the order is due again once the lease is over."""
 
 
+def give_back(*, is_sqlite: bool) -> Update:
+    """Let claimed orders be due again (`rows`, JSON), each only where its claim still holds."""
+    back = _given(_BACK_COLUMNS, is_sqlite=is_sqlite)
+    return (
+        update(orders)
+        .where(_c.id == back.c.id, _c.claim == back.c.claim, is_in(_S.ACCEPTED))
+        .values(claim=_c.claim + 1, due_at=back.c.due_at)
+    )
+
+
+def hasten(state: EntryState) -> Update:
+    """Let be due what is due further ahead than any time that is set: the clock was set back."""
+    far = (
+        select(_c.id)
+        .where(_mine, is_in(state), _c.due_at > bindparam("far", type_=Moment))
+        .limit(bindparam("most", type_=Integer))
+        .with_for_update(skip_locked=True)
+        .cte("far")
+    )
+    hastened = update(orders).where(_c.id.in_(select(far.c.id))).values(due_at=_now)
+    return hastened.returning(_c.id)
+
+
 def observe(*, is_sqlite: bool) -> Update:
     """Write a batch of looks at once (`rows`, JSON), each only where its claim still holds."""
-    seen = _seen(is_sqlite=is_sqlite)
+    seen = _given(_SEEN_COLUMNS, is_sqlite=is_sqlite)
     is_final = seen.c.is_final == literal(1)
     return (
         update(orders)
@@ -228,11 +254,12 @@ def observe(*, is_sqlite: bool) -> Update:
     )
 
 
-_SEEN_COLUMNS = {
-    "id": BigInteger,
-    "claim": BigInteger,
+_BACK_COLUMNS: Mapping[str, Any] = {"id": BigInteger, "claim": BigInteger, "due_at": BigInteger}
+"""What a row of `give_back` has."""
+
+_SEEN_COLUMNS: Mapping[str, Any] = {
+    **_BACK_COLUMNS,
     "is_final": Integer,
-    "due_at": BigInteger,
     "raw_status": Text,
     "status": Text,
     "charge": Text,
@@ -265,6 +292,11 @@ EVENTS_AFTER = (
     .limit(bindparam("most", type_=Integer))
 )
 """The next page of events."""
+
+EVENT_AT = select(events.c.at, events.c.ref, events.c.kind).where(
+    events.c.account == bindparam("of_account"), events.c.position == bindparam("at_position")
+)
+"""What tells an event from any other that could have its place."""
 
 POSITION = select(consumers.c.position).where(
     consumers.c.account == bindparam("of_account"), consumers.c.consumer == bindparam("of_consumer")
@@ -398,17 +430,17 @@ def insert_unless_there(table: Table, *, is_sqlite: bool) -> Any:
     return insert(table).on_conflict_do_nothing()
 
 
-def _seen(*, is_sqlite: bool) -> Subquery:
+def _given(columns: Mapping[str, Any], *, is_sqlite: bool) -> Subquery:
     if is_sqlite:
         each = func.json_each(bindparam("rows")).table_valued("value", name="each_row")
-        columns: list[ColumnElement[Any]] = [
+        found: list[ColumnElement[Any]] = [
             cast(func.json_extract(each.c.value, f"$.{name}"), kind).label(name)
-            for name, kind in _SEEN_COLUMNS.items()
+            for name, kind in columns.items()
         ]
-        return select(*columns).subquery("seen")
+        return select(*found).subquery("given_rows")
     rows = cast(bindparam("rows", type_=Text), JSONB)
     given = func.jsonb_to_recordset(rows).table_valued(
-        *(column(name, kind) for name, kind in _SEEN_COLUMNS.items())
+        *(column(name, kind) for name, kind in columns.items())
     )
     derived = given.render_derived(name="given", with_types=True)
-    return select(*derived.c).subquery("seen")
+    return select(*derived.c).subquery("given_rows")

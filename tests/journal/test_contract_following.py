@@ -73,6 +73,67 @@ async def test_a_lapsed_claim_is_anybodys_and_makes_the_older_one_worthless(
     ]  # fmt: skip
 
 
+# --- giving back ---------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_what_is_given_back_is_due_at_its_moment_and_is_else_as_it_was(
+    journals: Journals, clock: Clock
+) -> None:
+    here, there = await journals(), await journals()
+    before = [await accepted(here, ref) for ref in ("a", "b", "c")]
+    claims = {each.entry.ref: each for each in await claimed(here)}
+    soon, later = (clock() + timedelta(seconds=seconds) for seconds in (1, 9))
+
+    await here.give_back([(claims["a"], soon), (claims["b"], later)])
+
+    assert await claimed(there) == []
+    clock.go(1)
+    assert [each.entry.ref for each in await claimed(there)] == ["a"]
+    clock.go(8)
+    assert [each.entry.ref for each in await claimed(there)] == ["b"]
+    assert [await here.find(ref) for ref in ("a", "b", "c")] == before
+    assert [each.kind for each in await all_events(here)] == [EventKind.ACCEPTED] * 3
+
+
+@pytest.mark.asyncio
+async def test_nothing_given_back_writes_nothing(journal: SQLJournal) -> None:
+    await journal.give_back([])
+
+
+@pytest.mark.asyncio
+async def test_what_was_given_back_is_not_this_claims_any_more(
+    journal: SQLJournal, clock: Clock
+) -> None:
+    await accepted(journal)
+    [claim] = await claimed(journal)
+    await journal.give_back([(claim, clock())])
+
+    assert await journal.observe([look(claim)]) == []
+
+    [again] = await claimed(journal)
+    assert again.number > claim.number
+    assert again.entry == claim.entry
+
+
+@pytest.mark.asyncio
+async def test_a_claim_that_is_over_gives_nothing_back(journals: Journals, clock: Clock) -> None:
+    """Neither what another desk has claimed since, nor what is final by now."""
+    here, there = await journals(), await journals()
+    await accepted(here)
+    [stale] = await claimed(here)
+    clock.go(LEASE.total_seconds())
+    [fresh] = await claimed(there)
+
+    await here.give_back([(stale, clock())])
+
+    assert await claimed(here) == []
+    [entry] = await there.observe([look(fresh)])
+    await there.give_back([(fresh, clock())])
+    assert await here.find("a") == entry
+    assert await here.next_due() is None
+
+
 # --- observing -----------------------------------------------------------------------------------
 
 

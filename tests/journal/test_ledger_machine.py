@@ -260,6 +260,16 @@ class LedgerMachine(RuleBasedStateMachine):
         }
         assert told == expected
 
+    @rule(at=MACHINES, seconds=st.sampled_from([0, 1, 50]))
+    def give_back(self, at: int, seconds: int) -> None:
+        # Some are worthless by now; of one that was claimed twice, one claim at least.
+        due_at = self.clock() + timedelta(seconds=seconds)
+        self.run(self.machines[at].give_back([(claim, due_at) for claim in self.claims]))
+        for claim in self.claims:
+            row = self.rows[claim.entry.ref]
+            if row.state is S.ACCEPTED and row.claim == claim.number:
+                row.claim, row.due_at = row.claim + 1, due_at
+
     def look(self, ref: str, claim: Claim, word: str | None, due_at: datetime) -> bool:
         row = self.rows[ref]
         if row.state is not S.ACCEPTED or row.claim != claim.number:

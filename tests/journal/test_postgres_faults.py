@@ -12,6 +12,7 @@ import pytest_asyncio
 from support.cutting_proxy import CuttingProxy
 from support.journals import (
     LEASE,
+    START,
     Clock,
     Journals,
     accepted,
@@ -27,7 +28,7 @@ from support.journals import (
 from support.postgres import PASSWORD, PostgresServer
 
 from smmfanfast_async import JournalError
-from smmfanfast_async.journal import EntryState
+from smmfanfast_async.journal import Claim, EntryState
 from smmfanfast_async.sql_journal import SQLJournal, database
 
 S = EntryState
@@ -136,34 +137,28 @@ async def cut_off(proxy: CuttingProxy, postgres: PostgresServer, clock: Clock) -
     await journal.aclose()
 
 
-Step = Callable[[SQLJournal], Awaitable[object]]
-
-
-async def settle_late(journal: SQLJournal) -> object:
-    return await journal.settle("unknown", 1, outcome(S.ACCEPTED, "late"))
-
-
-async def observe(journal: SQLJournal) -> object:
-    return await journal.observe([look(each) for each in await claimed(journal)])
-
+Step = Callable[[SQLJournal, list[Claim]], Awaitable[object]]
 
 STEPS: dict[str, Step] = {
-    "write_down": lambda journal: journal.write_down(new("new")),
-    "begin": lambda journal: journal.begin("prepared", 0, lease=LEASE, places=9),
-    "accepted": lambda journal: journal.settle("sending", 1, outcome(S.ACCEPTED, "32")),
-    "refused": lambda journal: journal.settle("sending", 1, outcome(S.REFUSED)),
-    "unknown": lambda journal: journal.settle("sending", 1, outcome(S.UNKNOWN, "33")),
-    "conflict": lambda journal: journal.settle("sending", 1, outcome(S.ACCEPTED, "id-accepted")),
-    "late": settle_late,
-    "lapse": lambda journal: journal.lapse(),
-    "acknowledge": lambda journal: journal.acknowledge("mail", 1),
-    "observe": observe,
+    "write_down": lambda journal, _: journal.write_down(new("new")),
+    "begin": lambda journal, _: journal.begin("prepared", 0, lease=LEASE, places=9),
+    "accepted": lambda journal, _: journal.settle("sending", 1, outcome(S.ACCEPTED, "32")),
+    "refused": lambda journal, _: journal.settle("sending", 1, outcome(S.REFUSED)),
+    "unknown": lambda journal, _: journal.settle("sending", 1, outcome(S.UNKNOWN, "33")),
+    "conflict": lambda journal, _: journal.settle("sending", 1, outcome(S.ACCEPTED, "id-accepted")),
+    "late": lambda journal, _: journal.settle("unknown", 1, outcome(S.ACCEPTED, "late")),
+    "lapse": lambda journal, _: journal.lapse(),
+    "decide": lambda journal, _: journal.decide("unknown", {S.UNKNOWN}, outcome(S.WITHDRAWN)),
+    "acknowledge": lambda journal, _: journal.acknowledge("mail", 1),
+    "observe": lambda journal, claims: journal.observe([look(each) for each in claims]),
+    "give_back": lambda journal, claims: journal.give_back([(each, START) for each in claims]),
 }
 
 
 async def ledger(journal: SQLJournal) -> object:
     entries = [each async for each in journal.entries()]
-    return entries, await all_events(journal), await journal.position("mail")
+    due = await journal.next_due()
+    return entries, due, await all_events(journal), await journal.position("mail")
 
 
 @pytest.mark.asyncio
@@ -177,30 +172,30 @@ async def test_work_whose_commit_is_cut_is_done_once(
     step: str,
     when: Literal["before", "after"],
 ) -> None:
-    async def arranged() -> None:
+    async def arranged() -> list[Claim]:
         await prepared(cut_off, "prepared")
         await accepted(cut_off, "accepted")
         await in_state(cut_off, S.UNKNOWN, "unknown")
         await begun(cut_off, "sending")
+        claims = await claimed(cut_off)
         if step == "lapse":
             clock.go(999)
+        return claims
 
-    await arranged()
-    given = await STEPS[step](cut_off)
+    given = await STEPS[step](cut_off, await arranged())
     expected = await ledger(cut_off)
     await postgres.fresh()
     clock.go(-999 if step == "lapse" else 0)
     await cut_off.aclose()
     await cut_off.open()
-    await arranged()
+    claims = await arranged()
 
-    proxy.cuts = [when] * (1 if step == "observe" else 2)
-    again = await STEPS[step](cut_off)
+    proxy.cuts = [when] * 2
+    again = await STEPS[step](cut_off, claims)
 
     assert proxy.cuts == []
     assert await ledger(cut_off) == expected
-    if step not in {"lapse", "observe"}:
-        assert again == given
+    assert again == given
 
 
 @pytest.mark.asyncio

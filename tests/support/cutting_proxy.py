@@ -1,12 +1,16 @@
 """A proxy on loopback that cuts a database's connection at a commit."""
 
 import asyncio
+import re
 from contextlib import suppress
 from typing import Literal, Self
 
 __all__ = ["CuttingProxy"]
 
 CHUNK_BYTES = 65536
+
+COMMIT = re.compile(rb"COMMIT(?!TED)")
+"""What ends a transaction; one begins with ISOLATION LEVEL READ COMMITTED."""
 
 
 class CuttingProxy:
@@ -45,7 +49,7 @@ class CuttingProxy:
         back = asyncio.create_task(_copy(answers, writer))
         try:
             while data := await reader.read(CHUNK_BYTES):
-                if b"COMMIT" in data and self.cuts:
+                if COMMIT.search(data) and self.cuts:
                     back.cancel()
                     if self.cuts.pop(0) == "after":
                         server.write(data)
