@@ -1,11 +1,9 @@
 """`Client`: the verbs, awaited. How a call is sent, and whether again, is told in `_calls`."""
 
-import os
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from decimal import Decimal
 from functools import partial
-from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar
 
 import attrs
@@ -18,12 +16,21 @@ from ._decode import (
     decode_refill,
     decode_refill_statuses,
     decode_refills,
+    raised,
 )
 from ._encode import Form, add_form, call_form, ids_form
 from ._offers import Offers
 from ._policy import Pacer, PollPolicy, RetryPolicy
 from ._polling import Poller, Until
-from ._settings import Secret, account_of, check_above_0, check_key, key_of_environment
+from ._settings import (
+    Secret,
+    account_of,
+    check_numbers,
+    held_key,
+    key_of_environment,
+    options_of_environment,
+    sure_account,
+)
 from ._statuses import Ids, Statuses
 from ._telling import Teller
 from ._transport import Connector, Session, TraceConfig, Transport, checked_url, is_loopback
@@ -83,9 +90,6 @@ class Client:
     - `on_event`: a plain function that is told what happens; `events` says of what, and how.
     - `balance_levels`: amounts that are told of when `balance` finds less, or more again.
 
-    `account` is a short name of the account, the same for the same key and address: a journal tells
-    accounts apart by it. It is an HMAC, so that the key can't be told of it.
-
     Raises `InvalidSettingsError` for a key or an address that can't be meant.
     """
 
@@ -109,32 +113,27 @@ class Client:
         on_event: Hook | None = None,
         balance_levels: Iterable[Decimal] = (),
     ) -> None:
-        secret = Secret(api_key)
+        key, masked_proxy = held_key(api_key), None if proxy is None else Secret(proxy)
         # Whatever is raised from here on leaves through this frame, and error reporters show it.
-        del api_key
+        del api_key, proxy
         url = checked_url(base_url or profile.base_url)
-        check_key(secret, for_this_machine=is_loopback(url))
+        key.check(for_this_machine=is_loopback(url))
         places = profile.concurrency if concurrency is None else concurrency
         order_places = profile.add_concurrency if add_concurrency is None else add_concurrency
         pace = profile.calls_per_minute if calls_per_minute is None else calls_per_minute
-        for name, number in (
-            ("timeout_s", timeout_s),
-            ("concurrency", places),
-            ("add_concurrency", order_places),
-            ("calls_per_minute", 1 if pace is None else pace),
-        ):
-            check_above_0(name, number)
+        check_numbers(timeout_s=timeout_s, concurrency=places)
+        check_numbers(add_concurrency=order_places, calls_per_minute=pace)
         self.profile = profile
         self.base_url = str(url)
-        self.account = account_of(secret, str(url))
+        self._account = account_of(key, self.base_url)
         self._concurrency = places
         self._settings = Settings(timeout_s, retry or RetryPolicy())
         transport = Transport(
             url,
-            secret,
+            key,
             session=session,
             connector=connector,
-            proxy=proxy,
+            proxy=masked_proxy,
             trace_configs=trace_configs,
         )
         pacer = Pacer(most=places, per_minute=pace)
@@ -159,9 +158,7 @@ class Client:
         it; `SMMFANFAST_BASE_URL` and `SMMFANFAST_PROXY` are optional. Raises
         `InvalidSettingsError` where there is no key.
         """
-        for option, name in (("base_url", "SMMFANFAST_BASE_URL"), ("proxy", "SMMFANFAST_PROXY")):
-            options.setdefault(option, os.environ.get(name) or None)
-        return cls(key_of_environment(), **options)
+        return cls(key_of_environment(), **options_of_environment(options))
 
     def with_options(
         self,
@@ -177,10 +174,7 @@ class Client:
         closes both. `concurrency` bounds the batches of one call and can't raise the client's own.
         `keep_raw` keeps with each row of a batch the text that it was read from.
         """
-        if timeout_s is not None:
-            check_above_0("timeout_s", timeout_s)
-        if concurrency is not None:
-            check_above_0("concurrency", concurrency)
+        check_numbers(timeout_s=timeout_s, concurrency=concurrency)
         twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
         twin._concurrency = concurrency or self._concurrency
@@ -188,6 +182,14 @@ class Client:
         asked: dict[str, Any] = {name: each for name, each in changes.items() if each is not None}
         twin._settings = attrs.evolve(self._settings, **asked)
         return twin
+
+    @property
+    def account(self) -> str:
+        """A short name of the account, the same for the same key and address.
+
+        A journal keeps accounts apart by it. The key can't be told of it: it is an HMAC.
+        """
+        return sure_account(self._account)
 
     def __repr__(self) -> str:
         if "_calls" not in self.__dict__:  # in a traceback of a setting that was refused
@@ -202,12 +204,7 @@ class Client:
         self._calls.transport.check_usable()
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:
@@ -243,8 +240,7 @@ class Client:
         most, once it is on its way). An order whose turn did not come by then is taken back
         (`NotSentError`); one on its way goes on, and `await error.settled()` tells its outcome.
         """
-        if wait_s is not None:
-            check_above_0("wait_s", wait_s)
+        check_numbers(wait_s=wait_s)
         form = add_form(order, self.profile)
         if max_charge is not None:
             begun_s = self._calls.clock.now_s()
@@ -335,8 +331,7 @@ class Client:
         `WaitTimeoutError` where orders are open after `timeout_s` (None for no end), `AuthError`,
         `ClosedError`; a look that fails otherwise is made again.
         """
-        if timeout_s is not None:
-            check_above_0("timeout_s", timeout_s)
+        check_numbers(timeout_s=timeout_s)
         self._calls.check_action("status")
         if isinstance(orders, str):
             raise InvalidOrderError("Client", "orders", orders, "is one text, not a list of ids")
@@ -379,7 +374,7 @@ class Client:
             ids_form("refill_status", "refill", [asked]),
             lambda reply: decode_refill_statuses(reply, self.profile, [asked]),
         )
-        return _raised(found[asked])
+        return raised(found[asked])
 
     async def refill_statuses(
         self, refills: Iterable[int | str]
@@ -442,9 +437,3 @@ class Client:
 
 def _decoded(decode: _DecodeRows[T], profile: Profile, ids: list[str], reply: Reply) -> _Rows[T]:
     return decode(reply, profile, ids)
-
-
-def _raised(found: T | PanelError) -> T:
-    if isinstance(found, PanelError):
-        raise found
-    return found

@@ -2,12 +2,20 @@
 
 import copy
 import pickle
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from smmfanfast_async import InvalidSettingsError
-from smmfanfast_async._settings import Secret, check_key, key_of_environment
+from smmfanfast_async._settings import (
+    MIN_MASKED_CHARACTERS,
+    Secret,
+    check_key,
+    key_of_environment,
+)
 
 
 @pytest.mark.parametrize("key", ["", "a b", "a\nb", "key\u200b", "k" * 513, None, 5])
@@ -70,3 +78,54 @@ def test_a_file_that_can_not_be_read_is_named(
 
     with pytest.raises(InvalidSettingsError, match="FileNotFoundError"):
         key_of_environment()
+
+
+# --- the key in an answer ------------------------------------------------------------------------
+
+LONG = "test-a/b+c&d%-0123"
+SPELLINGS = [
+    LONG,
+    "test-a%2Fb%2Bc%26d%25-0123",
+    "test-a%2fb%2bc%26d%25-0123",
+    r"test-a\/b+c&d%-0123",
+    "test-a/b+c&amp;d%-0123",
+]
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_key_is_masked_however_an_answer_spells_it(spelling: str) -> None:
+    text = f"<{spelling}> and {spelling}{spelling}."
+
+    assert Secret(LONG).masked(text) == "<***> and ******."
+
+
+@pytest.mark.parametrize(("length", "masked"), [
+    (MIN_MASKED_CHARACTERS - 1, False), (MIN_MASKED_CHARACTERS, True),
+])  # fmt: skip
+def test_a_key_is_masked_from_a_length_on(length: int, *, masked: bool) -> None:
+    key = "k" * length
+
+    assert Secret(key).masked(f"({key})") == ("(***)" if masked else f"({key})")
+
+
+@given(
+    pieces=st.lists(st.binary(max_size=40) | st.just(LONG.encode()), max_size=12),
+    cuts=st.lists(st.integers(0, 500), max_size=6),
+)
+def test_a_key_is_found_whatever_pieces_an_answer_comes_in(
+    pieces: list[bytes], cuts: list[int]
+) -> None:
+    whole = b"".join(pieces)
+    bounds = sorted({0, *(cut for cut in cuts if cut < len(whole)), len(whole)})
+    body = bytearray()
+    secret = Secret(LONG)
+    for start, end in pairwise(bounds):
+        since = len(body)
+        body += whole[start:end]
+        secret.mask(body, since)
+
+    assert body == whole.replace(LONG.encode(), b"***")
+
+
+def test_signs_of_all_kinds_stay_as_they_are_beside_a_key() -> None:
+    assert Secret(LONG).masked(f"\ud800é\0{LONG}") == "\ud800é\0***"

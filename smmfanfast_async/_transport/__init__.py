@@ -21,12 +21,14 @@ from attrs import frozen
 from multidict import CIMultiDict
 from yarl import URL
 
-from .._settings import Secret
-from ..errors import ClosedError, NoReplyError, NotSentError, PanelError, without_frames
+from .._settings import Key, Secret
+from ..errors import ClosedError, InvalidSettingsError, PanelError
 from ..kinds import READS
 from ..results import Reply
-from .address import checked_url, is_loopback
+from .address import check_proxy, checked_url, is_loopback
 from .answer import capped_body, reply_of
+from .connection import middlewares_for
+from .failure import failure_of
 from .form import OneShotForm
 
 __all__ = [
@@ -60,22 +62,11 @@ _HEADERS = CIMultiDict(
         hdrs.USER_AGENT: USER_AGENT,
     }
 )
-_FRESH_HEADERS = CIMultiDict({**_HEADERS, hdrs.CONNECTION: "close"})
+_CLOSE = CIMultiDict({hdrs.CONNECTION: "close"})
+_FRESH_HEADERS = CIMultiDict({**_HEADERS, **_CLOSE})
 
 # aiohttp has it from 3.14.4 on.
 _UPLOAD_TRACKER = getattr(aiohttp, "UploadTracker", None)
-
-# Failures that arise before the request is written, as far as aiohttp's source goes. The last
-# counts only beside the witnesses, like every other of them.
-_BEFORE_THE_SEND: tuple[type[BaseException], ...] = (
-    aiohttp.ClientConnectorError,
-    aiohttp.ConnectionTimeoutError,
-    aiohttp.ClientHttpProxyError,
-    aiohttp.ServerFingerprintMismatch,
-    aiohttp.InvalidURL,
-    TimeoutError,
-    asyncio.CancelledError,
-)
 
 
 @frozen
@@ -91,40 +82,34 @@ class Limits:
     that stood still meanwhile; None for none."""
 
 
-class _ClosingResponse(aiohttp.ClientResponse):
-    """A response whose connection is closed behind it, whatever the peer says of keep-alive.
-
-    aiohttp pools a connection again at the end of the answer even if the request said
-    `Connection: close` (measured); the next `add` would take it, and it may be dead by then.
-    """
-
-    async def start(self, connection: Any) -> aiohttp.ClientResponse:
-        """Mark the connection before the answer can hand it back."""
-        connection.protocol.force_close()
-        return await super().start(connection)
-
-
 class Transport:
     """Posts forms to one address. Belongs to one event loop, from the first call on."""
 
     def __init__(
         self,
         url: URL,
-        secret: Secret,
+        key: Key,
         *,
         session: aiohttp.ClientSession | None = None,
         connector: aiohttp.BaseConnector | None = None,
-        proxy: str | None = None,
+        proxy: Secret | None = None,
+        trust_env: bool = False,
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
     ) -> None:
+        if proxy is not None:
+            check_proxy(proxy)
+        if trust_env and session is not None:
+            reason = "is for the client's own session: the one that was given has its own trust_env"
+            raise InvalidSettingsError("trust_env", reason)
         self.url = url
-        self._secret = secret
+        self._key = key
         self._given_session = session
         self._connector = connector
         self._owns_connector = connector is None
         self._proxy = proxy
+        self._trust_env = trust_env
         self._trace_configs = tuple(trace_configs)
-        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+        self._own_session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self.is_closed = False
 
@@ -132,47 +117,68 @@ class Transport:
         """Post a form once and read the whole answer.
 
         `fresh` takes a connection that nobody used before and closes it afterwards. Raises
-        `NotSentError`, `NoReplyError`, `ClosedError`, or `UnreadableReplyError` for an answer over
-        the limit.
+        `NotSentError`, `NoReplyError`, `ClosedError`, `InvalidSettingsError` where there is no key
+        to be had, or `UnreadableReplyError` for an answer over the limit.
         """
-        session = self._session(fresh=fresh)
-        payload = OneShotForm(self._secret, form, limits.write_by_s)
-        action = form.get("action")
+        session = self._session()
+        payload = OneShotForm(self._key.current(), form, limits.write_by_s)
         # What changes nothing may be asked again either way, and needs no second witness.
-        tracker = _upload_tracker() if action not in READS else None
+        tracker = _upload_tracker() if payload.action not in READS else None
+        failure: PanelError
         try:
-            async with session.post(
-                self.url, data=payload, **self._options(limits, tracker, fresh=fresh)
-            ) as response:
-                body = await capped_body(response, limits.body_bytes, action)
-                return reply_of(response, body)
-        except PanelError:
-            raise
+            return await self._exchange(session, payload, limits, tracker, fresh=fresh)
+        except PanelError as error:
+            failure = error
         except asyncio.CancelledError as error:
             # aiohttp cancels what waits when its connector closes; that is no wish of our caller's.
             task = asyncio.current_task()
             if task is None or task.cancelling():
-                raise
-            raise _failure(error, payload, tracker, action) from without_frames(error)
+                raise error.with_traceback(None) from None
+            failure = failure_of(error, payload, tracker)
         except Exception as error:  # noqa: BLE001  # a fault of any kind leaves the outcome open
-            raise _failure(error, payload, tracker, action) from without_frames(error)
+            failure = failure_of(error, payload, tracker)
+        # Out here, without the foreign error for a context, and without the frames below: in both
+        # may be what the peer sent, as it came.
+        try:
+            raise failure.with_traceback(None)
+        finally:
+            del failure
 
-    def _options(self, limits: Limits, tracker: object, *, fresh: bool) -> dict[str, Any]:
+    async def _exchange(
+        self,
+        session: aiohttp.ClientSession,
+        payload: OneShotForm,
+        limits: Limits,
+        tracker: object,
+        *,
+        fresh: bool,
+    ) -> Reply:
+        async with session.post(
+            self.url, data=payload, **self._options(session, limits, tracker, fresh=fresh)
+        ) as response:
+            secret = payload.secret
+            body = await capped_body(response, limits.body_bytes, payload.action, secret)
+            return reply_of(response, body, secret)
+
+    def _options(
+        self, session: aiohttp.ClientSession, limits: Limits, tracker: object, *, fresh: bool
+    ) -> dict[str, Any]:
         options: dict[str, Any] = {
             "allow_redirects": False,
             "raise_for_status": False,
-            # A middleware of a given session might send again, or send another body.
-            "middlewares": (),
+            "middlewares": middlewares_for(session, fresh=fresh),
             "auto_decompress": False,
             "timeout": aiohttp.ClientTimeout(
                 total=limits.read_timeout_s,
                 connect=CONNECT_TIMEOUT_S,
                 sock_connect=CONNECT_TIMEOUT_S,
             ),
-            "proxy": self._proxy,
+            "proxy": None if self._proxy is None else self._proxy.reveal(),
         }
         if self._given_session is not None:
-            options["headers"] = _headers(fresh=fresh)
+            options["headers"] = _FRESH_HEADERS if fresh else _HEADERS
+        elif fresh:
+            options["headers"] = _CLOSE
         if tracker is not None:
             options["upload_tracker"] = tracker
         if fresh:
@@ -198,31 +204,31 @@ class Transport:
         if self._connector is not None and self._connector.closed:
             raise ClosedError("the connector that was given is closed")
 
-    def _session(self, *, fresh: bool) -> aiohttp.ClientSession:
-        """Give the session for a request; ours are made at their first request."""
+    def _session(self) -> aiohttp.ClientSession:
+        """Give the session for a request; ours is made at its first request."""
         self.check_usable()
         if self._given_session is not None:
             return self._given_session
         if self._connector is None:
             self._connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS)
-        if fresh not in self._sessions:
-            self._sessions[fresh] = aiohttp.ClientSession(
+        if self._own_session is None:
+            self._own_session = aiohttp.ClientSession(
                 connector=self._connector,
                 connector_owner=False,
                 # With the session: given with each request, aiohttp merges them one by one.
-                headers=_headers(fresh=fresh),
+                headers=_HEADERS,
                 cookie_jar=aiohttp.DummyCookieJar(),
-                response_class=_ClosingResponse if fresh else aiohttp.ClientResponse,
+                trust_env=self._trust_env,
                 trace_configs=list(self._trace_configs),
             )
-        return self._sessions[fresh]
+        return self._own_session
 
     async def close(self) -> None:
         """Close what is ours; a session or connector that was given stays open."""
         self.is_closed = True
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
-            for session in self._sessions.values():
-                await session.close()
+            if self._own_session is not None:
+                await self._own_session.close()
             if self._owns_connector and self._connector is not None:
                 await self._connector.close()
 
@@ -230,21 +236,3 @@ class Transport:
 def _upload_tracker() -> Any:
     """Make the second witness, None where aiohttp has none."""
     return None if _UPLOAD_TRACKER is None else _UPLOAD_TRACKER()
-
-
-def _headers(*, fresh: bool) -> CIMultiDict[str]:
-    return _FRESH_HEADERS if fresh else _HEADERS
-
-
-def _failure(
-    error: BaseException, payload: OneShotForm, tracker: Any, action: str | None
-) -> PanelError:
-    """Say what a failure proves; the one place where foreign exceptions become ours."""
-    words = f"{type(error).__name__}: {error}".rstrip(": ")
-    # The tracker counts the last attempt alone, and there must not have been another.
-    is_clean = tracker is None or (tracker.bytes_written == 0 and tracker.attempts <= 1)
-    untouched = not payload.was_asked and is_clean
-    closed = isinstance(error, RuntimeError) and "closed" in str(error).lower()
-    if untouched and (closed or isinstance(error, _BEFORE_THE_SEND)):
-        return NotSentError(words, None, None, None, action)
-    return NoReplyError(words, payload.was_written, action)

@@ -1,12 +1,13 @@
-"""Where a client may send its key."""
+"""Where a client may send its key, and by which proxy."""
 
 from ipaddress import ip_address
 
 from yarl import URL
 
+from .._settings import Secret
 from ..errors import InvalidSettingsError
 
-__all__ = ["checked_url", "is_loopback"]
+__all__ = ["check_proxy", "checked_url", "is_loopback"]
 
 
 def is_loopback(url: URL) -> bool:
@@ -36,3 +37,25 @@ def checked_url(text: str) -> URL:
         reason = f"has host {url.host!r} and needs https: http would show the key on its way"
         raise InvalidSettingsError("base_url", reason)
     return url
+
+
+def check_proxy(proxy: Secret) -> None:
+    """Raise `InvalidSettingsError` for what is no HTTP proxy.
+
+    Its address, which may hold a password, is in no frame that the error leaves through.
+    """
+    fault = _proxy_fault(proxy.reveal())
+    if fault is not None:
+        raise InvalidSettingsError("proxy", fault)
+
+
+def _proxy_fault(text: str) -> str | None:
+    try:
+        url = URL(text)
+    except (ValueError, TypeError):
+        return "is no address"
+    if url.scheme.startswith("socks"):
+        return "is a SOCKS proxy: give a connector instead, the ProxyConnector of aiohttp-socks"
+    if url.scheme not in {"http", "https"} or not url.host:
+        return "is no address with http or https and a host"
+    return None

@@ -9,6 +9,7 @@ import aiohttp
 from aiohttp import hdrs
 from multidict import istr
 
+from .._settings import Secret
 from .._text import raw_text
 from ..errors import UnreadableReplyError
 from ..results import Reply
@@ -21,30 +22,41 @@ FIRST_MOMENT_S = 10**9
 MAX_SECONDS_DIGITS = 12
 """Digits of a number of seconds; with more it is no number that anyone meant."""
 
+SHORT_BODY_BYTES = 256 * 1024
+"""An answer up to here is read and looked through at once, in a tenth of a millisecond. A longer
+one goes chunk by chunk: 32 MB at once would be 10 ms for which nobody else has a turn."""
+
 _RATE_LIMIT_RESET, _CF_MITIGATED = istr("X-RateLimit-Reset"), istr("cf-mitigated")
 
 
-async def capped_body(response: aiohttp.ClientResponse, most: int, action: str | None) -> bytes:
+async def capped_body(
+    response: aiohttp.ClientResponse, most: int, action: str | None, secret: Secret
+) -> bytes:
     """Read an answer up to a cap that holds for the sent and for the unpacked bytes alike.
 
     Unpacked here and not by aiohttp, whose chunks may be tens of megabytes: of a bomb no more than
-    the cap is ever made.
+    the cap is ever made. A panel may say the key back ("Invalid API key: …", a PHP notice with the
+    whole form): from here on `***` stands for it, wherever the answer is kept or shown.
     """
     headers = response.headers
     if hdrs.CONTENT_ENCODING not in headers and hdrs.TRANSFER_ENCODING not in headers:
         length = response.content_length
-        if length is not None and length <= most:
+        if length is not None and length <= min(most, SHORT_BODY_BYTES):
             # Whoever says so sends no more: what is longer is no part of this answer to aiohttp.
-            return await response.read()
+            return secret.masked_bytes(await response.read())
     unpack = _unpacker(headers.get(hdrs.CONTENT_ENCODING, ""))
     body = bytearray()
     sent = 0
     async for chunk in response.content.iter_any():
         sent += len(chunk)
+        seen = len(body)
         body += chunk if unpack is None else unpack.decompress(chunk, most + 1 - len(body))
-        if len(body) > most or sent > most:
+        is_over = len(body) > most or sent > most
+        secret.mask(body, seen)
+        if is_over:
             response.close()
             text = f"the answer is longer than {most} bytes"
+            # The caps are far beyond what it keeps: no key that is cut at the end is in it.
             error = UnreadableReplyError(text, "", response.status, action)
             raise error.with_raw(raw_text(bytes(body)))
     if unpack is not None and not unpack.eof:
@@ -63,13 +75,15 @@ def _unpacker(encoding: str) -> "zlib._Decompress | None":
             raise aiohttp.ClientPayloadError("packed in a way that was not asked for")
 
 
-def reply_of(response: aiohttp.ClientResponse, body: bytes) -> Reply:
+def reply_of(response: aiohttp.ClientResponse, body: bytes, secret: Secret) -> Reply:
+    """Put together what decoding needs of an answer."""
+    location = response.headers.get(hdrs.LOCATION)
     headers = response.headers
     return Reply(
         status=response.status,
         body=body,
         retry_after_s=retry_after_s(headers, time.time()),
-        location=headers.get(hdrs.LOCATION),
+        location=None if location is None else secret.masked(location),
         is_challenge=headers.get(_CF_MITIGATED, "").lower() == "challenge",
     )
 

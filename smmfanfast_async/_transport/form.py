@@ -23,7 +23,8 @@ class OneShotForm(aiohttp.Payload):
         self, secret: Secret, form: Mapping[str, str], write_by_s: float | None = None
     ) -> None:
         super().__init__(None, content_type="application/x-www-form-urlencoded")
-        self._secret = secret
+        self.secret = secret
+        self.action = form.get("action")
         self._write_by_s = write_by_s
         self._rest = urlencoded(form)
         # "key=", "&" and what stands for the key; the bytes themselves are made when they leave.
@@ -64,7 +65,7 @@ class OneShotForm(aiohttp.Payload):
         await self.write(writer)
 
     def _bytes(self) -> bytes:
-        return b"key=" + _quoted(self._secret.reveal()).encode() + b"&" + self._rest
+        return b"key=" + _quoted(self.secret.reveal()).encode() + b"&" + self._rest
 
 
 def urlencoded(form: Mapping[str, str]) -> bytes:
