@@ -8,14 +8,15 @@ The API key comes from SMMFANFAST_API_KEY and gets into no log: errors never hol
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from decimal import Decimal
 from functools import wraps
 from typing import Any
 
 import msgspec
 from django.core.asgi import get_asgi_application
-from django.http import HttpRequest, JsonResponse
+from django.core.handlers.asgi import ASGIRequest
+from django.http import JsonResponse
 from django.urls import path
 from django.views.decorators.http import require_GET, require_POST
 
@@ -33,7 +34,7 @@ ERRORS = {  # what the buyer can do something about; all else is ours: 503
     errors.RefConflictError: 409,
     errors.OrderNotFoundError: 404,
 }
-View = Callable[..., Awaitable[JsonResponse]]
+View = Callable[..., Coroutine[Any, Any, JsonResponse]]
 
 
 class Wanted(msgspec.Struct):
@@ -44,7 +45,7 @@ class Wanted(msgspec.Struct):
 
 def told(view: View) -> View:
     @wraps(view)
-    async def inner(request: HttpRequest, **parts: str) -> JsonResponse:
+    async def inner(request: ASGIRequest, **parts: str) -> JsonResponse:
         try:
             return await view(request, **parts)
         except (PanelError, msgspec.DecodeError) as error:
@@ -59,7 +60,7 @@ def told(view: View) -> View:
 
 @require_POST
 @told
-async def place(request: HttpRequest) -> JsonResponse:
+async def place(request: ASGIRequest) -> JsonResponse:
     wanted = msgspec.json.decode(request.body, type=Wanted)
     order = DefaultOrder(**msgspec.structs.asdict(wanted))
     # The buyer's name of the order; with many buyers, put the buyer's id before it.
@@ -72,7 +73,7 @@ async def place(request: HttpRequest) -> JsonResponse:
 
 @require_GET
 @told
-async def status(request: HttpRequest, order: str) -> JsonResponse:
+async def status(request: ASGIRequest, order: str) -> JsonResponse:
     found = await request.scope["state"]["client"].status(order)
     return JsonResponse({"status": found.raw_status, "remains": found.remains})
 

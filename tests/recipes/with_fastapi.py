@@ -55,7 +55,8 @@ async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, Any]]:
 
 
 async def the_desk(request: Request) -> OrderDesk:
-    return request.state.desk
+    desk: OrderDesk = request.state.desk
+    return desk
 
 
 app = FastAPI(lifespan=lifespan)

@@ -59,11 +59,13 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
 
 
 async def the_client(state: State) -> Client:
-    return state.client
+    client: Client = state.client
+    return client
 
 
 async def the_desk(state: State) -> OrderDesk:
-    return state.desk
+    desk: OrderDesk = state.desk
+    return desk
 
 
 Key = Annotated[str, HeaderParameter(name="Idempotency-Key")]  # many buyers: their id first

@@ -19,6 +19,7 @@ from smmfanfast_async import Client, DefaultOrder, PanelError, RefConflictError,
 from smmfanfast_async.desk import OrderDesk
 from smmfanfast_async.sql_journal import SQLJournal
 
+App = Application[Any, Any, Any, Any, Any, Any]
 LOG = logging.getLogger(__name__)
 WORDS = {"accepted": "Ordered.", "finished": "Ordered and done.", "refused": "Not possible."}
 LATER = "We are looking into it. Tapping again orders nothing more."
@@ -26,6 +27,8 @@ LATER = "We are looking into it. Tapping again orders nothing more."
 
 async def buy(update: Update, context: Any) -> None:
     query, found = update.callback_query, context.matches[0]
+    if query is None or query.message is None:  # the button stands in no message of this bot
+        return
     ref = f"{query.message.chat.id}:{query.message.message_id}"
     try:
         link = f"https://instagram.com/{found[2]}"
@@ -55,7 +58,8 @@ async def status(update: Update, context: Any) -> None:
     except PanelError as error:
         LOG.warning("status: %s", error)
         text = "Please ask again later."
-    await update.effective_message.reply_text(text)
+    if update.effective_message is not None:
+        await update.effective_message.reply_text(text)
 
 
 async def follow(desk: OrderDesk) -> None:
@@ -65,7 +69,7 @@ async def follow(desk: OrderDesk) -> None:
         LOG.exception("orders are not followed any more")
 
 
-async def opened(application: Application) -> None:
+async def opened(application: App) -> None:
     client = application.bot_data["client"] = Client.from_env()
     desk = OrderDesk(client, SQLJournal("sqlite+aiosqlite:///orders.db"))
     await desk.open()
@@ -73,7 +77,7 @@ async def opened(application: Application) -> None:
     application.bot_data["following"] = asyncio.create_task(follow(desk))
 
 
-async def closed(application: Application) -> None:
+async def closed(application: App) -> None:
     """Close what was opened, in turn: it is called as well where opening failed half way."""
     opened = application.bot_data
     if "following" in opened:
@@ -84,7 +88,7 @@ async def closed(application: Application) -> None:
         await opened["client"].aclose()
 
 
-def make(builder: ApplicationBuilder) -> Application:
+def make(builder: ApplicationBuilder[Any, Any, Any, Any, Any, Any]) -> App:
     builder.concurrent_updates(64)
     application = builder.post_init(opened).post_shutdown(closed).build()
     button = r"^buy:(\d{1,6}):(\w{1,30})$"
