@@ -72,6 +72,8 @@ class Client:
 
     Use it with `async with`, or call `aclose()`. It may be shared by any number of tasks.
 
+    - `api_key`: the key, or a plain function that gives it: for a key that changes it is called
+      for each request, when its form is made, and what it gives is kept no longer.
     - `profile`: what is particular about the panel; the document's panel by default.
     - `base_url`: another address than the profile's: https, or http on this machine.
     - `session`, `connector`: an aiohttp session or connector to share; they stay open. Without
@@ -88,6 +90,7 @@ class Client:
     - `proxy`: address of an HTTP proxy.
     - `trace_configs`: aiohttp's own hooks. One on chunks sees the body that is sent, key included.
     - `on_event`: a plain function that is told what happens; `events` says of what, and how.
+    - `account`: a name of yours for the account, 1 to 64 letters, digits and `._-`.
     - `balance_levels`: amounts that are told of when `balance` finds less, or more again.
 
     Raises `InvalidSettingsError` for a key or an address that can't be meant.
@@ -95,7 +98,7 @@ class Client:
 
     def __init__(
         self,
-        api_key: str,
+        api_key: str | Callable[[], str],
         *,
         profile: Profile = SMMFANFAST,
         base_url: str | None = None,
@@ -109,6 +112,7 @@ class Client:
         services_ttl_s: float = SERVICES_TTL_S,
         poll: PollPolicy | None = None,
         proxy: str | None = None,
+        account: str | None = None,
         trace_configs: Sequence[TraceConfig] = (),
         on_event: Hook | None = None,
         balance_levels: Iterable[Decimal] = (),
@@ -125,7 +129,7 @@ class Client:
         check_numbers(add_concurrency=order_places, calls_per_minute=pace)
         self.profile = profile
         self.base_url = str(url)
-        self._account = account_of(key, self.base_url)
+        self._account = account_of(key, self.base_url, account)
         self._concurrency = places
         self._settings = Settings(timeout_s, retry or RetryPolicy())
         transport = Transport(
@@ -185,9 +189,10 @@ class Client:
 
     @property
     def account(self) -> str:
-        """A short name of the account, the same for the same key and address.
+        """The name of the account: yours, or one of 16 signs made of its key and address.
 
-        A journal keeps accounts apart by it. The key can't be told of it: it is an HMAC.
+        A journal keeps accounts apart by it. The key can't be told of it: it is an HMAC. Of a key
+        that changes none is made: without one of yours `InvalidSettingsError` is raised.
         """
         return sure_account(self._account)
 

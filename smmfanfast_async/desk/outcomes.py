@@ -6,6 +6,7 @@ from decimal import Decimal
 from ..errors import (
     ClosedError,
     ErrorKind,
+    InvalidSettingsError,
     NotSentError,
     OutcomeUnknownError,
     PanelError,
@@ -47,7 +48,8 @@ def outcome_of(
             due_at = now + timedelta(seconds=HOLD_S)
             return Outcome(state=_S.HELD, kind=error.kind, reason=reason, due_at=due_at)
         return Outcome(state=_S.REFUSED, kind=error.kind, reason=reason)
-    if isinstance(error, NotSentError | ClosedError | RateLimitedError):
+    # Of settings the key alone can fail so late, and only one that is asked for anew each time.
+    if isinstance(error, NotSentError | ClosedError | InvalidSettingsError | RateLimitedError):
         wait_s = min(max(AGAIN_S, error.retry_after_s or 0.0), MAX_WAIT_S)
         due_at = now + timedelta(seconds=wait_s)
         return Outcome(state=_S.PREPARED, kind=error.kind, reason=reason, due_at=due_at)

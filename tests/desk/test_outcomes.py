@@ -49,6 +49,7 @@ CASES: list[tuple[PanelError, EntryState]] = [
     (PausedError("no", None, None, 100.0, "add"), S.PREPARED),
     (RateLimitedError("no", None, 429, 100.0, "add"), S.PREPARED),
     (ClosedError("no", None, None, None, "add"), S.PREPARED),
+    (InvalidSettingsError("api_key", "can't be had"), S.PREPARED),
     (OutcomeUnknownError("gone"), S.UNKNOWN),
     # None of these comes of an attempt; if one ever does, an order may exist.
     (PanelError("odd"), S.UNKNOWN),
@@ -57,7 +58,6 @@ CASES: list[tuple[PanelError, EntryState]] = [
     (UnreadableReplyError("odd"), S.UNKNOWN),
     (WaitTimeoutError("late"), S.UNKNOWN),
     (InvalidOrderError("A", "b", 1, "is odd"), S.UNKNOWN),
-    (InvalidSettingsError("a", "is odd"), S.UNKNOWN),
     (JournalError("odd"), S.UNKNOWN),
     (RefConflictError("odd"), S.UNKNOWN),
     (SpendingLimitError("max_charge", Decimal(2), Decimal(1)), S.UNKNOWN),

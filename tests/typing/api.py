@@ -62,6 +62,7 @@ async def verbs(client: Client) -> None:
     order = DefaultOrder(service=5, link="https://example.com/p", quantity=1000)
     assert_type(await client.add(order), AddedOrder)
     assert_type((await client.add(order)).order, str)
+    assert_type((await client.add(order)).raw, str | None)
     assert_type(await client.status(32), OrderStatus)
     assert_type(await client.statuses(["1", 2]), dict[str, OrderStatus | PanelError])
     assert_type(
@@ -73,6 +74,7 @@ async def verbs(client: Client) -> None:
     assert_type(await client.services(max_age_s=0), Catalogue)
     assert_type(await client.add(order, max_charge=Decimal(1), wait_s=5), AddedOrder)
     assert_type(await client.balance(), Balance)
+    assert_type((await client.balance()).raw, str | None)
     assert_type(await client.refill("1"), RefillResult)
     assert_type(await client.refills([1]), dict[str, RefillResult | PanelError])
     assert_type(await client.call("orders", page=1), object)
@@ -128,6 +130,7 @@ def errors(error: PanelError, limit: SpendingLimitError, late: WaitTimeoutError)
     assert_type(error.maybe_placed, bool)
     assert_type(error.safe_to_repeat, bool)
     assert_type(error.retry_after_s, float | None)
+    assert_type(error.raw, str | None)
 
 
 def hook(event: Event) -> None:
@@ -174,3 +177,6 @@ def settings(profile: Profile) -> None:
     Client("test-key", base_url="http://127.0.0.1:1", timeout_s=5, concurrency=2, proxy=None)
     Client("test-key", base_url="http://127.0.0.1:1", poll=PollPolicy(least_s=1, most_s=60))
     assert_type(Client.from_env(timeout_s=1.0), Client)
+    changing = Client(lambda: "test-key", base_url="http://127.0.0.1:1", account="main")
+    assert_type(changing.account, str)
+    assert_type(changing.with_options(timeout_s=1, concurrency=2, keep_raw=True), Client)

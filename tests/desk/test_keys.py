@@ -1,0 +1,119 @@
+"""A desk whose client has a key that changes: one account, one order a ref, none lost."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from smmfanfast_async import Client, InvalidSettingsError, RetryPolicy
+from smmfanfast_async.desk import OrderDesk
+from smmfanfast_async.sandbox.replies import Reply
+from smmfanfast_async.sql_journal import SQLJournal
+
+from .world import Panel, S, World, in_state, order
+
+NEW_KEY = "test-the-second-key"
+
+
+class KeyRing(Panel):
+    """A panel that takes more than one key, and the caller's key as it is now."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.good = {self.api_key}
+        self.now: str | None = self.api_key
+
+    def key(self) -> str:
+        if self.now is None:
+            raise LookupError("no key in the vault")
+        return self.now
+
+    def rotate(self) -> None:
+        self.good.add(NEW_KEY)
+        self.now = NEW_KEY
+
+    def _respond(self, form: Mapping[str, str]) -> Reply:
+        return super()._respond({**form, "key": self.api_key if form["key"] in self.good else ""})
+
+
+@pytest_asyncio.fixture
+async def ring() -> AsyncIterator[KeyRing]:
+    async with KeyRing(balance=Decimal(10**6)) as panel:
+        yield panel
+
+
+@pytest_asyncio.fixture
+async def world(ring: KeyRing, tmp_path: Path) -> AsyncIterator[World]:
+    async with AsyncExitStack() as stack:
+        yield World(ring, f"sqlite+aiosqlite:///{tmp_path / 'orders.db'}", stack)
+
+
+async def client_of(world: World, key: Callable[[], str], **options: Any) -> Client:
+    client = Client(key, base_url=world.panel.url, retry=RetryPolicy(attempts=1), **options)
+    return await world._stack.enter_async_context(client)
+
+
+@pytest.mark.asyncio
+async def test_a_desk_asks_for_the_account_when_it_is_made(world: World, ring: KeyRing) -> None:
+    client = await client_of(world, ring.key)
+
+    with pytest.raises(InvalidSettingsError, match=r"account is missing, .* give one: Client\("):
+        OrderDesk(client, SQLJournal(world.url))
+    assert OrderDesk(client, SQLJournal(world.url), account="main")
+
+
+@pytest.mark.asyncio
+async def test_orders_go_on_under_one_account_while_the_key_changes(
+    world: World, ring: KeyRing
+) -> None:
+    keys: set[str] = set()
+
+    def key() -> str:
+        keys.add(ring.key())
+        return ring.key()
+
+    def seen(form: Mapping[str, str]) -> None:
+        if len(world.panel.asked("add")) == 5:
+            ring.rotate()
+        if len(world.panel.asked("add")) == 10:
+            ring.good = {NEW_KEY}
+
+    world.panel.watch = seen
+    desk = await world.desk(await client_of(world, key, account="main"))
+
+    entries = await asyncio.gather(*(desk.place(order(n), ref=f"r{n}") for n in range(15)))
+
+    assert len(keys) == 2
+    assert {each.state for each in entries} == {S.ACCEPTED}
+    assert sorted(world.links()) == sorted(f"https://links.test/{n}" for n in range(15))
+    # The same ref is the same order, for whoever has the account's name, and its new key.
+    again = await world.desk(await client_of(world, lambda: NEW_KEY, account="main"))
+    assert (await again.place(order(3), ref="r3")).order == entries[3].order
+    assert (await again.summary()).by_state == {S.ACCEPTED: 15}
+    assert len(world.panel.orders) == 15
+
+
+@pytest.mark.asyncio
+async def test_an_order_waits_while_there_is_no_key_and_is_sent_when_there_is(
+    world: World, ring: KeyRing
+) -> None:
+    client = await client_of(world, ring.key, account="main")
+    desk = await world.desk(client, with_evidence=False)
+    await client.services()
+    ring.now = None
+
+    entry = await desk.place(order(), ref="a")
+
+    assert entry.state is S.PREPARED
+    assert "no key" not in str(entry.reason)
+    assert "api_key can't be had: LookupError" in str(entry.reason)
+    assert world.panel.asked("add") == []
+    ring.rotate()
+    assert (await desk.place(order(), ref="a")).state is S.ACCEPTED
+    assert len(world.panel.orders) == 1
+    assert (await in_state(desk, "a", S.ACCEPTED)).order in world.panel.orders
