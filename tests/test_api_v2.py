@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from smmfanfast_async import (
@@ -554,6 +554,7 @@ IDS = st.lists(
 
 
 @settings(max_examples=25, deadline=None)
+@example(refills=[7, "007"], cancels=["007", 7], done={7}, size=2)
 @given(refills=IDS, cancels=IDS, done=st.sets(st.integers(1, 8)), size=st.integers(1, 7))
 def test_every_id_has_its_own_answer_and_the_money_adds_up(
     refills: list[int | str], cancels: list[int | str], done: set[int], size: int

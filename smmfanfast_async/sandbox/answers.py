@@ -152,6 +152,6 @@ def _balance_text(balance: Decimal) -> str:
 
 
 def number_of(text: str) -> int | str:
-    """Give an id as the number it is written as, any other text as it is."""
+    """Give an id as the number that is written so, any other text, such as "007", as it is."""
     is_number = text.isascii() and text.isdecimal() and len(text) <= MAX_NUMBER_DIGITS
-    return int(text) if is_number else text
+    return int(text) if is_number and str(int(text)) == text else text

@@ -108,7 +108,7 @@ def test_types_are_written_as_the_wider_family_writes_them() -> None:
 
 @pytest.mark.parametrize(("text", "number"), [
     ("32", 32), ("0", 0), ("9" * 18, 10**18 - 1), ("9" * 19, "9" * 19), ("ord_1", "ord_1"),
-    ("", ""), ("-1", "-1"), ("٣", "٣"), ("²", "²"),
+    ("", ""), ("-1", "-1"), ("007", "007"), ("٣", "٣"), ("²", "²"),
 ])  # fmt: skip
 def test_an_id_is_printed_as_the_number_it_is_written_as(text: str, number: object) -> None:
     assert number_of(text) == number
