@@ -3,15 +3,15 @@
 How this works. Orders that are due are claimed from the journal, as many as one status call holds;
 the claim takes them out of other desks' way and lapses by itself. What the call gave is written in
 one statement, each order only where its claim still holds, so that a desk that was stopped can't
-write late. A call that fails marks nothing: its orders are due again once the claim is over, and
-the desk is quiet for a while.
+write late. A call that fails marks nothing: the desk is quiet for a while, gives its claims back,
+and their orders are due again for anybody about when the quiet is over.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from typing import cast
 
@@ -23,6 +23,7 @@ from ..errors import AuthError, ClosedError, ErrorKind, JournalError, PanelError
 from ..journal import Claim, Entry, EntryState, Journal, Observation
 from ..results import OrderStatus, Status
 from .pace import MAX_WAIT_S, Pace
+from .quiet import Quiet, spread_s
 
 __all__ = ["Follower"]
 
@@ -39,9 +40,12 @@ SEND_EVERY_S = 1.0
 BEAT_S = 5.0
 """Seconds between looks for attempts that were given up, and for a pause of the account's calls."""
 
-QUIET_S, LONGEST_QUIET_S = 1.0, 60.0
-"""Seconds of quiet after a call that failed, doubling with each that follows: a panel that is down
-for an hour gets a call a minute from each desk."""
+HASTEN_ORDERS = 1000
+"""Orders whose far too late due time is corrected at a time: some milliseconds of a database."""
+
+GIVE_BACK_S = 5.0
+"""Seconds for which a `follow` that is stopped is held up to give its claims back; what it can't is
+due again once the claims are over."""
 
 SENDS_AT_ONCE = 10
 """Orders that are taken up at a time to be sent: more than have a place, so that one that waits for
@@ -83,11 +87,10 @@ class Follower:
     """Set where something may be due sooner than was known."""
     closed: asyncio.Event = field(factory=asyncio.Event)
     """Set where the desk is closed."""
+    quiet: Quiet = field(factory=Quiet)
+    """Until when nothing is asked, after calls that failed."""
     _runs: int = 0
     _run_ended: asyncio.Event = field(factory=asyncio.Event)
-    _failures: int = 0
-    _failed_at_s: float = 0.0
-    _quiet_until_s: float = 0.0
 
     async def run(self) -> None:
         """Send, look and recover until cancelled, closed, or refused with the key (`AuthError`)."""
@@ -121,6 +124,7 @@ class Follower:
             try:
                 if await self.journal.lapse():
                     self.told()
+                await self._hasten()
                 if self.pace.calls_per_minute is None:
                     # With a pace, each call's place comes after a pause anyway.
                     pause = await self.journal.permit(timedelta(0))
@@ -128,6 +132,17 @@ class Follower:
             except JournalError as error:
                 _LOG.warning("%s", error)
             await asyncio.sleep(BEAT_S)
+
+    async def _hasten(self) -> None:
+        """Let orders be due whose time is further ahead than this desk sets any.
+
+        The clock was set back since. Where another desk's `poll` sets times further ahead, those
+        orders are looked at more often than it would, and no harm is done.
+        """
+        longest_s = 2 * max(self.poll.least_s, self.poll.most_s, MAX_WAIT_S)
+        ahead = timedelta(seconds=longest_s)
+        while await self.journal.hasten(HASTEN_ORDERS, ahead=ahead) == HASTEN_ORDERS:
+            self.woken.set()
 
     async def _until_closed(self) -> None:
         await self.closed.wait()
@@ -164,11 +179,11 @@ class Follower:
         under_way: set[asyncio.Task[None]] = set()
         async with asyncio.TaskGroup() as group:
             while True:
-                most = 1 if self._failures else self.client.profile.concurrency
+                most = 1 if self.quiet.failures else self.client.profile.concurrency
                 while len(under_way) >= most:
                     await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
-                    most = 1 if self._failures else most
-                limit = 1 if self._failures else self.client.profile.ids_per_call
+                    most = 1 if self.quiet.failures else most
+                limit = 1 if self.quiet.failures else self.client.profile.ids_per_call
                 claims = await self._claimed(limit)
                 if not claims:
                     await self._idle()
@@ -182,16 +197,30 @@ class Follower:
         """Take what is due, and wait for its turn in the pace; nothing where that is far."""
         await self._quiet_over()
         try:
-            claims = await self.journal.claim(limit, lease=timedelta(seconds=CLAIM_S))
-            wait_s = await self.pace.wait(TURN_WAIT_S) if claims else 0.0
+            claims = await self._taken(limit)
+            async with self._given_back_if_stopped(claims):
+                wait_s = await self.pace.wait(TURN_WAIT_S) if claims else 0.0
         except JournalError as error:
             _LOG.warning("%s", error)
             return []
         if wait_s:
-            # They are due again once the claim is over; to have waited would have outlasted it.
+            # To have waited would have outlasted the claim.
             self._be_quiet(wait_s)
+            await self._give_back(claims, wait_s)
             return []
         return claims
+
+    async def _taken(self, limit: int) -> list[Claim]:
+        """Claim what is due; who is stopped meanwhile gives back what it gets."""
+        claim = self.journal.claim(limit, lease=timedelta(seconds=CLAIM_S))
+        claiming = asyncio.ensure_future(claim)
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            with suppress(TimeoutError, JournalError):
+                async with asyncio.timeout(GIVE_BACK_S):
+                    await self._give_back(await claiming, 0.0)
+            raise
 
     async def _idle(self) -> None:
         self.woken.clear()
@@ -205,27 +234,65 @@ class Follower:
         """Ask about some orders in one call, and write what it gave."""
         begun_s = time.monotonic()
         by_order = {claim.entry.placed(): claim for claim in claims}
-        found = await client.statuses(by_order)
-        results = list(found.values())
-        if not _is_about_each(results):
-            await self._heed(results, begun_s)
+        async with self._given_back_if_stopped(claims):
+            found = await client.statuses(by_order)
+        if _is_about_each(list(found.values())):
+            await self._write(by_order, found)
+            self.quiet.succeeded()
             return
+        errors = [each for each in found.values() if isinstance(each, PanelError)]
+        await self._give_back(claims, await self._heed(errors, begun_s))
+        for error in errors:
+            if isinstance(error, AuthError):
+                raise error
+
+    async def _write(
+        self, by_order: Mapping[str, Claim], found: Mapping[str, OrderStatus | PanelError]
+    ) -> None:
+        """Write what a look gave; of what it says nothing about, write when to look again."""
+        observations: list[Observation] = []
+        unsaid: list[tuple[Claim, datetime]] = []
         try:
             now = await self.journal.now()
-            observations = [
-                Observation(
-                    claim=by_order[order],
-                    status=result if isinstance(result, OrderStatus) else None,
-                    due_at=self._due_at(by_order[order], result, now),
-                )
-                for order, result in found.items()
-                if _says_something(result)
-            ]
+            for order, result in found.items():
+                claim = by_order[order]
+                due_at = self._due_at(claim, result, now)
+                status = result if isinstance(result, OrderStatus) else None
+                if _says_something(result):
+                    seen = Observation(claim=claim, status=status, due_at=due_at)
+                    observations.append(seen)
+                else:
+                    unsaid.append((claim, due_at))
             if await self.journal.observe(observations):
                 self.told()
+            await self.journal.give_back(unsaid)
         except JournalError as error:
             _LOG.warning("%s", error)
-        self._failures = 0
+
+    @asynccontextmanager
+    async def _given_back_if_stopped(self, claims: Sequence[Claim]) -> AsyncGenerator[None, None]:
+        """Give claims back at once where what they were taken for is stopped, or the client closed.
+
+        Whoever follows next need not wait for them to be over.
+        """
+        try:
+            yield
+        except BaseException:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(GIVE_BACK_S):
+                    await self._give_back(claims, 0.0)
+            raise
+
+    async def _give_back(self, claims: Sequence[Claim], wait_s: float) -> None:
+        """Let claimed orders be due again after a wait, each a little later than the wait is."""
+        try:
+            now = await self.journal.now()
+            waits_s = [spread_s(wait_s, self.draw()) for _ in claims]
+            due = [now + timedelta(seconds=each) for each in waits_s]
+            await self.journal.give_back(list(zip(claims, due, strict=True)))
+        except JournalError as error:
+            # They are due again once the claims are over.
+            _LOG.warning("%s", error)
 
     def _due_at(self, claim: Claim, result: OrderStatus | PanelError, now: datetime) -> datetime:
         entry = claim.entry
@@ -237,32 +304,28 @@ class Follower:
         interval_s = self.poll.interval_s(still_s, self.draw(), is_moving=is_moving)
         return now + timedelta(seconds=interval_s)
 
-    async def _heed(self, results: Sequence[OrderStatus | PanelError], begun_s: float) -> None:
-        """Be quiet after a call that failed whole; let all machines pause where the panel asks."""
-        errors = [each for each in results if isinstance(each, PanelError)]
-        refused = next((each for each in errors if isinstance(each, AuthError)), None)
-        if refused is not None:
-            raise refused
-        if begun_s >= self._failed_at_s:
-            # Those that were under way together fail as one.
-            self._failures += 1
-            self._failed_at_s = time.monotonic()
-        wait_s = min(QUIET_S * 2.0 ** min(self._failures - 1, 10), LONGEST_QUIET_S)
+    async def _heed(self, errors: Sequence[PanelError], begun_s: float) -> float:
+        """Be quiet after a call that failed whole, for as many seconds as are given.
+
+        All machines pause where the panel asks for it.
+        """
+        wait_s = self.quiet.failed(begun_s, time.monotonic())
         limited = next((each for each in errors if isinstance(each, RateLimitedError)), None)
         if limited is not None:
             wait_s = min(max(wait_s, limited.retry_after_s or 0.0), MAX_WAIT_S)
             await self.pace.pause(wait_s)
         _LOG.warning("%s; quiet for %.0f s", errors[0], wait_s)
         self._be_quiet(wait_s)
+        return wait_s
 
     def _be_quiet(self, wait_s: float) -> None:
-        self._quiet_until_s = max(self._quiet_until_s, time.monotonic() + wait_s)
+        self.quiet.keep(wait_s, time.monotonic(), self.draw())
 
     async def _quiet_over(self) -> None:
         while True:
             # Looked at again: a call that was under way may have failed meanwhile.
-            wait_s = self._quiet_until_s - time.monotonic()
-            if wait_s <= 0:
+            wait_s = self.quiet.wait_s(time.monotonic())
+            if wait_s == 0:
                 return
             await asyncio.sleep(wait_s)
 

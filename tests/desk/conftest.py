@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 from support.postgres import shared_server
 
-from smmfanfast_async.desk import feed, following
+from smmfanfast_async.desk import feed, following, quiet
 
 from .world import World, world_on
 
@@ -34,8 +34,8 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
         ("IDLE_S", 0.02),
         ("SEND_EVERY_S", 0.02),
         ("BEAT_S", 0.05),
-        ("QUIET_S", 0.05),
-        ("LONGEST_QUIET_S", 0.2),
     ):
         monkeypatch.setattr(following, name, seconds)
+    monkeypatch.setattr(quiet, "QUIET_S", 0.05)
+    monkeypatch.setattr(quiet, "LONGEST_QUIET_S", 0.2)
     monkeypatch.setattr(feed, "EVENTS_EVERY_S", 0.02)
