@@ -69,8 +69,9 @@ _REPEATABLE_STATES = frozenset(
 first, so it finds that one's row the next time), serialization, deadlock, lock, shutdown (three),
 too many connections."""
 
-_REPEATABLE_WORDS = ("database is locked", "connection")
-"""The same in words, where there is no code."""
+_REPEATABLE_WORDS = ("database is locked", "connection", "cannot switch to state")
+"""The same in words, where there is no code; the last are asyncpg's where a connection ends in the
+middle of a step of its own (seen with 0.30 when a server restarts)."""
 
 T = TypeVar("T")
 Work = Callable[[AsyncConnection], Awaitable[T]]

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+import asyncpg
 import pytest
 import pytest_asyncio
 from support.cutting_proxy import CuttingProxy
@@ -97,6 +98,18 @@ async def test_work_goes_through_a_restart(
     assert len(entries) == 30
     positions = [event.position for event in await all_events(machines[0])]
     assert positions == list(range(1, 31))
+
+
+@pytest.mark.asyncio
+async def test_work_is_done_again_where_the_driver_lost_its_step(journal: SQLJournal) -> None:
+    errors = [asyncpg.InternalClientError("cannot switch to state 15; another operation (2)")]
+
+    async def work(connection: Any) -> str:
+        if errors:
+            raise errors.pop()
+        return "done"
+
+    assert await journal._database.run(work) == "done"
 
 
 @pytest.mark.asyncio
