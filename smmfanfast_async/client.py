@@ -87,7 +87,10 @@ class Client:
     - `calls_per_minute`: the pace that is kept; the profile's by default.
     - `services_ttl_s`: seconds for which `services` gives the same catalogue again.
     - `poll`: how often `wait` and `watch` look at an order.
-    - `proxy`: address of an HTTP proxy.
+    - `proxy`: address of an HTTP proxy, with a login in it where it wants one. For SOCKS, give the
+      `ProxyConnector` of aiohttp-socks as `connector`.
+    - `trust_env`: without a `proxy`, let aiohttp look for one in HTTP_PROXY, HTTPS_PROXY and
+      NO_PROXY, and in ~/.netrc for its login. Nothing of a .netrc is ever sent to the panel.
     - `trace_configs`: aiohttp's own hooks. One on chunks sees the body that is sent, key included.
     - `on_event`: a plain function that is told what happens; `events` says of what, and how.
     - `account`: a name of yours for the account, 1 to 64 letters, digits and `._-`.
@@ -112,6 +115,7 @@ class Client:
         services_ttl_s: float = SERVICES_TTL_S,
         poll: PollPolicy | None = None,
         proxy: str | None = None,
+        trust_env: bool = False,
         account: str | None = None,
         trace_configs: Sequence[TraceConfig] = (),
         on_event: Hook | None = None,
@@ -138,6 +142,7 @@ class Client:
             session=session,
             connector=connector,
             proxy=masked_proxy,
+            trust_env=trust_env,
             trace_configs=trace_configs,
         )
         pacer = Pacer(most=places, per_minute=pace)

@@ -26,6 +26,8 @@ _BEFORE_THE_SEND: tuple[type[BaseException], ...] = (
     aiohttp.InvalidURL,
     TimeoutError,
     asyncio.CancelledError,
+    # Of asyncio's own streams, with which aiohttp reads no answer, but aiohttp-socks a proxy's.
+    asyncio.IncompleteReadError,
 )
 
 # aiohttp-socks says so in classes of its own, and it speaks to the proxy alone: what it raises

@@ -175,6 +175,7 @@ def settings(profile: Profile) -> None:
         "test-key", profile=profile, base_url="http://127.0.0.1:1", retry=RetryPolicy(attempts=1)
     )
     Client("test-key", base_url="http://127.0.0.1:1", timeout_s=5, concurrency=2, proxy=None)
+    Client("test-key", base_url="http://127.0.0.1:1", trust_env=True)
     Client("test-key", base_url="http://127.0.0.1:1", poll=PollPolicy(least_s=1, most_s=60))
     assert_type(Client.from_env(timeout_s=1.0), Client)
     changing = Client(lambda: "test-key", base_url="http://127.0.0.1:1", account="main")
