@@ -9,6 +9,10 @@ panel says), `profile` (what differs between panels); `catalogue` (services, che
 the end) with its `journal` and `sql_journal`, `sandbox` (a panel on this machine to test against)
 and `cli` (the command line); `events` (what `on_event` is told, and the fields of the log), with
 `otel` and `prometheus` (hooks that pass it on).
+
+What `help()` can't show: each field of a class has its text under it in the source, where editors
+find it; and the rooms with a path of their own have a page each, such as
+`python -m pydoc smmfanfast_async.desk`.
 """
 
 import logging
