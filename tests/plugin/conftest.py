@@ -1,8 +1,6 @@
 """A user's project, in which a user's tests are run."""
 
-import asyncio
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import aiosqlite
 import pytest
@@ -28,24 +26,6 @@ from smmfanfast_async import DefaultOrder
 
 ORDER = DefaultOrder(service=5, link="https://instagram.com/example", quantity=1000)
 """
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _close_the_loop_of_the_thread() -> Iterator[None]:
-    """Keep and close a loop that pytest-asyncio 1.1 leaves open.
-
-    To put it back later, it asks for the thread's loop; where there is none, asking makes one. It
-    falls to nobody when anyio sets the thread's loop to None, and its sockets are then found open
-    in whatever test runs when they are collected.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        try:
-            loop = asyncio.get_event_loop_policy().get_event_loop()
-        except RuntimeError:  # as Python 3.14 says where there is none
-            loop = asyncio.new_event_loop()
-    yield
-    loop.close()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ Run = Callable[..., pytest.RunResult]
 
 SOURCE = inspect.getsource(pytest_plugin)
 EXAMPLES = re.findall(r"^( {8}@pytest.*?)^ {4}\S", SOURCE, re.DOTALL | re.MULTILINE)
-README = (Path(pytest_plugin.__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 
 BOT = """
