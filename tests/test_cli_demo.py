@@ -7,7 +7,7 @@ import pytest
 
 from smmfanfast_async.cli import _demo as demo
 from smmfanfast_async.cli._app import app
-from smmfanfast_async.cli._ending import OK, PARTLY
+from smmfanfast_async.cli._codes import OK, PARTLY
 
 
 async def run(*words: str) -> int:

@@ -18,11 +18,19 @@ from rich.console import Console
 
 from smmfanfast_async.cli import _live
 from smmfanfast_async.cli._app import app
-from smmfanfast_async.cli._ending import OK, PARTLY, REFUSED, UNKNOWN, USAGE
+from smmfanfast_async.cli._codes import (
+    INTERRUPTED,
+    LEFT_UNKNOWN,
+    OK,
+    PARTLY,
+    REFUSED,
+    UNKNOWN,
+    USAGE,
+)
 from smmfanfast_async.cli.commands import follow as follow_command
 from smmfanfast_async.cli.commands.follow import follow
 from smmfanfast_async.cli.commands.watch import watch
-from smmfanfast_async.desk import following
+from smmfanfast_async.desk import following, quiet
 from smmfanfast_async.journal import Entry, EntryState, Summary, UnknownOrder
 from smmfanfast_async.sandbox import Fault, Sandbox
 
@@ -34,7 +42,7 @@ ADD = ["add", "default", "--service", "5", "--quantity", "500", "--yes"]
 async def panel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Sandbox]:
     # Nobody waits here: looks are due at once, and failures hold nothing up.
     monkeypatch.setattr("smmfanfast_async._policy.PollPolicy.interval_s", lambda *_, **__: 0.02)
-    monkeypatch.setattr(following, "QUIET_S", 0.01)
+    monkeypatch.setattr(quiet, "QUIET_S", 0.01)
     monkeypatch.setattr(following, "CLAIM_S", 0.5)
     monkeypatch.setattr(following, "IDLE_S", 0.02)
     monkeypatch.setattr(follow_command, "COUNT_EVERY_S", 0.02)
@@ -215,6 +223,35 @@ async def test_what_ends_it_is_no_error(panel: Sandbox, capsys: pytest.CaptureFi
     assert "goes on" in capsys.readouterr().err
 
 
+@pytest.mark.asyncio
+async def test_orders_that_are_left_unknown_have_an_exit_code_of_their_own(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = []
+    for number in (1, 2):
+        panel.fail_next(Fault.DROP_AFTER, action="add")
+        await run(*ADD, "--link", f"{LINK}/{number}", "--ref", f"ref-{number}")
+        capsys.readouterr()
+        assert await run("follow", "--until-final") == LEFT_UNKNOWN
+        said.append(capsys.readouterr().err)
+
+    hint = "(hint: `smmfanfast unknown` shows the evidence)\n"
+    assert said == [f"1 order is unknown {hint}", f"2 orders are unknown {hint}"]
+
+
+@pytest.mark.asyncio
+async def test_following_to_the_end_that_is_cut_came_to_none(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await run(*ADD, "--link", LINK, "--ref", "one") == OK
+    running = asyncio.create_task(follow(until_final=True))
+    while "accepted" not in capsys.readouterr().out:  # noqa: ASYNC110  # it prints
+        await asyncio.sleep(0.005)
+    running.cancel()
+
+    assert await running == INTERRUPTED
+
+
 # --- the board -----------------------------------------------------------------------------------
 
 
@@ -338,7 +375,7 @@ async def test_watching_ends_by_ctrl_c(panel: Sandbox, capsys: pytest.CaptureFix
         await asyncio.sleep(0.005)
     watching.cancel()
 
-    assert await watching == OK
+    assert await watching == INTERRUPTED
 
 
 @pytest.mark.asyncio

@@ -11,8 +11,8 @@ import pytest_asyncio
 
 from smmfanfast_async import cli
 from smmfanfast_async.cli._app import app
+from smmfanfast_async.cli._codes import USAGE
 from smmfanfast_async.cli._commands import COMMANDS, Command, overview
-from smmfanfast_async.cli._ending import USAGE
 from smmfanfast_async.sandbox import Sandbox
 
 EACH = [command for commands in COMMANDS.values() for command in commands]
@@ -96,7 +96,7 @@ def test_every_command_is_in_the_overview_within_100_columns() -> None:
 
     assert max(map(len, lines)) <= 100
     for command in EACH:
-        assert f"  {command.name:<10}{command.line}" in lines
+        assert f"  {command.name:<12}{command.line}" in lines
 
 
 @pytest.mark.asyncio

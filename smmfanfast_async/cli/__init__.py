@@ -1,9 +1,6 @@
 """The command line, `smmfanfast`: what the client can do, for people and for scripts.
 
-Tables are for people, `--json` is for programs. Exit codes: 0 done; 1 the panel refused or failed;
-2 wrong input or settings, nothing sent; 3 an order's outcome is unknown; 4 the panel was not
-reached or gave no answer, or an order is not sent yet; 5 some of the ids have errors, or are not
-final in time; 6 the journal of orders can't be written or read, nothing sent.
+Tables are for people, `--json` is for programs. Exit codes are in `_codes`.
 
 `_commands` is the table of commands, each of which lives in `commands`; `_app` is the table as
 cyclopts reads it.
@@ -15,25 +12,35 @@ import sys
 from importlib import import_module
 
 from .. import __version__
+from ._codes import INTERRUPTED, NOT_WRITTEN, PIPE_CLOSED
 from ._commands import overview
+from ._streams import make_fit
 
 __all__ = ["main"]
-
-INTERRUPTED, PIPE_CLOSED = 130, 141
-"""Exit codes as a shell gives them for the signals of Ctrl-C and of a reader who is gone."""
 
 
 def main() -> None:
     """Run the command line."""
     logging.captureWarnings(capture=True)
+    make_fit()
     try:
         _run(sys.argv[1:])
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        # Whoever read has enough, as `head` has; what Python writes at its end goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read has enough, as `head` has.
+        _print_no_more()
         sys.exit(PIPE_CLOSED)
+    except OSError as error:
+        # All else that a system can refuse is one of our own errors by now.
+        _print_no_more()
+        print(f"error: the answer can't be written: {error.strerror}", file=sys.stderr)  # noqa: T201
+        sys.exit(NOT_WRITTEN)
+
+
+def _print_no_more() -> None:
+    """Let what Python writes at its end go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(words: list[str]) -> None:

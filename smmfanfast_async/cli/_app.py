@@ -3,13 +3,11 @@
 import sys
 
 from cyclopts import App, CycloptsError
-from rich.console import Console
-from rich.text import Text
 
 from .. import __version__
-from .._text import cleaned
+from ._codes import USAGE
 from ._commands import COMMANDS, HOW, examples_of
-from ._ending import USAGE
+from ._ending import print_line
 
 __all__ = ["app", "run"]
 
@@ -35,6 +33,11 @@ def run(words: list[str]) -> None:
     try:
         app(words, exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        said = Text.assemble(("error: ", "bold red"), cleaned(str(error)))
-        Console(stderr=True).print(said, soft_wrap=True)
+        print_line(str(error), "bold red", head="error", hint=_help_for(words))
         sys.exit(USAGE)
+
+
+def _help_for(words: list[str]) -> str:
+    known = {each.name for commands in COMMANDS.values() for each in commands}
+    command = f"{words[0]} " if words[0] in known else ""
+    return f"see smmfanfast {command}--help"

@@ -1,14 +1,20 @@
 """The table of commands: where each lives, what it does in a line, and how it is used."""
 
-from collections.abc import Iterable
 from typing import NamedTuple
+
+from ._codes import MEANINGS
 
 __all__ = ["COMMANDS", "Command", "examples_of", "overview"]
 
 HOW = """\
-The key comes from SMMFANFAST_API_KEY, or from the file that SMMFANFAST_API_KEY_FILE names.
+The key comes from SMMFANFAST_API_KEY, or from a file: --key-file or SMMFANFAST_API_KEY_FILE.
+It is never an argument: those are in the list of processes and in the history of the shell.
+The panel comes from --profile or SMMFANFAST_PROFILE: smmfanfast, api-v2, or a TOML file that
+describes one; --base-url or SMMFANFAST_BASE_URL is its address, SMMFANFAST_PROXY a way to it.
 The journal of orders comes from --journal or SMMFANFAST_JOURNAL: a file, or the URL of a database.
 --json answers in JSON. `smmfanfast COMMAND --help` shows options and examples."""
+
+LINK = "https://instagram.com/example"
 
 
 class Command(NamedTuple):
@@ -21,7 +27,7 @@ class Command(NamedTuple):
     line: str
     """What it does."""
     examples: tuple[str, ...]
-    """How it is used, without the name of the program."""
+    """How it is used, without the name of the program; a shell can run each as it stands."""
 
 
 COMMANDS: dict[str, tuple[Command, ...]] = {
@@ -33,21 +39,24 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
     ),
     "Look": (
         Command("balance", "account:balance", "Show what is left on the account",
-            ("balance", "balance --json")),
-        Command("services", "account:services", "Show what is on offer, and what it costs",
-            ("services --search telegram --max-rate 1", "services --type custom_comments --json")),
+            ("balance", "balance --key-file ~/.smmfanfast-key --json")),
+        Command("services", "services:services", "Show what is on offer, and what has changed", (
+            "services --search telegram --max-rate 1",
+            "services --save catalogue.json",
+            "services --diff catalogue.json --exit-code",
+        )),
         Command("status", "status:status", "Show how orders stand, any number of them",
             ("status 32 33 34", "status - --json < ids.txt")),
         Command("watch", "watch:watch", "Watch some orders until each is final",
             ("watch 32 33", "watch 32 --timeout 600 --json")),
         Command("doctor", "doctor:doctor", "Look whether key, address and balance are in order",
-            ("doctor", "doctor --base-url https://panel.example/api/v2 --profile api-v2")),
+            ("doctor", "doctor --profile panel.toml")),
     ),
     "Order": (
         Command("add", "add:add", "Place an order; with --ref once, however often it is called", (
-            "add default --service 5 --link https://instagram.com/example --quantity 1000",
-            "add custom_comments --service 30 --link … --comments @comments.txt --yes",
-            "add default --service 5 --link … --quantity 1000 --ref invoice-77",
+            f"add default --service 5 --quantity 1000 \\\n    --link {LINK}",
+            f"add custom_comments --service 30 --comments @lines.txt \\\n    --yes --link {LINK}",
+            f"add default --service 5 --quantity 1000 --ref invoice-77 \\\n    --link {LINK}",
         )),
     ),
     "Keep track, in a journal of orders": (
@@ -63,12 +72,16 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             ("unknown", "unknown --json")),
         Command("resolve", "settle:resolve", "Say what is true of an order that is unknown", (
             "resolve invoice-77 --order 123456 --by ann",
-            "resolve invoice-77 --not-placed --by ann --note 'not on the list at 10:30'",
+            "resolve invoice-77 --not-placed --by ann --note 'not listed'",
         )),
         Command("retry", "settle:retry", "Send an order again that was refused or not placed",
             ("retry invoice-77 --by ann",)),
         Command("withdraw", "settle:withdraw", "Take back an order that was not sent yet",
             ("withdraw invoice-77 --by ann",)),
+    ),
+    "Set up": (
+        Command("completion", "completion:completion", "Let a shell complete commands and options",
+            ("completion bash", "completion zsh", "completion fish")),
     ),
 }  # fmt: skip
 """Every command, by what a person wants."""
@@ -79,14 +92,13 @@ def overview() -> str:
     lines = ["Usage: smmfanfast COMMAND", "", "An SMM panel from the command line.", "", HOW]
     for purpose, commands in COMMANDS.items():
         lines += ["", f"{purpose}:"]
-        lines += [f"  {each.name:<10}{each.line}" for each in commands]
+        lines += [f"  {each.name:<12}{each.line}" for each in commands]
+    lines += ["", "Exit codes:"]
+    lines += [f"  {code:<5}{meaning}" for code, meaning in MEANINGS.items()]
     return "\n".join(lines)
 
 
 def examples_of(command: Command) -> str:
     """Write the examples of a command, as they stand under its help."""
-    return "\n".join(["Examples:", *_indented(command.examples)])
-
-
-def _indented(examples: Iterable[str]) -> list[str]:
-    return [f"  smmfanfast {example}" for example in examples]
+    shown = [f"  smmfanfast {example}" for example in command.examples]
+    return "\n".join(["Examples:", *shown, "", "`smmfanfast --help` lists the exit codes."])

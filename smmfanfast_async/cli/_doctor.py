@@ -3,13 +3,15 @@
 import os
 import platform
 import time
+from collections.abc import Callable
 from importlib.metadata import version
-from typing import Any
 
 from attrs import frozen
 
 from ..client import Client
 from ..errors import PanelError
+from . import _settings as settings
+from ._panel import DeskPanel
 
 __all__ = ["Finding", "examine"]
 
@@ -24,16 +26,6 @@ class Finding:
     """`ok`, `warning` or `error`."""
 
 
-def key_source() -> Finding:
-    """Tell where the key comes from, never the key."""
-    if os.environ.get("SMMFANFAST_API_KEY"):
-        return Finding("key", "from SMMFANFAST_API_KEY")
-    if path := os.environ.get("SMMFANFAST_API_KEY_FILE"):
-        return Finding("key", f"from the file {path} (SMMFANFAST_API_KEY_FILE)")
-    text = "none: set SMMFANFAST_API_KEY, or SMMFANFAST_API_KEY_FILE to the path of a file"
-    return Finding("key", text, "error")
-
-
 def test_environment() -> Finding | None:
     """Warn where a real key lies in the environment of a test run, which might spend with it."""
     key = os.environ.get("SMMFANFAST_API_KEY", "")
@@ -44,24 +36,72 @@ def test_environment() -> Finding | None:
     return Finding("environment", text, "warning")
 
 
-async def examine(options: dict[str, Any]) -> list[Finding]:
-    """Look at the versions, the key, the address, and ask for the balance once."""
+async def examine(panel: DeskPanel) -> list[Finding]:
+    """Look at the versions and at each setting, and ask for the balance once."""
     libraries = ", ".join(f"{name} {version(name)}" for name in ("aiohttp", "msgspec", "cattrs"))
-    findings = [
-        Finding("python", f"{platform.python_version()} with {libraries}"),
-        key_source(),
-    ]
+    findings = [Finding("python", f"{platform.python_version()} with {libraries}")]
+    for name, look in _LOOKS.items():
+        seen = _looked_at(name, look, panel)
+        # A profile that can't be read has no address either; that is one fault, not two.
+        if seen.said != findings[-1].said:
+            findings.append(seen)
     if (warning := test_environment()) is not None:
         findings.append(warning)
+    if any(each.level == "error" for each in findings):
+        return findings
+    found = panel.settings()
+    if found.api_key.warning:
+        findings.append(Finding("key file", found.api_key.warning, "warning"))
     try:
-        client = Client.from_env(**options)
+        client = found.client()
     except PanelError as error:
         return [*findings, Finding("settings", str(error), "error")]
-    secured = "TLS" if client.base_url.startswith("https:") else "no TLS: this machine only"
-    findings.append(Finding("address", f"{client.base_url} ({secured})"))
     async with client:
-        findings += await _ask(client)
-    return findings
+        return findings + await _ask(client)
+
+
+def _looked_at(name: str, look: Callable[[DeskPanel], str], panel: DeskPanel) -> Finding:
+    try:
+        return Finding(name, look(panel))
+    except PanelError as error:
+        return Finding(name, str(error), "error")
+
+
+def _key(panel: DeskPanel) -> str:
+    return f"from {settings.api_key(panel.key_file).source}"
+
+
+def _profile(panel: DeskPanel) -> str:
+    found = panel.kind()
+    return f"{found.profile.name} ({found.source})"
+
+
+def _address(panel: DeskPanel) -> str:
+    found = settings.address(panel.base_url, panel.kind().profile)
+    secured = "TLS" if found.value.startswith("https:") else "no TLS: this machine only"
+    return f"{settings.masked(found.value)} ({secured}; {found.source})"
+
+
+def _proxy(_: DeskPanel) -> str:
+    found = settings.proxy()
+    return "none" if found is None else f"{settings.masked(found.value)} ({found.source})"
+
+
+def _journal(panel: DeskPanel) -> str:
+    found = settings.journal(None if panel.journal is None else str(panel.journal))
+    if found is None:
+        return "none: --ref and the commands about orders need --journal or SMMFANFAST_JOURNAL"
+    return f"{settings.masked(found.value)} ({found.source})"
+
+
+_LOOKS: dict[str, Callable[[DeskPanel], str]] = {
+    "profile": _profile,
+    "address": _address,
+    "proxy": _proxy,
+    "key": _key,
+    "journal": _journal,
+}
+"""What is said of each setting: never the key, and no password."""
 
 
 async def _ask(client: Client) -> list[Finding]:

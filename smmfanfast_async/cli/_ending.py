@@ -1,8 +1,10 @@
-"""How a command ends: its exit code, and an error on one line."""
+"""How a command ends: its exit code, and an error on one line with a hint of what to do."""
 
 import sys
 from collections.abc import Awaitable, Callable
 from functools import wraps
+from inspect import cleandoc
+from itertools import pairwise
 from shlex import quote
 from typing import ParamSpec
 
@@ -20,22 +22,9 @@ from ..errors import (
     UnsupportedActionError,
     WaitTimeoutError,
 )
+from ._codes import JOURNAL, NETWORK, PARTLY, REFUSED, UNKNOWN, USAGE
 
-__all__ = [
-    "JOURNAL",
-    "NETWORK",
-    "OK",
-    "PARTLY",
-    "REFUSED",
-    "UNKNOWN",
-    "USAGE",
-    "exit_code",
-    "guarded",
-    "print_error",
-]
-
-OK, REFUSED, USAGE, UNKNOWN, NETWORK, PARTLY, JOURNAL = range(7)
-"""Exit codes; `cli` says what each means."""
+__all__ = ["exit_code", "guarded", "print_error", "print_line"]
 
 _BY_CLASS: tuple[tuple[type[PanelError], int], ...] = (
     (OutcomeUnknownError, UNKNOWN),
@@ -46,6 +35,25 @@ _BY_CLASS: tuple[tuple[type[PanelError], int], ...] = (
     (UnsupportedActionError, USAGE),
 )
 _USAGE_KINDS = {ErrorKind.INVALID, ErrorKind.CONFLICT, ErrorKind.BUDGET}
+
+HINTS = {
+    ErrorKind.AUTH: "`smmfanfast doctor` tells where the key comes from",
+    ErrorKind.BLOCKED: "open the panel in a browser; its protection stopped the call",
+    ErrorKind.BUDGET: "nothing was sent; a higher --max-charge would allow it",
+    ErrorKind.CONFLICT: "`smmfanfast orders --ref` shows what this ref stands for",
+    ErrorKind.DUPLICATE: "wait until the order with this link is final",
+    ErrorKind.FUNDS: "`smmfanfast balance` shows what is left",
+    ErrorKind.JOURNAL: "look at --journal, or SMMFANFAST_JOURNAL",
+    ErrorKind.MALFORMED: "is this the address of the API? `smmfanfast doctor` shows it",
+    ErrorKind.NETWORK: "`smmfanfast doctor` shows the address that is tried",
+    ErrorKind.NOT_FOUND: "is the id one of this account, on this panel?",
+    ErrorKind.RATE_LIMIT: "wait a while, then try again",
+    ErrorKind.SERVER: "the panel failed; try again later",
+    ErrorKind.SERVICE: "`smmfanfast services` shows what is on offer",
+    ErrorKind.TIMEOUT: "it goes on at the panel; `smmfanfast status` shows how it stands",
+    ErrorKind.UNSUPPORTED: "`--profile api-v2` stands for panels that can do more",
+}
+"""What to do about an error; those of wrong input say it themselves."""
 
 P = ParamSpec("P")
 
@@ -68,24 +76,55 @@ def guarded(command: Callable[P, Awaitable[int]]) -> Callable[P, Awaitable[int]]
             # What is still in the buffer must not fail later, where nobody catches it.
             sys.stdout.flush()
         except PanelError as error:
-            print_error(Console(stderr=True), error)
+            print_error(error)
             return exit_code(error)
         return code
 
+    run.__doc__ = _flowing(command.__doc__ or "")
     return run
 
 
-def print_error(console: Console, error: PanelError, ref: str | None = None) -> None:
-    """Print an error on one line, and what to do after an unknown outcome on a second."""
-    console.print(Text.assemble(("error: ", "bold red"), cleaned(str(error))), soft_wrap=True)
+def _flowing(text: str) -> str:
+    """Join the lines of each paragraph of a help text: a terminal is as wide as it is."""
+    lines = cleandoc(text).splitlines()
+    flowing = lines[:1]
+    for before, line in pairwise(lines):
+        is_rule = "---" in (before[:3], line[:3])
+        if line and before and not is_rule and _indent(line) == _indent(before):
+            flowing[-1] += f" {line.lstrip()}"
+        else:
+            flowing.append(line)
+    return "\n".join(flowing)
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def print_line(text: str, style: str = "", *, hint: str = "", head: str = "") -> None:
+    """Print a line on stderr, cleaned; a `head` such as "error" stands before, a hint behind."""
+    parts = [(f"{head}: ", style)] if head else []
+    shown = Text.assemble(*parts, (cleaned(text), "" if head else style))
+    if hint:
+        shown.append(f" (hint: {hint})", style="dim")
+    Console(stderr=True).print(shown, soft_wrap=True)
+
+
+def print_error(error: PanelError, ref: str | None = None) -> None:
+    """Print an error on one line, and what to do after an unknown outcome below it."""
     if not isinstance(error, OutcomeUnknownError):
+        print_line(str(error), "bold red", head="error", hint=HINTS.get(error.kind, ""))
         return
-    hint = "An order may exist. Look at the panel's list of orders before you place it again."
-    if ref is not None:
-        shown = quote(cleaned(ref))
-        hint = (
-            "An order may exist. Look at the panel's list of orders, then say what is true:\n"
-            f"  smmfanfast resolve {shown} --order ID --by NAME\n"
-            f"  smmfanfast resolve {shown} --not-placed --by NAME"
+    print_line(str(error), "bold red", head="error")
+    if ref is None:
+        print_line(
+            "An order may exist. Look at the panel's list of orders before you place it again.",
+            "yellow",
         )
-    console.print(Text(hint, style="yellow"), soft_wrap=True)
+        return
+    print_line(
+        "An order may exist. Look at the panel's list of orders, then say what is true:", "yellow"
+    )
+    for fact in ("--order ID", "--not-placed"):
+        command = f"smmfanfast resolve {quote(cleaned(ref))} {fact} --by NAME"
+        Console(stderr=True).print(Text(f"  {command}", style="yellow"), soft_wrap=True)

@@ -71,9 +71,11 @@ def counting(console: Console, what: str) -> Generator[Callable[[], None], None,
 
 
 @contextmanager
-def live(console: Console, board: RenderableType) -> Generator[None, None, None]:
-    """Draw a board again and again while it changes, and a last time at the end."""
-    with Live(board, console=console, refresh_per_second=REDRAWN_PER_S):
+def live(
+    console: Console, board: RenderableType, *, stays: bool = True
+) -> Generator[None, None, None]:
+    """Draw a board again and again while it changes; at the end it stays, or is wiped off."""
+    with Live(board, console=console, refresh_per_second=REDRAWN_PER_S, transient=not stays):
         yield
 
 

@@ -1,5 +1,6 @@
 """From the words of the command line to an order."""
 
+import os
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import attrs
 
 from ..errors import InvalidOrderError
-from ..orders import ORDER_TYPES, Order
+from ..orders import API_V2_ORDER_TYPES, Order
 
 __all__ = ["order_of", "parse_expiry", "parse_extra", "parse_lines"]
 
@@ -18,10 +19,10 @@ def order_of(order_type: str, options: dict[str, Any]) -> Order:
     Raises `InvalidOrderError` for a type there is none of, an option its form has no field for,
     and a field that it needs and was not given.
     """
-    if order_type not in ORDER_TYPES:
-        reason = f"is no order type; there are {', '.join(ORDER_TYPES)}"
+    if order_type not in API_V2_ORDER_TYPES:
+        reason = f"is no order type; there are {', '.join(API_V2_ORDER_TYPES)}"
         raise InvalidOrderError("add", "TYPE", order_type, reason)
-    cls = ORDER_TYPES[order_type]
+    cls = API_V2_ORDER_TYPES[order_type]
     given = {name: value for name, value in options.items() if value is not None}
     fields = {field.name: field for field in attrs.fields(cls)}
     for name, value in given.items():
@@ -32,7 +33,9 @@ def order_of(order_type: str, options: dict[str, Any]) -> Order:
             raise InvalidOrderError(cls.__name__, name, value, f"is no field of it; it has {known}")
     for name, field in fields.items():
         if field.default is attrs.NOTHING and name not in given:
-            raise InvalidOrderError(cls.__name__, name, None, f"is missing: give --{name}")
+            raise InvalidOrderError(
+                cls.__name__, name, None, f"is missing: give --{name.replace('_', '-')}"
+            )
     return cls(**given)
 
 
@@ -67,8 +70,25 @@ def parse_lines(items: list[str] | None) -> list[str] | None:
         return None
     lines: list[str] = []
     for item in items:
-        if item.startswith("@") and len(items) == 1 and Path(item[1:]).is_file():
-            lines += Path(item[1:]).read_text(encoding="utf-8").splitlines()
+        if item.startswith("@") and len(items) == 1 and _is_path(item[1:]):
+            lines += _lines_of(Path(item[1:]))
         else:
             lines.append(item)
     return lines
+
+
+def _is_path(text: str) -> bool:
+    """Whether a text is a file's path; a user's name or a comment has neither slash nor ending."""
+    # Not by pathlib, which raises for a text that is too long for a name.
+    is_file = os.path.isfile(text)  # noqa: PTH113
+    return is_file or (" " not in text and ("/" in text or text.endswith((".txt", ".csv"))))
+
+
+def _lines_of(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        reason = f"can't be read: {error.strerror}"
+    except UnicodeDecodeError:
+        reason = "can't be read: it is not in UTF-8"
+    raise InvalidOrderError("add", "file", str(path), reason)

@@ -1,6 +1,7 @@
 """Results as tables for people and as JSON for programs, with the panel's text cleaned."""
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -8,7 +9,8 @@ from typing import Any, cast
 
 import attrs
 from rich import box
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -27,6 +29,7 @@ __all__ = [
     "print_json",
     "print_line",
     "services_table",
+    "show",
     "status_row",
     "statuses_table",
     "table",
@@ -35,8 +38,14 @@ __all__ = [
 MAX_CELL_CHARACTERS = 200
 """How much of a panel's text a cell of a table takes."""
 
+WIDEST = 4096
+"""Columns that a table takes at most where nothing bounds it, as in a file."""
+
 LINE_WIDTHS = (12, 12, 14, 10, 10, 0)
 """Signs that the cells of a row take on a line: order, word, charge, start, remains, note."""
+
+UNSHOWN = {"raw", "raw_charge", "raw_rate"}
+"""Fields that say once more, in the panel's own signs, what the others say."""
 
 STYLES: Mapping[Status, str] = {
     Status.COMPLETED: "green",
@@ -81,6 +90,19 @@ def table(title: str, *columns: str, right: Iterable[str] = ()) -> Table:
     for column in columns:
         made.add_column(column, justify="right" if column in right else "left", overflow="fold")
     return made
+
+
+def show(shown: RenderableType) -> None:
+    """Print a table on stdout, a row on a line where no terminal is.
+
+    A terminal that is narrower than the longest words breaks the lines itself: cells that get no
+    columns at all would vanish.
+    """
+    console = Console()
+    size = Measurement.get(console, console.options.update(width=WIDEST), shown)
+    is_bound = console.is_terminal or "COLUMNS" in os.environ
+    console.width = max(console.width, size.minimum) if is_bound else size.maximum
+    console.print(shown, crop=False)
 
 
 def services_table(services: Iterable[Service], title: str) -> Table:
@@ -136,8 +158,8 @@ def plain(value: Any) -> Any:
     match value:
         case PanelError():
             return {"error": error_object(value)}
-        case OrderStatus():
-            return {"order": value.order, "status": value.status.value} | _fields(value)
+        case OrderStatus() | Service():
+            return _record(value)
         case Decimal() | datetime():
             return str(value) if isinstance(value, Decimal) else value.isoformat()
         case Mapping():
@@ -150,12 +172,20 @@ def plain(value: Any) -> Any:
             return _fields(value) if _field_names(value) else value
 
 
+def _record(value: OrderStatus | Service) -> dict[str, Any]:
+    if isinstance(value, Service):
+        return _fields(value) | {"rate": plain(value.rate)}
+    told = {"order": value.order, "status": value.status.value}
+    return told | _fields(value) | {"charge": plain(value.charge)}
+
+
 def _field_names(value: Any) -> tuple[str, ...]:
     """Name the fields of a struct or an attrs object; none for anything else."""
     kind: type[Any] = type(value)  # pyright: ignore[reportUnknownVariableType]  # of what, nobody knows
     if attrs.has(kind):
         return tuple(each.name for each in attrs.fields(kind))
-    return getattr(value, "__struct_fields__", ())
+    names: tuple[str, ...] = getattr(value, "__struct_fields__", ())
+    return tuple(name for name in names if name not in UNSHOWN)
 
 
 def _fields(value: Any) -> dict[str, Any]:

@@ -7,22 +7,23 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
+from attrs import frozen
 from cyclopts import Parameter
 
 from .._policy import PollPolicy
 from ..client import Client
 from ..desk import OrderDesk
 from ..errors import InvalidSettingsError
-from ..profile import API_V2, SMMFANFAST
+from ..profile import Profile
+from . import _settings as settings
+from ._ending import print_line
 
 if TYPE_CHECKING:
     from ._counting import CountingJournal
 
-__all__ = ["DeskPanel", "Flag", "Many", "Opened", "Panel", "amount_of", "journal_at"]
-
-PROFILES = {profile.name: profile for profile in (SMMFANFAST, API_V2)}
+__all__ = ["DeskPanel", "Flag", "Many", "Opened", "OrderType", "Panel", "amount_of", "journal_at"]
 
 SQLITE = "sqlite+aiosqlite:///"
 
@@ -32,8 +33,33 @@ EXTRAS = {"sqlalchemy": "journal", "aiosqlite": "journal", "asyncpg": "postgres"
 Many = Annotated[list[str] | None, Parameter(negative=())]
 """An option that may be given again and again."""
 
-Flag = Annotated[bool, Parameter(negative=())]
+Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 """An option without a value."""
+
+ProfileName = Literal["smmfanfast", "api-v2"]
+"""The names of `_profiles.PROFILES`, for shells that complete them."""
+
+
+OrderType = Literal[
+    "default",
+    "package",
+    "custom_comments",
+    "mentions_with_hashtags",
+    "mentions_custom_list",
+    "mentions_hashtag",
+    "mentions_user_followers",
+    "custom_comments_package",
+    "mentions_media_likers",
+    "comment_likes",
+    "subscriptions",
+    "mentions",
+    "seo",
+    "comment_replies",
+    "poll",
+    "invites_from_groups",
+    "web_traffic",
+]
+"""The words of `API_V2_ORDER_TYPES`, for shells that complete them."""
 
 
 @Parameter(name="*")
@@ -42,25 +68,54 @@ class Panel:
     """Which panel, and how to answer."""
 
     base_url: str | None = None
-    """Address of the panel, instead of the profile's or SMMFANFAST_BASE_URL."""
-    profile: str = SMMFANFAST.name
-    """What kind of panel: smmfanfast or api-v2."""
+    """Address of the panel, instead of SMMFANFAST_BASE_URL or the profile's."""
+    profile: ProfileName | Path | None = None
+    """The kind of panel, or a TOML file that describes one, instead of SMMFANFAST_PROFILE."""
+    key_file: Path | None = None
+    """File with the key, instead of SMMFANFAST_API_KEY and SMMFANFAST_API_KEY_FILE."""
     json: Flag = False
     """Answer in JSON."""
 
-    def options(self) -> dict[str, Any]:
-        """Give what a client is made with."""
-        if self.profile not in PROFILES:
-            known = ", ".join(PROFILES)
-            raise InvalidSettingsError("profile", f"{self.profile!r} is none of {known}")
-        options: dict[str, Any] = {"profile": PROFILES[self.profile]}
-        return options | ({"base_url": self.base_url} if self.base_url else {})
+    def kind(self) -> settings.Kind:
+        """Give the profile, and who named it."""
+        return settings.profile(None if self.profile is None else str(self.profile))
+
+    def settings(self) -> "Settings":
+        """Find out what a client is to be made with."""
+        profile = self.kind().profile
+        return Settings(
+            profile=profile,
+            base_url=settings.address(self.base_url, profile),
+            api_key=settings.api_key(self.key_file),
+            proxy=settings.proxy(),
+        )
 
     @asynccontextmanager
     async def client(self, **options: Any) -> AsyncGenerator[Client, None]:
-        """Open a client on this panel, with the key of the environment."""
-        async with Client.from_env(**self.options(), **options) as client:
+        """Open a client on this panel; on stderr it is said if others can read the key."""
+        found = self.settings()
+        if found.api_key.warning:
+            print_line(found.api_key.warning, "yellow", head="warning")
+        async with found.client(**options) as client:
             yield client
+
+
+@frozen(kw_only=True)
+class Settings:
+    """What a client is made with."""
+
+    profile: Profile
+    base_url: settings.Setting
+    api_key: settings.Setting
+    proxy: settings.Setting | None
+
+    def client(self, **options: Any) -> Client:
+        """Make a client."""
+        proxy = None if self.proxy is None else self.proxy.value
+        base_url = self.base_url.value
+        return Client(
+            self.api_key.value, profile=self.profile, base_url=base_url, proxy=proxy, **options
+        )
 
 
 @Parameter(name="*")
@@ -68,16 +123,17 @@ class Panel:
 class DeskPanel(Panel):
     """Which panel and which journal, and how to answer."""
 
-    journal: str | None = None
-    """Where orders are written down: a file, or the URL of a database, instead of
-    SMMFANFAST_JOURNAL."""
+    # A text first: as a path, an address would lose a slash. The path is for shells' completion.
+    journal: str | Path | None = None
+    """File or database of the orders, instead of SMMFANFAST_JOURNAL (the place for a password)."""
     account: str | None = None
     """The name that the orders are kept under, where your program gives its desk one."""
 
     @property
     def address(self) -> str | None:
         """Where the journal is, None where nobody says."""
-        return self.journal or os.environ.get("SMMFANFAST_JOURNAL") or None
+        found = settings.journal(None if self.journal is None else str(self.journal))
+        return None if found is None else found.value
 
     @asynccontextmanager
     async def desk(
@@ -120,7 +176,9 @@ def journal_at(address: str | None, *, makes: bool) -> "CountingJournal":
         raise InvalidSettingsError("journal", f"is missing: {how}")
     url = address if "://" in address else SQLITE + address
     path = Path(url.removeprefix(SQLITE))
-    if url.startswith(SQLITE) and not makes and not path.exists():
+    # Not by pathlib, which raises for a name that is too long.
+    is_there = os.path.exists(path)  # noqa: PTH110
+    if url.startswith(SQLITE) and not makes and not is_there:
         # A name that is mistyped must not look like a journal without orders.
         raise InvalidSettingsError("journal", f"is not there: no file {str(path)!r}")
     try:

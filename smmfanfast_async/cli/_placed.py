@@ -7,7 +7,8 @@ from .._text import cleaned
 from ..errors import InvalidOrderError, NotSentError, PanelError
 from ..journal import Entry, EntryState
 from . import _output as output
-from ._ending import OK, exit_code, print_error
+from ._codes import OK
+from ._ending import exit_code, print_error
 from ._entries import entry_object
 from ._panel import DeskPanel
 
@@ -43,7 +44,7 @@ def placed(entry: Entry, panel: DeskPanel) -> int:
         order = entry.placed()
     except PanelError as error:
         said = _said(entry, error)
-        print_error(Console(stderr=True), said, entry.ref)
+        print_error(said, entry.ref)
         return exit_code(said)
     if not panel.json:
         line = f"order {cleaned(order)} placed as {cleaned(entry.ref)}"

@@ -1,26 +1,34 @@
 """`add`: an order, checked and priced before it is placed."""
 
+import asyncio
 import sys
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from cyclopts import Parameter
 from rich.console import Console
-from rich.prompt import Confirm
+from rich.table import Table
 
+from ...catalogue import total_quantity
 from ...client import Client
 from ...journal import EntryState
 from ...orders import Order
+from ...results import Service
 from .. import _output as output
-from .._ending import OK, USAGE, guarded
+from .._asking import agrees
+from .._codes import OK, USAGE
+from .._ending import guarded, print_line
 from .._orders import order_of, parse_expiry, parse_extra, parse_lines
-from .._panel import DeskPanel, Flag, Many, amount_of
+from .._panel import DeskPanel, Flag, Many, OrderType, amount_of
 from .._placed import placed
 
 __all__ = ["add"]
 
 _HERE = DeskPanel()
+
+T = TypeVar("T")
 
 
 @Parameter(name="*")
@@ -60,6 +68,24 @@ class Fields:
     """Subscription: last day, as 31/12/2030 or 2030-12-31."""
     posts: int | None = None
     """Subscription: how many posts."""
+    old_posts: int | None = None
+    """Subscription: how many posts that are there already."""
+    keywords: Many = None
+    """A keyword; again for each, or @FILE."""
+    groups: Many = None
+    """A group; again for each, or @FILE."""
+    answer_number: int | None = None
+    """Poll: which answer."""
+    country: str | None = None
+    """Web traffic: where visitors come from."""
+    device: int | None = None
+    """Web traffic: 1 desktop, 2 Android, 3 iOS, 4 mobile mixed, 5 mobile and desktop."""
+    type_of_traffic: int | None = None
+    """Web traffic: 1 by a Google keyword, 2 by an address of one's own, 3 by none."""
+    google_keyword: str | None = None
+    """Web traffic of type 1: what they searched for."""
+    referring_url: str | None = None
+    """Web traffic of type 2: the address they come from."""
     extra: Many = None
     """More form fields, each as name=value."""
 
@@ -69,6 +95,8 @@ class Fields:
             "comments": parse_lines(self.comments),
             "usernames": parse_lines(self.usernames),
             "hashtags": parse_lines(self.hashtags),
+            "keywords": parse_lines(self.keywords),
+            "groups": parse_lines(self.groups),
             "expiry": parse_expiry(self.expiry),
             "extra": parse_extra(self.extra),
         }
@@ -77,7 +105,7 @@ class Fields:
 
 @guarded
 async def add(
-    order_type: str,
+    order_type: OrderType | str,
     /,
     *,
     fields: Fields,
@@ -94,7 +122,7 @@ async def add(
     Parameters
     ----------
     order_type
-        One of the eleven types: default, package, custom_comments, …
+        What kind of order: default, package, custom_comments, …; the last six for API v2 panels.
     ref
         A name of yours for the order, such as the number of an invoice; needs a journal.
     max_charge
@@ -110,11 +138,17 @@ async def add(
         agreed, price = await _agreed(client, order, agreed=yes)
         if not agreed:
             return USAGE
-        added = await client.add(order, max_charge=most)
-    if panel.json:
-        output.print_json(Console(), {"order": added.order, "price": price})
-    else:
-        Console().print(output.cell(f"order {added.order} placed", "bold green"))
+        added = await _to_the_end(client.add(order, max_charge=most))
+    try:
+        if panel.json:
+            output.print_json(Console(), {"order": added.order, "price": price})
+        else:
+            Console().print(output.cell(f"order {added.order} placed", "bold green"))
+        sys.stdout.flush()
+    except OSError:
+        # The order is there: its id must not be lost with the output.
+        print_line(f"order {added.order} placed", "bold green")
+        raise
     return OK
 
 
@@ -128,8 +162,22 @@ async def _add_once(
             agreed, _ = await _agreed(client, order, agreed=agreed)
             if not agreed:
                 return USAGE
-        entry = await desk.place(order, ref=ref, max_charge=most)
+        entry = await _to_the_end(desk.place(order, ref=ref, max_charge=most))
     return placed(entry, panel)
+
+
+async def _to_the_end(placing: Coroutine[Any, Any, T]) -> T:
+    """Await what places an order, through a first Ctrl-C too: its outcome must be told."""
+    task = asyncio.ensure_future(placing)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        print_line(
+            "the order is on its way and can't be taken back; its outcome comes in a moment",
+            "yellow",
+            hint="a second Ctrl-C leaves without it: then an order may exist",
+        )
+        return await task
 
 
 async def _agreed(client: Client, order: Order, *, agreed: bool) -> tuple[bool, Decimal | None]:
@@ -137,17 +185,29 @@ async def _agreed(client: Client, order: Order, *, agreed: bool) -> tuple[bool, 
     catalogue = await client.services()
     chosen = catalogue.check(order)
     price = catalogue.quote(order)
-    return _may_spend(chosen.name, price, agreed=agreed), price
+    Console(stderr=True).print(quote_view(order, chosen, price))
+    return agreed or agrees("Place it?", "--yes"), price
 
 
-def _may_spend(name: str, price: Decimal | None, *, agreed: bool) -> bool:
-    """Show the price, and ask unless that is agreed; without a terminal, say how to go on."""
-    console = Console(stderr=True)
-    cost = "a price that shows post by post" if price is None else output.money(price)
-    console.print(output.cell(f"{name.strip()}: {cost}"))
-    if agreed:
-        return True
-    if not sys.stdin.isatty():
-        console.print("nothing was sent: there is no terminal to ask at; add --yes", style="red")
-        return False
-    return Confirm.ask("Place it?", console=console, default=False)
+def quote_view(order: Order, service: Service, price: Decimal | None) -> Table:
+    """Show what is to be ordered, within which limits, and what it costs."""
+    shown = Table.grid(padding=(0, 2))
+    shown.add_column(style="dim", no_wrap=True)
+    shown.add_column(overflow="fold")
+    target = getattr(order, "link", None) or getattr(order, "username", None)
+    total = total_quantity(order)
+    facts = {
+        "service": f"{service.service}, {service.name.strip()}",
+        "takes": f"{service.type or 'orders'} from {_shown(service.min)} to {_shown(service.max)}, "
+        f"at a rate of {_shown(service.rate)}",
+        "order": f"{'' if total is None else f'{total} '}for {_shown(target)}",
+    }
+    for name, said in facts.items():
+        shown.add_row(name, output.cell(said))
+    cost = output.money(price) or "not known before: charged post by post, or without a rate"
+    shown.add_row("price", output.cell(cost, "bold"))
+    return shown
+
+
+def _shown(value: object) -> str:
+    return "–" if value is None else str(value)

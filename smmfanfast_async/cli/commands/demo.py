@@ -4,7 +4,8 @@ from rich.console import Console
 
 from .. import _demo
 from .. import _output as output
-from .._ending import OK, guarded
+from .._codes import OK
+from .._ending import guarded
 from .._panel import Flag
 
 __all__ = ["demo"]

@@ -4,20 +4,24 @@ from rich.console import Console
 
 from .. import _doctor
 from .. import _output as output
-from .._ending import OK, REFUSED, guarded
-from .._panel import Panel
+from .._codes import OK, REFUSED
+from .._ending import guarded
+from .._panel import DeskPanel
 
 __all__ = ["doctor"]
 
 MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "red")}
 
-_HERE = Panel()
+_HERE = DeskPanel()
 
 
 @guarded
-async def doctor(*, panel: Panel = _HERE) -> int:
-    """Look whether key, address, connection and balance are in order."""
-    findings = await _doctor.examine(panel.options())
+async def doctor(*, panel: DeskPanel = _HERE) -> int:
+    """Look whether key, address, connection and balance are in order.
+
+    It tells where each setting comes from, and never the key. Exit code 1 if something is wrong.
+    """
+    findings = await _doctor.examine(panel)
     if panel.json:
         output.print_json(
             Console(),
@@ -28,5 +32,5 @@ async def doctor(*, panel: Panel = _HERE) -> int:
         for each in findings:
             sign, style = MARKS[each.level]
             shown.add_row(*map(output.cell, (sign, each.name, each.said), (style, "", "")))
-        Console().print(shown)
+        output.show(shown)
     return REFUSED if any(each.level == "error" for each in findings) else OK

@@ -12,7 +12,8 @@ from rich.text import Text
 from ...desk import OrderDesk
 from ...journal import EntryState, Event, Summary, UnknownOrder
 from .. import _output as output
-from .._ending import OK, guarded
+from .._codes import INTERRUPTED, LEFT_UNKNOWN, OK
+from .._ending import guarded, print_line
 from .._entries import UNDER_WAY, summary_view
 from .._live import Board, can_redraw, event_row, live, notices
 from .._panel import DeskPanel, Flag
@@ -68,9 +69,11 @@ async def follow(
     every
         Seconds between two looks at an order that moves, at the least.
     until_final
-        End when nothing is left that a desk can do: all is final, refused, or unknown.
+        End when nothing is left that a desk can do: all is final, refused, or unknown. Exit code 7
+        if orders are unknown then, which a person has to settle; 130 after Ctrl-C.
     """
     console, errors = Console(), Console(stderr=True)
+    is_cut = False
     async with panel.desk(makes=True, every_s=every) as (_, desk, journal):
         with _view(console, errors, as_json=panel.json) as view, notices(view.say):
             try:
@@ -81,12 +84,24 @@ async def follow(
                 )
                 await _tell(desk, consumer, view, wait=False)
             except asyncio.CancelledError:
+                is_cut = True
                 view.say("ended; what is under way at the panel goes on")
             found = await desk.summary()
             view.count(found, journal.looks, await desk.unknown())
     if not panel.json and not can_redraw(console):
         console.print(summary_view(found))
-    return OK
+    if not until_final:
+        return OK
+    return INTERRUPTED if is_cut else _end(found)
+
+
+def _end(found: Summary) -> int:
+    number = found.by_state.get(EntryState.UNKNOWN, 0)
+    if not number:
+        return OK
+    which = "1 order is" if number == 1 else f"{number} orders are"
+    print_line(f"{which} unknown", "bold red", hint="`smmfanfast unknown` shows the evidence")
+    return LEFT_UNKNOWN
 
 
 async def _first_of(*works: Coroutine[Any, Any, None]) -> None:

@@ -12,7 +12,8 @@ from ...errors import InvalidSettingsError
 from ...journal import Entry, EntryState
 from ...results import Status
 from .. import _output as output
-from .._ending import OK, guarded
+from .._codes import OK
+from .._ending import guarded
 from .._entries import entries_table, entry_object, summary_view, write_csv
 from .._panel import DeskPanel, Flag
 
@@ -77,7 +78,7 @@ async def orders(
             else:
                 newest.append(entry)
     if not panel.json:
-        console.print(entries_table(newest, _title(len(newest), total)))
+        output.show(entries_table(newest, _title(len(newest), total)))
     return OK
 
 

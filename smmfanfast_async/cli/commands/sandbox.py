@@ -9,7 +9,8 @@ from rich.console import Console
 
 from ...errors import InvalidSettingsError
 from ...sandbox import Sandbox
-from .._ending import OK, guarded
+from .._codes import OK
+from .._ending import guarded
 from .._panel import amount_of
 
 __all__ = ["sandbox"]

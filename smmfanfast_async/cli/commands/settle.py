@@ -4,7 +4,8 @@ from rich.console import Console
 
 from ...errors import InvalidSettingsError
 from .. import _output as output
-from .._ending import OK, guarded
+from .._codes import OK
+from .._ending import guarded
 from .._entries import evidence, unknown_object
 from .._panel import DeskPanel, Flag
 from .._placed import placed, show_entry

@@ -1,19 +1,27 @@
 """`status`: how orders stand, any number of them."""
 
+import asyncio
 import sys
+from collections.abc import Callable, Generator
+from contextlib import aclosing, contextmanager
 from typing import Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
 
 from ...errors import InvalidSettingsError, PanelError
+from ...results import OrderStatus
 from .. import _output as output
-from .._ending import OK, PARTLY, guarded
+from .._boards import StatusBoard
+from .._codes import INTERRUPTED, OK, PARTLY
+from .._ending import guarded, print_line
 from .._input import ids_from
-from .._live import counting
+from .._live import can_redraw, counting, live
 from .._panel import Panel
 
 __all__ = ["status"]
+
+Show = Callable[[str, OrderStatus | PanelError], None]
 
 _HERE = Panel()
 
@@ -24,38 +32,52 @@ async def status(
 ) -> int:
     """Show how orders stand, any number of them; exit code 5 if some ids have errors.
 
-    With --json each order is a JSON object on a line of its own, printed as it comes.
+    On a terminal it is a table, elsewhere a line for each order, and with --json a JSON object on a
+    line of its own, each printed as its batch lands. Ctrl-C ends it with what has landed.
 
     Parameters
     ----------
     ids
-        Ids of orders; a lone - reads them from standard input, between blanks, commas or lines,
-        and prints each order as its batch lands.
+        Ids of orders; a lone - reads them from standard input, between blanks, commas or lines.
     """
-    if ids == ("-",):
-        return await _status_stream(panel)
     if not ids:
         raise InvalidSettingsError("ids", "are missing: give some, or - to read standard input")
+    wanted = ids_from(sys.stdin) if ids == ("-",) else dict.fromkeys(ids)
+    total = len(wanted) if isinstance(wanted, dict) else None
+    failed = False
     async with panel.client() as client:
-        found = await client.statuses(ids)
-    for order, result in found.items() if panel.json else ():
-        output.print_json(Console(), {"order": order} | output.plain(result))
-    if not panel.json:
-        Console().print(output.statuses_table(f"{len(found)} orders", found.items()))
-    return PARTLY if any(isinstance(each, PanelError) for each in found.values()) else OK
-
-
-async def _status_stream(panel: Panel) -> int:
-    """Show the orders named on standard input as they land, under a bar that counts them."""
-    console = Console()
-    failed = 0
-    async with panel.client() as client:
-        with counting(Console(stderr=True), "orders") as counted:
-            async for order, result in client.iter_statuses(ids_from(sys.stdin)):
-                failed += isinstance(result, PanelError)
-                if panel.json:
-                    output.print_json(console, {"order": order} | output.plain(result))
-                else:
-                    output.print_line(console, output.status_row(order, result))
-                counted()
+        with _shown(panel, total) as show:
+            try:
+                async with aclosing(client.iter_statuses(wanted)) as found:
+                    async for order, result in found:
+                        failed |= isinstance(result, PanelError)
+                        show(order, result)
+            except asyncio.CancelledError:
+                print_line("ended before all were asked about", "yellow")
+                return INTERRUPTED
     return PARTLY if failed else OK
+
+
+@contextmanager
+def _shown(panel: Panel, total: int | None) -> Generator[Show, None, None]:
+    """Give what shows an order: in a table where it has an end and a terminal, on a line else."""
+    console = Console()
+    if total is not None and can_redraw(console) and not panel.json:
+        board = StatusBoard(total)
+        try:
+            with live(console, board, stays=False):
+                yield board.land
+        finally:
+            if board.rows:
+                output.show(output.statuses_table(board.title, board.rows.items()))
+        return
+    with counting(Console(stderr=True), "orders") as counted:
+
+        def show(order: str, result: OrderStatus | PanelError) -> None:
+            if panel.json:
+                output.print_json(console, {"order": order} | output.plain(result))
+            else:
+                output.print_line(console, output.status_row(order, result))
+            counted()
+
+        yield show

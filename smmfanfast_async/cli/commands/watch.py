@@ -6,21 +6,20 @@ from contextlib import aclosing, contextmanager
 from typing import Annotated, Any
 
 from cyclopts import Parameter
-from rich.console import Console, RenderableType
+from rich.console import Console
 
 from ..._policy import PollPolicy
 from ...changes import ChangeKind, StatusChange
 from ...errors import InvalidSettingsError, PanelError
 from ...results import OrderStatus
 from .. import _output as output
-from .._ending import OK, PARTLY, guarded
+from .._boards import StatusBoard
+from .._codes import INTERRUPTED, OK, PARTLY
+from .._ending import guarded
 from .._live import can_redraw, live
 from .._panel import Panel
 
 __all__ = ["watch"]
-
-ROWS_SHOWN = 20
-"""Orders that the table shows, those that changed last."""
 
 _HERE = Panel()
 
@@ -34,8 +33,9 @@ async def watch(
 ) -> int:
     """Watch some orders until each is final; Ctrl-C ends it, the orders go on.
 
-    With --json each change is a JSON object on a line of its own. Exit code 5 if an id is not known
-    to the panel, or if orders are still open after --timeout.
+    On a terminal it is a table, elsewhere a line for each change, and with --json a JSON object on
+    a line of its own. Exit code 5 if an id is not known to the panel, or if orders are still open
+    after --timeout; 130 after Ctrl-C.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ async def watch(
                         missing |= change.kind is ChangeKind.MISSING
                         show(change)
             except asyncio.CancelledError:
-                return OK
+                return INTERRUPTED
     return PARTLY if missing else OK
 
 
@@ -70,9 +70,9 @@ def _shown(
     if as_json:
         yield lambda change: output.print_json(console, change_object(change))
     elif can_redraw(console):
-        board = _Board(total)
+        board = StatusBoard(total, counts_final=True)
         with live(console, board):
-            yield board.change
+            yield lambda change: board.land(*_result(change))
     else:
         yield lambda change: output.print_line(console, output.status_row(*_result(change)))
 
@@ -89,24 +89,3 @@ def _result(change: StatusChange) -> tuple[str, OrderStatus | PanelError]:
     # What is missing has an error, all else a status.
     assert found is not None  # noqa: S101
     return change.order, found
-
-
-class _Board:
-    """The orders that changed last, and how many are final."""
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._rows: dict[str, OrderStatus | PanelError] = {}
-
-    def change(self, change: StatusChange) -> None:
-        """Show a change."""
-        order, result = _result(change)
-        # The latest stands at the end.
-        self._rows.pop(order, None)
-        self._rows[order] = result
-
-    def __rich__(self) -> RenderableType:
-        """Draw it."""
-        ended = sum(isinstance(each, PanelError) or each.is_final for each in self._rows.values())
-        title = f"{ended} of {self._total} orders are final"
-        return output.statuses_table(title, list(self._rows.items())[-ROWS_SHOWN:])

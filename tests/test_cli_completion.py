@@ -1,0 +1,150 @@
+"""`completion`: the scripts, run by the shells that they are for."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from smmfanfast_async.cli._app import app
+from smmfanfast_async.cli._codes import OK
+from smmfanfast_async.cli._commands import COMMANDS
+from smmfanfast_async.cli.commands import completion as completion_command
+from smmfanfast_async.orders import API_V2_ORDER_TYPES
+
+BASH = """
+source "$1"; shift
+COMP_WORDS=(smmfanfast "$@") COMP_CWORD=$#
+_smmfanfast
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+
+NAMES = [command.name for commands in COMMANDS.values() for command in commands]
+
+CASES = [
+    (("",), set(NAMES)),
+    (("with",), {"withdraw"}),
+    (("services", "--ex"), {"--exit-code"}),
+    (("add", ""), set(API_V2_ORDER_TYPES)),
+    (("add", "default", "--max-"), {"--max-charge"}),
+    (("balance", "--profile", "api"), {"api-v2"}),
+    (("orders", "--state", "acc"), {"accepted"}),
+    (("orders", "--status", "in"), {"in-progress"}),
+    (("services", "--type", "subs"), {"subscriptions"}),
+    (("completion", ""), {"bash", "zsh", "fish"}),
+]
+
+
+async def run(*words: str) -> int:
+    return int(await app.run_async(list(words), result_action="return_value"))
+
+
+async def written(shell: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """Write the script of a shell as its own words say; it is one file."""
+    assert await run("completion", shell) == OK
+    path = folder / "_smmfanfast"
+    path.write_text(capsys.readouterr().out)
+    return path
+
+
+def said_by(*words: str | Path) -> list[str]:
+    """Run a shell; give the lines it prints."""
+    found = subprocess.run(words, check=True, capture_output=True, text=True)  # noqa: S603  # ours
+    assert found.stderr == ""
+    return found.stdout.splitlines()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("words", "offered"), CASES)
+async def test_bash_completes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], offered: set[str]
+) -> None:
+    path = await written("bash", tmp_path, capsys)
+
+    assert set(said_by("bash", "-c", BASH, "bash", path, *words)) == offered
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("option", ["--key-file", "--journal"])
+async def test_bash_completes_files(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    option: str,
+) -> None:
+    path = await written("bash", tmp_path, capsys)
+    (tmp_path / "mine.toml").touch()
+    monkeypatch.chdir(tmp_path)
+
+    assert said_by("bash", "-c", BASH, "bash", path, "summary", option, "mi") == ["mine.toml"]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+async def test_a_script_says_how_it_is_installed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], shell: str
+) -> None:
+    lines = (await written(shell, tmp_path, capsys)).read_text().splitlines()
+
+    assert tuple(lines[1:]) > completion_command.INSTALLING[shell]
+    assert any(f"smmfanfast completion {shell} >" in line for line in lines[1:6])
+    assert all(name in "\n".join(lines) for name in [*NAMES, "--key-file", "api-v2"])
+
+
+@pytest.mark.asyncio
+async def test_zsh_finds_the_script_by_its_first_line_and_begins_it_by_its_last(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = (await written("zsh", tmp_path, capsys)).read_text().splitlines()
+
+    assert lines[0] == "#compdef smmfanfast"
+    assert lines[-5:] == [
+        "if [[ $zsh_eval_context[-1] == loadautofunc ]]; then",
+        '  _cyclopts_smmfanfast "$@"',
+        "else",
+        "  compdef _cyclopts_smmfanfast smmfanfast",
+        "fi",
+    ]
+
+
+ZSH = """
+autoload -Uz compinit && compinit -u -D
+source "$1"
+print -r -- $_comps[smmfanfast]
+"""
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+async def test_the_other_shells_take_their_scripts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], shell: str
+) -> None:
+    """Where the shell is not installed, only the text was looked at, in the tests above."""
+    path = await written(shell, tmp_path, capsys)
+    if shutil.which(shell) is None:
+        return
+    if shell == "zsh":
+        assert said_by("zsh", "-f", "-c", ZSH, "zsh", path) == ["_cyclopts_smmfanfast"]
+    else:
+        line = f"source {path}; complete -C 'smmfanfast balance --profile api'"
+        assert said_by("fish", "--no-config", "-c", line)[0].startswith("api-v2")
+
+
+@pytest.mark.asyncio
+async def test_a_script_of_another_form_is_left_as_it_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How the function of a script is named is up to cyclopts."""
+    monkeypatch.setattr(type(app), "generate_completion", lambda _, shell: "#compdef x\nrest\n")
+
+    assert await run("completion", "zsh") == OK
+
+    assert capsys.readouterr().out.endswith("\nrest\n")
+
+
+def test_nothing_is_in_the_way_of_source() -> None:
+    """`source <(smmfanfast completion bash)` reads what a process of its own prints."""
+    line = f"source <({sys.executable} -m smmfanfast_async completion bash); complete -p smmfanfast"
+
+    assert said_by("bash", "-c", line) == ["complete -o default -F _smmfanfast smmfanfast"]

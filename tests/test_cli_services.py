@@ -1,0 +1,301 @@
+"""`services --save` and `--diff`: a catalogue in a file, and what has changed since."""
+
+import json
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from smmfanfast_async.catalogue import Catalogue, ServiceChange
+from smmfanfast_async.cli import _saved
+from smmfanfast_async.cli._app import app
+from smmfanfast_async.cli._codes import OK, REFUSED, USAGE
+from smmfanfast_async.cli._differences import rate_change
+from smmfanfast_async.errors import InvalidSettingsError
+from smmfanfast_async.results import Service
+from smmfanfast_async.sandbox import Sandbox
+
+NOW = datetime(2030, 1, 2, 3, 4, 5, 678901, UTC)
+
+
+@pytest_asyncio.fixture
+async def panel(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
+    async with Sandbox(speed=0) as sandbox:
+        monkeypatch.setenv("SMMFANFAST_API_KEY", sandbox.api_key)
+        monkeypatch.setenv("SMMFANFAST_BASE_URL", sandbox.url)
+        monkeypatch.setenv("COLUMNS", "200")
+        yield sandbox
+
+
+@pytest_asyncio.fixture
+async def path(panel: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """A file with the catalogue of the panel."""
+    path = tmp_path / "catalogue.json"
+    assert await run("services", "--save", str(path)) == OK
+    said = capsys.readouterr()
+    assert said.err == f"{len(panel.services)} services saved as {path}\n"
+    assert said.out == ""
+    return path
+
+
+async def run(*words: str) -> int:
+    return int(await app.run_async(list(words), result_action="return_value"))
+
+
+@contextmanager
+def changed(path: Path) -> Iterator[dict[str, dict[str, Any]]]:
+    """Give the services in a file by id, to change them."""
+    file = json.loads(path.read_text())
+    rows = {row["service"]: row for row in file["services"]}
+    yield rows
+    path.write_text(json.dumps(file | {"services": list(rows.values())}))
+
+
+def claim_to_be_of(path: Path, base_url: str) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"base_url": base_url}))
+
+
+# --- differences ---------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_nothing_differs_from_what_was_just_saved(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await run("services", "--diff", str(path), "--exit-code") == OK
+
+    shown = capsys.readouterr()
+    assert shown.out.startswith("nothing differs since ")
+    assert shown.err == ""
+
+
+@pytest.mark.asyncio
+async def test_what_differs_is_shown_for_people(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with changed(path) as rows:
+        del rows["81"]
+        rows["7777"] = rows["80"] | {"service": "7777", "name": "Gone by now"}
+        rows["5"]["rate"] = "1.00"
+        rows["9"]["rate"] = "0.05"
+        rows["10"]["max"] = None
+        rows["80"]["category"] = "Other"
+        rows["82"]["rate"] = None
+
+    assert await run("services", "--diff", str(path)) == OK
+    shown = capsys.readouterr().out
+    assert await run("services", "--diff", str(path), "--exit-code") == REFUSED
+
+    lines = {line.split()[1]: " ".join(line.split()) for line in shown.splitlines()[4:-1]}
+    assert shown.startswith("7 differences since ")
+    assert lines["81"].startswith("new 81 Telegram Post Views")
+    assert lines["7777"].startswith("gone 7777 Gone by now 0.95")
+    assert "1.00 → 1.02 +2.0 % 500–10000" in lines["5"]
+    assert lines["5"].startswith("dearer 5")
+    assert "0.05 → 0.04 -20.0 %" in lines["9"]
+    assert lines["9"].startswith("cheaper 9")
+    assert "100–– → 100–350000" in lines["10"]
+    assert lines["10"].startswith("limits 10")
+    assert lines["80"].startswith("changed 80")
+    assert lines["80"].endswith("category")
+    assert "– → 0.11" in lines["82"]
+
+
+@pytest.mark.asyncio
+async def test_what_differs_is_json_for_programs(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with changed(path) as rows:
+        rows["5"] |= {"rate": "0.90", "min": 1}
+        rows["9"]["rate"] = "0.05"
+
+    assert await run("services", "--diff", str(path), "--json", "--search", "refill") == OK
+    found = json.loads(capsys.readouterr().out)
+
+    assert (found["new"], found["gone"]) == ([], [])
+    assert {each["service"] for each in found["changed"]} <= {"5", "9"}
+    first = next(each for each in found["changed"] if each["service"] == "5")
+    assert (first["is_dearer"], first["is_cheaper"], first["has_other_limits"]) == (
+        True,
+        False,
+        True,
+    )
+    assert first["rate_change_percent"] == "13.33"
+    assert (first["older"]["rate"], first["newer"]["rate"]) == ("0.90", "1.02")
+
+
+@pytest.mark.asyncio
+async def test_only_what_is_wanted_is_compared(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with changed(path) as rows:
+        rows["5"]["rate"] = "0.90"
+
+    assert await run("services", "--diff", str(path), "--search", "telegram", "--exit-code") == OK
+    assert "nothing differs" in capsys.readouterr().out
+    assert await run("services", "--diff", str(path), "--search", "[15K]") == OK
+    assert "1 difference since" in capsys.readouterr().out
+
+
+@pytest.mark.asyncio
+async def test_it_is_compared_with_the_older_file_and_then_saved(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with changed(path) as rows:
+        del rows["5"]
+    words = ["services", "--diff", str(path), "--save", str(path), "--exit-code"]
+
+    assert await run(*words) == REFUSED
+    assert await run(*words) == OK
+    assert path.parent.joinpath(path.name).exists()
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.asyncio
+async def test_a_file_of_another_panel_is_warned_of(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    claim_to_be_of(path, "https://panel.example/")
+
+    assert await run("services", "--diff", str(path)) == OK
+
+    assert capsys.readouterr().err == "warning: the file is from https://panel.example/\n"
+
+
+@pytest.mark.parametrize(("old", "new", "percent"), [
+    ("1", "1.5", "50.00"), ("3", "2", "-33.33"), ("0", "2", None), (None, "2", None),
+    ("2", None, None), ("2", "2.0", "0.00"),
+])  # fmt: skip
+def test_a_rate_goes_up_in_percent_of_the_older(
+    old: str | None, new: str | None, percent: str | None
+) -> None:
+    older, newer = (Service(service="5", raw_rate=each) for each in (old, new))
+
+    found = rate_change(ServiceChange(older, newer))
+
+    assert (None if found is None else str(found)) == percent
+
+
+# --- the file ------------------------------------------------------------------------------------
+
+
+def catalogue() -> Catalogue:
+    odd = Service(
+        service="a-1",
+        name="\u202e\x1b[31m ✨",
+        raw_rate="0.00000000000000000001",
+        min=-1,
+        type="default",
+        dripfeed=False,
+        extra={"refill_days": ["30", {"x": None}], "price": 1.5},
+    )
+    return Catalogue.of([odd, Service(service="2")], NOW, ("what is no row",))
+
+
+def test_what_is_saved_is_what_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "catalogue.json"
+    _saved.save(path, catalogue(), "https://panel.example/")
+
+    found = _saved.load(path)
+
+    assert found == _saved.saved(catalogue(), "https://panel.example/")
+    assert found.catalogue == catalogue()
+    assert str(found.catalogue["a-1"].rate) == "1E-20"
+
+
+def test_a_link_stays_one(tmp_path: Path) -> None:
+    real, link = tmp_path / "real.json", tmp_path / "link.json"
+    link.symlink_to(real)
+
+    _saved.save(link, catalogue(), "https://panel.example/")
+
+    assert link.is_symlink()
+    assert _saved.load(real).catalogue == catalogue()
+
+
+@pytest.mark.parametrize(("name", "said"), [
+    ("", "is no file"),
+    ("nowhere/catalogue.json", "can't be written: No such file or directory"),
+    ("x" * 300, "can't be written: File name too long"),
+])  # fmt: skip
+def test_a_place_where_no_file_can_be_is_said(tmp_path: Path, name: str, said: str) -> None:
+    with pytest.raises(InvalidSettingsError, match=said):
+        _saved.save(tmp_path / name, catalogue(), "https://panel.example/")
+
+
+def test_a_write_that_fails_leaves_the_older_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "catalogue.json"
+    path.write_text("older")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InvalidSettingsError, match="No space left"):
+        _saved.save(path, catalogue(), "https://panel.example/")
+
+    assert path.read_text() == "older"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+HEAD: dict[str, Any] = {
+    "format": _saved.FORMAT,
+    "base_url": "https://panel.example/",
+    "fetched_at": NOW.isoformat(),
+    "unreadable": [],
+    "services": [],
+}
+
+
+def of_service(**fields: object) -> str:
+    return json.dumps(HEAD | {"services": [{"service": "5"} | fields]})
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("", "is no saved catalogue: Expecting value"),
+    ("\xff", "is no saved catalogue"),
+    ("[" * 100_000, "is no saved catalogue: it is nested too deep"),
+    ("[]", "it holds no object"),
+    ("{}", "its format is None, not 'smmfanfast catalogue 1'"),
+    (json.dumps({"format": "smmfanfast catalogue 2"}), "its format is 'smmfanfast catalogue 2'"),
+    (json.dumps({"format": _saved.FORMAT}), "'services' is missing"),
+    (json.dumps(HEAD | {"fetched_at": "soon"}), "Invalid isoformat string: 'soon'"),
+    (json.dumps(HEAD | {"services": {}}), "is no list"),
+    (json.dumps(HEAD | {"services": [1]}), "is no dict"),
+    (json.dumps(HEAD | {"services": [{"name": "x"}]}), "a service has no id"),
+    (of_service(price="1"), "a service has 'price'"),
+    (of_service(rate=1.02), "service '5' has rate = 1.02, which is no str"),
+    (of_service(rate="NaN"), "service '5' has rate = 'NaN', which is no amount"),
+    (of_service(rate="much"), "service '5' has rate = 'much', which is no amount"),
+    (of_service(min=True), "service '5' has min = True, which is no int"),
+])  # fmt: skip
+@pytest.mark.asyncio
+async def test_a_file_that_holds_no_catalogue_is_said_on_a_line(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str, said: str
+) -> None:
+    path = tmp_path / "catalogue.json"
+    path.write_bytes(text.encode("latin-1"))
+
+    assert await run("services", "--diff", str(path)) == USAGE
+
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: diff '{path}' ")
+    assert said in error
+    assert error.count("\n") == 1
+    assert panel.request_count == 0
+
+
+@pytest.mark.parametrize(("name", "said"), [
+    ("nothing.json", "is not there: `smmfanfast services --save` makes it"),
+    ("", "can't be read: Is a directory"),
+])  # fmt: skip
+def test_a_file_that_can_not_be_read_is_said(tmp_path: Path, name: str, said: str) -> None:
+    with pytest.raises(InvalidSettingsError, match=said):
+        _saved.load(tmp_path / name)
