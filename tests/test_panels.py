@@ -1,0 +1,263 @@
+"""Several panels side by side on what they share: none slows, closes or answers for another."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import aiohttp
+import attrs
+import pytest
+from support.wire import Answer, Request, WireServer, reply
+
+from smmfanfast_async import (
+    API_V2,
+    SMMFANFAST,
+    AddedOrder,
+    Client,
+    DefaultOrder,
+    OrderStatus,
+    PanelError,
+    PausedError,
+    RateLimitedError,
+    RetryPolicy,
+    ServerError,
+)
+
+ONCE = RetryPolicy(attempts=1)
+WAIT_S = 10.0
+"""Seconds that a test waits for what takes milliseconds if nobody is held up."""
+
+PROFILES = {
+    "one": attrs.evolve(SMMFANFAST, name="one", ids_per_call=10, concurrency=2),
+    "two": attrs.evolve(API_V2, name="two", ids_per_call=20, concurrency=4, calls_per_minute=None),
+    "three": attrs.evolve(SMMFANFAST, name="three", ids_per_call=5, concurrency=3),
+}
+
+
+class NamedPanel(WireServer):
+    """A panel that says its name, and how many requests it had at once."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(reply(""))
+        self.name = name
+        self.instead: Answer | None = None
+        self.most_at_once = 0
+        self._at_once = 0
+
+    @property
+    def key(self) -> str:
+        return f"test-key-of-panel-{self.name}"
+
+    async def answer_later(self, request: Request) -> Answer:
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
+        for _ in range(5):  # so that others arrive meanwhile
+            await asyncio.sleep(0)
+        self._at_once -= 1
+        return self.instead or self.answer_to(request)
+
+    def answer_to(self, request: Request) -> Answer:
+        fields = request.fields
+        if fields["action"] == "add":
+            return reply(f'{{"order":"{self.name}-{len(self.requests)}"}}')
+        if fields["action"] == "balance":
+            return reply(f'{{"balance":"1","currency":"{self.name}"}}')
+        ids = (fields.get("orders") or fields["order"]).split(",")
+        return reply(json.dumps({each: {"order": each, "status": self.name} for each in ids}))
+
+    def connections_of(self, action: str) -> list[int]:
+        return [each.connection for each in self.requests if each.fields["action"] == action]
+
+
+class Side:
+    """Panels and their clients, on one connector or on one session."""
+
+    def __init__(self, stack: AsyncExitStack, shared: dict[str, Any]) -> None:
+        self.panels: dict[str, NamedPanel] = {}
+        self.clients: dict[str, Client] = {}
+        self._stack = stack
+        self._shared = shared
+
+    async def open(self, name: str, **options: Any) -> Client:
+        panel = await self._stack.enter_async_context(NamedPanel(name))
+        client = self.client(panel, profile=PROFILES[name], **options)
+        self.panels[name], self.clients[name] = panel, client
+        return await self._stack.enter_async_context(client)
+
+    def client(self, panel: NamedPanel, key: str | None = None, **options: Any) -> Client:
+        settings = {"retry": ONCE, "add_concurrency": 5} | options
+        return Client(key or panel.key, base_url=panel.url, **self._shared, **settings)
+
+
+@asynccontextmanager
+async def side_by_side(shares: str) -> AsyncIterator[Side]:
+    async with AsyncExitStack() as stack:
+        connector = aiohttp.TCPConnector()
+        session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+        shared = {"connector": connector} if shares == "a connector" else {"session": session}
+        side = Side(stack, shared)
+        for name in PROFILES:
+            await side.open(name)
+        yield side
+        assert not session.closed
+        assert not connector.closed
+
+
+BOTH = pytest.mark.parametrize("shares", ["a connector", "a session"])
+
+
+@BOTH
+@pytest.mark.asyncio
+async def test_each_panel_sees_its_own_key_and_answers_its_own_client(shares: str) -> None:
+    async with side_by_side(shares) as side:
+        work = []
+        for client in side.clients.values():
+            work += [client.balance() for _ in range(10)]
+            work += [client.add(order(n)) for n in range(10)]
+            work += [client.statuses(range(1, 100))]
+        found = await asyncio.gather(*work)
+
+        for place, (name, panel) in enumerate(side.panels.items()):
+            mine = found[21 * place :][:21]
+            balances, added, statuses = mine[:10], mine[10:20], mine[20]
+            assert {each.currency for each in balances} == {name}
+            assert {each.order.split("-")[0] for each in added} == {name}
+            assert {each.raw_status for each in statuses.values()} == {name}
+            assert {request.fields["key"] for request in panel.requests} == {panel.key}
+            assert f"Host: {panel.url.split('/')[2]}" in panel.requests[0].head
+
+
+def order(n: int) -> DefaultOrder:
+    return DefaultOrder(service=5, link=f"https://example.com/{n}", quantity=10)
+
+
+@BOTH
+@pytest.mark.asyncio
+async def test_what_a_panel_says_too_often_to_pauses_and_slows_no_other(shares: str) -> None:
+    async with side_by_side(shares) as side, asyncio.timeout(WAIT_S):
+        side.panels["one"].instead = reply("{}", 429, [("Retry-After", "3600")])
+        storm = [client_call(side.clients["one"], n) for n in range(40)]
+        quiet = [side.clients[name].statuses(range(1, 400)) for name in ("two", "three")]
+
+        stormy, *calm = await asyncio.gather(asyncio.gather(*storm), *quiet)
+
+        assert {type(each) for each in stormy} <= {RateLimitedError, PausedError}
+        assert PausedError in {type(each) for each in stormy}
+        for found in calm:
+            assert all(isinstance(each, OrderStatus) for each in found.values())
+        for name in ("two", "three"):
+            assert side.panels[name].most_at_once == PROFILES[name].concurrency
+            assert isinstance(await side.clients[name].add(order(1)), AddedOrder)
+        # The pause is that of the account, for all who use its client.
+        assert isinstance(await client_call(side.clients["one"], 1), PausedError)
+
+
+async def client_call(client: Client, n: int) -> object:
+    try:
+        return await (client.balance() if n % 2 else client.add(order(n)))
+    except PanelError as error:
+        return error
+
+
+@BOTH
+@pytest.mark.asyncio
+async def test_each_client_pays_for_repeats_from_a_quota_of_its_own(shares: str) -> None:
+    again = RetryPolicy(attempts=3, base_s=0.0)
+    async with side_by_side(shares) as side, asyncio.timeout(WAIT_S):
+        for name in ("one", "two"):
+            side.clients[name] = side.clients[name].with_options(retry=again)
+        down = side.panels["one"]
+        down.instead = reply("down", 503)
+        for _ in range(100):
+            assert isinstance(await client_call(side.clients["one"], 1), ServerError)
+        asked = len(down.requests)
+        await client_call(side.clients["one"], 1)
+        assert len(down.requests) == asked + 1  # its quota is spent
+
+        side.panels["two"].instead = reply("down", 503)
+        await client_call(side.clients["two"], 1)
+
+        assert len(side.panels["two"].requests) == 3
+
+
+@BOTH
+@pytest.mark.asyncio
+async def test_a_slow_panel_holds_up_no_other(shares: str) -> None:
+    class SlowPanel(NamedPanel):
+        async def answer_later(self, request: Request) -> Answer:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    async with side_by_side(shares) as side, SlowPanel("one") as slow, asyncio.timeout(WAIT_S):
+        stuck = side.client(slow, concurrency=50)
+        waiting = [asyncio.create_task(stuck.balance()) for _ in range(50)]
+        await slow.has_received(50)
+
+        found = await side.clients["two"].statuses(range(1, 200))
+        assert all(isinstance(each, OrderStatus) for each in found.values())
+        assert isinstance(await side.clients["three"].add(order(1)), AddedOrder)
+
+        await stuck.aclose()
+        ended = await asyncio.gather(*waiting, return_exceptions=True)
+        assert all(isinstance(each, PanelError) for each in ended)
+
+
+@BOTH
+@pytest.mark.asyncio
+async def test_closing_one_leaves_the_connections_of_the_others_in_use(shares: str) -> None:
+    async with side_by_side(shares) as side:
+        for client in side.clients.values():
+            await client.balance()
+        await side.clients["one"].aclose()
+
+        for name in ("two", "three"):
+            await side.clients[name].balance()
+            await side.clients[name].add(order(1))
+            await side.clients[name].balance()
+            assert side.panels[name].connections_of("balance") == [1, 1, 1]
+        # A new client at the same address takes up what the closed one left.
+        async with side.client(side.panels["one"]) as again:
+            await again.balance()
+        assert side.panels["one"].connections == 1
+
+
+@BOTH
+@pytest.mark.asyncio
+async def test_no_order_takes_a_connection_that_another_account_had(shares: str) -> None:
+    """Two accounts at one panel: their reads share connections, their orders never do."""
+    async with side_by_side(shares) as side:
+        panel = side.panels["one"]
+        keys = [f"test-key-of-account-{n}" for n in range(3)]
+        clients = [side.client(panel, key) for key in keys]
+        for _ in range(3):
+            for client in clients:
+                await client.balance()
+                await client.add(order(1))
+        await asyncio.gather(*(client.add(order(n)) for n in range(5) for client in clients))
+
+        used = Counter(panel.connections_of("add"))
+        assert set(used.values()) == {1}
+        assert len(used) == 9 + 15
+        assert used.keys().isdisjoint(panel.connections_of("balance"))
+        assert len(set(panel.connections_of("balance"))) == 1
+        adds = [each for each in panel.requests if each.fields["action"] == "add"]
+        assert Counter(each.fields["key"] for each in adds) == dict.fromkeys(keys, 8)
+        for client in clients:
+            await client.aclose()
+
+
+@BOTH
+@pytest.mark.asyncio
+async def test_a_pace_is_that_of_its_own_account(shares: str) -> None:
+    async with side_by_side(shares) as side, asyncio.timeout(WAIT_S):
+        slow = side.client(side.panels["one"], calls_per_minute=1, timeout_s=0.1)
+        paced = await asyncio.gather(*(client_call(slow, 1) for _ in range(5)))
+
+        found = await asyncio.gather(*(side.clients["two"].balance() for _ in range(50)))
+
+        assert sum(isinstance(each, PanelError) for each in paced) == 4
+        assert len(found) == 50
+        await slow.aclose()
