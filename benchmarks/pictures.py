@@ -1,8 +1,8 @@
 """Draw the terminal pictures that the README shows.
 
 Run `python benchmarks/pictures.py` from the root of the project: it plays `smmfanfast demo`,
-`services`, `orders`, `unknown` and `follow` on a sandbox and writes what a terminal would show as
-SVG beside this file.
+`services`, `add`, `watch`, `orders`, `unknown` and `follow` on a sandbox and writes what a terminal
+would show as SVG beside this file.
 """
 
 import asyncio
@@ -19,8 +19,10 @@ from rich.text import Text
 
 from smmfanfast_async import Client, DefaultOrder, PollPolicy
 from smmfanfast_async.cli import _demo, _entries, _output
+from smmfanfast_async.cli._boards import StatusBoard
 from smmfanfast_async.cli._counting import CountingJournal
 from smmfanfast_async.cli._live import Board
+from smmfanfast_async.cli.commands.add import quote_view
 from smmfanfast_async.desk import OrderDesk
 from smmfanfast_async.sandbox import Fault, Sandbox
 
@@ -30,6 +32,9 @@ WIDTH = 104
 
 ORDERS = 120
 """Orders of the pictures of a journal."""
+
+WATCHED = 12
+"""Orders of the picture of `watch`."""
 
 SHOWN = "invoice-106"
 """How the refs of the orders begin that are listed."""
@@ -97,6 +102,43 @@ async def services() -> None:
     save(console, "services", "smmfanfast services --search telegram --max-rate 2")
 
 
+async def add() -> None:
+    """Ask before an order is placed, and place it."""
+    console = recorder()
+    async with Sandbox() as panel, Client(panel.api_key, base_url=panel.url) as client:
+        catalogue = await client.services()
+        order = DefaultOrder(service=5, link="https://instagram.com/example", quantity=1000)
+        console.print(quote_view(order, catalogue.check(order), catalogue.quote(order)))
+        question = Text.assemble("Place it? ", ("[y/n]", "bold magenta"), (" (n)", "bold cyan"))
+        console.print(question + Text(": y"))
+        added = await client.add(order)
+        console.print(_output.cell(f"order {added.order} placed", "bold green"))
+    save(console, "add", "smmfanfast add default --service 5 --quantity 1000 --link …/example")
+
+
+async def watch() -> None:
+    """Watch some orders until each is final."""
+    console = recorder()
+    poll = PollPolicy(least_s=LOOK_S, most_s=LOOK_S)
+    async with (
+        Sandbox(seed=4, speed=0, balance=Decimal(500)) as panel,
+        Client(panel.api_key, base_url=panel.url, poll=poll) as client,
+    ):
+        ids: list[str] = []
+        for number in range(1, WATCHED + 1):
+            link = f"https://instagram.com/example.{number}"
+            order = DefaultOrder(service=5, link=link, quantity=500 + 10 * number)
+            ids.append((await client.add(order)).order)
+        board = StatusBoard(len(ids), counts_final=True)
+        async for change in client.watch(ids):
+            found = change.error or change.after
+            if found is not None:
+                board.land(change.order, found)
+            panel.advance(STEP_S)
+        console.print(board)
+    save(console, "watch", f"smmfanfast watch {' '.join(ids)}")
+
+
 @asynccontextmanager
 async def shop() -> AsyncIterator[tuple[Sandbox, OrderDesk, CountingJournal]]:
     """Open a desk that has placed some orders, among them one whose answer was lost."""
@@ -149,6 +191,8 @@ async def journal() -> None:
 async def main() -> None:
     """Draw all of them."""
     await services()
+    await add()
+    await watch()
     await journal()
     await demo()
 
