@@ -6,6 +6,7 @@ from typing import Literal
 
 from .._app import app
 from .._codes import OK
+from .._commands import COMMANDS
 from .._ending import guarded
 
 __all__ = ["INSTALLING", "completion"]
@@ -45,6 +46,9 @@ async def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
         Which shell.
     """
     # zsh looks at the first line for what the file is for, so ours come behind it.
+    for name in (each.name for commands in COMMANDS.values() for each in commands):
+        # Loaded by being named; some releases of cyclopts write nothing of one that is not.
+        app[name]
     script = app.generate_completion(shell=shell)
     # Where it has nothing to offer, bash offers files: a profile may be a name or a file.
     script = script.replace("\ncomplete -F ", "\ncomplete -o default -F ")
