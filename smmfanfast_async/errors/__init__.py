@@ -30,8 +30,8 @@ Each answers three questions, as attributes:
     │   └── BlockedError       stopped at the edge, before the panel
     └── OutcomeUnknownError    `add` alone: an order may exist; never repeat it blindly
 
-No error holds the key: what the panel said is cleaned before it gets here, and forms are kept
-without it. All of them copy and pickle.
+What the panel answered is in `raw`, cleaned and cut. No error holds the key: an answer that says it
+back has `***` in its place, and forms are kept without it. All of them copy and pickle.
 """
 
 from ..kinds import ErrorKind
