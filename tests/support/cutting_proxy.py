@@ -51,6 +51,8 @@ class CuttingProxy:
             while data := await reader.read(CHUNK_BYTES):
                 if COMMIT.search(data) and self.cuts:
                     back.cancel()
+                    # It reads until it has heard of that, and two can't read at once.
+                    await asyncio.gather(back, return_exceptions=True)
                     if self.cuts.pop(0) == "after":
                         server.write(data)
                         await answers.read(CHUNK_BYTES)
