@@ -38,7 +38,7 @@ from .catalogue import Catalogue
 from .changes import StatusChange
 from .errors import ClosedError, InvalidOrderError, PanelError
 from .events import Hook
-from .orders import Order, checked_id
+from .orders import Order, checked_id, checked_ids
 from .profile import SMMFANFAST, Profile
 from .results import (
     AddedOrder,
@@ -181,7 +181,7 @@ class Client:
 
         It shares everything with this one, connections, pace, pauses and quota too; closing either
         closes both. `concurrency` bounds the batches of one call and can't raise the client's own.
-        `keep_raw` keeps with each row of a batch the text that it was read from.
+        `keep_raw` keeps with each status and service the text that it was read from.
         """
         check_numbers(timeout_s=timeout_s, concurrency=concurrency)
         twin = object.__new__(type(self))
@@ -343,9 +343,7 @@ class Client:
         """
         check_numbers(timeout_s=timeout_s)
         self._calls.check_action("status")
-        if isinstance(orders, str):
-            raise InvalidOrderError("Client", "orders", orders, "is one text, not a list of ids")
-        asked = [checked_id(order) for order in orders]
+        asked = checked_ids(orders)
         async with aclosing(self._poller.watch(asked, until, timeout_s)) as changes:
             async for change in changes:
                 yield change
@@ -357,7 +355,7 @@ class Client:
         meanwhile share the fetch. Where fetching fails and there is an older catalogue, that is
         given, with `is_stale` set and its own `fetched_at`.
         """
-        return await self._offers.catalogue(max_age_s, self._settings.timeout_s)
+        return await self._offers.catalogue(max_age_s, self._settings)
 
     async def balance(self) -> Balance:
         """Fetch what is left on the account."""
@@ -430,7 +428,7 @@ class Client:
     ) -> _Rows[T]:
         """Send an API v2 call about many ids, in batches one after the other."""
         self._calls.check_action(action)
-        asked = list(dict.fromkeys(checked_id(each, name=field[:-1]) for each in ids))
+        asked = checked_ids(ids, field[:-1])
         found: dict[str, T | PanelError] = {}
         size = self.profile.ids_per_call
         for start in range(0, len(asked), size):

@@ -13,6 +13,7 @@ from support.aioresponses_shim import is_needed, panel_answers
 from yarl import URL
 
 from smmfanfast_async import (
+    API_V2,
     Client,
     DefaultOrder,
     InvalidOrderError,
@@ -108,6 +109,15 @@ async def test_one_text_is_not_read_as_many_ids_sign_by_sign() -> None:
             await panel.statuses("123")
         with pytest.raises(InvalidOrderError, match="one text"):
             await anext(panel.watch("123"))
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("ids", ["12", b"12"])
+async def test_one_text_cancels_and_refills_no_orders_sign_by_sign(ids: Any) -> None:
+    async with client(profile=API_V2) as panel:
+        for call in (panel.cancel, panel.refills, panel.refill_statuses):
+            with pytest.raises(InvalidOrderError, match="one text"):
+                await call(ids)
 
 
 @pytest.mark.asyncio

@@ -31,7 +31,7 @@ from .family import (
     SeoOrder,
     WebTrafficOrder,
 )
-from .fields import MAX_ID_CHARACTERS, MAX_WHOLE_NUMBER, are_plain_ids, checked_id
+from .fields import MAX_ID_CHARACTERS, MAX_WHOLE_NUMBER, are_plain_ids, checked_id, checked_ids
 
 __all__ = [
     "API_V2_ORDER_TYPES",
@@ -59,6 +59,7 @@ __all__ = [
     "WebTrafficOrder",
     "are_plain_ids",
     "checked_id",
+    "checked_ids",
 ]
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "MAX_WHOLE_NUMBER",
     "are_plain_ids",
     "checked_id",
+    "checked_ids",
     "copied",
     "hold_runs_and_interval",
     "id_as_text",
@@ -64,6 +65,16 @@ def checked_id(value: object, where: str = "Client", name: str = "order") -> str
     if not isinstance(text, str) or not _ID.fullmatch(text):
         raise InvalidOrderError(where, name, value, _NO_ID)
     return text
+
+
+def checked_ids(values: Iterable[object], name: str = "order") -> list[str]:
+    """Give ids as texts, each once, or raise `InvalidOrderError`.
+
+    One text is no list of ids: "12" would be taken for the orders 1 and 2.
+    """
+    if isinstance(values, str | bytes):
+        raise InvalidOrderError("Client", f"{name}s", values, "is one text, not a list of ids")
+    return list(dict.fromkeys(checked_id(each, name=name) for each in values))
 
 
 # Plain numbers, as this panel's ids are; a comma in one of them is counted before.
