@@ -257,7 +257,7 @@ class Calls:
 
     async def _read_in_steps(self, reply: Reply, deadline_s: float, settings: Settings) -> Reply:
         """Decode a long catalogue, and let others have their turn after each step."""
-        steps = read_ahead(reply)
+        steps = read_ahead(reply, keep_raw=settings.keep_raw)
         while True:
             try:
                 next(steps)

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 
 import attrs
 
@@ -24,12 +25,15 @@ class Offers:
         self._settings = settings
         self._ttl_s = ttl_s
         self._kept = Cached(self._fetched, calls.clock.now_s)
+        self._kept_raw = Cached(partial(self._fetched, keep_raw=True), calls.clock.now_s)
 
-    async def catalogue(self, max_age_s: float | None, timeout_s: float) -> Catalogue:
+    async def catalogue(self, max_age_s: float | None, settings: Settings) -> Catalogue:
         """Give the catalogue, fetched anew if it is older than `max_age_s`; None for `ttl_s`."""
         self._calls.check_action("services")
+        # Those with their raw texts are kept apart: they take twice as much, and few want them.
+        kept, timeout_s = self._kept_raw if settings.keep_raw else self._kept, settings.timeout_s
         try:
-            found = await self._kept.get(self._ttl_s if max_age_s is None else max_age_s, timeout_s)
+            found = await kept.get(self._ttl_s if max_age_s is None else max_age_s, timeout_s)
         except TimeoutError as error:
             raise NoReplyError(f"no answer within {timeout_s:g} s", action="services") from error
         return attrs.evolve(found.value, is_stale=True) if found.is_stale else found.value
@@ -55,8 +59,11 @@ class Offers:
             raise SpendingLimitError("max_charge", price, Decimal(max_charge))
 
     async def close(self) -> None:
-        """End the fetch that is under way."""
-        await self._kept.close()
+        """End what is being fetched."""
+        try:
+            await self._kept.close()
+        finally:
+            await self._kept_raw.close()
 
     async def _price(self, order: Order) -> Decimal | None:
         self._calls.check_action("services")
@@ -65,9 +72,11 @@ class Offers:
         catalogue = await self._kept.fresh() if found.is_stale else found.value
         return catalogue.quote(order)
 
-    async def _fetched(self) -> Catalogue:
+    async def _fetched(self, *, keep_raw: bool = False) -> Catalogue:
         profile = self._calls.profile
         rows = await self._calls.read(
-            {"action": "services"}, lambda reply: decode_services(reply, profile), self._settings
+            {"action": "services"},
+            lambda reply: decode_services(reply, profile, keep_raw=keep_raw),
+            attrs.evolve(self._settings, keep_raw=keep_raw),
         )
         return Catalogue.of(rows.services, datetime.now(UTC), rows.unreadable)

@@ -189,7 +189,7 @@ class Catalogue(Mapping[str, Service]):
             changed=tuple(
                 ServiceChange(older.services[key], each)
                 for key, each in self.services.items()
-                if key in older.services and older.services[key] != each
+                if key in older.services and not each.says_the_same(older.services[key])
             ),
         )
 

@@ -40,10 +40,6 @@ Count = Annotated[int, Meta(ge=-MAX_COUNT, le=MAX_COUNT)]
 """A whole number from the panel."""
 
 
-_NOT_ON_THE_WIRE = {"extra": "/extra", "raw": "/raw"}
-"""Fields of ours that no panel fills, under names that no panel uses."""
-
-
 class Status(StrEnum):
     """A word for the state of an order, whatever the spelling of the panel."""
 
@@ -180,7 +176,7 @@ class OrderStatus(
     kw_only=True,
     gc=False,
     forbid_unknown_fields=True,
-    rename={"raw_status": "status", "raw_charge": "charge"} | _NOT_ON_THE_WIRE,
+    rename={"raw_status": "status", "raw_charge": "charge"},
 ):
     """How an order stands.
 
@@ -237,11 +233,10 @@ class OrderStatus(
 
     def says_the_same(self, other: "OrderStatus") -> bool:
         """Whether both say the same: 0.5 and 0.50 are one charge, and two texts to `==`."""
-        if self == other:
-            return True
-        if self.raw_charge is None or self.charge != other.charge:
-            return False
-        return msgspec.structs.replace(other, raw_charge=self.raw_charge) == self
+        return self == other or (
+            self.charge == other.charge
+            and self == msgspec.structs.replace(other, raw_charge=self.raw_charge, raw=self.raw)
+        )
 
     def refund_share(self, quantity: int) -> Decimal | None:
         """Give the share of the price that came back, from 0 to 1, of an order over `quantity`.
@@ -259,7 +254,14 @@ class OrderStatus(
         return Decimal(min(max(self.remains, 0), quantity)) / quantity
 
 
-class Service(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
+class Service(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    gc=False,
+    forbid_unknown_fields=True,
+    rename={"raw_rate": "rate"},
+):
     """A service on offer."""
 
     service: _Id
@@ -268,9 +270,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknow
     """Name for people, in the panel's language, as it came: clean it before a terminal sees it."""
     category: str = ""
     """Heading that the panel lists it under."""
-    rate: Decimal | None = None
-    """Price of 1000, or of the whole for package types, in the account's currency; None where
-    the panel gave no number."""
+    raw_rate: str | None = None
+    """`rate` in the panel's own digits; None where it gave no number."""
     min: Count | None = None
     """The least quantity of an order; None where the panel gives none."""
     max: Count | None = None
@@ -287,6 +288,24 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknow
     """Whether it can be canceled (API v2); None where the panel does not say."""
     extra: dict[str, object] | None = None
     """What came under names that we do not know, or could not be read; None if nothing did."""
+    raw: str | None = None
+    """The text it was read from, cleaned, its first 2,000 characters; None unless `keep_raw` asked
+    for it."""
+
+    @property
+    def rate(self) -> Decimal | None:
+        """Price of 1000, or of the whole for package types, exactly, in the account's currency.
+
+        None where the panel gave no number.
+        """
+        return None if self.raw_rate is None else Decimal(self.raw_rate)
+
+    def says_the_same(self, other: "Service") -> bool:
+        """Whether both say the same: 0.9 and 0.90 are one rate, and two texts to `==`."""
+        return self == other or (
+            self.rate == other.rate
+            and self == msgspec.structs.replace(other, raw_rate=self.raw_rate, raw=self.raw)
+        )
 
 
 class Balance(_Told, frozen=True, kw_only=True):

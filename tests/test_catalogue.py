@@ -48,7 +48,7 @@ FOLLOWERS = Service(
     service="5",
     name="Instagram Followers [15K]",
     category="Instagram - Followers",
-    rate=Decimal("1.02"),
+    raw_rate="1.02",
     min=500,
     max=10000,
     type="default",
@@ -58,7 +58,7 @@ COMMENTS = Service(
     service="9",
     name="Comments",
     category="Instagram - Comments",
-    rate=Decimal("0.04"),
+    raw_rate="0.04",
     min=2,
     max=4,
     type="Custom Comments",
@@ -66,7 +66,7 @@ COMMENTS = Service(
 PACKAGE = Service(
     service="10", name="STRASSE متابعين", category="Instagram - Followers", type="package"
 )
-ODD = Service(service="ord_x", name="", category="", rate=Decimal(7), type="a new type")
+ODD = Service(service="ord_x", name="", category="", raw_rate="7", type="a new type")
 
 
 def catalogue(*services: Service) -> Catalogue:
@@ -432,7 +432,7 @@ def test_a_service_that_is_not_listed_is_refused(ask: Callable[[Catalogue, Order
 def test_a_price_is_flat_for_packages_and_by_1000_for_the_rest(
     order: Order, rate: str, price: str
 ) -> None:
-    assert offer_for(order, rate=Decimal(rate)).quote(order) == Decimal(price)
+    assert offer_for(order, raw_rate=rate).quote(order) == Decimal(price)
 
 
 @pytest.mark.parametrize("name", OVER)
@@ -446,7 +446,7 @@ def test_without_a_rate_there_is_no_price(name: str) -> None:
     subscription(10, 20), MentionsMediaLikersOrder(service=5, link=LINK),
 ], ids=repr)  # fmt: skip
 def test_what_is_not_known_before_has_no_price(order: Order) -> None:
-    assert offer_for(order, rate=Decimal("1.02")).quote(order) is None
+    assert offer_for(order, raw_rate="1.02").quote(order) is None
 
 
 @given(
@@ -464,7 +464,7 @@ def test_a_price_is_exact_whatever_the_callers_context_rounds(
     order = DefaultOrder(service=5, link=LINK, quantity=quantity, runs=runs, interval=5)
 
     with decimal.localcontext(prec=precision):
-        price = offer_for(order, rate=rate).quote(order)
+        price = offer_for(order, raw_rate=f"{rate:f}").quote(order)
 
     assert price is not None
     assert Fraction(price) == Fraction(rate) * quantity * runs / 1000
@@ -525,8 +525,8 @@ def test_a_change_is_dearer_or_cheaper_where_both_rates_are_known(
     older: str | None, newer: str | None, *, dearer: bool, cheaper: bool
 ) -> None:
     change = ServiceChange(
-        service(1, rate=None if older is None else Decimal(older)),
-        service(1, rate=None if newer is None else Decimal(newer)),
+        service(1, raw_rate=older),
+        service(1, raw_rate=newer),
     )
 
     assert (change.is_dearer, change.is_cheaper) == (dearer, cheaper)

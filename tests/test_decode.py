@@ -1,5 +1,6 @@
 """Every sample decodes to just this value, or to just this error."""
 
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
@@ -52,21 +53,21 @@ CATALOGUES: list[tuple[str, object]] = [
                 documented(
                     service="5",
                     name="Instagram Followers [15K] ",
-                    rate=Decimal("1.02"),
+                    raw_rate="1.02",
                     min=500,
                     max=10000,
                 ),
                 documented(
                     service="9",
                     name="Instagram Followers - Max 300k - No refill - 30-40k/Day",
-                    rate=Decimal("0.04"),
+                    raw_rate="0.04",
                     min=500,
                     max=300000,
                 ),
                 documented(
                     service="10",
                     name=INDIAN,
-                    rate=Decimal("1.2"),
+                    raw_rate="1.2",
                     min=100,
                     max=350000,
                 ),
@@ -82,7 +83,7 @@ CATALOGUES: list[tuple[str, object]] = [
                     service="1",
                     name="A",
                     category="C",
-                    rate=Decimal("0.9"),
+                    raw_rate="0.9",
                     min=10,
                     max=1000,
                     type="Custom Comments",
@@ -92,7 +93,7 @@ CATALOGUES: list[tuple[str, object]] = [
                     service="2",
                     name="B",
                     category="C",
-                    rate=Decimal("0.90"),
+                    raw_rate="0.90",
                     min=10,
                     max=1000,
                     type="custom_comments",
@@ -128,14 +129,14 @@ CATALOGUES: list[tuple[str, object]] = [
     ("services_empty_list_in_data.json", ServiceRows([])),
     (
         "services_list_in_data.json",
-        ServiceRows([Service(service="5", name="A", rate=Decimal(1))]),
+        ServiceRows([Service(service="5", name="A", raw_rate="1")]),
     ),
     (
         "services_keyed_by_id.json",
         ServiceRows(
             [
-                Service(service="5", name="A", rate=Decimal(1)),
-                Service(service="9", name="B", rate=Decimal(2)),
+                Service(service="5", name="A", raw_rate="1"),
+                Service(service="9", name="B", raw_rate="2"),
             ]
         ),
     ),
@@ -164,7 +165,7 @@ CATALOGUES: list[tuple[str, object]] = [
                     service="1",
                     name="Followers",
                     category="First Category",
-                    rate=Decimal("0.90"),
+                    raw_rate="0.90",
                     min=50,
                     max=10000,
                     type="Default",
@@ -175,7 +176,7 @@ CATALOGUES: list[tuple[str, object]] = [
                     service="2",
                     name="Comments",
                     category="Second Category",
-                    rate=Decimal(8),
+                    raw_rate="8",
                     min=10,
                     max=1500,
                     type="Custom Comments",
@@ -218,7 +219,7 @@ def services(body: str | bytes, status: int = 200) -> ServiceRows:
 @pytest.mark.parametrize(
     ("rate", "read"),
     [
-        *[('"1.02"', "1.02"), ("1.02", "1.02"), ('"007.50"', "7.50"), ('"1e-5"', "0.00001")],
+        *[('"1.02"', "1.02"), ("1.02", "1.02"), ('"007.50"', "007.50"), ('"1e-5"', "0.00001")],
         *[('" 1.5 "', "1.5"), ('"$1.5"', "1.5"), ('"1,234.5"', "1234.5"), ('"-1"', "-1")],
         ('"' + "0" * 30 + '5"', "5"),
         *[("null", None), ('""', None), ('"N/A"', None)],
@@ -227,7 +228,7 @@ def services(body: str | bytes, status: int = 200) -> ServiceRows:
 def test_rate_is_read_through_the_gate(rate: str, read: str | None) -> None:
     found = services(f'[{{"service":"5","rate":{rate}}}]')
 
-    assert found == ServiceRows([Service(service="5", rate=Decimal(read) if read else None)])
+    assert found == ServiceRows([Service(service="5", raw_rate=read or None)])
 
 
 @pytest.mark.parametrize(
@@ -243,7 +244,7 @@ def test_rate_that_is_no_number_is_kept(rate: str, kept: object) -> None:
 
     assert found.services == [
         Service(service="5", extra={"rate": kept}),
-        Service(service="6", rate=Decimal(1)),
+        Service(service="6", raw_rate="1"),
     ]
 
 
@@ -457,3 +458,17 @@ def test_every_sample_stands_in_the_table_and_is_used() -> None:
 
     assert {name for name in names if f"| `{name}` |" not in table} == set()
     assert {name for name in names if f'{name.rpartition("/")[2]}"' not in text} == set()
+
+
+@pytest.mark.parametrize("desc", ["", r"say \"rate\":5 and \"rate\": 6", r"a\\", "é ✅"])
+def test_rates_that_are_bare_numbers_are_read_exactly(desc: str) -> None:
+    rows = [
+        f'{{"service":"{each}","rate":{rate},"desc":"{desc}","min":"1"}}'
+        for each, rate in (("5", "0.90"), ("6", "12"), ("7", "1e-5"), ("8", "null"))
+    ]
+    taken = services(f"[{','.join(rows[:2])}]").services
+    mixed = services(f"[{','.join(rows)}]").services
+
+    assert [each.raw_rate for each in taken] == ["0.90", "12"]
+    assert [each.raw_rate for each in mixed] == ["0.90", "12", "0.00001", None]
+    assert {each.desc for each in mixed} == {json.loads(f'"{desc}"') or ""}

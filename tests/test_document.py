@@ -294,7 +294,7 @@ def test_sample_of_services_as_meant() -> None:
         service="5",
         name="Instagram Followers [15K] ",
         category="Instagram - Followers [Guaranteed/Refill] - Less Drops \u2b50",
-        rate=Decimal("1.02"),
+        raw_rate="1.02",
         min=500,
         max=10000,
         type="default",

@@ -93,6 +93,20 @@ async def test_an_older_catalogue_stands_in_and_says_so(down: Answer) -> None:
 
 
 @pytest.mark.asyncio
+async def test_raw_texts_are_kept_apart_for_those_who_want_them() -> None:
+    async with Shop() as server, client_of(server) as client:
+        plain = await client.services()
+        kept = await client.with_options(keep_raw=True).services()
+        again = await client.with_options(keep_raw=True).services()
+
+        assert [each.raw for each in plain.values()] == [None, None]
+        assert [json.loads(each.raw or "")["service"] for each in kept.values()] == ["5", "6"]
+        assert again is kept
+        assert (await client.services()) is plain
+        assert server.actions() == ["services"] * 2
+
+
+@pytest.mark.asyncio
 async def test_without_an_older_catalogue_the_error_is_raised() -> None:
     async with Shop() as server, client_of(server, timeout_s=0.2) as client:
         server.down = reply("down", 503)

@@ -96,7 +96,7 @@ EXAMPLES: list[msgspec.Struct] = [
         service="5",
         name="Followers",
         category="Example",
-        rate=Decimal("1.02"),
+        raw_rate="1.02",
         min=500,
         max=10000,
         type="default",
@@ -259,8 +259,22 @@ def test_a_status_says_none_for_what_the_panel_left_out() -> None:
 
 def test_records_come_back_from_json_that_msgspec_made_of_them() -> None:
     status = OrderStatus(order="7", raw_status="Partial", raw_charge="1.50", remains=3)
-    service = Service(service="5", name="A", rate=Decimal("0.90"), extra={"a": [1]})
+    service = Service(service="5", name="A", raw_rate="0.90", extra={"a": [1]})
 
     for record in (status, service):
         written = msgspec.json.encode(record)
         assert msgspec.json.decode(written, type=type(record)) == record
+
+
+def test_digits_written_otherwise_say_the_same() -> None:
+    status = OrderStatus(order="7", raw_status="Pending", raw_charge="0.5", raw='{"a"}')
+    service = Service(service="5", raw_rate="0.5")
+
+    assert status.says_the_same(status)
+    assert service.says_the_same(service)
+    for rate, same in (("0.50", True), ("0.51", False), (None, False)):
+        other = OrderStatus(order="7", raw_status="Pending", raw_charge=rate, raw="another")
+        assert status.says_the_same(other) is same
+        assert service.says_the_same(Service(service="5", raw_rate=rate, raw="x")) is same
+    assert not status.says_the_same(OrderStatus(order="7", raw_status="Partial", raw_charge="0.5"))
+    assert not service.says_the_same(Service(service="5", raw_rate="0.5", min=1))

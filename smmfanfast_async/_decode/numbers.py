@@ -17,7 +17,6 @@ __all__ = [
     "amount_text",
     "count",
     "flag",
-    "in_gate",
     "json_float",
     "json_int",
 ]
@@ -66,11 +65,6 @@ class OddNumber(str):
     __slots__ = ()
 
 
-in_gate = _GATE.plus
-"""Pass a number within the bounds, infinity and NaN too; raise `ArithmeticError` for any other. A
-bound method, since the fast road calls it once a service."""
-
-
 def amount(value: object) -> Decimal | None:
     """Read money: None for a word that stands for nothing, `ValueError` for what is no number."""
     number = _number(value, _GROUPED_MONEY)
@@ -99,7 +93,7 @@ def count(value: object) -> int | None:
 
 def _bounded(number: Decimal) -> Decimal:
     try:
-        in_gate(number)
+        _GATE.plus(number)
     except ArithmeticError as error:
         raise ValueError("out of bounds") from error
     return number

@@ -5,6 +5,7 @@ from collections.abc import Generator, Iterable, Iterator
 
 import msgspec
 from attrs import frozen
+from msgspec.structs import force_setattr
 
 from .._text import raw_text, same_word
 from ..profile import Profile
@@ -46,28 +47,31 @@ class ReplyReadAhead(Reply, frozen=True, kw_only=True):
     """What `decode_services` makes of it."""
 
 
-def decode_services(reply: Reply, profile: Profile) -> ServiceRows:
-    """Read the catalogue. A row that has no usable id is set aside, the others stay."""
+def decode_services(reply: Reply, profile: Profile, *, keep_raw: bool = False) -> ServiceRows:
+    """Read the catalogue. A row that has no usable id is set aside, the others stay.
+
+    `keep_raw` keeps with each service the piece of the answer that it was read from.
+    """
     if isinstance(reply, ReplyReadAhead):
         return reply.rows
     check_http(reply, profile, "services")
-    rows = _Rows()
+    rows = _Rows(keep_raw=keep_raw)
     try:
         for piece in _pieces(reply.body):
             rows.take(piece)
     except FAST_ROAD_REFUSALS:
-        rows = _Rows()
+        rows = _Rows(keep_raw=keep_raw)
         rows.take_each(_service_rows(reply, profile))
     return rows.read()
 
 
-def read_ahead(reply: Reply) -> Generator[None, None, Reply]:
+def read_ahead(reply: Reply, *, keep_raw: bool = False) -> Generator[None, None, Reply]:
     """Read a long catalogue in steps; return the reply with what was read in it.
 
     After each step, which takes less than a millisecond, others may have their turn. The reply
     comes back as it was where it has no pieces to read one by one: `decode_services` is for it.
     """
-    rows = _Rows()
+    rows = _Rows(keep_raw=keep_raw)
     try:
         if reply.status == 200:
             for piece in _pieces(reply.body):
@@ -101,10 +105,11 @@ def _pieces(body: bytes) -> Iterator[bytes]:
 class _Rows:
     """The services of a catalogue, as they are read."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep_raw: bool) -> None:
+        self._keep_raw = keep_raw
         self._services: list[Service] = []
         self._odd: list[str] = []
-        self._shared: dict[str, str] = {}
+        self._shared: dict[str | None, str | None] = {}
 
     def read(self) -> ServiceRows:
         return ServiceRows(self._services, tuple(self._odd))
@@ -112,9 +117,14 @@ class _Rows:
     def take(self, body: bytes) -> None:
         """Read a list; one of `FAST_ROAD_REFUSALS` if it is none."""
         try:
-            self._services += fast_services(body, self._shared)
+            services = fast_services(body, self._shared)
         except FAST_ROAD_REFUSALS:
             self.take_each(raw_list(body))
+            return
+        if self._keep_raw:
+            for service, raw in zip(services, raw_list(body), strict=True):
+                force_setattr(service, "raw", raw_text(raw))
+        self._services += services
 
     def take_each(self, rows: Iterable[object]) -> None:
         """Read rows, those that are bytes unread until here; set the unreadable ones aside."""
@@ -125,16 +135,20 @@ class _Rows:
                 self._odd.append(shown(row))
 
     def _take_one(self, row: object) -> None:
+        service = self._service(row)
+        if self._keep_raw:
+            force_setattr(service, "raw", raw_text(row) if isinstance(row, bytes) else shown(row))
+        self._services.append(service)
+
+    def _service(self, row: object) -> Service:
         if isinstance(row, bytes):
             try:
-                self._services += fast_services(b"[%b]" % row, self._shared)
+                return fast_services(b"[%b]" % row, self._shared)[0]
             except FAST_ROAD_REFUSALS:
                 row = lenient_json(row.decode(errors="replace"))
-            else:
-                return
         if not is_object(row):
             raise ValueError("not a service")
-        self._services.append(lenient_service(row))
+        return lenient_service(row)
 
 
 def _service_rows(reply: Reply, profile: Profile) -> Iterable[object]:

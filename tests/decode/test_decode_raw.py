@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from smmfanfast_async._decode import decode_status, decode_statuses
+from smmfanfast_async._decode import decode_services, decode_status, decode_statuses, read_ahead
 from smmfanfast_async.errors import PanelError, RefusedError, UnreadableReplyError
 from smmfanfast_async.profile import SMMFANFAST
-from smmfanfast_async.results import OrderStatus, Reply
+from smmfanfast_async.results import OrderStatus, Reply, Service
 
 PLAIN = '{"status":"Pending","charge":"0.90"}'
 ODD = '{"status":"Asleep","charge":"N/A","note":"caf\\u00e9"}'
@@ -80,8 +80,8 @@ def test_the_error_of_one_order_keeps_the_answer() -> None:
     assert caught.value.raw == body
 
 
-@pytest.mark.parametrize("name", ["raw", "/raw", "\\u002fraw", "/extra", "extra", "\\u002fextra"])
-@pytest.mark.parametrize("value", ['"x"', '{"a":1}'])
+@pytest.mark.parametrize("name", ["raw", "extra", "\\u0072aw", "/raw"])
+@pytest.mark.parametrize("value", ['"x"', '{"a":1}', "{}", '""'])
 def test_no_panel_fills_a_field_of_ours(name: str, value: str) -> None:
     body = f'{{"1":{{"status":"Pending","charge":"1","{name}":{value}}},"2":{PLAIN}}}'
     found = decode_statuses(reply(body), SMMFANFAST, ["1", "2"]).found
@@ -90,3 +90,51 @@ def test_no_panel_fills_a_field_of_ours(name: str, value: str) -> None:
     assert isinstance(status, OrderStatus)
     assert status.raw is None
     assert status.extra == {json.loads(f'"{name}"'): json.loads(value)}
+
+
+PLAIN_ROW = '{"service":5,"name":"A","rate":"0.90"}'
+ODD_ROW = '{"service":"6","name":"B \\/ C","rate":"1,234.50","min":"10"}'
+NOTICE = "<br />\n<b>Notice</b>\n"
+
+
+def services(body: str, *, keep_raw: bool = True) -> list[Service]:
+    return decode_services(reply(body), SMMFANFAST, keep_raw=keep_raw).services
+
+
+def test_no_service_keeps_its_text_unless_asked() -> None:
+    rows = services(f"[{PLAIN_ROW},{ODD_ROW}]", keep_raw=False)
+
+    assert [each.raw for each in rows] == [None, None]
+
+
+@pytest.mark.parametrize("rows", [[PLAIN_ROW], [PLAIN_ROW, PLAIN_ROW], [PLAIN_ROW, ODD_ROW]])
+@pytest.mark.parametrize("frame", ["[{}]", '{{"data":[{}]}}'])
+def test_each_service_keeps_its_own_piece(rows: list[str], frame: str) -> None:
+    assert [each.raw for each in services(frame.format(", ".join(rows)))] == rows
+
+
+def test_a_service_in_what_can_not_be_cut_keeps_what_was_read() -> None:
+    [service] = services(f"{NOTICE}[{PLAIN_ROW}]")
+
+    assert service.raw is not None
+    assert "0.90" in service.raw
+
+
+def test_a_catalogue_read_in_steps_keeps_the_same_pieces() -> None:
+    body = f"[{','.join([PLAIN_ROW, ODD_ROW] * 2000)}]"
+    steps = read_ahead(reply(body), keep_raw=True)
+    try:
+        while True:
+            next(steps)
+    except StopIteration as end:
+        rows = decode_services(end.value, SMMFANFAST).services
+
+    assert [each.raw for each in rows] == [PLAIN_ROW, ODD_ROW] * 2000
+
+
+@pytest.mark.parametrize("name", ["raw", "extra", "\\u0072aw", "/raw"])
+def test_no_panel_fills_a_field_of_ours_in_a_service(name: str) -> None:
+    rows = services(f'[{PLAIN_ROW},{{"service":6,"rate":"1","{name}":{{"a":1}}}}]', keep_raw=False)
+
+    assert [each.raw for each in rows] == [None, None]
+    assert rows[1].extra == {json.loads(f'"{name}"'): {"a": 1}}

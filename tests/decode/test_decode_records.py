@@ -96,8 +96,9 @@ def test_number_for_a_text_is_its_digits() -> None:
 
 @pytest.mark.parametrize("null", ["null", '"NULL"'])
 @pytest.mark.parametrize("charge", ['"1"', '"N/A"'])
-def test_null_under_our_name_is_nothing(null: str, charge: str) -> None:
-    found = one(f'{{"status":"Pending","extra":{null},"charge":{charge}}}')
+@pytest.mark.parametrize("name", ["extra", "raw"])
+def test_null_under_our_name_is_nothing(null: str, charge: str, name: str) -> None:
+    found = one(f'{{"status":"Pending","{name}":{null},"charge":{charge}}}')
 
     assert found == status_of(order="1", raw_charge=None if charge == '"N/A"' else "1")
 
