@@ -29,7 +29,9 @@ def our_catalogue(body: bytes) -> object:
 
 def our_statuses(body: bytes, ids: list[str]) -> dict[str, object]:
     """Read a batch as the client does."""
-    return dict(decode_statuses(Reply(status=200, body=body), SMMFANFAST, ids).found)
+    found = decode_statuses(Reply(status=200, body=body), SMMFANFAST, ids).found
+    # As `Client.statuses` keeps them: the id in a status stands for the key.
+    return {getattr(each, "order", order): each for order, each in found.items()}
 
 
 def weigh_catalogue(rows: int, *, ours: bool) -> dict[str, float]:

@@ -138,6 +138,8 @@ class BatchSize:
 
     def pieces(self, ids: list[str]) -> list[list[str]]:
         """Cut ids into as few batches as hold them: full ones, and one with what is left."""
+        if 0 < len(ids) <= self.now:
+            return [ids]
         return [ids[start : start + self.now] for start in range(0, len(ids), self.now)]
 
     def halves(self, ids: list[str], error: PanelError) -> list[list[str]]:

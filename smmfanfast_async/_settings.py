@@ -46,10 +46,12 @@ _ACCOUNT = re.compile(r"[A-Za-z0-9._-]{1,64}")
 class Secret:
     """The API key, shown by nothing: not by repr, str, format, copies or pickles."""
 
-    __slots__ = ("_key", "_spellings")
+    __slots__ = ("_key", "_quoted", "_signs", "_spellings")
 
     def __init__(self, key: str) -> None:
         self._key = key
+        self._quoted: str | None = None
+        self._signs: tuple[bytes, ...] = ()
         self._spellings: tuple[bytes, ...] | None = None
 
     def __repr__(self) -> str:
@@ -61,6 +63,12 @@ class Secret:
     def reveal(self) -> str:
         """Give the key; for `_transport` and for what makes the short account name."""
         return self._key
+
+    def quoted(self) -> str:
+        """Give the key as a form holds it."""
+        if self._quoted is None:
+            self._quoted = quote_plus(self._key)
+        return self._quoted
 
     def current(self) -> "Secret":
         """Give the key for one request: always the same one."""
@@ -85,9 +93,14 @@ class Secret:
     def masked_bytes(self, body: bytes) -> bytes:
         """Give a whole answer with `***` for the key.
 
-        Measured on 100 statuses, 12 KB, it takes 5 µs; reading them takes 70.
+        Mostly one of its signs is not in the answer at all. That is found in half a microsecond on
+        100 statuses; looking for the whole of it takes 5, and reading them 50.
         """
-        for spelling in self._spelled():
+        spellings = self._spelled()
+        for sign in self._signs:
+            if sign not in body:
+                return body
+        for spelling in spellings:
             if spelling in body:
                 body = body.replace(spelling, MASK)
         return body
@@ -108,6 +121,8 @@ class Secret:
             ways += [key.replace("/", "\\/"), html.escape(key)]
             plain = dict.fromkeys(each.encode() for each in ways)
             self._spellings = tuple(plain) if len(key) >= MIN_MASKED_CHARACTERS else ()
+            # Letters and digits stand for themselves in each of them.
+            self._signs = tuple(each.encode() for each in dict.fromkeys(key) if each.isalnum())
         return self._spellings
 
 

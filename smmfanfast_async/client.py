@@ -31,7 +31,7 @@ from ._settings import (
     options_of_environment,
     sure_account,
 )
-from ._statuses import Ids, Statuses
+from ._statuses import Ids, Statuses, gathered
 from ._telling import Teller
 from ._transport import Connector, Session, TraceConfig, Transport, checked_url, is_loopback
 from .catalogue import Catalogue
@@ -286,7 +286,7 @@ class Client:
         `InvalidOrderError` and is not sent. Raises only `ClosedError`, or `InvalidOrderError` for
         one text in the place of a list.
         """
-        return {order: result async for order, result in self.iter_statuses(ids, ordered=True)}
+        return await gathered(self.iter_statuses(ids, ordered=True))
 
     def iter_statuses(
         self, ids: Ids, *, ordered: bool = False

@@ -304,10 +304,10 @@ def _odd_ones(found: Entries, text: bytes) -> list[str]:
         rows = {order: each for order, each in found.items() if isinstance(each, OrderStatus)}
         charges = [record.raw_charge or "" for record in rows.values()]
     are_named = [record.order for record in rows.values()] == list(rows)
-    if not are_named or not _have_nothing_of_ours(rows.values()):
+    # "extra" and "raw" have signs that nothing else in a batch has, unless they are coded.
+    may_have_ours = b"x" in text or b"w" in text or b"\\" in text
+    if not are_named or (may_have_ours and not _have_nothing_of_ours(rows.values())):
         return [order for order, record in rows.items() if not _is_plain(record, order)]
-    # The key and the id are two equal texts; of 100,000 statuses kept they are a ninth.
-    deque(map(force_setattr, rows.values(), repeat("order"), rows), maxlen=0)
     unusual = _unusual(charges)
     if b"[" in text:
         unusual += [place for place, record in enumerate(rows.values()) if record.orders]

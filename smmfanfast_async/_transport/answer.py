@@ -4,6 +4,7 @@ import time
 import zlib
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 
 import aiohttp
 from aiohttp import hdrs
@@ -77,8 +78,11 @@ def _unpacker(encoding: str) -> "zlib._Decompress | None":
 
 def reply_of(response: aiohttp.ClientResponse, body: bytes, secret: Secret) -> Reply:
     """Put together what decoding needs of an answer."""
-    location = response.headers.get(hdrs.LOCATION)
     headers = response.headers
+    if response.status == HTTPStatus.OK:
+        # Neither redirected nor challenged.
+        return Reply(status=200, body=body, retry_after_s=retry_after_s(headers, time.time()))
+    location = headers.get(hdrs.LOCATION)
     return Reply(
         status=response.status,
         body=body,

@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import quote_plus
 
 import aiohttp
@@ -28,7 +29,7 @@ class OneShotForm(aiohttp.Payload):
         self._write_by_s = write_by_s
         self._rest = urlencoded(form)
         # "key=", "&" and what stands for the key; the bytes themselves are made when they leave.
-        self._size = len("key=&") + len(_quoted(secret.reveal())) + len(self._rest)
+        self._size = len("key=&") + len(secret.quoted()) + len(self._rest)
         self.was_asked = False
         self.was_written = False
 
@@ -65,7 +66,7 @@ class OneShotForm(aiohttp.Payload):
         await self.write(writer)
 
     def _bytes(self) -> bytes:
-        return b"key=" + _quoted(self.secret.reveal()).encode() + b"&" + self._rest
+        return b"key=" + self.secret.quoted().encode() + b"&" + self._rest
 
 
 def urlencoded(form: Mapping[str, str]) -> bytes:
@@ -74,7 +75,12 @@ def urlencoded(form: Mapping[str, str]) -> bytes:
     That goes through a text with a comma in it sign by sign: 29 µs for 100 ids, when reading the
     answer to them takes 70.
     """
-    return "&".join([f"{_quoted(name)}={_quoted(text)}" for name, text in form.items()]).encode()
+    return "&".join([f"{_name(name)}={_quoted(text)}" for name, text in form.items()]).encode()
+
+
+@lru_cache(maxsize=64)
+def _name(name: str) -> str:
+    return _quoted(name)
 
 
 def _quoted(text: str) -> str:
