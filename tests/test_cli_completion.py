@@ -102,7 +102,7 @@ async def test_zsh_finds_the_script_by_its_first_line_and_begins_it_by_its_last(
     # How it names its function is up to cyclopts.
     name = next(line for line in lines if line.endswith("smmfanfast() {")).removesuffix("() {")
     assert lines[-5:] == [
-        "if [[ $zsh_eval_context[-1] == loadautofunc ]]; then",
+        f"if [[ $funcstack[1] == (_smmfanfast|{name}) ]]; then",
         f'  {name} "$@"',
         "else",
         f"  compdef {name} smmfanfast",
@@ -117,6 +117,14 @@ print -r -- $_comps[smmfanfast]
 """
 
 
+ZSH_TWICE = """
+fpath=($1 $fpath); autoload -Uz _smmfanfast
+_arguments() { print asked }
+_smmfanfast; _smmfanfast
+"""
+"""Completing twice from a folder of $fpath, but for the list that only the editor can show."""
+
+
 @pytest.mark.asyncio
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
 async def test_the_other_shells_take_their_scripts(
@@ -128,6 +136,7 @@ async def test_the_other_shells_take_their_scripts(
         return
     if shell == "zsh":
         assert said_by("zsh", "-f", "-c", ZSH, "zsh", path)[0].endswith("smmfanfast")
+        assert said_by("zsh", "-f", "-c", ZSH_TWICE, "zsh", tmp_path) == ["asked", "asked"]
     else:
         line = f"source {path}; complete -C 'smmfanfast balance --profile api'"
         assert said_by("fish", "--no-config", "-c", line)[0].startswith("api-v2")

@@ -59,13 +59,17 @@ def can_redraw(console: Console) -> bool:
 @contextmanager
 def counting(console: Console, what: str) -> Generator[Callable[[], None], None, None]:
     """Show a bar that counts, on a terminal alone; gives what counts one more."""
+    if not console.is_terminal:
+        # Some releases of rich end a bar with a line even where they show none.
+        yield lambda: None
+        return
     columns = (
         SpinnerColumn(),
         TextColumn("{task.completed:,.0f} {task.description}"),
         TaskProgressColumn(show_speed=True),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    with Progress(*columns, console=console) as progress:
         task = progress.add_task(what, total=None)
         yield lambda: progress.advance(task)
 

@@ -64,7 +64,8 @@ def _last_lines(shell: str, script: str) -> tuple[str, ...]:
         return ()
     name = function[1]
     return (
-        "if [[ $zsh_eval_context[-1] == loadautofunc ]]; then",
+        # As a completion the file is a function of its own name, each time it is called.
+        f"if [[ $funcstack[1] == (_smmfanfast|{name}) ]]; then",
         f'  {name} "$@"',
         "else",
         f"  compdef {name} smmfanfast",
