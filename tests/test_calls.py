@@ -129,8 +129,8 @@ Steps = Generator[None, None, Reply]
 def watched(monkeypatch: pytest.MonkeyPatch, step: Callable[[], None]) -> None:
     """Have `step` called after each step of decoding."""
 
-    def steps(found: Reply) -> Steps:
-        taken = read_ahead(found)
+    def steps(found: Reply, *, keep_raw: bool) -> Steps:
+        taken = read_ahead(found, keep_raw=keep_raw)
         while True:
             try:
                 next(taken)
