@@ -15,6 +15,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing, suppress
 from contextvars import Context
 from itertools import count
+from operator import attrgetter
 
 from ._policy import PollPolicy
 from ._telling import Teller
@@ -75,22 +76,24 @@ class _Watched:
 class _Watcher:
     """Somebody who watches: which orders still, and what they have not been told yet."""
 
-    def __init__(self, orders: Iterable[str], until: Until | None) -> None:
+    def __init__(self, orders: Iterable[str], until: Until | None, is_over: Until) -> None:
         self.open: dict[str, OrderStatus | None] = dict.fromkeys(orders)
         """The orders that are watched still, and how each stood when it was told last."""
         self.box: dict[str, StatusChange] = {}
         self.failure: Exception | None = None
         self.news = asyncio.Event()
         self._until = until
+        self._is_over = is_over
 
     def tell(self, order: str, after: OrderStatus) -> bool:
         """Put what changed into the box; say whether the order is over for this watcher."""
-        change = change_of(order, self.open[order], after)
+        is_over = self._is_over(after)
+        change = change_of(order, self.open[order], after, is_over=is_over)
         self.box.pop(order, None)
         if change is None:
             return False
         self._put(change)
-        if after.is_final or (self._until is not None and self._until(after)):
+        if is_over or (self._until is not None and self._until(after)):
             del self.open[order]
         return order not in self.open
 
@@ -134,8 +137,10 @@ class Poller:
         policy: PollPolicy,
         draw: Callable[[], float],
         teller: Teller | None = None,
+        is_over: Until = attrgetter("is_final"),
     ) -> None:
         self._look = look
+        self._is_over = is_over
         self._policy = policy
         self._draw = draw
         self._teller = teller or Teller()
@@ -157,7 +162,7 @@ class Poller:
         """
         loop = asyncio.get_running_loop()
         deadline_s = None if timeout_s is None else loop.time() + timeout_s
-        watcher = _Watcher(orders, until)
+        watcher = _Watcher(orders, until, self._is_over)
         try:
             self._join(watcher)
             while watcher.box or watcher.open:

@@ -61,18 +61,21 @@ _STEPS = {
 paused or error, is neither further nor nearer."""
 
 
-def change_of(order: str, before: OrderStatus | None, after: OrderStatus) -> StatusChange | None:
-    """Say what changed of an order, None if nothing did."""
+def change_of(
+    order: str, before: OrderStatus | None, after: OrderStatus, *, is_over: bool = False
+) -> StatusChange | None:
+    """Say what changed of an order, None if nothing did.
+
+    `is_over` says that nothing more will happen to it, where the panel has a word of its own.
+    """
     if before is not None and before.says_the_same(after):
         return None
-    kind = _kind(before, after)
+    kind = ChangeKind.FINISHED if is_over or after.is_final else _kind(before, after)
     return StatusChange(order=order, kind=kind, before=before, after=after)
 
 
 def _kind(before: OrderStatus | None, after: OrderStatus) -> ChangeKind:
     word = after.status
-    if after.is_final:
-        return ChangeKind.FINISHED
     same_word = before is not None and before.raw_status == after.raw_status
     if word is Status.UNKNOWN and not same_word:
         return ChangeKind.UNKNOWN_WORD

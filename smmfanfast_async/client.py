@@ -156,7 +156,7 @@ class Client:
         """Put in place what is shared with the twins of `with_options`."""
         self._calls = calls
         self._statuses = Statuses(calls, concurrency=self._concurrency)
-        self._poller = Poller(self._look, poll, calls.draw, calls.teller)
+        self._poller = Poller(self._look, poll, calls.draw, calls.teller, self._is_over)
         self._offers = Offers(calls, self._settings, ttl_s=services_ttl_s)
 
     @classmethod
@@ -410,6 +410,9 @@ class Client:
 
     async def _once(self, form: Form, decode: Callable[[Reply], T]) -> T:
         return await self._calls.once(form, decode, self._settings)
+
+    def _is_over(self, status: OrderStatus) -> bool:
+        return status.is_final or self.profile.ends_with(status.raw_status)
 
     def _look(
         self, orders: list[str]

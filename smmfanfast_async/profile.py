@@ -145,6 +145,9 @@ class Profile:
     that of the document. The family has 60 to 120 a key (seen)."""
     delays_min: frozenset[int] | None = None
     """Delays a subscription may have, in minutes; None for any."""
+    final_words: frozenset[str] = frozenset()
+    """Words of the panel, in any spelling, after which nothing more happens to an order, beside
+    `FINAL_STATUSES`: some end orders as "Fail". `wait`, `watch` and the desk end with them."""
     decodes_twice: bool = False
     """Escape `%` and `+` in values once more, for panels that decode them twice (seen on this
     one: a `t.me/+…` link arrives with a blank). Off by default: the document does not name it."""
@@ -155,6 +158,10 @@ class Profile:
     def takes(self, order_type: str) -> bool:
         """Say whether the panel takes orders of a type; case, blanks, `_` and `-` don't matter."""
         return same_word(order_type) in _by_spelling(self.order_types)
+
+    def ends_with(self, word: str) -> bool:
+        """Say whether the panel's word for the state of an order is one of `final_words`."""
+        return bool(self.final_words) and same_word(word) in _by_spelling(self.final_words)
 
     def refusal_kind(self, text: str) -> ErrorKind | None:
         """Say which no a text is, None if it is not one of `refusals`."""

@@ -64,3 +64,10 @@ def test_no_word_is_final_and_on_its_way() -> None:
 
     assert {status for status, step in _STEPS.items() if step == last} == FINAL_STATUSES
     assert not {Status.PAUSED, Status.FAILED, Status.ERROR, Status.UNKNOWN} & set(_STEPS)
+
+
+def test_an_order_is_over_where_the_panel_has_a_word_of_its_own_for_it() -> None:
+    change = change_of("7", stands("Pending"), stands("Fail"), is_over=True)
+
+    assert change is not None
+    assert change.kind is ChangeKind.FINISHED

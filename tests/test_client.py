@@ -15,6 +15,7 @@ from support.wire import Answer, Reply, Request, WireServer, reply
 
 from smmfanfast_async import (
     API_V2,
+    SMMFANFAST,
     AuthError,
     CancelResult,
     Client,
@@ -356,6 +357,16 @@ async def test_waiting_gives_the_final_status() -> None:
         server.words["7"] = "Partial"
 
         assert (await waiting).status is Status.PARTIAL
+
+
+@pytest.mark.asyncio
+async def test_waiting_ends_with_a_panels_own_word_for_an_end() -> None:
+    mine = attrs.evolve(SMMFANFAST, final_words=frozenset({"fail"}))
+    async with LivePanel(o7="Fail") as server, poller_of(server, profile=mine) as client:
+        done = await client.wait(7, timeout_s=5)
+
+    assert done.raw_status == "Fail"
+    assert not done.is_final
 
 
 @pytest.mark.asyncio

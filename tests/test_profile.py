@@ -209,3 +209,12 @@ def test_only_a_pace_may_be_none() -> None:
     for name in BOUNDS[:-1]:
         with pytest.raises(InvalidSettingsError, match=name):
             attrs.evolve(SMMFANFAST, **{name: None})
+
+
+@pytest.mark.parametrize("word", ["Fail", "FAIL", "refund pending", "Refund_Pending"])
+def test_a_panel_may_have_words_of_its_own_for_an_end(word: str) -> None:
+    mine = attrs.evolve(API_V2, final_words=frozenset({"Fail", "Refund pending"}))
+
+    assert mine.ends_with(word)
+    assert not mine.ends_with("Pending")
+    assert not API_V2.ends_with(word)

@@ -259,8 +259,10 @@ class Follower:
                 due_at = self._due_at(claim, result, now)
                 status = result if isinstance(result, OrderStatus) else None
                 if _says_something(result):
-                    seen = Observation(claim=claim, status=status, due_at=due_at)
-                    observations.append(seen)
+                    is_over = status is not None and self._is_over(status)
+                    observations.append(
+                        Observation(claim=claim, status=status, due_at=due_at, is_over=is_over)
+                    )
                 else:
                     unsaid.append((claim, due_at))
             if await self.journal.observe(observations):
@@ -268,6 +270,9 @@ class Follower:
             await self.journal.give_back(unsaid)
         except JournalError as error:
             _LOG.warning("%s", error)
+
+    def _is_over(self, status: OrderStatus) -> bool:
+        return self.client.profile.ends_with(status.raw_status)
 
     @asynccontextmanager
     async def _given_back_if_stopped(self, claims: Sequence[Claim]) -> AsyncGenerator[None, None]:

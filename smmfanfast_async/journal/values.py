@@ -221,6 +221,8 @@ class Observation:
     """How it stands; None where the panel answered and did not know the id."""
     due_at: datetime
     """When to look again."""
+    is_over: bool = False
+    """Whether the panel has a word of its own for an end, and this is it (`Profile.final_words`)."""
 
 
 class EventKind(StrEnum):

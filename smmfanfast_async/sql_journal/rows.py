@@ -165,7 +165,7 @@ def observed(look: Observation, now: datetime) -> Entry:
         return attrs.evolve(entry, misses=entry.misses + 1, checked_at=now)
     # What the panel leaves out this time it has not taken back.
     told: dict[str, Any] = {  # in the order of `_told`
-        "state": _S.FINISHED if status.is_final else entry.state,
+        "state": _S.FINISHED if status.is_final or look.is_over else entry.state,
         "raw_status": cleaned(status.raw_status, MAX_WORD_CHARACTERS),
         "charge": entry.charge if status.charge is None else status.charge,
         "start_count": entry.start_count if status.start_count is None else status.start_count,

@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 import pytest
 
-from smmfanfast_async import RetryPolicy
+from smmfanfast_async import SMMFANFAST, RetryPolicy
 from smmfanfast_async._policy import PollPolicy
 from smmfanfast_async.desk import OrderDesk, following
 from smmfanfast_async.errors import AuthError, ClosedError, JournalError, OrderNotFoundError
@@ -619,3 +619,18 @@ async def test_a_sending_went_on_unless_it_is_to_be_tried_again() -> None:
     await asyncio.wait(tasks.values())
 
     assert {state for state, task in tasks.items() if not following._went_on(task)} == {S.PREPARED}
+
+
+@BOTH
+@pytest.mark.asyncio
+async def test_a_panels_own_word_for_an_end_ends_an_order(world: World) -> None:
+    profile = attrs.evolve(SMMFANFAST, final_words=frozenset({"processing"}))
+    desk = await world.desk(await world.client(profile=profile))
+    (entry,) = await placed(desk, 1)
+    world.panel.set_status(entry.placed(), "processing")
+
+    async with world.following(desk):
+        entry = await in_state(desk, "r0", S.FINISHED)
+
+    assert entry.raw_status == "processing"
+    assert [each.kind for each in await told(desk)][-1] is EventKind.FINISHED
