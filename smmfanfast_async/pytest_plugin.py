@@ -23,6 +23,7 @@ import pytest
 if TYPE_CHECKING:
     from .client import Client
     from .desk import OrderDesk
+    from .profile import Profile
     from .sandbox import Sandbox
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "pytest_runtest_call",
     "smm_client",
     "smm_desk",
+    "smm_profile",
     "smm_sandbox",
 ]
 
@@ -132,9 +134,24 @@ def smm_sandbox(request: pytest.FixtureRequest) -> "Sandbox":
 
 
 @pytest.fixture
+def smm_profile(request: pytest.FixtureRequest) -> "Profile":
+    """Give the profile of smm_client: that of what smm_sandbox speaks, without a pace.
+
+    A fixture of yours with this name goes before it, for a panel of your own.
+    """
+    import attrs  # noqa: PLC0415  # pytest starts without it
+
+    from .profile import API_V2, SMMFANFAST  # noqa: PLC0415  # and without ours
+
+    speaks = _arguments(request.node).get("speaks", "document")
+    return attrs.evolve(API_V2 if speaks == "api-v2" else SMMFANFAST, calls_per_minute=None)
+
+
+@pytest.fixture
 def smm_client(
     request: pytest.FixtureRequest,
-    smm_sandbox: "Sandbox",  # noqa: ARG001  # the hidden fixture asks for it
+    smm_sandbox: "Sandbox",  # noqa: ARG001  # the hidden fixture asks for both
+    smm_profile: "Profile",  # noqa: ARG001
 ) -> "Client":
     """Give a client of the panel smm_sandbox: smmfanfast_async.Client.
 
@@ -187,11 +204,11 @@ def _openers() -> dict[str, Callable[..., AsyncIterator[object]]]:
         async with request.node.stash[_PANEL] as panel:
             yield panel
 
-    async def client(smm_sandbox: "Sandbox") -> AsyncIterator["Client"]:
+    async def client(smm_sandbox: "Sandbox", smm_profile: "Profile") -> AsyncIterator["Client"]:
         from .client import Client  # noqa: PLC0415  # pytest starts without aiohttp
 
-        url = smm_sandbox.url
-        async with Client(smm_sandbox.api_key, base_url=url, **_quick()) as made:
+        of_the_panel = {"profile": smm_profile, "base_url": smm_sandbox.url}
+        async with Client(smm_sandbox.api_key, **of_the_panel, **_quick()) as made:
             yield made
 
     async def desk(smm_client: "Client", tmp_path: Path) -> AsyncIterator["OrderDesk"]:

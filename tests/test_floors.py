@@ -73,7 +73,7 @@ OUTSIDE = {
     "client": {"attrs"},
     "sandbox": {"aiohttp", "attrs"},
     "cli": {"attrs", "cyclopts", "rich"},
-    "pytest_plugin": {"pytest"},
+    "pytest_plugin": {"attrs", "pytest"},
 }
 """What a room may import that is neither ours nor the standard library's; nothing if not listed."""
 

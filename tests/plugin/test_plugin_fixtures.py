@@ -42,6 +42,32 @@ async def test_next(smm_sandbox):
     result.assert_outcomes(passed=2)
 
 
+def test_the_client_speaks_what_its_panel_speaks(run: Run) -> None:
+    result = run("""
+import attrs
+from smmfanfast_async import API_V2
+
+@pytest.mark.asyncio
+@pytest.mark.smm_sandbox(speaks="api-v2")
+async def test_user(smm_client, smm_sandbox):
+    added = await smm_client.add(ORDER)
+    smm_sandbox.set_status(added.order, "completed")
+    assert (await smm_client.refill(added.order)).order == added.order
+    assert smm_client.profile.calls_per_minute is None
+
+class TestOwn:
+    @pytest.fixture
+    def smm_profile(self):
+        return attrs.evolve(API_V2, name="mine")
+
+    @pytest.mark.asyncio
+    async def test_user(self, smm_client):
+        assert smm_client.profile.name == "mine"
+""")
+
+    result.assert_outcomes(passed=2)
+
+
 def test_a_lost_answer_is_an_order_that_stands(run: Run) -> None:
     result = run("""
 from smmfanfast_async import OutcomeUnknownError

@@ -189,6 +189,6 @@ def test_pytest_shows_what_there_is(run: Run) -> None:
     settings = run("", "--help").stdout
 
     markers.fnmatch_lines(["@pytest.mark.smm_sandbox(?, faults=*fail_on_unused_faults=None*"])
-    fixtures.fnmatch_lines(["smm_sandbox --*", "smm_client --*", "smm_desk --*"])
+    fixtures.fnmatch_lines(["smm_sandbox --*", "smm_profile --*", "smm_client --*", "smm_desk --*"])
     fixtures.no_fnmatch_line("_smm_*")
     settings.fnmatch_lines(["*smm_fail_on_unused_faults (bool):*"])
