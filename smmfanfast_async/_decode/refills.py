@@ -85,18 +85,21 @@ def _rows_by(
     if is_object(answer) and field not in answer:
         # Two copies of such a panel answer by id, as for statuses (seen).
         rows = [{field: each, **row} for each, row in answer.items() if is_object(row)]
-    by_id = {
-        id_text(row.get(field)): _Row(row, raw)
-        for row, raw in zip(rows, _pieces(reply.body, rows), strict=True)
-        if is_object(row)
-    }
-    missing = "the answer does not mention this id"
-    return {
-        each: make(by_id[each], profile, reply, each)
-        if each in by_id
-        else UnreadableReplyError(missing, "", reply.status, action, each)
-        for each in ids
-    }
+    by_id: dict[str | None, list[_Row]] = {}
+    for row, raw in zip(rows, _pieces(reply.body, rows), strict=True):
+        if is_object(row):
+            by_id.setdefault(id_text(row.get(field)), []).append(_Row(row, raw))
+    found: dict[str, R | PanelError] = {}
+    for each in ids:
+        told = by_id.get(each, [])
+        if len(told) == 1:
+            found[each] = make(told[0], profile, reply, each)
+        else:
+            # Two rows may say two things, and which of them is true nobody can tell.
+            why = "mentions this id more than once" if told else "does not mention this id"
+            error = UnreadableReplyError(f"the answer {why}", "", reply.status, action, each)
+            found[each] = error.with_raw(" ".join(row.raw for row in told) or None)
+    return found
 
 
 def _pieces(body: bytes, rows: Sequence[object]) -> list[str]:

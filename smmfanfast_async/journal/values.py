@@ -222,7 +222,7 @@ class Observation:
     due_at: datetime
     """When to look again."""
     is_over: bool = False
-    """Whether the panel has a word of its own for an end, and this is it (`Profile.final_words`)."""
+    """Whether this is an end by a word of the panel's own (`Profile.final_words`)."""
 
 
 class EventKind(StrEnum):

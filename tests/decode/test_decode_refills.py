@@ -129,3 +129,14 @@ def test_an_answer_by_id_is_read_as_rows() -> None:
     assert decode_refills(ok('{"7":{"refill":5}}'), API_V2, ["7"]) == {
         "7": RefillResult(order="7", refill="5")
     }
+
+
+def test_two_rows_for_one_id_say_nothing_sure_about_it() -> None:
+    body = '[{"order":1,"refill":5},{"order":2,"refill":6},{"order":1,"refill":{"error":"no"}}]'
+    found = decode_refills(ok(body), API_V2, ["1", "2"])
+
+    first = found["1"]
+    assert isinstance(first, UnreadableReplyError)
+    assert first.text == "the answer mentions this id more than once"
+    assert first.raw == '{"order":1,"refill":5} {"order":1,"refill":{"error":"no"}}'
+    assert found["2"] == RefillResult(order="2", refill="6")
