@@ -207,8 +207,8 @@ def _openers() -> dict[str, Callable[..., AsyncIterator[object]]]:
     async def client(smm_sandbox: "Sandbox", smm_profile: "Profile") -> AsyncIterator["Client"]:
         from .client import Client  # noqa: PLC0415  # pytest starts without aiohttp
 
-        of_the_panel = {"profile": smm_profile, "base_url": smm_sandbox.url}
-        async with Client(smm_sandbox.api_key, **of_the_panel, **_quick()) as made:
+        key, url = smm_sandbox.api_key, smm_sandbox.url
+        async with Client(key, profile=smm_profile, base_url=url, **_quick()) as made:
             yield made
 
     async def desk(smm_client: "Client", tmp_path: Path) -> AsyncIterator["OrderDesk"]:
