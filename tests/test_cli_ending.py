@@ -4,12 +4,13 @@ import asyncio
 import codecs
 import io
 import os
-import pty
 import re
+import select
 import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -226,28 +227,49 @@ async def test_a_terminal_bounds_a_table(
 # --- Ctrl-C --------------------------------------------------------------------------------------
 
 
+CTRL_C = b"\x03"
+
+DEADLINE_S = 30.0
+"""Seconds for a command to ask its question, and to end after the answer."""
+
+ON_TERMINAL = 'exec "$@" <"$0" >"$0" 2>&1'
+"""For a shell that leads a session: the terminal it opens is the one that Ctrl-C comes from."""
+
+
 def at_terminal(keys: bytes, *words: str) -> tuple[int, str]:
     """Run a command on a terminal of its own, type when it asks; give exit code and screen."""
-    child, terminal = pty.fork()
-    if child == 0:
-        os.execv(sys.executable, [sys.executable, "-m", "smmfanfast_async", *words])  # noqa: S606  # ours
+    keyboard, terminal = os.openpty()
+    process = subprocess.Popen(  # noqa: S603  # our own command
+        ["/bin/bash", "-c", ON_TERMINAL, os.ttyname(terminal),
+         sys.executable, "-m", "smmfanfast_async", *words],
+        start_new_session=True, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
     screen = b""
-    with os.fdopen(terminal, "rb+", buffering=0) as typed:
-        while b"[y/n]" not in screen.replace(b"\x1b[1;35m", b""):
-            screen += typed.read(1024)
-        typed.write(keys)
+    while b"[y/n]" not in screen:
+        if not select.select([keyboard], [], [], DEADLINE_S)[0]:
+            process.send_signal(signal.SIGABRT)
+            pytest.fail(f"it asked nothing: {screen!r}, exit code {process.wait(DEADLINE_S)}")
+        screen += os.read(keyboard, 1024)
+    while True:
+        os.write(keyboard, keys)
         try:
-            while chunk := typed.read(1024):
-                screen += chunk
-        except OSError:
-            pass  # Linux says so where the other side has hung up
-    _, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status), screen.decode()
+            code = process.wait(DEADLINE_S)
+            break
+        except subprocess.TimeoutExpired:
+            # Python looks for signals before it waits for a line; in between, Ctrl-C waits as well.
+            assert keys == CTRL_C
+    os.set_blocking(keyboard, False)
+    with suppress(BlockingIOError):
+        while chunk := os.read(keyboard, 65536):
+            screen += chunk
+    os.close(terminal)
+    os.close(keyboard)
+    return code, screen.decode()
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(("keys", "code", "said"), [
-    (b"\x03", INTERRUPTED, "^C"),
+    (CTRL_C, INTERRUPTED, "^C"),
     (b"\x04", USAGE, "nothing was sent"),
     (b"\n", USAGE, "nothing was sent"),
     (b"y\n", OK, "order 1 placed"),
