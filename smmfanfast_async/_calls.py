@@ -100,6 +100,28 @@ class _Sending:
     """What tells of it; None while nobody listens."""
     is_under_way: bool = False
     """Whether it may have left already; what is not under way can be taken back."""
+    added: AddedOrder | None = None
+    """The order that it has made; None as long as there is none."""
+
+    def ended(self, task: "asyncio.Task[AddedOrder]") -> AddedOrder | BaseException:
+        """Say how its task ended, whatever became of the task."""
+        if not task.cancelled():
+            return task.exception() or task.result()
+        # Cancelled before its first step, or from within its last one: asyncio drops the result.
+        text = "the client was closed, and the order was not sent"
+        return self.added or ClosedError(text, None, None, None, "add")
+
+    def outcome(self, task: "asyncio.Task[AddedOrder]") -> AddedOrder:
+        """Give what its task came to, or raise it."""
+        ended = self.ended(task)
+        if isinstance(ended, AddedOrder):
+            return ended
+        raise ended
+
+    async def settled(self, task: "asyncio.Task[AddedOrder]") -> AddedOrder:
+        """Await its end; who is cancelled meanwhile leaves it on its way."""
+        await asyncio.wait({task})
+        return self.outcome(task)
 
 
 class Calls:
@@ -320,14 +342,12 @@ class Calls:
         self._sends.add(task)
         task.add_done_callback(partial(self._sent, sending))
         await asyncio.wait({task}, timeout=wait_s)
-        if task.cancelled():
-            raise ClosedError("the client was closed before it was sent", action="add")
         if task.done():
-            return task.result()
+            return sending.outcome(task)
         if sending.is_under_way:
             text = f"no answer within {wait_s:g} s; the sending goes on"
             error = OutcomeUnknownError(text, form, datetime.now(UTC))
-            raise error.still(partial(asyncio.shield, task))
+            raise error.still(partial(sending.settled, task))
         task.cancel()
         text = f"its turn did not come within {wait_s:g} s"
         raise NotSentError(text, None, None, None, "add")
@@ -336,7 +356,8 @@ class Calls:
         """Send an order; again only what is proved not to have left."""
         try:
             async with self._order_places:
-                return await self._attempts(sending)
+                sending.added = await self._attempts(sending)
+                return sending.added
         except asyncio.CancelledError as error:
             # Only what was not under way ends here: it was taken back, or the client is closed.
             closed = self.transport.is_closed
@@ -393,14 +414,9 @@ class Calls:
     def _sent(self, sending: _Sending, task: asyncio.Task[AddedOrder]) -> None:
         """Let go of a sending; its outcome is told, since its caller may be gone."""
         self._sends.discard(task)
-        ended: AddedOrder | BaseException
-        if task.cancelled():  # before its first step
-            ended = ClosedError("an order was not sent", None, None, None, "add")
-        else:
-            ended = task.exception() or task.result()
         self.teller.order_ended(
             sending.form,
-            ended,
+            sending.ended(task),
             self.clock.now_s() - sending.begun_s,
             sending.trace,
             was_under_way=sending.is_under_way,

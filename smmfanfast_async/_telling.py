@@ -7,6 +7,7 @@ tell; while nobody does, there is none of them.
 
 import logging
 import secrets
+from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from inspect import iscoroutinefunction
@@ -70,7 +71,9 @@ class Teller:
         for place, hook in enumerate(self._hooks):
             try:
                 hook(event)
-            except Exception as error:  # noqa: BLE001  # whatever it raises, the call goes on
+            # Whatever it raises, the call goes on. A result of a task that was cancelled raises
+            # `CancelledError`; nobody has cancelled the call.
+            except (Exception, CancelledError) as error:  # noqa: BLE001
                 self._hook_failed(place, type(event), error)
 
     def trace(self, form: Mapping[str, str], now_s: Callable[[], float]) -> "CallTrace | None":
@@ -153,7 +156,7 @@ class Teller:
             _log_balance(logging.INFO, "above", found, level)
             self.tell(BalanceRose(level=level, balance=amount, currency=currency))
 
-    def _hook_failed(self, place: int, event: type[Event], error: Exception) -> None:
+    def _hook_failed(self, place: int, event: type[Event], error: BaseException) -> None:
         if (place, event) in self._failed:
             return
         self._failed.add((place, event))

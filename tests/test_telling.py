@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from decimal import Decimal
@@ -336,6 +336,42 @@ async def test_an_order_that_is_cancelled_before_its_first_step_was_not_sent() -
         outcome = scene.told[1]
         assert isinstance(outcome, OrderEnded)
         assert (outcome.outcome, outcome.kind) == (Placing.NOT_SENT, ErrorKind.CLOSED)
+
+
+def _fails_as_cancelled() -> None:
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    future.cancel()
+    future.result()
+
+
+def _cancels_where_it_is_called() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("harm", [_fails_as_cancelled, _cancels_where_it_is_called])
+async def test_no_hook_makes_an_order_unsent_that_the_panel_took(
+    harm: Callable[[], None],
+) -> None:
+    told: list[Event] = []
+
+    def hook(event: Event) -> None:
+        told.append(event)
+        if isinstance(event, RequestEnded):
+            harm()
+
+    async with (
+        WireServer(reply('{"order":7}')) as server,
+        Client(KEY, base_url=server.url, on_event=hook) as client,
+    ):
+        added = await client._calls.send_order(ORDER, client._settings)
+
+    assert added.order == "7"
+    outcome = told[2]
+    assert isinstance(outcome, OrderEnded)
+    assert (outcome.outcome, outcome.order) == (Placing.PLACED, "7")
 
 
 @pytest.mark.asyncio
