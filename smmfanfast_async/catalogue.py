@@ -31,6 +31,7 @@ __all__ = ["Catalogue", "CatalogueDiff", "ServiceChange", "total_quantity"]
 _FLAT = (PackageOrder, CustomCommentsPackageOrder)
 _BY_COMMENTS = (CustomCommentsOrder, CustomCommentsPackageOrder, CommentRepliesOrder)
 _DRIP_FED = (DefaultOrder, WebTrafficOrder)
+_QUANTITIES = frozenset({"quantity", "runs"})
 
 # Of its own, since the caller's context may round: 40 digits of a rate and 24 of a quantity fit.
 _EXACT = Context(prec=100)
@@ -169,9 +170,15 @@ class Catalogue(Mapping[str, Service]):
         """Give the exact price of an order, in the account's currency, unrounded.
 
         None where it can't be known before: a subscription is charged post by post, a service may
-        have no rate, an order no quantity. Raises `InvalidOrderError` for an unknown service.
+        have no rate or take orders of another type, an order no quantity, or one in `extra`. Raises
+        `InvalidOrderError` for an unknown service.
         """
         service = self._service_of(order)
+        # The panel goes by the type of the service, whatever class the form was made of: a package
+        # for a `default` service would be charged by the thousand, and not the flat rate.
+        expected = API_V2_ORDER_TYPES.get(service.type or "", type(order))
+        if not isinstance(order, expected) or not _QUANTITIES.isdisjoint(order.extra):
+            return None
         if service.rate is None or isinstance(order, SubscriptionsOrder):
             return None
         if isinstance(order, _FLAT):

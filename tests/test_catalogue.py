@@ -449,6 +449,33 @@ def test_what_is_not_known_before_has_no_price(order: Order) -> None:
     assert offer_for(order, raw_rate="1.02").quote(order) is None
 
 
+@pytest.mark.parametrize("kind", ["default", "Custom Comments", "SUBSCRIPTIONS", "poll"])
+def test_an_order_for_a_service_of_another_type_has_no_price(kind: str) -> None:
+    """The panel charges by the type of the service: 100,000 times the rate, not once."""
+    order = PackageOrder(service=5, link=LINK, quantity=100_000)
+
+    assert catalogue(service(5, raw_rate="1.02", type=kind)).quote(order) is None
+
+
+def test_a_class_below_that_of_the_service_has_its_price() -> None:
+    class Mine(DefaultOrder):
+        """With something more."""
+
+    order = Mine(service=5, link=LINK, quantity=1000)
+
+    assert catalogue(service(5, raw_rate="1.02", type="default")).quote(order) == Decimal("1.02")
+
+
+def test_what_an_extra_field_multiplies_has_no_price() -> None:
+    order = PollOrder(
+        service=5, link=LINK, quantity=10, answer_number=1, extra={"runs": "9", "interval": "1"}
+    )
+    bare = Order(service=5, extra={"quantity": "9"})
+
+    assert offer_for(order, raw_rate="1.02").quote(order) is None
+    assert offer_for(bare, raw_rate="1.02").quote(bare) is None
+
+
 @given(
     st.integers(0, 10**40 - 1),
     st.integers(0, 40),

@@ -16,6 +16,7 @@ from smmfanfast_async import (
     InvalidOrderError,
     NoReplyError,
     NotSentError,
+    PackageOrder,
     PanelError,
     RetryPolicy,
     ServerError,
@@ -34,6 +35,7 @@ class Shop(WireServer):
     def __init__(self) -> None:
         super().__init__(reply(""))
         self.rate = "1.00"
+        self.kind: str | None = None
         self.down: Answer | None = None
 
     def answer_to(self, request: Request) -> Answer:
@@ -44,7 +46,7 @@ class Shop(WireServer):
         return self.offers()
 
     def offers(self) -> Reply:
-        row = {"name": "x", "rate": self.rate, "min": 1, "max": 1000}
+        row = {"name": "x", "rate": self.rate, "min": 1, "max": 1000, "type": self.kind}
         return reply(json.dumps([{"service": each} | row for each in ("5", "6")]))
 
     def actions(self) -> list[str]:
@@ -178,6 +180,17 @@ async def test_a_price_that_nobody_knows_before_can_not_be_held() -> None:
     async with Shop() as server, client_of(server) as client:
         with pytest.raises(InvalidOrderError, match="service 6 is not known before"):
             await client.add(SUBSCRIPTION, max_charge=Decimal(100))
+
+    assert server.actions() == ["services"]
+
+
+@pytest.mark.asyncio
+async def test_a_price_of_another_type_holds_nothing() -> None:
+    order = PackageOrder(service=5, link="https://example.com/p", quantity=100_000)
+    async with Shop() as server, client_of(server) as client:
+        server.kind = "Default"
+        with pytest.raises(InvalidOrderError, match="service 5 is not known before"):
+            await client.add(order, max_charge=Decimal(1))
 
     assert server.actions() == ["services"]
 
