@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 from rich.text import Text
 
-from smmfanfast_async import Client, DefaultOrder, PollPolicy
+from smmfanfast_async import ChangeKind, Client, DefaultOrder, PollPolicy
 from smmfanfast_async.cli import _demo, _entries, _output
 from smmfanfast_async.cli._boards import StatusBoard
 from smmfanfast_async.cli._counting import CountingJournal
@@ -133,7 +133,8 @@ async def watch() -> None:
         async for change in client.watch(ids):
             found = change.error or change.after
             if found is not None:
-                board.land(change.order, found)
+                is_final = change.kind is ChangeKind.FINISHED
+                board.land(change.order, found, is_final=is_final)
             panel.advance(STEP_S)
         console.print(board)
     save(console, "watch", f"smmfanfast watch {' '.join(ids)}")

@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import get_args
 
+import attrs
 import pytest
 import pytest_asyncio
 
-from smmfanfast_async import API_V2, API_V2_ORDER_TYPES, SMMFANFAST, ErrorKind
+from smmfanfast_async import API_V2, API_V2_ORDER_TYPES, SMMFANFAST, ErrorKind, Profile
 from smmfanfast_async.cli import _panel, _profiles
 from smmfanfast_async.cli import _settings as settings
 from smmfanfast_async.cli._app import app
@@ -62,8 +63,13 @@ def test_the_panel_of_the_docstring_is_one(tmp_path: Path) -> None:
     assert (found.ids_per_call, found.concurrency, found.add_concurrency) == (50, 4, 1)
     assert (found.calls_per_minute, found.delays_min) == (60, {0, 5, 10})
     assert found.decodes_twice is False
+    assert found.ends_with("fail")
     assert found.refusal_kind("Saldo insuficiente.") is ErrorKind.FUNDS
     assert found.refusals[1:] == API_V2.refusals
+
+
+def test_a_file_can_say_all_that_a_profile_holds() -> None:
+    assert {each.name for each in attrs.fields(Profile)} == set(_profiles._READERS)
 
 
 def test_a_panel_of_few_words_is_as_that_of_the_document(tmp_path: Path) -> None:

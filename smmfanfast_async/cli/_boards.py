@@ -18,11 +18,14 @@ class StatusBoard:
     def __init__(self, total: int, *, counts_final: bool = False) -> None:
         self._total = total
         self._counts_final = counts_final
+        self._ended: set[str] = set()
         self.rows: dict[str, OrderStatus | PanelError] = {}
         """All of them, the latest at the end."""
 
-    def land(self, order: str, result: OrderStatus | PanelError) -> None:
-        """Show how an order stands."""
+    def land(self, order: str, result: OrderStatus | PanelError, *, is_final: bool = False) -> None:
+        """Show how an order stands; which words are final is the profile's, so it is told."""
+        if is_final:
+            self._ended.add(order)
         self.rows.pop(order, None)
         self.rows[order] = result
 
@@ -31,8 +34,7 @@ class StatusBoard:
         """Say how far it is."""
         if not self._counts_final:
             return f"{len(self.rows)} of {self._total} orders"
-        ended = sum(isinstance(each, PanelError) or each.is_final for each in self.rows.values())
-        return f"{ended} of {self._total} orders are final"
+        return f"{len(self._ended)} of {self._total} orders are final"
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw it."""

@@ -14,6 +14,7 @@ Every key may be left out; what is not said is as in the panel that `like` names
     calls_per_minute = 60
     delays_min = [0, 5, 10]
     decodes_twice = false
+    final_words = ["Fail"]
 
     [refusals]                               # texts of the panel, by what kind of no they are
     funds = ["Saldo insuficiente"]
@@ -189,5 +190,6 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "calls_per_minute": _above_0,
     "delays_min": _minutes,
     "decodes_twice": _yes_or_no,
+    "final_words": _words,
     "refusals": _refusals,
 }

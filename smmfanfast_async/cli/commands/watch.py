@@ -23,6 +23,9 @@ __all__ = ["watch"]
 
 _HERE = Panel()
 
+_LAST = {ChangeKind.FINISHED, ChangeKind.MISSING}
+"""Changes after which none comes for an order."""
+
 
 @guarded
 async def watch(
@@ -72,7 +75,7 @@ def _shown(
     elif can_redraw(console):
         board = StatusBoard(total, counts_final=True)
         with live(console, board):
-            yield lambda change: board.land(*_result(change))
+            yield lambda change: board.land(*_result(change), is_final=change.kind in _LAST)
     else:
         yield lambda change: output.print_line(console, output.status_row(*_result(change)))
 
