@@ -9,7 +9,7 @@ from .._text import raw_text
 from ..errors import PanelError, UnreadableReplyError
 from ..profile import Profile
 from ..results import CancelResult, RefillResult, RefillStatus, Reply
-from .answers import answer_of, object_of, raised, shown
+from .answers import answer_of, object_of, raised, shown, unreadable
 from .records import FAST_ROAD_REFUSALS, raw_list
 from .refusals import error_text, refusal
 from .values import Record, id_text, is_list, is_object, made_id
@@ -26,8 +26,10 @@ R = TypeVar("R")
 
 
 def decode_refill(reply: Reply, profile: Profile, order: str) -> RefillResult:
-    """Read `{"refill": "1"}`; raise its error."""
+    """Read `{"refill": "1"}`; raise its error. One that names another order is unreadable."""
     answer = object_of(reply, profile, "refill", order)
+    if not _may_be_about(answer, "order", order):
+        raise unreadable(reply, "the answer is about another order", "refill", order)
     return raised(_refill_of(_Row(answer, raw_text(reply.body)), profile, reply, order))
 
 
@@ -47,7 +49,8 @@ def decode_refill_statuses(
     """
     if len(refills) == 1:
         answer = answer_of(reply, profile, "refill_status", refills[0])
-        if is_object(answer) and refills[0] not in answer:
+        asked = refills[0]
+        if is_object(answer) and asked not in answer and _may_be_about(answer, "refill", asked):
             row = _Row(answer, raw_text(reply.body))
             return {refills[0]: _refill_status_of(row, profile, reply, refills[0])}
     return _rows_by("refill", "refill_status", reply, profile, refills, _refill_status_of)
@@ -75,6 +78,12 @@ class _Row:
 
 
 _Make = Callable[[_Row, Profile, Reply, str], R | PanelError]
+
+
+def _may_be_about(answer: Record, field: str, asked: str) -> bool:
+    """Whether an answer to one question names what was asked about, or nothing at all."""
+    named = answer.get(field)
+    return named is None or named == "" or id_text(named) == asked
 
 
 def _rows_by(

@@ -53,6 +53,29 @@ def test_error_beside_or_in_a_refill_is_a_refusal(body: str) -> None:
     assert (type(found), found.action) == (OrderNotFoundError, "refill")  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("named", ["99", '"99"', "7.5", "[7]", "true"])
+def test_an_answer_about_another_is_none_about_this_one(named: str) -> None:
+    with pytest.raises(UnreadableReplyError, match="is about another order") as caught:
+        decode_refill(ok(f'{{"order":{named},"refill":"3"}}'), API_V2, "7")
+    assert (caught.value.order, caught.value.safe_to_repeat) == ("7", False)
+
+    status = ok(f'{{"refill":{named},"status":"Completed"}}')
+    found = decode_refill_statuses(status, API_V2, ["7"])["7"]
+    assert isinstance(found, UnreadableReplyError)
+    assert found.text == "the answer does not mention this id"
+
+
+@pytest.mark.parametrize("named", ["7", '"7"', '""', "null"])
+def test_an_answer_that_names_its_own_id_or_none_is_read(named: str) -> None:
+    refill = decode_refill(ok(f'{{"order":{named},"refill":"3"}}'), API_V2, "7")
+    status = ok(f'{{"refill":{named},"status":"Completed"}}')
+
+    assert refill == RefillResult(order="7", refill="3")
+    assert decode_refill_statuses(status, API_V2, ["7"]) == {
+        "7": RefillStatus(refill="7", raw_status="Completed")
+    }
+
+
 @pytest.mark.parametrize("value", NO_IDS)
 def test_cancel_is_accepted_by_a_yes_alone(value: str) -> None:
     found = decode_cancels(ok(f'[{{"order":7,"cancel":{value}}}]'), API_V2, ["7"])["7"]
