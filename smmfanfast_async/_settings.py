@@ -5,7 +5,8 @@ import hmac
 import html
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import quote, quote_plus
@@ -112,13 +113,15 @@ class Secret:
     def _spelled(self) -> tuple[bytes, ...]:
         r"""Give the ways in which an answer may spell the key, the plain one first.
 
-        As it is; as it was sent, percent-encoded, in either case; with PHP's `\/`; in HTML.
+        As it is; as it was sent, percent-encoded, in either case; in JSON, with PHP's `\/` too, and
+        with `\u0026` for what HTML has signs for; in HTML, by Python and by PHP.
         """
         if self._spellings is None:
             key = self._key
             coded = [quote_plus(key), quote(key, safe="")]
             ways = [key, *coded, *(_lower_codes(each) for each in coded)]
-            ways += [key.replace("/", "\\/"), html.escape(key)]
+            ways += [html.escape(key), html.escape(key).replace("&#x27;", "&#039;")]
+            ways += _in_json(key)
             plain = dict.fromkeys(each.encode() for each in ways)
             self._spellings = tuple(plain) if len(key) >= MIN_MASKED_CHARACTERS else ()
             # Letters and digits stand for themselves in each of them.
@@ -237,8 +240,10 @@ def key_of_environment() -> str:
     try:
         return Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        reason = f"can't be read from the file {path!r}: {type(error).__name__}"
-        raise InvalidSettingsError("api_key", reason) from error
+        fault = type(error).__name__
+    # Out here, without it for a context: what was read is in a `UnicodeDecodeError`, and in the
+    # frames below it.
+    raise InvalidSettingsError("api_key", f"can't be read from the file {path!r}: {fault}")
 
 
 def options_of_environment(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -251,6 +256,16 @@ def options_of_environment(options: Mapping[str, Any]) -> dict[str, Any]:
         "proxy": os.environ.get("SMMFANFAST_PROXY") or None,
     }
     return said | dict(options)
+
+
+def _in_json(key: str) -> Iterator[str]:
+    r"""Give a key as JSON may hold it; `\u0026` is written for no sign, for three or for five."""
+    for signs, digits in product(("", "<>&", "<>&'\""), "xX"):
+        text = key.replace("\\", "\\\\")
+        for sign in signs:
+            text = text.replace(sign, f"\\u{ord(sign):04{digits}}")
+        text = text.replace('"', '\\"')
+        yield from (text, text.replace("/", "\\/"))
 
 
 def _lower_codes(coded: str) -> str:

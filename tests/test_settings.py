@@ -80,6 +80,20 @@ def test_a_file_that_can_not_be_read_is_named(
         key_of_environment()
 
 
+@pytest.mark.parametrize("coding", ["utf-16", "latin-1"])
+def test_a_key_in_a_file_of_another_coding_is_in_no_part_of_the_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, coding: str
+) -> None:
+    path = tmp_path / "key"
+    path.write_text("test-key-in-a-file-é", encoding=coding)
+    monkeypatch.setenv("SMMFANFAST_API_KEY_FILE", str(path))
+
+    with pytest.raises(InvalidSettingsError, match="UnicodeDecodeError") as caught:
+        key_of_environment()
+
+    assert caught.value.__cause__ is caught.value.__context__ is None
+
+
 # --- the key in an answer ------------------------------------------------------------------------
 
 LONG = "test-a/b+c&d%-0123"
@@ -97,6 +111,20 @@ def test_a_key_is_masked_however_an_answer_spells_it(spelling: str) -> None:
     text = f"<{spelling}> and {spelling}{spelling}."
 
     assert Secret(LONG).masked(text) == "<***> and ******."
+
+
+@pytest.mark.parametrize("spelling", [
+    r"""test-<a>/b\"c\\d'e&f""",
+    r"""test-<a>\/b\"c\\d'e&f""",
+    r"""test-\u003ca\u003e/b\"c\\d'e\u0026f""",
+    r"""test-\u003Ca\u003E\/b\u0022c\\d\u0027e\u0026f""",
+    r"""test-&lt;a&gt;/b&quot;c\d&#039;e&amp;f""",
+    r"""test-&lt;a&gt;/b&quot;c\d&#x27;e&amp;f""",
+])  # fmt: skip
+def test_a_key_is_masked_as_json_and_html_spell_it(spelling: str) -> None:
+    assert (
+        Secret(r"""test-<a>/b"c\d'e&f""").masked(f'{{"error":"{spelling}"}}') == '{"error":"***"}'
+    )
 
 
 @pytest.mark.parametrize(("length", "masked"), [
