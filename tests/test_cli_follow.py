@@ -193,7 +193,10 @@ async def test_a_key_that_is_refused_ends_it(
 
 
 @pytest.mark.asyncio
-async def test_ctrl_c_ends_it_cleanly(panel: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+async def test_ctrl_c_and_a_service_manager_end_it_cleanly(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str], how: signal.Signals
+) -> None:
     await place(panel, capsys, 1)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "smmfanfast_async", "follow",
@@ -202,7 +205,7 @@ async def test_ctrl_c_ends_it_cleanly(panel: Sandbox, capsys: pytest.CaptureFixt
     assert process.stdout is not None
     while b"finished" not in await process.stdout.readline():
         pass
-    process.send_signal(signal.SIGINT)
+    process.send_signal(how)
     out, err = await process.communicate()
 
     assert process.returncode == OK

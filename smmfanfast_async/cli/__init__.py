@@ -8,6 +8,7 @@ cyclopts reads it.
 
 import logging
 import os
+import signal
 import sys
 from importlib import import_module
 
@@ -50,4 +51,7 @@ def _run(words: list[str]) -> None:
     elif words == ["--version"]:
         print(__version__, flush=True)  # noqa: T201
     else:
+        # A service manager and a container end a program by SIGTERM: the same as Ctrl-C to us, so
+        # that what is on its way arrives and claims are given back.
+        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
         import_module("._app", __name__).run(words)

@@ -30,7 +30,7 @@ MEANINGS = {
     JOURNAL: "the journal of orders can't be written or read: nothing was sent",
     LEFT_UNKNOWN: "follow --until-final came to its end, and left orders that are unknown",
     NOT_WRITTEN: "the answer can't be written, as on a full disk; what was asked for is done",
-    INTERRUPTED: "ended by Ctrl-C before the end",
+    INTERRUPTED: "ended by Ctrl-C or SIGTERM before the end",
     PIPE_CLOSED: "whoever read the output is gone",
 }
 """What each says, in a line."""
