@@ -15,6 +15,8 @@ import pytest
 
 import smmfanfast_async
 from smmfanfast_async import Client
+from smmfanfast_async.cli._codes import MEANINGS
+from smmfanfast_async.cli._commands import COMMANDS
 from smmfanfast_async.sandbox import Sandbox
 
 ROOT = Path(smmfanfast_async.__file__).parent.parent
@@ -76,6 +78,25 @@ def test_the_start_section_has_the_two_commands() -> None:
     assert "smmfanfast demo" in commands[0]
     assert "-m pytest" in commands[1]
     assert all(command.count("\n") == 1 for command in commands[:2])
+
+
+def test_every_link_leads_somewhere() -> None:
+    prose = re.sub(r"^```.*?^```$", "", README, flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", prose, re.MULTILINE)
+    # As GitHub names them.
+    anchors = {"#" + re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
+    links = [each for each in re.findall(r"\]\(([^)]+)\)", prose) if "://" not in each]
+
+    assert [each for each in links if each.startswith("#") and each not in anchors] == []
+    assert [each for each in links if not each.startswith("#") and not (ROOT / each).exists()] == []
+
+
+def test_every_command_and_exit_code_is_named() -> None:
+    section = README.split("\n## From the command line")[1].split("\n## ")[0]
+    codes = {f"\n| {code} | " for code in MEANINGS}
+    commands = {f"`{each.name}`" for group in COMMANDS.values() for each in group}
+
+    assert {each for each in codes | commands if each not in section} == set()
 
 
 def test_no_block_holds_what_looks_like_a_real_key() -> None:
