@@ -8,7 +8,7 @@ panel says), `profile` (what differs between panels); `catalogue` (services, che
 `client` (the verbs). Beside them stand, imported by their own path: `desk` (place once, follow to
 the end) with its `journal` and `sql_journal`, `sandbox` (a panel on this machine to test against)
 and `cli` (the command line); `events` (what `on_event` is told, and the fields of the log), with
-`otel` and `prometheus` (hooks that pass it on).
+`otel` and `prometheus` (hooks that pass it on); `pytest_plugin` (fixtures for tests of bots).
 
 What `help()` can't show: each field of a class has its text under it in the source, where editors
 find it; and the rooms with a path of their own have a page each, such as
@@ -82,7 +82,7 @@ if TYPE_CHECKING:
         Status,
     )
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 
 __all__ = [
     "API_V2",
