@@ -15,6 +15,7 @@ from ._text import shown_value
 from .errors import InvalidSettingsError
 
 __all__ = [
+    "MASK",
     "ChangingKey",
     "Key",
     "Secret",

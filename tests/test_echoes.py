@@ -210,3 +210,19 @@ async def test_a_cause_that_says_the_key_is_left_out_and_another_kept() -> None:
         assert isinstance(error, NoReplyError)
         assert (error.__cause__ is not None) == has_cause
         assert error.__context__ is error.__cause__ is None or has_cause
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("said", ["test-a/key-of-ten+4", r"test-a\/key-of-ten+4"])
+async def test_a_key_is_found_in_a_quotation_of_bytes(said: str) -> None:
+    """The parser of aiohttp writes each backslash twice, that of PHP's JSON too."""
+    raw = f"HTTP/1.1 200 OK\r\nBad header {said}\r\n\r\n".encode()
+    async with (
+        FaultPanel(Plan(raw=raw, end=FIN)) as panel,
+        Client("test-a/key-of-ten+4", base_url=panel.url, retry=ONCE) as client,
+    ):
+        error = await told(client.balance())
+
+    assert isinstance(error, NoReplyError)
+    assert "Bad header ***" in error.text
+    assert error.__cause__ is error.__context__ is None

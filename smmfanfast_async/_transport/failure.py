@@ -6,7 +6,7 @@ from typing import Any
 
 import aiohttp
 
-from .._settings import Secret
+from .._settings import MASK, Secret
 from .._text import cleaned
 from ..errors import NoReplyError, NotSentError, PanelError, without_frames
 from .form import OneShotForm
@@ -62,7 +62,12 @@ def _is_before_the_send(error: BaseException) -> bool:
 
 
 def _harmless(text: str, secret: Secret) -> str:
-    return cleaned(_LOGIN.sub("//***@", secret.masked(text)), MAX_WORDS_CHARACTERS)
+    return cleaned(_LOGIN.sub("//***@", _masked(text, secret)), MAX_WORDS_CHARACTERS)
+
+
+def _masked(text: str, secret: Secret) -> str:
+    # aiohttp quotes what it can't parse as Python writes bytes, each backslash twice.
+    return secret.masked(secret.masked(text).replace(r"\\", "\\"))
 
 
 def _cause(error: BaseException, secret: Secret) -> BaseException | None:
@@ -73,7 +78,11 @@ def _cause(error: BaseException, secret: Secret) -> BaseException | None:
     each: BaseException | None = error
     while each is not None:
         shown = f"{each} {each!r}"
-        if secret.masked(shown) != shown or _LOGIN.search(shown) or _LOGIN_HEADER in shown:
+        if (
+            MASK.decode() in _masked(shown, secret)
+            or _LOGIN.search(shown)
+            or _LOGIN_HEADER in shown
+        ):
             return None
         each = each.__cause__ or each.__context__
     return without_frames(error)
