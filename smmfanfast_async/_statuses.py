@@ -10,7 +10,7 @@ who wants no repeats (`RetryPolicy(attempts=1)`) gets no halves either.
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 from ._batching import BatchEndedError, Coalescer
 from ._calls import MIN_READ_S, Calls, Settings
@@ -222,7 +222,10 @@ def _as_texts(ids: list[int | str]) -> list[str]:
     kinds = set(map(type, ids))
     if kinds == {str}:
         return ids  # type: ignore[return-value]  # texts, all of them
-    return list(map(str if kinds == {int} else _as_text, ids))
+    if kinds == {int}:
+        with suppress(ValueError):
+            return list(map(str, ids))
+    return list(map(_as_text, ids))
 
 
 class _NoId(str):
@@ -234,4 +237,7 @@ class _NoId(str):
 def _as_text(value: int | str) -> str:
     if isinstance(value, str):
         return value
-    return str(value) if type(value) is int else _NoId(repr(value))
+    try:
+        return str(value) if type(value) is int else _NoId(repr(value))
+    except ValueError:  # Python does not write a whole number of more than 4300 digits
+        return _NoId(object.__repr__(value))

@@ -330,6 +330,18 @@ def test_what_is_no_id_has_its_error_in_its_place_and_is_not_sent() -> None:
     with_panel(main)
 
 
+def test_a_number_that_python_does_not_write_harms_no_other() -> None:
+    async def main(panel: Panel) -> None:
+        found = await panel.all([1, 10**5000, 2])
+
+        assert [type(each) for each in found.values()] == [
+            OrderStatus, InvalidOrderError, OrderStatus,
+        ]  # fmt: skip
+        assert panel.asked == [["1", "2"]]
+
+    with_panel(main)
+
+
 def test_ids_that_nobody_asked_for_are_dropped_and_said(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "smmfanfast_async")
 
