@@ -66,8 +66,12 @@ def _harmless(text: str, secret: Secret) -> str:
 
 
 def _masked(text: str, secret: Secret) -> str:
-    # aiohttp quotes what it can't parse as Python writes bytes, each backslash twice.
-    return secret.masked(secret.masked(text).replace(r"\\", "\\"))
+    text = secret.masked(text)
+    # aiohttp quotes what it can't parse as Python writes bytes, each backslash twice, and that
+    # quotation as Python writes a text, each twice again.
+    while r"\\" in text:
+        text = secret.masked(text.replace(r"\\", "\\"))
+    return text
 
 
 def _cause(error: BaseException, secret: Secret) -> BaseException | None:
