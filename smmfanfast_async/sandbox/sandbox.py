@@ -40,6 +40,25 @@ class Sandbox:
     Equal seeds and equal calls give equal ids and outcomes. Only what a running clock decides (is
     an order final yet, does a run of a drip-feed come before the next request) needs `speed=0`,
     or a `clock` of your own, to be equal as well.
+
+    - `api_key`: must start with "test-", so that no real key is ever given to a test.
+    - `port`: 0 takes a free one; nothing listens before `start()`.
+    - `seed`: chooses the lives of the orders and the requests that `fail_at_rate` hits.
+    - `balance`: the account's money once all `earlier_orders` are paid.
+    - `currency`: printed with the balance and, if `with_currency`, with each order (seen; the
+      document's sample has none).
+    - `earlier_orders`: orders that the account has already, in assorted states, all final within 6
+      panel hours. What they get back from then on comes to the balance.
+    - `speed`: panel seconds in a real second; at 0 only `advance` moves the clock.
+    - `speaks`: "document", or "api-v2" for the wider family of panels: its shapes, texts and order
+      types, `refill`, `refill_status` and `cancel`, 100 ids a call at most.
+    - `double_decoding`: decode values a second time and strip tags (seen on the real panel). None
+      is the dialect's habit: yes for the document's panel, no for API v2.
+    - `services`: what is sold; None for some sixty services, with a dozen more that API v2 alone
+      has, an empty list for none.
+    - `clock`: gives real seconds.
+
+    Raises `ValueError` for a key, balance, count or dialect that can't be.
     """
 
     def __init__(
@@ -58,26 +77,6 @@ class Sandbox:
         services: Iterable[SandboxService] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Make a panel; nothing listens before `start()`.
-
-        Args:
-            api_key: Must start with "test-", so that no real key is ever given to a test.
-            port: 0 takes a free one.
-            seed: Chooses the lives of the orders and the requests that `fail_at_rate` hits.
-            balance: The account's money once all `earlier_orders` are paid.
-            currency: Printed with the balance and, if `with_currency`, with each order.
-            speed: Panel seconds in a real second; at 0 only `advance` moves the clock.
-            speaks: "document", or "api-v2" for the wider family of panels: its shapes, texts and
-                order types, `refill`, `refill_status` and `cancel`, 100 ids a call at most.
-            double_decoding: Decode values a second time and strip tags (seen on the real panel).
-                None is the dialect's habit: yes for the document's panel, no for API v2.
-            with_currency: Orders tell their currency (seen; the document's sample has none).
-            earlier_orders: Orders that the account has already, in assorted states, all final
-                within 6 panel hours. What they get back from then on comes to the balance.
-            services: What is sold; None for some sixty services, with a dozen more that API v2
-                alone has, an empty list for none.
-            clock: Gives real seconds.
-        """
         if not api_key.startswith("test-"):
             # The key itself is left out: it may be a real one.
             raise ValueError('the api_key of a sandbox must start with "test-"')
