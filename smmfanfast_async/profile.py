@@ -126,7 +126,7 @@ class Profile:
     """The one address that every call is posted to."""
     actions: frozenset[str]
     """What the panel can do, in its own words; another action raises `UnsupportedActionError`."""
-    order_types: frozenset[str] = _DOCUMENT_TYPES
+    order_types: frozenset[str] = field(default=_DOCUMENT_TYPES, repr=False)
     """Types of orders that the panel takes, in its own words and any spelling: `panel_type` of the
     order classes. An order of another type is an `InvalidOrderError` and not sent."""
     unread_fields: frozenset[str] = frozenset()
@@ -151,7 +151,8 @@ class Profile:
     decodes_twice: bool = False
     """Escape `%` and `+` in values once more, for panels that decode them twice (seen on this
     one: a `t.me/+…` link arrives with a blank). Off by default: the document does not name it."""
-    refusals: tuple[Refusal, ...] = _REFUSALS
+    # A repr stands in the signature of `Client`, and so on its page of help.
+    refusals: tuple[Refusal, ...] = field(default=_REFUSALS, repr=False)
     """Texts that mean: decided before an order was made. On `add`, any other error text leaves the
     outcome unknown. Add the texts of a panel in another language here."""
 
