@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from importlib import import_module
+from types import FrameType
 
 from .. import __version__
 from ._codes import INTERRUPTED, NOT_WRITTEN, PIPE_CLOSED
@@ -44,6 +45,11 @@ def _print_no_more() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _as_ctrl_c(_: int, __: FrameType | None) -> None:
+    """Take a service manager's SIGTERM for Ctrl-C: what is under way ends, claims are given back."""
+    signal.raise_signal(signal.SIGINT)
+
+
 def _run(words: list[str]) -> None:
     # The two questions that are asked most are answered without loading anything.
     if words in ([], ["-h"], ["--help"]):
@@ -51,7 +57,5 @@ def _run(words: list[str]) -> None:
     elif words == ["--version"]:
         print(__version__, flush=True)  # noqa: T201
     else:
-        # A service manager and a container end a program by SIGTERM: the same as Ctrl-C to us, so
-        # that what is on its way arrives and claims are given back.
-        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+        signal.signal(signal.SIGTERM, _as_ctrl_c)
         import_module("._app", __name__).run(words)
