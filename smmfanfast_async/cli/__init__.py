@@ -46,7 +46,7 @@ def _print_no_more() -> None:
 
 
 def _as_ctrl_c(_: int, __: FrameType | None) -> None:
-    """Take a service manager's SIGTERM for Ctrl-C: what is under way ends, claims are given back."""
+    """Take a service manager's SIGTERM for Ctrl-C: claims are given back, answers arrive."""
     signal.raise_signal(signal.SIGINT)
 
 
