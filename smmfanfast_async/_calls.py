@@ -9,12 +9,12 @@ what is on its way can't be called back.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from attrs import define, frozen
 
@@ -157,11 +157,20 @@ class Calls:
             text = f"{self.profile.name} has no action {action!r}"
             raise UnsupportedActionError(text, None, None, None, action)
 
-    async def read(self, form: Form, decode: Callable[[Reply], T], settings: Settings) -> T:
+    def read(
+        self, form: Form, decode: Callable[[Reply], T], settings: Settings
+    ) -> Coroutine[Any, Any, T]:
         """Send a call that changes nothing, again if that may help, until the deadline."""
         self.check_action(form["action"])
         trace = self.teller.trace(form, self.clock.now_s)
-        with trace or _UNTOLD:
+        if trace is None:
+            return self._read(form, decode, settings, None)
+        return self._traced_read(form, decode, settings, trace)
+
+    async def _traced_read(
+        self, form: Form, decode: Callable[[Reply], T], settings: Settings, trace: CallTrace
+    ) -> T:
+        with trace:
             return await self._read(form, decode, settings, trace)
 
     async def _read(
@@ -234,9 +243,10 @@ class Calls:
             async with bound:
                 self._reads.add(bound)
                 await self._enter(form["action"], deadline_s, settings)
-                attempt = None if trace is None else trace.attempt()
                 try:
-                    with attempt or _UNTOLD:
+                    if trace is None:
+                        return await self._answer(form, decode, deadline_s, settings, None)
+                    with trace.attempt() as attempt:
                         return await self._answer(form, decode, deadline_s, settings, attempt)
                 finally:
                     self._gate.leave()

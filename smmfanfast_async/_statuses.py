@@ -73,14 +73,11 @@ class Statuses:
         # A wrong key is found out once, not once a batch.
         refused: list[AuthError] = []
 
-        async def fetch(batch: list[str]) -> Rows:
-            return await self._batch(batch, settings, refused)
-
         if isinstance(ids, str | bytes):
             raise InvalidOrderError("Client", "ids", ids, "is one text, not a list of ids")
         batches = streamed(
             ids,
-            fetch,
+            lambda batch: self._batch(batch, settings, refused),
             size=self._calls.profile.ids_per_call,
             concurrency=concurrency,
             ordered=ordered,
@@ -98,29 +95,15 @@ class Statuses:
 
     async def _batch(self, texts: list[str], settings: Settings, refused: list[AuthError]) -> Rows:
         """Ask about a batch of texts; those that are no ids have their error at once."""
-        if are_plain_ids(texts):
-            return await self._ask_unless_refused(texts, settings, refused)
-        found: Rows = {}
-        ids: list[str] = []
-        for text in texts:
-            try:
-                ids.append(checked_id(None if isinstance(text, _NoId) else text))
-            except InvalidOrderError as error:
-                found[text] = error
-        if ids:
-            found |= await self._ask_unless_refused(ids, settings, refused)
-        return {text: found[text] for text in texts}
-
-    async def _ask_unless_refused(
-        self, ids: list[str], settings: Settings, refused: list[AuthError]
-    ) -> Rows:
+        ids, found = (texts, {}) if are_plain_ids(texts) else _parted(texts)
         if refused:
-            return {order: refused[0].about(order) for order in ids}
-        rows = await self.ask(ids, settings)
-        first = next(iter(rows.values()))
-        if isinstance(first, AuthError):
-            refused.append(first)
-        return rows
+            rows: Rows = {order: refused[0].about(order) for order in ids}
+        else:
+            rows = await self.ask(ids, settings) if ids else {}
+            first = next(iter(rows.values()), None)
+            if isinstance(first, AuthError):
+                refused.append(first)
+        return {text: found.get(text) or rows[text] for text in texts} if found else rows
 
     async def _coalesced(self, ids: list[str], how: _How, timeout_s: float) -> Rows:
         return await self.ask(ids, Settings(timeout_s, *how))
@@ -226,6 +209,18 @@ def _as_texts(ids: list[int | str]) -> list[str]:
         with suppress(ValueError):
             return list(map(str, ids))
     return list(map(_as_text, ids))
+
+
+def _parted(texts: list[str]) -> tuple[list[str], Rows]:
+    """Part texts into ids, and errors of those that are none."""
+    ids: list[str] = []
+    found: Rows = {}
+    for text in texts:
+        try:
+            ids.append(checked_id(None if isinstance(text, _NoId) else text))
+        except InvalidOrderError as error:
+            found[text] = error
+    return ids, found
 
 
 class _NoId(str):

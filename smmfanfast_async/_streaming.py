@@ -49,7 +49,7 @@ async def streamed(
     consumer breaks off.
     """
     bell = _Bell()
-    flights = _Flights[R](bell, concurrency, ordered=ordered)
+    flights = _Flights[R](bell, ordered=ordered)
     source = (
         _AsTheyCome(bell, keys, size, read)
         if isinstance(keys, AsyncIterable)
@@ -58,7 +58,10 @@ async def streamed(
     is_over = False
     async with source, flights:
         while True:
-            while not is_over and flights.have_room and (batch := source.take()) is not None:
+            while not is_over and len(flights.held) < concurrency:
+                batch = source.take()
+                if batch is None:
+                    break
                 is_over = not batch
                 if batch:
                     flights.begin(fetch(batch))
@@ -91,9 +94,8 @@ class _Bell:
 class _Flights(Generic[R]):
     """The batches that are held."""
 
-    def __init__(self, bell: _Bell, most: int, *, ordered: bool) -> None:
+    def __init__(self, bell: _Bell, *, ordered: bool) -> None:
         self._bell = bell
-        self._most = most
         self._ordered = ordered
         # A dict for a set: in the order in which they left.
         self.held: dict[asyncio.Task[R], None] = {}
@@ -105,10 +107,6 @@ class _Flights(Generic[R]):
     async def __aexit__(self, *_: object) -> None:
         await _give_up(self.held)
 
-    @property
-    def have_room(self) -> bool:
-        return len(self.held) < self._most
-
     def begin(self, work: Coroutine[Any, Any, R]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self.held[task] = None
@@ -116,16 +114,15 @@ class _Flights(Generic[R]):
 
     def landed(self) -> asyncio.Task[R] | None:
         """Give a batch that may be handed out, and hold it no more; None if there is none."""
-        task = self._next()
+        task: asyncio.Task[R] | None
+        if self._ordered:
+            oldest = next(iter(self.held), None)
+            task = oldest if oldest is not None and oldest.done() else None
+        else:
+            task = self._done.popleft() if self._done else None
         if task is not None:
             del self.held[task]
         return task
-
-    def _next(self) -> asyncio.Task[R] | None:
-        if not self._ordered:
-            return self._done.popleft() if self._done else None
-        oldest = next(iter(self.held), None)
-        return oldest if oldest is not None and oldest.done() else None
 
     def _landed(self, task: asyncio.Task[R]) -> None:
         if not self._ordered:

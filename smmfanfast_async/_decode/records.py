@@ -235,10 +235,11 @@ def raw_list(body: bytes) -> list[bytes]:
     return [bytes(item) for item in _RAW_LIST.decode(body)]
 
 
-def fast_entries(body: bytes) -> Entries:
+def fast_entries(body: bytes) -> tuple[Entries, bool]:
     """Read a batch, bare texts of refused ids among it; what is odd stays unread, as bytes.
 
-    Raises one of `FAST_ROAD_REFUSALS` if the answer is not made of entries.
+    Says too whether all of them are statuses. Raises one of `FAST_ROAD_REFUSALS` if the answer is
+    not made of entries.
     """
     # "+5" and "N/A" are the usual oddities, and nothing else in a batch has these signs: they are
     # found sooner than by decoding half of it in vain.
@@ -246,13 +247,13 @@ def fast_entries(body: bytes) -> Entries:
         try:
             found: Entries = _STATUSES.decode(body)
         except FAST_ROAD_REFUSALS:
-            return _parted(body)
-        odd = _odd_ones(found, body)
+            return _parted(body), False
+        odd, are_statuses = _odd_ones(found, body)
         if odd:
             unread = _RAW_MAPPING.decode(body)
             found |= {order: bytes(unread[order]) for order in odd}
-        return found
-    return _parted(body)
+        return found, are_statuses and not odd
+    return _parted(body), False
 
 
 def _parted(body: bytes) -> Entries:
@@ -274,7 +275,8 @@ def _parted(body: bytes) -> Entries:
             order: found[order] if isinstance(entry, bytes) else entry
             for order, entry in quoted.items()
         }
-    return found | {order: bytes(unread[order]) for order in _odd_ones(found, b"".join(plain))}
+    odd, _ = _odd_ones(found, b"".join(plain))
+    return found | {order: bytes(unread[order]) for order in odd}
 
 
 def _with_texts(body: bytes) -> bytes:
@@ -286,36 +288,41 @@ def fast_status(body: bytes, order: str) -> OrderStatus:
     """Read one record about `order`, as `fast_entries` does."""
     body = _with_texts(body)
     found = _STATUS.decode(body)
-    if _odd_ones({order: found}, body):
+    odd, _ = _odd_ones({order: found}, body)
+    if odd:
         raise ValueError("odd in a way that msgspec takes")
     return found
 
 
-def _odd_ones(found: Entries, text: bytes) -> list[str]:
+def _odd_ones(found: Entries, text: bytes) -> tuple[list[str], bool]:
     """Give the records that msgspec takes and we do not; hold all others to their ids.
 
-    `text` is what they were read from. Plain records are looked at field by field, all of them at
-    once: no call of Python is made for one of them, since this runs for each status ever read.
+    Says too whether all that was found are records. `text` is what they were read from. Plain
+    records are looked at field by field, all of them at once: no call of Python is made for one of
+    them, since this runs for each status ever read.
     """
     rows: Any = found
+    are_records = True
     try:
         charges = [record.raw_charge or "" for record in rows.values()]
     except AttributeError:  # one is the bare text of a refusal, or unread
+        are_records = False
         rows = {order: each for order, each in found.items() if isinstance(each, OrderStatus)}
         charges = [record.raw_charge or "" for record in rows.values()]
     are_named = [record.order for record in rows.values()] == list(rows)
     # "extra" and "raw" have signs that nothing else in a batch has, unless they are coded.
     may_have_ours = b"x" in text or b"w" in text or b"\\" in text
     if not are_named or (may_have_ours and not _have_nothing_of_ours(rows.values())):
-        return [order for order, record in rows.items() if not _is_plain(record, order)]
+        odd = [order for order, record in rows.items() if not _is_plain(record, order)]
+        return odd, are_records
     unusual = _unusual(charges)
     if b"[" in text:
         unusual += [place for place, record in enumerate(rows.values()) if record.orders]
     if not unusual:
-        return []
+        return [], are_records
     orders = list(rows)
     suspects = [orders[place] for place in dict.fromkeys(unusual)]
-    return [order for order in suspects if not _is_plain(rows[order], order)]
+    return [order for order in suspects if not _is_plain(rows[order], order)], are_records
 
 
 def _unusual(charges: list[str]) -> list[int]:

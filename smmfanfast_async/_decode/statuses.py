@@ -68,13 +68,14 @@ def decode_statuses(
     `keep_raw` keeps with each status the piece of the answer that it was read from. Raises only
     what concerns the batch as a whole: a refusal, a failed or unreadable answer.
     """
-    found = _entries(reply, profile, orders)
+    found, are_statuses = _entries(reply, profile, orders)
     batch: dict[str, object] = found
     strays = 0
     if list(found) != list(orders):
+        are_statuses = False
         batch = {order: found.get(order) for order in orders}
         strays = len(found.keys() - batch.keys())
-    if set(map(type, batch.values())) != {OrderStatus}:
+    if not are_statuses:
         for order in [each for each, entry in batch.items() if not isinstance(entry, OrderStatus)]:
             batch[order] = _status_of(batch[order], profile, reply, order)
     if keep_raw:
@@ -90,16 +91,19 @@ def _keep_raw(batch: Mapping[str, object], body: bytes) -> None:
             force_setattr(status, "raw", raw_text(pieces.get(order, body)))
 
 
-def _entries(reply: Reply, profile: Profile, orders: Sequence[str]) -> dict[str, object]:
+def _entries(
+    reply: Reply, profile: Profile, orders: Sequence[str]
+) -> tuple[dict[str, object], bool]:
     """Split a batch into the entries of its ids; those that are odd but well-formed stay unread.
 
-    An answer with no id of ours in it is an empty map, or a refusal of the call as a whole: that is
-    a mapping of texts too, {"error": "…"}.
+    Says too whether all of them are statuses. An answer with no id of ours in it is an empty map,
+    or a refusal of the call as a whole: that is a mapping of texts too, {"error": "…"}.
     """
     check_http(reply, profile, "status")
     whole: object
+    are_statuses = False
     try:
-        whole = fast_entries(reply.body)
+        whole, are_statuses = fast_entries(reply.body)
     except FAST_ROAD_REFUSALS:
         whole = value_of(reply, profile, "status")
     if is_list(whole):
@@ -107,7 +111,7 @@ def _entries(reply: Reply, profile: Profile, orders: Sequence[str]) -> dict[str,
     entries = whole if is_object(whole) else {}
     if entries.keys().isdisjoint(orders):
         answer_of(reply, profile, "status")
-    return entries
+    return entries, are_statuses
 
 
 def _keyed(entries: list[object], orders: Sequence[str]) -> dict[str, object]:
