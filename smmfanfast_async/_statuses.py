@@ -9,8 +9,10 @@ who wants no repeats (`RetryPolicy(attempts=1)`) gets no halves either.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Coroutine, Iterable
 from contextlib import aclosing, suppress
+from functools import lru_cache
+from typing import Any
 
 from ._batching import BatchEndedError, Coalescer
 from ._calls import MIN_READ_S, Calls, Settings
@@ -34,9 +36,22 @@ Ids = Iterable[int | str] | AsyncIterable[int | str]
 
 Rows = dict[str, OrderStatus | PanelError]
 
-_How = tuple[RetryPolicy, bool]
-"""What callers must have in common to share a batch: how it is repeated, and whether the raw answer
-is kept."""
+
+class _How:
+    """What callers must have in common to share a batch: repeats, and whether raw texts are kept.
+
+    Equal where it is the same object, so that a lane is found without a look into it.
+    """
+
+    __slots__ = ("keep_raw", "retry")
+
+    def __init__(self, retry: RetryPolicy, keep_raw: bool) -> None:  # noqa: FBT001
+        self.retry = retry
+        self.keep_raw = keep_raw
+
+
+# Who asks in a way that nobody has asked for long has a lane of its own, and loses nothing.
+_shared = lru_cache(maxsize=64)(_How)
 
 
 class Statuses:
@@ -45,25 +60,20 @@ class Statuses:
     def __init__(self, calls: Calls, *, concurrency: int) -> None:
         self._calls = calls
         self._size = BatchSize(calls.profile.ids_per_call)
+        self._last_settings: Settings | None = None
+        self._last_how = _shared(RetryPolicy(), False)  # noqa: FBT003
         self._coalescer = Coalescer[str, _How, OrderStatus](
-            self._coalesced, size=calls.profile.ids_per_call, concurrency=concurrency
+            self._coalesced,
+            size=calls.profile.ids_per_call,
+            concurrency=concurrency,
+            explain=_unanswered,
         )
 
-    async def one(self, order: str, settings: Settings) -> OrderStatus:
+    def one(self, order: str, settings: Settings) -> Coroutine[Any, Any, OrderStatus]:
         """Give the status of one order, asked for together with those that others ask for."""
         self._calls.check_action("status")
-        try:
-            how = (settings.retry, settings.keep_raw)
-            return await self._coalescer.load(order, timeout_s=settings.timeout_s, lane=how)
-        except TimeoutError as error:
-            text = f"no answer within {settings.timeout_s:g} s"
-            raise NoReplyError(text, action="status", order=order) from error
-        except BatchEndedError as error:
-            if not error.was_asked:
-                text = "the client was closed before it was asked"
-                raise ClosedError(text, None, None, None, "status", order) from error
-            text = "the client was closed before an answer came"
-            raise NoReplyError(text, action="status", order=order) from error
+        how = self._how(settings)
+        return self._coalescer.load(order, timeout_s=settings.timeout_s, lane=how)
 
     async def stream(
         self, ids: Ids, settings: Settings, *, concurrency: int, ordered: bool
@@ -87,6 +97,9 @@ class Statuses:
             async for batch in batches:
                 for row in batch.items():
                     yield row
+                # Let go before the next one is asked for: its records then take the same memory,
+                # which the processor has at hand.
+                del batch
 
     async def close(self) -> None:
         """Tell everybody who waits for a status that there will be none."""
@@ -105,8 +118,14 @@ class Statuses:
                 refused.append(first)
         return {text: found.get(text) or rows[text] for text in texts} if found else rows
 
+    def _how(self, settings: Settings) -> _How:
+        if settings is not self._last_settings:
+            self._last_settings = settings
+            self._last_how = _shared(settings.retry, settings.keep_raw)
+        return self._last_how
+
     async def _coalesced(self, ids: list[str], how: _How, timeout_s: float) -> Rows:
-        return await self.ask(ids, Settings(timeout_s, *how))
+        return await self.ask(ids, Settings(timeout_s, how.retry, how.keep_raw))
 
     async def ask(self, ids: list[str], settings: Settings) -> Rows:
         """Give each of some ids, no more than a batch holds, its status or its own error.
@@ -187,6 +206,17 @@ class Statuses:
         if batch.strays:
             self._calls.teller.strayed(batch.strays)
         return batch.found
+
+
+def _unanswered(order: str, error: TimeoutError | BatchEndedError, timeout_s: float) -> PanelError:
+    """Say why an order has no status."""
+    if isinstance(error, TimeoutError):
+        return NoReplyError(f"no answer within {timeout_s:g} s", action="status", order=order)
+    if not error.was_asked:
+        text = "the client was closed before it was asked"
+        return ClosedError(text, None, None, None, "status", order)
+    text = "the client was closed before an answer came"
+    return NoReplyError(text, action="status", order=order)
 
 
 async def gathered(rows: AsyncIterable[tuple[str, OrderStatus | PanelError]]) -> Rows:

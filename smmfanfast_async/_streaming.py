@@ -67,11 +67,11 @@ async def streamed(
                     flights.begin(fetch(batch))
             if is_over and not flights.held:
                 return
-            landed = flights.landed()
-            if landed is None:
-                await bell.rung()
+            if flights.have_landed():
+                # No name here holds a result while it is used, and none after.
+                yield flights.taken()
             else:
-                yield landed.result()
+                await bell.rung()
 
 
 class _Bell:
@@ -112,17 +112,18 @@ class _Flights(Generic[R]):
         self.held[task] = None
         task.add_done_callback(self._landed)
 
-    def landed(self) -> asyncio.Task[R] | None:
-        """Give a batch that may be handed out, and hold it no more; None if there is none."""
-        task: asyncio.Task[R] | None
-        if self._ordered:
-            oldest = next(iter(self.held), None)
-            task = oldest if oldest is not None and oldest.done() else None
-        else:
-            task = self._done.popleft() if self._done else None
-        if task is not None:
-            del self.held[task]
-        return task
+    def have_landed(self) -> bool:
+        """Whether there is a batch that may be handed out."""
+        if not self._ordered:
+            return bool(self._done)
+        oldest = next(iter(self.held), None)
+        return oldest is not None and oldest.done()
+
+    def taken(self) -> R:
+        """Give the result of a batch that has landed, or raise its error, and hold it no more."""
+        task = next(iter(self.held)) if self._ordered else self._done.popleft()
+        del self.held[task]
+        return task.result()
 
     def _landed(self, task: asyncio.Task[R]) -> None:
         if not self._ordered:

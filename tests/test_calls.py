@@ -186,7 +186,7 @@ async def test_decoding_ends_with_the_deadline(monkeypatch: pytest.MonkeyPatch) 
         with pytest.raises(NoReplyError, match="could not be decoded within 5 s"):
             await services(scene)
 
-        assert scene.calls._reads == set()
+        assert not scene.calls._reads
 
 
 @pytest.mark.asyncio
@@ -201,7 +201,7 @@ async def test_closing_ends_a_decoding_under_way(monkeypatch: pytest.MonkeyPatch
         with pytest.raises((NoReplyError, ClosedError)):
             await caller
         assert caller.cancelling() == 0
-        assert scene.calls._reads == set()
+        assert not scene.calls._reads
 
 
 @pytest.mark.asyncio
@@ -221,7 +221,7 @@ async def test_cancelling_ends_a_decoding_under_way(monkeypatch: pytest.MonkeyPa
 
         with pytest.raises(asyncio.CancelledError):
             await caller
-        assert scene.calls._reads == set()
+        assert not scene.calls._reads
     assert len(steps) <= 2
 
 
@@ -564,7 +564,7 @@ async def test_closing_ends_the_reads_and_not_their_callers() -> None:
             with pytest.raises((NoReplyError, ClosedError)):
                 await read
             assert read.cancelling() == 0
-        assert scene.calls._reads == set()
+        assert not scene.calls._reads
 
 
 @pytest.mark.asyncio

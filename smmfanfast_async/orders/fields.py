@@ -78,7 +78,7 @@ def checked_ids(values: Iterable[object], name: str = "order") -> list[str]:
 
 
 # Plain numbers, as this panel's ids are; a comma in one of them is counted before.
-_PLAIN_IDS = re.compile(r"[1-9][0-9]{0,127}(?:,[1-9][0-9]{0,127})*")
+_PLAIN_IDS = re.compile(r"[1-9][0-9]{0,127}+(?:,[1-9][0-9]{0,127}+)*+")
 
 
 def are_plain_ids(texts: list[str]) -> bool:
