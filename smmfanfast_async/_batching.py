@@ -161,7 +161,9 @@ class Coalescer(Generic[K, L, R]):
         entry = waiting.get(key)
         if entry is None:
             entry = waiting[key] = _Entry(key, future, deadline)
-            self._arrived(lane, waiting)
+            # With a tick to come there is nothing to do but for a batch that is full.
+            if self._tick is None or len(waiting) >= self._size:
+                self._arrived(lane, waiting)
         else:
             entry.join(future, deadline)
         if self._alarm is None or deadline < self._alarm.when():

@@ -42,6 +42,9 @@ MAX_WHOLE_NUMBER = 10**12
 MAX_ID_CHARACTERS = 128
 """The longest id seen is a UUID of 36 signs; above this it is some other text."""
 
+_BEYOND_IDS = 10**MAX_ID_CHARACTERS
+"""The least number with more signs than an id may have."""
+
 # No number below 1; no comma, blank, control character, invisible sign or half a surrogate pair.
 _ID = re.compile(
     r"(?!-[0-9]+\Z|0+\Z)"
@@ -61,6 +64,9 @@ def checked_id(value: object, where: str = "Client", name: str = "order") -> str
     a blank or a control character would join or split ids on their way, so they are refused; so is
     a number below 1, as int or text.
     """
+    # Asked for each order that anybody awaits: a number is an id at one look.
+    if type(value) is int and 0 < value < _BEYOND_IDS:
+        return str(value)
     text: object = id_as_text(value)  # type: ignore[arg-type]  # what is no number comes back as it is
     if not isinstance(text, str) or not _ID.fullmatch(text):
         raise InvalidOrderError(where, name, value, _NO_ID)
@@ -95,7 +101,7 @@ def are_plain_ids(texts: list[str]) -> bool:
 
 def id_as_text(value: int | str) -> str:
     """Make text of a number above 0; what is no such number comes back as it is."""
-    is_number = type(value) is int and 0 < value < 10**MAX_ID_CHARACTERS
+    is_number = type(value) is int and 0 < value < _BEYOND_IDS
     return str(value) if is_number else value  # type: ignore[return-value]  # validated
 
 
