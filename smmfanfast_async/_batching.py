@@ -223,7 +223,7 @@ class Coalescer(Generic[K, L, R]):
         if len(waiting) >= self._size:
             if len(self._flights) < self._concurrency:
                 self._start(lane)
-        elif self._tick is None:
+        else:
             self._open()
 
     def _open(self) -> None:

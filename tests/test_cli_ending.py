@@ -419,6 +419,11 @@ async def test_status_ends_by_ctrl_c_with_what_has_landed(panel: Sandbox, tmp_pa
     assert (process.returncode, err) == (INTERRUPTED, b"ended before all were asked about\n")
 
 
+def test_the_signal_of_a_service_manager_is_ctrl_c() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        cli._as_ctrl_c(signal.SIGTERM, None)
+
+
 def test_main_says_what_a_stream_refuses(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
