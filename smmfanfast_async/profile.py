@@ -17,6 +17,7 @@ from attrs.validators import optional
 
 from ._text import bare_words, same_word
 from .errors import ErrorKind, InvalidSettingsError
+from .orders import API_V2_ORDER_TYPES, ORDER_TYPES
 
 __all__ = ["API_V2", "SMMFANFAST", "Profile", "Refusal"]
 
@@ -85,30 +86,6 @@ _FAMILY_REFUSALS = (
     Refusal("Refill is not available", ErrorKind.VALIDATION),
 )
 
-_DOCUMENT_TYPES = frozenset(
-    {
-        "default",
-        "package",
-        "custom_comments",
-        "mentions_with_hashtags",
-        "mentions_custom_list",
-        "mentions_hashtag",
-        "mentions_user_followers",
-        "custom_comments_package",
-        "mentions_media_likers",
-        "comment_likes",
-        "subscriptions",
-    }
-)
-_FAMILY_TYPES = _DOCUMENT_TYPES | {
-    "mentions",
-    "seo",
-    "comment_replies",
-    "poll",
-    "invites_from_groups",
-    "web_traffic",
-}
-
 
 def _is_above_0(profile: Any, attribute: "Attribute[int]", value: object) -> None:
     if type(value) is not int or value < 1:
@@ -126,7 +103,7 @@ class Profile:
     """The one address that every call is posted to."""
     actions: frozenset[str]
     """What the panel can do, in its own words; another action raises `UnsupportedActionError`."""
-    order_types: frozenset[str] = field(default=_DOCUMENT_TYPES, repr=False)
+    order_types: frozenset[str] = field(default=frozenset(ORDER_TYPES), repr=False)
     """Types of orders that the panel takes, in its own words and any spelling: `panel_type` of the
     order classes. An order of another type is an `InvalidOrderError` and not sent."""
     unread_fields: frozenset[str] = frozenset()
@@ -197,7 +174,7 @@ API_V2 = Profile(
     name="api-v2",
     base_url="https://panel.example/api/v2",
     actions=SMMFANFAST.actions | {"refill", "refill_status", "cancel"},
-    order_types=_FAMILY_TYPES,
+    order_types=frozenset(API_V2_ORDER_TYPES),
     calls_per_minute=60,
     refusals=_FAMILY_REFUSALS,
 )

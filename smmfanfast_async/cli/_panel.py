@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias
 
 from attrs import frozen
 from cyclopts import Parameter
@@ -16,6 +16,7 @@ from .._policy import PollPolicy
 from ..client import Client
 from ..desk import OrderDesk
 from ..errors import InvalidSettingsError
+from ..orders import API_V2_ORDER_TYPES
 from ..profile import Profile
 from . import _settings as settings
 from ._ending import print_line
@@ -40,25 +41,10 @@ ProfileName = Literal["smmfanfast", "api-v2"]
 """The names of `_profiles.PROFILES`, for shells that complete them."""
 
 
-OrderType = Literal[
-    "default",
-    "package",
-    "custom_comments",
-    "mentions_with_hashtags",
-    "mentions_custom_list",
-    "mentions_hashtag",
-    "mentions_user_followers",
-    "custom_comments_package",
-    "mentions_media_likers",
-    "comment_likes",
-    "subscriptions",
-    "mentions",
-    "seo",
-    "comment_replies",
-    "poll",
-    "invites_from_groups",
-    "web_traffic",
-]
+if TYPE_CHECKING:
+    OrderType: TypeAlias = str
+else:
+    OrderType = Literal[tuple(API_V2_ORDER_TYPES)]
 """The words of `API_V2_ORDER_TYPES`, for shells that complete them."""
 
 
