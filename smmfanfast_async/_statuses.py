@@ -22,7 +22,7 @@ from ._policy import BatchSize, RetryPolicy
 from ._streaming import streamed
 from .errors import AuthError, ClosedError, ErrorKind, InvalidOrderError, NoReplyError, PanelError
 from .events import BatchEnded
-from .orders import are_plain_ids, checked_id
+from .orders import are_plain_ids, check_is_list, checked_id
 from .results import OrderStatus
 
 __all__ = ["Ids", "Statuses", "gathered"]
@@ -80,11 +80,9 @@ class Statuses:
     ) -> AsyncGenerator[tuple[str, OrderStatus | PanelError], None]:
         """Give the status of each of any number of ids as its batch lands."""
         self._calls.check_action("status")
+        check_is_list(ids, "ids")
         # A wrong key is found out once, not once a batch.
         refused: list[AuthError] = []
-
-        if isinstance(ids, str | bytes):
-            raise InvalidOrderError("Client", "ids", ids, "is one text, not a list of ids")
         batches = streamed(
             ids,
             lambda batch: self._batch(batch, settings, refused),

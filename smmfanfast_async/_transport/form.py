@@ -78,12 +78,11 @@ def urlencoded(form: Mapping[str, str]) -> bytes:
     return "&".join([f"{_name(name)}={_quoted(text)}" for name, text in form.items()]).encode()
 
 
-@lru_cache(maxsize=64)
-def _name(name: str) -> str:
-    return _quoted(name)
-
-
 def _quoted(text: str) -> str:
     if _PLAIN_OR_COMMA.fullmatch(text):
         return text.replace(",", "%2C")
     return quote_plus(text)
+
+
+_name = lru_cache(maxsize=64)(_quoted)
+"""Encodes the name of a field, of which there are few."""

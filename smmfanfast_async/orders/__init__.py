@@ -31,7 +31,14 @@ from .family import (
     SeoOrder,
     WebTrafficOrder,
 )
-from .fields import MAX_ID_CHARACTERS, MAX_WHOLE_NUMBER, are_plain_ids, checked_id, checked_ids
+from .fields import (
+    MAX_ID_CHARACTERS,
+    MAX_WHOLE_NUMBER,
+    are_plain_ids,
+    check_is_list,
+    checked_id,
+    checked_ids,
+)
 
 __all__ = [
     "API_V2_ORDER_TYPES",
@@ -58,6 +65,7 @@ __all__ = [
     "SubscriptionsOrder",
     "WebTrafficOrder",
     "are_plain_ids",
+    "check_is_list",
     "checked_id",
     "checked_ids",
 ]

@@ -19,6 +19,7 @@ __all__ = [
     "MAX_ID_CHARACTERS",
     "MAX_WHOLE_NUMBER",
     "are_plain_ids",
+    "check_is_list",
     "checked_id",
     "checked_ids",
     "copied",
@@ -67,19 +68,20 @@ def checked_id(value: object, where: str = "Client", name: str = "order") -> str
     # Asked for each order that anybody awaits: a number is an id at one look.
     if type(value) is int and 0 < value < _BEYOND_IDS:
         return str(value)
-    text: object = id_as_text(value)  # type: ignore[arg-type]  # what is no number comes back as it is
-    if not isinstance(text, str) or not _ID.fullmatch(text):
+    if not isinstance(value, str) or not _ID.fullmatch(value):
         raise InvalidOrderError(where, name, value, _NO_ID)
-    return text
+    return value
+
+
+def check_is_list(values: object, field: str) -> None:
+    """Raise `InvalidOrderError` for one text: "12" would be taken for the ids 1 and 2."""
+    if isinstance(values, str | bytes):
+        raise InvalidOrderError("Client", field, values, "is one text, not a list of ids")
 
 
 def checked_ids(values: Iterable[object], name: str = "order") -> list[str]:
-    """Give ids as texts, each once, or raise `InvalidOrderError`.
-
-    One text is no list of ids: "12" would be taken for the orders 1 and 2.
-    """
-    if isinstance(values, str | bytes):
-        raise InvalidOrderError("Client", f"{name}s", values, "is one text, not a list of ids")
+    """Give ids as texts, each once, or raise `InvalidOrderError`."""
+    check_is_list(values, f"{name}s")
     return list(dict.fromkeys(checked_id(each, name=name) for each in values))
 
 
