@@ -3,7 +3,9 @@
 import asyncio
 import re
 from contextlib import suppress
-from typing import Literal, Self
+from typing import Literal
+
+from .loopback import LoopbackServer
 
 __all__ = ["CuttingProxy"]
 
@@ -13,7 +15,7 @@ COMMIT = re.compile(rb"COMMIT(?!TED)")
 """What ends a transaction; one begins with ISOLATION LEVEL READ COMMITTED."""
 
 
-class CuttingProxy:
+class CuttingProxy(LoopbackServer):
     """Passes bytes on to a port, and cuts as many connections at a COMMIT as `cuts` names.
 
     "before" cuts before the server sees it, "after" when the server has answered and the client has
@@ -21,30 +23,11 @@ class CuttingProxy:
     """
 
     def __init__(self, port: int) -> None:
+        super().__init__()
         self.cuts: list[Literal["before", "after"]] = []
-        self.port = 0
         self._to = port
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
 
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._pass_on(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         answers, server = await asyncio.open_connection("127.0.0.1", self._to)
         back = asyncio.create_task(_copy(answers, writer))
         try:

@@ -10,16 +10,14 @@ import socket
 import ssl
 import struct
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 from urllib.parse import parse_qsl
 
 from attrs import frozen
 
-__all__ = ["FIN", "HANG", "RST", "FaultPanel", "Plan", "Proxy", "answer", "free_port"]
+from .loopback import CLOSE_S, LoopbackServer
 
-CLOSE_S = 5.0
-"""Seconds the panel may take to close."""
+__all__ = ["FIN", "HANG", "RST", "FaultPanel", "Plan", "Proxy", "answer", "free_port"]
 
 DRIP_S = 0.02
 """Seconds between two bytes of a dripping answer."""
@@ -60,50 +58,26 @@ def answer(
     return "\r\n".join([*lines, "", ""]).encode() + content
 
 
-class FaultPanel:
+class FaultPanel(LoopbackServer):
     """Follows one plan for each connection, the last one for all that come after."""
 
+    ends = (OSError, *LoopbackServer.ends)  # TLS has errors of its own for a cut
+
     def __init__(self, *plans: Plan, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(tls)
         self.plans = list(plans)
         self.ledger: dict[str, str] = {}
         """Order id → link."""
         self.bodies: list[dict[str, str]] = []
         """Forms that were read whole."""
         self.bytes_seen = 0
-        self.connections = 0
         self.open = 0
-        self._tls = tls
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
-
-    @property
-    def port(self) -> int:
-        assert self._server is not None
-        return int(self._server.sockets[0].getsockname()[1])
 
     @property
     def url(self) -> str:
         scheme = "http" if self._tls is None else "https"
         return f"{scheme}://{'127.0.0.1' if self._tls is None else 'localhost'}:{self.port}/api/v1"
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        assert self._server is not None
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        async with asyncio.timeout(CLOSE_S):
-            await self._server.wait_closed()
 
     async def has_read(self, bodies: int = 1) -> None:
         """Wait until so many forms were read whole."""
@@ -118,21 +92,14 @@ class FaultPanel:
             while self.open:  # noqa: ASYNC110  # a closing socket tells no event
                 await asyncio.sleep(0.005)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        self.connections += 1
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Follow the plans of a connection."""
         self.open += 1
         try:
             while await self._follow(self._next(), reader, writer):
                 pass
-        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass
         finally:
             self.open -= 1
-            writer.close()
-            self._tasks.discard(task)
 
     def _next(self) -> Plan:
         return self.plans.pop(0) if len(self.plans) > 1 else self.plans[0]

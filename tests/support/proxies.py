@@ -2,10 +2,9 @@
 
 import asyncio
 import base64
-from contextlib import suppress
-from types import TracebackType
-from typing import Self
 from urllib.parse import urlsplit
+
+from .loopback import LoopbackServer
 
 __all__ = ["LOGIN", "PASSWORD", "USER", "HttpProxy", "SocksProxy"]
 
@@ -14,56 +13,14 @@ LOGIN = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 CHUNK_BYTES = 65536
 
 
-class _Proxy:
-    """A server that connects each client to where it asks to go."""
-
-    def __init__(self) -> None:
-        self.connections = 0
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
-
-    @property
-    def port(self) -> int:
-        assert self._server is not None
-        return int(self._server.sockets[0].getsockname()[1])
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        assert self._server is not None
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(self._serve_and_close(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        self.connections += 1
-
-    async def _serve_and_close(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        try:
-            with suppress(OSError, asyncio.IncompleteReadError):
-                await self.serve(reader, writer)
-        finally:
-            writer.close()
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        raise NotImplementedError
+ENDS = (OSError, *LoopbackServer.ends)
+"""What may end a connection through a proxy: where it goes to may not be there."""
 
 
-class HttpProxy(_Proxy):
+class HttpProxy(LoopbackServer):
     """An HTTP proxy: CONNECT, and requests with a whole address; 407 without the login."""
+
+    ends = ENDS
 
     def __init__(self, *, asks_for_login: bool = True) -> None:
         super().__init__()
@@ -90,12 +47,14 @@ class HttpProxy(_Proxy):
         await _tunnel(reader, writer, answers, panel)
 
 
-class SocksProxy(_Proxy):
+class SocksProxy(LoopbackServer):
     """A SOCKS5 proxy with user name and password (RFC 1928, RFC 1929).
 
     `says` is the code that it answers each CONNECT with, 0 for yes; `hangs_up` ends the connection
     instead, at "hello" or at "connect"; "request" ends it when the request is through.
     """
+
+    ends = ENDS
 
     def __init__(self, says: int = 0, hangs_up: str = "") -> None:
         super().__init__()

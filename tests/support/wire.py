@@ -4,14 +4,11 @@ import asyncio
 import socket
 import struct
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Self
 from urllib.parse import parse_qsl
 
 from attrs import field, frozen
 
-CLOSE_S = 5.0
-"""Seconds the server may take to close."""
+from .loopback import CLOSE_S, LoopbackServer
 
 
 @frozen
@@ -70,21 +67,18 @@ class Request:
         return dict(parse_qsl(self.body, keep_blank_values=True))
 
 
-class WireServer:
+class WireServer(LoopbackServer):
     """Answers request by request from a script; the last answer goes on for ever."""
 
     def __init__(self, *answers: Answer) -> None:
+        super().__init__()
         self.answers = list(answers)
         self.requests: list[Request] = []
-        self.connections = 0
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
 
     @property
     def url(self) -> str:
-        assert self._server is not None
-        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/api/v1"
+        return f"http://127.0.0.1:{self.port}/api/v1"
 
     async def has_received(self, number: int = 1) -> None:
         """Wait until so many requests were read."""
@@ -92,24 +86,6 @@ class WireServer:
             while len(self.requests) < number:
                 self._news.clear()
                 await self._news.wait()
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        assert self._server is not None
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        async with asyncio.timeout(CLOSE_S):
-            await self._server.wait_closed()
 
     async def answer_later(self, request: Request) -> Answer:
         """As `answer_to`, for a server that waits for something first."""
@@ -122,20 +98,11 @@ class WireServer:
     def _next(self) -> Answer:
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        self.connections += 1
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one request of a connection after the other."""
         number = self.connections
-        try:
-            while await self._answer(reader, writer, number):
-                pass
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        while await self._answer(reader, writer, number):
             pass
-        finally:
-            writer.close()
-            self._tasks.discard(task)
 
     async def _answer(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
