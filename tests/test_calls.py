@@ -9,8 +9,8 @@ from typing import cast
 
 import attrs
 import pytest
+from support.calls import BALANCE, FakeClock, balance_of, open_calls
 from support.wire import Answer, Drop, Request, Silence, WireServer, reply
-from yarl import URL
 
 from smmfanfast_async import (
     SMMFANFAST,
@@ -31,31 +31,15 @@ from smmfanfast_async import _calls as calls_module
 from smmfanfast_async._calls import Calls, Settings
 from smmfanfast_async._decode import (
     ServiceRows,
-    decode_balance,
     decode_call,
     decode_services,
     read_ahead,
 )
 from smmfanfast_async._gate import Clock
 from smmfanfast_async._policy import Pacer
-from smmfanfast_async._transport import Secret, Transport
 from smmfanfast_async.results import Balance, Reply
 
-BALANCE = reply('{"status":"success","balance":"1.50","currency":"USD"}')
 ORDER = {"action": "add", "service": "5", "link": "https://example.com", "quantity": "10"}
-
-
-class FakeClock:
-    """A clock whose time passes only by sleeping, and at once."""
-
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-        self.pauses: list[float] = []
-
-    async def sleep(self, pause_s: float) -> None:
-        self.pauses.append(round(pause_s, 6))
-        self.now_s += pause_s
-        await asyncio.sleep(0)
 
 
 @attrs.define
@@ -78,10 +62,6 @@ def odd_of(found: Reply) -> object:
     return decode_call(found, SMMFANFAST, "odd")
 
 
-def balance_of(found: Reply) -> Balance:
-    return decode_balance(found, SMMFANFAST)
-
-
 @asynccontextmanager
 async def calls_to(
     *answers: Answer,
@@ -93,19 +73,12 @@ async def calls_to(
 ) -> AsyncIterator[Scene]:
     """Open calls on a server; pauses are noted and pass at once."""
     clock = FakeClock()
-    async with WireServer(*(answers or (BALANCE,))) as server:
-        calls = Calls(
-            Transport(URL(url or server.url), Secret("test-key")),
-            SMMFANFAST,
-            pacer=Pacer(most=concurrency, per_minute=per_minute),
-            add_concurrency=add_concurrency,
-            clock=Clock(now_s=lambda: clock.now_s, sleep=clock.sleep),
-            draw=lambda: 1.0,
-        )
-        try:
-            yield Scene(calls, server, clock.pauses, Settings(timeout_s, RetryPolicy()))
-        finally:
-            await calls.close()
+    pacer = Pacer(most=concurrency, per_minute=per_minute)
+    async with (
+        WireServer(*(answers or (BALANCE,))) as server,
+        open_calls(url or server.url, clock, pacer=pacer, add_concurrency=add_concurrency) as calls,
+    ):
+        yield Scene(calls, server, clock.pauses, Settings(timeout_s, RetryPolicy()))
 
 
 # --- long answers --------------------------------------------------------------------------------

@@ -10,9 +10,9 @@ from typing import Any
 
 import attrs
 import pytest
+from support.calls import BALANCE, FakeClock, balance_of, open_calls
 from support.wire import Answer, Drop, Silence, WireServer, reply
 from support.wire import Reply as Raw
-from yarl import URL
 
 from smmfanfast_async import (
     SMMFANFAST,
@@ -30,11 +30,8 @@ from smmfanfast_async import (
     _telling,
 )
 from smmfanfast_async._calls import Calls, Settings
-from smmfanfast_async._decode import decode_balance, decode_call
-from smmfanfast_async._gate import Clock
-from smmfanfast_async._policy import Pacer
+from smmfanfast_async._decode import decode_call
 from smmfanfast_async._telling import CallTrace, Teller
-from smmfanfast_async._transport import Secret, Transport
 from smmfanfast_async.events import (
     BalanceFell,
     BalanceSeen,
@@ -52,21 +49,9 @@ from smmfanfast_async.events import (
 from smmfanfast_async.results import AddedOrder, Balance, Reply
 
 KEY = "test-telling-marker"
-BALANCE = reply('{"status":"success","balance":"1.50","currency":"USD"}')
 ORDER = {"action": "add", "service": "5", "link": "https://example.com/p", "quantity": "10"}
 LIMITED = reply('{"error":"slower"}', 429, [("Retry-After", "7")])
 SEEN = BalanceSeen(balance=Decimal(1), currency=None)
-
-
-class FakeClock:
-    """A clock whose time passes only by sleeping, and at once."""
-
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    async def sleep(self, pause_s: float) -> None:
-        self.now_s += pause_s
-        await asyncio.sleep(0)
 
 
 @attrs.define
@@ -85,10 +70,6 @@ class Scene:
         return await self.calls.send_order(ORDER, self.settings, **options)
 
 
-def balance_of(found: Reply) -> Balance:
-    return decode_balance(found, SMMFANFAST)
-
-
 @asynccontextmanager
 async def calls_to(
     *answers: Answer,
@@ -97,23 +78,12 @@ async def calls_to(
     settings: Settings | None = None,
 ) -> AsyncIterator[Scene]:
     """Open calls on a server; pauses pass at once."""
-    clock = FakeClock()
     told: list[Event] = []
     async with WireServer(*(answers or (BALANCE,))) as server:
         address = url or server.url
-        calls = Calls(
-            Transport(URL(address), Secret(KEY)),
-            SMMFANFAST,
-            pacer=Pacer(most=2),
-            add_concurrency=1,
-            clock=Clock(now_s=lambda: clock.now_s, sleep=clock.sleep),
-            draw=lambda: 1.0,
-            teller=Teller(told.append if is_heard else None, url=address),
-        )
-        try:
+        teller = Teller(told.append if is_heard else None, url=address)
+        async with open_calls(address, FakeClock(), key=KEY, teller=teller) as calls:
             yield Scene(calls, server, told, settings or Settings(60.0, RetryPolicy()))
-        finally:
-            await calls.close()
 
 
 def names(told: list[Event]) -> list[str]:
