@@ -15,7 +15,7 @@ from measuring import Spread, Work, in_turns, ratio, spread
 from panel import services_body, status_body
 
 from smmfanfast_async import SMMFANFAST
-from smmfanfast_async._decode import decode_services, decode_statuses
+from smmfanfast_async._wire.decode import decode_services, decode_statuses
 from smmfanfast_async.results import Reply
 
 IDS = [str(order) for order in range(10_001, 10_101)]

@@ -37,7 +37,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from smmfanfast_async import Client, DefaultOrder, PollPolicy
 from smmfanfast_async.desk import OrderDesk
 from smmfanfast_async.journal import Claim
-from smmfanfast_async.sql_journal import SQLJournal
+from smmfanfast_async.journal.sql import SQLJournal
 
 HERE = Path(__file__).parent
 

@@ -14,7 +14,7 @@ import orjson
 from panel import services_body, status_body
 
 from smmfanfast_async import SMMFANFAST, Catalogue
-from smmfanfast_async._decode import decode_services, decode_statuses
+from smmfanfast_async._wire.decode import decode_services, decode_statuses
 from smmfanfast_async.results import Reply
 
 BATCH = 100

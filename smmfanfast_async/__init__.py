@@ -20,7 +20,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ._policy import PollPolicy, RetryPolicy
+    from ._engine.policy import PollPolicy, RetryPolicy
     from .catalogue import Catalogue, CatalogueDiff, ServiceChange, total_quantity
     from .changes import ChangeKind, StatusChange
     from .client import Client
@@ -155,7 +155,7 @@ _ROOMS = (
     "errors",
     "orders",
     "profile",
-    "_policy",
+    "_engine.policy",
     "results",
     "changes",
     "catalogue",

@@ -1,173 +1,27 @@
-"""What a client may be made with: the key, shown by no error, and settings that make sense."""
+"""Settings of a client: account names, number checks, and what comes from the environment."""
 
 import hashlib
 import hmac
-import html
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
-from itertools import product
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn
-from urllib.parse import quote, quote_plus
+from typing import Any
 
+from ._secrets import ChangingKey, Key
 from ._text import shown_value
 from .errors import InvalidSettingsError
 
 __all__ = [
-    "MASK",
-    "ChangingKey",
-    "Key",
-    "Secret",
     "account_of",
     "check_above_0",
-    "check_key",
     "check_numbers",
-    "held_key",
     "key_of_environment",
     "options_of_environment",
     "sure_account",
 ]
 
-MAX_KEY_CHARACTERS = 512
-"""The longest key: this panel's have below 64 characters (assumed)."""
-
-MIN_MASKED_CHARACTERS = 12
-"""A shorter key is not looked for in answers: "1" is in any number, "test-key" in any text about
-tests, and an answer without them would be another one. Panels' keys have 32 (seen)."""
-
-MAX_SPELLING_BYTES = 6 * MAX_KEY_CHARACTERS
-"""The longest spelling of a key in an answer, in bytes: six for each sign, as in `&quot;`."""
-
-MASK = b"***"
-"""Stands in an answer where the key was."""
-
 _ACCOUNT = re.compile(r"[A-Za-z0-9._-]{1,64}")
-
-
-class Secret:
-    """The API key, shown by nothing: not by repr, str, format, copies or pickles."""
-
-    __slots__ = ("_key", "_quoted", "_signs", "_spellings")
-
-    def __init__(self, key: str) -> None:
-        self._key = key
-        self._quoted: str | None = None
-        self._signs: tuple[bytes, ...] = ()
-        self._spellings: tuple[bytes, ...] | None = None
-
-    def __repr__(self) -> str:
-        return "Secret(***)"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a Secret is not pickled or copied")
-
-    def reveal(self) -> str:
-        """Give the key; for `_transport` and for what makes the short account name."""
-        return self._key
-
-    def quoted(self) -> str:
-        """Give the key as a form holds it."""
-        if self._quoted is None:
-            self._quoted = quote_plus(self._key)
-        return self._quoted
-
-    def current(self) -> "Secret":
-        """Give the key for one request: always the same one."""
-        return self
-
-    def check(self, *, for_this_machine: bool) -> None:
-        """Raise `InvalidSettingsError` for what can't be a key."""
-        check_key(self, for_this_machine=for_this_machine)
-
-    def mask(self, body: bytearray, since: int = 0) -> None:
-        """Put `***` for the key wherever it stands in an answer, from the byte `since` on.
-
-        `since` is where the last look ended: a key that begins before it and ends behind it is
-        found too.
-        """
-        for spelling in self._spelled():
-            at = body.find(spelling, max(since - MAX_SPELLING_BYTES, 0))
-            while at >= 0:
-                body[at : at + len(spelling)] = MASK
-                at = body.find(spelling, at)
-
-    def masked_bytes(self, body: bytes) -> bytes:
-        """Give a whole answer with `***` for the key.
-
-        Mostly one of its signs is not in the answer at all. That is found in half a microsecond on
-        100 statuses; looking for the whole of it takes 5, and reading them 50.
-        """
-        spellings = self._spelled()
-        for sign in self._signs:
-            if sign not in body:
-                return body
-        for spelling in spellings:
-            if spelling in body:
-                body = body.replace(spelling, MASK)
-        return body
-
-    def masked(self, text: str) -> str:
-        """Give a text with `***` for the key."""
-        return self.masked_bytes(text.encode(errors="surrogatepass")).decode(errors="surrogatepass")
-
-    def _spelled(self) -> tuple[bytes, ...]:
-        r"""Give the ways in which an answer may spell the key, the plain one first.
-
-        As it is; as it was sent, percent-encoded, in either case; in JSON, with PHP's `\/` too, and
-        with `\u0026` for what HTML has signs for; in HTML, by Python and by PHP.
-        """
-        if self._spellings is None:
-            key = self._key
-            coded = [quote_plus(key), quote(key, safe="")]
-            ways = [key, *coded, *(_lower_codes(each) for each in coded)]
-            ways += [html.escape(key), html.escape(key).replace("&#x27;", "&#039;")]
-            ways += _in_json(key)
-            plain = dict.fromkeys(each.encode() for each in ways)
-            self._spellings = tuple(plain) if len(key) >= MIN_MASKED_CHARACTERS else ()
-            # Letters and digits stand for themselves in each of them.
-            self._signs = tuple(each.encode() for each in dict.fromkeys(key) if each.isalnum())
-        return self._spellings
-
-
-class ChangingKey:
-    """A key that is asked for anew for each request, for those who rotate it; shown by nothing."""
-
-    __slots__ = ("_ask", "_for_this_machine")
-
-    def __init__(self, ask: Callable[[], str]) -> None:
-        self._ask = ask
-        self._for_this_machine = False
-
-    def __repr__(self) -> str:
-        return "ChangingKey(***)"
-
-    def check(self, *, for_this_machine: bool) -> None:
-        """Keep in mind what each key has to be fit for; none is asked for yet."""
-        self._for_this_machine = for_this_machine
-
-    def current(self) -> Secret:
-        """Ask for the key of one request; `InvalidSettingsError` where there is none to be had.
-
-        What the asking raised is named by its class alone: its text and frames may hold a key.
-        """
-        try:
-            secret = Secret(self._ask())
-        except Exception as error:  # noqa: BLE001  # whatever it is, there is no key to send
-            fault = f"can't be had: {type(error).__name__} where it was asked for"
-        else:
-            check_key(secret, for_this_machine=self._for_this_machine)
-            return secret
-        raise InvalidSettingsError("api_key", fault)
-
-
-Key = Secret | ChangingKey
-"""What gives the key of a request."""
-
-
-def held_key(api_key: str | Callable[[], str]) -> Key:
-    """Hold a key, or what gives one, so that nothing shows it; `check` says whether it is one."""
-    return ChangingKey(api_key) if callable(api_key) else Secret(api_key)
 
 
 def account_of(key: Key, url: str, given: str | None = None) -> str | None:
@@ -193,28 +47,6 @@ def sure_account(name: str | None) -> str:
         how = "a name made of the key would change with it; give one: Client(…, account='main')"
         raise InvalidSettingsError("account", f"is missing, and the key changes: {how}")
     return name
-
-
-def check_key(secret: Secret, *, for_this_machine: bool) -> None:
-    """Raise `InvalidSettingsError` for a key that no panel gives, or a sandbox's for a real one.
-
-    The key itself is in none of the frames that the error leaves through.
-    """
-    fault = _fault(secret.reveal(), for_this_machine=for_this_machine)
-    if fault is not None:
-        raise InvalidSettingsError("api_key", fault)
-
-
-def _fault(key: str, *, for_this_machine: bool) -> str | None:
-    if not isinstance(key, str) or not key:
-        return "is empty or not a text"
-    if not key.isascii() or not key.isprintable() or " " in key:
-        return "holds blanks, line ends or signs beyond ASCII"
-    if len(key) > MAX_KEY_CHARACTERS:
-        return f"is longer than {MAX_KEY_CHARACTERS} characters"
-    if key.startswith("test-") and not for_this_machine:
-        return "is one for a sandbox, and base_url is not this machine"
-    return None
 
 
 def check_above_0(name: str, number: float) -> None:
@@ -257,17 +89,3 @@ def options_of_environment(options: Mapping[str, Any]) -> dict[str, Any]:
         "proxy": os.environ.get("SMMFANFAST_PROXY") or None,
     }
     return said | dict(options)
-
-
-def _in_json(key: str) -> Iterator[str]:
-    r"""Give a key as JSON may hold it; `\u0026` is written for no sign, for three or for five."""
-    for signs, digits in product(("", "<>&", "<>&'\""), "xX"):
-        text = key.replace("\\", "\\\\")
-        for sign in signs:
-            text = text.replace(sign, f"\\u{ord(sign):04{digits}}")
-        text = text.replace('"', '\\"')
-        yield from (text, text.replace("/", "\\/"))
-
-
-def _lower_codes(coded: str) -> str:
-    return re.sub("%[0-9A-F]{2}", lambda code: code[0].lower(), coded)

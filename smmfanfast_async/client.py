@@ -8,8 +8,21 @@ from typing import Any, NoReturn, Self, TypeVar
 
 import attrs
 
-from ._calls import Before, Calls, Settings
-from ._decode import (
+from ._engine.catalogue_cache import Offers
+from ._engine.instrumentation import Teller
+from ._engine.policy import Pacer, PollPolicy, RetryPolicy
+from ._engine.polling import Poller, Until
+from ._engine.runner import Before, Calls, Settings
+from ._engine.statuses import Ids, Statuses, gathered
+from ._secrets import Secret, held_key
+from ._settings import (
+    account_of,
+    check_numbers,
+    key_of_environment,
+    options_of_environment,
+    sure_account,
+)
+from ._wire.decode import (
     decode_balance,
     decode_call,
     decode_cancels,
@@ -18,22 +31,8 @@ from ._decode import (
     decode_refills,
     raised,
 )
-from ._encode import Form, add_form, call_form, ids_form
-from ._offers import Offers
-from ._policy import Pacer, PollPolicy, RetryPolicy
-from ._polling import Poller, Until
-from ._settings import (
-    Secret,
-    account_of,
-    check_numbers,
-    held_key,
-    key_of_environment,
-    options_of_environment,
-    sure_account,
-)
-from ._statuses import Ids, Statuses, gathered
-from ._telling import Teller
-from ._transport import Connector, Session, TraceConfig, Transport, checked_url, is_loopback
+from ._wire.encode import Form, add_form, call_form, ids_form
+from ._wire.transport import Connector, Session, TraceConfig, Transport, checked_url, is_loopback
 from .catalogue import Catalogue
 from .changes import StatusChange
 from .errors import ClosedError, InvalidOrderError, PanelError

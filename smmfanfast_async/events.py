@@ -37,7 +37,7 @@ from typing import TypeAlias
 from attrs import frozen
 
 from .changes import ChangeKind
-from .kinds import ErrorKind
+from .errors import ErrorKind
 from .results import Status
 
 __all__ = [

@@ -58,8 +58,8 @@ from smmfanfast_async import (
     WebTrafficOrder,
 )
 from smmfanfast_async.desk import OrderDesk
-from smmfanfast_async.sandbox import Fault, Sandbox, SandboxService, texts
-from smmfanfast_async.sql_journal import SQLJournal
+from smmfanfast_async.journal.sql import SQLJournal
+from smmfanfast_async.sandbox import Fault, Sandbox, SandboxService, messages
 
 LINK = "https://example.com/p"
 
@@ -317,10 +317,10 @@ async def test_reading_a_panel_of_the_family() -> None:
 
 def test_what_the_sandbox_says_before_it_makes_an_order_is_known_to_the_profile() -> None:
     """All but two: one says nothing of orders, the other never comes to an `add`."""
-    said = {getattr(texts, name) for name in texts.__all__ if name.isupper()}
-    unknown = {text for text in said if API_V2.refusal_kind(texts.in_family(text)) is None}
+    said = {getattr(texts, name) for name in messages.__all__ if name.isupper()}
+    unknown = {text for text in said if API_V2.refusal_kind(messages.in_family(text)) is None}
 
-    assert unknown == {texts.TRY_AGAIN, texts.CANCEL_REFUSED}
+    assert unknown == {messages.TRY_AGAIN, messages.CANCEL_REFUSED}
 
 
 # --- refills -------------------------------------------------------------------------------------

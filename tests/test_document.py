@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from support.decoding import SAMPLES, sample
 
-from smmfanfast_async._decode import (
+from smmfanfast_async._wire.decode import (
     ServiceRows,
     decode_added,
     decode_balance,
@@ -20,7 +20,7 @@ from smmfanfast_async._decode import (
     decode_status,
     decode_statuses,
 )
-from smmfanfast_async._encode import add_form, call_form, ids_form
+from smmfanfast_async._wire.encode import add_form, call_form, ids_form
 from smmfanfast_async.errors import InvalidOrderError, OrderNotFoundError, UnreadableReplyError
 from smmfanfast_async.orders import (
     DELAYS_MIN,

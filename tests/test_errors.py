@@ -7,7 +7,7 @@ import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from attrs import frozen
@@ -40,36 +40,51 @@ from smmfanfast_async.errors import (
 
 FORM = {"action": "add", "service": "5", "link": "https://example.com/p"}
 SENT_AT = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
-REST = (None, 403, 2.5, "status", "32")
+FIELDS: dict[str, Any] = {
+    "http_status": 403,
+    "retry_after_s": 2.5,
+    "action": "status",
+    "order": "32",
+}
 
 EXAMPLES: list[PanelError] = [
     PanelError(),
-    PanelError("a text", ErrorKind.SERVICE, *REST[1:]),
+    PanelError("a text", kind=ErrorKind.SERVICE, **FIELDS),
     InvalidOrderError("DefaultOrder", "quantity", 0, "is not from 1 to 10"),
     InvalidOrderError("DefaultOrder", "link", "a\nb", "holds a line end or NUL"),
     InvalidSettingsError("base_url", "is not an address"),
-    UnsupportedActionError("no such verb", *REST),
-    ClosedError("closed", *REST),
-    RefConflictError("another order", *REST),
+    UnsupportedActionError("no such verb", **FIELDS),
+    ClosedError("closed", **FIELDS),
+    RefConflictError("another order", **FIELDS),
     SpendingLimitError("max_charge", Decimal("1.5"), Decimal(1)),
     SpendingLimitError("budget_per_day", Decimal("1.5"), Decimal(9), Decimal("8.1")),
     JournalError("the disk is full"),
-    WaitTimeoutError("not final within 5 s", "32", "Pending"),
+    WaitTimeoutError("not final within 5 s", order="32", raw_status="Pending"),
     WaitTimeoutError(),
-    NotSentError("refused by the host", *REST),
-    PausedError("all calls wait another 90 s", *REST),
+    NotSentError("refused by the host", **FIELDS),
+    PausedError("all calls wait another 90 s", **FIELDS),
     NoReplyError("no answer within 60 s", was_written=True, action="status", order="32"),
     NoReplyError(),
-    UnreadableReplyError("not JSON", "<html>", 200, "status", "32"),
+    UnreadableReplyError(
+        "not JSON", excerpt="<html>", http_status=200, action="status", order="32"
+    ),
     UnreadableReplyError("empty"),
-    ServerError("bad gateway", *REST),
-    RateLimitedError("slower", *REST),
-    RefusedError("Bad Link", ErrorKind.VALIDATION, *REST[1:]),
-    AuthError("Invalid API key", *REST),
-    FundsError("Not enough funds on balance", *REST),
-    OrderNotFoundError("Incorrect order ID", *REST),
-    BlockedError("challenged", *REST),
-    OutcomeUnknownError("no answer", FORM, SENT_AT, "<html>", 502, "32", was_written=False),
+    ServerError("bad gateway", **FIELDS),
+    RateLimitedError("slower", **FIELDS),
+    RefusedError("Bad Link", kind=ErrorKind.VALIDATION, **FIELDS),
+    AuthError("Invalid API key", **FIELDS),
+    FundsError("Not enough funds on balance", **FIELDS),
+    OrderNotFoundError("Incorrect order ID", **FIELDS),
+    BlockedError("challenged", **FIELDS),
+    OutcomeUnknownError(
+        "no answer",
+        form=FORM,
+        sent_at=SENT_AT,
+        excerpt="<html>",
+        http_status=502,
+        order="32",
+        was_written=False,
+    ),
     OutcomeUnknownError(),
 ]
 CLASSES = [vars(errors)[name] for name in errors.__all__ if name != "ErrorKind"]
@@ -302,7 +317,7 @@ def test_each_class_has_its_kind(cls: type[PanelError]) -> None:
 
 
 def test_a_refusal_carries_the_finer_kind_of_its_text() -> None:
-    error = RefusedError("You have an active order with this link", ErrorKind.DUPLICATE)
+    error = RefusedError("You have an active order with this link", kind=ErrorKind.DUPLICATE)
 
     assert error.kind is ErrorKind.DUPLICATE
     assert RefusedError.kind is ErrorKind.UNKNOWN
@@ -315,7 +330,7 @@ def test_a_refusal_carries_the_finer_kind_of_its_text() -> None:
     (PanelError(), "call: unknown"),
     (ServerError(), "call: server"),
     (NoReplyError("no answer within 60 s", action="status"), "status: no answer within 60 s"),
-    (OrderNotFoundError("Incorrect order ID", None, 200, None, "status", "2"),
+    (OrderNotFoundError("Incorrect order ID", http_status=200, action="status", order="2"),
         "status of order 2: Incorrect order ID (HTTP 200)"),
     (InvalidOrderError("DefaultOrder", "quantity", 3, "is below the minimum 10 of service 5"),
         "DefaultOrder.quantity: 3 is below the minimum 10 of service 5"),
@@ -323,18 +338,18 @@ def test_a_refusal_carries_the_finer_kind_of_its_text() -> None:
         r"DefaultOrder.link: 'a\nb' holds a line end or NUL"),
     (InvalidSettingsError("timeout_s", "0 is not above 0"), "timeout_s 0 is not above 0"),
     (SpendingLimitError("max_charge", Decimal("1.50"), Decimal(1)),
-        "add: a price of 1.50 is above max_charge 1"),
+        "add: a price of 1.50 exceeds max_charge 1"),
     (SpendingLimitError("budget_per_day", Decimal(2), Decimal(9), Decimal("8.1")),
-        "add: a price of 2 beside 8.1 spent is above budget_per_day 9"),
+        "add: a price of 2 on top of 8.1 already spent exceeds budget_per_day 9"),
     (JournalError("the disk is full"), "journal: the disk is full"),
-    (WaitTimeoutError("not final within 5 s", "32"), "status of order 32: not final within 5 s"),
-    (UnreadableReplyError("not JSON", "<html>", 200, "balance"),
+    (WaitTimeoutError("not final within 5 s", order="32"), "status of order 32: not final within 5 s"),
+    (UnreadableReplyError("not JSON", excerpt="<html>", http_status=200, action="balance"),
         "balance: not JSON (HTTP 200): '<html>'"),
-    (UnreadableReplyError("empty", "", 200, "balance"), "balance: empty (HTTP 200)"),
+    (UnreadableReplyError("empty", http_status=200, action="balance"), "balance: empty (HTTP 200)"),
     (OutcomeUnknownError("no answer"),
-        "add: outcome unknown: no answer; do not send it again unseen"),
-    (OutcomeUnknownError("x", FORM, SENT_AT, "{}", 200, "32"),
-        "add: outcome unknown beside order 32: x (HTTP 200); do not send it again unseen"),
+        "add: outcome unknown: no answer; the order may have been placed: check the panel before ordering again"),
+    (OutcomeUnknownError("x", form=FORM, sent_at=SENT_AT, excerpt="{}", http_status=200, order="32"),
+        "add: outcome unknown beside order 32: x (HTTP 200); the order may have been placed: check the panel before ordering again"),
 ])  # fmt: skip
 def test_a_message_names_the_call_the_value_and_the_reason(error: PanelError, message: str) -> None:
     assert str(error) == message
@@ -355,7 +370,9 @@ def test_a_number_too_long_to_write_is_shown_by_its_type() -> None:
 
 
 def test_an_unknown_outcome_keeps_its_evidence() -> None:
-    error = OutcomeUnknownError("cut", FORM, SENT_AT, '{"ord', 200, "32")
+    error = OutcomeUnknownError(
+        "cut", form=FORM, sent_at=SENT_AT, excerpt='{"ord', http_status=200, order="32"
+    )
 
     assert error.form == FORM
     assert error.form is not FORM
@@ -401,7 +418,9 @@ async def test_where_nothing_is_on_its_way_the_error_stands() -> None:
 @pytest.mark.asyncio
 @pytest.mark.parametrize("way", COPIES)
 async def test_a_copy_is_about_what_was_known_and_awaits_nothing(way: str) -> None:
-    error = OutcomeUnknownError("the sending goes on", FORM, SENT_AT).still(landing("32"))
+    error = OutcomeUnknownError("the sending goes on", form=FORM, sent_at=SENT_AT).still(
+        landing("32")
+    )
 
     twin = COPIES[way](error.about("77"))
 
@@ -412,7 +431,7 @@ async def test_a_copy_is_about_what_was_known_and_awaits_nothing(way: str) -> No
 
 
 def test_each_who_awaits_a_refusal_gets_an_error_object_of_their_own() -> None:
-    said = FundsError("Not enough funds", ErrorKind.FUNDS, 200, None, "add")
+    said = FundsError("Not enough funds", kind=ErrorKind.FUNDS, http_status=200, action="add")
 
     async def settle() -> NoReturn:
         raise said

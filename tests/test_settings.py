@@ -10,12 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smmfanfast_async import InvalidSettingsError
-from smmfanfast_async._settings import (
-    MIN_MASKED_CHARACTERS,
-    Secret,
-    check_key,
-    key_of_environment,
-)
+from smmfanfast_async._secrets import MIN_MASKED_CHARACTERS, Secret, check_key
+from smmfanfast_async._settings import key_of_environment
 
 
 @pytest.mark.parametrize("key", ["", "a b", "a\nb", "key\u200b", "k" * 513, None, 5])

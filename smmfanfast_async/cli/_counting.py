@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from attrs import define
 
 from ..journal import Entry, Observation
-from ..sql_journal import SQLJournal
+from ..journal.sql import SQLJournal
 
 __all__ = ["CountingJournal"]
 

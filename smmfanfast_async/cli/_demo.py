@@ -28,7 +28,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from .._policy import PollPolicy
+from .._engine.policy import PollPolicy
 from ..catalogue import Catalogue
 from ..client import Client
 from ..desk import OrderDesk

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias
 from attrs import frozen
 from cyclopts import Parameter
 
-from .._policy import PollPolicy
+from .._engine.policy import PollPolicy
 from ..client import Client
 from ..desk import OrderDesk
 from ..errors import InvalidSettingsError

@@ -59,5 +59,5 @@ def _said(entry: Entry, error: PanelError) -> PanelError:
         return InvalidOrderError("add", "ref", entry.ref, how)
     if entry.state in WAITS:
         why = f" ({entry.reason})" if entry.reason else ""
-        return NotSentError(f"{WAITS[entry.state]}{why}", None, None, None, "add")
+        return NotSentError(f"{WAITS[entry.state]}{why}", action="add")
     return error

@@ -29,7 +29,7 @@ from typing import Any, cast
 import attrs
 
 from .._text import bare_words
-from .._transport import checked_url
+from .._wire.transport import checked_url
 from ..errors import ErrorKind, InvalidSettingsError
 from ..orders import API_V2_ORDER_TYPES
 from ..profile import API_V2, SMMFANFAST, Profile, Refusal

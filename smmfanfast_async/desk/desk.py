@@ -12,16 +12,16 @@ from decimal import Decimal
 from types import TracebackType
 from typing import NoReturn, Self
 
-from .._policy import PollPolicy, RetryPolicy
+from .._engine.policy import PollPolicy, RetryPolicy
 from .._settings import check_above_0
 from ..client import Client
 from ..errors import ClosedError, InvalidOrderError, InvalidSettingsError, PanelError
 from ..journal import Entry, EntryState, Event, Journal, Outcome, Summary, UnknownOrder
 from ..orders import Order, checked_id
+from .admission import PLACE_GRACE_S, Intake, is_amount
 from .feed import Feed
 from .following import Follower
-from .intake import PLACE_GRACE_S, Intake, is_amount
-from .pace import Pace
+from .rate_limit import Pace
 from .sending import Sender
 
 __all__ = ["OrderDesk"]
@@ -121,7 +121,7 @@ class OrderDesk:
         Raises `ClosedError` where the desk was closed: make another one.
         """
         if self._follower.closed.is_set():
-            raise ClosedError("the desk is closed; make another one", None, None, None, None)
+            raise ClosedError("the desk is closed; make another one")
         await self._journal.open()
         try:
             await self._journal.lapse()
@@ -224,7 +224,7 @@ class OrderDesk:
         if not done:
             return await self._sure(entry.ref)
         if task.cancelled():
-            raise ClosedError("the desk was closed", None, None, None, "add")
+            raise ClosedError("the desk was closed", action="add")
         try:
             return task.result()
         except PanelError as error:
@@ -408,10 +408,10 @@ class OrderDesk:
 
     def _check_open(self) -> None:
         if not self._is_open:
-            raise ClosedError("the desk is not open", None, None, None, None)
+            raise ClosedError("the desk is not open")
         if asyncio.get_running_loop() is not self._loop:
             text = "the desk is used from another event loop than it was opened in"
-            raise ClosedError(text, None, None, None, None)
+            raise ClosedError(text)
 
 
 def _check_settings(budget: object, calls_per_minute: int | None, account: str | None) -> None:

@@ -17,13 +17,13 @@ from typing import cast
 
 from attrs import define, field
 
-from .._policy import PollPolicy, RetryPolicy
+from .._engine.policy import PollPolicy, RetryPolicy
 from ..client import Client
 from ..errors import AuthError, ClosedError, ErrorKind, JournalError, PanelError, RateLimitedError
 from ..journal import Claim, Entry, EntryState, Journal, Observation
 from ..results import OrderStatus, Status
-from .pace import MAX_WAIT_S, Pace
-from .quiet import Quiet, spread_s
+from .backoff import Quiet, spread_s
+from .rate_limit import MAX_WAIT_S, Pace
 
 __all__ = ["Follower"]
 
@@ -146,7 +146,7 @@ class Follower:
 
     async def _until_closed(self) -> None:
         await self.closed.wait()
-        raise ClosedError("the desk was closed", None, None, None, None)
+        raise ClosedError("the desk was closed")
 
     async def _send_due(self) -> None:
         under_way: set[asyncio.Task[Entry]] = set()

@@ -14,7 +14,7 @@ from ..errors import (
     RefusedError,
 )
 from ..journal import Entry, EntryState, Outcome
-from .pace import MAX_WAIT_S
+from .rate_limit import MAX_WAIT_S
 
 __all__ = ["AGAIN_S", "HOLD_S", "outcome_of"]
 

@@ -15,7 +15,7 @@ from decimal import Decimal
 
 from attrs import define, frozen
 
-from .._policy import RetryPolicy
+from .._engine.policy import RetryPolicy
 from ..client import Client
 from ..errors import (
     ClosedError,
@@ -27,7 +27,7 @@ from ..errors import (
 )
 from ..journal import Entry, EntryState, Journal, Outcome
 from .outcomes import outcome_of
-from .pace import Pace
+from .rate_limit import Pace
 
 __all__ = ["Sender"]
 
@@ -199,7 +199,7 @@ class Sender:
         begun_s = time.monotonic()
         if attempt.is_given_up:
             # The desk was closed while the client had this in its queue.
-            raise ClosedError("the desk was closed", None, None, None, "add")
+            raise ClosedError("the desk was closed", action="add")
         begun = await self.journal.begin(
             entry.ref,
             entry.attempt,
@@ -246,7 +246,7 @@ class Sender:
                 if time.monotonic() > deadline_s:
                     text = f"{about}, and the journal could not keep it: {error.text}"
                     raise OutcomeUnknownError(
-                        text, begun.form, begun.sent_at, "", None, outcome.order
+                        text, form=begun.form, sent_at=begun.sent_at, order=outcome.order
                     ) from error
             await asyncio.sleep(LONGEST_POLL_S)
 

@@ -16,9 +16,7 @@ Nobody holds a lock over a network call. SENDING has a lease instead, a time by 
 over; once it is past, the outcome counts as UNKNOWN. Pure: no SQL, no clock.
 """
 
-from .protocol import Journal
-from .states import MOVES, OPEN_STATES, SPENDING_STATES, EntryState
-from .values import (
+from .entry import (
     MAX_REASON_CHARACTERS,
     MAX_REF_CHARACTERS,
     Claim,
@@ -32,6 +30,8 @@ from .values import (
     UnknownOrder,
     checked_ref,
 )
+from .protocol import Journal
+from .states import MOVES, OPEN_STATES, SPENDING_STATES, EntryState
 
 __all__ = [
     "MAX_REASON_CHARACTERS",

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
+from .entry import Claim, Entry, Event, NewEntry, Observation, Outcome, Summary, UnknownOrder
 from .states import EntryState
-from .values import Claim, Entry, Event, NewEntry, Observation, Outcome, Summary, UnknownOrder
 
 __all__ = ["Journal"]
 

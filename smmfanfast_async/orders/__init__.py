@@ -8,22 +8,7 @@ them, `fields` what the fields of all have in common. A profile says which of th
 from collections.abc import Iterator, Mapping
 
 from .._text import same_word
-from .document import (
-    DELAYS_MIN,
-    CommentLikesOrder,
-    CustomCommentsOrder,
-    CustomCommentsPackageOrder,
-    DefaultOrder,
-    MentionsCustomListOrder,
-    MentionsHashtagOrder,
-    MentionsMediaLikersOrder,
-    MentionsUserFollowersOrder,
-    MentionsWithHashtagsOrder,
-    Order,
-    PackageOrder,
-    SubscriptionsOrder,
-)
-from .family import (
+from .api_v2 import (
     CommentRepliesOrder,
     InvitesFromGroupsOrder,
     MentionsOrder,
@@ -38,6 +23,21 @@ from .fields import (
     check_is_list,
     checked_id,
     checked_ids,
+)
+from .standard import (
+    DELAYS_MIN,
+    CommentLikesOrder,
+    CustomCommentsOrder,
+    CustomCommentsPackageOrder,
+    DefaultOrder,
+    MentionsCustomListOrder,
+    MentionsHashtagOrder,
+    MentionsMediaLikersOrder,
+    MentionsUserFollowersOrder,
+    MentionsWithHashtagsOrder,
+    Order,
+    PackageOrder,
+    SubscriptionsOrder,
 )
 
 __all__ = [

@@ -8,7 +8,7 @@ That repetition is wanted: shared code would be wrong on both sides, and every t
 from collections.abc import Mapping
 from decimal import Decimal
 
-from . import texts
+from . import messages
 from .orders import StoredOrder
 from .services import SandboxService
 
@@ -96,12 +96,12 @@ def _with_children(stored: StoredOrder, status: str) -> Answer:
 
 def document_unknown() -> Answer:
     """Say that an id among others is unknown (document: a bare text)."""
-    return texts.ORDER_UNKNOWN
+    return messages.ORDER_UNKNOWN
 
 
 def family_unknown() -> Answer:
     """Say that an id among others is unknown (seen: an object)."""
-    return {"error": texts.in_family(texts.ORDER_UNKNOWN)}
+    return {"error": messages.in_family(messages.ORDER_UNKNOWN)}
 
 
 def document_service(service: SandboxService) -> Answer:

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from attrs import field, frozen
 
-from . import answers, texts
+from . import answers, messages
 from .answers import Answer
 from .orders import StoredOrder
 from .services import (
@@ -45,7 +45,7 @@ class Dialect:
     double_decoding: bool
     """Whether values are decoded a second time and stripped of tags, if nothing else is said."""
     words: Callable[[str], str]
-    """The panel's text for a refusal of `texts`."""
+    """The panel's text for a refusal of `messages`."""
     added: Callable[[str], Answer]
     """The answer to an order that was taken, by its id."""
     order: Callable[[StoredOrder, str | None], Answer]
@@ -90,7 +90,7 @@ API_V2 = Dialect(
     reads_old_posts=True,
     ids_per_call=100,
     double_decoding=False,
-    words=texts.in_family,
+    words=messages.in_family,
     added=answers.family_added,
     order=answers.family_order,
     unknown=answers.family_unknown,

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from types import MappingProxyType
 
-from . import texts
+from . import messages
 from .dialects import DOCUMENT, Dialect
+from .messages import Refusal
 from .orders import WantedOrder
 from .services import FLAT_RATE_TYPES, SandboxService
-from .texts import Refusal
 
 __all__ = ["REQUIRED_FIELDS", "items_of", "price_of", "read_order"]
 
@@ -28,8 +28,8 @@ MAX_WHOLE_NUMBER = 10**15
 """Numbers above it are read as it: it is above the highest `max`, so they are refused."""
 
 _CHARGE_STEP = Decimal("0.0001")
-_QUANTITY = ("quantity", texts.QUANTITY_REQUIRED)
-_COMMENTS = ("comments", texts.COMMENTS_REQUIRED)
+_QUANTITY = ("quantity", messages.QUANTITY_REQUIRED)
+_COMMENTS = ("comments", messages.COMMENTS_REQUIRED)
 
 REQUIRED_FIELDS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "default": (_QUANTITY,),
@@ -37,31 +37,31 @@ REQUIRED_FIELDS: Mapping[str, tuple[tuple[str, str], ...]] = {
     "custom_comments": (_COMMENTS,),
     "mentions_with_hashtags": (
         _QUANTITY,
-        ("usernames", texts.PARAMETERS_MISSING),
-        ("hashtags", texts.PARAMETERS_MISSING),
+        ("usernames", messages.PARAMETERS_MISSING),
+        ("hashtags", messages.PARAMETERS_MISSING),
     ),
-    "mentions_custom_list": (("usernames", texts.PARAMETERS_MISSING),),
-    "mentions_hashtag": (_QUANTITY, ("hashtag", texts.PARAMETERS_MISSING)),
-    "mentions_user_followers": (_QUANTITY, ("username", texts.PARAMETERS_MISSING)),
+    "mentions_custom_list": (("usernames", messages.PARAMETERS_MISSING),),
+    "mentions_hashtag": (_QUANTITY, ("hashtag", messages.PARAMETERS_MISSING)),
+    "mentions_user_followers": (_QUANTITY, ("username", messages.PARAMETERS_MISSING)),
     "custom_comments_package": (_COMMENTS,),
     "mentions_media_likers": (),
-    "comment_likes": (_QUANTITY, ("username", texts.PARAMETERS_MISSING)),
+    "comment_likes": (_QUANTITY, ("username", messages.PARAMETERS_MISSING)),
     "subscriptions": (
-        ("username", texts.PARAMETERS_MISSING),
-        ("min", texts.PARAMETERS_MISSING),
-        ("max", texts.PARAMETERS_MISSING),
-        ("delay", texts.PARAMETERS_MISSING),
+        ("username", messages.PARAMETERS_MISSING),
+        ("min", messages.PARAMETERS_MISSING),
+        ("max", messages.PARAMETERS_MISSING),
+        ("delay", messages.PARAMETERS_MISSING),
     ),
-    "mentions": (_QUANTITY, ("usernames", texts.PARAMETERS_MISSING)),
-    "seo": (_QUANTITY, ("keywords", texts.PARAMETERS_MISSING)),
-    "comment_replies": (("username", texts.PARAMETERS_MISSING), _COMMENTS),
-    "poll": (_QUANTITY, ("answer_number", texts.PARAMETERS_MISSING)),
-    "invites_from_groups": (_QUANTITY, ("groups", texts.PARAMETERS_MISSING)),
+    "mentions": (_QUANTITY, ("usernames", messages.PARAMETERS_MISSING)),
+    "seo": (_QUANTITY, ("keywords", messages.PARAMETERS_MISSING)),
+    "comment_replies": (("username", messages.PARAMETERS_MISSING), _COMMENTS),
+    "poll": (_QUANTITY, ("answer_number", messages.PARAMETERS_MISSING)),
+    "invites_from_groups": (_QUANTITY, ("groups", messages.PARAMETERS_MISSING)),
     "web_traffic": (
         _QUANTITY,
-        ("country", texts.PARAMETERS_MISSING),
-        ("device", texts.PARAMETERS_MISSING),
-        ("type_of_traffic", texts.PARAMETERS_MISSING),
+        ("country", messages.PARAMETERS_MISSING),
+        ("device", messages.PARAMETERS_MISSING),
+        ("type_of_traffic", messages.PARAMETERS_MISSING),
     ),
 }
 """Type -> the fields it cannot do without and the refusal for each; all but subscriptions need a
@@ -87,9 +87,9 @@ def read_order(
     """Turn a form into what is wanted, or raise `Refusal` with a text of the document's panel."""
     number = form.get("service", "").strip()
     if not number:
-        raise Refusal(texts.PARAMETERS_MISSING)
+        raise Refusal(messages.PARAMETERS_MISSING)
     if number not in services:
-        raise Refusal(texts.SERVICE_UNKNOWN)
+        raise Refusal(messages.SERVICE_UNKNOWN)
     service = services[number]
     fields = MappingProxyType(
         {name: value for name, value in form.items() if name not in ("key", "action")}
@@ -99,10 +99,10 @@ def read_order(
         return _subscription(fields, service, dialect)
     link = fields.get("link", "").strip()
     if not link:
-        raise Refusal(texts.PARAMETERS_MISSING)
+        raise Refusal(messages.PARAMETERS_MISSING)
     _require(fields, service)
     if not _LINK.fullmatch(link):
-        raise Refusal(texts.BAD_LINK)
+        raise Refusal(messages.BAD_LINK)
     _hold_to_type(fields, service)
     runs, interval_s = _drip_feed(fields, service)
     quantity = _COUNTS[service.type](fields, service) * (runs or 1)
@@ -144,14 +144,14 @@ def _require(fields: Mapping[str, str], service: SandboxService) -> None:
 def _hold_to_type(fields: Mapping[str, str], service: SandboxService) -> None:
     """Refuse a poll's or web traffic's number that stands for nothing; the text is assumed."""
     if service.type == "poll" and not _whole(fields["answer_number"]):
-        raise Refusal(texts.REQUEST_INCORRECT)
+        raise Refusal(messages.REQUEST_INCORRECT)
     if service.type == "web_traffic":
         traffic = fields["type_of_traffic"].strip()
         if fields["device"].strip() not in _DEVICES or traffic not in _REFERRERS:
-            raise Refusal(texts.REQUEST_INCORRECT)
+            raise Refusal(messages.REQUEST_INCORRECT)
         needed = _REFERRERS[traffic]
         if needed is not None and not fields.get(needed, "").strip():
-            raise Refusal(texts.PARAMETERS_MISSING)
+            raise Refusal(messages.PARAMETERS_MISSING)
 
 
 def _whole(text: str) -> int:
@@ -166,9 +166,9 @@ def _whole(text: str) -> int:
 
 def _hold_against(least: int, most: int, quantity: int) -> None:
     if quantity < least:
-        raise Refusal(texts.MIN_QUANTITY.format(least))
+        raise Refusal(messages.MIN_QUANTITY.format(least))
     if quantity > most:
-        raise Refusal(texts.MAX_QUANTITY.format(most))
+        raise Refusal(messages.MAX_QUANTITY.format(most))
 
 
 def _drip_feed(fields: Mapping[str, str], service: SandboxService) -> tuple[int | None, float]:
@@ -181,15 +181,15 @@ def _drip_feed(fields: Mapping[str, str], service: SandboxService) -> tuple[int 
     if not runs and not interval:
         return None, 0
     if not service.dripfeed or service.type not in _DRIP_FED_TYPES:
-        raise Refusal(texts.NO_DRIPFEED)
+        raise Refusal(messages.NO_DRIPFEED)
     if not _whole(runs):
-        raise Refusal(texts.RUNS_REQUIRED)
+        raise Refusal(messages.RUNS_REQUIRED)
     if not interval:
-        raise Refusal(texts.INTERVAL_REQUIRED)
+        raise Refusal(messages.INTERVAL_REQUIRED)
     if not _whole(interval):
-        raise Refusal(texts.INTERVAL_INVALID)
+        raise Refusal(messages.INTERVAL_INVALID)
     if _whole(runs) > MAX_RUNS:
-        raise Refusal(texts.TRY_AGAIN)
+        raise Refusal(messages.TRY_AGAIN)
     return _whole(runs), _whole(interval) * 60.0
 
 
@@ -200,14 +200,14 @@ def _subscription(
     _hold_against(service.min, service.max, least)
     _hold_against(least, service.max, most)
     if not _is_delay(fields["delay"].strip(), dialect):
-        raise Refusal(texts.INTERVAL_INVALID)
+        raise Refusal(messages.INTERVAL_INVALID)
     expiry = fields.get("expiry", "").strip()
     if expiry and not _EXPIRY.fullmatch(expiry):
-        raise Refusal(texts.REQUEST_INCORRECT)
+        raise Refusal(messages.REQUEST_INCORRECT)
     posts = _whole(fields.get("posts", ""))
     old_posts = _whole(fields.get("old_posts", "")) if dialect.reads_old_posts else 0
     if posts + old_posts > MAX_POSTS:
-        raise Refusal(texts.TRY_AGAIN)
+        raise Refusal(messages.TRY_AGAIN)
     return WantedOrder(
         service=service,
         fields=fields,

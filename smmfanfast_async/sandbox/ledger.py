@@ -20,7 +20,7 @@ import attrs
 from attrs import define, field, frozen
 
 from .forms import price_of
-from .life import Family, Life, age_at, plan_family, plan_life, stage_at
+from .lifecycle import Family, Life, age_at, plan_family, plan_life, stage_at
 from .orders import FINAL_STATES, State, StoredOrder, WantedOrder
 from .services import SandboxService
 

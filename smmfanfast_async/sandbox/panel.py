@@ -11,15 +11,15 @@ from urllib.parse import unquote_plus
 
 import attrs
 
-from . import texts
+from . import messages
 from .answers import Answer, number_of
 from .dialects import DOCUMENT, Dialect
 from .forms import read_order
 from .ledger import MAX_ORDERS, Ledger
+from .messages import Refusal
 from .orders import State, StoredOrder
 from .refills import RefillBook, StoredRefill
 from .services import SandboxService
-from .texts import Refusal
 
 __all__ = ["Answer", "Panel"]
 
@@ -75,12 +75,12 @@ class Panel:
         self.ledger.settle(now_s)
         # Equal time for right and wrong, as a panel should; bytes, since text must be ASCII here.
         if not hmac.compare_digest(form.get("key", "").encode(), self._api_key.encode()):
-            return self._refused(texts.USER_UNKNOWN)
+            return self._refused(messages.USER_UNKNOWN)
         # The key leaves here: nothing below can store or show it.
         fields = {name: self._understood(form[name]) for name in form if name != "key"}
         action = self._actions.get(fields.get("action", ""))
         if action is None:
-            return self._refused(texts.ACTION_INVALID)
+            return self._refused(messages.ACTION_INVALID)
         try:
             return action(fields, now_s)
         except Refusal as refusal:
@@ -120,22 +120,22 @@ class Panel:
     def _add(self, fields: Mapping[str, str], now_s: float) -> Answer:
         wanted = read_order(fields, self.services, self._dialect)
         if wanted.link and self.ledger.has_active(wanted.service.service, wanted.link):
-            raise Refusal(texts.ACTIVE_LINK)
+            raise Refusal(messages.ACTIVE_LINK)
         if wanted.price > self.ledger.balance:
-            raise Refusal(texts.NOT_ENOUGH_FUNDS)
+            raise Refusal(messages.NOT_ENOUGH_FUNDS)
         order = self.ledger.insert(wanted, now_s)
         if order is None:
-            raise Refusal(texts.TRY_AGAIN)
+            raise Refusal(messages.TRY_AGAIN)
         return self._dialect.added(order)
 
     def _status(self, fields: Mapping[str, str], now_s: float) -> Answer:
         if "order" in fields:
             order = fields["order"].strip()
             if order not in self.ledger:
-                raise Refusal(texts.ORDER_UNKNOWN)
+                raise Refusal(messages.ORDER_UNKNOWN)
             return self._row(order, now_s)
         rows: dict[str, Answer] = {}
-        for key in self._ids(fields, "orders", texts.ORDER_REQUIRED):
+        for key in self._ids(fields, "orders", messages.ORDER_REQUIRED):
             # A blank around an id stays in the key, as `" 13"` (seen).
             order = key.strip()
             known = order in self.ledger
@@ -149,7 +149,7 @@ class Panel:
         ids = [each for each in fields[name].split(",") if each.strip()]
         most = self._dialect.ids_per_call
         if most is not None and len(ids) > most:
-            raise Refusal(texts.TOO_MANY_IDS)
+            raise Refusal(messages.TOO_MANY_IDS)
         return ids
 
     def _row(self, order: str, now_s: float) -> Answer:
@@ -171,37 +171,37 @@ class Panel:
             self._check_known(order)
             service, status = self.ledger.service_of(order), self.ledger.stored(order, now_s).status
             if not service.refill or status not in _DELIVERED:
-                raise Refusal(texts.REFILL_REFUSED)
+                raise Refusal(messages.REFILL_REFUSED)
             if self.refills.has_open(order, now_s):
-                raise Refusal(texts.REFILL_REFUSED)
+                raise Refusal(messages.REFILL_REFUSED)
             refill = self.refills.insert(order, now_s)
             if refill is None:
-                raise Refusal(texts.TRY_AGAIN)
+                raise Refusal(messages.TRY_AGAIN)
             return int(refill)
 
-        return self._each(fields, "order", "refill", refilled, texts.ORDER_REQUIRED)
+        return self._each(fields, "order", "refill", refilled, messages.ORDER_REQUIRED)
 
     def _refill_status(self, fields: Mapping[str, str], now_s: float) -> Answer:
         def standing(refill: str) -> str:
             if refill not in self.refills:
-                raise Refusal(texts.REFILL_UNKNOWN)
+                raise Refusal(messages.REFILL_UNKNOWN)
             return self.refills.stored(refill, now_s).status.value
 
-        return self._each(fields, "refill", "status", standing, texts.REFILL_REQUIRED)
+        return self._each(fields, "refill", "status", standing, messages.REFILL_REQUIRED)
 
     def _cancel(self, fields: Mapping[str, str], now_s: float) -> Answer:
         def canceled(order: str) -> int:
             self._check_known(order)
             may_be = self.ledger.service_of(order).cancel
             if not (may_be and self.ledger.cancel(order, now_s)):
-                raise Refusal(texts.CANCEL_REFUSED)
+                raise Refusal(messages.CANCEL_REFUSED)
             return 1
 
-        return self._each(fields, "order", "cancel", canceled, texts.ORDER_REQUIRED)
+        return self._each(fields, "order", "cancel", canceled, messages.ORDER_REQUIRED)
 
     def _check_known(self, order: str) -> None:
         if order not in self.ledger:
-            raise Refusal(texts.ORDER_UNKNOWN)
+            raise Refusal(messages.ORDER_UNKNOWN)
 
     def _each(
         self,

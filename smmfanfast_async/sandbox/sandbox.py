@@ -10,11 +10,11 @@ from typing import Self
 
 from .clock import PanelClock
 from .dialects import DIALECTS, DOCUMENT
-from .earlier import earlier_forms
 from .faults import Fault, FaultScript, ScriptedFault
 from .forms import read_order
+from .history import earlier_forms
 from .ledger import MAX_ORDERS
-from .life import MAX_LIFE_S
+from .lifecycle import MAX_LIFE_S
 from .orders import StoredOrder, state_of
 from .panel import Panel
 from .refills import StoredRefill, refill_state_of

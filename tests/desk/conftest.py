@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 from support.postgres import shared_server
 
-from smmfanfast_async.desk import feed, following, quiet
+from smmfanfast_async.desk import backoff, feed, following
 
 from .world import World, world_on
 
@@ -36,6 +36,6 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
         ("BEAT_S", 0.05),
     ):
         monkeypatch.setattr(following, name, seconds)
-    monkeypatch.setattr(quiet, "QUIET_S", 0.05)
-    monkeypatch.setattr(quiet, "LONGEST_QUIET_S", 0.2)
+    monkeypatch.setattr(backoff, "QUIET_S", 0.05)
+    monkeypatch.setattr(backoff, "LONGEST_QUIET_S", 0.2)
     monkeypatch.setattr(feed, "EVENTS_EVERY_S", 0.02)

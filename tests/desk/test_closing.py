@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from smmfanfast_async._policy import PollPolicy
+from smmfanfast_async._engine.policy import PollPolicy
 from smmfanfast_async.desk import OrderDesk
 from smmfanfast_async.desk import desk as room
 from smmfanfast_async.errors import ClosedError, JournalError
 from smmfanfast_async.journal import Entry
+from smmfanfast_async.journal.sql import SQLJournal
 from smmfanfast_async.sandbox import Fault
-from smmfanfast_async.sql_journal import SQLJournal
 
 from .world import S, World, in_state, order, soon
 

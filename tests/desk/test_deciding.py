@@ -10,8 +10,8 @@ import pytest
 from smmfanfast_async.desk import OrderDesk, sending
 from smmfanfast_async.errors import ErrorKind, InvalidOrderError, RefConflictError
 from smmfanfast_async.journal import Entry
+from smmfanfast_async.journal.sql import SQLJournal
 from smmfanfast_async.sandbox import Fault
-from smmfanfast_async.sql_journal import SQLJournal
 
 from .world import S, World, in_state, order, soon, told
 

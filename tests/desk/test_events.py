@@ -12,7 +12,7 @@ import pytest_asyncio
 from smmfanfast_async.desk import OrderDesk, feed
 from smmfanfast_async.errors import ClosedError, JournalError
 from smmfanfast_async.journal import Event
-from smmfanfast_async.sql_journal import SQLJournal
+from smmfanfast_async.journal.sql import SQLJournal
 
 from .world import World, order, soon, told
 

@@ -12,13 +12,13 @@ import attrs
 import pytest
 
 from smmfanfast_async import SMMFANFAST, RetryPolicy
-from smmfanfast_async._policy import PollPolicy
+from smmfanfast_async._engine.policy import PollPolicy
 from smmfanfast_async.desk import OrderDesk, following
 from smmfanfast_async.errors import AuthError, ClosedError, JournalError, OrderNotFoundError
 from smmfanfast_async.journal import Claim, Entry, EventKind, NewEntry
+from smmfanfast_async.journal.sql import SQLJournal
 from smmfanfast_async.sandbox import Fault
 from smmfanfast_async.sandbox.replies import Reply
-from smmfanfast_async.sql_journal import SQLJournal
 
 from .world import Clock, S, World, in_state, order, soon, told
 

@@ -12,8 +12,8 @@ import pytest_asyncio
 
 from smmfanfast_async import Client, InvalidSettingsError, RetryPolicy
 from smmfanfast_async.desk import OrderDesk
+from smmfanfast_async.journal.sql import SQLJournal
 from smmfanfast_async.sandbox.replies import Reply
-from smmfanfast_async.sql_journal import SQLJournal
 
 from .world import Panel, S, World, in_state, order
 

@@ -13,9 +13,9 @@ from smmfanfast_async.errors import (
     NotSentError,
     SpendingLimitError,
 )
+from smmfanfast_async.journal.sql import SQLJournal
 from smmfanfast_async.orders import SubscriptionsOrder
 from smmfanfast_async.sandbox import Fault
-from smmfanfast_async.sql_journal import SQLJournal
 
 from .world import S, World, order
 

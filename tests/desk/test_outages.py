@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from smmfanfast_async._policy import PollPolicy
+from smmfanfast_async._engine.policy import PollPolicy
 from smmfanfast_async.desk import OrderDesk, following
 from smmfanfast_async.errors import AuthError, ClosedError, JournalError
 from smmfanfast_async.journal import Claim, Entry
+from smmfanfast_async.journal.sql import SQLJournal
 from smmfanfast_async.sandbox import Fault
-from smmfanfast_async.sql_journal import SQLJournal
 
 from .world import Clock, S, World, in_state, order, soon
 

@@ -7,7 +7,7 @@ import pytest
 
 from smmfanfast_async import errors as all_errors
 from smmfanfast_async.desk.outcomes import AGAIN_S, HOLD_S, outcome_of
-from smmfanfast_async.desk.pace import MAX_WAIT_S
+from smmfanfast_async.desk.rate_limit import MAX_WAIT_S
 from smmfanfast_async.errors import (
     AuthError,
     BlockedError,
@@ -36,19 +36,21 @@ from smmfanfast_async.journal import Entry, EntryState, Outcome
 
 S = EntryState
 NOW = datetime(2030, 5, 17, tzinfo=UTC)
-DUPLICATE = RefusedError("active order with this link", ErrorKind.DUPLICATE, 200, None, "add")
+DUPLICATE = RefusedError(
+    "active order with this link", kind=ErrorKind.DUPLICATE, http_status=200, action="add"
+)
 
 CASES: list[tuple[PanelError, EntryState]] = [
-    (RefusedError("no", ErrorKind.VALIDATION, 200, None, "add"), S.REFUSED),
-    (AuthError("no", None, 200, None, "add"), S.REFUSED),
-    (FundsError("no", None, 200, None, "add"), S.REFUSED),
-    (BlockedError("no", None, 403, None, "add"), S.REFUSED),
-    (OrderNotFoundError("no", None, 200, None, "add"), S.REFUSED),
+    (RefusedError("no", kind=ErrorKind.VALIDATION, http_status=200, action="add"), S.REFUSED),
+    (AuthError("no", http_status=200, action="add"), S.REFUSED),
+    (FundsError("no", http_status=200, action="add"), S.REFUSED),
+    (BlockedError("no", http_status=403, action="add"), S.REFUSED),
+    (OrderNotFoundError("no", http_status=200, action="add"), S.REFUSED),
     (DUPLICATE, S.REFUSED),
-    (NotSentError("no", None, None, None, "add"), S.PREPARED),
-    (PausedError("no", None, None, 100.0, "add"), S.PREPARED),
-    (RateLimitedError("no", None, 429, 100.0, "add"), S.PREPARED),
-    (ClosedError("no", None, None, None, "add"), S.PREPARED),
+    (NotSentError("no", action="add"), S.PREPARED),
+    (PausedError("no", retry_after_s=100.0, action="add"), S.PREPARED),
+    (RateLimitedError("no", http_status=429, retry_after_s=100.0, action="add"), S.PREPARED),
+    (ClosedError("no", action="add"), S.PREPARED),
     (InvalidSettingsError("api_key", "can't be had"), S.PREPARED),
     (OutcomeUnknownError("gone"), S.UNKNOWN),
     # None of these comes of an attempt; if one ever does, an order may exist.
@@ -116,13 +118,15 @@ def test_another_refusal_is_not_held() -> None:
 def test_what_was_not_sent_is_due_again_as_the_panel_asks_within_bounds(
     asked_s: float | None, wait_s: float
 ) -> None:
-    outcome = found(RateLimitedError("no", None, 429, asked_s, "add"))
+    outcome = found(RateLimitedError("no", http_status=429, retry_after_s=asked_s, action="add"))
 
     assert outcome.due_at == NOW + timedelta(seconds=wait_s)
 
 
 def test_an_unknown_outcome_keeps_what_came_back() -> None:
-    error = OutcomeUnknownError("no usable order id", {}, NOW, "<html>", 200, "77")
+    error = OutcomeUnknownError(
+        "no usable order id", form={}, sent_at=NOW, excerpt="<html>", http_status=200, order="77"
+    )
 
     outcome = found(error, balance_after=Decimal(5))
 

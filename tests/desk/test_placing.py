@@ -24,9 +24,9 @@ from smmfanfast_async.errors import (
     RefusedError,
 )
 from smmfanfast_async.journal import Entry
+from smmfanfast_async.journal.sql import SQLJournal
 from smmfanfast_async.profile import SMMFANFAST, Refusal
 from smmfanfast_async.sandbox import Fault, SandboxService
-from smmfanfast_async.sql_journal import SQLJournal
 
 from .world import S, World, in_state, order, soon, told
 

@@ -7,8 +7,8 @@ import traceback
 import pytest
 
 from smmfanfast_async.errors import ClosedError, PanelError
+from smmfanfast_async.journal.sql import SQLJournal
 from smmfanfast_async.sandbox import Fault
-from smmfanfast_async.sql_journal import SQLJournal
 
 from .world import World, order, soon, told
 

@@ -9,13 +9,13 @@ from decimal import Decimal
 from typing import Any
 
 from smmfanfast_async import Client, RetryPolicy
-from smmfanfast_async._policy import PollPolicy
+from smmfanfast_async._engine.policy import PollPolicy
 from smmfanfast_async.desk import OrderDesk
 from smmfanfast_async.journal import Entry, EntryState, Event
+from smmfanfast_async.journal.sql import SQLJournal
 from smmfanfast_async.orders import DefaultOrder
 from smmfanfast_async.sandbox import Sandbox, SandboxService
 from smmfanfast_async.sandbox.replies import Reply
-from smmfanfast_async.sql_journal import SQLJournal
 
 __all__ = ["Clock", "Panel", "S", "World", "order", "soon", "world_on"]
 

@@ -8,7 +8,7 @@ import pytest_asyncio
 from support.journals import Clock, Journals, journals_on
 from support.postgres import PostgresServer, shared_server
 
-from smmfanfast_async.sql_journal import SQLJournal
+from smmfanfast_async.journal.sql import SQLJournal
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from support.journals import LEASE, Journals, begun, prepared
 
 from smmfanfast_async.errors import JournalError
-from smmfanfast_async.sql_journal import SQLJournal
-from smmfanfast_async.sql_journal.database import Database, parsed
+from smmfanfast_async.journal.sql import SQLJournal
+from smmfanfast_async.journal.sql.database import Database, parsed
 
 
 @pytest.mark.asyncio

@@ -24,8 +24,8 @@ from support.journals import (
 
 from smmfanfast_async import ErrorKind, InvalidSettingsError, JournalError
 from smmfanfast_async.journal import Entry, EntryState, EventKind
-from smmfanfast_async.sql_journal import SQLJournal
-from smmfanfast_async.sql_journal import journal as room
+from smmfanfast_async.journal.sql import SQLJournal
+from smmfanfast_async.journal.sql import journal as room
 
 S = EntryState
 

@@ -36,7 +36,7 @@ from smmfanfast_async import (
     SpendingLimitError,
 )
 from smmfanfast_async.journal import Entry, EntryState, Event, Journal
-from smmfanfast_async.sql_journal import SQLJournal
+from smmfanfast_async.journal.sql import SQLJournal
 
 S = EntryState
 BUDGET = Decimal("12.50")
@@ -367,7 +367,7 @@ CHILD = """
 import asyncio, sys
 from datetime import UTC, datetime, timedelta
 from smmfanfast_async.journal import EntryState, NewEntry, Outcome
-from smmfanfast_async.sql_journal import SQLJournal
+from smmfanfast_async.journal.sql import SQLJournal
 
 async def main(url, name):
     journal = SQLJournal(url).for_account("an-account")

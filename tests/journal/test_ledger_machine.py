@@ -24,8 +24,8 @@ from support.postgres import PostgresServer, shared_server
 
 from smmfanfast_async import JournalError, RefConflictError
 from smmfanfast_async.journal import MOVES, Claim, EntryState, EventKind, Observation
+from smmfanfast_async.journal.sql import SQLJournal
 from smmfanfast_async.results import OrderStatus
-from smmfanfast_async.sql_journal import SQLJournal
 
 S = EntryState
 T = TypeVar("T")

@@ -19,7 +19,7 @@ from aiogram.types import CallbackQuery, Message
 
 from smmfanfast_async import Client, DefaultOrder, PanelError, RefConflictError, errors
 from smmfanfast_async.desk import OrderDesk
-from smmfanfast_async.sql_journal import SQLJournal
+from smmfanfast_async.journal.sql import SQLJournal
 
 LOG = logging.getLogger(__name__)
 WORDS = {"accepted": "Ordered.", "finished": "Ordered and done.", "refused": "Not possible."}

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from smmfanfast_async import Client, DefaultOrder, PanelError, errors
 from smmfanfast_async.desk import OrderDesk
-from smmfanfast_async.sql_journal import SQLJournal
+from smmfanfast_async.journal.sql import SQLJournal
 
 LOG = logging.getLogger(__name__)
 CLIENT = web.AppKey("CLIENT", Client)

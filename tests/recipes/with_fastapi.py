@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from smmfanfast_async import Client, DefaultOrder, PanelError, errors
 from smmfanfast_async.desk import OrderDesk
-from smmfanfast_async.sql_journal import SQLJournal
+from smmfanfast_async.journal.sql import SQLJournal
 
 LOG = logging.getLogger(__name__)
 CODES = {"accepted": 200, "finished": 200, "refused": 422, "withdrawn": 422}  # of states; else 202

@@ -17,7 +17,7 @@ from telegram.ext import Application, ApplicationBuilder, CallbackQueryHandler, 
 
 from smmfanfast_async import Client, DefaultOrder, PanelError, RefConflictError, errors
 from smmfanfast_async.desk import OrderDesk
-from smmfanfast_async.sql_journal import SQLJournal
+from smmfanfast_async.journal.sql import SQLJournal
 
 App = Application[Any, Any, Any, Any, Any, Any]
 LOG = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ from typing import Any
 import attrs
 import pytest
 
-from smmfanfast_async.sandbox import answers, texts
+from smmfanfast_async.sandbox import answers, messages
 from smmfanfast_async.sandbox.answers import number_of
 from smmfanfast_async.sandbox.dialects import API_V2, DIALECTS, DOCUMENT
 from smmfanfast_async.sandbox.orders import State, StoredOrder
@@ -115,17 +115,17 @@ def test_an_id_is_printed_as_the_number_it_is_written_as(text: str, number: obje
 
 
 @pytest.mark.parametrize(("said", "in_family"), [
-    (texts.USER_UNKNOWN, "Invalid API key"),
-    (texts.ACTION_INVALID, "Incorrect request"),
-    (texts.SERVICE_UNKNOWN, "Incorrect service ID"),
-    (texts.BAD_LINK, "neworder.error.link"),
-    (texts.MIN_QUANTITY.format(500), "Quantity less than minimal 500"),
-    (texts.MAX_QUANTITY.format(10), "Quantity more than maximum 10"),
-    (texts.NOT_ENOUGH_FUNDS, "neworder.error.not_enough_funds"),
-    (texts.ACTIVE_LINK, "neworder.error.link_duplicate"),
-    (texts.ORDER_REQUIRED, "Incorrect order ID"),
-    (texts.ORDER_UNKNOWN, "Incorrect order ID"),
-    (texts.TRY_AGAIN, texts.TRY_AGAIN),
+    (messages.USER_UNKNOWN, "Invalid API key"),
+    (messages.ACTION_INVALID, "Incorrect request"),
+    (messages.SERVICE_UNKNOWN, "Incorrect service ID"),
+    (messages.BAD_LINK, "neworder.error.link"),
+    (messages.MIN_QUANTITY.format(500), "Quantity less than minimal 500"),
+    (messages.MAX_QUANTITY.format(10), "Quantity more than maximum 10"),
+    (messages.NOT_ENOUGH_FUNDS, "neworder.error.not_enough_funds"),
+    (messages.ACTIVE_LINK, "neworder.error.link_duplicate"),
+    (messages.ORDER_REQUIRED, "Incorrect order ID"),
+    (messages.ORDER_UNKNOWN, "Incorrect order ID"),
+    (messages.TRY_AGAIN, messages.TRY_AGAIN),
 ])  # fmt: skip
 def test_the_wider_family_has_its_own_words(said: str, in_family: str) -> None:
     assert API_V2.words(said) == in_family

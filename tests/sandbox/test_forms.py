@@ -3,7 +3,7 @@ from decimal import Decimal
 import attrs
 import pytest
 
-from smmfanfast_async.sandbox import texts
+from smmfanfast_async.sandbox import messages
 from smmfanfast_async.sandbox.dialects import API_V2, DELAYS_MIN
 from smmfanfast_async.sandbox.forms import (
     MAX_POSTS,
@@ -13,9 +13,9 @@ from smmfanfast_async.sandbox.forms import (
     price_of,
     read_order,
 )
+from smmfanfast_async.sandbox.messages import Refusal
 from smmfanfast_async.sandbox.orders import WantedOrder
 from smmfanfast_async.sandbox.services import API_V2_SERVICES, API_V2_TYPES, SandboxService
-from smmfanfast_async.sandbox.texts import Refusal
 
 from .samples import FAMILY_FORMS, FORMS, LINK, form_of
 
@@ -66,7 +66,7 @@ def test_a_documented_field_cannot_be_left_out(kind: str, field: str, value: str
 
 @pytest.mark.parametrize("value", ["-", "", " "])
 def test_a_service_is_required(value: str) -> None:
-    assert refusal("default", service=value) == texts.PARAMETERS_MISSING
+    assert refusal("default", service=value) == messages.PARAMETERS_MISSING
 
 
 def test_an_unknown_service_is_refused() -> None:
@@ -130,7 +130,7 @@ def test_a_package_is_held_against_no_limit() -> None:
 def test_media_likers_may_name_a_quantity_and_take_the_minimum_without() -> None:
     assert read("mentions_media_likers", quantity="150").quantity == 150
     assert read("mentions_media_likers", quantity=" ").quantity == 100
-    assert refusal("mentions_media_likers", quantity="99") == texts.MIN_QUANTITY.format(100)
+    assert refusal("mentions_media_likers", quantity="99") == messages.MIN_QUANTITY.format(100)
 
 
 def test_lists_are_separated_as_the_document_says() -> None:
@@ -176,7 +176,7 @@ def test_a_drip_feed_is_held_and_charged_over_all_runs() -> None:
         ("x", "5", "Runs is required"),
         ("5", "0", "Invalid Interval in minutes"),
         ("5", "soon", "Invalid Interval in minutes"),
-        (str(MAX_RUNS + 1), "5", texts.TRY_AGAIN),
+        (str(MAX_RUNS + 1), "5", messages.TRY_AGAIN),
     ],
 )
 def test_runs_and_interval_come_together_or_not_at_all(runs: str, interval: str, text: str) -> None:
@@ -235,10 +235,10 @@ def test_any_other_expiry_is_refused(expiry: str) -> None:
 @pytest.mark.parametrize(
     ("least", "most", "text"),
     [
-        ("19", "30", texts.MIN_QUANTITY.format(20)),
-        ("10001", "10001", texts.MAX_QUANTITY.format(10000)),
-        ("30", "29", texts.MIN_QUANTITY.format(30)),
-        ("30", "10001", texts.MAX_QUANTITY.format(10000)),
+        ("19", "30", messages.MIN_QUANTITY.format(20)),
+        ("10001", "10001", messages.MAX_QUANTITY.format(10000)),
+        ("30", "29", messages.MIN_QUANTITY.format(30)),
+        ("30", "10001", messages.MAX_QUANTITY.format(10000)),
     ],
 )
 def test_a_subscription_s_least_and_most_lie_within_the_limits(
@@ -253,7 +253,7 @@ def test_a_subscription_may_name_its_posts_and_a_link() -> None:
     assert (wanted.posts, wanted.link, wanted.quantity) == (3, LINK, 0)
     assert read("subscriptions", posts=str(MAX_POSTS)).posts == MAX_POSTS
     assert read("subscriptions").posts is None
-    assert refusal("subscriptions", posts=str(MAX_POSTS + 1)) == texts.TRY_AGAIN
+    assert refusal("subscriptions", posts=str(MAX_POSTS + 1)) == messages.TRY_AGAIN
 
 
 # --- API v2 --------------------------------------------------------------------------------------
@@ -311,11 +311,11 @@ def test_a_type_of_traffic_needs_what_it_comes_by(traffic: str, needed: str) -> 
     given = {"type_of_traffic": traffic, needed: "example.com"}
 
     assert read("web_traffic", **given).fields[needed] == "example.com"
-    assert refusal("web_traffic", type_of_traffic=traffic) == texts.PARAMETERS_MISSING
+    assert refusal("web_traffic", type_of_traffic=traffic) == messages.PARAMETERS_MISSING
 
 
 def test_web_traffic_may_be_drip_fed_where_the_service_allows() -> None:
     wanted = read("web_traffic", quantity="100", runs="10", interval="30")
 
     assert (wanted.quantity, wanted.runs, wanted.interval_s) == (1000, 10, 1800)
-    assert refusal("web_traffic", service="141", runs="10", interval="30") == texts.NO_DRIPFEED
+    assert refusal("web_traffic", service="141", runs="10", interval="30") == messages.NO_DRIPFEED

@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from smmfanfast_async.sandbox.forms import read_order
 from smmfanfast_async.sandbox.ledger import Ledger
-from smmfanfast_async.sandbox.life import MAX_LIFE_S
+from smmfanfast_async.sandbox.lifecycle import MAX_LIFE_S
 from smmfanfast_async.sandbox.orders import State, WantedOrder
 from smmfanfast_async.sandbox.services import DEFAULT_SERVICES
 

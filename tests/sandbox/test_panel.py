@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from smmfanfast_async.sandbox import texts
+from smmfanfast_async.sandbox import messages
 from smmfanfast_async.sandbox.dialects import DOCUMENT
-from smmfanfast_async.sandbox.life import MAX_LIFE_S
+from smmfanfast_async.sandbox.lifecycle import MAX_LIFE_S
 from smmfanfast_async.sandbox.orders import State
 from smmfanfast_async.sandbox.panel import Panel
 from smmfanfast_async.sandbox.services import DEFAULT_SERVICES
@@ -49,7 +49,7 @@ def test_a_wrong_key_is_told_nothing_else(panel: Panel, action: str, key: str) -
 
 
 def test_a_missing_key_is_a_wrong_one(panel: Panel) -> None:
-    assert panel.answer({"action": "balance"}, 0) == {"error": texts.USER_UNKNOWN}
+    assert panel.answer({"action": "balance"}, 0) == {"error": messages.USER_UNKNOWN}
 
 
 @pytest.mark.parametrize("fields", [{}, {"action": ""}, {"action": "refill"}, {"action": "Add"}])
@@ -78,7 +78,7 @@ def test_the_key_is_in_nothing_that_is_stored_or_shown(panel: Panel) -> None:
 
 
 def test_a_refused_order_is_not_stored(panel: Panel) -> None:
-    assert add(panel, quantity="1") == {"error": texts.MIN_QUANTITY.format(500)}
+    assert add(panel, quantity="1") == {"error": messages.MIN_QUANTITY.format(500)}
     assert panel.stored(0) == {}
     assert panel.ledger.balance == 1000
 
@@ -111,7 +111,7 @@ def test_a_full_panel_refuses_for_later() -> None:
     panel = panel_of(max_orders=1)
 
     assert add(panel)["status"] == "success"
-    assert add(panel, link=LINK + "2") == {"error": texts.TRY_AGAIN}
+    assert add(panel, link=LINK + "2") == {"error": messages.TRY_AGAIN}
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from smmfanfast_async.sandbox import texts
+from smmfanfast_async.sandbox import messages
 from smmfanfast_async.sandbox.dialects import API_V2, DOCUMENT
-from smmfanfast_async.sandbox.life import MAX_LIFE_S
+from smmfanfast_async.sandbox.lifecycle import MAX_LIFE_S
 from smmfanfast_async.sandbox.orders import State
 from smmfanfast_async.sandbox.panel import Panel
 from smmfanfast_async.sandbox.services import SandboxService
@@ -182,7 +182,7 @@ def test_a_full_panel_refuses_for_later() -> None:
     delivered(panel)
     ask(panel, "refill", order="1")
 
-    assert ask(panel, "refill", MAX_LIFE_S, order="1") == {"error": texts.TRY_AGAIN}
+    assert ask(panel, "refill", MAX_LIFE_S, order="1") == {"error": messages.TRY_AGAIN}
 
 
 def test_a_refill_without_an_id_is_refused(panel: Panel) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smmfanfast_async.sandbox.life import MAX_LIFE_S
+from smmfanfast_async.sandbox.lifecycle import MAX_LIFE_S
 from smmfanfast_async.sandbox.refills import RefillBook, RefillState, refill_state_of
 
 ORDER = list(RefillState)

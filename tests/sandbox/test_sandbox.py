@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from smmfanfast_async.sandbox import Fault, Sandbox, SandboxService, StoredOrder, sandbox
-from smmfanfast_async.sandbox.life import MAX_LIFE_S
+from smmfanfast_async.sandbox.lifecycle import MAX_LIFE_S
 from smmfanfast_async.sandbox.sandbox import MAX_ACTION_WORDS
 from smmfanfast_async.sandbox.services import DEFAULT_SERVICES
 

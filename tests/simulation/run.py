@@ -23,9 +23,9 @@ from smmfanfast_async import (
     RateLimitedError,
     RefusedError,
 )
-from smmfanfast_async._calls import Calls
-from smmfanfast_async._gate import Clock
-from smmfanfast_async._policy import Pacer, PollPolicy
+from smmfanfast_async._engine.limiter import Clock
+from smmfanfast_async._engine.policy import Pacer, PollPolicy
+from smmfanfast_async._engine.runner import Calls
 
 from .network import CALL, PORT, Network
 from .panel import Answer, Ledger, Panel

@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 from yarl import URL
 
 from smmfanfast_async import SMMFANFAST
-from smmfanfast_async._calls import Calls
-from smmfanfast_async._decode import decode_balance
-from smmfanfast_async._gate import Clock
-from smmfanfast_async._policy import Pacer
-from smmfanfast_async._telling import Teller
-from smmfanfast_async._transport import Secret, Transport
+from smmfanfast_async._engine.instrumentation import Teller
+from smmfanfast_async._engine.limiter import Clock
+from smmfanfast_async._engine.policy import Pacer
+from smmfanfast_async._engine.runner import Calls
+from smmfanfast_async._wire.decode import decode_balance
+from smmfanfast_async._wire.transport import Secret, Transport
 from smmfanfast_async.results import Balance, Reply
 
 from .wire import reply

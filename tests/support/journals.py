@@ -16,8 +16,8 @@ from smmfanfast_async.journal import (
     Observation,
     Outcome,
 )
+from smmfanfast_async.journal.sql import SQLJournal
 from smmfanfast_async.results import OrderStatus
-from smmfanfast_async.sql_journal import SQLJournal
 
 __all__ = [
     "ACCOUNT",

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from smmfanfast_async.journal import Entry, EntryState
+from smmfanfast_async.journal.sql import SQLJournal
 from smmfanfast_async.sandbox import Sandbox
-from smmfanfast_async.sql_journal import SQLJournal
 
 __all__ = ["Child", "entries_of", "event_positions", "until", "verify"]
 

@@ -19,7 +19,7 @@ from sqlalchemy.engine import Engine
 from smmfanfast_async import Client, DefaultOrder, PanelError, PollPolicy
 from smmfanfast_async.desk import OrderDesk, sending
 from smmfanfast_async.journal import Entry
-from smmfanfast_async.sql_journal import SQLJournal
+from smmfanfast_async.journal.sql import SQLJournal
 
 STILL_S = 600.0
 """Seconds for which it stands still at a point: whoever waits for it kills it long before."""

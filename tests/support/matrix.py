@@ -31,8 +31,8 @@ from smmfanfast_async import (
     RefusedError,
     RetryPolicy,
 )
-from smmfanfast_async import _calls as calls_module
-from smmfanfast_async import _transport as transport_module
+from smmfanfast_async._engine import runner as calls_module
+from smmfanfast_async._wire import transport as transport_module
 
 from .faults import FaultPanel
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from rich.console import Console
 
-from ..._policy import PollPolicy
+from ..._engine.policy import PollPolicy
 from ...changes import ChangeKind, StatusChange
 from ...errors import InvalidSettingsError, PanelError
 from ...results import OrderStatus

@@ -1,0 +1,1 @@
+"""How a call runs: request slots, retries, batching, streaming, polling and caching."""

@@ -1,0 +1,237 @@
+"""One form out, status and bytes back, over the shared connector.
+
+How this works. Sending is split into what proves and what doubts. Each request carries a payload
+that writes itself once and remembers that it was asked to (the first witness); where aiohttp has an
+`UploadTracker` it counts the bytes that left (the second). A failure is `NotSentError` only if both
+witnesses saw nothing *and* the exception is one that arises before the send; anything unproven is
+`NoReplyError`. The class of the exception alone decides nothing: a time-out, a disconnect or an
+aiohttp `ClientResponseError` can each come before and after the bytes.
+
+The key is written into the bytes inside the payload, at the moment of writing, and is in no frame
+of ours after that. Redirects are not followed, no default of a session is trusted.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import aiohttp
+from aiohttp import hdrs
+from attrs import frozen
+from multidict import CIMultiDict
+from yarl import URL
+
+from ..._secrets import Key, Secret
+from ...errors import READS, ClosedError, InvalidSettingsError, PanelError
+from ...results import Reply
+from .address import check_proxy, checked_url, is_loopback
+from .answer import capped_body, reply_of
+from .connection import middlewares_for
+from .failure import failure_of
+from .form import OneShotForm
+
+__all__ = [
+    "Connector",
+    "Limits",
+    "Session",
+    "TraceConfig",
+    "Transport",
+    "checked_url",
+    "is_loopback",
+]
+
+Session = aiohttp.ClientSession
+Connector = aiohttp.BaseConnector
+TraceConfig = aiohttp.TraceConfig
+
+USER_AGENT = "smmfanfast_async"
+CONNECT_TIMEOUT_S = 10.0
+"""Seconds for DNS, TCP and TLS together: longer is a host that is down."""
+
+CLOSE_TIMEOUT_S = 5.0
+"""Seconds that closing the session may take."""
+
+MAX_CONNECTIONS = 100
+"""Connections of a connector of ours, aiohttp's own default; the profile's concurrency is lower."""
+
+_HEADERS = CIMultiDict(
+    {
+        hdrs.ACCEPT: "application/json",
+        hdrs.ACCEPT_ENCODING: "gzip, deflate",
+        hdrs.USER_AGENT: USER_AGENT,
+    }
+)
+_CLOSE = CIMultiDict({hdrs.CONNECTION: "close"})
+_FRESH_HEADERS = CIMultiDict({**_HEADERS, **_CLOSE})
+
+# aiohttp has it from 3.14.4 on.
+_UPLOAD_TRACKER = getattr(aiohttp, "UploadTracker", None)
+
+
+@frozen
+class Limits:
+    """What bounds one request."""
+
+    read_timeout_s: float
+    """Seconds from the begin of the request to the end of the answer."""
+    body_bytes: int
+    """The longest answer that is taken, decompressed."""
+    write_by_s: float | None = None
+    """The moment of the monotonic clock after which nothing of it may leave any more, for a process
+    that stood still meanwhile; None for none."""
+
+
+class Transport:
+    """Posts forms to one address. Belongs to one event loop, from the first call on."""
+
+    def __init__(
+        self,
+        url: URL,
+        key: Key,
+        *,
+        session: aiohttp.ClientSession | None = None,
+        connector: aiohttp.BaseConnector | None = None,
+        proxy: Secret | None = None,
+        trust_env: bool = False,
+        trace_configs: Sequence[aiohttp.TraceConfig] = (),
+    ) -> None:
+        if proxy is not None:
+            check_proxy(proxy)
+        if trust_env and session is not None:
+            reason = "is for the client's own session: the one that was given has its own trust_env"
+            raise InvalidSettingsError("trust_env", reason)
+        self.url = url
+        self._key = key
+        self._given_session = session
+        self._connector = connector
+        self._owns_connector = connector is None
+        self._proxy = proxy
+        self._trust_env = trust_env
+        self._trace_configs = tuple(trace_configs)
+        self._own_session: aiohttp.ClientSession | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.is_closed = False
+
+    async def post(self, form: Mapping[str, str], limits: Limits, *, fresh: bool = False) -> Reply:
+        """Post a form once and read the whole answer.
+
+        `fresh` takes a connection that nobody used before and closes it afterwards. Raises
+        `NotSentError`, `NoReplyError`, `ClosedError`, `InvalidSettingsError` where there is no key
+        to be had, or `UnreadableReplyError` for an answer over the limit.
+        """
+        session = self._session()
+        payload = OneShotForm(self._key.current(), form, limits.write_by_s)
+        # What changes nothing may be asked again either way, and needs no second witness.
+        tracker = _upload_tracker() if payload.action not in READS else None
+        failure: PanelError
+        try:
+            return await self._exchange(session, payload, limits, tracker, fresh=fresh)
+        except PanelError as error:
+            failure = error
+        except asyncio.CancelledError as error:
+            # aiohttp cancels what waits when its connector closes; that is no wish of our caller's.
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise error.with_traceback(None) from None
+            failure = failure_of(error, payload, tracker)
+        except Exception as error:  # noqa: BLE001  # a fault of any kind leaves the outcome open
+            failure = failure_of(error, payload, tracker)
+        # Out here, without the foreign error for a context, and without the frames below: in both
+        # may be what the peer sent, as it came.
+        try:
+            raise failure.with_traceback(None)
+        finally:
+            del failure
+
+    async def _exchange(
+        self,
+        session: aiohttp.ClientSession,
+        payload: OneShotForm,
+        limits: Limits,
+        tracker: object,
+        *,
+        fresh: bool,
+    ) -> Reply:
+        async with session.post(
+            self.url, data=payload, **self._options(session, limits, tracker, fresh=fresh)
+        ) as response:
+            secret = payload.secret
+            body = await capped_body(response, limits.body_bytes, payload.action, secret)
+            return reply_of(response, body, secret)
+
+    def _options(
+        self, session: aiohttp.ClientSession, limits: Limits, tracker: object, *, fresh: bool
+    ) -> dict[str, Any]:
+        options: dict[str, Any] = {
+            "allow_redirects": False,
+            "raise_for_status": False,
+            "middlewares": middlewares_for(session, fresh=fresh),
+            "auto_decompress": False,
+            "timeout": aiohttp.ClientTimeout(
+                total=limits.read_timeout_s,
+                connect=CONNECT_TIMEOUT_S,
+                sock_connect=CONNECT_TIMEOUT_S,
+            ),
+            "proxy": None if self._proxy is None else self._proxy.reveal(),
+        }
+        if self._given_session is not None:
+            options["headers"] = _FRESH_HEADERS if fresh else _HEADERS
+        elif fresh:
+            options["headers"] = _CLOSE
+        if tracker is not None:
+            options["upload_tracker"] = tracker
+        if fresh:
+            # A name of its own in the pool, so that no idle connection is taken: over https the
+            # host said out loud, over http (loopback) a setting for TLS that nothing reads.
+            if self.url.scheme == "https":
+                options["server_hostname"] = self.url.host
+            else:
+                options["ssl"] = False
+        return options
+
+    def check_usable(self) -> None:
+        """Raise `ClosedError` if nothing can be sent from here, or not any more."""
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+        if self._loop is not loop:
+            raise ClosedError("the client is used from another event loop than before")
+        if self.is_closed:
+            raise ClosedError("the client is closed")
+        if self._given_session is not None and self._given_session.closed:
+            raise ClosedError("the session that was given is closed")
+        if self._connector is not None and self._connector.closed:
+            raise ClosedError("the connector that was given is closed")
+
+    def _session(self) -> aiohttp.ClientSession:
+        """Give the session for a request; ours is made at its first request."""
+        self.check_usable()
+        if self._given_session is not None:
+            return self._given_session
+        if self._connector is None:
+            self._connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS)
+        if self._own_session is None:
+            self._own_session = aiohttp.ClientSession(
+                connector=self._connector,
+                connector_owner=False,
+                # With the session: given with each request, aiohttp merges them one by one.
+                headers=_HEADERS,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=self._trust_env,
+                trace_configs=list(self._trace_configs),
+            )
+        return self._own_session
+
+    async def close(self) -> None:
+        """Close what is ours; a session or connector that was given stays open."""
+        self.is_closed = True
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            if self._own_session is not None:
+                await self._own_session.close()
+            if self._owns_connector and self._connector is not None:
+                await self._connector.close()
+
+
+def _upload_tracker() -> Any:
+    """Make the second witness, None where aiohttp has none."""
+    return None if _UPLOAD_TRACKER is None else _UPLOAD_TRACKER()

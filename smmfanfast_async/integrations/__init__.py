@@ -1,0 +1,1 @@
+"""Adapters to other tools: OpenTelemetry spans, Prometheus metrics, a pytest plugin."""

@@ -1,0 +1,576 @@
+"""The command line against a sandbox: what people see, what programs read, exit codes."""
+
+import asyncio
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from rich.console import Console
+
+from smmfanfast_async import cli
+from smmfanfast_async.cli import _app, _input
+from smmfanfast_async.cli import _output as output
+from smmfanfast_async.cli._app import app
+from smmfanfast_async.cli._codes import NETWORK, OK, PARTLY, REFUSED, UNKNOWN, USAGE
+from smmfanfast_async.cli._live import counting
+from smmfanfast_async.cli.commands.sandbox import sandbox
+from smmfanfast_async.sandbox import Fault, Sandbox
+
+LINK = "https://instagram.com/example"
+ADD = ["add", "default", "--service", "5", "--link", LINK, "--quantity", "500"]
+
+
+@pytest_asyncio.fixture
+async def panel(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
+    async with Sandbox(speed=0) as sandbox:
+        monkeypatch.setenv("SMMFANFAST_API_KEY", sandbox.api_key)
+        monkeypatch.setenv("SMMFANFAST_BASE_URL", sandbox.url)
+        monkeypatch.setenv("COLUMNS", "200")
+        yield sandbox
+
+
+async def run(*words: str) -> int:
+    """Run a command in this event loop; give its exit code."""
+    return int(await app.run_async(list(words), result_action="return_value"))
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> str:
+    return capsys.readouterr().out
+
+
+# --- reading commands ----------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_the_balance_is_shown(panel: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await run("balance") == OK
+    assert "USD" in told(capsys)
+
+    assert await run("balance", "--json") == OK
+    assert json.loads(told(capsys)) == {"balance": str(panel.balance) + ".00", "currency": "USD"}
+
+
+@pytest.mark.asyncio
+async def test_services_are_searched(panel: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--search", "instagram followers", "--type", "Default", "--max-rate", "1.1"]
+    assert await run("services", *words, "--json") == OK
+    found = json.loads(told(capsys))
+
+    assert found
+    assert all(each["type"] == "default" and float(each["rate"]) <= 1.1 for each in found)
+    assert await run("services", *words) == OK
+    shown = told(capsys)
+    assert f"{len(found)} of {len(panel.services)} services" in shown
+    assert "1.02" in shown
+
+
+@pytest.mark.asyncio
+async def test_a_rate_that_is_no_number_is_said(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await run("services", "--max-rate", "cheap") == USAGE
+
+    assert "max_rate 'cheap' is no number" in capsys.readouterr().err
+
+
+@pytest.mark.asyncio
+async def test_statuses_are_shown_with_their_errors(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await run(*ADD, "--yes")
+    await run("add", "subscriptions", "--service", "50", "--username", "example",
+              "--min", "20", "--max", "30", "--delay", "5", "--posts", "2", "--yes")  # fmt: skip
+    panel.finish_all()
+    told(capsys)
+
+    assert await run("status", "1", "2", "999") == PARTLY
+    shown = told(capsys).splitlines()
+    assert [line.split()[0] for line in shown] == ["1", "2", "999"]
+    assert "2 orders: 3, 4" in shown[1]
+    assert "Incorrect order ID" in shown[2]
+    assert await run("status", "1") == OK
+
+
+@pytest.mark.asyncio
+async def test_statuses_come_as_a_json_object_a_line(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await run(*ADD, "--yes")
+    told(capsys)
+
+    assert await run("status", "1", "2", "--json") == PARTLY
+    first, second = map(json.loads, told(capsys).splitlines())
+
+    assert (first["order"], first["status"], first["charge"]) == ("1", "pending", "0.5100")
+    assert second["error"]["kind"] == "not_found"
+    assert second["error"]["safe_to_repeat"] is True
+
+
+@pytest.mark.asyncio
+async def test_ids_come_from_standard_input(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("7, 8\n9\n\n"))
+
+    assert await run("status", "-", "--json") == PARTLY
+
+    assert [json.loads(line)["order"] for line in told(capsys).splitlines()] == ["7", "8", "9"]
+
+
+@pytest.mark.asyncio
+async def test_ids_come_from_a_pipe_while_it_fills(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An id that is cut by the end of a chunk is one id; the pipe may stay open meanwhile."""
+    reading, writing = os.pipe()
+    monkeypatch.setattr(sys, "stdin", os.fdopen(reading))
+    monkeypatch.setattr(_input, "CHUNK_BYTES", 4)
+    await run(*ADD, "--yes")
+    capsys.readouterr()
+    command = asyncio.create_task(run("status", "-"))
+    os.write(writing, b"1, 1000")
+    await asyncio.sleep(0.01)
+    os.write(writing, b"09\t22\n333")
+    os.close(writing)
+
+    assert await command == PARTLY
+
+    rows = [line.split() for line in told(capsys).splitlines()]
+    assert {row[0] for row in rows} == {"1", "100009", "22", "333"}
+    assert rows[0][:3] == ["1", "pending", "0.5100"]
+
+
+@pytest.mark.asyncio
+async def test_an_endless_word_on_standard_input_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    monkeypatch.setattr(_input, "MAX_ID_BYTES", 8)
+    monkeypatch.setattr(_input, "CHUNK_BYTES", 4)
+    os.write(writing, b"1234567890")
+    os.close(writing)
+
+    assert [word async for word in _input.ids_from(os.fdopen(reading))] == ["12345678", "90"]
+
+
+def ids_of(path: str | Path) -> list[str]:
+    with Path(path).open() as file:
+        found = _input.ids_from(file)
+        assert isinstance(found, Iterator)
+        return list(found)
+
+
+def test_ids_come_from_a_file_whatever_its_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A byte order mark is no part of an id, a wrong byte spoils its own id alone."""
+    monkeypatch.setattr(_input, "CHUNK_BYTES", 5)
+    path = tmp_path / "ids.txt"
+    path.write_bytes(b"\xef\xbb\xbf12,345678 \xff13\r\n\n14\t15")
+
+    assert ids_of(path) == ["12", "345678", "\ufffd13", "14", "15"]
+
+
+def test_ids_on_one_long_line_are_read_piece_by_piece(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_input, "CHUNK_BYTES", 100)
+    path = tmp_path / "ids.txt"
+    path.write_text(",".join(map(str, range(1000))))
+    with path.open() as file:
+        found = _input.ids_from(file)
+        assert isinstance(found, Iterator)
+
+        assert next(found) == "0"
+        assert file.buffer.tell() < 10_000
+        assert list(found) == [str(each) for each in range(1, 1000)]
+
+
+def test_nothing_comes_from_where_nothing_is() -> None:
+    assert ids_of(os.devnull) == []
+
+
+@pytest.mark.asyncio
+async def test_ids_come_from_a_terminal_which_stays_as_it_is() -> None:
+    """Standard output may be the same terminal: a write to it must be able to wait."""
+    keyboard, terminal = os.openpty()
+    with os.fdopen(terminal) as file:
+        ids = _input.ids_from(file)
+        assert isinstance(ids, AsyncIterator)
+        os.write(keyboard, b"12 13\n")
+
+        assert [await anext(ids), await anext(ids)] == ["12", "13"]
+        assert os.get_blocking(terminal)
+        os.write(keyboard, b"14\n\x04")
+        assert [each async for each in ids] == ["14"]
+    os.close(keyboard)
+
+
+@pytest.mark.asyncio
+async def test_a_pipe_that_others_share_is_left_as_it_was() -> None:
+    reading, writing = os.pipe()
+    shared = os.dup(reading)
+    os.write(writing, b"1 2 ")
+    ids = _input.ids_from(os.fdopen(reading))
+    assert isinstance(ids, AsyncGenerator)
+    assert await anext(ids) == "1"
+    assert not os.get_blocking(shared)
+
+    await ids.aclose()
+
+    assert os.get_blocking(shared)
+    await asyncio.sleep(0)  # the loop closes its end in its next turn
+    os.close(shared)
+    os.close(writing)
+
+
+def test_who_has_read_enough_ends_the_command_quietly(tmp_path: Path) -> None:
+    """As `| head -1` does: no traceback, and the exit code that a shell gives for it."""
+    script = tmp_path / "many.py"
+    script.write_text(
+        "import sys\n"
+        "from smmfanfast_async import cli\n"
+        "from smmfanfast_async.cli import _app, _output as output\n"
+        "@_app.app.command\n"
+        "def many() -> int:\n"
+        "    for number in range(100_000):\n"
+        "        output.print_json(output.Console(), {'number': number})\n"
+        "    return 0\n"
+        "sys.argv = ['smmfanfast', 'many']\n"
+        "cli.main()\n"
+    )
+    process = subprocess.Popen(  # noqa: S603  # our own script
+        [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with process:
+        assert process.stdout.readline() == b'{"number": 0}\n'
+        process.stdout.close()
+
+        assert process.stderr.read() == b""
+        assert process.wait(10) == 141
+
+
+def test_what_python_writes_at_its_end_goes_nowhere_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(words: list[str]) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(_app, "run", broken)
+    monkeypatch.setattr(sys, "argv", ["smmfanfast", "balance"])
+    path = tmp_path / "out.txt"
+    with path.open("w") as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        out.write("the rest")
+
+    assert caught.value.code == 141
+    assert path.read_text() == ""
+
+
+def test_a_bar_counts_on_a_terminal() -> None:
+    screen = io.StringIO()
+    with counting(Console(file=screen, force_terminal=True), "orders") as counted:
+        counted()
+        counted()
+
+    assert "2 orders" in screen.getvalue()
+
+
+@pytest.mark.asyncio
+async def test_no_ids_is_a_mistake(panel: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await run("status") == USAGE
+    assert "ids are missing" in capsys.readouterr().err
+    assert panel.request_count == 0
+
+
+# --- add -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_an_order_is_placed_and_its_price_shown(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await run(*ADD, "--yes") == OK
+    shown = capsys.readouterr()
+    assert "order 1 placed" in shown.out
+    for words in (
+        "5, Instagram Followers [15K]",
+        "default from 500 to 10000, at a rate of 1.02",
+        f"500 for {LINK}",
+        "0.51",
+    ):
+        assert words in shown.err
+
+    assert await run(*ADD[:-1], "600", "--yes", "--json", "--extra", "note=x") == REFUSED
+    assert "active order with this link" in capsys.readouterr().err
+    assert len(panel.orders) == 1
+
+
+@pytest.mark.asyncio
+async def test_json_gives_order_and_price(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await run(*ADD, "--yes", "--json", "--extra", "note=x") == OK
+
+    assert json.loads(told(capsys)) == {"order": "1", "price": "0.51"}
+    assert panel.orders["1"].fields["note"] == "x"
+
+
+@pytest.mark.asyncio
+async def test_without_yes_and_without_a_terminal_nothing_is_spent(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+
+    assert await run(*ADD) == USAGE
+
+    errors = capsys.readouterr().err
+    assert "0.51" in errors
+    assert "add --yes" in errors
+    assert not panel.orders
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("answer", "code", "orders"), [("y\n", OK, 1), ("n\n", USAGE, 0)])
+async def test_a_person_is_asked_before_money_is_spent(
+    panel: Sandbox, monkeypatch: pytest.MonkeyPatch, answer: str, code: int, orders: int
+) -> None:
+    typed = io.StringIO(answer)
+    monkeypatch.setattr(typed, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stdin", typed)
+
+    assert await run(*ADD) == code
+    assert len(panel.orders) == orders
+
+
+@pytest.mark.asyncio
+async def test_a_lost_answer_has_an_exit_code_of_its_own(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    panel.fail_next(Fault.DROP_AFTER, action="add")
+
+    assert await run(*ADD, "--yes") == UNKNOWN
+
+    errors = capsys.readouterr().err
+    assert "outcome unknown" in errors
+    assert "An order may exist" in errors
+    assert len(panel.orders) == 1
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("words", "said"), [
+    (["nonsense", "--service", "5"], "is no order type"),
+    (["package", "--service", "72", "--link", LINK, "--runs", "2"], "is no field of it"),
+    (["default", "--service", "5", "--link", LINK], "is missing: give --quantity"),
+    (["default", "--service", "5", "--link", LINK, "--quantity", "3"], "below the minimum 500"),
+    ([*ADD[1:], "--extra", "x"], "name=value"),
+    (["subscriptions", "--service", "50", "--username", "e", "--min", "20", "--max", "30",
+      "--delay", "5", "--expiry", "soon"], "is no day"),
+])  # fmt: skip
+async def test_what_can_not_be_ordered_is_said_on_a_line(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    assert await run("add", *words, "--yes") == USAGE
+
+    assert said in capsys.readouterr().err
+    assert not panel.orders
+
+
+@pytest.mark.asyncio
+async def test_lists_come_one_by_one_or_from_a_file(panel: Sandbox, tmp_path: Path) -> None:
+    path = tmp_path / "comments"
+    path.write_text("one\ntwo\nthree\nfour\nfive\n", encoding="utf-8")
+    words = ["add", "custom_comments", "--service", "30", "--yes"]
+
+    assert await run(*words, "--link", f"{LINK}/1", "--comments", f"@{path}") == OK
+    listed = [word for text in "abcde" for word in ("--comments", f"Nice {text}")]
+    assert await run(*words, "--link", f"{LINK}/2", *listed) == OK
+
+    assert panel.orders["1"].quantity == panel.orders["2"].quantity == 5
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("day", ["31/12/2099", "2099-12-31"])
+async def test_a_day_is_written_either_way(panel: Sandbox, day: str) -> None:
+    words = ["add", "subscriptions", "--service", "50", "--username", "example", "--min", "20"]
+
+    assert await run(*words, "--max", "30", "--delay", "5", "--expiry", day, "--yes") == OK
+    assert panel.orders["1"].fields["expiry"] == "31/12/2099"
+
+
+# --- the rest ------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_a_panel_that_is_not_reached_has_an_exit_code_of_its_own(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smmfanfast_async._engine.policy.RetryPolicy.pause_s", lambda *_: None)
+
+    assert await run("balance", "--base-url", "http://127.0.0.1:1/") == NETWORK
+    assert "balance" in capsys.readouterr().err
+
+
+@pytest.mark.asyncio
+async def test_settings_that_can_not_work_are_said(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SMMFANFAST_API_KEY", raising=False)
+    assert await run("balance") == USAGE
+    assert "set SMMFANFAST_API_KEY" in capsys.readouterr().err
+    assert await run("balance", "--profile", "odd") == USAGE
+    assert "is none of smmfanfast, api-v2" in capsys.readouterr().err
+
+
+@pytest.mark.asyncio
+async def test_the_doctor_finds_a_healthy_panel(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await run("doctor") == OK
+    shown = told(capsys)
+    for words in ("from SMMFANFAST_API_KEY", panel.url, "no TLS", "answered in", "USD"):
+        assert words in shown
+    assert panel.api_key not in shown
+
+    assert await run("doctor", "--json") == OK
+    assert {each["level"] for each in json.loads(told(capsys))} == {"ok"}
+
+
+@pytest.mark.asyncio
+async def test_the_doctor_finds_what_is_wrong(
+    panel: Sandbox,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setattr("smmfanfast_async._engine.policy.RetryPolicy.pause_s", lambda *_: None)
+    panel.fail_next(Fault.HTTP_503)
+    assert await run("doctor") == REFUSED
+    assert "503" in told(capsys)
+
+    monkeypatch.setenv("CI", "true")
+    monkeypatch.setenv("SMMFANFAST_API_KEY", "a1b2")
+    assert await run("doctor", "--base-url", panel.url) == REFUSED
+    shown = told(capsys)
+    assert "tests might spend" in shown
+    assert "a1b2" not in shown
+
+    monkeypatch.delenv("SMMFANFAST_API_KEY")
+    assert await run("doctor") == REFUSED
+    assert "is missing: set SMMFANFAST_API_KEY" in told(capsys)
+
+    path = tmp_path / "key"
+    path.write_text(panel.api_key)
+    path.chmod(0o600)
+    monkeypatch.setenv("SMMFANFAST_API_KEY_FILE", str(path))
+    assert await run("doctor") == OK
+    assert f"{path} (SMMFANFAST_API_KEY_FILE)" in told(capsys).replace("\n", "")
+
+
+@pytest.mark.asyncio
+async def test_an_empty_account_is_a_warning(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Sandbox(balance=Decimal(0)) as panel:
+        monkeypatch.setenv("SMMFANFAST_API_KEY", panel.api_key)
+        monkeypatch.setenv("SMMFANFAST_BASE_URL", panel.url)
+        assert await run("doctor", "--json") == OK
+
+    assert json.loads(told(capsys))[-1]["level"] == "warning"
+
+
+def test_panel_text_reaches_no_terminal_uncleaned() -> None:
+    stream = io.StringIO()
+    shown = output.table("t", "a")
+    shown.add_row(output.cell("\x1b[31mred\u202e[/x] [bold]"))
+
+    Console(file=stream, width=80).print(shown)
+
+    assert "\x1b" not in stream.getvalue()
+    assert "[31mred [/x] [bold]" in stream.getvalue()
+
+
+def test_json_knows_every_kind_of_value() -> None:
+    value: dict[str, Any] = {"a": [Decimal("1.50"), None, ("x", 1)], 2: True}
+
+    assert output.plain(value) == {"a": ["1.50", None, ["x", 1]], "2": True}
+
+
+@pytest.mark.asyncio
+async def test_a_sandbox_runs_until_it_is_interrupted() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "smmfanfast_async", "sandbox", "--port", "0",
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    line = (await process.stdout.readline()).decode()
+    process.send_signal(signal.SIGINT)
+    rest, errors = await process.communicate()
+
+    assert "http://127.0.0.1:" in line
+    assert "Closed: 0 orders, 0 requests." in rest.decode()
+    assert (process.returncode, errors) == (0, b"")
+
+
+@pytest.mark.asyncio
+async def test_a_port_or_balance_that_can_not_be_is_said(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = panel.url.split(":")[2].split("/")[0]
+
+    assert await run("sandbox", "--port", port) == USAGE
+    assert f"port {port} can't be used" in capsys.readouterr().err
+    assert await run("sandbox", "--balance", "much") == USAGE
+    assert "'much' is no number" in capsys.readouterr().err
+    assert await run("sandbox", "--speed", "-1") == USAGE
+    assert "sandbox can't be made: speed -1.0 is not a number" in capsys.readouterr().err
+
+
+@pytest.mark.asyncio
+async def test_a_sandbox_says_how_to_reach_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = asyncio.create_task(sandbox(port=0))
+    while "SMMFANFAST_BASE_URL" not in (shown := told(capsys)):  # noqa: ASYNC110  # it prints
+        await asyncio.sleep(0.001)
+    running.cancel()
+    assert await running == OK
+
+    assert "export SMMFANFAST_API_KEY=test-key" in shown
+
+
+def test_main_turns_an_interrupt_into_its_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(words: list[str]) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_app, "run", interrupted)
+    monkeypatch.setattr(sys, "argv", ["smmfanfast", "balance"])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+
+    assert caught.value.code == 130
+
+
+@pytest.mark.parametrize(("name", "shown"), [("__main__", cli.__version__), ("a_module", "")])
+def test_the_module_is_a_program(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str, shown: str
+) -> None:
+    """Carried out by hand: `runpy` can't ask the import hook that pytest sets on its plugins."""
+    monkeypatch.setattr(sys, "argv", ["smmfanfast", "--version"])
+    path = Path(cli.__file__).parents[1] / "__main__.py"
+
+    code = compile(path.read_text(encoding="utf-8"), path, "exec")
+    exec(code, {"__name__": name, "__package__": "smmfanfast_async"})  # noqa: S102  # our own file
+
+    assert told(capsys).strip() == shown

@@ -1,0 +1,389 @@
+"""`follow` and `watch`, against a sandbox: boards for people, lines and JSON for pipes."""
+
+import asyncio
+import io
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from rich.console import Console
+
+from smmfanfast_async.cli import _live
+from smmfanfast_async.cli._app import app
+from smmfanfast_async.cli._codes import (
+    INTERRUPTED,
+    LEFT_UNKNOWN,
+    OK,
+    PARTLY,
+    REFUSED,
+    UNKNOWN,
+    USAGE,
+)
+from smmfanfast_async.cli.commands import follow as follow_command
+from smmfanfast_async.cli.commands.follow import follow
+from smmfanfast_async.cli.commands.watch import watch
+from smmfanfast_async.desk import backoff, following
+from smmfanfast_async.journal import Entry, EntryState, Summary, UnknownOrder
+from smmfanfast_async.sandbox import Fault, Sandbox
+
+LINK = "https://instagram.com/example"
+ADD = ["add", "default", "--service", "5", "--quantity", "500", "--yes"]
+
+
+@pytest_asyncio.fixture
+async def panel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Sandbox]:
+    # Nobody waits here: looks are due at once, and failures hold nothing up.
+    monkeypatch.setattr(
+        "smmfanfast_async._engine.policy.PollPolicy.interval_s", lambda *_, **__: 0.02
+    )
+    monkeypatch.setattr(backoff, "QUIET_S", 0.01)
+    monkeypatch.setattr(following, "CLAIM_S", 0.5)
+    monkeypatch.setattr(following, "IDLE_S", 0.02)
+    monkeypatch.setattr(follow_command, "COUNT_EVERY_S", 0.02)
+    async with Sandbox(speed=0) as sandbox:
+        monkeypatch.setenv("SMMFANFAST_API_KEY", sandbox.api_key)
+        monkeypatch.setenv("SMMFANFAST_BASE_URL", sandbox.url)
+        monkeypatch.setenv("SMMFANFAST_JOURNAL", str(tmp_path / "orders.db"))
+        monkeypatch.setenv("COLUMNS", "120")
+        yield sandbox
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+
+
+async def run(*words: str) -> int:
+    """Run a command in this event loop; give its exit code."""
+    return int(await app.run_async(list(words), result_action="return_value"))
+
+
+async def place(panel: Sandbox, capsys: pytest.CaptureFixture[str], count: int = 2) -> None:
+    """Place some orders by ref, which are looked at when they are followed, and all final."""
+    for number in range(1, count + 1):
+        panel.fail_next(Fault.DROP_AFTER, action="add")
+        words = [*ADD, "--link", f"{LINK}/{number}", "--ref", f"ref-{number}"]
+        assert await run(*words) == UNKNOWN
+        # What a person settles is looked at at once.
+        assert await run("resolve", f"ref-{number}", "--order", str(number), "--by", "ann") == OK
+    panel.finish_all()
+    capsys.readouterr()
+
+
+def rows(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+# --- follow --------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_changes_come_as_json_once_for_each_consumer(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await place(panel, capsys)
+
+    assert await run("follow", "--until-final", "--json") == OK
+    first = rows(capsys.readouterr().out)
+    assert await run("follow", "--until-final", "--json") == OK
+    second = rows(capsys.readouterr().out)
+    assert await run("follow", "--until-final", "--json", "--consumer", "mail") == OK
+    other = rows(capsys.readouterr().out)
+
+    assert {(each["ref"], each["kind"]) for each in first} >= {
+        ("ref-1", "unknown"),
+        ("ref-1", "accepted"),
+        ("ref-1", "finished"),
+        ("ref-2", "finished"),
+    }
+    assert second == []
+    assert other == first
+    assert [each["position"] for each in first] == list(range(1, len(first) + 1))
+
+
+@pytest.mark.asyncio
+async def test_without_a_terminal_there_are_lines_and_a_summary(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await place(panel, capsys)
+
+    assert await run("follow", "--until-final") == OK
+
+    lines = capsys.readouterr().out.splitlines()
+    finished = next(line for line in lines if "ref-1" in line and "finished" in line)
+    assert finished.split()[1:5] == ["ref-1", "finished", "1", "completed"]
+    assert lines[-3].split() == ["orders", "finished", "2"]
+    assert lines[-1].startswith("money")
+
+
+@pytest.mark.asyncio
+@pytest.mark.usefixtures("terminal")
+async def test_on_a_terminal_there_is_a_board(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await place(panel, capsys)
+
+    assert await run("follow", "--until-final") == OK
+
+    shown = capsys.readouterr().out
+    for words in ("2 of 2 orders are over", "looks/s", "Last changes", "completed 2", "spent"):
+        assert words in shown.replace("\x1b[0m", "").replace("\x1b[1m", "")
+
+
+@pytest.mark.asyncio
+@pytest.mark.usefixtures("terminal")
+async def test_a_dumb_terminal_gets_lines(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    await place(panel, capsys, 1)
+
+    assert await run("follow", "--until-final") == OK
+
+    shown = capsys.readouterr().out
+    assert "Last changes" not in shown
+    assert "ref-1" in shown
+
+
+@pytest.mark.asyncio
+async def test_a_journal_is_followed_that_is_still_empty(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await run("follow", "--until-final") == OK
+
+    assert "orders  none" in capsys.readouterr().out
+
+
+@pytest.mark.asyncio
+async def test_an_outage_is_told_and_marks_no_order(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await place(panel, capsys, 1)
+    panel.fail_next(Fault.HTTP_503, action="status", times=4)
+
+    assert await run("follow", "--until-final", "--json") == OK
+
+    said = capsys.readouterr()
+    assert rows(said.out)[-1]["kind"] == "finished"
+    assert "503" in said.err
+    assert "quiet for" in said.err
+
+
+@pytest.mark.asyncio
+async def test_a_key_that_is_refused_ends_it(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["--ref", "one", "--account", "shop"]
+    panel.fail_next(Fault.DROP_AFTER, action="add")
+    await run(*ADD, "--link", LINK, *words)
+    await run("resolve", "one", "--order", "1", "--by", "ann", "--account", "shop")
+    capsys.readouterr()
+    monkeypatch.setenv("SMMFANFAST_API_KEY", "test-wrong")
+
+    assert await run("follow", "--account", "shop", "--json") == REFUSED
+
+    assert "error: status of order 1: API is Disable" in capsys.readouterr().err
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+async def test_ctrl_c_and_a_service_manager_end_it_cleanly(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str], how: signal.Signals
+) -> None:
+    await place(panel, capsys, 1)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "smmfanfast_async", "follow",
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    while b"finished" not in await process.stdout.readline():
+        pass
+    process.send_signal(how)
+    out, err = await process.communicate()
+
+    assert process.returncode == OK
+    assert err.decode() == "ended; what is under way at the panel goes on\n"
+    assert "finished 1" in out.decode()
+
+
+@pytest.mark.asyncio
+async def test_what_ends_it_is_no_error(panel: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    await place(panel, capsys, 1)
+    running = asyncio.create_task(follow())
+    while "finished" not in (shown := capsys.readouterr()).out:  # noqa: ASYNC110  # it prints
+        await asyncio.sleep(0.005)
+    running.cancel()
+
+    assert await running == OK
+    assert shown.err == ""
+    assert "goes on" in capsys.readouterr().err
+
+
+@pytest.mark.asyncio
+async def test_orders_that_are_left_unknown_have_an_exit_code_of_their_own(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = []
+    for number in (1, 2):
+        panel.fail_next(Fault.DROP_AFTER, action="add")
+        await run(*ADD, "--link", f"{LINK}/{number}", "--ref", f"ref-{number}")
+        capsys.readouterr()
+        assert await run("follow", "--until-final") == LEFT_UNKNOWN
+        said.append(capsys.readouterr().err)
+
+    hint = "(hint: `smmfanfast unknown` shows the evidence)\n"
+    assert said == [f"1 order is unknown {hint}", f"2 orders are unknown {hint}"]
+
+
+@pytest.mark.asyncio
+async def test_following_to_the_end_that_is_cut_came_to_none(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await run(*ADD, "--link", LINK, "--ref", "one") == OK
+    running = asyncio.create_task(follow(until_final=True))
+    while "accepted" not in capsys.readouterr().out:  # noqa: ASYNC110  # it prints
+        await asyncio.sleep(0.005)
+    running.cancel()
+
+    assert await running == INTERRUPTED
+
+
+# --- the board -----------------------------------------------------------------------------------
+
+
+def drawn(board: _live.Board) -> str:
+    stream = io.StringIO()
+    Console(file=stream, width=120).print(board)
+    return stream.getvalue()
+
+
+def unknown_orders(count: int) -> list[UnknownOrder]:
+    now = datetime.now(UTC)
+    return [
+        UnknownOrder(
+            entry=Entry(
+                ref=f"lost-{number}", state=EntryState.UNKNOWN, created_at=now, reason="cut off"
+            ),
+            balance_drop=None,
+            link_reported_active=False,
+            other_refs=(),
+        )
+        for number in range(count)
+    ]
+
+
+def test_a_board_shows_what_is_unknown_and_what_goes_wrong() -> None:
+    clock_s = [10.0]
+    board = _live.Board(clock=lambda: clock_s[0])
+    assert "reading the journal" in drawn(board)
+    summary = Summary(
+        by_state={EntryState.UNKNOWN: 7, EntryState.ACCEPTED: 3},
+        by_status={"pending": 3},
+        spent=Decimal(3),
+        given_back=Decimal(0),
+        at_risk=Decimal(7),
+    )
+    board.count(summary, 5, unknown_orders(7))
+    board.say("the panel is down")
+    clock_s[0] = 12.0
+
+    shown = drawn(board)
+
+    assert "0 of 10 orders are over" in shown
+    assert "2.5 looks/s" in shown
+    assert "7 unknown: see `smmfanfast unknown`" in shown
+    assert "lost-4" in shown
+    assert "lost-5" not in shown
+    assert "the panel is down" in shown
+
+
+# --- watch ---------------------------------------------------------------------------------------
+
+
+async def order(panel: Sandbox, capsys: pytest.CaptureFixture[str], count: int = 1) -> None:
+    for number in range(count):
+        assert await run(*ADD, "--link", f"{LINK}/{number}") == OK
+    capsys.readouterr()
+
+
+@pytest.mark.asyncio
+async def test_watching_ends_with_the_last_order(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await order(panel, capsys, 2)
+    watching = asyncio.create_task(watch("1", "2"))
+    while capsys.readouterr().out.count("pending") < 1:  # noqa: ASYNC110  # it prints
+        await asyncio.sleep(0.005)
+    panel.finish_all()
+
+    assert await watching == OK
+    assert "completed" in capsys.readouterr().out
+
+
+@pytest.mark.asyncio
+async def test_changes_of_orders_come_as_json(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await order(panel, capsys)
+    panel.finish_all()
+
+    assert await run("watch", "1", "999", "--json") == PARTLY
+    found = {each["order"]: each for each in rows(capsys.readouterr().out)}
+
+    assert (found["1"]["change"], found["1"]["status"]) == ("finished", "completed")
+    assert found["999"]["change"] == "missing"
+    assert found["999"]["error"]["kind"] == "not_found"
+
+
+@pytest.mark.asyncio
+@pytest.mark.usefixtures("terminal")
+async def test_watching_on_a_terminal_shows_a_table(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await order(panel, capsys)
+    panel.finish_all()
+
+    assert await run("watch", "1", "999") == PARTLY
+
+    shown = capsys.readouterr().out
+    assert "2 of 2 orders are final" in shown
+    assert "not_found" in shown
+
+
+@pytest.mark.asyncio
+async def test_orders_that_are_open_at_the_end_of_the_time_are_said(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await order(panel, capsys)
+
+    assert await run("watch", "1", "--timeout", "0.05") == PARTLY
+
+    said = capsys.readouterr()
+    assert "pending" in said.out
+    assert "error:" in said.err
+
+
+@pytest.mark.asyncio
+async def test_watching_ends_by_ctrl_c(panel: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    await order(panel, capsys)
+    watching = asyncio.create_task(watch("1"))
+    while "pending" not in capsys.readouterr().out:  # noqa: ASYNC110  # it prints
+        await asyncio.sleep(0.005)
+    watching.cancel()
+
+    assert await watching == INTERRUPTED
+
+
+@pytest.mark.asyncio
+async def test_watching_needs_ids(panel: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await run("watch") == USAGE
+    assert "ids are missing" in capsys.readouterr().err

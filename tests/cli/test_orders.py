@@ -1,0 +1,564 @@
+"""The commands about orders in a journal, against a sandbox: `add --ref`, `orders`, `resolve`, …"""
+
+import csv
+import io
+import json
+import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from rich.console import Console
+
+from smmfanfast_async import Client, DefaultOrder
+from smmfanfast_async.cli import _entries as entries
+from smmfanfast_async.cli import _panel
+from smmfanfast_async.cli._app import app
+from smmfanfast_async.cli._codes import JOURNAL, LEFT_UNKNOWN, NETWORK, OK, REFUSED, UNKNOWN, USAGE
+from smmfanfast_async.cli._placed import placed
+from smmfanfast_async.cli.commands import orders as orders_command
+from smmfanfast_async.desk import OrderDesk
+from smmfanfast_async.journal import Entry, EntryState, NewEntry, Outcome, Summary, UnknownOrder
+from smmfanfast_async.journal.sql import SQLJournal
+from smmfanfast_async.sandbox import Fault, Sandbox
+
+LINK = "https://instagram.com/example"
+ADD = ["add", "default", "--service", "5", "--quantity", "500", "--yes"]
+ONE = [*ADD, "--link", LINK, "--ref", "one"]
+
+SEQUENCE = "\x1b[31mred\x1b]0;title\x07"
+
+
+@pytest_asyncio.fixture
+async def panel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Sandbox]:
+    async with Sandbox(speed=0) as sandbox:
+        monkeypatch.setenv("SMMFANFAST_API_KEY", sandbox.api_key)
+        monkeypatch.setenv("SMMFANFAST_BASE_URL", sandbox.url)
+        monkeypatch.setenv("SMMFANFAST_JOURNAL", str(tmp_path / "orders.db"))
+        monkeypatch.setenv("COLUMNS", "200")
+        yield sandbox
+
+
+async def run(*words: str) -> int:
+    """Run a command in this event loop; give its exit code."""
+    return int(await app.run_async(list(words), result_action="return_value"))
+
+
+class Said:
+    """What a command said, taken once."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self.out, self.err = capsys.readouterr()
+
+    def rows(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+def files_in(folder: Path) -> list[str]:
+    return [each.name for each in folder.iterdir()]
+
+
+async def write(panel: Sandbox, tmp_path: Path, ref: str, outcome: Outcome | None = None) -> None:
+    """Put an order into the journal, and what became of its attempt where there is an outcome."""
+    journal = SQLJournal(f"sqlite+aiosqlite:///{tmp_path}/orders.db")
+    async with Client(panel.api_key, base_url=panel.url) as client:
+        mine = journal.for_account(client.account)
+        await mine.open()
+        now = await mine.now()
+        new = NewEntry(
+            ref=ref,
+            form={"action": "add", "service": "5", "link": LINK, "quantity": "500"},
+            link=LINK,
+            quantity=500,
+            price=Decimal("0.51"),
+            due_at=now + timedelta(hours=1),
+            booked_on="2030-01-01",
+        )
+        await mine.write_down(new)
+        if outcome is not None:
+            await mine.begin(ref, 0, lease=timedelta(minutes=4), places=1)
+            await mine.settle(ref, 1, outcome)
+        await mine.aclose()
+
+
+# --- add --ref -----------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_the_same_ref_is_ordered_once(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await run(*ONE) == OK
+    first = Said(capsys)
+    assert await run(*ONE) == OK
+    second = Said(capsys)
+
+    assert first.out == second.out == "order 1 placed as one\n"
+    assert "0.51" in first.err
+    assert second.err == ""  # it costs nothing, so there is no price
+    assert len(panel.orders) == 1
+
+
+@pytest.mark.asyncio
+async def test_json_gives_the_entry(panel: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await run(*ONE, "--json") == OK
+    (entry,) = Said(capsys).rows()
+
+    assert (entry["ref"], entry["state"], entry["order"]) == ("one", "accepted", "1")
+    assert entry["price"] == "0.51"
+    assert datetime.fromisoformat(entry["created_at"]).tzinfo is not None
+
+
+@pytest.mark.asyncio
+async def test_other_content_under_the_same_ref_is_a_mistake(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await run(*ONE)
+
+    assert await run(*ADD, "--link", f"{LINK}/other", "--ref", "one") == USAGE
+    assert "one" in Said(capsys).err
+    assert len(panel.orders) == 1
+
+
+@pytest.mark.asyncio
+async def test_an_order_dearer_than_it_may_be_is_not_sent(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await run(*ONE, "--max-charge", "0.50") == USAGE
+    assert "above max_charge 0.5" in Said(capsys).err
+    assert await run(*ONE, "--max-charge", "much") == USAGE
+    assert "max_charge 'much' is no number" in Said(capsys).err
+    assert await run(*ADD, "--link", LINK, "--max-charge", "nan") == USAGE
+
+    assert not panel.orders
+
+
+@pytest.mark.asyncio
+async def test_a_ref_needs_a_journal_and_nothing_is_sent_without(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A journal in the folder where the command happens to run would order twice from another."""
+    monkeypatch.delenv("SMMFANFAST_JOURNAL")
+
+    assert await run(*ONE) == USAGE
+    assert "give --journal, or set SMMFANFAST_JOURNAL" in Said(capsys).err
+    assert panel.request_count == 0
+
+
+@pytest.mark.asyncio
+async def test_without_a_ref_no_journal_is_made(panel: Sandbox, tmp_path: Path) -> None:
+    assert await run(*ADD, "--link", LINK) == OK
+
+    assert files_in(tmp_path) == []
+    assert len(panel.orders) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_person_is_asked_before_a_ref_spends_money(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    words = [word for word in ONE if word != "--yes"]
+
+    assert await run(*words) == USAGE
+
+    assert "add --yes" in Said(capsys).err
+    assert not panel.orders
+
+
+@pytest.mark.asyncio
+async def test_a_refusal_has_its_exit_code_and_may_be_sent_again(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await run(*ONE)
+    assert await run(*ADD, "--link", LINK, "--ref", "two") == REFUSED
+    assert "active order with this link" in Said(capsys).err
+    panel.finish_all()
+
+    assert await run("retry", "two", "--by", "ann") == OK
+    assert "order 2 placed as two" in Said(capsys).out
+    assert await run("retry", "two", "--by", "ann") == USAGE
+    assert "is accepted; it would have to be refused or withdrawn" in Said(capsys).err
+
+
+# --- what is unknown -----------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_a_lost_answer_is_shown_with_evidence_and_settled_by_hand(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    panel.fail_next(Fault.DROP_AFTER, action="add")
+
+    assert await run(*ONE) == UNKNOWN
+    said = Said(capsys)
+    assert "outcome unknown" in said.err
+    assert "smmfanfast resolve one --order ID --by NAME" in said.err
+    assert await run("unknown") == OK
+    shown = Said(capsys).out
+    assert "fell by 0.51; the price is 0.51: it fits an order" in shown
+    assert f"500 of service 5 for {LINK}" in shown
+    assert await run("resolve", "one", "--order", "1", "--by", "ann", "--note", "on the list") == OK
+    assert Said(capsys).out == "one is accepted, order 1\n"
+    assert await run(*ONE) == OK
+    assert await run("unknown") == OK
+    assert "No order is unknown." in Said(capsys).out
+    assert len(panel.orders) == 1
+
+
+@pytest.mark.asyncio
+async def test_an_order_that_was_not_placed_is_sent_again_by_a_person_alone(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    panel.fail_next(Fault.DROP_BEFORE, action="add")
+
+    assert await run(*ONE) == UNKNOWN
+    assert await run("unknown", "--json") == OK
+    (unknown,) = Said(capsys).rows()
+    assert (unknown["entry"]["ref"], unknown["drop_fits"]) == ("one", False)
+    assert await run("resolve", "one", "--not-placed", "--by", "ann", "--json") == OK
+    assert Said(capsys).rows()[0]["state"] == "withdrawn"
+    assert await run(*ONE) == USAGE
+    assert "`smmfanfast retry` sends it again" in Said(capsys).err
+    assert not panel.orders
+    assert await run("retry", "one", "--by", "ann", "--json") == OK
+    assert Said(capsys).rows()[0]["state"] == "accepted"
+    assert len(panel.orders) == 1
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("words", [[], ["--order", "1", "--not-placed"]])
+async def test_what_is_true_is_one_of_two(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    assert await run("resolve", "one", "--by", "ann", *words) == USAGE
+    assert "one of the two" in Said(capsys).err
+
+
+@pytest.mark.asyncio
+async def test_a_ref_that_nobody_knows_is_said(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await run(*ONE)
+
+    assert await run("resolve", "none", "--not-placed", "--by", "ann") == USAGE
+    assert "is not in the journal" in Said(capsys).err
+    assert await run("withdraw", "one", "--by", "ann") == USAGE
+    assert "is accepted; it would have to be held or prepared" in Said(capsys).err
+
+
+def unknown_order(**changes: Any) -> UnknownOrder:
+    entry = {"ref": "one", "state": EntryState.UNKNOWN, "created_at": datetime.now(UTC)}
+    beside = {"balance_drop": None, "link_reported_active": False, "other_refs": ()}
+    names = set(beside)
+    beside |= {name: value for name, value in changes.items() if name in names}
+    entry |= {name: value for name, value in changes.items() if name not in names}
+    return UnknownOrder(entry=Entry(**entry), **beside)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("changes", "said"), [
+    ({}, "not read before and after; the price is not known"),
+    ({"balance_drop": Decimal(1)}, "fell by 1; the price is not known"),
+    ({"balance_drop": Decimal(0), "price": Decimal(2)}, "fell by 0; the price is 2: it does not"),
+    ({}, "service – for no link"),
+    ({}, "nothing else is known"),
+    ({"link_reported_active": True}, "that an order with this link is active"),
+    ({"other_refs": ("two", "three")}, "also open here: two, three"),
+    ({"order": "77"}, "id in the answer"),
+    ({"was_unknown": True}, "an earlier attempt was unknown too"),
+    ({"ref": "a b"}, "smmfanfast resolve 'a b' --order ID"),
+])  # fmt: skip
+def test_evidence_says_what_is_known_and_what_not(changes: dict[str, Any], said: str) -> None:
+    stream = io.StringIO()
+
+    Console(file=stream, width=120).print(entries.evidence(unknown_order(**changes)))
+
+    assert said in stream.getvalue()
+
+
+# --- what is not sent ----------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_an_order_that_was_not_sent_can_be_taken_back(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    await write(panel, tmp_path, "one")
+
+    assert await run("withdraw", "one", "--by", "ann", "--note", "changed my mind") == OK
+    assert Said(capsys).out == "one is withdrawn\n"
+    assert not panel.orders
+
+
+@pytest.mark.asyncio
+async def test_an_order_that_is_held_says_how_it_goes_on(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    await run(*ONE)
+    address = f"sqlite+aiosqlite:///{tmp_path}/orders.db"
+    async with (
+        Client(panel.api_key, base_url=panel.url) as client,
+        OrderDesk(client, SQLJournal(address), queue_active_links=True) as desk,
+    ):
+        await desk.place(DefaultOrder(service="5", link=LINK, quantity=500), ref="two")
+
+    assert await run(*ADD, "--link", LINK, "--ref", "two") == NETWORK
+    assert "held until another order with this link ends" in Said(capsys).err
+
+
+@pytest.mark.parametrize(("reason", "said"), [
+    (None, "let `smmfanfast follow` send it"),
+    ("no connection", "let `smmfanfast follow` send it (no connection)"),
+])  # fmt: skip
+def test_an_order_that_could_not_be_sent_says_how_it_goes_on(
+    capsys: pytest.CaptureFixture[str], reason: str | None, said: str
+) -> None:
+    now = datetime.now(UTC)
+    entry = Entry(ref="one", state=EntryState.PREPARED, created_at=now, reason=reason)
+
+    assert placed(entry, _panel.DeskPanel()) == NETWORK
+    assert said in Said(capsys).err
+
+
+# --- orders and summary --------------------------------------------------------------------------
+
+
+async def fill(panel: Sandbox, tmp_path: Path) -> None:
+    await run(*ONE)
+    await run(*ADD, "--link", LINK, "--ref", "other")
+    panel.fail_next(Fault.DROP_AFTER, action="add")
+    await run(*ADD, "--link", f"{LINK}/3", "--ref", "one-more")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("words", "refs"), [
+    ([], ["one", "other", "one-more"]),
+    (["--state", "accepted", "--state", "unknown"], ["one", "one-more"]),
+    (["--state", "refused"], ["other"]),
+    (["--status", "completed"], []),
+    (["--ref", "one"], ["one", "one-more"]),
+    (["--since", "2020-01-01"], ["one", "other", "one-more"]),
+    (["--since", "2020-01-01", "--until", "2020-01-02T10:00+02:00"], []),
+])  # fmt: skip
+async def test_orders_are_found_by_what_is_known_of_them(
+    panel: Sandbox,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    words: list[str],
+    refs: list[str],
+) -> None:
+    await fill(panel, tmp_path)
+    capsys.readouterr()
+
+    assert await run("orders", *words, "--json") == OK
+    assert [each["ref"] for each in Said(capsys).rows()] == refs
+
+
+@pytest.mark.asyncio
+async def test_orders_are_shown_as_a_table(
+    panel: Sandbox,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    await fill(panel, tmp_path)
+    capsys.readouterr()
+
+    assert await run("orders") == OK
+    shown = Said(capsys).out
+    assert "3 orders" in shown
+    assert "one-more" in shown
+    monkeypatch.setattr(orders_command, "ORDERS_SHOWN", 1)
+    assert await run("orders") == OK
+    shown = Said(capsys).out
+    assert "3 orders, the newest 1 of them (--json and --csv give all)" in shown
+    assert "other" not in shown
+
+
+@pytest.mark.asyncio
+async def test_a_cell_of_the_csv_is_never_a_formula(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    said = Outcome(state=EntryState.REFUSED, reason=f"=HYPERLINK(0)\n{SEQUENCE}")
+    await write(panel, tmp_path, "@SUM(A1)", said)
+
+    assert await run("orders", "--csv") == OK
+    (row,) = csv.DictReader(io.StringIO(Said(capsys).out))
+
+    assert row["ref"] == "'@SUM(A1)"
+    assert row["reason"].startswith("'=HYPERLINK(0) ")
+    assert "\x1b" not in row["reason"]
+    assert (row["state"], row["price"], row["service"]) == ("refused", "0.51", "5")
+
+
+@pytest.mark.parametrize(("value", "cell"), [
+    ("=1+1", "'=1+1"),
+    ("+1", "'+1"),
+    ("-x", "'-x"),
+    ("@a", "'@a"),
+    ("\t=1", "'=1"),
+    ("plain", "plain"),
+    ("-1.50", "-1.50"),
+    (-5, -5),
+    (None, None),
+])  # fmt: skip
+def test_a_sign_that_begins_a_formula_gets_an_apostrophe(value: object, cell: object) -> None:
+    assert entries.csv_cell(value) == cell
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("command", ["orders", "unknown", "summary", "follow"])
+async def test_no_command_of_the_panel_reaches_the_terminal(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str
+) -> None:
+    await write(panel, tmp_path, "one", Outcome(state=EntryState.UNKNOWN, reason=SEQUENCE))
+
+    words = ["--until-final"] if command == "follow" else []
+    assert await run(command, *words) == (LEFT_UNKNOWN if words else OK)
+
+    said = Said(capsys)
+    assert said.out
+    assert "\x1b" not in said.out + said.err
+    assert "\x07" not in said.out + said.err
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("words", "said"), [
+    (["--since", "yesterday"], "since 'yesterday' is no day or moment"),
+    (["--until", "31/12/2030"], "until '31/12/2030' is no day or moment"),
+    (["--csv", "--json"], "can't be had together"),
+])  # fmt: skip
+async def test_wrong_input_is_said_on_a_line(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    assert await run("orders", *words) == USAGE
+
+    error = Said(capsys).err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.asyncio
+async def test_money_is_counted(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    await fill(panel, tmp_path)
+    capsys.readouterr()
+
+    assert await run("summary") == OK
+    shown = Said(capsys).out
+    assert "accepted 1  refused 1  unknown 1" in shown
+    assert "spent 0.51  given back 0  at risk 0.51" in shown
+    assert await run("summary", "--json") == OK
+    (found,) = Said(capsys).rows()
+    assert found["by_state"] == {"accepted": 1, "refused": 1, "unknown": 1}
+    assert (found["spent"], found["at_risk"]) == ("0.51", "0.51")
+
+
+def test_a_journal_without_orders_has_none() -> None:
+    stream = io.StringIO()
+    nothing = Decimal(0)
+    summary = Summary(by_state={}, by_status={}, spent=nothing, given_back=nothing, at_risk=nothing)
+
+    Console(file=stream).print(entries.summary_view(summary))
+
+    assert "none" in stream.getvalue()
+
+
+# --- the journal itself --------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_a_journal_that_is_not_there_is_not_made_by_looking(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "mistyped.db"
+
+    assert await run("orders", "--journal", str(path)) == USAGE
+    assert await run("orders", "--journal", f"sqlite+aiosqlite:///{path}") == USAGE
+    assert f"is not there: no file '{path}'" in Said(capsys).err
+    assert not path.exists()
+
+
+@pytest.mark.asyncio
+async def test_a_journal_that_can_not_be_read_has_an_exit_code_of_its_own(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "no-journal.db"
+    path.write_text("this is a text, and no database at all " * 50)
+
+    assert await run("orders", "--journal", str(path)) == JOURNAL
+    assert "error: journal:" in Said(capsys).err
+
+
+@pytest.mark.asyncio
+async def test_an_address_that_is_none_shows_no_password(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await run("orders", "--journal", "mysql://ann:hunter2@127.0.0.1/orders") == USAGE
+
+    error = Said(capsys).err
+    assert "sqlite+aiosqlite or postgresql+asyncpg" in error
+    assert "hunter2" not in error
+
+
+@pytest.mark.asyncio
+async def test_orders_are_kept_under_the_account_that_is_named(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await run(*ONE, "--account", "shop")
+    capsys.readouterr()
+
+    assert await run("orders", "--json") == OK
+    assert Said(capsys).rows() == []
+    assert await run("orders", "--json", "--account", "shop") == OK
+    assert [each["ref"] for each in Said(capsys).rows()] == ["one"]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("missing", ["sqlalchemy", "aiosqlite"])
+async def test_a_missing_library_is_said_with_the_extra_that_brings_it(
+    panel: Sandbox,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    missing: str,
+) -> None:
+    def without(name: str, package: str | None = None) -> None:
+        raise ModuleNotFoundError(f"No module named {missing!r}", name=f"{missing}.ext")
+
+    monkeypatch.setattr(_panel, "import_module", without)
+
+    assert await run(*ONE) == USAGE
+
+    error = Said(capsys).err
+    assert "pip install 'smmfanfast_async[journal]'" in error
+    assert error.count("\n") == 1
+    assert panel.request_count == 0
+
+
+@pytest.mark.asyncio
+async def test_a_missing_driver_is_said_with_the_extra_that_brings_it(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "asyncpg", None)
+    address = "postgresql+asyncpg://ann:hunter2@127.0.0.1:1/orders"
+
+    assert await run("orders", "--journal", address) == USAGE
+
+    error = Said(capsys).err
+    assert "pip install 'smmfanfast_async[postgres]'" in error
+    assert "hunter2" not in error
+
+
+@pytest.mark.asyncio
+async def test_a_library_that_no_extra_brings_is_not_explained_away(
+    panel: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "smmfanfast_async.cli._counting", None)
+
+    with pytest.raises(ModuleNotFoundError, match="_counting"):
+        await run(*ONE)

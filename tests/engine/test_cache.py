@@ -1,0 +1,237 @@
+"""A value that is kept: its age, one fetch at a time, what stands in when fetching fails."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from support.virtual import run, turns
+
+from smmfanfast_async import AuthError, ClosedError, NoReplyError, PanelError, ServerError
+from smmfanfast_async._engine.cache import RETRY_AFTER_S, Cached, Found
+
+DOWN = ServerError("bad gateway", http_status=502, action="services")
+
+
+class Source:
+    """Gives 1, 2, 3, …, each after a second; `failure` is raised instead, if there is one."""
+
+    def __init__(self) -> None:
+        self.begun = self.ended = self.cancelled = 0
+        self.failure: Exception | None = None
+        self.delay_s = 1.0
+        self.cached = Cached(self.fetch, lambda: asyncio.get_running_loop().time())
+
+    async def fetch(self) -> int:
+        self.begun += 1
+        number = self.begun
+        try:
+            await asyncio.sleep(self.delay_s)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        self.ended += 1
+        if self.failure is not None:
+            raise self.failure
+        return number
+
+
+def with_source(main: Callable[[Source], Awaitable[None]]) -> None:
+    async def on_loop() -> None:
+        await main(Source())
+
+    run(on_loop())
+
+
+def test_a_value_is_given_again_until_it_is_too_old() -> None:
+    async def main(source: Source) -> None:
+        assert await source.cached.get(10) == Found(1, is_stale=False)
+        await asyncio.sleep(9.9)
+        assert await source.cached.get(10) == Found(1, is_stale=False)
+        await asyncio.sleep(0.1)
+        assert await source.cached.get(10) == Found(2, is_stale=False)
+        assert await source.cached.get(0) == Found(3, is_stale=False)
+
+    with_source(main)
+
+
+def test_who_comes_meanwhile_shares_the_fetch() -> None:
+    async def main(source: Source) -> None:
+        found = await asyncio.gather(*(source.cached.get(10) for _ in range(5)))
+
+        assert found == [Found(1, is_stale=False)] * 5
+        assert source.begun == 1
+
+    with_source(main)
+
+
+def test_a_fetch_that_has_ended_is_not_joined() -> None:
+    """Who asks for a value of age 0 gets none that was fetched before."""
+
+    async def main(source: Source) -> None:
+        async def asks_twice() -> tuple[int, int]:
+            return await source.cached.fresh(), await source.cached.fresh()
+
+        twice, once = await asyncio.gather(asks_twice(), source.cached.fresh())
+
+        assert (twice, once) == ((1, 2), 1)
+
+    with_source(main)
+
+
+def test_who_left_an_ended_fetch_late_does_not_count_for_the_next_one() -> None:
+    """The one who waits for the second fetch is cancelled, and with it goes that fetch."""
+
+    async def main(source: Source) -> None:
+        first = [asyncio.create_task(source.cached.fresh()) for _ in range(2)]
+        await asyncio.sleep(0.5)
+        loop = asyncio.get_running_loop()
+        second: list[asyncio.Task[int]] = []
+        under_way = source.cached._under_way
+        assert under_way is not None
+        under_way.task.add_done_callback(
+            lambda _: second.append(loop.create_task(source.cached.fresh()))
+        )
+        await asyncio.wait(first)
+        await turns(2)
+        second[0].cancel()
+        await asyncio.wait(second)
+        await turns()
+
+        assert (source.begun, source.cancelled) == (2, 1)
+
+    with_source(main)
+
+
+def test_a_value_that_can_not_be_fetched_anew_is_given_as_stale() -> None:
+    async def main(source: Source) -> None:
+        await source.cached.get(10)
+        await asyncio.sleep(20)
+        source.failure = DOWN
+
+        assert await source.cached.get(10) == Found(1, is_stale=True)
+
+        await asyncio.sleep(RETRY_AFTER_S - 0.1)
+        assert await source.cached.get(10) == Found(1, is_stale=True)
+        assert source.begun == 2
+        source.failure = None
+        await asyncio.sleep(0.1)
+        assert await source.cached.get(10) == Found(3, is_stale=False)
+        await asyncio.sleep(20)
+        assert await source.cached.get(10) == Found(4, is_stale=False)
+
+    with_source(main)
+
+
+def test_a_value_that_is_not_there_in_time_is_given_as_stale() -> None:
+    async def main(source: Source) -> None:
+        await source.cached.get(10)
+        await asyncio.sleep(20)
+        source.delay_s = 100
+        begun_s = asyncio.get_running_loop().time()
+
+        assert await source.cached.get(10, timeout_s=5) == Found(1, is_stale=True)
+
+        assert asyncio.get_running_loop().time() - begun_s == pytest.approx(5)
+        await turns()
+        assert source.cancelled == 1
+
+    with_source(main)
+
+
+def test_without_a_value_the_time_that_is_over_is_raised() -> None:
+    async def main(source: Source) -> None:
+        with pytest.raises(TimeoutError):
+            await source.cached.get(10, timeout_s=0.5)
+
+    with_source(main)
+
+
+@pytest.mark.parametrize("failure", [DOWN, NoReplyError("cut", action="services"), OSError("x")])
+def test_without_a_value_each_caller_gets_the_error_as_an_object_of_its_own(
+    failure: Exception,
+) -> None:
+    async def main(source: Source) -> None:
+        source.failure = failure
+        results = await asyncio.gather(
+            *(source.cached.get(10) for _ in range(3)), return_exceptions=True
+        )
+
+        assert {type(result) for result in results} == {type(failure)}
+        assert len({id(result) for result in results}) == 3
+        assert source.begun == 1
+
+    with_source(main)
+
+
+@pytest.mark.parametrize("failure", [AuthError("Invalid API key"), ClosedError("closed")])
+def test_no_stale_value_hides_a_wrong_key_or_an_end(failure: PanelError) -> None:
+    async def main(source: Source) -> None:
+        await source.cached.get(10)
+        source.failure = failure
+
+        with pytest.raises(type(failure)):
+            await source.cached.get(0)
+
+    with_source(main)
+
+
+def test_a_caller_who_is_cancelled_leaves_the_fetch_to_the_others() -> None:
+    async def main(source: Source) -> None:
+        callers = [asyncio.create_task(source.cached.get(10)) for _ in range(3)]
+        await asyncio.sleep(0.5)
+        callers[0].cancel()
+
+        assert await callers[1] == await callers[2] == Found(1, is_stale=False)
+        assert callers[0].cancelled()
+
+    with_source(main)
+
+
+def test_the_last_caller_who_is_cancelled_ends_the_fetch() -> None:
+    async def main(source: Source) -> None:
+        callers = [asyncio.create_task(source.cached.get(10)) for _ in range(2)]
+        await asyncio.sleep(0.5)
+        for caller in callers:
+            caller.cancel()
+        await asyncio.wait(callers)
+        await turns()
+
+        assert (source.begun, source.cancelled) == (1, 1)
+        assert await source.cached.get(10) == Found(2, is_stale=False)
+
+    with_source(main)
+
+
+def test_an_error_that_nobody_waits_for_any_more_is_no_complaint() -> None:
+    """The fetch fails in the same turn in which its only caller is cancelled."""
+
+    async def main(source: Source) -> None:
+        source.failure = DOWN
+        source.delay_s = 0
+        caller = asyncio.create_task(source.cached.get(10))
+        await turns(2)
+        under_way = source.cached._under_way
+        assert under_way is not None
+        await turns(1)
+        caller.cancel()
+        await asyncio.wait({caller})
+        await turns()
+
+        assert source.ended == 1
+
+    with_source(main)
+
+
+def test_closing_ends_the_fetch_and_tells_who_waits() -> None:
+    async def main(source: Source) -> None:
+        callers = [asyncio.create_task(source.cached.get(10)) for _ in range(2)]
+        await asyncio.sleep(0.5)
+
+        await source.cached.close()
+
+        assert source.cancelled == 1
+        results = await asyncio.gather(*callers, return_exceptions=True)
+        assert [type(result) for result in results] == [ClosedError, ClosedError]
+        await source.cached.close()
+
+    with_source(main)

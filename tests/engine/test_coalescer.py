@@ -1,0 +1,804 @@
+"""Many callers, few fetches: what is shared, when it leaves, and that nobody is left waiting."""
+
+import asyncio
+import copy
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.virtual import run, turns
+
+from smmfanfast_async._engine.coalescer import (
+    ALARM_STEP_S,
+    DELAY_S,
+    MAX_DELAY_S,
+    BatchEndedError,
+    Coalescer,
+)
+
+Result = list[str]
+Outcome = Mapping[str, Result | Exception] | Exception | None
+
+
+class Fetches:
+    """Fetches that end when they are told to, or after `delay_s` if that is set."""
+
+    def __init__(self, *, size: int = 3, concurrency: int = 2, delay_s: float = DELAY_S) -> None:
+        self.batches: list[list[str]] = []
+        self.lanes: list[str] = []
+        self.left_s: list[float] = []
+        self.open: list[asyncio.Future[Outcome]] = []
+        self.cancelled = 0
+        self.coalescer = Coalescer[str, str, Result](
+            self.fetch, size=size, concurrency=concurrency, delay_s=delay_s
+        )
+
+    async def fetch(
+        self, keys: list[str], lane: str, timeout_s: float
+    ) -> Mapping[str, Result | Exception]:
+        self.batches.append(keys)
+        self.lanes.append(lane)
+        self.left_s.append(timeout_s)
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.open.append(future)
+        try:
+            outcome = await future
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        if isinstance(outcome, Exception):
+            raise outcome
+        return {key: [key] for key in keys} if outcome is None else outcome
+
+    def ask(self, key: str, timeout_s: float = 60, lane: str = "") -> "asyncio.Task[Result]":
+        return asyncio.ensure_future(self.coalescer.load(key, timeout_s=timeout_s, lane=lane))
+
+    def ask_all(self, keys: str) -> "list[asyncio.Task[Result]]":
+        return [self.ask(key) for key in keys]
+
+    async def land(self, number: int, outcome: Outcome = None) -> None:
+        self.open[number].set_result(outcome)
+        await turns()
+
+
+def with_fetches(main: Callable[[Fetches], Awaitable[None]], **options: Any) -> None:
+    async def on_loop() -> None:
+        await main(Fetches(**options))
+
+    run(on_loop())
+
+
+# --- what is shared ------------------------------------------------------------------------------
+
+
+def test_callers_of_one_turn_share_batches() -> None:
+    async def main(fetches: Fetches) -> None:
+        tasks = fetches.ask_all("abcde")
+        await turns()
+
+        assert fetches.batches == [["a", "b", "c"], ["d", "e"]]
+        await fetches.land(1)
+        await fetches.land(0)
+        assert [task.result() for task in tasks] == [[key] for key in "abcde"]
+
+    with_fetches(main)
+
+
+@pytest.mark.parametrize("callers", [1, 99, 100, 101, 1000])
+def test_a_burst_makes_no_more_requests_than_it_must(callers: int) -> None:
+    async def main() -> int:
+        fetched = 0
+
+        async def fetch(keys: list[int], lane: str, timeout_s: float) -> dict[int, int]:
+            nonlocal fetched
+            fetched += 1
+            await asyncio.sleep(0.05)
+            return {key: key for key in keys}
+
+        coalescer = Coalescer[int, str, int](fetch, size=100, concurrency=4)
+        loads = (coalescer.load(key, timeout_s=60, lane="") for key in range(callers))
+        assert await asyncio.gather(*loads) == list(range(callers))
+        return fetched
+
+    assert run(main()) == -(-callers // 100)
+
+
+def test_a_lone_caller_is_asked_for_in_the_next_turn() -> None:
+    async def main(fetches: Fetches) -> None:
+        fetches.ask("a")
+        await turns(3)
+
+        assert fetches.batches == [["a"]]
+        assert asyncio.get_running_loop().time() == 0
+        await fetches.land(0)
+
+    with_fetches(main)
+
+
+def test_a_key_that_waits_is_asked_once_for_all_and_each_gets_an_object_of_its_own() -> None:
+    async def main(fetches: Fetches) -> None:
+        tasks = fetches.ask_all("aaba")
+        await turns()
+        await fetches.land(0)
+
+        assert fetches.batches == [["a", "b"]]
+        first, second, _, third = [task.result() for task in tasks]
+        assert first == second == third == ["a"]
+        assert len({id(first), id(second), id(third)}) == 3
+
+    with_fetches(main)
+
+
+def test_a_key_on_its_way_is_asked_anew_since_the_answer_may_be_older_than_the_call() -> None:
+    async def main(fetches: Fetches) -> None:
+        old = fetches.ask("a")
+        await turns()
+        new = fetches.ask("a")
+        await asyncio.sleep(DELAY_S)
+        await fetches.land(0, {"a": ["old"]})
+        assert not new.done()
+        await fetches.land(1, {"a": ["new"]})
+
+        assert (old.result(), new.result()) == (["old"], ["new"])
+
+    with_fetches(main)
+
+
+def test_lanes_never_share_a_batch_and_take_turns() -> None:
+    async def main(fetches: Fetches) -> None:
+        fetches.ask("w")
+        await turns()
+        for lane in "xy":
+            for key in "abcde":
+                fetches.ask(key, lane=lane)
+        for number in range(5):
+            await turns()
+            await fetches.land(number)
+
+        assert fetches.lanes == ["", "x", "y", "x", "y"]
+        assert fetches.batches[1:] == [[*"abc"], [*"abc"], [*"de"], [*"de"]]
+
+    with_fetches(main, concurrency=1)
+
+
+# --- when a batch leaves -------------------------------------------------------------------------
+
+
+def test_a_full_batch_leaves_at_once_and_what_is_over_with_the_next_turn() -> None:
+    async def main(fetches: Fetches) -> None:
+        fetches.ask("x")
+        await turns()
+        fetches.ask_all("abcd")
+        await turns(2)
+
+        assert fetches.batches == [["x"], ["a", "b", "c"]]
+        await asyncio.sleep(DELAY_S)
+        assert fetches.batches == [["x"], ["a", "b", "c"], ["d"]]
+        for number in range(3):
+            await fetches.land(number)
+
+    with_fetches(main, concurrency=3)
+
+
+def test_a_batch_stays_open_for_a_moment_while_another_is_under_way() -> None:
+    async def main(fetches: Fetches) -> None:
+        fetches.ask("x")
+        await turns()
+        fetches.ask("a")
+        await asyncio.sleep(DELAY_S / 2)
+        fetches.ask("b")
+        assert len(fetches.batches) == 1
+        await asyncio.sleep(DELAY_S / 2)
+
+        assert fetches.batches[1:] == [["a", "b"]]
+        await fetches.land(0)
+        await fetches.land(1)
+
+    with_fetches(main)
+
+
+def test_without_a_delay_it_leaves_with_the_next_turn() -> None:
+    async def main(fetches: Fetches) -> None:
+        fetches.ask("x")
+        await turns()
+        fetches.ask("a")
+        await turns(3)
+
+        assert fetches.batches[1:] == [["a"]]
+        await fetches.land(0)
+        await fetches.land(1)
+
+    with_fetches(main, delay_s=0)
+
+
+def test_a_delay_is_bounded() -> None:
+    async def main(fetches: Fetches) -> None:
+        fetches.ask("x")
+        await turns()
+        fetches.ask("a")
+        await asyncio.sleep(MAX_DELAY_S)
+        await turns()
+
+        assert fetches.batches[1:] == [["a"]]
+        await fetches.land(0)
+        await fetches.land(1)
+
+    with_fetches(main, delay_s=3600)
+
+
+def test_without_a_slot_keys_fill_up_and_leave_when_one_is_free() -> None:
+    async def main(fetches: Fetches) -> None:
+        fetches.ask("x")
+        await turns()
+        for key in "abcdefg":
+            fetches.ask(key)
+            await asyncio.sleep(1)
+        assert fetches.batches == [["x"]]
+
+        await fetches.land(0)
+        assert fetches.batches[1:] == [["a", "b", "c"]]
+        await fetches.land(1)
+        assert fetches.batches[2:] == [["d", "e", "f"]]
+        await fetches.land(2)
+        assert fetches.batches[3:] == [["g"]]
+        await fetches.land(3)
+
+    with_fetches(main, concurrency=1)
+
+
+def test_a_slot_that_comes_free_waits_for_the_batch_that_is_open() -> None:
+    async def main(fetches: Fetches) -> None:
+        fetches.ask("x")
+        await turns()
+        fetches.ask("a")
+        await turns()
+        await fetches.land(0)
+        assert len(fetches.batches) == 1
+        fetches.ask("b")
+        await asyncio.sleep(DELAY_S)
+
+        assert fetches.batches[1:] == [["a", "b"]]
+        await fetches.land(1)
+
+    with_fetches(main)
+
+
+# --- errors --------------------------------------------------------------------------------------
+
+
+class UncopiedError(Exception):
+    """Made by a name alone, so that `copy` can't build it again."""
+
+    def __init__(self, *, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+
+def test_each_key_has_its_own_result_or_error() -> None:
+    async def main(fetches: Fetches) -> None:
+        good, bad, left_out = fetches.ask_all("abc")
+        await turns()
+        await fetches.land(0, {"a": ["a"], "b": LookupError("no b")})
+
+        assert good.result() == ["a"]
+        assert repr(bad.exception()) == "LookupError('no b')"
+        assert repr(left_out.exception()) == "KeyError('c')"
+
+    with_fetches(main)
+
+
+def test_each_waiter_gets_an_error_object_of_its_own_with_its_cause() -> None:
+    async def main(fetches: Fetches) -> None:
+        tasks = fetches.ask_all("aab")
+        await turns()
+        failure = LookupError("broken")
+        failure.__cause__ = OSError("the disk")
+        await fetches.land(0, failure)
+
+        errors = [task.exception() for task in tasks]
+        assert [repr(error) for error in errors] == ["LookupError('broken')"] * 3
+        assert len({id(error) for error in [*errors, failure]}) == 4
+        assert all(error and error.__cause__ is failure.__cause__ for error in errors)
+
+    with_fetches(main)
+
+
+def test_an_error_that_can_not_be_copied_is_shared_rather_than_lost() -> None:
+    async def main(fetches: Fetches) -> None:
+        tasks = fetches.ask_all("ab")
+        await turns()
+        failure = UncopiedError(name="x")
+        with pytest.raises(TypeError):
+            copy.copy(failure)
+        await fetches.land(0, failure)
+
+        assert [task.exception() for task in tasks] == [failure, failure]
+
+    with_fetches(main)
+
+
+class UncopiedResult(list[str]):
+    def __copy__(self) -> "UncopiedResult":
+        raise TypeError("there is one of it")
+
+
+def test_a_result_that_can_not_be_copied_is_shared_rather_than_lost() -> None:
+    async def main(fetches: Fetches) -> None:
+        tasks = fetches.ask_all("aab")
+        await turns()
+        one = UncopiedResult()
+        await fetches.land(0, {"a": one, "b": ["b"]})
+
+        assert tasks[0].result() is tasks[1].result() is one
+        assert tasks[2].result() == ["b"]
+
+    with_fetches(main)
+
+
+def test_a_fetch_that_fails_takes_no_slot_along() -> None:
+    async def main(fetches: Fetches) -> None:
+        first = fetches.ask("a")
+        await turns()
+        second = fetches.ask("b")
+        await fetches.land(0, LookupError("broken"))
+        await fetches.land(1)
+
+        assert isinstance(first.exception(), LookupError)
+        assert second.result() == ["b"]
+
+    with_fetches(main, concurrency=1)
+
+
+# --- who leaves ----------------------------------------------------------------------------------
+
+
+def test_a_caller_who_is_cancelled_harms_none_of_the_others() -> None:
+    async def main(fetches: Fetches) -> None:
+        tasks = fetches.ask_all("aab")
+        await turns()
+        tasks[0].cancel()
+        await turns()
+        await fetches.land(0)
+
+        assert tasks[0].cancelled()
+        assert [tasks[1].result(), tasks[2].result()] == [["a"], ["b"]]
+
+    with_fetches(main)
+
+
+def test_a_key_that_nobody_waits_for_any_more_is_not_asked() -> None:
+    async def main(fetches: Fetches) -> None:
+        fetches.ask("x")
+        await turns()
+        tasks = fetches.ask_all("aabc")
+        await turns()
+        for task in (tasks[0], tasks[1], tasks[3]):
+            task.cancel()
+        await turns()
+        await fetches.land(0)
+        await fetches.land(1)
+
+        assert fetches.batches[1:] == [["b"]]
+
+    with_fetches(main, concurrency=1)
+
+
+def test_a_key_that_is_taken_back_as_its_batch_leaves_is_not_asked() -> None:
+    async def main(fetches: Fetches) -> None:
+        tasks = fetches.ask_all("ab")
+        await turns(1)  # they wait, and the batch leaves with the next turn
+        tasks[0].cancel()
+        await turns()
+
+        assert fetches.batches == [["b"]]
+        await fetches.land(0)
+
+    with_fetches(main)
+
+
+def test_a_lane_that_nobody_waits_in_any_more_is_gone() -> None:
+    async def main(fetches: Fetches) -> None:
+        fetches.ask("x")
+        await turns()
+        task = fetches.ask("a", lane="other")
+        await turns()
+        task.cancel()
+        await turns()
+        assert fetches.coalescer._lanes == {}
+        await fetches.land(0)
+
+        assert fetches.batches == [["x"]]
+
+    with_fetches(main, concurrency=1)
+
+
+def test_the_last_who_leaves_a_batch_ends_its_fetch() -> None:
+    async def main(fetches: Fetches) -> None:
+        tasks = fetches.ask_all("ab")
+        await turns()
+        tasks[0].cancel()
+        await turns()
+        assert fetches.cancelled == 0
+        tasks[1].cancel()
+        await turns()
+
+        assert fetches.cancelled == 1
+        late = fetches.ask("c")
+        await turns()
+        await fetches.land(1)
+        assert late.result() == ["c"]
+
+    with_fetches(main, concurrency=1)
+
+
+@pytest.mark.parametrize("outcome", [None, LookupError("broken")])
+@pytest.mark.parametrize("turn", range(4))
+def test_who_is_cancelled_as_the_answer_comes_harms_none_and_is_no_complaint(
+    outcome: Outcome, turn: int
+) -> None:
+    """Whichever turn of the loop it is in between the answer and the caller's next step."""
+
+    async def main(fetches: Fetches) -> None:
+        task, other = fetches.ask_all("ab")
+        await turns()
+        fetches.open[0].set_result(outcome)
+        await turns(turn)
+        task.cancel()
+        await turns()
+
+        assert task.done()
+        assert task.cancelled() is (turn < 3)
+        assert other.done()
+        for each in (task, other):
+            if not each.cancelled():
+                each.exception()
+
+    with_fetches(main)
+
+
+# --- time ----------------------------------------------------------------------------------------
+
+
+def test_each_caller_has_a_time_of_its_own() -> None:
+    async def main(fetches: Fetches) -> None:
+        loop = asyncio.get_running_loop()
+        ended_s: dict[str, float] = {}
+
+        async def asks(name: str, key: str, timeout_s: float) -> None:
+            with pytest.raises(TimeoutError):
+                await fetches.coalescer.load(key, timeout_s=timeout_s, lane="")
+            ended_s[name] = loop.time()
+
+        times_s = {"long": 9.0, "short": 1.0, "near": 1.01, "middle": 5.0}
+        async with asyncio.TaskGroup() as group:
+            for name, timeout_s in times_s.items():
+                group.create_task(asks(name, "a" if name == "long" else name, timeout_s))
+
+        for name, timeout_s in times_s.items():
+            assert timeout_s - 1e-6 <= ended_s[name] <= timeout_s + ALARM_STEP_S + 1e-6
+        await turns()
+        assert fetches.cancelled == len(fetches.batches)
+
+    with_fetches(main)
+
+
+def test_who_waits_for_a_slot_comes_to_the_end_of_its_time_too() -> None:
+    async def main(fetches: Fetches) -> None:
+        fetches.ask("x")
+        await turns()
+        with pytest.raises(TimeoutError):
+            await fetches.ask("a", timeout_s=2)
+        await fetches.land(0)
+
+        assert fetches.batches == [["x"]]
+
+    with_fetches(main, concurrency=1)
+
+
+def test_a_fetch_has_the_time_of_the_last_who_waits_for_it() -> None:
+    async def main(fetches: Fetches) -> None:
+        fetches.ask("a", timeout_s=5)
+        fetches.ask("a", timeout_s=30)
+        fetches.ask("b", timeout_s=10)
+        await turns()
+        await fetches.land(0)
+
+        assert fetches.left_s == [30]
+
+    with_fetches(main)
+
+
+def test_a_second_caller_who_comes_later_may_be_out_of_time_before_the_first() -> None:
+    async def main(fetches: Fetches) -> None:
+        fetches.ask("x")
+        await turns()
+        first = fetches.ask("a", timeout_s=60)
+        await turns()
+        second = fetches.ask("a", timeout_s=1)
+        await asyncio.wait({second})
+
+        assert isinstance(second.exception(), TimeoutError)
+        assert not first.done()
+        await fetches.land(0)
+        await fetches.land(1)
+
+    with_fetches(main, concurrency=1)
+
+
+# --- ends ----------------------------------------------------------------------------------------
+
+
+def test_closing_ends_who_waits_and_says_who_was_on_the_way() -> None:
+    async def main(fetches: Fetches) -> None:
+        on_the_way, waiting = fetches.ask("a"), None
+        await turns()
+        waiting = fetches.ask("b")
+        await turns()
+        fetches.coalescer.close()
+        await fetches.coalescer.ended()
+        fetches.coalescer.close()
+
+        assert fetches.cancelled == 1
+        for task, was_asked in ((on_the_way, True), (waiting, False)):
+            with pytest.raises(BatchEndedError) as caught:
+                await task
+            assert caught.value.was_asked is was_asked
+            assert copy.copy(caught.value).was_asked is was_asked
+
+    with_fetches(main, concurrency=1)
+
+
+def test_closing_at_once_after_a_batch_left_ends_it_too() -> None:
+    async def main(fetches: Fetches) -> None:
+        tasks = fetches.ask_all("abc")
+        await turns(1)
+        fetches.coalescer.close()
+        await fetches.coalescer.ended()
+
+        assert fetches.batches == []
+        for task in tasks:
+            with pytest.raises(BatchEndedError):
+                await task
+
+    with_fetches(main)
+
+
+def test_a_fetch_that_somebody_else_cancels_leaves_nobody_waiting() -> None:
+    async def main(fetches: Fetches) -> None:
+        task = fetches.ask("a")
+        await turns()
+        fetches.open[0].cancel()
+
+        with pytest.raises(BatchEndedError) as caught:
+            await task
+        assert caught.value.was_asked
+
+    with_fetches(main)
+
+
+# --- several event loops -------------------------------------------------------------------------
+
+
+def test_it_works_on_one_loop_after_the_other() -> None:
+    fetches = Fetches()
+
+    async def main(number: int) -> None:
+        task = fetches.ask("a")
+        await turns()
+        await fetches.land(number)
+        assert task.result() == ["a"]
+
+    for number in range(3):
+        run(main(number))
+
+
+def test_a_second_loop_beside_the_first_is_told_so() -> None:
+    fetches = Fetches()
+
+    async def ask() -> None:
+        with pytest.raises(RuntimeError, match="another event loop"):
+            await fetches.coalescer.load("b", timeout_s=1, lane="")
+
+    async def main() -> None:
+        task = fetches.ask("a")
+        await turns()
+        await asyncio.to_thread(asyncio.run, ask())
+        fetches.open[0].set_result(None)
+        assert await task == ["a"]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("is_closed_first", [True, False])
+def test_what_a_closed_loop_left_behind_holds_nothing_up(*, is_closed_first: bool) -> None:
+    fetches = Fetches()
+    loop = asyncio.new_event_loop()
+    left = loop.create_task(fetches.coalescer.load("a", timeout_s=60, lane=""))
+    loop.run_until_complete(turns())
+    flights = [flight.task for flight in fetches.coalescer._flights]
+    loop.close()
+
+    async def main() -> None:
+        task = fetches.ask("a")
+        await turns()
+        await fetches.land(1)
+        assert task.result() == ["a"]
+
+    if is_closed_first:
+        fetches.coalescer.close()
+        run(fetches.coalescer.ended())
+    run(main())
+    for task in [left, *flights]:
+        assert task is not None
+        task._log_destroy_pending = False  # type: ignore[attr-defined]  # left on purpose
+
+
+# --- random schedules ----------------------------------------------------------------------------
+
+SIZE, CONCURRENCY = 3, 2
+
+
+class Model:
+    """What waits in each lane by the plainest rules, held against what is fetched."""
+
+    def __init__(self, delay_s: float, fates: list[tuple[float, str]]) -> None:
+        self.queues: dict[str, dict[str, set[int]]] = {}
+        self.leaving: dict[asyncio.Task[Any] | None, tuple[str, dict[str, set[int]]]] = {}
+        self.gone: set[int] = set()
+        self.until_s: dict[int, float] = {}
+        self.held = self.fetched = self.asked = 0
+        self.fates = fates
+        model = self
+
+        class Noted(Coalescer[str, str, Result]):
+            def _start(self, lane: str) -> None:
+                planned = model.start(lane)
+                super()._start(lane)
+                model.leaving[list(self._flights)[-1].task] = lane, planned
+
+        self.coalescer = Noted(self.fetch, size=SIZE, concurrency=CONCURRENCY, delay_s=delay_s)
+
+    def is_over(self, callers: set[int]) -> bool:
+        now_s = asyncio.get_running_loop().time()
+        return all(self.until_s[each] <= now_s for each in callers)
+
+    def drop_expired(self, lane: str) -> None:
+        """Drop keys whose time is over and which are let go, before their callers hear of it."""
+        queue, waiting = self.queues[lane], self.coalescer._lanes.get(lane, {})
+        for key in [key for key, callers in queue.items() if self.is_over(callers)]:
+            if key not in waiting:
+                del queue[key]
+
+    def start(self, lane: str) -> dict[str, set[int]]:
+        self.drop_expired(lane)
+        queue = self.queues[lane]
+        return {key: queue.pop(key) for key in list(queue)[:SIZE]}
+
+    async def fetch(
+        self, keys: list[str], lane: str, timeout_s: float
+    ) -> Mapping[str, Result | Exception]:
+        planned_lane, planned = self.leaving.pop(asyncio.current_task())
+        assert planned_lane == lane
+        wanted = {key: left for key, callers in planned.items() if (left := callers - self.gone)}
+        # In the moment in which its time is over a key may be let go, and may not.
+        assert keys == [key for key in wanted if key in keys]
+        assert {key for key, left in wanted.items() if not self.is_over(left)} <= set(keys)
+        self.held += 1
+        assert self.held <= CONCURRENCY
+        delay_s, fate = self.fates[self.fetched % len(self.fates)]
+        self.fetched += 1
+        self.asked += len(keys)
+        try:
+            await asyncio.sleep(delay_s)
+        finally:
+            self.held -= 1
+        if fate == "fail":
+            raise LookupError("broken")
+        found: dict[str, Result | Exception] = {key: [key] for key in keys}
+        if fate == "mixed":
+            found[keys[0]] = LookupError("one of them")
+            found.pop(keys[-1], None)
+        return found
+
+    async def call(self, number: int, call: tuple[float, str, str, float, float | None]) -> None:
+        at_s, key, lane, timeout_s, cancel_s = call
+        await asyncio.sleep(at_s)
+        loop = asyncio.get_running_loop()
+        begun_s = loop.time()
+        task = loop.create_task(self.load(number, key, lane, timeout_s))
+        if cancel_s is not None:
+            loop.call_later(cancel_s, task.cancel)
+        await asyncio.wait({task})
+        assert loop.time() - begun_s <= timeout_s + ALARM_STEP_S + 1e-6
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is None:
+            assert task.result() == [key]
+        else:
+            assert isinstance(error, LookupError | TimeoutError | BatchEndedError), error
+
+    async def load(self, number: int, key: str, lane: str, timeout_s: float) -> Result:
+        queue = self.queues.setdefault(lane, {})
+        self.drop_expired(lane)
+        self.until_s[number] = asyncio.get_running_loop().time() + timeout_s
+        queue.setdefault(key, set()).add(number)
+        try:
+            return await self.coalescer.load(key, timeout_s=timeout_s, lane=lane)
+        finally:
+            self.gone.add(number)
+            for waiting in self.queues.values():
+                for name in [name for name, callers in waiting.items() if callers <= self.gone]:
+                    del waiting[name]
+
+    async def close(self) -> None:
+        for waiting in self.queues.values():
+            waiting.clear()
+        self.coalescer.close()
+        await self.coalescer.ended()
+
+
+GRID_S = st.integers(0, 40).map(lambda step: step / 20)
+"""Moments that often fall together, since it is there that things go wrong."""
+
+
+@settings(deadline=None, max_examples=400)
+@given(
+    calls=st.lists(
+        st.tuples(
+            GRID_S,
+            st.sampled_from("abcdefg"),
+            st.sampled_from("xy"),
+            GRID_S.map(lambda span_s: span_s + 0.05),
+            st.none() | GRID_S,
+        ),
+        max_size=30,
+    ),
+    fates=st.lists(
+        st.tuples(GRID_S, st.sampled_from(["fine", "fine", "fail", "mixed"])), min_size=1
+    ),
+    delay_s=st.sampled_from([0.0, DELAY_S, MAX_DELAY_S]),
+    close_s=st.none() | GRID_S,
+)
+def test_whatever_happens_every_caller_ends_and_the_bounds_hold(
+    calls: list[tuple[float, str, str, float, float | None]],
+    fates: list[tuple[float, str]],
+    delay_s: float,
+    close_s: float | None,
+) -> None:
+    """First come first served, nothing asked that nobody wants, no more at once than allowed."""
+
+    async def main() -> None:
+        model = Model(delay_s, fates)
+        async with asyncio.TaskGroup() as group:
+            for number, call in enumerate(calls):
+                group.create_task(model.call(number, call))
+            if close_s is not None:
+                await asyncio.sleep(close_s)
+                await model.close()
+        await turns()
+
+        assert model.asked <= len(calls)
+        assert model.held == 0
+        assert not model.coalescer._flights
+        assert not model.coalescer._lanes
+
+    run(main())
+
+
+@pytest.mark.asyncio
+async def test_a_caller_may_be_cancelled_in_the_moment_of_the_close() -> None:
+    async def never(keys: list[str], lane: str, timeout_s: float) -> Mapping[str, int | Exception]:
+        raise AssertionError
+
+    coalescer = Coalescer[str, str, int](never, size=2, concurrency=1)
+    caller = asyncio.create_task(coalescer.load("a", timeout_s=10.0, lane="x"))
+    await asyncio.sleep(0)
+    coalescer.close()
+    caller.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    await coalescer.ended()

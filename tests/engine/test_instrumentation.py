@@ -1,0 +1,720 @@
+"""How the hook and the log are told, and that telling harms no call."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from contextvars import ContextVar
+from decimal import Decimal
+from typing import Any
+
+import attrs
+import pytest
+from support.calls import BALANCE, FakeClock, balance_of, open_calls
+from support.wire import Answer, Drop, Silence, WireServer, reply
+from support.wire import Reply as Raw
+
+from smmfanfast_async import (
+    SMMFANFAST,
+    Client,
+    ClosedError,
+    ErrorKind,
+    InvalidSettingsError,
+    NoReplyError,
+    NotSentError,
+    OutcomeUnknownError,
+    PanelError,
+    RefusedError,
+    RetryPolicy,
+    ServerError,
+)
+from smmfanfast_async._engine import instrumentation
+from smmfanfast_async._engine.instrumentation import CallTrace, Teller
+from smmfanfast_async._engine.runner import Calls, Settings
+from smmfanfast_async._wire.decode import decode_call
+from smmfanfast_async.events import (
+    BalanceFell,
+    BalanceSeen,
+    CallBegun,
+    CallEnded,
+    Event,
+    OrderEnded,
+    OutcomeUnknown,
+    PauseBegun,
+    Placing,
+    RequestEnded,
+    RetryPlanned,
+    together,
+)
+from smmfanfast_async.results import AddedOrder, Balance, Reply
+
+KEY = "test-telling-marker"
+ORDER = {"action": "add", "service": "5", "link": "https://example.com/p", "quantity": "10"}
+LIMITED = reply('{"error":"slower"}', 429, [("Retry-After", "7")])
+SEEN = BalanceSeen(balance=Decimal(1), currency=None)
+
+
+@attrs.define
+class Scene:
+    """Calls on a server, and what was told of them."""
+
+    calls: Calls
+    server: WireServer
+    told: list[Event]
+    settings: Settings
+
+    async def read(self) -> Balance:
+        return await self.calls.read({"action": "balance"}, balance_of, self.settings)
+
+    async def send(self, **options: Any) -> AddedOrder:
+        return await self.calls.send_order(ORDER, self.settings, **options)
+
+
+@asynccontextmanager
+async def calls_to(
+    *answers: Answer,
+    url: str | None = None,
+    is_heard: bool = True,
+    settings: Settings | None = None,
+) -> AsyncIterator[Scene]:
+    """Open calls on a server; pauses pass at once."""
+    told: list[Event] = []
+    async with WireServer(*(answers or (BALANCE,))) as server:
+        address = url or server.url
+        teller = Teller(told.append if is_heard else None, url=address)
+        async with open_calls(address, FakeClock(), key=KEY, teller=teller) as calls:
+            yield Scene(calls, server, told, settings or Settings(60.0, RetryPolicy()))
+
+
+def names(told: list[Event]) -> list[str]:
+    return [type(each).__name__ for each in told]
+
+
+def fields(record: logging.LogRecord) -> dict[str, object]:
+    """Give the fields of ours that a record carries, but for those that are different each time."""
+    found = {name: each for name, each in vars(record).items() if name.startswith("smm_")}
+    assert found.pop("smm_call", "0" * 16)
+    return found
+
+
+# --- reads ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_a_read_that_is_repeated_is_told_step_by_step() -> None:
+    async with calls_to(reply("", 503), BALANCE) as scene:
+        await scene.read()
+
+        begun, first, retry, second, ended = scene.told
+        call = scene.told[0].call  # type: ignore[union-attr]  # looked at below
+        assert begun == CallBegun(call=call, action="balance", ids=0, url=scene.server.url)
+        assert first == RequestEnded(
+            call=call, action="balance", ids=0, attempt=1, seconds=0.0, http_status=503,
+            body_bytes=0, error="ServerError", kind=ErrorKind.SERVER,
+        )  # fmt: skip
+        assert retry == RetryPlanned(
+            call=call, action="balance", attempt=2, pause_s=0.5, error="ServerError",
+            kind=ErrorKind.SERVER,
+        )  # fmt: skip
+        assert second == RequestEnded(
+            call=call, action="balance", ids=0, attempt=2, seconds=0.0, http_status=200,
+            body_bytes=54, error=None, kind=None,
+        )  # fmt: skip
+        assert ended == CallEnded(
+            call=call, action="balance", attempts=2, seconds=0.5, error=None, kind=None
+        )
+
+
+@pytest.mark.asyncio
+async def test_an_answer_that_never_came_has_no_status_and_no_length() -> None:
+    async with calls_to(Drop(), settings=Settings(60.0, RetryPolicy(attempts=1))) as scene:
+        with pytest.raises(NoReplyError):
+            await scene.read()
+
+        _, request, ended = scene.told
+        assert isinstance(request, RequestEnded)
+        assert (request.http_status, request.body_bytes) == (None, None)
+        assert isinstance(ended, CallEnded)
+        assert (request.error, request.kind) == (ended.error, ended.kind)
+        assert (ended.error, ended.kind) == ("NoReplyError", ErrorKind.NETWORK)
+
+
+@pytest.mark.asyncio
+async def test_a_pause_of_all_calls_is_told_with_what_is_left_of_them() -> None:
+    async with calls_to(LIMITED, BALANCE) as scene:
+        await scene.read()
+
+        assert [each for each in scene.told if isinstance(each, PauseBegun)] == [
+            PauseBegun(action="balance", pause_s=7.0, concurrency=1)
+        ]
+
+
+@pytest.mark.asyncio
+async def test_a_refusal_under_429_pauses_too() -> None:
+    async with calls_to(reply('{"error":"invalid API key"}', 429)) as scene:
+        with pytest.raises(PanelError):
+            await scene.read()
+
+        assert "PauseBegun" in names(scene.told)
+
+
+@pytest.mark.asyncio
+async def test_a_call_that_is_never_repeated_is_told_too() -> None:
+    async with calls_to(reply("", 503)) as scene:
+        with pytest.raises(ServerError):
+            await scene.calls.once(
+                {"action": "odd"}, lambda found: decode_call(found, SMMFANFAST, "odd"),
+                scene.settings,
+            )  # fmt: skip
+
+        assert names(scene.told) == ["CallBegun", "RequestEnded", "CallEnded"]
+
+
+@pytest.mark.asyncio
+async def test_a_cancelled_caller_is_told_as_such() -> None:
+    async with calls_to(Silence()) as scene:
+        caller = asyncio.create_task(scene.read())
+        await scene.server.has_received()
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+
+        _, request, ended = scene.told
+        for each in (request, ended):
+            assert isinstance(each, RequestEnded | CallEnded)
+            assert (each.error, each.kind) == ("CancelledError", None)
+
+
+@pytest.mark.asyncio
+async def test_a_fault_of_our_own_ends_a_call_as_well() -> None:
+    def broken(_: Reply) -> Balance:
+        raise ZeroDivisionError
+
+    async with calls_to() as scene:
+        with pytest.raises(ZeroDivisionError):
+            await scene.calls.read({"action": "balance"}, broken, scene.settings)
+
+        ended = scene.told[-1]
+        assert isinstance(ended, CallEnded)
+        assert (ended.error, ended.kind) == ("ZeroDivisionError", None)
+
+
+@pytest.mark.asyncio
+async def test_ids_are_counted_and_never_named() -> None:
+    async with calls_to(reply('{"1":"Incorrect order ID"}')) as scene:
+        for form in ({"orders": "xyz,222,333"}, {"order": "xyz"}, {"refills": "xyz,222"}):
+            await scene.calls.once(
+                {"action": "status", **form}, lambda found: found.status, scene.settings
+            )
+
+        assert [each.ids for each in scene.told if isinstance(each, CallBegun)] == [3, 1, 2]
+        assert not [each for each in scene.told if "xyz" in repr(each)]
+
+
+# --- orders --------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_a_placed_order_is_told_with_its_id() -> None:
+    async with calls_to(reply('{"status":"success","order":7}')) as scene:
+        await scene.send()
+
+        assert names(scene.told) == ["CallBegun", "RequestEnded", "OrderEnded", "CallEnded"]
+        assert scene.told[2] == OrderEnded(
+            call=scene.told[0].call,  # type: ignore[union-attr]  # a CallBegun, as above
+            outcome=Placing.PLACED, service="5", order="7", seconds=0.0, error=None, kind=None,
+        )  # fmt: skip
+
+
+@pytest.mark.asyncio
+async def test_a_refused_order_is_told_with_the_kind_of_the_refusal() -> None:
+    async with calls_to(reply('{"error":"Not enough funds on balance"}')) as scene:
+        with pytest.raises(RefusedError):
+            await scene.send()
+
+        outcome = scene.told[2]
+        assert isinstance(outcome, OrderEnded)
+        assert (outcome.outcome, outcome.order) == (Placing.REFUSED, None)
+        assert (outcome.error, outcome.kind) == ("FundsError", ErrorKind.FUNDS)
+
+
+@pytest.mark.asyncio
+async def test_an_order_that_was_not_sent_is_told_so_after_its_retries() -> None:
+    async with calls_to(url="http://127.0.0.1:1/api/v1") as scene:
+        with pytest.raises(NotSentError):
+            await scene.send()
+
+        retries = [each for each in scene.told if isinstance(each, RetryPlanned)]
+        assert [(each.attempt, each.error) for each in retries] == [
+            (2, "NotSentError"), (3, "NotSentError"),
+        ]  # fmt: skip
+        outcome = scene.told[-2]
+        assert isinstance(outcome, OrderEnded)
+        assert outcome.outcome is Placing.NOT_SENT
+        assert outcome.seconds == 1.5
+
+
+UNKNOWN: list[tuple[Answer, str, int | None, str | None]] = [
+    (Drop(), "NoReplyError", None, None),
+    (reply("", 502), "OutcomeUnknownError", 502, None),
+    (reply('{"order":7,"error":"odd"}'), "OutcomeUnknownError", 200, "7"),
+    (reply("x" * 70_000), "UnreadableReplyError", 200, None),
+]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("answer", "error", "status", "order"), UNKNOWN)
+async def test_an_order_whose_outcome_nobody_knows_is_told_with_what_left_it_open(
+    answer: Answer, error: str, status: int | None, order: str | None
+) -> None:
+    async with calls_to(answer) as scene:
+        with pytest.raises(OutcomeUnknownError) as caught:
+            await scene.send()
+
+        assert names(scene.told) == ["CallBegun", "RequestEnded", "OutcomeUnknown", "CallEnded"]
+        assert scene.told[2] == OutcomeUnknown(
+            call=scene.told[0].call,  # type: ignore[union-attr]  # a CallBegun, as above
+            service="5", order=order, sent_at=caught.value.sent_at, http_status=status,
+            error=error, seconds=0.0,
+        )  # fmt: skip
+
+
+@pytest.mark.asyncio
+async def test_an_order_goes_on_being_told_of_when_its_caller_is_gone() -> None:
+    async with calls_to(reply('{"status":"success","order":7}')) as scene:
+        caller = asyncio.create_task(scene.send())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        await scene.calls.close()
+
+        assert names(scene.told)[-2:] == ["OrderEnded", "CallEnded"]
+
+
+@pytest.mark.asyncio
+async def test_an_order_that_is_cancelled_before_its_first_step_was_not_sent() -> None:
+    async with calls_to() as scene:
+        caller = asyncio.create_task(scene.send())
+        await asyncio.sleep(0)
+        for task in list(scene.calls._sends):
+            task.cancel()
+        with pytest.raises(ClosedError):
+            await caller
+
+        outcome = scene.told[1]
+        assert isinstance(outcome, OrderEnded)
+        assert (outcome.outcome, outcome.kind) == (Placing.NOT_SENT, ErrorKind.CLOSED)
+
+
+def _fails_as_cancelled() -> None:
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    future.cancel()
+    future.result()
+
+
+def _cancels_where_it_is_called() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("harm", [_fails_as_cancelled, _cancels_where_it_is_called])
+async def test_no_hook_makes_an_order_unsent_that_the_panel_took(
+    harm: Callable[[], None],
+) -> None:
+    told: list[Event] = []
+
+    def hook(event: Event) -> None:
+        told.append(event)
+        if isinstance(event, RequestEnded):
+            harm()
+
+    async with (
+        WireServer(reply('{"order":7}')) as server,
+        Client(KEY, base_url=server.url, on_event=hook) as client,
+    ):
+        added = await client._calls.send_order(ORDER, client._settings)
+
+    assert added.order == "7"
+    outcome = told[2]
+    assert isinstance(outcome, OrderEnded)
+    assert (outcome.outcome, outcome.order) == (Placing.PLACED, "7")
+
+
+@pytest.mark.asyncio
+async def test_what_forbids_an_order_before_it_is_sent_is_told_as_not_sent() -> None:
+    async def before() -> float:
+        raise ZeroDivisionError
+
+    async with calls_to() as scene:
+        with pytest.raises(ZeroDivisionError):
+            await scene.send(before=before)
+
+        assert names(scene.told) == ["CallBegun", "OrderEnded", "CallEnded"]
+        outcome = scene.told[1]
+        assert isinstance(outcome, OrderEnded)
+        assert (outcome.outcome, outcome.error) == (Placing.NOT_SENT, "ZeroDivisionError")
+
+
+@pytest.mark.asyncio
+async def test_a_fault_of_our_own_over_an_answer_leaves_the_outcome_unknown(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> AddedOrder:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("smmfanfast_async._engine.runner.decode_added", broken)
+    async with calls_to(reply('{"order":7}')) as scene:
+        with pytest.raises(ZeroDivisionError):
+            await scene.send()
+
+        unknown = scene.told[2]
+        assert isinstance(unknown, OutcomeUnknown)
+        assert (unknown.error, unknown.sent_at) == ("ZeroDivisionError", None)
+    assert caplog.records[-1].levelno == logging.WARNING
+
+
+# --- who listens ---------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_nothing_is_made_while_nobody_listens(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def made(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    caplog.set_level(logging.INFO, "smmfanfast_async")
+    for name in ("CallTrace", "AttemptTrace", "PauseBegun", "RetryPlanned", "BalanceSeen"):
+        monkeypatch.setattr(instrumentation, name, made)
+    monkeypatch.setattr("smmfanfast_async._engine.statuses.BatchEnded", made)
+    monkeypatch.setattr("smmfanfast_async._engine.polling.OrderChanged", made)
+    monkeypatch.setattr("smmfanfast_async._engine.polling.OrdersTracked", made)
+    async with calls_to(LIMITED, BALANCE, reply('{"order":7}'), is_heard=False) as scene:
+        await scene.read()
+        await scene.send()
+    done = reply('{"order":"1","status":"Completed"}')
+    async with WireServer(BALANCE, done) as server, Client(KEY, base_url=server.url) as client:
+        await client.balance()
+        await client.wait(1)
+
+
+@pytest.mark.asyncio
+async def test_the_hook_is_called_in_the_context_of_the_caller() -> None:
+    whose: ContextVar[str] = ContextVar("whose", default="nobody's")
+    found: list[tuple[str, str]] = []
+
+    def hook(event: Event) -> None:
+        if isinstance(event, CallBegun):
+            found.append((event.action, whose.get()))
+
+    done = reply('{"order":"1","status":"Completed"}')
+    answers = (BALANCE, reply('{"order":7}'), done)
+    async with (
+        WireServer(*answers) as server,
+        Client(KEY, base_url=server.url, on_event=hook) as client,
+    ):
+        whose.set("mine")
+        await client.balance()
+        await client._calls.send_order(ORDER, client._settings)
+        await client.status(1)
+        await client.wait(1)
+
+    # A look is everybody's who waits.
+    assert found == [
+        ("balance", "mine"), ("add", "mine"), ("status", "mine"), ("status", "nobody's"),
+    ]  # fmt: skip
+
+
+# --- hooks that fail -----------------------------------------------------------------------------
+
+
+def test_a_hook_that_raises_is_logged_once_for_each_class_of_event(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def hook(event: Event) -> None:
+        raise ValueError(KEY)
+
+    teller = Teller(hook)
+    fell = BalanceFell(level=Decimal(2), balance=Decimal(1), currency=None)
+    for event in (SEEN, SEEN, fell, SEEN, fell):
+        teller.tell(event)
+
+    assert [each.getMessage() for each in caplog.records] == [
+        "on_event raised ValueError at BalanceSeen; that is not said again",
+        "on_event raised ValueError at BalanceFell; that is not said again",
+    ]
+    assert [fields(each) for each in caplog.records] == [
+        {"smm_event": "BalanceSeen", "smm_error": "ValueError"},
+        {"smm_event": "BalanceFell", "smm_error": "ValueError"},
+    ]
+
+
+def test_a_name_of_an_exception_forges_no_line(caplog: pytest.LogCaptureFixture) -> None:
+    def hook(event: Event) -> None:
+        raise type("Odd\nERROR forged " + "x" * 1000, (Exception,), {})
+
+    Teller(hook).tell(SEEN)
+
+    message = caplog.records[0].getMessage()
+    assert message.startswith("on_event raised Odd ERROR forged xxx")
+    assert len(message) < 200
+
+
+def test_of_several_hooks_each_is_told_and_blamed_by_itself(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def first(event: Event) -> None:
+        raise ValueError
+
+    def second(event: Event) -> None:
+        raise KeyError
+
+    told: list[Event] = []
+    teller = Teller(together(first, together(second, told.append)))
+    teller.tell(SEEN)
+    teller.tell(SEEN)
+
+    assert told == [SEEN, SEEN]
+    assert [vars(each)["smm_error"] for each in caplog.records] == ["ValueError", "KeyError"]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("ending", [KeyboardInterrupt, SystemExit])
+async def test_what_ends_the_process_goes_through_the_hook(ending: type[BaseException]) -> None:
+    def hook(event: Event) -> None:
+        if isinstance(event, BalanceSeen):
+            raise ending
+
+    async with (
+        WireServer(BALANCE) as server,
+        Client(KEY, base_url=server.url, on_event=hook) as client,
+    ):
+        with pytest.raises(ending):
+            await client.balance()
+
+
+async def a_coroutine(event: Event) -> None:
+    """Would have to be awaited."""
+
+
+class Awaited:
+    """The same as an object."""
+
+    async def __call__(self, event: Event) -> None:
+        """Would have to be awaited."""
+
+
+@pytest.mark.parametrize("hook", [a_coroutine, Awaited(), 5, together(print, a_coroutine)])  # type: ignore[arg-type]  # what is tried here
+def test_a_hook_that_can_not_be_called_plainly_is_refused(hook: Any) -> None:
+    with pytest.raises(InvalidSettingsError, match="on_event"):
+        Client(KEY, base_url="http://127.0.0.1:1", on_event=hook)
+
+
+# --- the log -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def debug(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.DEBUG, "smmfanfast_async")
+    return caplog
+
+
+Line = tuple[int, str, dict[str, object]]
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[Line]:
+    return [
+        (each.levelno, each.getMessage(), fields(each))
+        for each in caplog.records
+        if each.name == "smmfanfast_async"
+    ]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("is_heard", [True, False])
+async def test_requests_and_retries_are_logged_with_their_fields(
+    debug: pytest.LogCaptureFixture, *, is_heard: bool
+) -> None:
+    async with calls_to(LIMITED, BALANCE, is_heard=is_heard) as scene:
+        await scene.read()
+
+    about: dict[str, object] = {
+        "smm_error": "RateLimitedError", "smm_http_status": 429, "smm_kind": "rate_limit",
+    }  # fmt: skip
+    attempt: dict[str, object] = {"smm_action": "balance", "smm_ids": 0, "smm_seconds": 0.0}
+    assert lines(debug) == [
+        (
+            logging.INFO, "balance: asked too often; all calls wait 7.0 s",
+            {"smm_action": "balance", "smm_pause_s": 7.0},
+        ),
+        (
+            logging.DEBUG, "balance: RateLimitedError after 0.000 s",
+            {**attempt, "smm_attempt": 1, **about},
+        ),
+        (
+            logging.INFO, "balance: slower (HTTP 429); again in 7.0 s",
+            {"smm_action": "balance", "smm_attempt": 2, "smm_pause_s": 7.0, **about},
+        ),
+        (
+            logging.DEBUG, "balance: answered after 0.000 s",
+            {**attempt, "smm_attempt": 2, "smm_http_status": 200},
+        ),
+    ]  # fmt: skip
+
+
+@pytest.mark.asyncio
+async def test_lines_of_one_call_share_its_name(debug: pytest.LogCaptureFixture) -> None:
+    async with calls_to(reply("", 503), BALANCE) as scene:
+        await scene.read()
+        await scene.read()
+
+    found = [vars(each)["smm_call"] for each in debug.records if each.name == "smmfanfast_async"]
+    assert found[0] == found[1] == found[2] != found[3]
+
+
+ENDS: list[tuple[Answer, int, str, dict[str, object]]] = [
+    (
+        reply('{"order":7}'), logging.DEBUG, "order 7 placed",
+        {"smm_outcome": "placed", "smm_order": "7"},
+    ),
+    (
+        reply('{"error":"Not enough funds on balance"}'), logging.INFO,
+        "add: Not enough funds on balance (HTTP 200)",
+        {
+            "smm_outcome": "refused", "smm_error": "FundsError", "smm_kind": "funds",
+            "smm_http_status": 200,
+        },
+    ),
+    (
+        reply("", 502), logging.WARNING,
+        "add: outcome unknown: no answer of the panel (HTTP 502); do not send it again unseen",
+        {
+            "smm_outcome": "unknown", "smm_error": "OutcomeUnknownError", "smm_kind": "unknown",
+            "smm_http_status": 502,
+        },
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("answer", "level", "text", "found"), ENDS)
+async def test_the_end_of_an_order_is_logged_with_its_fields(
+    answer: Answer, level: int, text: str, found: dict[str, object],
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    caplog.set_level(logging.DEBUG, "smmfanfast_async")
+    async with calls_to(answer, is_heard=False) as scene:
+        with suppress(PanelError):
+            await scene.send()
+
+    always = {"smm_action": "add", "smm_seconds": 0.0, "smm_service": "5"}
+    assert lines(caplog)[-1] == (level, text, always | found)
+
+
+@pytest.mark.asyncio
+async def test_a_retry_of_an_order_says_that_nothing_was_sent(
+    debug: pytest.LogCaptureFixture,
+) -> None:
+    async with calls_to(url="http://127.0.0.1:1/api/v1") as scene:
+        with pytest.raises(NotSentError):
+            await scene.send()
+
+    retries = [text for level, text, _ in lines(debug) if level == logging.INFO][:2]
+    assert all(each.endswith(pause) for each, pause in zip(
+        retries, ("; nothing was sent; again in 0.5 s", "; nothing was sent; again in 1.0 s"),
+        strict=True,
+    ))  # fmt: skip
+
+
+@pytest.mark.asyncio
+async def test_a_text_of_the_panel_forges_no_line_and_shows_no_key(
+    debug: pytest.LogCaptureFixture,
+) -> None:
+    forged = "no\\r\\nWARNING forged\\u2028line\\u001b[2J"
+    async with calls_to(reply(f'{{"error":"{forged}"}}')) as scene:
+        with pytest.raises(PanelError):
+            await scene.send()
+        with pytest.raises(PanelError):
+            await scene.read()
+    async with calls_to(reply("", 503, [("X", "y")])) as scene:
+        with pytest.raises(PanelError):
+            await scene.send()
+
+    assert "WARNING forged line" in debug.text
+    for record in debug.records:
+        said = [record.getMessage(), *map(str, fields(record).values())]
+        assert not [each for each in said if not each.isprintable() or KEY in each]
+
+
+@pytest.mark.asyncio
+async def test_words_of_a_foreign_error_forge_no_line(debug: pytest.LogCaptureFixture) -> None:
+    broken = Raw(b"HTTP/1.1 200 OK\r\nOdd header: x\r\nWARNING forged\r\n\r\n")
+    async with WireServer(broken) as server:
+        retry = RetryPolicy(base_s=0.0, attempts=2)
+        async with Client(KEY, base_url=server.url, retry=retry) as client:
+            with pytest.raises(NoReplyError):
+                await client.balance()
+            await client.statuses([1, 2])
+            with pytest.raises(OutcomeUnknownError):
+                await client._calls.send_order(ORDER, client._settings)
+
+    messages = [text for _, text, _ in lines(debug)]
+    assert any("asked again in halves" in each for each in messages)
+    assert all(each.isprintable() for each in messages)
+
+
+def test_a_batch_in_halves_and_ids_unasked_for_are_logged_with_their_number(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "smmfanfast_async")
+    teller = Teller()
+    teller.halved(ServerError("down", http_status=502, action="status"), 100)
+    teller.strayed(2)
+
+    about = {"smm_error": "ServerError", "smm_kind": "server", "smm_http_status": 502}
+    assert lines(caplog) == [
+        (
+            logging.INFO, "status: down (HTTP 502); 100 ids are asked again in halves",
+            {"smm_action": "status", "smm_ids": 100, **about},
+        ),
+        (
+            logging.WARNING, "status: 2 ids came back that nobody asked for",
+            {"smm_action": "status", "smm_ids": 2},
+        ),
+    ]  # fmt: skip
+
+
+def test_what_is_not_ours_is_cleaned_as_well(debug: pytest.LogCaptureFixture) -> None:
+    error = NoReplyError("odd\nWARNING forged", action="status")
+    Teller().repeats(error, 1.0, 0, None)
+
+    assert debug.records[0].getMessage() == "status: odd WARNING forged; again in 1.0 s"
+
+
+def test_a_balance_that_crosses_a_level_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "smmfanfast_async")
+    teller = Teller(levels=[Decimal("0.5")])
+    teller.balance(Balance(balance=Decimal("0.25"), currency="USD\n"))
+    teller.balance(Balance(balance=Decimal("1E+1")))
+
+    assert lines(caplog) == [
+        (
+            logging.WARNING, "the balance 0.25 USD is below 0.5",
+            {"smm_balance": "0.25", "smm_currency": "USD", "smm_level": "0.5"},
+        ),
+        (
+            logging.INFO, "the balance 10 is above 0.5",
+            {"smm_balance": "10", "smm_level": "0.5"},
+        ),
+    ]  # fmt: skip
+
+
+def test_names_of_calls_differ() -> None:
+    teller = Teller(print)
+    traces = [CallTrace(teller, {"action": "balance"}, lambda: 0.0) for _ in range(100)]
+
+    assert len({each.name for each in traces}) == 100

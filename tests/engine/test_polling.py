@@ -1,0 +1,908 @@
+"""One schedule for all who watch: what they are told, when orders are looked at, clean ends."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.virtual import run, turns
+
+from smmfanfast_async import (
+    AuthError,
+    ClosedError,
+    ErrorKind,
+    OrderNotFoundError,
+    OrderStatus,
+    PanelError,
+    ServerError,
+    WaitTimeoutError,
+)
+from smmfanfast_async._engine.instrumentation import Teller
+from smmfanfast_async._engine.policy import PollPolicy
+from smmfanfast_async._engine.polling import MISSES, ROUND_IDS, Poller, Until
+from smmfanfast_async.changes import ChangeKind, StatusChange
+from smmfanfast_async.events import Event, OrderChanged, OrdersTracked
+
+POLICY = PollPolicy()
+LEFT_OUT = PanelError("left out of the answer", kind=ErrorKind.NOT_FOUND, action="status")
+UNKNOWN_ID = OrderNotFoundError("Incorrect order ID", action="status")
+DOWN = ServerError("bad gateway", http_status=502, action="status")
+
+Answer = OrderStatus | PanelError
+
+
+def status(word: str, **fields: int) -> OrderStatus:
+    return OrderStatus(raw_status=word, **fields)
+
+
+class Panel:
+    """Answers looks from what stands in `orders`, and notes when they came."""
+
+    def __init__(self, **orders: Answer) -> None:
+        self.orders = {name.removeprefix("o"): answer for name, answer in orders.items()}
+        self.looks: list[tuple[float, list[str]]] = []
+        self.delay_s = 0.0
+        self.failure: BaseException | None = None
+        self.events: list[Event] = []
+        self.poller = Poller(self.look, POLICY, lambda: 0.5, Teller(self.events.append))
+
+    async def look(self, orders: list[str]) -> AsyncGenerator[tuple[str, Answer], None]:
+        self.looks.append((asyncio.get_running_loop().time(), orders))
+        await asyncio.sleep(self.delay_s)
+        if self.failure is not None:
+            raise self.failure
+        for order in orders:
+            yield order, self.orders.get(order, UNKNOWN_ID)
+
+    @property
+    def times_s(self) -> list[float]:
+        return [at_s for at_s, _ in self.looks]
+
+    async def told(
+        self,
+        *orders: str,
+        until: Until | None = None,
+        timeout_s: float | None = None,
+        into: list[StatusChange] | None = None,
+    ) -> list[StatusChange]:
+        changes: list[StatusChange] = [] if into is None else into
+        async with aclosing(self.poller.watch(orders, until, timeout_s)) as stream:
+            async for change in stream:
+                changes.append(change)  # noqa: PERF401  # kept where an error follows
+        return changes
+
+    def later(self, delay_s: float, order: str, answer: Answer) -> None:
+        asyncio.get_running_loop().call_later(delay_s, self.orders.__setitem__, order, answer)
+
+
+def kinds(changes: list[StatusChange]) -> list[ChangeKind]:
+    return [change.kind for change in changes]
+
+
+def shown(change: StatusChange) -> tuple[str | None, str | None]:
+    before, after = change.before, change.after
+    return before and before.raw_status, after and after.raw_status
+
+
+# --- what is told --------------------------------------------------------------------------------
+
+
+def test_an_order_is_told_from_the_first_look_until_it_is_final() -> None:
+    async def main() -> list[StatusChange]:
+        panel = Panel(o1=status("Pending"))
+        panel.later(7, "1", status("In progress", remains=9))
+        panel.later(14, "1", status("In progress", remains=4))
+        panel.later(21, "1", status("Completed"))
+        return await panel.told("1")
+
+    changes = run(main())
+
+    assert kinds(changes) == ["first", "status", "progress", "finished"]
+    assert [shown(change) for change in changes] == [
+        (None, "Pending"),
+        ("Pending", "In progress"),
+        ("In progress", "In progress"),
+        ("In progress", "Completed"),
+    ]
+
+
+def test_what_stands_still_is_not_told() -> None:
+    async def main() -> tuple[list[StatusChange], int]:
+        panel = Panel(o1=status("Pending"))
+        panel.later(3600, "1", status("Completed"))
+        return await panel.told("1"), len(panel.looks)
+
+    changes, looks = run(main())
+
+    assert kinds(changes) == ["first", "finished"]
+    assert looks > 10
+
+
+def test_backwards_moves_and_unknown_words_are_told_as_such() -> None:
+    async def main() -> list[StatusChange]:
+        panel = Panel(o1=status("In progress"))
+        panel.later(8, "1", status("Pending"))
+        panel.later(16, "1", status("Sleeping"))
+        panel.later(24, "1", status("Completed"))
+        return await panel.told("1")
+
+    assert kinds(run(main())) == ["first", "backwards", "unknown_word", "finished"]
+
+
+def test_nobody_waits_for_no_orders() -> None:
+    panel = Panel()
+
+    assert run(panel.told()) == []
+    assert panel.looks == []
+
+
+def test_an_id_that_the_panel_never_knew_is_missing_at_once() -> None:
+    panel = Panel(o1=status("Completed"))
+
+    changes = run(panel.told("1", "2"))
+
+    assert [(change.order, change.kind) for change in changes] == [
+        ("1", "finished"),
+        ("2", "missing"),
+    ]
+    assert changes[1].after is None
+    assert isinstance(changes[1].error, OrderNotFoundError)
+
+
+@pytest.mark.parametrize("answer", [UNKNOWN_ID, LEFT_OUT])
+def test_an_order_that_was_there_is_missing_after_three_looks(answer: PanelError) -> None:
+    async def main() -> tuple[list[StatusChange], int]:
+        panel = Panel(o1=status("Pending"))
+        panel.later(1, "1", answer)
+        return await panel.told("1"), len(panel.looks)
+
+    changes, looks = run(main())
+
+    assert kinds(changes) == ["first", "missing"]
+    assert shown(changes[1]) == ("Pending", None)
+    assert looks == 1 + MISSES
+
+
+def test_an_order_that_is_left_out_from_the_start_is_missing_after_three_looks() -> None:
+    panel = Panel(o1=LEFT_OUT)
+
+    assert kinds(run(panel.told("1"))) == ["missing"]
+    assert len(panel.looks) == MISSES
+
+
+def test_an_order_that_comes_back_in_time_was_never_missing() -> None:
+    async def main() -> list[StatusChange]:
+        panel = Panel(o1=status("Pending"))
+        for begun_s in (1, 30, 60):
+            panel.later(begun_s, "1", LEFT_OUT)
+            panel.later(begun_s + 9, "1", status("Pending"))
+        panel.later(90, "1", status("Completed"))
+        return await panel.told("1")
+
+    assert kinds(run(main())) == ["first", "finished"]
+
+
+def test_a_look_that_fails_is_made_again() -> None:
+    async def main() -> tuple[list[StatusChange], int]:
+        panel = Panel(o1=DOWN)
+        panel.later(120, "1", status("Completed"))
+        return await panel.told("1"), len(panel.looks)
+
+    changes, looks = run(main())
+
+    assert kinds(changes) == ["finished"]
+    assert looks > 3
+
+
+def test_until_lets_an_order_go_before_it_is_final() -> None:
+    async def main() -> tuple[list[StatusChange], int]:
+        panel = Panel(o1=status("Pending"))
+        panel.later(7, "1", status("In progress", start_count=5))
+        changes = await panel.told("1", until=lambda found: found.start_count is not None)
+        return changes, len(panel.looks)
+
+    changes, looks = run(main())
+
+    assert kinds(changes) == ["first", "status"]
+    assert looks == 3
+
+
+# --- several watchers ----------------------------------------------------------------------------
+
+
+def test_watchers_share_the_looks_and_each_is_told_from_its_own_beginning() -> None:
+    async def main() -> tuple[Panel, list[list[StatusChange]]]:
+        panel = Panel(o1=status("Pending"), o2=status("Pending"), o3=status("Pending"))
+        for order in ("1", "2", "3"):
+            panel.later(30, order, status("Completed"))
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(panel.told(*orders))
+                for orders in (["1", "2"], ["2", "3"], ["1", "2", "3"])
+            ]
+        return panel, [task.result() for task in tasks]
+
+    panel, told = run(main())
+
+    assert [len(changes) for changes in told] == [4, 4, 6]
+    assert all(sorted(orders) == ["1", "2", "3"] for _, orders in panel.looks)
+    assert len(panel.looks) < 8
+
+
+def test_who_comes_later_is_told_at_once_what_is_fresh() -> None:
+    async def main() -> None:
+        panel = Panel(o1=status("Pending"))
+        first = asyncio.ensure_future(panel.told("1"))
+        await asyncio.sleep(2)
+        second: list[StatusChange] = []
+        watching = asyncio.ensure_future(panel.told("1", into=second))
+        await turns()
+
+        assert kinds(second) == ["first"]
+        assert len(panel.looks) == 1
+        panel.orders["1"] = status("Completed")
+        assert kinds(await watching) == ["first", "finished"]
+        await first
+
+    run(main())
+
+
+def test_who_comes_later_is_done_where_what_is_fresh_is_enough() -> None:
+    async def main() -> None:
+        panel = Panel(o1=status("Pending"))
+        first = asyncio.ensure_future(panel.told("1"))
+        await asyncio.sleep(2)
+
+        assert kinds(await panel.told("1", until=lambda found: True)) == ["first"]
+        assert len(panel.looks) == 1
+        first.cancel()
+        await asyncio.wait({first})
+
+    run(main())
+
+
+def test_who_comes_later_is_told_how_an_order_stands_that_did_not_change() -> None:
+    async def main() -> None:
+        panel = Panel(o1=status("In progress", start_count=5))
+        first = asyncio.ensure_future(panel.told("1"))
+        await asyncio.sleep(3700)
+
+        before = len(panel.looks)
+        assert panel.times_s[-1] < 3700 - POLICY.least_s
+        changes = await panel.told("1", until=lambda found: True, timeout_s=60)
+
+        assert kinds(changes) == ["first"]
+        assert len(panel.looks) == before + 1
+        first.cancel()
+        await asyncio.wait({first})
+
+    run(main())
+
+
+def test_two_who_come_at_the_same_time_have_it_looked_at_once() -> None:
+    async def main() -> None:
+        panel = Panel(o1=status("In progress"))
+        first = asyncio.ensure_future(panel.told("1"))
+        await asyncio.sleep(3700)
+        before = len(panel.looks)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(3):
+                group.create_task(panel.told("1", until=lambda found: True))
+
+        assert len(panel.looks) == before + 1
+        first.cancel()
+        await asyncio.wait({first})
+
+    run(main())
+
+
+def test_before_is_what_this_watcher_was_told_last() -> None:
+    async def main() -> list[StatusChange]:
+        panel = Panel(o1=status("Pending"))
+        first = asyncio.ensure_future(panel.told("1"))
+        await asyncio.sleep(3600)
+        panel.orders["1"] = status("In progress")
+        changes: list[StatusChange] = []
+        second = asyncio.ensure_future(panel.told("1", into=changes))
+        await asyncio.sleep(5)
+        panel.orders["1"] = status("Completed")
+        await asyncio.gather(first, second)
+        return changes
+
+    changes = run(main())
+
+    assert kinds(changes) == ["first", "finished"]
+    assert shown(changes[0]) == (None, "In progress")
+
+
+def test_who_joins_an_order_whose_looks_fail_has_it_looked_at_now() -> None:
+    async def main() -> None:
+        panel = Panel(o1=DOWN)
+        first = asyncio.ensure_future(panel.told("1"))
+        await asyncio.sleep(86_400)
+        panel.orders["1"] = status("Completed")
+        asked_s = asyncio.get_running_loop().time()
+
+        await panel.told("1")
+
+        assert asyncio.get_running_loop().time() - asked_s < 10
+        await first
+
+    run(main())
+
+
+def test_a_slow_watcher_holds_nobody_up_and_hears_of_the_whole_way_at_once() -> None:
+    async def main() -> tuple[list[StatusChange], list[StatusChange]]:
+        panel = Panel(o1=status("Pending"))
+        panel.later(10, "1", status("Processing"))
+        panel.later(20, "1", status("In progress"))
+        panel.later(60, "1", status("Completed"))
+        quick = asyncio.ensure_future(panel.told("1"))
+        slow: list[StatusChange] = []
+        async with aclosing(panel.poller.watch(["1"], None, None)) as stream:
+            async for change in stream:
+                slow.append(change)
+                await asyncio.sleep(40)
+        return await quick, slow
+
+    quick, slow = run(main())
+
+    assert kinds(quick) == ["first", "status", "status", "finished"]
+    assert kinds(slow) == ["first", "status", "finished"]
+    assert [shown(change) for change in slow][1] == ("Pending", "In progress")
+
+
+def test_a_change_that_is_taken_back_while_the_watcher_is_busy_is_none() -> None:
+    async def main() -> list[StatusChange]:
+        panel = Panel(o1=status("In progress"))
+        panel.later(10, "1", status("Paused"))
+        panel.later(25, "1", status("In progress"))
+        panel.later(60, "1", status("Completed"))
+        slow: list[StatusChange] = []
+        async with aclosing(panel.poller.watch(["1"], None, None)) as stream:
+            async for change in stream:
+                slow.append(change)
+                await asyncio.sleep(45)
+        return slow
+
+    assert kinds(run(main())) == ["first", "finished"]
+
+
+def test_the_first_change_is_the_first_even_if_it_was_waited_for() -> None:
+    """What came while nobody looked is told by its own name: the first look at the order."""
+
+    async def main() -> list[StatusChange]:
+        panel = Panel(o1=status("Pending"), o2=status("Pending"))
+        panel.later(8, "2", status("In progress"))
+        panel.later(60, "1", status("Completed"))
+        panel.later(60, "2", status("Completed"))
+        slow: list[StatusChange] = []
+        async with aclosing(panel.poller.watch(["1", "2"], None, None)) as stream:
+            async for change in stream:
+                slow.append(change)
+                await asyncio.sleep(30)
+        return [change for change in slow if change.order == "2"]
+
+    changes = run(main())
+
+    assert kinds(changes) == ["first", "finished"]
+    assert shown(changes[0]) == (None, "In progress")
+
+
+def test_each_watcher_of_a_missing_order_has_an_error_of_its_own() -> None:
+    async def main() -> list[list[StatusChange]]:
+        panel = Panel()
+        return await asyncio.gather(panel.told("1"), panel.told("1"))
+
+    (first,), (second,) = run(main())
+
+    assert isinstance(first.error, OrderNotFoundError)
+    assert isinstance(second.error, OrderNotFoundError)
+    assert first.error is not second.error
+
+
+def test_a_watcher_that_breaks_off_leaves_the_others_be() -> None:
+    async def main() -> None:
+        panel = Panel(o1=status("Pending"), o2=status("Pending"))
+        first = asyncio.ensure_future(panel.told("1", "2"))
+        other = asyncio.ensure_future(panel.told("1"))
+        await asyncio.sleep(3)
+        first.cancel()
+        await asyncio.wait({first})
+        panel.orders["1"] = status("Completed")
+
+        assert kinds(await other) == ["first", "finished"]
+        assert panel.looks[-1][1] == ["1"]
+
+    run(main())
+
+
+def test_an_order_that_nobody_watches_any_more_is_not_looked_at() -> None:
+    async def main() -> None:
+        panel = Panel(o1=status("Pending"))
+        panel.delay_s = 3
+        async with aclosing(panel.poller.watch(["1"], None, None)) as stream:
+            await anext(stream)
+            looks = len(panel.looks)
+        await asyncio.sleep(3600)
+
+        assert len(panel.looks) == looks
+
+    run(main())
+
+
+def test_an_answer_for_an_order_that_was_left_meanwhile_is_dropped() -> None:
+    async def main() -> None:
+        panel = Panel(o1=status("Pending"), o2=status("Completed"))
+        panel.delay_s = 3
+        leaving = asyncio.ensure_future(panel.told("1"))
+        staying = asyncio.ensure_future(panel.told("2"))
+        await asyncio.sleep(1)
+        leaving.cancel()
+
+        assert kinds(await staying) == ["finished"]
+
+    run(main())
+
+
+# --- until that raises, looks that break ---------------------------------------------------------
+
+
+def broken(found: OrderStatus) -> bool:
+    raise LookupError("no such field")
+
+
+def test_an_until_that_raises_ends_its_own_watcher_alone() -> None:
+    async def main() -> None:
+        panel = Panel(o1=status("Pending"))
+        wrong = asyncio.ensure_future(panel.told("1", until=broken))
+        right = asyncio.ensure_future(panel.told("1"))
+        with pytest.raises(LookupError):
+            await wrong
+        panel.orders["1"] = status("Completed")
+
+        assert kinds(await right) == ["first", "finished"]
+
+    run(main())
+
+
+def test_an_until_that_raises_of_what_is_fresh_ends_its_own_watcher_alone() -> None:
+    async def main() -> None:
+        panel = Panel(o1=status("Pending"))
+        right = asyncio.ensure_future(panel.told("1"))
+        await asyncio.sleep(1)
+        with pytest.raises(LookupError):
+            await panel.told("1", until=broken)
+        panel.orders["1"] = status("Completed")
+
+        assert kinds(await right) == ["first", "finished"]
+
+    run(main())
+
+
+def test_a_look_that_breaks_ends_every_watcher_rather_than_leave_it_waiting() -> None:
+    async def main() -> None:
+        panel = Panel(o1=status("Pending"))
+        watchers = [asyncio.ensure_future(panel.told("1")) for _ in range(2)]
+        await asyncio.sleep(1)
+        panel.failure = LookupError("a fault of ours")
+
+        results = await asyncio.gather(*watchers, return_exceptions=True)
+
+        assert [type(result) for result in results] == [LookupError, LookupError]
+        assert results[0] is not results[1]
+        panel.failure = None
+        panel.orders["1"] = status("Completed")
+        assert kinds(await panel.told("1")) == ["finished"]
+
+    run(main())
+
+
+@pytest.mark.parametrize("failure", [
+    ClosedError("the client is closed"), AuthError("Invalid API key", http_status=401),
+])  # fmt: skip
+def test_an_error_of_the_whole_look_ends_every_watcher(failure: PanelError) -> None:
+    async def main() -> None:
+        panel = Panel(o1=status("Pending"), o2=status("Pending"))
+        panel.failure = failure
+        results = await asyncio.gather(
+            panel.told("1"), panel.told("2", "1"), return_exceptions=True
+        )
+
+        assert [type(result) for result in results] == [type(failure)] * 2
+        assert results[0] is not results[1]
+
+    run(main())
+
+
+def test_a_wrong_key_ends_every_watcher_with_an_error_about_its_own_order() -> None:
+    async def main() -> list[object]:
+        panel = Panel(o1=status("Pending"), o2=AuthError("Invalid API key"))
+        return await asyncio.gather(panel.told("1"), panel.told("2"), return_exceptions=True)
+
+    first, second = run(main())
+
+    assert isinstance(first, AuthError)
+    assert isinstance(second, AuthError)
+    assert (first.order, second.order) == ("1", "2")
+
+
+def test_what_was_seen_before_an_error_is_told_before_it() -> None:
+    async def main() -> list[StatusChange]:
+        panel = Panel(o1=status("Pending"), o2=AuthError("Invalid API key"))
+        changes: list[StatusChange] = []
+        with pytest.raises(AuthError):
+            await panel.told("1", "2", into=changes)
+        return changes
+
+    assert kinds(run(main())) == ["first"]
+
+
+# --- time ----------------------------------------------------------------------------------------
+
+
+def test_a_timeout_names_the_order_its_last_word_and_why_it_was_not_seen() -> None:
+    async def main() -> None:
+        panel = Panel(o1=status("Pending"), o2=DOWN)
+        plain = "^status of order 1: not final within 9 s$"
+        with pytest.raises(WaitTimeoutError, match=plain) as caught:
+            await panel.told("1", timeout_s=9)
+        assert (caught.value.order, caught.value.raw_status) == ("1", "Pending")
+        with pytest.raises(WaitTimeoutError, match="2 orders not final within 9 s"):
+            await panel.told("1", "2", timeout_s=9)
+        with pytest.raises(WaitTimeoutError, match=r"last look failed: .*bad gateway") as caught:
+            await panel.told("2", timeout_s=9)
+        assert caught.value.raw_status is None
+        assert asyncio.get_running_loop().time() == pytest.approx(27, abs=0.01)
+
+    run(main())
+
+
+@pytest.mark.parametrize("answer", [status("Completed"), AuthError("Invalid API key"), UNKNOWN_ID])
+def test_what_comes_in_the_moment_of_the_timeout_goes_before_it(answer: Answer) -> None:
+    """The timer has fired already, the watcher has not run yet."""
+
+    async def main() -> None:
+        panel = Panel(o1=answer)
+        panel.delay_s = 1000
+        watching = asyncio.ensure_future(panel.told("1", timeout_s=5))
+        await turns()
+        at_s = asyncio.get_running_loop().time() + 5
+        watched = panel.poller._watched["1"]
+        asyncio.get_running_loop().call_at(
+            at_s + 1e-10, lambda: panel.poller._seen("1", watched, answer)
+        )
+        await asyncio.wait({watching})
+
+        if isinstance(answer, AuthError):
+            assert isinstance(watching.exception(), AuthError)
+        else:
+            assert [each.order for each in watching.result()] == ["1"]
+
+    run(main())
+
+
+def test_a_watcher_that_is_too_slow_for_the_news_comes_to_its_timeout_all_the_same() -> None:
+    async def slowly(poller: Poller) -> None:
+        async with aclosing(poller.watch([*"1234"], None, 60)) as stream:
+            async for _ in stream:
+                await asyncio.sleep(7)
+
+    async def main() -> float:
+        loop = asyncio.get_running_loop()
+
+        async def look(orders: list[str]) -> AsyncGenerator[tuple[str, Answer], None]:
+            for order in orders:
+                yield order, status("In progress", remains=int(loop.time() * 1000))
+
+        poller = Poller(look, PollPolicy(least_s=5, most_s=5), lambda: 0.5)
+        with pytest.raises(WaitTimeoutError):
+            await slowly(poller)
+        return loop.time()
+
+    assert run(main()) < 60 + 5 * 7
+
+
+def test_the_interval_grows_while_nothing_changes_and_is_bounded() -> None:
+    async def main() -> list[float]:
+        panel = Panel(o1=status("Pending"))
+        with pytest.raises(WaitTimeoutError):
+            await panel.told("1", timeout_s=3 * 86_400)
+        return panel.times_s
+
+    times_s = run(main())
+    gaps_s = [later - sooner for sooner, later in pairwise(times_s)]
+
+    assert gaps_s[0] == pytest.approx(POLICY.least_s, abs=1)
+    assert all(later >= sooner - 1e-6 for sooner, later in pairwise(gaps_s))
+    assert gaps_s[-1] == pytest.approx(POLICY.most_s)
+    assert len(times_s) < 3 * 86_400 / POLICY.most_s + 60
+
+
+def test_a_change_makes_the_interval_short_again() -> None:
+    async def main() -> list[float]:
+        panel = Panel(o1=status("Pending"))
+        panel.later(40_000, "1", status("In progress"))
+        with pytest.raises(WaitTimeoutError):
+            await panel.told("1", timeout_s=42_000)
+        return panel.times_s
+
+    times_s = run(main())
+    seen_s = next(at_s for at_s in times_s if at_s >= 40_000)
+    then_s = next(at_s for at_s in times_s if at_s > seen_s)
+
+    assert then_s - seen_s == pytest.approx(POLICY.least_s)
+
+
+def test_an_order_that_is_left_out_is_looked_for_soon() -> None:
+    async def main() -> list[float]:
+        panel = Panel(o1=status("Pending"))
+        panel.later(40_000, "1", LEFT_OUT)
+        await panel.told("1")
+        return panel.times_s
+
+    *_, first, second, third = run(main())
+
+    assert third - second == second - first == pytest.approx(POLICY.least_s)
+
+
+def test_looks_that_are_due_at_about_the_same_time_are_one() -> None:
+    async def main() -> list[list[str]]:
+        panel = Panel(o1=status("Pending"), o2=status("Pending"))
+        watchers = [asyncio.ensure_future(panel.told("1"))]
+        await asyncio.sleep(0.5)
+        watchers.append(asyncio.ensure_future(panel.told("2")))
+        await asyncio.sleep(20)
+        panel.orders = dict.fromkeys("12", status("Completed"))
+        await asyncio.gather(*watchers)
+        return [sorted(orders) for _, orders in panel.looks]
+
+    looks = run(main())
+
+    assert looks[:2] == [["1"], ["2"]]
+    assert looks[2:] == [["1", "2"]] * len(looks[2:])
+
+
+def test_a_round_is_bounded_so_that_who_begins_waits_for_one_only() -> None:
+    async def main() -> list[int]:
+        panel = Panel()
+        await panel.told(*map(str, range(ROUND_IDS + 10)))
+        return [len(orders) for _, orders in panel.looks]
+
+    assert run(main()) == [ROUND_IDS, 10]
+
+
+# --- ends ----------------------------------------------------------------------------------------
+
+
+def test_closing_ends_every_watcher_and_look() -> None:
+    async def main() -> None:
+        panel = Panel(o1=status("Pending"), o2=status("Pending"))
+        watchers = [asyncio.ensure_future(panel.told(*orders)) for orders in ("1", "12")]
+        await asyncio.sleep(1)
+        panel.delay_s = 30
+        await asyncio.sleep(10)
+
+        await panel.poller.close()
+
+        results = await asyncio.gather(*watchers, return_exceptions=True)
+        assert [type(result) for result in results] == [ClosedError, ClosedError]
+        assert results[0] is not results[1]
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        await panel.poller.close()
+
+    run(main())
+
+
+def test_closing_lets_a_slow_watcher_have_what_is_in_its_box() -> None:
+    async def main() -> None:
+        panel = Panel(o1=status("Completed"), o2=status("Completed"), o3=status("Pending"))
+        stream = panel.poller.watch("123", None, None)
+        first = await anext(stream)
+        await turns()
+        await panel.poller.close()
+
+        assert first.order == "1"
+        assert [(await anext(stream)).order for _ in range(2)] == ["2", "3"]
+        with pytest.raises(ClosedError):
+            await anext(stream)
+
+    run(main())
+
+
+def test_a_task_that_somebody_else_cancels_leaves_no_watcher_waiting() -> None:
+    async def main() -> None:
+        panel = Panel(o1=status("Pending"))
+        watching = asyncio.ensure_future(panel.told("1"))
+        await asyncio.sleep(1)
+        assert panel.poller._task is not None
+        panel.poller._task.cancel()
+
+        with pytest.raises(ClosedError):
+            await watching
+        panel.orders["1"] = status("Completed")
+        assert kinds(await panel.told("1")) == ["finished"]
+
+    run(main())
+
+
+def test_watching_works_again_after_everybody_left() -> None:
+    async def main() -> None:
+        panel = Panel(o1=status("Pending"))
+        panel.delay_s = 1
+        for wait_s in (0.0, 0.5, 2.0, 4.0):
+            watching = asyncio.ensure_future(panel.told("1"))
+            await asyncio.sleep(wait_s)
+            watching.cancel()
+            await turns(1)
+        panel.orders["1"] = status("Completed")
+
+        assert kinds(await panel.told("1")) == ["finished"]
+
+    run(main())
+
+
+def test_orders_that_nobody_watches_cost_no_memory() -> None:
+    async def main() -> None:
+        panel = Panel(**{f"o{number}": status("Pending") for number in range(3000)})
+        staying = asyncio.ensure_future(panel.told("0"))
+        for _ in range(3):
+            leaving = asyncio.ensure_future(panel.told(*map(str, range(1, 3000))))
+            await asyncio.sleep(2)
+            leaving.cancel()
+            await asyncio.wait({leaving})
+
+        await asyncio.sleep(10)
+        assert len(panel.poller._watched) == 1
+        assert len(panel.poller._heap) < 3000
+        staying.cancel()
+        await asyncio.wait({staying})
+        assert panel.poller._heap == []
+
+    run(main())
+
+
+# --- random schedules ----------------------------------------------------------------------------
+
+WORDS = ["Pending", "Processing", "In progress", "Paused", "Odd", "Completed", "Partial"]
+Visit = tuple[float, list[str], float | None, float | None]
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    moves=st.lists(
+        st.tuples(st.floats(0, 400), st.sampled_from("123"), st.sampled_from([*WORDS, None, 502])),
+        max_size=12,
+    ),
+    visits=st.lists(
+        st.tuples(
+            st.floats(0, 300),
+            st.lists(st.sampled_from("123"), max_size=3),
+            st.none() | st.floats(0, 200),
+            st.none() | st.floats(0, 200),
+        ),
+        max_size=6,
+    ),
+    delay_s=st.floats(0, 12),
+    close_s=st.none() | st.floats(0, 400),
+)
+def test_every_watcher_ends_and_every_tale_is_of_one_piece(
+    moves: list[tuple[float, str, str | int | None]],
+    visits: list[Visit],
+    delay_s: float,
+    close_s: float | None,
+) -> None:
+    """Watchers come, go, are cancelled and time out, while orders move as they like."""
+
+    async def main() -> None:
+        panel = Panel(**{f"o{order}": status("Pending") for order in "123"})
+        panel.delay_s = delay_s
+        for at_s, order, word in moves:
+            panel.later(at_s, order, answer_of(word))
+        for order in "123":
+            panel.later(500, order, status("Completed"))
+        tasks = [asyncio.ensure_future(visited(panel, *visit)) for visit in visits]
+        if close_s is not None:
+            await asyncio.sleep(close_s)
+            await panel.poller.close()
+            # Who comes behind the end is kept out by the client.
+            await asyncio.sleep(310)
+            await panel.poller.close()
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
+            assert result is None or isinstance(result, WaitTimeoutError | ClosedError), result
+        assert not panel.poller._watched
+        assert not panel.poller._heap
+
+    run(main())
+
+
+async def visited(
+    panel: Panel, at_s: float, orders: list[str], timeout_s: float | None, cancel_s: float | None
+) -> None:
+    """Watch from a moment on, for a while; what is told must fit together."""
+    await asyncio.sleep(at_s)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(cancel_s):
+            await watched(panel, orders, timeout_s)
+
+
+async def watched(panel: Panel, orders: list[str], timeout_s: float | None) -> None:
+    last: dict[str, OrderStatus | None] = {}
+    async with aclosing(panel.poller.watch(orders, None, timeout_s)) as stream:
+        async for change in stream:
+            assert change.before == last.get(change.order)
+            assert change.before != change.after or change.kind == "missing"
+            assert (change.kind == "missing") == (change.after is None)
+            last[change.order] = change.after
+    assert set(last) == set(orders)
+    assert all(found is None or found.is_final for found in last.values())
+
+
+def answer_of(word: str | int | None) -> Answer:
+    if word is None:
+        return LEFT_OUT
+    return DOWN if isinstance(word, int) else status(word)
+
+
+# --- what the hook is told -----------------------------------------------------------------------
+
+
+def test_each_change_that_a_watcher_takes_is_told_in_words() -> None:
+    async def main() -> list[Event]:
+        panel = Panel(o1=status("Pending"), o2=UNKNOWN_ID)
+        panel.later(7, "1", status("Odd word", remains=9))
+        panel.later(14, "1", status("Completed"))
+        await panel.told("1", "2")
+        return panel.events
+
+    told = [
+        (each.order, each.kind, each.before, each.after)
+        for each in run(main())
+        if isinstance(each, OrderChanged)
+    ]
+
+    assert told == [
+        ("1", "first", None, "pending"),
+        ("2", "missing", None, None),
+        ("1", "unknown_word", "pending", "unknown"),
+        ("1", "finished", "unknown", "completed"),
+    ]
+
+
+def tracked(events: list[Event]) -> list[int]:
+    return [each.orders for each in events if isinstance(each, OrdersTracked)]
+
+
+def test_the_number_of_orders_is_told_when_it_changes() -> None:
+    async def main() -> list[Event]:
+        panel = Panel(o1=status("Pending"), o2=status("Pending"), o3=status("Completed"))
+        panel.later(20, "1", status("Completed"))
+        panel.later(40, "2", status("Completed"))
+        await asyncio.gather(panel.told("1", "2", "3"), panel.told("1"))
+        return panel.events
+
+    assert tracked(run(main())) == [3, 2, 1, 0]
+
+
+def test_who_breaks_off_takes_the_orders_off_the_number() -> None:
+    async def main() -> list[Event]:
+        panel = Panel(o1=status("Pending"), o2=status("Pending"))
+        with suppress(WaitTimeoutError):
+            await panel.told("1", "2", timeout_s=30)
+        return panel.events
+
+    assert tracked(run(main())) == [2, 0]
+
+
+def test_a_wrong_key_takes_all_orders_off_the_number() -> None:
+    async def main() -> list[Event]:
+        panel = Panel(o1=AuthError("no", action="status"))
+        with suppress(AuthError):
+            await panel.told("1")
+        return panel.events
+
+    assert tracked(run(main())) == [1, 0]

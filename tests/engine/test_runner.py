@@ -1,0 +1,657 @@
+"""The loop of attempts: what is repeated, what is not, and what becomes of an order on its way."""
+
+import asyncio
+import logging
+import pickle
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import asynccontextmanager
+from typing import cast
+
+import attrs
+import pytest
+from support.calls import BALANCE, FakeClock, balance_of, open_calls
+from support.wire import Answer, Drop, Request, Silence, WireServer, reply
+
+from smmfanfast_async import (
+    SMMFANFAST,
+    AddedOrder,
+    ClosedError,
+    NoReplyError,
+    NotSentError,
+    OutcomeUnknownError,
+    PanelError,
+    PausedError,
+    RateLimitedError,
+    RefusedError,
+    RetryPolicy,
+    ServerError,
+    UnsupportedActionError,
+)
+from smmfanfast_async._engine import runner as calls_module
+from smmfanfast_async._engine.limiter import Clock
+from smmfanfast_async._engine.policy import Pacer
+from smmfanfast_async._engine.runner import Calls, Settings
+from smmfanfast_async._wire.decode import (
+    ServiceRows,
+    decode_call,
+    decode_services,
+    read_ahead,
+)
+from smmfanfast_async.results import Balance, Reply
+
+ORDER = {"action": "add", "service": "5", "link": "https://example.com", "quantity": "10"}
+
+
+@attrs.define
+class Scene:
+    """Calls on a server, and what to look at."""
+
+    calls: Calls
+    server: WireServer
+    pauses: list[float]
+    settings: Settings
+
+    async def read(self) -> Balance:
+        return await self.calls.read({"action": "balance"}, balance_of, self.settings)
+
+    async def send(self, wait_s: float | None = None) -> AddedOrder:
+        return await self.calls.send_order(ORDER, self.settings, wait_s)
+
+
+def odd_of(found: Reply) -> object:
+    return decode_call(found, SMMFANFAST, "odd")
+
+
+@asynccontextmanager
+async def calls_to(
+    *answers: Answer,
+    url: str | None = None,
+    timeout_s: float = 5.0,
+    concurrency: int = 2,
+    per_minute: int | None = None,
+    add_concurrency: int = 1,
+) -> AsyncIterator[Scene]:
+    """Open calls on a server; pauses are noted and pass at once."""
+    clock = FakeClock()
+    pacer = Pacer(most=concurrency, per_minute=per_minute)
+    async with (
+        WireServer(*(answers or (BALANCE,))) as server,
+        open_calls(url or server.url, clock, pacer=pacer, add_concurrency=add_concurrency) as calls,
+    ):
+        yield Scene(calls, server, clock.pauses, Settings(timeout_s, RetryPolicy()))
+
+
+# --- long answers --------------------------------------------------------------------------------
+
+CATALOGUE = reply(
+    "[" + ",".join(f'{{"service":"{each}","desc":"{"x" * 99}"}}' for each in range(1, 3001)) + "]"
+)
+
+
+def rows_of(found: Reply) -> ServiceRows:
+    return decode_services(found, SMMFANFAST)
+
+
+async def services(scene: Scene) -> ServiceRows:
+    return await scene.calls.read({"action": "services"}, rows_of, scene.settings)
+
+
+Steps = Generator[None, None, Reply]
+
+
+def watched(monkeypatch: pytest.MonkeyPatch, step: Callable[[], None]) -> None:
+    """Have `step` called after each step of decoding."""
+
+    def steps(found: Reply, *, keep_raw: bool) -> Steps:
+        taken = read_ahead(found, keep_raw=keep_raw)
+        while True:
+            try:
+                next(taken)
+            except StopIteration as end:
+                return cast("Reply", end.value)
+            step()
+            yield
+
+    monkeypatch.setattr(calls_module, "read_ahead", steps)
+
+
+@pytest.mark.asyncio
+async def test_others_have_a_turn_after_each_step_of_a_long_catalogue(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    turns: list[str] = []
+    loop = asyncio.get_running_loop()
+
+    def step() -> None:
+        turns.append("step")
+        loop.call_soon(turns.append, "other")
+
+    watched(monkeypatch, step)
+    async with calls_to(CATALOGUE) as scene:
+        found = await services(scene)
+
+    assert len(CATALOGUE.raw) > calls_module.INLINE_BODY_BYTES
+    assert [each.service for each in found.services] == [str(each) for each in range(1, 3001)]
+    assert turns == ["step", "other"] * (len(turns) // 2)
+    assert len(turns) >= 10
+
+
+@pytest.mark.asyncio
+async def test_short_catalogue_takes_no_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[None] = []
+    watched(monkeypatch, lambda: steps.append(None))
+    async with calls_to(reply('[{"service":"5"}]')) as scene:
+        found = await services(scene)
+
+    assert [each.service for each in found.services] == ["5"]
+    assert steps == []
+
+
+@pytest.mark.asyncio
+async def test_decoding_ends_with_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with calls_to(CATALOGUE, timeout_s=5.0) as scene:
+        clock = scene.calls.clock
+
+        def step() -> None:
+            scene.calls.clock = Clock(now_s=lambda: clock.now_s() + 5.0, sleep=clock.sleep)
+
+        watched(monkeypatch, step)
+        with pytest.raises(NoReplyError, match="could not be decoded within 5 s"):
+            await services(scene)
+
+        assert not scene.calls._reads
+
+
+@pytest.mark.asyncio
+async def test_closing_ends_a_decoding_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = asyncio.Event()
+    watched(monkeypatch, begun.set)
+    async with calls_to(CATALOGUE) as scene:
+        caller = asyncio.create_task(services(scene))
+        await begun.wait()
+        await scene.calls.close()
+
+        with pytest.raises((NoReplyError, ClosedError)):
+            await caller
+        assert caller.cancelling() == 0
+        assert not scene.calls._reads
+
+
+@pytest.mark.asyncio
+async def test_cancelling_ends_a_decoding_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[None] = []
+    begun = asyncio.Event()
+
+    def step() -> None:
+        steps.append(None)
+        begun.set()
+
+    watched(monkeypatch, step)
+    async with calls_to(CATALOGUE) as scene:
+        caller = asyncio.create_task(services(scene))
+        await begun.wait()
+        caller.cancel()
+
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        assert not scene.calls._reads
+    assert len(steps) <= 2
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_a_read_is_repeated_until_it_succeeds() -> None:
+    async with calls_to(reply("down", 503), Drop(), BALANCE) as scene:
+        found = await scene.read()
+
+    assert str(found.balance) == "1.50"
+    assert len(scene.server.requests) == 3
+    assert scene.pauses == [0.5, 1.0]
+
+
+@pytest.mark.asyncio
+async def test_a_read_is_given_up_after_its_attempts() -> None:
+    async with calls_to(reply("down", 503)) as scene:
+        with pytest.raises(ServerError):
+            await scene.read()
+
+    assert len(scene.server.requests) == 3
+    assert len(scene.pauses) == 2
+
+
+@pytest.mark.asyncio
+async def test_asking_in_another_way_is_paid_from_the_quota() -> None:
+    async with calls_to() as scene:
+        paid = [scene.calls.may_repeat(ServerError("down")) for _ in range(1000)]
+
+    assert paid[0] is True
+    assert paid[-1] is False
+    assert paid == sorted(paid, reverse=True)
+
+
+@pytest.mark.asyncio
+async def test_a_refusal_is_not_repeated() -> None:
+    async with calls_to(reply('{"error":"Invalid API key"}')) as scene:
+        with pytest.raises(RefusedError):
+            await scene.read()
+
+    assert len(scene.server.requests) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_panel_that_names_a_wait_is_waited_for() -> None:
+    limited = reply("", 429, [("Retry-After", "4")])
+    async with calls_to(limited, BALANCE) as scene:
+        await scene.read()
+
+    assert scene.pauses == [4.0]
+
+
+@pytest.mark.asyncio
+async def test_a_wait_beyond_the_deadline_is_raised_at_once() -> None:
+    async with calls_to(reply("", 429, [("Retry-After", "20")])) as scene:
+        with pytest.raises(RateLimitedError) as caught:
+            await scene.read()
+
+    assert caught.value.retry_after_s == 20.0
+    assert (len(scene.server.requests), scene.pauses) == (1, [])
+
+
+@pytest.mark.asyncio
+async def test_an_empty_quota_makes_each_call_once() -> None:
+    async with calls_to(reply("down", 503)) as scene:
+        scene.calls._quota.tokens = 4
+        with pytest.raises(ServerError):
+            await scene.read()
+
+    assert len(scene.server.requests) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_success_at_once_earns_quota_and_a_repeated_one_does_not() -> None:
+    async with calls_to(BALANCE, reply("down", 503), BALANCE) as scene:
+        scene.calls._quota.tokens = 100
+        await scene.read()
+        assert scene.calls._quota.tokens == 101
+
+        await scene.read()
+        assert scene.calls._quota.tokens == 96
+
+
+@pytest.mark.asyncio
+async def test_silence_ends_with_the_deadline() -> None:
+    async with calls_to(Silence(), timeout_s=0.1) as scene:
+        with pytest.raises(NoReplyError):
+            await scene.read()
+
+    assert len(scene.server.requests) == 1
+
+
+@pytest.mark.asyncio
+async def test_waiting_for_a_place_ends_with_the_deadline() -> None:
+    async with calls_to(Silence(), timeout_s=0.2, concurrency=1) as scene:
+        outcomes = await asyncio.gather(scene.read(), scene.read(), return_exceptions=True)
+
+    # One was on its way until the end, the other never left.
+    assert {type(each) for each in outcomes} == {NoReplyError, NotSentError}
+    assert len(scene.server.requests) == 1
+
+
+@pytest.mark.asyncio
+async def test_an_action_the_panel_has_not_is_not_sent() -> None:
+    async with calls_to() as scene:
+        with pytest.raises(UnsupportedActionError, match="no action 'refill'"):
+            await scene.calls.read({"action": "refill"}, balance_of, scene.settings)
+
+    assert scene.server.requests == []
+
+
+@pytest.mark.asyncio
+async def test_a_call_that_may_change_something_is_made_once() -> None:
+    async with calls_to(reply("down", 503)) as scene:
+        with pytest.raises(ServerError) as caught:
+            await scene.calls.once({"action": "odd"}, odd_of, scene.settings)
+
+    assert (len(scene.server.requests), scene.pauses) == (1, [])
+    assert not caught.value.safe_to_repeat
+    assert caught.value.maybe_placed
+
+
+# --- pace and pauses -----------------------------------------------------------------------------
+
+
+LIMITED = reply('{"error":"Too many requests"}', 429, [("Retry-After", "3")])
+
+
+@pytest.mark.asyncio
+async def test_a_429_pauses_every_call_of_the_account() -> None:
+    async with calls_to(LIMITED, BALANCE) as scene:
+        patient = scene.settings
+        once = Settings(5.0, RetryPolicy(attempts=1))
+        with pytest.raises(RateLimitedError):
+            await scene.calls.read({"action": "balance"}, balance_of, once)
+        await scene.calls.read({"action": "balance"}, balance_of, patient)
+
+    assert scene.pauses == [3.0]
+
+
+@pytest.mark.asyncio
+async def test_a_pause_longer_than_a_call_may_wait_sends_nothing() -> None:
+    limited = reply("", 429, [("Retry-After", "100")])
+    async with calls_to(limited, BALANCE, timeout_s=500) as scene:
+        with pytest.raises(RateLimitedError):
+            await scene.read()
+        with pytest.raises(PausedError, match="another 100 s") as caught:
+            await scene.read()
+        with pytest.raises(PausedError, match=r"^add: all calls wait"):
+            await scene.send()
+
+    assert caught.value.retry_after_s == 100.0
+    assert not caught.value.sent
+    assert len(scene.server.requests) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_429_halves_what_is_under_way_and_success_raises_it_by_one() -> None:
+    async with calls_to(LIMITED, BALANCE, concurrency=8) as scene:
+        pacer = scene.calls._gate.pacer
+        await scene.read()
+        assert pacer.allowed == 5  # 8 halved, and one success
+
+        await scene.read()
+        assert pacer.allowed == 6
+
+
+@pytest.mark.asyncio
+async def test_an_order_that_meets_a_429_pauses_the_account_too() -> None:
+    async with calls_to(LIMITED, BALANCE) as scene:
+        with pytest.raises(OutcomeUnknownError):
+            await scene.send()
+        await scene.read()
+
+    assert scene.pauses == [3.0]
+
+
+@pytest.mark.asyncio
+async def test_a_wait_named_in_a_text_is_heeded() -> None:
+    spam = reply('{"error":"Spam protection: please wait 7 seconds"}')
+    async with calls_to(spam, BALANCE, timeout_s=60) as scene:
+        await scene.read()
+
+    assert scene.pauses == [7.0]
+
+
+@pytest.mark.asyncio
+async def test_a_pace_is_kept() -> None:
+    async with calls_to(per_minute=2, timeout_s=100) as scene:
+        for _ in range(5):
+            await scene.read()
+
+    assert scene.pauses == [60.0, 60.0]
+
+
+@pytest.mark.asyncio
+async def test_calls_leave_in_the_order_of_their_coming() -> None:
+    async with calls_to(concurrency=1) as scene:
+        done: list[int] = []
+
+        async def numbered(number: int) -> None:
+            await scene.read()
+            done.append(number)
+
+        await asyncio.gather(*map(numbered, range(6)))
+
+    assert done == [0, 1, 2, 3, 4, 5]
+    assert scene.server.connections == 1
+
+
+# --- orders --------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_an_order_is_placed() -> None:
+    async with calls_to(reply('{"status":"success","order":32}')) as scene:
+        assert (await scene.send()).order == "32"
+
+    assert len(scene.server.requests) == 1
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("answer", [
+    Drop(), Drop(reset=True), Silence(), reply(b"x" * 70_000), reply("", 200), reply("down", 503),
+])  # fmt: skip
+async def test_an_order_without_a_sure_answer_is_unknown_and_not_sent_again(
+    answer: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls_module, "ADD_TIMEOUT_S", 0.2)
+    async with calls_to(answer) as scene:
+        with pytest.raises(OutcomeUnknownError) as caught:
+            await scene.send()
+
+    assert len(scene.server.requests) == 1
+    assert scene.pauses == []
+    assert caught.value.form == ORDER
+    assert caught.value.sent_at is not None
+    assert caught.value.sent_at.tzinfo is not None
+
+
+@pytest.mark.asyncio
+async def test_an_order_that_did_not_leave_is_sent_again() -> None:
+    async with calls_to(url="http://127.0.0.1:1/") as scene:
+        with pytest.raises(NotSentError):
+            await scene.send()
+
+    assert scene.pauses == [0.5, 1.0]
+
+
+@pytest.mark.asyncio
+async def test_an_empty_quota_does_not_send_an_order_again() -> None:
+    async with calls_to(url="http://127.0.0.1:1/") as scene:
+        scene.calls._quota.tokens = 0
+        with pytest.raises(NotSentError):
+            await scene.send()
+
+    assert scene.pauses == []
+
+
+@pytest.mark.asyncio
+async def test_orders_go_one_at_a_time() -> None:
+    async with calls_to(Silence()) as scene:
+        sends = [asyncio.create_task(scene.send()) for _ in range(3)]
+        await scene.server.has_received()
+        await asyncio.sleep(0.01)
+
+        assert len(scene.server.requests) == 1
+        await give_up(scene, sends)
+
+
+@pytest.mark.asyncio
+async def test_more_orders_go_at_once_where_that_is_asked_for() -> None:
+    async with calls_to(Silence(), add_concurrency=2, concurrency=5) as scene:
+        sends = [asyncio.create_task(scene.send()) for _ in range(3)]
+        await scene.server.has_received(2)
+        await asyncio.sleep(0.01)
+
+        assert len(scene.server.requests) == 2
+        await give_up(scene, sends)
+
+
+async def give_up(scene: Scene, sends: list[asyncio.Task[AddedOrder]]) -> None:
+    for task in [*sends, *scene.calls._sends]:
+        task.cancel()
+    await asyncio.gather(*sends, return_exceptions=True)
+
+
+@pytest.mark.asyncio
+async def test_a_cancelled_caller_leaves_its_order_on_its_way(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, "smmfanfast_async")
+    async with calls_to(reply('{"order":7}')) as scene:
+        caller = asyncio.create_task(scene.send())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+
+    # Closing let it arrive.
+    assert len(scene.server.requests) == 1
+    assert "order 7 placed" in caplog.text
+
+
+@pytest.mark.asyncio
+async def test_closing_gives_up_an_order_that_does_not_arrive(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(calls_module, "CLOSE_GRACE_S", 0.05)
+    async with calls_to(Silence()) as scene:
+        caller = asyncio.create_task(scene.send())
+        await scene.server.has_received()
+        waiting = asyncio.create_task(scene.send())
+        await asyncio.sleep(0.01)
+        unstarted = asyncio.create_task(scene.send())
+        await scene.calls.close()
+
+        with pytest.raises(OutcomeUnknownError, match="closed before an answer came"):
+            await caller
+        with pytest.raises(ClosedError, match="closed before it was sent"):
+            await waiting
+        with pytest.raises(ClosedError):
+            await unstarted
+    assert "outcome unknown" in caplog.text
+    assert scene.calls._sends == set()
+    assert len(scene.server.requests) == 1
+
+
+@pytest.mark.asyncio
+async def test_closing_ends_the_reads_and_not_their_callers() -> None:
+    async with calls_to(Silence(), concurrency=1) as scene:
+        reads = [asyncio.create_task(scene.read()) for _ in range(3)]
+        await scene.server.has_received()
+        await scene.calls.close()
+
+        for read in reads:
+            with pytest.raises((NoReplyError, ClosedError)):
+                await read
+            assert read.cancelling() == 0
+        assert not scene.calls._reads
+
+
+@pytest.mark.asyncio
+async def test_a_close_that_is_cancelled_leaves_nothing_behind() -> None:
+    async with calls_to(Silence()) as scene:
+        caller = asyncio.create_task(scene.send())
+        await scene.server.has_received()
+        closing = asyncio.create_task(scene.calls.close())
+        await asyncio.sleep(0.01)
+        closing.cancel()
+
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        with pytest.raises(OutcomeUnknownError):
+            await caller
+        assert scene.calls._sends == set()
+
+
+@pytest.mark.asyncio
+async def test_an_order_cancelled_before_its_first_step_was_not_sent(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "smmfanfast_async")
+    async with calls_to() as scene:
+        caller = asyncio.create_task(scene.send())
+        await asyncio.sleep(0)
+        for task in list(scene.calls._sends):
+            task.cancel()
+        with pytest.raises(ClosedError):
+            await caller
+
+    assert "was not sent" in caplog.text
+    assert scene.server.requests == []
+
+
+@pytest.mark.asyncio
+async def test_a_failed_order_is_logged_without_its_key(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with calls_to(reply('{"error":"Bad Link"}')) as scene:
+        with pytest.raises(PanelError):
+            await scene.send()
+
+    assert "Bad Link" in caplog.text
+    assert "test-key" not in caplog.text
+
+
+@pytest.mark.asyncio
+async def test_after_closing_nothing_is_called() -> None:
+    async with calls_to() as scene:
+        await scene.calls.close()
+
+        with pytest.raises(ClosedError):
+            await scene.read()
+        with pytest.raises(ClosedError):
+            await scene.send()
+        with pytest.raises(ClosedError):
+            await scene.calls.once({"action": "odd"}, odd_of, scene.settings)
+
+
+# --- wait_s --------------------------------------------------------------------------------------
+
+
+class LateOrder(WireServer):
+    """Answers an order when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(reply(""))
+        self.may_answer = asyncio.Event()
+
+    async def answer_later(self, request: Request) -> Answer:
+        await self.may_answer.wait()
+        return reply('{"order":77}')
+
+
+@pytest.mark.asyncio
+async def test_an_order_on_its_way_can_still_be_awaited_after_wait_s() -> None:
+    async with LateOrder() as server, calls_to(url=server.url) as scene:
+        with pytest.raises(OutcomeUnknownError, match="the sending goes on") as caught:
+            await scene.send(wait_s=0.05)
+        server.may_answer.set()
+
+        assert (await caught.value.settled()).order == "77"
+        assert (await caught.value.settled()).order == "77"
+    assert len(server.requests) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_copy_of_the_error_knows_no_more_than_it_says() -> None:
+    async with LateOrder() as server, calls_to(url=server.url) as scene:
+        with pytest.raises(OutcomeUnknownError) as caught:
+            await scene.send(wait_s=0.05)
+        twin = pickle.loads(pickle.dumps(caught.value))  # noqa: S301  # our own bytes
+        server.may_answer.set()
+
+        with pytest.raises(OutcomeUnknownError):
+            await twin.settled()
+        assert str(twin) == str(caught.value)
+
+
+@pytest.mark.asyncio
+async def test_an_order_whose_turn_did_not_come_is_taken_back() -> None:
+    async with LateOrder() as server, calls_to(url=server.url) as scene:
+        first = asyncio.create_task(scene.send())
+        await server.has_received()
+
+        with pytest.raises(NotSentError, match="its turn did not come"):
+            await scene.send(wait_s=0.05)
+        server.may_answer.set()
+        assert (await first).order == "77"
+
+    assert len(server.requests) == 1
+
+
+@pytest.mark.asyncio
+async def test_an_answer_within_wait_s_is_given() -> None:
+    async with calls_to(reply('{"order":5}')) as scene:
+        assert (await scene.send(wait_s=5)).order == "5"

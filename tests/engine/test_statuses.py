@@ -1,0 +1,578 @@
+"""Batches of ids: what fails whole is halved, errors are each order's own, streams are bounded."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import aclosing
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.virtual import run, turns
+
+from smmfanfast_async import (
+    SMMFANFAST,
+    AuthError,
+    ClosedError,
+    InvalidOrderError,
+    NoReplyError,
+    OrderNotFoundError,
+    OrderStatus,
+    PanelError,
+    RetryPolicy,
+    ServerError,
+)
+from smmfanfast_async._engine.limiter import Clock
+from smmfanfast_async._engine.policy import QUOTA_TOKENS, RETRY_COST, TIMEOUT_COST, Pacer
+from smmfanfast_async._engine.runner import Calls, Settings
+from smmfanfast_async._engine.statuses import SPLIT_FROM_S, Ids, Statuses
+from smmfanfast_async._wire.transport import Limits
+from smmfanfast_async.results import Reply
+
+ONCE = RetryPolicy(attempts=1)
+TWICE = RetryPolicy(attempts=2, base_s=0)
+DOWN = Reply(status=502, body=b"bad gateway")
+REFUSED = Reply(status=200, body=b'{"error":"Too many orders"}')
+
+
+class Panel:
+    """Stands for the transport: answers status calls from rules, and notes what was asked."""
+
+    def __init__(self, *, concurrency: int = 3) -> None:
+        self.asked: list[list[str]] = []
+        self.held = self.peak = 0
+        self.most = 100
+        self.too_many: Reply | None = DOWN
+        """What comes for more than `most`; None if nothing does."""
+        self.poison: set[str] = set()
+        self.slow: set[str] = set()
+        self.times_s: list[float] = []
+        self.answer: Reply | None = None
+        self.strays: list[str] = []
+        self.delay_s = 0.01
+        self.is_closed = False
+        loop = asyncio.get_running_loop()
+        self.calls = Calls(
+            self,  # type: ignore[arg-type]  # as far as it is asked here
+            SMMFANFAST,
+            pacer=Pacer(concurrency),
+            add_concurrency=1,
+            clock=Clock(loop.time, asyncio.sleep),
+            draw=lambda: 0.5,
+        )
+        self.statuses = Statuses(self.calls, concurrency=concurrency)
+
+    def check_usable(self) -> None:
+        if self.is_closed:
+            raise ClosedError("the client is closed")
+
+    async def post(self, form: Mapping[str, str], limits: Limits) -> Reply:
+        ids = unquote(form.get("orders") or form["order"]).split(",")
+        self.asked.append(ids)
+        self.times_s.append(asyncio.get_running_loop().time())
+        self.held += 1
+        self.peak = max(self.peak, self.held)
+        try:
+            async with asyncio.timeout(limits.read_timeout_s):
+                await asyncio.sleep(self.delay_s)
+                if self.slow & set(ids) or (len(ids) > self.most and self.too_many is None):
+                    await asyncio.Event().wait()
+        except TimeoutError as error:
+            raise NoReplyError("timed out", action="status") from error
+        finally:
+            self.held -= 1
+        return self.answer or self.reply_to(ids, is_batch="orders" in form)
+
+    def reply_to(self, ids: list[str], *, is_batch: bool) -> Reply:
+        if len(ids) > self.most and self.too_many is not None:
+            return self.too_many
+        if self.poison & set(ids):
+            return DOWN
+        found = {each: self.row(each) for each in [*ids, *self.strays]}
+        body: Any = found if is_batch else found[ids[0]]
+        if isinstance(body, str):
+            body = {"error": body}
+        return Reply(status=200, body=json.dumps(body).encode())
+
+    @staticmethod
+    def row(order: str) -> dict[str, str] | str:
+        if order.isdecimal() and int(order) > 900_000:
+            return "Incorrect order ID"
+        return {"order": order, "status": "Completed", "charge": "0.1"}
+
+    @property
+    def sizes(self) -> list[int]:
+        return [len(ids) for ids in self.asked]
+
+    async def all(
+        self,
+        ids: Ids,
+        *,
+        timeout_s: float = 60,
+        retry: RetryPolicy = TWICE,
+        concurrency: int = 3,
+        ordered: bool = True,
+    ) -> dict[str, OrderStatus | PanelError]:
+        stream = self.statuses.stream(
+            ids, Settings(timeout_s, retry), concurrency=concurrency, ordered=ordered
+        )
+        return {order: result async for order, result in stream}
+
+
+def with_panel(main: Callable[[Panel], Awaitable[None]], **options: int) -> None:
+    async def on_loop() -> None:
+        await main(Panel(**options))
+
+    run(on_loop())
+
+
+def errors_in(found: Mapping[str, OrderStatus | PanelError]) -> dict[str, PanelError]:
+    return {order: each for order, each in found.items() if isinstance(each, PanelError)}
+
+
+# --- batches that fail whole ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("too_many", [DOWN, REFUSED], ids=["failing", "refusing"])
+def test_a_batch_that_is_too_large_is_asked_in_halves_and_the_next_ones_are_small_at_once(
+    too_many: Reply,
+) -> None:
+    async def main(panel: Panel) -> None:
+        panel.most, panel.too_many = 50, too_many
+        assert not errors_in(await panel.all(range(1, 101)))
+        tries = 2 if too_many is DOWN else 1
+        assert panel.sizes == [100] * tries + [50, 50]
+
+        panel.asked.clear()
+        assert not errors_in(await panel.all(range(1, 51)))
+        assert panel.sizes == [50]
+
+    with_panel(main)
+
+
+@pytest.mark.parametrize("poison", ["1", "37", "100"])
+def test_one_id_that_spoils_its_batch_is_found_and_harms_no_other(poison: str) -> None:
+    async def main(panel: Panel) -> None:
+        panel.poison = {poison}
+        found = await panel.all(range(1, 101), retry=RetryPolicy(attempts=2, base_s=0))
+
+        assert list(found) == [str(each) for each in range(1, 101)]
+        errors = errors_in(found)
+        assert list(errors) == [poison]
+        assert isinstance(errors[poison], ServerError)
+        assert errors[poison].order == poison
+        assert len(panel.asked) <= 2 * (1 + 2 * 7)
+
+    with_panel(main)
+
+
+def test_a_batch_that_takes_too_long_is_halved_while_there_is_time() -> None:
+    async def main(panel: Panel) -> None:
+        panel.most, panel.too_many = 50, None
+        found = await panel.all(range(1, 101), timeout_s=60)
+
+        assert not errors_in(found)
+        assert panel.sizes == [100, 50, 50]
+        assert panel.times_s == pytest.approx([0, 30, 30], abs=0.1)
+
+    with_panel(main)
+
+
+def test_all_of_a_short_time_goes_to_the_batch_as_it_is() -> None:
+    async def main(panel: Panel) -> None:
+        panel.delay_s = SPLIT_FROM_S - 2
+        found = await panel.all(range(1, 101), timeout_s=SPLIT_FROM_S - 1)
+
+        assert not errors_in(found)
+        assert panel.sizes == [100]
+
+    with_panel(main)
+
+
+def test_half_of_a_long_time_goes_to_the_batch_and_the_rest_to_its_halves() -> None:
+    async def main(panel: Panel) -> None:
+        panel.delay_s = 1000
+        found = await panel.all([1, 2], timeout_s=40)
+
+        assert {type(error) for error in errors_in(found).values()} == {NoReplyError}
+        assert panel.asked == [["1", "2"], ["1"], ["2"]]
+        assert panel.times_s == pytest.approx([0, 20, 30], abs=0.01)
+        assert asyncio.get_running_loop().time() == pytest.approx(40, abs=0.1)
+
+    with_panel(main)
+
+
+@pytest.mark.parametrize("slow", ["1", "100"])
+def test_one_id_that_no_answer_comes_for_leaves_the_other_half_its_time(slow: str) -> None:
+    async def main(panel: Panel) -> None:
+        panel.slow = {slow}
+        found = await panel.all(range(1, 101), timeout_s=60)
+
+        assert slow in errors_in(found)
+        assert len(errors_in(found)) <= 50
+        panel.asked.clear()
+        found = await panel.all(range(1, 101), timeout_s=1e5)
+        assert list(errors_in(found)) == [slow]
+
+    with_panel(main)
+
+
+def test_who_wants_no_repeats_gets_no_halves() -> None:
+    async def main(panel: Panel) -> None:
+        panel.poison = {"7"}
+        found = await panel.all(range(1, 101), retry=ONCE)
+
+        assert len(errors_in(found)) == 100
+        assert panel.sizes == [100]
+
+    with_panel(main)
+
+
+def test_halves_are_paid_from_the_quota_and_end_with_it() -> None:
+    async def main(panel: Panel) -> None:
+        panel.answer = DOWN
+        found = await panel.all(range(1, 2001))
+
+        assert len(errors_in(found)) == 2000
+        assert len({id(error) for error in found.values()}) == 2000
+        assert len(panel.asked) <= 20 + 2 * QUOTA_TOKENS // RETRY_COST
+        panel.asked.clear()
+        await panel.all(range(1, 201))
+        assert panel.sizes == [100, 100]
+
+    with_panel(main)
+
+
+def test_halves_after_a_timeout_cost_more() -> None:
+    async def main(panel: Panel) -> None:
+        panel.delay_s = 1000
+        await panel.all([1, 2], timeout_s=40)
+
+        assert panel.calls._quota.tokens == QUOTA_TOKENS - TIMEOUT_COST
+
+    with_panel(main)
+
+
+@pytest.mark.parametrize("answer", [
+    Reply(status=429, body=b'{"error":"Too many requests"}', retry_after_s=900.0),
+    Reply(status=403, body=b"<html>", is_challenge=True),
+])  # fmt: skip
+def test_what_fewer_ids_can_not_help_is_not_halved(answer: Reply) -> None:
+    async def main(panel: Panel) -> None:
+        panel.answer = answer
+        found = await panel.all(range(1, 101))
+
+        assert len(errors_in(found)) == 100
+        assert len(panel.asked) == 1
+
+    with_panel(main)
+
+
+def test_the_size_grows_back_to_what_the_profile_allows() -> None:
+    async def main(panel: Panel) -> None:
+        panel.most = 50
+        await panel.all(range(1, 101))
+        panel.most = 100
+        panel.asked.clear()
+
+        await panel.all(range(1, 100 * 60 + 1), concurrency=1)
+
+        assert panel.sizes[0] == 50
+        assert panel.sizes[-3:] == [100, 100, 100]
+
+    with_panel(main)
+
+
+# --- errors of all, errors of one ----------------------------------------------------------------
+
+
+def test_an_unknown_id_has_an_error_of_its_own() -> None:
+    async def main(panel: Panel) -> None:
+        found = await panel.all([1, 900_001, 2])
+
+        assert list(found) == ["1", "900001", "2"]
+        assert [type(each) for each in found.values()] == [
+            OrderStatus, OrderNotFoundError, OrderStatus,
+        ]  # fmt: skip
+        assert len(panel.asked) == 1
+
+    with_panel(main)
+
+
+def test_a_wrong_key_is_found_out_once_a_place_and_not_once_a_batch() -> None:
+    async def main(panel: Panel) -> None:
+        panel.answer = Reply(status=200, body=b'{"error":"Invalid API key"}')
+        found = await panel.all(range(1, 5001), concurrency=3)
+
+        assert len(found) == 5000
+        assert {type(each) for each in found.values()} == {AuthError}
+        assert all(each.order == order for order, each in errors_in(found).items())
+        assert len(panel.asked) == 3
+
+    with_panel(main)
+
+
+def test_what_is_no_id_has_its_error_in_its_place_and_is_not_sent() -> None:
+    async def main(panel: Panel) -> None:
+        odd: list[Any] = ["1", "2,3", 0, None, 1.5, "", 4, True]
+        found = await panel.all(odd)
+
+        assert list(found) == ["1", "2,3", "0", "None", "1.5", "", "4", "True"]
+        assert set(errors_in(found)) == {"2,3", "0", "None", "1.5", "", "True"}
+        assert {type(each) for each in errors_in(found).values()} == {InvalidOrderError}
+        assert panel.asked == [["1", "4"]]
+        assert errors_in(await panel.all(["a b", ""])).keys() == {"a b", ""}
+        assert len(panel.asked) == 1
+
+    with_panel(main)
+
+
+def test_a_number_that_python_does_not_write_harms_no_other() -> None:
+    async def main(panel: Panel) -> None:
+        found = await panel.all([1, 10**5000, 2])
+
+        assert [type(each) for each in found.values()] == [
+            OrderStatus, InvalidOrderError, OrderStatus,
+        ]  # fmt: skip
+        assert panel.asked == [["1", "2"]]
+
+    with_panel(main)
+
+
+def test_ids_that_nobody_asked_for_are_dropped_and_said(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "smmfanfast_async")
+
+    async def main(panel: Panel) -> None:
+        panel.strays = ["77", "78"]
+
+        assert list(await panel.all([1, 2])) == ["1", "2"]
+
+    with_panel(main)
+
+    assert "status: 2 ids came back that nobody asked for" in caplog.text
+
+
+def test_a_closed_client_is_raised_and_not_given_to_each() -> None:
+    async def main(panel: Panel) -> None:
+        stream = panel.statuses.stream(
+            range(1, 1000), Settings(60, TWICE), concurrency=1, ordered=True
+        )
+        await anext(stream)
+        panel.is_closed = True
+        with pytest.raises(ClosedError):
+            [each async for each in stream]
+        with pytest.raises(ClosedError):
+            await panel.all([1])
+
+    with_panel(main)
+
+
+# --- streams -------------------------------------------------------------------------------------
+
+
+def numbers(count: int, taken: list[int]) -> Iterator[int]:
+    for number in range(1, count + 1):
+        taken.append(number)
+        yield number
+
+
+async def numbers_as_they_come(count: int, taken: list[int]) -> AsyncIterator[int]:
+    try:
+        for number in numbers(count, taken):
+            yield number
+    finally:
+        taken.append(0)
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("source", [numbers, numbers_as_they_come])
+def test_no_more_is_taken_in_than_a_few_batches(
+    source: Callable[[int, list[int]], Ids], *, ordered: bool
+) -> None:
+    async def main(panel: Panel) -> None:
+        taken: list[int] = []
+        stream = panel.statuses.stream(
+            source(100_000, taken), Settings(60, TWICE), concurrency=3, ordered=ordered
+        )
+        async with aclosing(stream):
+            await anext(stream)
+            await asyncio.sleep(10)
+
+            assert max(taken) <= 5 * 100
+            assert panel.peak <= 3
+        assert taken[-1] == 0 or source is numbers
+
+    with_panel(main)
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_breaking_off_ends_the_requests_and_closes_the_ids(*, ordered: bool) -> None:
+    async def main(panel: Panel) -> None:
+        taken: list[int] = []
+        stream = panel.statuses.stream(
+            numbers_as_they_come(1000, taken), Settings(60, TWICE), concurrency=3, ordered=ordered
+        )
+        async with aclosing(stream):
+            async for order, _ in stream:
+                panel.delay_s = 30
+                if order == "150" or len(panel.asked) > 3:
+                    break
+
+        assert taken[-1] == 0
+        assert panel.held == 0
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    with_panel(main)
+
+
+def test_ids_may_come_from_anywhere() -> None:
+    async def main(panel: Panel) -> None:
+        found = await panel.all(numbers_as_they_come(250, []))
+
+        assert list(found) == [str(each) for each in range(1, 251)]
+        assert panel.sizes == [100, 100, 50]
+
+    with_panel(main)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    ids=st.lists(st.integers(1, 400), max_size=400),
+    poison=st.sets(st.integers(1, 400), max_size=3),
+    most=st.integers(1, 120),
+    ordered=st.booleans(),
+    concurrency=st.integers(1, 4),
+)
+def test_every_id_has_its_own_answer_whatever_the_panel_takes(
+    ids: list[int], poison: set[int], most: int, concurrency: int, *, ordered: bool
+) -> None:
+    async def main(panel: Panel) -> None:
+        panel.most = most
+        panel.poison = {str(each) for each in poison}
+        panel.calls._quota.tokens = 10**6
+        found = await panel.all(
+            ids, timeout_s=1e6, retry=RetryPolicy(attempts=2, base_s=0),
+            concurrency=concurrency, ordered=ordered,
+        )  # fmt: skip
+
+        assert set(found) == {str(each) for each in ids}
+        assert set(errors_in(found)) == panel.poison & set(found)
+        assert all(each.order == order for order, each in found.items())
+        assert panel.peak <= concurrency
+        assert all(size <= 100 for size in panel.sizes)
+
+    with_panel(main, concurrency=concurrency)
+
+
+# --- one status for each of many callers ---------------------------------------------------------
+
+
+def test_callers_share_requests_and_each_has_its_own() -> None:
+    async def main(panel: Panel) -> None:
+        orders = [*map(str, range(1, 250)), "900001", "249"]
+        results = await asyncio.gather(
+            *(panel.statuses.one(order, Settings(60, TWICE)) for order in orders),
+            return_exceptions=True,
+        )
+
+        assert sum(panel.sizes) == 250
+        assert len(panel.asked) == 3
+        assert isinstance(results[249], OrderNotFoundError)
+        assert results[248] == results[250]
+        assert results[248] is not results[250]
+
+    with_panel(main)
+
+
+def test_callers_with_other_wishes_for_repeats_do_not_share() -> None:
+    async def main(panel: Panel) -> None:
+        await asyncio.gather(
+            *(panel.statuses.one(str(order), Settings(60, retry))
+              for order in range(1, 5) for retry in (ONCE, TWICE))
+        )  # fmt: skip
+
+        assert sorted(panel.sizes) == [4, 4]
+
+    with_panel(main)
+
+
+def test_raw_answers_are_kept_for_those_who_want_them() -> None:
+    async def main(panel: Panel) -> None:
+        kept = Settings(60, TWICE, keep_raw=True)
+        results = await asyncio.gather(
+            *(panel.statuses.one(str(order), how)
+              for order in (1, 2, 3) for how in (Settings(60, TWICE), kept)),
+        )  # fmt: skip
+        alone = await panel.statuses.one("4", kept)
+
+        assert sorted(panel.sizes) == [1, 3, 3]
+        assert [each.raw is None for each in results] == [True, False] * 3
+        assert all(json.loads(each.raw)["status"] for each in (*results[1::2], alone))
+
+    with_panel(main)
+
+
+def test_one_id_that_spoils_its_batch_harms_no_other_caller() -> None:
+    async def main(panel: Panel) -> None:
+        panel.poison = {"5"}
+        results = await asyncio.gather(
+            *(panel.statuses.one(str(order), Settings(60, TWICE)) for order in range(1, 11)),
+            return_exceptions=True,
+        )
+
+        wrong = [each for each in results if isinstance(each, BaseException)]
+        assert [type(each) for each in wrong] == [ServerError]
+        assert isinstance(results[4], ServerError)
+
+    with_panel(main)
+
+
+def test_a_caller_whose_time_is_over_is_told_so_and_the_waiting_counts() -> None:
+    async def main(panel: Panel) -> None:
+        panel.delay_s = 1000
+        with pytest.raises(NoReplyError, match="no answer within 5 s") as caught:
+            await panel.statuses.one("7", Settings(5, ONCE))
+        await turns()
+
+        assert (caught.value.order, caught.value.action) == ("7", "status")
+        assert panel.held == 0
+
+    with_panel(main)
+
+
+def test_closing_tells_who_was_asked_for_and_who_was_not() -> None:
+    async def main(panel: Panel) -> None:
+        panel.delay_s = 1000
+        asked = asyncio.ensure_future(panel.statuses.one("7", Settings(60, ONCE)))
+        await turns()
+        waiting = asyncio.ensure_future(panel.statuses.one("8", Settings(60, ONCE)))
+        await turns()
+
+        await panel.statuses.close()
+
+        with pytest.raises(NoReplyError, match="closed before an answer came"):
+            await asked
+        with pytest.raises(ClosedError, match="closed before it was asked") as caught:
+            await waiting
+        assert caught.value.order == "8"
+        assert panel.held == 0
+
+    with_panel(main, concurrency=1)
+
+
+def test_a_client_that_was_closed_meanwhile_is_said_to_each() -> None:
+    async def main(panel: Panel) -> None:
+        callers = [
+            asyncio.ensure_future(panel.statuses.one(order, Settings(60, ONCE))) for order in "12"
+        ]
+        await turns(1)
+        panel.is_closed = True
+        results = await asyncio.gather(*callers, return_exceptions=True)
+
+        assert [type(each) for each in results] == [ClosedError, ClosedError]
+        assert results[0] is not results[1]
+
+    with_panel(main)

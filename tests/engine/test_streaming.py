@@ -1,0 +1,327 @@
+"""Streaming keys in batches: order, bounds, and clean ends."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, suppress
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from smmfanfast_async._engine.streaming import streamed
+
+
+class Fetches:
+    """Fetches that land when they are told to, and count what is held."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.open: dict[int, asyncio.Future[list[int]]] = {}
+        self.cancelled = 0
+
+    async def __call__(self, batch: list[int]) -> list[int]:
+        self.batches.append(batch)
+        future = asyncio.get_running_loop().create_future()
+        self.open[len(self.batches) - 1] = future
+        try:
+            return await future
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+
+    def land(self, number: int) -> None:
+        self.open.pop(number).set_result(self.batches[number])
+
+
+async def settle() -> None:
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+async def at_once(batch: list[int]) -> list[int]:
+    return batch
+
+
+@pytest.mark.asyncio
+async def test_batches_are_full_but_for_the_last() -> None:
+    found = [each async for each in streamed(range(7), at_once, size=3, concurrency=2)]
+
+    assert sorted(found) == [[0, 1, 2], [3, 4, 5], [6]]
+
+
+@pytest.mark.asyncio
+async def test_no_keys_are_no_batches() -> None:
+    assert [each async for each in streamed([], at_once, size=3, concurrency=2)] == []
+
+
+@pytest.mark.asyncio
+async def test_a_key_that_comes_twice_in_a_batch_is_fetched_once() -> None:
+    keys = [1, 2, 1, 2, 3, 1, 4]
+
+    found = [each async for each in streamed(keys, at_once, size=3, concurrency=1)]
+
+    assert found == [[1, 2, 3], [1, 4]]
+
+
+@pytest.mark.asyncio
+async def test_an_async_iterable_is_taken_as_it_comes() -> None:
+    async def keys() -> AsyncIterator[int]:
+        for key in [1, 1, 2, 3, 4, 5]:
+            await asyncio.sleep(0)
+            yield key
+
+    found = [each async for each in streamed(keys(), at_once, size=2, concurrency=2, ordered=True)]
+
+    assert found == [[1, 2], [3, 4], [5]]
+
+
+@pytest.mark.asyncio
+async def test_an_async_iterable_may_end_with_a_full_batch() -> None:
+    async def keys() -> AsyncIterator[int]:
+        for key in [1, 2, 3, 4]:
+            yield key
+
+    found = [each async for each in streamed(keys(), at_once, size=2, concurrency=2, ordered=True)]
+
+    assert found == [[1, 2], [3, 4]]
+
+
+@pytest.mark.asyncio
+async def test_no_more_batches_are_held_than_asked() -> None:
+    taken = 0
+
+    def keys() -> Iterator[int]:
+        nonlocal taken
+        for key in range(100):
+            taken += 1
+            yield key
+
+    fetches = Fetches()
+    stream = streamed(keys(), fetches, size=5, concurrency=3)
+    first = asyncio.ensure_future(anext(stream))
+    await settle()
+
+    assert len(fetches.batches) == 3
+    assert taken == 15  # none for which there is no room
+    fetches.land(1)
+    assert await first == [5, 6, 7, 8, 9]
+    await stream.aclose()
+
+
+@pytest.mark.asyncio
+async def test_a_slow_batch_holds_nothing_up_unless_order_is_wanted() -> None:
+    for ordered, expected in ((False, [2, 3]), (True, [0, 1])):
+        fetches = Fetches()
+        stream = streamed(range(6), fetches, size=2, concurrency=3, ordered=ordered)
+        first = asyncio.ensure_future(anext(stream))
+        await settle()
+        fetches.land(1)
+        await settle()
+
+        assert first.done() is not ordered
+        fetches.land(0)
+        assert await first == expected
+        await stream.aclose()
+
+
+@pytest.mark.asyncio
+async def test_breaking_off_cancels_what_is_under_way() -> None:
+    fetches = Fetches()
+    stream = streamed(range(100), fetches, size=10, concurrency=4)
+    first = asyncio.ensure_future(anext(stream))
+    await settle()
+    fetches.land(0)
+    await first
+
+    await stream.aclose()
+
+    assert fetches.cancelled == 3
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@pytest.mark.asyncio
+async def test_a_fetch_that_raises_ends_the_stream_and_the_others() -> None:
+    async def fetch(batch: list[int]) -> list[int]:
+        if batch == [2, 3]:
+            raise LookupError("broken")
+        await asyncio.Event().wait()
+        return batch
+
+    with pytest.raises(LookupError):
+        [each async for each in streamed(range(10), fetch, size=2, concurrency=3)]
+
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@pytest.mark.asyncio
+async def test_keys_that_raise_end_the_stream() -> None:
+    def keys() -> Iterator[int]:
+        yield 1
+        raise LookupError("the cursor is gone")
+
+    with pytest.raises(LookupError):
+        [each async for each in streamed(keys(), at_once, size=1, concurrency=3)]
+
+
+class Cursor:
+    """Keys from somewhere that has to be closed, as an async generator does it."""
+
+    def __init__(self, keys: int) -> None:
+        self.keys = keys
+        self.is_closed = False
+
+    async def __aiter__(self) -> AsyncIterator[int]:
+        try:
+            for key in range(self.keys):
+                yield key
+        finally:
+            await asyncio.sleep(0)
+            self.is_closed = True
+
+
+@pytest.mark.asyncio
+async def test_breaking_off_closes_where_the_keys_come_from() -> None:
+    cursor = Cursor(100)
+    stream = streamed(cursor, at_once, size=10, concurrency=2)
+    await anext(stream)
+    await settle()
+    assert not cursor.is_closed
+
+    await stream.aclose()
+
+    assert cursor.is_closed
+
+
+@pytest.mark.asyncio
+async def test_breaking_off_ends_keys_that_are_waited_for() -> None:
+    ended = False
+
+    async def keys() -> AsyncIterator[int]:
+        nonlocal ended
+        try:
+            yield 1
+            await asyncio.Event().wait()
+        finally:
+            ended = True
+
+    stream = streamed(keys(), at_once, size=1, concurrency=2)
+    await anext(stream)
+    await settle()
+    await stream.aclose()
+
+    assert ended
+
+
+class Counted:
+    """An async iterator that is no generator: it has no end of its own to be closed."""
+
+    def __init__(self) -> None:
+        self.next = 0
+
+    def __aiter__(self) -> AsyncIterator[int]:
+        return self
+
+    async def __anext__(self) -> int:
+        self.next += 1
+        if self.next > 5:
+            raise StopAsyncIteration
+        return self.next
+
+
+@pytest.mark.asyncio
+async def test_what_can_not_be_closed_is_left_alone() -> None:
+    stream = streamed(Counted(), at_once, size=2, concurrency=1, ordered=True)
+
+    assert [each async for each in stream] == [[1, 2], [3, 4], [5]]
+
+
+@pytest.mark.asyncio
+async def test_a_consumer_who_is_cancelled_again_while_it_ends_leaves_nothing_behind() -> None:
+    cursor = Cursor(100)
+    slow = asyncio.Event()
+
+    async def fetch(batch: list[int]) -> list[int]:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            with suppress(asyncio.CancelledError):
+                await slow.wait()
+        return batch
+
+    async def consume() -> None:
+        async with aclosing(streamed(cursor, fetch, size=10, concurrency=2)) as stream:
+            await anext(stream)
+
+    consuming = asyncio.create_task(consume())
+    await settle()
+    for _ in range(2):
+        consuming.cancel()
+        await settle()
+    await asyncio.wait({consuming}, timeout=1)
+
+    assert consuming.cancelled()
+    assert cursor.is_closed
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@pytest.mark.asyncio
+async def test_an_error_of_keys_that_nobody_takes_any_more_is_no_complaint() -> None:
+    def keys() -> Iterator[int]:
+        yield 1
+        raise LookupError("the cursor is gone")
+
+    stream = streamed(keys(), Fetches(), size=1, concurrency=1)
+    first = asyncio.ensure_future(anext(stream))
+    await settle()
+    first.cancel()
+    await asyncio.wait({first})
+    await stream.aclose()
+
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@settings(deadline=None)
+@given(
+    keys=st.lists(st.integers(0, 30), max_size=60),
+    size=st.integers(1, 7),
+    concurrency=st.integers(1, 4),
+    turns=st.lists(st.integers(0, 3), max_size=60),
+    ordered=st.booleans(),
+)
+def test_every_key_is_fetched_whatever_the_order_of_landing(
+    keys: list[int], size: int, concurrency: int, turns: list[int], *, ordered: bool
+) -> None:
+    async def run() -> list[list[int]]:
+        held = peak = 0
+
+        async def fetch(batch: list[int]) -> list[int]:
+            nonlocal held, peak
+            held += 1
+            peak = max(peak, held)
+            for _ in range(turns[batch[0] % len(turns)] if turns else 0):
+                await asyncio.sleep(0)
+            held -= 1
+            return batch
+
+        stream = streamed(keys, fetch, size=size, concurrency=concurrency, ordered=ordered)
+        found = [each async for each in stream]
+        assert peak <= concurrency
+        return found
+
+    found = asyncio.run(run())
+
+    assert {key for batch in found for key in batch} == set(keys)
+    assert all(len(batch) <= size for batch in found)
+    if ordered:
+        assert found == in_batches(keys, size)
+
+
+def in_batches(keys: list[int], size: int) -> list[list[int]]:
+    """Say in the plainest way which batches there should be."""
+    batches: list[list[int]] = [[]]
+    for key in keys:
+        if len(batches[-1]) == size:
+            batches.append([])
+        if key not in batches[-1]:
+            batches[-1].append(key)
+    return [batch for batch in batches if batch]

@@ -1,0 +1,48 @@
+"""The examples that are shown to users are tests that pass."""
+
+import inspect
+import re
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from smmfanfast_async import pytest_plugin
+
+Run = Callable[..., pytest.RunResult]
+
+SOURCE = inspect.getsource(pytest_plugin)
+EXAMPLES = re.findall(r"^( {8}@pytest.*?)^ {4}\S", SOURCE, re.DOTALL | re.MULTILINE)
+README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+
+BOT = """
+from types import SimpleNamespace
+from smmfanfast_async import Client, OutcomeUnknownError
+
+async def buy(url, api_key):
+    async with Client(api_key, base_url=url) as client:
+        with pytest.raises(OutcomeUnknownError):
+            await client.add(ORDER)
+
+my_bot = SimpleNamespace(buy=buy)
+"""
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_an_example_of_a_docstring_passes(run: Run, place: int) -> None:
+    result = run(BOT + textwrap.dedent(EXAMPLES[place]), "--strict-markers")
+
+    result.assert_outcomes(passed=1)
+
+
+def test_each_fixture_has_an_example() -> None:
+    assert len(EXAMPLES) == 3
+
+
+def test_the_tests_of_the_readme_pass(run: Run) -> None:
+    shown = [block for block in BLOCKS if "(smm_" in block]
+    result = run("\n".join(["def test_of_this(): ...", *shown]))
+
+    result.assert_outcomes(passed=1 + "".join(shown).count("def test_"))

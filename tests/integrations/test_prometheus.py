@@ -1,0 +1,240 @@
+"""The metrics, as Prometheus reads them."""
+
+import inspect
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from smmfanfast_async import Client, DefaultOrder, ErrorKind, OutcomeUnknownError, RetryPolicy
+from smmfanfast_async.events import (
+    BalanceFell,
+    BalanceSeen,
+    BatchEnded,
+    OrdersTracked,
+    OutcomeUnknown,
+    PauseBegun,
+    RequestEnded,
+)
+from smmfanfast_async.integrations.prometheus import Metrics
+from smmfanfast_async.sandbox import Sandbox
+
+LINK = "https://example.com/marked-link"
+KEY = "test-metrics-marker"
+
+
+def exposition(registry: CollectorRegistry) -> dict[str, float]:
+    """Give each series of the text that Prometheus scrapes, but for the times of creation."""
+    text = generate_latest(registry).decode()
+    return {
+        f"{sample.name}{{{','.join(f'{k}={v}' for k, v in sorted(sample.labels.items()))}}}":
+            sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if not sample.name.endswith("_created")
+    }  # fmt: skip
+
+
+def request(**changes: Any) -> RequestEnded:
+    usual: dict[str, Any] = {
+        "call": "1", "action": "status", "ids": 3, "attempt": 1, "seconds": 0.2,
+        "http_status": 200, "body_bytes": 9, "error": None, "kind": None,
+    }  # fmt: skip
+    return RequestEnded(**(usual | changes))
+
+
+UNKNOWN = OutcomeUnknown(
+    call="1", service="5", order=None, sent_at=None, http_status=None, error="NoReplyError",
+    seconds=1.0,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "outcome"),
+    [
+        (None, None, "ok"),
+        ("ServerError", ErrorKind.SERVER, "server"),
+        ("CancelledError", None, "cancelled"),
+        ("ZeroDivisionError", None, "error"),
+    ],
+)
+def test_requests_are_counted_by_what_became_of_them(
+    error: str | None, kind: ErrorKind | None, outcome: str
+) -> None:
+    registry = CollectorRegistry()
+    hook = Metrics(registry).hook("main")
+    hook(request(error=error, kind=kind))
+    hook(request(error=error, kind=kind, seconds=70.0))
+
+    found = exposition(registry)
+    labels = f"account=main,action=status,outcome={outcome}"
+    assert found[f"smmfanfast_requests_total{{{labels}}}"] == 2
+    assert found["smmfanfast_request_seconds_count{account=main,action=status}"] == 2
+    assert found["smmfanfast_request_seconds_sum{account=main,action=status}"] == 70.2
+    assert found["smmfanfast_request_seconds_bucket{account=main,action=status,le=0.25}"] == 1
+
+
+def test_sizes_of_batches_are_counted() -> None:
+    registry = CollectorRegistry()
+    hook = Metrics(registry).hook("main")
+    for ids in (1, 100, 100):
+        hook(BatchEnded(ids=ids, found=ids, failed=0))
+
+    found = exposition(registry)
+    assert found["smmfanfast_batch_ids_bucket{account=main,le=50.0}"] == 1
+    assert found["smmfanfast_batch_ids_bucket{account=main,le=100.0}"] == 3
+    assert found["smmfanfast_batch_ids_sum{account=main}"] == 201
+
+
+def test_unknown_orders_and_pauses_are_counted_from_0() -> None:
+    registry = CollectorRegistry()
+    hook = Metrics(registry).hook("main")
+    before = exposition(registry)
+    hook(UNKNOWN)
+    hook(PauseBegun(action="status", pause_s=30.0, concurrency=1))
+    after = exposition(registry)
+
+    for name, value in (
+        ("smmfanfast_unknown_orders_total{account=main}", 1),
+        ("smmfanfast_pauses_total{account=main}", 1),
+        ("smmfanfast_pause_seconds_total{account=main}", 30),
+    ):
+        assert (before[name], after[name]) == (0, value)
+
+
+def test_gauges_show_what_was_seen_last() -> None:
+    registry = CollectorRegistry()
+    hook = Metrics(registry).hook("main")
+    hook(OrdersTracked(orders=5))
+    hook(OrdersTracked(orders=3))
+    hook(BalanceSeen(balance=Decimal("12.5"), currency="USD"))
+    hook(BalanceSeen(balance=Decimal("11.5"), currency="USD"))
+
+    found = exposition(registry)
+    assert found["smmfanfast_tracked_orders{account=main}"] == 3
+    assert found["smmfanfast_balance{account=main,currency=USD}"] == 11.5
+
+
+@pytest.mark.parametrize("currency", ["EUR", None])
+def test_an_account_has_one_balance_whatever_the_panel_calls_it(currency: str | None) -> None:
+    registry = CollectorRegistry()
+    hook = Metrics(registry).hook("main")
+    hook(BalanceSeen(balance=Decimal(1), currency="USD"))
+    hook(BalanceSeen(balance=Decimal(2), currency=currency))
+
+    found = {name: each for name, each in exposition(registry).items() if "balance" in name}
+    assert found == {f"smmfanfast_balance{{account=main,currency={currency or ''}}}": 2}
+
+
+def test_clients_of_one_label_share_its_balance() -> None:
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    hooks = metrics.hook("main"), metrics.hook("main")
+    for amount, currency in enumerate(("USD", "EUR")):
+        for hook in hooks:
+            hook(BalanceSeen(balance=Decimal(amount), currency=currency))
+
+    found = {name: each for name, each in exposition(registry).items() if "balance" in name}
+    assert found == {"smmfanfast_balance{account=main,currency=EUR}": 1}
+
+
+def test_what_has_no_metric_is_left_alone() -> None:
+    registry = CollectorRegistry()
+    hook = Metrics(registry).hook("main")
+    before = exposition(registry)
+    hook(BalanceFell(level=Decimal(2), balance=Decimal(1), currency="USD"))
+
+    assert exposition(registry) == before
+
+
+# --- accounts ------------------------------------------------------------------------------------
+
+
+def test_accounts_stand_side_by_side_under_a_label_of_the_users_name() -> None:
+    registry = CollectorRegistry()
+    metrics = Metrics(registry, label="shop")
+    metrics.hook("north")(UNKNOWN)
+    metrics.hook("south")(BalanceSeen(balance=Decimal(1), currency="USD"))
+
+    found = exposition(registry)
+    assert found["smmfanfast_unknown_orders_total{shop=north}"] == 1
+    assert found["smmfanfast_unknown_orders_total{shop=south}"] == 0
+    assert found["smmfanfast_balance{currency=USD,shop=south}"] == 1
+
+
+@pytest.mark.parametrize("label", ["action", "outcome", "currency"])
+def test_a_label_of_our_own_is_not_taken_twice(label: str) -> None:
+    with pytest.raises(ValueError, match=label):
+        Metrics(CollectorRegistry(), label=label)
+
+
+def test_one_registry_takes_the_metrics_once() -> None:
+    registry = CollectorRegistry()
+    Metrics(registry)
+
+    with pytest.raises(ValueError, match="Duplicated"):
+        Metrics(registry)
+
+
+def test_the_registry_is_prometheus_own_unless_told() -> None:
+    default = inspect.signature(Metrics).parameters["registry"].default
+
+    assert default is REGISTRY
+
+
+def test_names_follow_the_rules_of_prometheus() -> None:
+    registry = CollectorRegistry()
+    Metrics(registry)
+
+    for family in registry.collect():
+        assert family.name.startswith("smmfanfast_")
+        assert family.documentation.endswith(".")
+        # A base unit, or a count of things; the exposition adds _total to counters.
+        assert not family.name.endswith(("_ms", "_milliseconds", "_minutes", "_total"))
+
+
+# --- a client ------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_a_run_against_the_sandbox_is_seen_in_the_metrics() -> None:
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    async with (
+        Sandbox(api_key=KEY, balance=Decimal(100)) as panel,
+        Client(
+            KEY, base_url=panel.url, on_event=metrics.hook("main"), retry=RetryPolicy(base_s=0)
+        ) as client,
+    ):
+        added = await client.add(DefaultOrder(service=5, link=LINK, quantity=1000))
+        panel.fail_next("drop_after", action="add")
+        with pytest.raises(OutcomeUnknownError):
+            await client.add(DefaultOrder(service=5, link=f"{LINK}/2", quantity=1000))
+        panel.fail_next("rate_limit", action="status", retry_after_s=0)
+        await client.statuses([added.order, 987654])
+        panel.fail_next("http_500", action="balance")
+        await client.balance()
+
+    found = exposition(registry)
+    requests = {
+        name.removeprefix("smmfanfast_requests_total{account=main,action=").removesuffix("}"): each
+        for name, each in found.items()
+        if name.startswith("smmfanfast_requests_total")
+    }
+    assert requests == {
+        "add,outcome=ok": 1,
+        "add,outcome=unknown": 1,
+        "status,outcome=rate_limit": 1,
+        "status,outcome=ok": 1,
+        "balance,outcome=server": 1,
+        "balance,outcome=ok": 1,
+    }
+    assert found["smmfanfast_unknown_orders_total{account=main}"] == 1
+    assert found["smmfanfast_pauses_total{account=main}"] == 1
+    assert found["smmfanfast_batch_ids_sum{account=main}"] == 2
+    assert found["smmfanfast_balance{account=main,currency=USD}"] == float(panel.balance)
+    text = generate_latest(registry).decode()
+    assert KEY not in text
+    assert "marked-link" not in text

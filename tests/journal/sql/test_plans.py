@@ -1,0 +1,139 @@
+"""The statements of every round find their rows by an index of their own, however many."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import event as sql_event
+from support.journals import ACCOUNT, DAY, LEASE, START, Journals
+from support.postgres import PostgresServer
+
+from smmfanfast_async.journal.sql import SQLJournal
+
+FILL = """
+INSERT INTO smm_orders (account, ref, digest, form, link, booked_on, created_at, state, attempt,
+    due_at, was_unknown, misses, claim, panel_order, lease_until, place)
+SELECT '{account}', 'r' || n, 'd', '{{}}', 'l' || n, '{day}', 0,
+    CASE WHEN n > 20 THEN 'finished' ELSE {states} END, 1, n, {false}, 0, 0, 'p' || n,
+    CASE WHEN n % 5 = 3 AND n <= 20 THEN 0 END, CASE WHEN n % 5 = 3 AND n <= 20 THEN n END
+FROM {numbers}
+"""
+STATES = (
+    "CASE n % 5 WHEN 0 THEN 'accepted' WHEN 1 THEN 'prepared' WHEN 2 THEN 'held'"
+    " WHEN 3 THEN 'sending' ELSE 'unknown' END"
+)
+NUMBERS = {
+    "sqlite": "(WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 3000)"
+    " SELECT n FROM c)",
+    "postgresql": "generate_series(1, 3000) AS s(n)",
+}
+
+USES = {
+    "claim": {"smm_orders_followed"},
+    "due_to_send": {"smm_orders_prepared", "smm_orders_held"},
+    "hasten": {"smm_orders_followed", "smm_orders_prepared", "smm_orders_held"},
+    "lapse": {"smm_orders_sending"},
+    "next_due": {"smm_orders_followed", "smm_orders_prepared", "smm_orders_held"},
+    "unknown": {"smm_orders_unknown"},
+}
+"""The indexes that each of them needs."""
+
+
+async def run(journal: SQLJournal, name: str) -> object:
+    if name == "claim":
+        return await journal.claim(1, lease=LEASE)
+    if name == "due_to_send":
+        return await journal.due_to_send(1)
+    if name == "hasten":
+        return await journal.hasten(3, ahead=LEASE)
+    return await getattr(journal, name)()
+
+
+async def filled(journals: Journals, backend: str) -> SQLJournal:
+    journal = await journals()
+    words = FILL.format(
+        account=ACCOUNT, day=DAY, states=STATES, numbers=NUMBERS[backend],
+        false="false" if backend == "postgresql" else "0",
+    )  # fmt: skip
+    engine = journal._database._engine
+    assert engine is not None
+    async with engine.begin() as connection:
+        await connection.exec_driver_sql(words)
+        await connection.exec_driver_sql("ANALYZE")
+    return journal
+
+
+async def statements_of(journal: SQLJournal, name: str) -> list[tuple[str, tuple[Any, ...]]]:
+    """Give the statements about orders that a question runs, word for word."""
+    engine = journal._database._engine
+    assert engine is not None
+    ran: list[tuple[str, tuple[Any, ...]]] = []
+    sql_event.listen(
+        engine.sync_engine, "before_cursor_execute",
+        lambda connection, cursor, words, given, *rest: ran.append((words, given)),
+    )  # fmt: skip
+    await run(journal, name)
+    return [each for each in ran if "smm_orders" in each[0].partition("RETURNING")[0]]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("backend", ["sqlite"])
+@pytest.mark.parametrize("name", sorted(USES))
+async def test_sqlite_finds_what_is_due_by_its_index(
+    journals: Journals, backend: str, name: str
+) -> None:
+    journal = await filled(journals, backend)
+    engine = journal._database._engine
+    assert engine is not None
+
+    plan = ""
+    for words, given in await statements_of(journal, name):
+        async with engine.connect() as connection:
+            rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {words}", given)
+            plan += "\n".join(str(row.detail) for row in rows) + "\n"
+
+    assert {each for each in USES[name] if each in plan} == USES[name], plan
+    assert "SCAN smm_orders" not in plan, plan
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("backend", ["postgresql"])
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+@pytest.mark.parametrize("name", sorted(USES))
+async def test_postgres_finds_what_is_due_by_its_index_prepared_or_not(
+    journals: Journals, backend: str, postgres: PostgresServer, name: str, mode: str
+) -> None:
+    journal = await filled(journals, backend)
+    asked = await statements_of(journal, name)
+    other = await postgres.connect()
+
+    # From its sixth run on, a prepared statement has one plan for all values: the generic one.
+    plan = ""
+    try:
+        await other.execute(f"SET plan_cache_mode = {mode}")
+        for number, (words, given) in enumerate(asked):
+            values = ", ".join(literal(each) for each in given)
+            await other.execute(f"PREPARE p{number} AS {words}")
+            rows = await other.fetch(f"EXPLAIN EXECUTE p{number}({values})")
+            plan += "\n".join(row[0] for row in rows) + "\n"
+    finally:
+        await other.close()
+
+    assert {each for each in USES[name] if each in plan} == USES[name], plan
+    assert "Seq Scan on smm_orders" not in plan, plan
+
+
+def literal(value: object) -> str:
+    if value is None or isinstance(value, int):
+        return "NULL" if value is None else str(value)
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+@pytest.mark.asyncio
+async def test_what_is_long_over_costs_a_claim_nothing(journals: Journals, backend: str) -> None:
+    journal = await filled(journals, backend)
+    journals.clock.time = START + timedelta(days=1)
+
+    claims = await journal.claim(10_000, lease=LEASE)
+
+    assert len(claims) == 4

@@ -1,0 +1,254 @@
+"""The layers of DESIGN: which module may import which, held against the imports in the source."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import smmfanfast_async
+
+PACKAGE = Path(smmfanfast_async.__file__).parent
+
+LAYERS = {
+    "_text": 0,
+    "errors": 1,
+    "_secrets": 2,
+    "orders": 2,
+    "results": 2,
+    "_settings": 3,
+    "profile": 3,
+    "catalogue": 3,
+    "changes": 3,
+    "journal": 3,
+    "events": 4,
+    "_wire.transport": 4,
+    "_wire.encode": 4,
+    "_wire.decode": 4,
+    "journal.sql": 4,
+    "_engine": 5,
+    "client": 6,
+    "desk": 7,
+    "integrations.otel": 8,
+    "integrations.prometheus": 8,
+    "sandbox": 9,
+    "cli": 10,
+    "integrations.pytest_plugin": 10,
+    "__main__": 11,
+    "__init__": 11,
+}
+"""Modules import only from layers below their own."""
+
+THIRD_PARTY = {
+    "orders": {"attrs"},
+    "results": {"msgspec"},
+    "profile": {"attrs"},
+    "catalogue": {"attrs"},
+    "changes": {"attrs"},
+    "events": {"attrs"},
+    "journal": {"attrs"},
+    "journal.sql": {"attrs", "sqlalchemy"},
+    "_wire.transport": {"aiohttp", "attrs", "multidict", "yarl"},
+    "_wire.encode": {"attrs"},
+    "_wire.decode": {"attrs", "cattrs", "msgspec"},
+    "_engine": {"attrs"},
+    "client": {"attrs"},
+    "desk": {"attrs"},
+    "integrations.otel": {"attrs", "opentelemetry"},
+    "integrations.prometheus": {"attrs", "prometheus_client"},
+    "integrations.pytest_plugin": {"attrs", "pytest"},
+    "sandbox": {"aiohttp", "attrs"},
+    "cli": {"attrs", "cyclopts", "rich"},
+}
+"""Third-party imports of a module; none if it is not listed."""
+
+HOMES = {
+    "aiohttp": {"_wire.transport", "sandbox"},
+    "cattrs": {"_wire.decode"},
+    "msgspec": {"_wire.decode", "results"},
+    "sqlalchemy": {"journal.sql"},
+    "opentelemetry": {"integrations.otel"},
+    "prometheus_client": {"integrations.prometheus"},
+}
+"""Libraries that only these modules import."""
+
+PURE = {
+    "_text",
+    "errors",
+    "orders",
+    "results",
+    "profile",
+    "catalogue",
+    "changes",
+    "events",
+    "journal",
+    "_wire.encode",
+    "_wire.decode",
+}
+IMPURE = {
+    "asyncio",
+    "aiohttp",
+    "time",
+    "random",
+    "logging",
+    "sqlite3",
+    "sqlalchemy",
+    "socket",
+    "os",
+}
+
+ENGINE_LAYERS = {
+    "policy": 0,
+    "cache": 0,
+    "coalescer": 0,
+    "streaming": 0,
+    "instrumentation": 1,
+    "limiter": 1,
+    "polling": 2,
+    "runner": 2,
+    "statuses": 3,
+    "catalogue_cache": 3,
+    "__init__": 4,
+}
+DECODE_LAYERS = {
+    "numbers": 0,
+    "pieces": 0,
+    "values": 1,
+    "refusals": 2,
+    "records": 3,
+    "answers": 3,
+    "added": 4,
+    "statuses": 4,
+    "services": 4,
+    "refills": 4,
+    "__init__": 5,
+}
+
+MAX_LINES = 460
+"""A longer module has more than one purpose."""
+
+MAX_ERROR_LINES = 520
+"""`errors` holds the whole exception tree in one file."""
+
+CONTAINERS = {"_wire/__init__.py", "integrations/__init__.py"}
+"""Folders that only group modules: a docstring and nothing else."""
+
+
+def module_of(file: Path) -> str:
+    """Return the entry of `LAYERS` that a file belongs to."""
+    name = ".".join(file.relative_to(PACKAGE).with_suffix("").parts)
+    return entry_of(name)
+
+
+def entry_of(name: str) -> str:
+    found = [each for each in LAYERS if name == each or name.startswith(f"{each}.")]
+    assert found, f"{name} has no layer"
+    return max(found, key=len)
+
+
+def files_of(module: str) -> list[Path]:
+    return [file for file in all_files() if module_of(file) == module]
+
+
+def all_files() -> list[Path]:
+    files = sorted(PACKAGE.rglob("*.py"))
+    return [file for file in files if str(file.relative_to(PACKAGE)) not in CONTAINERS]
+
+
+def imports(file: Path) -> Iterator[str]:
+    """Yield the full name of each module, or name in a module, that a file imports."""
+    package = ["smmfanfast_async", *file.relative_to(PACKAGE).parts[:-1]]
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*above, *filter(None, [node.module])])
+            # `from . import demo` names a module, `from .demo import x` what is in it.
+            yield from (
+                [f"{base}.{each.name}" for each in node.names] if node.module is None else [base]
+            )
+
+
+def own_imports(module: str) -> set[str]:
+    names = {name for file in files_of(module) for name in imports(file)}
+    ours = {name.split(".", 1)[1] for name in names if name.startswith("smmfanfast_async.")}
+    # Names that the package itself defines, such as `__version__`, belong to no module.
+    entries = {each.split(".")[0] for each in LAYERS} | {"_wire", "integrations"}
+    return {entry_of(name) for name in ours if name.split(".")[0] in entries} - {module}
+
+
+def foreign_imports(module: str) -> set[str]:
+    names = {name.split(".")[0] for file in files_of(module) for name in imports(file)}
+    return names - {"smmfanfast_async"}
+
+
+def test_every_module_has_a_layer() -> None:
+    assert {module_of(file) for file in all_files()} == set(LAYERS)
+
+
+def test_the_package_has_about_twenty_entries() -> None:
+    entries = [each for each in PACKAGE.iterdir() if each.name not in ("__pycache__", "py.typed")]
+
+    assert len(entries) <= 22
+
+
+@pytest.mark.parametrize("module", sorted(LAYERS))
+def test_imports_run_downwards(module: str) -> None:
+    assert {each for each in own_imports(module) if LAYERS[each] >= LAYERS[module]} == set()
+
+
+@pytest.mark.parametrize("module", sorted(LAYERS))
+def test_third_party_imports_are_listed(module: str) -> None:
+    found = foreign_imports(module) - set(sys.stdlib_module_names)
+
+    assert found <= THIRD_PARTY.get(module, set())
+
+
+@pytest.mark.parametrize("module", sorted(PURE))
+def test_pure_modules_touch_neither_clock_nor_network(module: str) -> None:
+    assert foreign_imports(module) & IMPURE == set()
+
+
+def test_the_retry_policy_is_pure() -> None:
+    policy = PACKAGE / "_engine" / "policy.py"
+
+    assert {name.split(".")[0] for name in imports(policy)} & IMPURE == set()
+
+
+@pytest.mark.parametrize("library", sorted(HOMES))
+def test_libraries_are_imported_in_one_place(library: str) -> None:
+    assert {module for module in LAYERS if library in foreign_imports(module)} == HOMES[library]
+
+
+def test_encode_and_decode_do_not_know_each_other() -> None:
+    assert "_wire.decode" not in own_imports("_wire.encode")
+    assert "_wire.encode" not in own_imports("_wire.decode")
+
+
+def test_the_client_imports_no_journal() -> None:
+    assert own_imports("client") & {"journal", "journal.sql"} == set()
+
+
+def test_the_sandbox_shares_no_code_with_the_client() -> None:
+    assert own_imports("sandbox") == set()
+
+
+@pytest.mark.parametrize(("package", "layers"), [
+    ("_engine", ENGINE_LAYERS),
+    ("_wire.decode", DECODE_LAYERS),
+])  # fmt: skip
+def test_the_parts_of_a_package_import_downwards(package: str, layers: dict[str, int]) -> None:
+    prefix = f"smmfanfast_async.{package}."
+    for file in files_of(package):
+        used = {name.removeprefix(prefix) for name in imports(file) if name.startswith(prefix)}
+
+        assert {each for each in used if layers[each] >= layers[file.stem]} == set(), file.name
+
+
+def test_no_module_is_too_long() -> None:
+    lengths = {str(file): len(file.read_text().splitlines()) for file in all_files()}
+
+    assert lengths.pop(str(PACKAGE / "errors.py")) <= MAX_ERROR_LINES
+    assert {name: lines for name, lines in lengths.items() if lines > MAX_LINES} == {}

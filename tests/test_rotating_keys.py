@@ -1,0 +1,253 @@
+"""A key that changes: asked for once a request, never kept, and what becomes of its lack."""
+
+import asyncio
+import gc
+import json
+import logging
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from support.matrix import frames_of
+from support.wire import Answer, Request, WireServer, reply
+
+from smmfanfast_async import (
+    AddedOrder,
+    AuthError,
+    Client,
+    DefaultOrder,
+    InvalidSettingsError,
+    OrderStatus,
+    PanelError,
+    RetryPolicy,
+)
+from smmfanfast_async._secrets import ChangingKey, Secret, held_key
+
+ORDER = DefaultOrder(service=5, link="https://example.com/p", quantity=10)
+ONCE = RetryPolicy(attempts=1)
+FIRST, SECOND = "test-first-of-two-keys", "test-second-of-two-keys"
+
+
+class TwoKeyPanel(WireServer):
+    """Takes the keys of `good`, answers what is asked, and changes `good` after some orders."""
+
+    def __init__(self, *good: str) -> None:
+        super().__init__(reply(""))
+        self.good = set(good)
+        self.orders: list[str] = []
+        self.at_order: Callable[[int], None] = lambda _: None
+
+    def answer_to(self, request: Request) -> Answer:
+        fields = request.fields
+        if fields["key"] not in self.good:
+            return reply('{"error":"Invalid API key"}')
+        if fields["action"] == "add":
+            self.orders.append(fields["link"])
+            self.at_order(len(self.orders))
+            return reply(f'{{"order":{len(self.orders)}}}')
+        if fields["action"] == "balance":
+            return reply('{"balance":"1"}')
+        ids = (fields.get("orders") or fields["order"]).split(",")
+        found = {each: {"order": each, "status": "Pending"} for each in ids}
+        return reply(json.dumps(found if "orders" in fields else found[ids[0]]))
+
+    def keys(self) -> list[str]:
+        return [request.fields["key"] for request in self.requests]
+
+
+def client_of(server: WireServer, key: Callable[[], str], **options: Any) -> Client:
+    return Client(key, base_url=server.url, **{"retry": ONCE} | options)
+
+
+@pytest.mark.asyncio
+async def test_a_key_is_asked_for_once_a_request_and_not_before() -> None:
+    keys: Iterator[str] = iter([FIRST, SECOND, FIRST])
+    asked: list[str] = []
+
+    def key() -> str:
+        asked.append(next(keys))
+        return asked[-1]
+
+    async with TwoKeyPanel(FIRST, SECOND) as server, client_of(server, key) as client:
+        assert asked == []
+        await client.balance()
+        await client.add(ORDER)
+        found = await client.statuses(range(1, 101))
+
+        assert asked == server.keys() == [FIRST, SECOND, FIRST]
+    assert all(isinstance(each, OrderStatus) for each in found.values())
+
+
+@pytest.mark.asyncio
+async def test_a_key_is_asked_for_anew_when_a_call_is_repeated() -> None:
+    keys = iter([FIRST, SECOND])
+    again = RetryPolicy(attempts=2, base_s=0.0)
+    async with (
+        WireServer(reply("", 503), reply('{"balance":"1"}')) as server,
+        client_of(server, lambda: next(keys), retry=again) as client,
+    ):
+        await client.balance()
+
+    assert [request.fields["key"] for request in server.requests] == [FIRST, SECOND]
+
+
+@pytest.mark.asyncio
+async def test_a_key_that_changes_in_a_burst_loses_nothing_and_doubles_nothing() -> None:
+    """The panel takes both for a while, then the new one alone, as panels do (assumed)."""
+    now = [FIRST]
+    async with TwoKeyPanel(FIRST) as server:
+
+        def changes(orders: int) -> None:
+            if orders == 5:
+                server.good.add(SECOND)
+                now.append(SECOND)
+            if orders == 10:
+                server.good.remove(FIRST)
+
+        server.at_order = changes
+        async with client_of(server, lambda: now[-1], account="main") as client:
+            orders = (DefaultOrder(service=5, link=f"https://x.test/{n}", quantity=10)
+                      for n in range(20))  # fmt: skip
+            work = asyncio.gather(
+                *(client.add(order) for order in orders),
+                *(client.status(n) for n in range(1, 301)),
+                return_exceptions=True,
+            )
+            found = await work
+            assert client.account == "main"
+
+    assert all(isinstance(each, AddedOrder) for each in found[:20])
+    assert all(isinstance(each, OrderStatus) for each in found[20:])
+    assert len(server.orders) == len(set(server.orders)) == 20
+    assert set(server.keys()) == {FIRST, SECOND}
+
+
+@pytest.mark.asyncio
+async def test_a_key_that_the_panel_does_not_know_is_told_as_always() -> None:
+    async with TwoKeyPanel(FIRST) as server, client_of(server, lambda: SECOND) as client:
+        with pytest.raises(AuthError):
+            await client.balance()
+
+
+def fails() -> str:
+    raise LookupError("the vault has " + FIRST)
+
+
+LACKS: dict[str, tuple[Callable[[], Any], str]] = {
+    "it fails": (fails, "can't be had: LookupError"),
+    "nothing": (lambda: None, "is empty or not a text"),
+    "an empty text": (lambda: "", "is empty or not a text"),
+    "a line end": (lambda: FIRST + "\n", "holds blanks, line ends"),
+    "bytes": (FIRST.encode, "is empty or not a text"),
+}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("lack", LACKS)
+@pytest.mark.parametrize("verb", ["add", "balance", "status", "statuses"])
+async def test_without_a_key_nothing_is_sent_and_none_is_shown(
+    lack: str, verb: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    key, why = LACKS[lack]
+    async with TwoKeyPanel(FIRST) as server, client_of(server, key) as client:
+        calls: dict[str, Callable[[], Any]] = {
+            "add": lambda: client.add(ORDER),
+            "balance": client.balance,
+            "status": lambda: client.status(7),
+            "statuses": lambda: client.statuses([7, 8]),
+        }
+        try:
+            found = await calls[verb]()
+        except PanelError as error:
+            found = {"": error}
+
+        assert server.connections == 0
+    for error in found.values():
+        assert isinstance(error, InvalidSettingsError)
+        assert why in str(error)
+        assert not error.sent
+        assert not error.maybe_placed
+        shown = "".join(traceback.format_exception(error)) + repr(list(frames_of(error)))
+        assert FIRST not in shown.replace('"the vault has " + FIRST', "")
+        assert error.__cause__ is error.__context__ is None or verb == "status"
+    assert FIRST not in caplog.text
+
+
+@pytest.mark.asyncio
+async def test_a_sandbox_key_is_not_sent_to_a_real_host_though_it_comes_late() -> None:
+    async with Client(lambda: FIRST, base_url="https://panel.example/api/v1", retry=ONCE) as client:
+        with pytest.raises(InvalidSettingsError, match="one for a sandbox"):
+            await client.balance()
+
+
+@pytest.mark.asyncio
+async def test_whoever_asks_is_cancelled_when_the_asking_is() -> None:
+    def cancelled() -> str:
+        raise asyncio.CancelledError
+
+    async with TwoKeyPanel(FIRST) as server, client_of(server, cancelled) as client:
+        with pytest.raises(asyncio.CancelledError):
+            await client.balance()
+
+
+def held() -> int:
+    """Count what holds the first key."""
+    gc.collect()
+    return sum(type(each) is Secret and each.reveal() == FIRST for each in gc.get_objects())
+
+
+@pytest.mark.asyncio
+async def test_a_key_is_kept_no_longer_than_its_request() -> None:
+    meanwhile: list[int] = []
+    async with TwoKeyPanel(FIRST) as server, client_of(server, lambda: FIRST) as client:
+        server.at_order = lambda _: meanwhile.append(held())
+        await client.balance()
+        await client.add(ORDER)
+
+        assert (meanwhile, held()) == ([1], 0)
+
+
+def test_what_gives_a_key_is_shown_by_nothing() -> None:
+    key = held_key(lambda: FIRST)
+
+    assert isinstance(key, ChangingKey)
+    assert repr(key) == "ChangingKey(***)"
+    assert FIRST not in f"{key}"
+
+
+# --- the name of the account ---------------------------------------------------------------------
+
+HERE = "http://127.0.0.1:1/"
+
+
+def test_a_fixed_key_names_its_account_unless_one_is_given() -> None:
+    made = Client(FIRST, base_url=HERE).account
+
+    assert made == Client(FIRST, base_url=HERE).account
+    assert made != Client(SECOND, base_url=HERE).account
+    assert made != Client(FIRST, base_url="http://127.0.0.1:2/").account
+    assert len(made) == 16
+    assert FIRST not in made
+    assert Client(FIRST, base_url=HERE, account="main").account == "main"
+
+
+def test_a_key_that_changes_has_no_account_but_a_given_one() -> None:
+    nameless = Client(lambda: FIRST, base_url=HERE)
+
+    assert Client(lambda: FIRST, base_url=HERE, account="main").account == "main"
+    assert nameless.with_options(timeout_s=1.0).base_url == HERE
+    with pytest.raises(InvalidSettingsError, match="account is missing, and the key changes"):
+        assert nameless.account
+
+
+@pytest.mark.parametrize("name", ["a", "a" * 64, "Main.account_2-b", "0"])
+def test_names_of_accounts_that_are_taken(name: str) -> None:
+    assert Client(FIRST, base_url=HERE, account=name).account == name
+
+
+@pytest.mark.parametrize("name", ["", "a" * 65, "a b", "a/b", "a\n", "é", "a:b", 5, b"a"])
+def test_names_of_accounts_that_are_not(name: Any) -> None:
+    with pytest.raises(InvalidSettingsError, match="1 to 64 letters"):
+        Client(FIRST, base_url=HERE, account=name)

@@ -1,0 +1,214 @@
+"""The outcome of an order that was sent: each row of the table, both sides of each limit."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from smmfanfast_async._wire.decode import decode_added
+from smmfanfast_async.errors import (
+    BlockedError,
+    ErrorKind,
+    OutcomeUnknownError,
+    PanelError,
+    RateLimitedError,
+    RefusedError,
+)
+from smmfanfast_async.profile import SMMFANFAST, Refusal
+from smmfanfast_async.results import AddedOrder, Reply
+
+SENT_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+PLACED = b'{"status":"success","order":32}'
+REFUSED = b'{"error":"Bad Link"}'
+PAGE = b"<html><body>Something went wrong</body></html>"
+
+
+def added(body: bytes, status: int = 200, **more: Any) -> AddedOrder:
+    reply = Reply(status=status, body=body, **more)
+    return decode_added(reply, SMMFANFAST, {"action": "add"}, SENT_AT)
+
+
+def outcome(body: bytes, status: int = 200, **more: Any) -> str:
+    """Say what became of the order, in the words of the table."""
+    try:
+        added(body, status, **more)
+    except PanelError as error:
+        return "unknown" if error.maybe_placed else "refused"
+    return "placed"
+
+
+@pytest.mark.parametrize(
+    "order",
+    ["32", '"32"', '"032"', "1", '"1"', '"ord_01HZX3"', '"3f2b8c1e-0a6d-4f5e-9c7b-1d2e3f4a5b6c"'],
+)
+@pytest.mark.parametrize("status", [200, 201])
+def test_placed_needs_a_usable_id(order: str, status: int) -> None:
+    body = f'{{"order":{order}}}'.encode()
+
+    assert added(body, status) == AddedOrder(order=order.strip('"'))
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        *("0", "-1", "null", "true", "false", "1.5", "32.0", "1e5", "1e99", "1e1000000"),
+        *("NaN", "Infinity", "-Infinity", "[]", "[32]", "{}", "9" * 5000, "9" * 129),
+        *('""', '"0"', '"000"', '"-1"', '"+1"', '"abc def"', '" 32"', '"12,13"', '"12\\n"'),
+        *('"١٢"', '"１２"', '"1\\u0000"', '"1.5"', '"_1"', '"null"', '"None"', '"pending"'),
+        *('"Incorrect order ID"', f'"{"9" * 129}"', '"\\ud83d1"'),
+    ],
+)
+def test_anything_else_for_an_id_leaves_the_outcome_unknown(order: str) -> None:
+    assert outcome(f'{{"status":"success","order":{order}}}'.encode()) == "unknown"
+
+
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_longest_id(quote: str) -> None:
+    body = f'{{"order":{quote}{"9" * 128}{quote}}}'
+
+    assert added(body.encode()).order == "9" * 128
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        *('"error":"low balance"', '"error":"Bad Link"', '"errors":["Bad Link"]', '"error":true'),
+        *('"status":"error"', '"status":false', '"success":false', '"success":0'),
+        *('"status":"fail","message":"Bad Link"', '"status":"Fail","charge":"0.10"'),
+    ],
+)
+def test_error_beside_an_id_keeps_both(beside: str) -> None:
+    with pytest.raises(OutcomeUnknownError) as caught:
+        added(f'{{"order":32,{beside}}}'.encode())
+
+    assert caught.value.order == "32"
+    assert caught.value.text.startswith("an error beside an order id: ")
+
+
+@pytest.mark.parametrize("status", [200, *range(400, 430)])
+def test_known_refusal_counts_under_200_and_400_to_429(status: int) -> None:
+    expected = "unknown" if status in (408, 409, 425) else "refused"
+
+    assert outcome(REFUSED, status) == expected
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        *(101, 103, 199, 300, 301, 302, 303, 304, 305, 306, 307, 308, 399),
+        *(430, 451, 499, 500, 502, 503, 504, *range(520, 531)),
+    ],
+)
+@pytest.mark.parametrize("body", [PLACED, REFUSED, PAGE, b""])
+def test_any_other_status_leaves_the_outcome_unknown(status: int, body: bytes) -> None:
+    assert outcome(body, status) == "unknown"
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422, 429])
+@pytest.mark.parametrize("body", [PLACED, PAGE, b"", b'{"error":"Try again later"}', b"[]"])
+def test_failing_status_without_a_known_refusal_leaves_it_unknown(status: int, body: bytes) -> None:
+    assert outcome(body, status) == "unknown"
+
+
+def test_id_under_a_failing_status_is_kept() -> None:
+    with pytest.raises(OutcomeUnknownError) as caught:
+        added(PLACED, 400)
+
+    assert (caught.value.order, caught.value.http_status) == ("32", 400)
+
+
+@pytest.mark.parametrize("status", [403, 429, 503])
+@pytest.mark.parametrize("body", [PAGE, PLACED, b""])
+def test_challenge_at_the_edge_refuses(status: int, body: bytes) -> None:
+    with pytest.raises(BlockedError):
+        added(body, status, is_challenge=True)
+
+
+@pytest.mark.parametrize("status", [200, 302, 500, 502])
+def test_challenge_under_another_status_proves_nothing(status: int) -> None:
+    assert outcome(PAGE, status, is_challenge=True) == "unknown"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "There was an error processing your request. Please try again later",
+        *(
+            "try again later",
+            "processing",
+            "timeout",
+            "low balance",
+            "Bad Linkage",
+            "رصيدك غير كافٍ",
+        ),
+        *("Spam protection: wait 30 seconds", "Too many requests"),
+    ],
+)
+def test_unknown_text_may_have_come_after_the_order(text: str) -> None:
+    assert outcome(f'{{"error":"{text}"}}'.encode()) == "unknown"
+
+
+@pytest.mark.parametrize("refusal", SMMFANFAST.refusals, ids=lambda refusal: refusal.text)
+@pytest.mark.parametrize("wording", ["{}", "  {}! \\n", "{} amount 10."])
+def test_every_text_of_the_profile_refuses(refusal: Refusal, wording: str) -> None:
+    body = f'{{"error":"{wording.format(refusal.text)}"}}'.encode()
+
+    with pytest.raises(RefusedError) as caught:
+        added(body)
+
+    assert caught.value.kind is refusal.kind
+
+
+def test_profile_may_list_a_rate_limit_as_a_refusal() -> None:
+    profile = evolve(SMMFANFAST, refusals=(Refusal("One order a minute", ErrorKind.RATE_LIMIT),))
+    reply = Reply(status=200, body=b'{"error":"One order a minute!"}', retry_after_s=60.0)
+
+    with pytest.raises(RateLimitedError) as caught:
+        decode_added(reply, profile, {}, SENT_AT)
+
+    assert caught.value.retry_after_s == 60.0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"  \r\n", PAGE, b"null", b"32", b'"32"', b"[]", b'[{"order":32}]', b"{}"),
+        *(b'{"status":"success","order":3', b'{"status":"success"}', b'{"order":32}{"order":33}'),
+        *(
+            b'[{"order":32}',
+            b'{"data" :{"order":32}',
+            b'{"data":\n{"order":32}',
+            b'[1,{"order":32}',
+        ),
+        *(b'{"a":1}<br>{"order":32}', b"{'order':32}", b'{"order":32,"order":32}'),
+        *(b'{"order":32,"a":{"b":1,"b":2}}', b"[" * 10**6, b'{"order":' * 10**6),
+        *(b'{"order":32,"a":' + b"[" * 985 + b"]" * 985 + b"}",),
+        *(
+            b'{"data":{"order":32}}',
+            b'{"order":32}\xff',
+            b'{"order":"\xff32"}',
+            b"\x00" + PLACED + b"\x00",
+        ),
+    ],
+)
+def test_what_is_no_one_object_leaves_the_outcome_unknown(body: bytes) -> None:
+    assert outcome(body) == "unknown"
+
+
+def test_204_leaves_the_outcome_unknown() -> None:
+    assert outcome(b"", 204) == "unknown"
+
+
+@pytest.mark.parametrize(
+    "front",
+    [
+        b"\xef\xbb\xbf",
+        b" \r\n\t",
+        b"<br />\n<b>Notice</b>: Undefined index: runs in <b>/srv/api.php</b> on line <b>4</b>\n",
+        b"Warning: [8] Undefined offset {0} in list\n",
+        b"\xef\xbb\xbf<p>caf\xe9</p>",
+    ],
+)
+def test_noise_in_front_is_left_out(front: bytes) -> None:
+    assert added(front + PLACED + b" \n").order == "32"

@@ -1,0 +1,226 @@
+"""What an HTTP answer means for the calls that order nothing, and where its JSON begins."""
+
+from typing import Any
+
+import pytest
+
+from smmfanfast_async._wire.decode import decode_balance, decode_call, decode_statuses
+from smmfanfast_async._wire.decode.values import NestedTooDeepError, lenient_json, strict_json
+from smmfanfast_async.errors import (
+    AuthError,
+    BlockedError,
+    PanelError,
+    RateLimitedError,
+    RefusedError,
+    ServerError,
+    UnreadableReplyError,
+)
+from smmfanfast_async.profile import SMMFANFAST
+from smmfanfast_async.results import Reply
+
+PAGE = b"<html><body>Something went wrong</body></html>"
+REFUSED = b'{"error":"Invalid API key"}'
+BALANCE = b'{"balance":"1.00"}'
+
+
+def error_of(body: bytes, status: int = 200, **more: Any) -> PanelError:
+    with pytest.raises(PanelError) as caught:
+        decode_balance(Reply(status=status, body=body, **more), SMMFANFAST)
+    return caught.value
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 409, 413, 425, 430, 499])
+@pytest.mark.parametrize(
+    ("body", "kind_of"),
+    [
+        (PAGE, UnreadableReplyError),
+        (b"", UnreadableReplyError),
+        (b"[]", UnreadableReplyError),
+        (BALANCE, UnreadableReplyError),
+        (REFUSED, AuthError),
+        (b'{"message":"Invalid API key"}', AuthError),
+        (b'{"message":"No such thing"}', RefusedError),
+    ],
+)
+def test_status_of_400_to_499(status: int, body: bytes, kind_of: type[PanelError]) -> None:
+    error = error_of(body, status)
+
+    assert type(error) is kind_of
+    assert (error.http_status, error.action) == (status, "balance")
+
+
+@pytest.mark.parametrize("body", [PAGE, REFUSED, BALANCE, b""])
+def test_429_is_a_rate_limit_whatever_it_says(body: bytes) -> None:
+    error = error_of(body, 429)
+
+    assert type(error) is RateLimitedError
+    assert error.text == ("Invalid API key" if body == REFUSED else "")
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504, *range(520, 527), 530, 599])
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (PAGE, PAGE.decode()),
+        (b"", ""),
+        (BALANCE, BALANCE.decode()),
+        (b'{"error":"Please try again later"}', "Please try again later"),
+        (b'{"error":"Incorrect order ID"}', "Incorrect order ID"),
+    ],
+)
+def test_status_of_500_and_up_is_a_failed_server(status: int, body: bytes, text: str) -> None:
+    error = error_of(body, status)
+
+    assert (type(error), error.text, error.http_status) == (ServerError, text, status)
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 305, 306, 307, 308])
+@pytest.mark.parametrize("body", [PAGE, BALANCE, REFUSED])
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [(None, "nowhere"), ("https://other.example/\x1b[2J\n", "https://other.example/ [2J")],
+)
+def test_redirect_is_shown_and_never_read(
+    status: int, body: bytes, location: str | None, shown: str
+) -> None:
+    error = error_of(body, status, location=location)
+
+    assert type(error) is UnreadableReplyError
+    assert error.text == f"redirected to {shown}; redirects are not followed"
+
+
+@pytest.mark.parametrize("status", [403, 429, 503])
+def test_challenge_is_a_block(status: int) -> None:
+    assert type(error_of(PAGE, status, is_challenge=True)) is BlockedError
+
+
+@pytest.mark.parametrize("status", [101, 103])
+def test_status_below_200_is_no_answer(status: int) -> None:
+    assert type(error_of(b"", status)) is UnreadableReplyError
+
+
+def test_204_is_unreadable() -> None:
+    assert error_of(b"", 204).text == "empty"
+
+
+def test_body_under_201_is_read() -> None:
+    reply = Reply(status=201, body=b'{"1":{"status":"Pending","charge":"1"}}')
+
+    assert decode_statuses(reply, SMMFANFAST, ["1"]).found["1"].raw_status == "Pending"  # type: ignore[union-attr]
+
+
+def call(body: bytes) -> object:
+    return decode_call(Reply(status=200, body=body), SMMFANFAST, "me")
+
+
+@pytest.mark.parametrize(
+    "front",
+    [
+        b"",
+        b"\xef\xbb\xbf",
+        b"\xef\xbb\xbf \r\n",
+        b"<br />\n<b>Notice</b>: Undefined index in <b>/srv/api.php</b> on line <b>4</b><br />\n",
+        b"Notice: [8] Undefined offset {0}\n",
+        b"Array\n(\n    [0] => x\n)\n",
+        b"<p>caf\xe9</p>",
+        b"x" * (64 * 1024 - 1),
+        b"[ " * 31 + b"x ",
+    ],
+)
+@pytest.mark.parametrize("behind", [b"", b" \r\n\t\n"])
+def test_noise_in_front_and_blanks_behind_are_left_out(front: bytes, behind: bytes) -> None:
+    assert call(front + b'{"a":[1,{"b":2}]}' + behind) == {"a": [1, {"b": 2}]}
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b"", "empty"),
+        (b" \n", "empty"),
+        (b"\xef\xbb\xbf", "empty"),
+        (b"null", "not JSON"),
+        (b"12", "not JSON"),
+        (b"true", "not JSON"),
+        (b"<html></html>", "not JSON"),
+        (b'"Incorrect', "not JSON"),
+        (b'"Incorrect" order', "not JSON"),
+        (b'{"a":1', "not JSON"),
+        (b"{'a':1}", "not JSON"),
+        (b'{"a":1,}', "not JSON"),
+        (b'{"a":[1]', "not JSON"),
+        (b'{"a":1} x', "more than one answer"),
+        (b'{"a":1}{"a":2}', "more than one answer"),
+        (b'<i>{"a":1}</i>{"a":2}', "more than one answer"),
+        (b'{"a":{"b":1}', "more than one answer"),
+        (b'{"a" : {"b":1}', "more than one answer"),
+        (b'[{"b":1}', "more than one answer"),
+        (b'[1, {"b":1}', "more than one answer"),
+        (b"x" * 64 * 1024 + b'{"a":1}', "not JSON"),
+        (b"[ " * 32 + b'x {"a":1}', "not JSON"),
+        (b'{"a":[' + b"1," * 50_000 + b'{"b":1}', "not JSON"),
+        (b"[" * 10**6, "nested too deep"),
+        (b'{"a":' * 10**6, "nested too deep"),
+        (b"[" * 10**6 + b"]" * 10**6, "nested too deep"),
+    ],
+)
+def test_body_with_no_one_json_is_unreadable(body: bytes, why: str) -> None:
+    with pytest.raises(UnreadableReplyError) as caught:
+        call(body)
+
+    assert caught.value.text == why
+
+
+def test_excerpt_is_the_first_500_characters_cleaned() -> None:
+    error = error_of(b"\x1b[31m\n" + "é".encode() * 10**6)
+
+    assert isinstance(error, UnreadableReplyError)
+    assert error.excerpt == "[31m " + "é" * 495
+
+
+def test_numbers_come_exact_or_as_they_came() -> None:
+    long = b"9" * 5000
+    found = call(b'{"a":1,"b":0.10,"c":1e1000000,"d":NaN,"e":-Infinity,"f":1e-3,"g":%b}' % long)
+
+    assert repr(found) == (
+        "{'a': 1, 'b': Decimal('0.10'), 'c': '1e1000000', 'd': 'NaN', 'e': '-Infinity', "
+        f"'f': Decimal('0.001'), 'g': '{long.decode()}'}}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("escaped", "text"),
+    [
+        (r"\ud83d\ude00", "\N{GRINNING FACE}"),
+        (r"\uD83D\uDE00", "\N{GRINNING FACE}"),
+        (r"\ud83d", "\ufffd"),
+        (r"\udc00", "\ufffd"),
+        (r"\ude00\ud83d", "\ufffd\ufffd"),
+        (r"\ud83d\ud83d\ude00", "\ufffd\N{GRINNING FACE}"),
+        (r"\ud83d\ude00\ude00", "\N{GRINNING FACE}\ufffd"),
+        (r"\ud83dx\ude00", "\ufffdx\ufffd"),
+        # A backslash that is escaped itself begins nothing.
+        (r"\\ud83d", r"\ud83d"),
+        (r"\\\ud83d", "\\\ufffd"),
+        (r"\\\\ud83d", r"\\ud83d"),
+        (r"\\ud83d\ude00", "\\ud83d\ufffd"),
+        (r"\ud83d\\ude00", "\ufffd\\ude00"),
+        (r"\/\u00e9\ud83", None),
+    ],
+)
+def test_half_of_a_surrogate_pair_becomes_a_sign_that_can_be_shown(
+    escaped: str, text: str | None
+) -> None:
+    body = f'{{"a":"{escaped}"}}'.encode()
+
+    if text is None:
+        with pytest.raises(UnreadableReplyError):
+            call(body)
+    else:
+        assert call(body) == {"a": text}
+
+
+@pytest.mark.parametrize("read", [lenient_json, strict_json])
+@pytest.mark.parametrize("text", ["[" * 10**6, '{"a":' * 10**6])
+def test_depth_is_a_value_error(read: Any, text: str) -> None:
+    with pytest.raises(NestedTooDeepError):
+        read(text)

@@ -1,0 +1,148 @@
+"""The gate of numbers, both sides of each bound; nothing is guessed, nothing absent is 0."""
+
+from decimal import Decimal
+
+import pytest
+
+from smmfanfast_async._wire.decode.numbers import (
+    OddNumber,
+    amount,
+    count,
+    flag,
+    json_float,
+    json_int,
+)
+from smmfanfast_async.results import MAX_COUNT
+
+ABSENT = [None, "", " ", "null", "NULL", "None", "n/a", "N/A", "NA", "Unknown", " unknown ", "-"]
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        ("0.0360", "0.0360"),
+        (" 12 ", "12"),
+        ("\xa012\t", "12"),
+        ("007", "7"),
+        ("0" * 5000 + "5", "5"),
+        ("+5", "5"),
+        ("-5.5", "-5.5"),
+        ("5.", "5"),
+        (".5", "0.5"),
+        ("$12.50", "12.50"),
+        ("-$12.50", "-12.50"),
+        ("12.50 €", "12.50"),
+        ("1,234.56", "1234.56"),
+        ("1,234.", "1234"),
+        ("12,345,678", "12345678"),
+        ("12,345,678.9", "12345678.9"),
+        ("1.0e-5", "0.000010"),
+        ("1E+0000000005", "1E+5"),
+        ("9" * 40, "9" * 40),
+        ("1e40", "1e40"),
+        ("1e-40", "1e-40"),
+        (5, "5"),
+        (Decimal("0.10"), "0.10"),
+    ],
+)
+def test_amount(value: object, number: str) -> None:
+    assert str(amount(value)) == str(Decimal(number))
+
+
+@pytest.mark.parametrize("value", ABSENT)
+def test_absent_is_none_and_not_0(value: object) -> None:
+    assert amount(value) is None
+    assert count(value) is None
+    assert flag(value) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(
+            "1,5",
+            "1,50",
+            "0,036",
+            "1,234",
+            "-1,234",
+            "01,234.5",
+            "1,2345.6",
+            "1,234,56",
+            "1.234,56",
+        ),
+        *("NaN", "sNaN", "Infinity", "-inf", "1_000", "١٢", "１２", "0x10", "1e", "e5", ".", "--5"),
+        *("5 apples", "12.50 USD", "1 000", "9" * 41, "1" * 5000, "1e41", "1e-41", "1e1000000"),
+        *("1e-1000000", "1e99999999999999999999", "1e-99999999999999999999", True, False, 1.5),
+        *([], {}, b"5", 10**41, OddNumber("NaN"), OddNumber("9" * 100)),
+    ],
+)
+def test_no_amount(value: object) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        amount(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        ("12", 12),
+        ("5.0", 5),
+        ("1e3", 1000),
+        (Decimal("1E+3"), 1000),
+        ("1,234", 1234),
+        ("-7", -7),
+        ("-0", 0),
+        (str(MAX_COUNT), MAX_COUNT),
+        (-MAX_COUNT, -MAX_COUNT),
+    ],
+)
+def test_count(value: object, number: int) -> None:
+    found = count(value)
+
+    assert (found, type(found)) == (number, int)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("1.5", "0.1", MAX_COUNT + 1, -MAX_COUNT - 1, "1e16", "1e1000000", "1" * 10**5, True, []),
+        *("NaN", "1_000", "١٢", "1,5", "0,036", "1e99999999999999999999", OddNumber("Infinity")),
+    ],
+)
+def test_no_count(value: object) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        count(value)
+
+
+@pytest.mark.parametrize("value", [True, 1, "1", "true", "TRUE", " True ", "yes", "on"])
+def test_yes(value: object) -> None:
+    assert flag(value) is True
+
+
+@pytest.mark.parametrize("value", [False, 0, "0", "-0", "false", "False", "no", "off"])
+def test_no(value: object) -> None:
+    assert flag(value) is False
+
+
+@pytest.mark.parametrize("value", [2, -1, "2", "maybe", "00", Decimal(1), [], {}])
+def test_neither_yes_nor_no(value: object) -> None:
+    with pytest.raises(ValueError, match="neither yes nor no"):
+        flag(value)
+
+
+@pytest.mark.parametrize(
+    ("read", "kind"),
+    [
+        (json_int("9" * 128), int),
+        (json_int("-" + "9" * 128), OddNumber),
+        (json_int("9" * 129), OddNumber),
+        (json_int("9" * 10**6), OddNumber),
+        (json_float("0.10"), Decimal),
+        (json_float("1e40"), Decimal),
+        (json_float("1e41"), OddNumber),
+        (json_float("1e1000000"), OddNumber),
+        (json_float("1e99999999999999999999"), OddNumber),
+        (json_float("0." + "1" * 10**6), OddNumber),
+    ],
+)
+def test_json_number_out_of_bounds_stays_text(read: object, kind: type) -> None:
+    assert type(read) is kind

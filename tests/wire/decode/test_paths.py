@@ -1,0 +1,431 @@
+"""The roads agree: fast and lenient, whole and one by one, with an odd neighbour and without.
+
+Hypothesis draws seeds, a generator of random numbers makes the records of each: so twenty thousand
+come up in seconds. They are made as JSON text, field by field, from every way of writing a value
+that the fast road could take otherwise than the lenient one.
+"""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from smmfanfast_async._wire.decode import (
+    decode_added,
+    decode_balance,
+    decode_call,
+    decode_cancels,
+    decode_refill,
+    decode_refill_statuses,
+    decode_refills,
+    decode_services,
+    decode_status,
+    decode_statuses,
+)
+from smmfanfast_async._wire.decode.records import (
+    FAST_ROAD_REFUSALS,
+    fast_services,
+    fast_status,
+    lenient_service,
+    lenient_status,
+)
+from smmfanfast_async._wire.decode.values import lenient_json
+from smmfanfast_async.errors import PanelError
+from smmfanfast_async.profile import SMMFANFAST
+from smmfanfast_async.results import OrderStatus, Reply, Service
+
+RECORDS = 200
+"""Records from one seed; with 110 seeds above 20,000 a test."""
+
+seeded = given(st.integers(0, 2**64))
+often = settings(max_examples=110, deadline=None, suppress_health_check=list(HealthCheck))
+
+BOM = b"\xef\xbb\xbf"
+"""In front of an answer it bars the fast road, and means nothing."""
+
+# --- values, as JSON text ------------------------------------------------------------------------
+
+NUMBERS = [
+    *("0", "-0", "1", "5", "12", "500", "-1", "-7", "1.0", "5.0", "0.0", "-0.0", "0.0360"),
+    *("1.2600", "12.5", "1e3", "1E3", "1.5e3", "1e-3", "1e0", "0e5", "10e-1", "-1e-1", "1e15"),
+    *("1e16", "1e22", "1e40", "1e41", "1e-40", "1e-41", "1e-400", "1e400", "1e1000000"),
+    *("1e-1000000", "1e0000000001", "1e+2", "0e999", "4.99999999999999999999"),
+    *("0.1000000000000000000000000000000000001", "1000000000000000", "1000000000000001"),
+    *("-1000000000000000", "-1000000000000001", "999999999999999.5", "1000000000000000.01"),
+    *("9007199254740993", "12345678901234567890123", "18446744073709551616"),
+    *("NaN", "Infinity", "-Infinity"),
+]
+NUMBERS += ["9" * 40, "9" * 41, "9" * 70, "0." + "0" * 39 + "1", "1." + "0" * 39, "1." + "0" * 40]
+TEXTS = [
+    *(".5", "5.", "05", "007", "00", "01", "+5", "+0", "--1", "0x1", "1e", "1.2.3", "1_0"),
+    *("nan", "sNaN", "NAN", "inf", "-inf", "null", "NULL", "Null", "None", "N/A", "n/a"),
+    *("-", "+", "Unknown", "true", "True", "FALSE", "t", "f", "y", "n", "yes", "no", "on"),
+    *("off", "1,234", "1,234.56", "0,036", "12,345,678", "1,5", "$12.50", "-$5", "+$5"),
+    *("١٢", "１２", "\\u0031", "\\u00e9", "é", "a\\/b", "\\\\ud800", "\\\\\\\\ud800"),
+    *("\\ud800", "\\udc00", "\\ud83d\\ude00", '\\"', "\\\\", "Pending", "pending"),
+    *("in_progress", "start_count", "_", "__", "error", "Fail", "failed", "success"),
+    *("extra", "order", "a,b", "ord_01HZ", "7", "8"),
+]
+TEXTS += ["", " ", " 12 ", "12 $", "- 1", "+ 5", "12\\n", "\\t5", "In progress", "wait 30 seconds"]
+TEXTS += [
+    "0" * 70 + "1",
+    "1." + "0" * 70,
+    "x" * 130,
+    "Incorrect order ID",
+    "\\u0000",
+    "\x1f",
+    "\u2028",
+]
+QUOTED = [f'"{each}"' for each in TEXTS + NUMBERS]
+NESTED = ["[]", '["1"]', '["1","2"]', "[1,2]", '["a,b"]', '[""]', "[1.5]", "[null]", "[[[]]]", "{}"]
+NESTED += ['{"a":1.5}', '{"error":"x"}', "[NaN]", '{"status":"x"}']
+VALUES = [*QUOTED, *QUOTED, *NUMBERS, *NESTED, "true", "false", "null"]
+SIGNS = "0123456789.,eE+-_ $"
+
+
+def value(random: Random) -> str:
+    """Write any value, or a text that is nearly a number."""
+    if random.random() < 0.7:
+        return random.choice(VALUES)
+    return json.dumps("".join(random.choices(SIGNS, k=random.randint(1, 6))))
+
+
+def text(random: Random) -> str:
+    return random.choice(QUOTED)
+
+
+def amount(random: Random) -> str:
+    number = random.randint(0, 10**7) / 10**4
+    return random.choice([f'"{number:.4f}"', f"{number:.2f}", f'"{number:g}"'])
+
+
+def count(random: Random) -> str:
+    number = random.randint(-5, 10**6)
+    return random.choice([f'"{number}"', str(number)])
+
+
+def flag(random: Random) -> str:
+    return random.choice(["0", "1", '"0"', '"1"', "true", "false", '"true"', '"False"', "null"])
+
+
+def word(random: Random) -> str:
+    return random.choice(['"Pending"', '"In progress"', '"in_progress"', '"Partial"', '"error"'])
+
+
+def orders(random: Random) -> str:
+    return json.dumps([str(random.randint(1, 99)) for _ in range(random.randint(0, 3))])
+
+
+Write = Callable[[Random], str]
+STATUS: dict[str, Write] = {
+    "charge": amount,
+    "start_count": count,
+    "remains": count,
+    "currency": lambda random: random.choice(['"USD"', '"EUR"', "null"]),
+    "runs": count,
+    "posts": count,
+    "expiry": flag,
+    "orders": orders,
+}
+SERVICE: dict[str, Write] = {
+    "name": text,
+    "category": text,
+    "rate": amount,
+    "min": count,
+    "max": count,
+    "type": text,
+    "desc": text,
+    "dripfeed": flag,
+    "refill": flag,
+    "cancel": flag,
+}
+UNKNOWN = ("extra", "note", "error", "message", "raw_status", "_", "\\u0073tatus")
+
+
+def record(random: Random, first: dict[str, str], fields: dict[str, Write]) -> str:
+    """Write a record; one field in eight is odd, one record in eight has an unknown field."""
+    pairs = dict(first)
+    for name, write in random.sample(sorted(fields.items()), random.randint(0, len(fields))):
+        pairs[name] = value(random) if random.random() < 0.125 else write(random)
+    if random.random() < 0.125:
+        pairs[random.choice(UNKNOWN)] = value(random)
+    if random.random() < 0.05:
+        pairs.pop(random.choice(sorted(pairs)))
+    listed = list(pairs.items())
+    random.shuffle(listed)
+    colon = random.choice([":", ":", ": ", " : "])
+    return "{" + ",".join(f'"{name}"{colon}{each}' for name, each in listed) + "}"
+
+
+def status_record(random: Random, order: str) -> str:
+    chance = random.random()
+    named = f'"{order}"' if chance < 0.9 else value(random)
+    first = {"order": named, "status": value(random) if random.random() < 0.05 else word(random)}
+    return record(random, first if chance < 0.97 else {"status": first["status"]}, STATUS)
+
+
+def service_record(random: Random) -> str:
+    number = random.randint(1, 10**6)
+    plain = random.choice([f'"{number}"', str(number)])
+    return record(random, {"service": value(random) if random.random() < 0.1 else plain}, SERVICE)
+
+
+def entry(random: Random, order: str) -> str:
+    """Write an entry of a batch: a record, a text, an error in an object."""
+    chance = random.random()
+    if chance < 0.1:
+        return text(random)
+    return f'{{"error":{value(random)}}}' if chance < 0.2 else status_record(random, order)
+
+
+# --- what came -----------------------------------------------------------------------------------
+
+
+def told(found: object) -> object:
+    """Give a result as it is, an error as its class and words: no two errors are equal."""
+    if isinstance(found, PanelError):
+        return type(found), found.kind, found.text, found.order, found.retry_after_s
+    return found
+
+
+def outcome(call: Callable[[], object]) -> object:
+    try:
+        return told(call())
+    except PanelError as error:
+        return told(error)
+
+
+def ok(body: str | bytes) -> Reply:
+    return Reply(status=200, body=body.encode() if isinstance(body, str) else body)
+
+
+def digits(found: OrderStatus | Service) -> object:
+    """Give the digits of the money: equal amounts may have been written otherwise."""
+    money = found.charge if isinstance(found, OrderStatus) else found.rate
+    return money if money is None else money.as_tuple()[1:]
+
+
+def fast(read: Callable[[], OrderStatus | Service]) -> OrderStatus | Service | None:
+    try:
+        return read()
+    except FAST_ROAD_REFUSALS:
+        return None
+
+
+# --- fast and lenient ----------------------------------------------------------------------------
+
+
+@often
+@seeded
+def test_status_that_the_fast_road_takes_is_the_same_on_the_lenient_one(seed: int) -> None:
+    random = Random(seed)
+    for _ in range(RECORDS):
+        written = status_record(random, "7")
+        taken = fast(lambda: fast_status(written.encode(), "7"))  # noqa: B023  # called at once
+        if taken is not None:
+            read = lenient_json(written)
+            assert isinstance(read, dict)
+            lenient = lenient_status(read, "7")
+            assert (written, lenient) == (written, taken)
+            assert (written, digits(lenient)) == (written, digits(taken))
+
+
+@often
+@seeded
+def test_service_that_the_fast_road_takes_is_the_same_on_the_lenient_one(seed: int) -> None:
+    random = Random(seed)
+    for _ in range(RECORDS):
+        written = service_record(random)
+        taken = fast(lambda: fast_services(f"[{written}]".encode(), {})[0])  # noqa: B023  # called at once
+        if taken is not None:
+            read = lenient_json(written)
+            assert isinstance(read, dict)
+            lenient = lenient_service(read)
+            assert (written, lenient) == (written, taken)
+            assert (written, digits(lenient)) == (written, digits(taken))
+
+
+def test_records_made_here_take_both_roads() -> None:
+    random = Random(1)
+    statuses = [status_record(random, "7").encode() for _ in range(1000)]
+    services = [service_record(random).encode() for _ in range(1000)]
+
+    by_fast = sum(fast(lambda: fast_status(each, "7")) is not None for each in statuses)  # noqa: B023
+    assert 300 < by_fast < 800
+    by_fast = sum(
+        fast(lambda: fast_services(each, {})[0]) is not None  # noqa: B023
+        for each in [b"[%b]" % service for service in services]
+    )
+    assert 200 < by_fast < 800
+
+
+@often
+@seeded
+def test_answer_about_one_order_means_the_same_by_either_road(seed: int) -> None:
+    random = Random(seed)
+    for _ in range(20):
+        body = status_record(random, "7").encode()
+        found = outcome(lambda: decode_status(ok(body), SMMFANFAST, "7"))  # noqa: B023
+        barred = outcome(lambda: decode_status(ok(BOM + body), SMMFANFAST, "7"))  # noqa: B023
+        assert (body, found) == (body, barred)
+
+
+@often
+@seeded
+def test_catalogue_means_the_same_by_either_road(seed: int) -> None:
+    random = Random(seed)
+    body = "[" + ",".join(service_record(random) for _ in range(20)) + "]"
+
+    found = decode_services(ok(body), SMMFANFAST)
+    barred = decode_services(ok(BOM + body.encode()), SMMFANFAST)
+
+    assert found.services == barred.services
+    assert len(found.unreadable) == len(barred.unreadable)
+
+
+# --- whole and one by one ------------------------------------------------------------------------
+
+
+def batch_of(random: Random) -> dict[str, str]:
+    """Write a batch; in half of them nearly every entry is plain, as it is in life."""
+    ids = [str(each) for each in random.sample(range(1, 10**6), random.randint(1, 12))]
+    if random.random() < 0.5:
+        return {order: entry(random, order) for order in ids}
+    batch = {order: f'{{"order":"{order}","status":"Pending","charge":"1"}}' for order in ids}
+    odd = random.choice(ids)
+    return batch | {odd: entry(random, odd)}
+
+
+def written_batch(batch: dict[str, str]) -> str:
+    return "{" + ",".join(f'"{order}":{each}' for order, each in batch.items()) + "}"
+
+
+def statuses(batch: dict[str, str], ids: list[str]) -> dict[str, object]:
+    found = decode_statuses(ok(written_batch(batch)), SMMFANFAST, ids).found
+    return {order: told(each) for order, each in found.items()}
+
+
+@often
+@seeded
+def test_batch_is_the_same_as_its_orders_one_by_one(seed: int) -> None:
+    random = Random(seed)
+    for _ in range(5):
+        batch = batch_of(random)
+        whole = statuses(batch, list(batch))
+        for order, written in batch.items():
+            alone = outcome(lambda: decode_status(ok(written), SMMFANFAST, order))  # noqa: B023
+            assert (written, alone) == (written, whole[order])
+            assert statuses({order: written}, [order]) == {order: whole[order]}
+
+
+@often
+@seeded
+def test_odd_entry_changes_no_neighbour(seed: int) -> None:
+    random = Random(seed)
+    for _ in range(5):
+        batch = batch_of(random)
+        ids = list(batch)
+        before = statuses(batch, ids)
+        odd = random.choice([entry(random, "0"), value(random), status_record(random, ids[0])])
+        place = random.randint(0, len(ids))
+        listed = list(batch.items())
+        more = dict([*listed[:place], ("9999999", odd), *listed[place:]])
+        assert (odd, statuses(more, ids)) == (odd, before)
+        with_odd = statuses(more, [*ids, "9999999"])
+        with_odd.pop("9999999")
+        assert (odd, with_odd) == (odd, before)
+
+
+@often
+@seeded
+def test_odd_row_changes_no_neighbour(seed: int) -> None:
+    random = Random(seed)
+    rows = [f'{{"service":"{each}","rate":"1.02","desc":{text(random)}}}' for each in range(1, 9)]
+    before = decode_services(ok("[" + ",".join(rows) + "]"), SMMFANFAST)
+    place = random.randint(0, len(rows))
+    odd = random.choice([service_record(random), value(random)])
+
+    with_odd = [*rows[:place], odd, *rows[place:]]
+    after = decode_services(ok("[" + ",".join(with_odd) + "]"), SMMFANFAST)
+
+    assert len(after.services) + len(after.unreadable) == len(before.services) + 1
+    assert [each for each in after.services if each in before.services] == before.services
+
+
+# --- anything at all -----------------------------------------------------------------------------
+
+SENT_AT = datetime(2026, 1, 2, tzinfo=UTC)
+CALLS: list[Callable[[Reply], object]] = [
+    lambda reply: decode_added(reply, SMMFANFAST, {}, SENT_AT),
+    lambda reply: decode_status(reply, SMMFANFAST, "12"),
+    lambda reply: decode_statuses(reply, SMMFANFAST, ["12", "2", "13", "0"]),
+    lambda reply: decode_services(reply, SMMFANFAST),
+    lambda reply: decode_balance(reply, SMMFANFAST),
+    lambda reply: decode_refill(reply, SMMFANFAST, "1"),
+    lambda reply: decode_refills(reply, SMMFANFAST, ["1", "2"]),
+    lambda reply: decode_refill_statuses(reply, SMMFANFAST, ["1"]),
+    lambda reply: decode_refill_statuses(reply, SMMFANFAST, ["1", "2"]),
+    lambda reply: decode_cancels(reply, SMMFANFAST, ["1", "2"]),
+    lambda reply: decode_call(reply, SMMFANFAST, "me"),
+]
+BODIES = [
+    path.read_bytes()
+    for path in sorted((Path(__file__).parents[2] / "samples").rglob("*.*"))
+    if path.suffix in {".json", ".html", ".txt"}
+]
+PIECES = [
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b'"',
+    b":",
+    b",",
+    b"\\",
+    b"\xff",
+    b"\x00",
+    b"null",
+    b"NaN",
+    b"1e99",
+]
+PIECES += [b'"order":', b'"error":', b'"status":', b'"data":', b"[" * 500, b'{"error":' * 40, b"-"]
+
+
+def damaged(random: Random) -> bytes:
+    body = random.choice(BODIES)
+    for _ in range(random.randint(1, 4)):
+        begin, end = sorted(random.choices(range(len(body) + 1), k=2))
+        middle = random.choice(
+            [b"", random.choice(PIECES), body[begin:end] * 2, random.randbytes(3)]
+        )
+        kept = end if random.random() < 0.7 else begin
+        body = body[:begin] + middle + body[kept:]
+    return body
+
+
+def any_call_gives_a_value_or_a_panel_error(reply: Reply) -> None:
+    for call in CALLS:
+        outcome(lambda: call(reply))  # noqa: B023  # called at once
+
+
+statuses_seen = st.sampled_from([200, 200, 200, 201, 204, 302, 400, 404, 429, 503, 530])
+
+
+@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.binary(max_size=200), statuses_seen, st.booleans())
+def test_any_bytes(body: bytes, status: int, is_challenge: bool) -> None:  # noqa: FBT001
+    any_call_gives_a_value_or_a_panel_error(
+        Reply(status=status, body=body, is_challenge=is_challenge)
+    )
+
+
+@often
+@given(st.integers(0, 2**64), statuses_seen)
+def test_any_damage_to_a_sample(seed: int, status: int) -> None:
+    random = Random(seed)
+    for _ in range(20):
+        any_call_gives_a_value_or_a_panel_error(Reply(status=status, body=damaged(random)))

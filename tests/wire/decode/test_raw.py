@@ -1,0 +1,145 @@
+"""What is kept of an answer beside what was read from it: each row's own piece."""
+
+import json
+
+import pytest
+
+from smmfanfast_async._wire.decode import (
+    decode_services,
+    decode_status,
+    decode_statuses,
+    read_ahead,
+)
+from smmfanfast_async.errors import PanelError, RefusedError, UnreadableReplyError
+from smmfanfast_async.profile import SMMFANFAST
+from smmfanfast_async.results import OrderStatus, Reply, Service
+
+PLAIN = '{"status":"Pending","charge":"0.90"}'
+ODD = '{"status":"Asleep","charge":"N/A","note":"caf\\u00e9"}'
+
+
+def reply(body: str | bytes) -> Reply:
+    return Reply(status=200, body=body.encode() if isinstance(body, str) else body)
+
+
+def raws(body: str, ids: list[str], *, keep_raw: bool = True) -> list[str | None]:
+    found = decode_statuses(reply(body), SMMFANFAST, ids, keep_raw=keep_raw).found
+    return [found[each].raw for each in ids]
+
+
+def test_no_status_keeps_its_text_unless_asked() -> None:
+    assert raws(f'{{"1":{PLAIN},"2":{ODD}}}', ["1", "2"], keep_raw=False) == [None, None]
+    assert decode_status(reply(PLAIN), SMMFANFAST, "1").raw is None
+
+
+def test_each_status_of_a_batch_keeps_its_own_piece() -> None:
+    assert raws(f'{{"1":{PLAIN}, "2":{ODD}}}', ["1", "2"]) == [PLAIN, ODD]
+
+
+@pytest.mark.parametrize("record", [PLAIN, ODD])
+def test_the_status_of_one_order_keeps_the_answer(record: str) -> None:
+    assert decode_status(reply(record), SMMFANFAST, "1", keep_raw=True).raw == record
+
+
+def test_what_can_not_be_parted_is_kept_whole() -> None:
+    body = f'<br />\n<b>Notice</b>\n{{"1":{PLAIN}}}'
+
+    assert raws(body, ["1"]) == [body.replace("\n", " ")]
+
+
+def test_what_is_kept_is_cleaned_and_bounded() -> None:
+    record = '{"status":"Pending","note":"\u202e\u200b' + "x" * 5000 + '"}'
+    [raw] = raws(f'{{"1":{record}}}', ["1"])
+
+    assert raw is not None
+    assert len(raw) == 2000
+    assert raw.startswith('{"status":"Pending","note":" xxx')
+
+
+@pytest.mark.parametrize("keep_raw", [False, True])
+@pytest.mark.parametrize(
+    ("entry", "error", "raw"),
+    [
+        ('"Incorrect order ID"', RefusedError, "Incorrect order ID"),
+        ('{"error":"Incorrect order ID"}', RefusedError, '{"error":"Incorrect order ID"}'),
+        ('{"status":5}', UnreadableReplyError, '{"status":5}'),
+        (None, UnreadableReplyError, None),
+    ],
+)
+def test_an_error_keeps_the_piece_it_was_read_from(
+    entry: str | None, error: type[PanelError], raw: str | None, *, keep_raw: bool
+) -> None:
+    body = f'{{"1":{PLAIN}}}' if entry is None else f'{{"1":{PLAIN},"2":{entry}}}'
+    found = decode_statuses(reply(body), SMMFANFAST, ["1", "2"], keep_raw=keep_raw).found["2"]
+
+    assert isinstance(found, error)
+    assert found.raw == raw
+
+
+def test_the_error_of_one_order_keeps_the_answer() -> None:
+    body = '{"status":"fail","error":"Incorrect order ID"}'
+
+    with pytest.raises(RefusedError) as caught:
+        decode_status(reply(body), SMMFANFAST, "1")
+
+    assert caught.value.raw == body
+
+
+@pytest.mark.parametrize("name", ["raw", "extra", "\\u0072aw", "/raw"])
+@pytest.mark.parametrize("value", ['"x"', '{"a":1}', "{}", '""'])
+def test_no_panel_fills_a_field_of_ours(name: str, value: str) -> None:
+    body = f'{{"1":{{"status":"Pending","charge":"1","{name}":{value}}},"2":{PLAIN}}}'
+    found = decode_statuses(reply(body), SMMFANFAST, ["1", "2"]).found
+
+    status = found["1"]
+    assert isinstance(status, OrderStatus)
+    assert status.raw is None
+    assert status.extra == {json.loads(f'"{name}"'): json.loads(value)}
+
+
+PLAIN_ROW = '{"service":5,"name":"A","rate":"0.90"}'
+ODD_ROW = '{"service":"6","name":"B \\/ C","rate":"1,234.50","min":"10"}'
+NOTICE = "<br />\n<b>Notice</b>\n"
+
+
+def services(body: str, *, keep_raw: bool = True) -> list[Service]:
+    return decode_services(reply(body), SMMFANFAST, keep_raw=keep_raw).services
+
+
+def test_no_service_keeps_its_text_unless_asked() -> None:
+    rows = services(f"[{PLAIN_ROW},{ODD_ROW}]", keep_raw=False)
+
+    assert [each.raw for each in rows] == [None, None]
+
+
+@pytest.mark.parametrize("rows", [[PLAIN_ROW], [PLAIN_ROW, PLAIN_ROW], [PLAIN_ROW, ODD_ROW]])
+@pytest.mark.parametrize("frame", ["[{}]", '{{"data":[{}]}}'])
+def test_each_service_keeps_its_own_piece(rows: list[str], frame: str) -> None:
+    assert [each.raw for each in services(frame.format(", ".join(rows)))] == rows
+
+
+def test_a_service_in_what_can_not_be_cut_keeps_what_was_read() -> None:
+    [service] = services(f"{NOTICE}[{PLAIN_ROW}]")
+
+    assert service.raw is not None
+    assert "0.90" in service.raw
+
+
+def test_a_catalogue_read_in_steps_keeps_the_same_pieces() -> None:
+    body = f"[{','.join([PLAIN_ROW, ODD_ROW] * 2000)}]"
+    steps = read_ahead(reply(body), keep_raw=True)
+    try:
+        while True:
+            next(steps)
+    except StopIteration as end:
+        rows = decode_services(end.value, SMMFANFAST).services
+
+    assert [each.raw for each in rows] == [PLAIN_ROW, ODD_ROW] * 2000
+
+
+@pytest.mark.parametrize("name", ["raw", "extra", "\\u0072aw", "/raw"])
+def test_no_panel_fills_a_field_of_ours_in_a_service(name: str) -> None:
+    rows = services(f'[{PLAIN_ROW},{{"service":6,"rate":"1","{name}":{{"a":1}}}}]', keep_raw=False)
+
+    assert [each.raw for each in rows] == [None, None]
+    assert rows[1].extra == {json.loads(f'"{name}"'): {"a": 1}}

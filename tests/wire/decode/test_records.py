@@ -1,0 +1,266 @@
+"""What is odd about one record or entry, and that it stays the matter of this one."""
+
+from decimal import Decimal
+
+import pytest
+from support.decoding import ABSENT, entries, not_found, outcome, status_of, unreadable
+
+from smmfanfast_async._wire.decode import (
+    decode_status,
+    decode_statuses,
+)
+from smmfanfast_async._wire.decode.records import _unusual
+from smmfanfast_async.errors import (
+    ErrorKind,
+    RateLimitedError,
+    RefusedError,
+    UnreadableReplyError,
+)
+from smmfanfast_async.profile import SMMFANFAST
+from smmfanfast_async.results import (
+    OrderStatus,
+    Reply,
+)
+
+
+def one(record: str, order: str = "1", status: int = 200) -> object:
+    reply = Reply(status=status, body=record.encode())
+    return outcome(lambda: decode_status(reply, SMMFANFAST, order))
+
+
+@pytest.mark.parametrize("left_out", ["", '"order":"",', '"order":null,'])
+@pytest.mark.parametrize("charge", ['"1"', '"N/A"'])
+def test_id_left_out_is_the_one_asked_for(left_out: str, charge: str) -> None:
+    found = one(f'{{{left_out}"status":"Pending","charge":{charge}}}')
+
+    assert found == status_of(order="1", raw_charge=None if charge == '"N/A"' else "1")
+
+
+@pytest.mark.parametrize("charge", ['"1"', '"N/A"'])
+def test_id_that_is_a_number_comes_as_text(charge: str) -> None:
+    found = one(f'{{"order":17,"status":"Pending","charge":{charge}}}', "17")
+
+    assert found == status_of(order="17", raw_charge=None if charge == '"N/A"' else "1")
+
+
+@pytest.mark.parametrize("order", ["0", "-1", "true", "1.0", "[1]", '"1,2"', '" 1"', "1e99", "NaN"])
+def test_id_that_cannot_be_read_is_no_id_left_out(order: str) -> None:
+    found = one(f'{{"order":{order},"status":"Pending","charge":"1"}}')
+
+    assert found == unreadable("the id in the answer for this order can't be read", "1")
+
+
+@pytest.mark.parametrize("order", ['"01"', '"2"', "2", '"1x"'])
+@pytest.mark.parametrize("charge", ['"1"', '"N/A"'])
+def test_record_about_another_order_is_an_error(order: str, charge: str) -> None:
+    found = one(f'{{"order":{order},"status":"Completed","charge":{charge}}}')
+
+    named = order.strip('"')
+    assert found == unreadable(f"the answer for this order is about order {named}", "1")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "kept_value"),
+    [
+        ("currency", "true", True),
+        ("currency", "[]", []),
+        ("orders", '"2,3"', "2,3"),
+        ("orders", '["2,3"]', ["2,3"]),
+        ("orders", '[""]', [""]),
+        ("orders", "[1e99]", ["1e99"]),
+        ("expiry", '"tomorrow"', "tomorrow"),
+        ("runs", '"1_0"', "1_0"),
+        ("extra", '"none so far"', "none so far"),
+        ("raw_status", '"x"', "x"),
+        ("charge", '"1_0"', "1_0"),
+        ("charge", '"NaN"', "NaN"),
+        ("charge", '"sNaN"', "sNaN"),
+        ("charge", '"-Infinity"', "-Infinity"),
+        ("charge", '"1e1000000"', "1e1000000"),
+        ("charge", '"1e-1000000"', "1e-1000000"),
+    ],
+)
+def test_what_cannot_be_read_or_has_no_name_is_kept(
+    field: str, value: str, kept_value: object
+) -> None:
+    assert one(f'{{"status":"Pending","{field}":{value}}}') == status_of(
+        order="1", extra={field: kept_value}
+    )
+
+
+def test_number_for_a_text_is_its_digits() -> None:
+    assert one('{"status":"Pending","charge":"1","currency":840}') == status_of(
+        order="1", raw_charge="1", currency="840"
+    )
+
+
+@pytest.mark.parametrize("null", ["null", '"NULL"'])
+@pytest.mark.parametrize("charge", ['"1"', '"N/A"'])
+@pytest.mark.parametrize("name", ["extra", "raw"])
+def test_null_under_our_name_is_nothing(null: str, charge: str, name: str) -> None:
+    found = one(f'{{"status":"Pending","{name}":{null},"charge":{charge}}}')
+
+    assert found == status_of(order="1", raw_charge=None if charge == '"N/A"' else "1")
+
+
+@pytest.mark.parametrize("orders", ["null", "[]"])
+def test_no_orders(orders: str) -> None:
+    assert one(f'{{"status":"Active","posts":0,"orders":{orders}}}') == OrderStatus(
+        order="1", raw_status="Active", posts=0
+    )
+
+
+def test_underscores_of_words_do_not_hide_those_of_numbers() -> None:
+    found = one('{"status":"start_count","charge":"1_0"}')
+
+    assert found == OrderStatus(order="1", raw_status="start_count", extra={"charge": "1_0"})
+
+
+@pytest.mark.parametrize("status", ["null", "5", "false", "[]"])
+def test_record_without_a_status_word_is_unreadable(status: str) -> None:
+    found = one(f'{{"order":"1","status":{status},"charge":"1"}}')
+
+    assert found[0] in (UnreadableReplyError, RefusedError)  # type: ignore[index]
+    assert found[3] == "1"  # type: ignore[index]
+
+
+# The document of errors: a failing word beside order fields tells of the order, else of the call.
+@pytest.mark.parametrize("word", ["error", "Fail", "failed"])
+@pytest.mark.parametrize(
+    ("beside", "is_order"),
+    [
+        ("", False),
+        (',"order":"1"', False),
+        (',"message":"x"', False),
+        (',"charge":null', True),
+        (',"charge":"0"', True),
+        (',"remains":""', True),
+        (',"start_count":"0"', True),
+        (',"runs":1', True),
+        (',"posts":1', True),
+        (',"charge":"0","error":"x"', True),
+        (',"charge":"N/A","message":"x"', True),
+    ],
+)
+def test_failing_word_alone_is_never_taken_for_an_order(
+    word: str,
+    beside: str,
+    is_order: bool,  # noqa: FBT001
+) -> None:
+    record = f'{{"status":"{word}"{beside}}}'
+    in_batch = decode_statuses(
+        Reply(status=200, body=f'{{"1":{record}}}'.encode()), SMMFANFAST, ["1"]
+    )
+
+    for found in (one(record), entries(dict(in_batch.found))["1"]):
+        if is_order:
+            assert isinstance(found, OrderStatus)
+            assert found.raw_status == word
+        else:
+            assert found[0] is RefusedError  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ("null", unreadable(ABSENT, "1")),
+        ("[]", unreadable("not a status", "1")),
+        ("5", unreadable("not a status", "1")),
+        ("{}", unreadable("no status in the answer for this order", "1")),
+        ('""', (RefusedError, ErrorKind.UNKNOWN, "", "1")),
+        ('{"error":{"message":"Incorrect order ID"}}', not_found("1")),
+        ('{"error":"Incorrect order ID","status":null,"charge":null}', not_found("1")),
+        (
+            '{"error":"wait 30 seconds"}',
+            (RateLimitedError, ErrorKind.RATE_LIMIT, "wait 30 seconds", "1"),
+        ),
+        (f'{{"status":"Pending","note":{"[" * 10**5}', None),
+    ],
+)
+def test_odd_entry_harms_no_other(entry: str, expected: object) -> None:
+    body = f'{{"1":{entry},"2":{{"order":"2","status":"Pending","charge":"1"}}}}'
+    reply = Reply(status=200, body=body.encode())
+
+    if expected is None:
+        # Broken brackets leave no entry whole.
+        with pytest.raises(UnreadableReplyError):
+            decode_statuses(reply, SMMFANFAST, ["1", "2"])
+        return
+    found = decode_statuses(reply, SMMFANFAST, ["1", "2"]).found
+    assert entries(dict(found)) == {"1": expected, "2": status_of(order="2", raw_charge="1")}
+
+
+def test_batch_that_is_a_bare_text_is_a_refusal() -> None:
+    with pytest.raises(RefusedError):
+        decode_statuses(Reply(status=200, body=b'"Bad Link"'), SMMFANFAST, ["1"])
+
+
+def test_id_twice_is_asked_once_and_its_last_answer_counts() -> None:
+    body = b'{"1":{"status":"Pending","charge":"1"},"1":{"status":"Partial","charge":"2"}}'
+
+    batch = decode_statuses(Reply(status=200, body=body), SMMFANFAST, ["1", "1"])
+
+    assert batch.found == {"1": OrderStatus(order="1", raw_status="Partial", raw_charge="2")}
+    assert batch.strays == 0
+
+
+def test_evidence_of_an_odd_entry_is_its_begin_cleaned() -> None:
+    body = '{"1":{"order":"2","status":"\x1b[31m","note":"' + "x" * 10**6 + '"}}'
+
+    error = decode_statuses(Reply(status=200, body=body.encode()), SMMFANFAST, ["1"]).found["1"]
+
+    assert error.excerpt.startswith("{")  # type: ignore[union-attr]
+    assert len(error.excerpt) == 500  # type: ignore[union-attr]
+    assert "\x1b" not in error.excerpt  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("beside", ["", ',"3":{"status":"Pending","remains":"+5"}'])
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("0.50", "0.50"),
+        ("12", "12"),
+        ("0", "0"),
+        (" 7.5 ", "7.5"),
+        ("-0", "0"),
+        ("-1.50", "-1.50"),
+        ("1e-5", "0.00001"),
+        ('"1e-5"', "0.00001"),
+        ('".5"', "0.5"),
+        ('"1,234.50"', "1234.50"),
+        ('"-1.50"', "-1.50"),
+        ("null", None),
+        ('""', None),
+        ('"N/A"', None),
+        ('"1\n0"', None),
+    ],
+)
+def test_a_charge_is_read_exactly_however_it_is_written(
+    written: str, read: str | None, beside: str
+) -> None:
+    record = f'{{"status":"Pending","charge":{written}}}'
+    body = f'{{"1":{record},"2":{{"status":"Pending","charge":"0.90"}}{beside}}}'
+    ids = ["1", "2", "3"] if beside else ["1", "2"]
+    found = decode_statuses(Reply(status=200, body=body.encode()), SMMFANFAST, ids).found
+
+    first, second = found["1"], found["2"]
+    assert isinstance(first, OrderStatus)
+    assert isinstance(second, OrderStatus)
+    assert (first.raw_charge, second.raw_charge) == (read, "0.90")
+    assert first.charge == (None if read is None else Decimal(read))
+    assert one(record) == first
+
+
+def test_many_unusual_charges_among_plain_ones_each_keep_their_place() -> None:
+    written = ["1.0", "1e-5", ".5", "2", "x", "", "3.25", "1,234.50"]
+    rows = [f'"{n}":{{"status":"Pending","charge":"{c}"}}' for n, c in enumerate(written, 1)]
+    reply = Reply(status=200, body=f"{{{','.join(rows)}}}".encode())
+    found = decode_statuses(reply, SMMFANFAST, [*map(str, range(1, 9))]).found
+
+    charges = [each.raw_charge for each in found.values() if isinstance(each, OrderStatus)]
+    assert charges == ["1.0", "0.00001", "0.5", "2", None, None, "3.25", "1234.50"]
+
+
+def test_a_line_end_makes_no_two_amounts_of_one() -> None:
+    assert _unusual(["1", "2\n3", "4"]) == [1]
+    assert _unusual([]) == []

@@ -1,0 +1,201 @@
+"""Each text of a refusal has its class and kind; waits are passed on."""
+
+from typing import Any
+
+import pytest
+
+from smmfanfast_async._wire.decode import decode_balance, decode_statuses
+from smmfanfast_async._wire.decode.refusals import MAX_TEXT_CHARACTERS, error_text
+from smmfanfast_async.errors import (
+    AuthError,
+    ErrorKind,
+    FundsError,
+    OrderNotFoundError,
+    PanelError,
+    RateLimitedError,
+    RefusedError,
+    ServerError,
+)
+from smmfanfast_async.profile import SMMFANFAST, Refusal
+from smmfanfast_async.results import Reply
+
+CLASSES = {
+    ErrorKind.AUTH: AuthError,
+    ErrorKind.FUNDS: FundsError,
+    ErrorKind.NOT_FOUND: OrderNotFoundError,
+}
+
+
+def refusal_of(body: str, status: int = 200, **more: Any) -> PanelError:
+    with pytest.raises(PanelError) as caught:
+        decode_balance(Reply(status=status, body=body.encode(), **more), SMMFANFAST)
+    return caught.value
+
+
+@pytest.mark.parametrize("refusal", SMMFANFAST.refusals, ids=lambda refusal: refusal.text)
+def test_every_text_of_the_profile_has_its_class(refusal: Refusal) -> None:
+    error = refusal_of(f'{{"error":"{refusal.text.upper()}: please read the documentation"}}')
+
+    assert type(error) is CLASSES.get(refusal.kind, RefusedError)
+    assert error.kind is refusal.kind
+    assert error.text.startswith(refusal.text.upper())
+
+
+# The wire notes list these; each has to be read as written there.
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        (
+            "API is Disable for this user or User Not Found! Contact the Support",
+            ErrorKind.AUTH,
+        ),
+        ("There are missing required parameters. Read the documentation", ErrorKind.VALIDATION),
+        (
+            "Quantity must to be greater than or equal to minimum amount 10",
+            ErrorKind.VALIDATION,
+        ),
+        (
+            "Quantity must to be less than or equal to maximum amount 1000",
+            ErrorKind.VALIDATION,
+        ),
+        ("neworder.error.link_duplicate", ErrorKind.DUPLICATE),
+        ("neworder.error.link", ErrorKind.VALIDATION),
+        ("This services does not support Dripfeed feature!", ErrorKind.VALIDATION),
+        ("Order ID is required parameter. Read the documentation", ErrorKind.VALIDATION),
+        ("You have an active order with this link. Wait for it", ErrorKind.DUPLICATE),
+        ("There was an error processing your request. Please try again later", ErrorKind.UNKNOWN),
+        ("Bad Linkage", ErrorKind.UNKNOWN),
+    ],
+)
+def test_known_texts(text: str, kind: ErrorKind) -> None:
+    error = refusal_of(f'{{"error":"{text}"}}')
+
+    assert (error.kind, error.text) == (kind, text)
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        ({"error": "x"}, "x"),
+        ({"error": ["x", None, "y"]}, "x; y"),
+        ({"error": {"link": ["x"], "runs": ["y", "z"]}}, "link: x; runs: y; z"),
+        ({"error": {"code": 5, "message": "x"}}, "x"),
+        ({"error": {"code": 5}}, "code: 5"),
+        ({"error": 104}, "104"),
+        ({"error": 104, "message": "x"}, "x"),
+        ({"error": True}, "refused without a word"),
+        ({"error": True, "message": "x"}, "x"),
+        ({"errors": ["x"]}, "x"),
+        ({"message": "m", "errors": {"link": ["x"]}}, "m: link: x"),
+        ({"status": "error", "error": "x"}, "x"),
+        ({"status": "Fail", "message": "x"}, "x"),
+        ({"status": False, "msg": "x"}, "x"),
+        ({"status": "failed"}, "refused without a word"),
+        ({"success": False, "msg": "x"}, "x"),
+        ({"success": "false", "description": "x"}, "x"),
+        ({"success": 0, "detail": "x"}, "x"),
+        ({"status": False, "data": {"msg": "x"}}, "x"),
+        ({"status": "error", "data": "x"}, "x"),
+        # No errors.
+        ({}, None),
+        ({"error": None}, None),
+        ({"error": ""}, None),
+        ({"error": " \n"}, None),
+        ({"error": False}, None),
+        ({"error": 0}, None),
+        ({"error": []}, None),
+        ({"error": {}}, None),
+        ({"error": {"link": None}}, None),
+        ({"errors": []}, None),
+        ({"status": "success", "message": "x"}, None),
+        ({"success": True, "msg": "x"}, None),
+        ({"message": "x"}, None),
+    ],
+)
+def test_shapes_of_an_error(answer: dict[str, object], text: str | None) -> None:
+    assert error_text(answer) == text
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [({"message": "x"}, "x"), ({"detail": "x"}, "x"), ({"order": 32}, None), ({}, None)],
+)
+def test_message_alone_counts_under_a_failing_http_status(
+    answer: dict[str, object], text: str | None
+) -> None:
+    assert error_text(answer, http_failed=True) == text
+
+
+@pytest.mark.parametrize("box", ['{"error":', '{"a":', "["])
+@pytest.mark.parametrize("depth", [7, 30, 500, 900])
+def test_text_in_many_boxes_is_an_error(box: str, depth: int) -> None:
+    closing = "]" if box == "[" else "}"
+
+    error = refusal_of(f'{{"error":{box * depth}"x"{closing * depth}}}')
+
+    assert error.text.endswith("error")
+
+
+def test_text_is_one_harmless_line_of_bounded_length() -> None:
+    error = refusal_of('{"error":"a\\nb\\u001b[31m\\u202ec' + "x" * 10**6 + '"}')
+
+    assert error.text.startswith("a b [31m c")
+    assert len(error.text) == MAX_TEXT_CHARACTERS
+
+
+@pytest.mark.parametrize(
+    ("text", "wait_s"),
+    [
+        ("Spam protection: wait 30 seconds", 30.0),
+        ("Please wait 1 minute", 60.0),
+        ("Please wait for 2 min.", 120.0),
+        ("WAIT 15S", 15.0),
+        ("please wait at least 999999 seconds", 999999.0),
+        ("Spam protection", None),
+        ("Too many requests", None),
+        ("Rate limit exceeded, wait 9999999 seconds", None),
+        ("rate limit: wait ٣٠ seconds", None),
+    ],
+)
+def test_rate_limit_by_text(text: str, wait_s: float | None) -> None:
+    error = refusal_of(f'{{"error":"{text}"}}')
+
+    assert isinstance(error, RateLimitedError)
+    assert error.retry_after_s == wait_s
+
+
+@pytest.mark.parametrize("text", ["Waiting list is full", "wait for the moderator"])
+def test_waiting_without_a_time_is_no_rate_limit(text: str) -> None:
+    assert type(refusal_of(f'{{"error":"{text}"}}')) is RefusedError
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "header_s", "wait_s"),
+    [
+        (429, "", 7.0, 7.0),
+        (429, "", 0.0, 0.0),
+        (429, "", None, None),
+        (429, '{"error":"wait 30 seconds"}', None, 30.0),
+        (429, '{"error":"wait 30 seconds"}', 7.0, 7.0),
+        (429, '{"error":"Invalid API key"}', 7.0, 7.0),
+        (403, '{"error":"Spam protection"}', 7.0, 7.0),
+        (200, '{"error":"Spam protection"}', 7.0, 7.0),
+        (503, "<html></html>", 7.0, 7.0),
+        (503, '{"error":"wait 30 seconds"}', None, 30.0),
+    ],
+)
+def test_wait_of_the_header_is_passed_on(
+    status: int, body: str, header_s: float | None, wait_s: float | None
+) -> None:
+    error = refusal_of(body, status, retry_after_s=header_s)
+
+    assert type(error) is (ServerError if status == 503 else RateLimitedError)
+    assert (error.retry_after_s, error.http_status) == (wait_s, status)
+
+
+def test_every_id_of_a_batch_has_its_own_error() -> None:
+    body = b'{"1":"Incorrect order ID","2":"Incorrect order ID"}'
+
+    found = decode_statuses(Reply(status=200, body=body), SMMFANFAST, ["1", "2"]).found
+
+    assert found["1"] is not found["2"]

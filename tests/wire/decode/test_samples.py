@@ -1,0 +1,474 @@
+"""Every sample decodes to just this value, or to just this error."""
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+
+import pytest
+from support.decoding import SAMPLES, entries, not_found, outcome, sample, unreadable
+
+from smmfanfast_async._wire.decode import (
+    ServiceRows,
+    decode_added,
+    decode_balance,
+    decode_call,
+    decode_cancels,
+    decode_refill,
+    decode_refill_statuses,
+    decode_refills,
+    decode_services,
+    decode_status,
+    decode_statuses,
+)
+from smmfanfast_async._wire.decode.values import NestedTooDeepError, strict_json
+from smmfanfast_async.errors import (
+    ErrorKind,
+    OutcomeUnknownError,
+    RefusedError,
+)
+from smmfanfast_async.profile import SMMFANFAST
+from smmfanfast_async.results import (
+    Balance,
+    CancelResult,
+    RefillResult,
+    RefillStatus,
+    Reply,
+    Service,
+)
+
+FOLLOWERS = "Instagram - Followers [Guaranteed/Refill] - Less Drops \u2b50"
+documented = partial(Service, category=FOLLOWERS, type="default", desc="usernames", dripfeed=True)
+INDIAN = "Instagram Followers ( 30 days auto refill ) ( Max 350K ) (Indian Majority )"
+a_and_b = [Service(service="5", name="A"), Service(service="9", name="B")]
+
+INVALID_ACTION = (RefusedError, ErrorKind.VALIDATION, "This action is Invalid", None)
+
+CATALOGUES: list[tuple[str, object]] = [
+    (
+        "services_document_evident.json",
+        ServiceRows(
+            [
+                documented(
+                    service="5",
+                    name="Instagram Followers [15K] ",
+                    raw_rate="1.02",
+                    min=500,
+                    max=10000,
+                ),
+                documented(
+                    service="9",
+                    name="Instagram Followers - Max 300k - No refill - 30-40k/Day",
+                    raw_rate="0.04",
+                    min=500,
+                    max=300000,
+                ),
+                documented(
+                    service="10",
+                    name=INDIAN,
+                    raw_rate="1.2",
+                    min=100,
+                    max=350000,
+                ),
+            ]
+        ),
+    ),
+    ("services_document_invalid.txt", unreadable("not JSON")),
+    (
+        "services_odd_fields.json",
+        ServiceRows(
+            [
+                Service(
+                    service="1",
+                    name="A",
+                    category="C",
+                    raw_rate="0.9",
+                    min=10,
+                    max=1000,
+                    type="Custom Comments",
+                    dripfeed=False,
+                ),
+                Service(
+                    service="2",
+                    name="B",
+                    category="C",
+                    raw_rate="0.90",
+                    min=10,
+                    max=1000,
+                    type="custom_comments",
+                    dripfeed=True,
+                    refill=True,
+                    cancel=False,
+                ),
+                Service(
+                    service="3",
+                    name="C",
+                    max=1000,
+                    type="DEFAULT",
+                    desc="",
+                    dripfeed=True,
+                    refill=False,
+                    cancel=True,
+                    extra={"average_time": Decimal("12.5")},
+                ),
+                Service(
+                    service="4",
+                    name="7",
+                    extra={
+                        "rate": "free",
+                        "min": "1.5",
+                        "type": ["Default"],
+                        "dripfeed": "perhaps",
+                    },
+                ),
+            ]
+        ),
+    ),
+    ("services_empty_data.json", ServiceRows([])),
+    ("services_empty_list_in_data.json", ServiceRows([])),
+    (
+        "services_list_in_data.json",
+        ServiceRows([Service(service="5", name="A", raw_rate="1")]),
+    ),
+    (
+        "services_keyed_by_id.json",
+        ServiceRows(
+            [
+                Service(service="5", name="A", raw_rate="1"),
+                Service(service="9", name="B", raw_rate="2"),
+            ]
+        ),
+    ),
+    ("services_keyed_by_place.json", ServiceRows(a_and_b)),
+    (
+        "services_rows_without_id.json",
+        ServiceRows(
+            a_and_b,
+            (
+                "{'name': 'no id'}",
+                "{'service': ''}",
+                "{'service': None}",
+                "{'service': -3}",
+                "{'service': 'a,b'}",
+                "{'service': Decimal('4.5')}",
+                "{'service': 'NaN'}",
+                "'text'",
+            ),
+        ),
+    ),
+    (
+        "services_api_v2.json",
+        ServiceRows(
+            [
+                Service(
+                    service="1",
+                    name="Followers",
+                    category="First Category",
+                    raw_rate="0.90",
+                    min=50,
+                    max=10000,
+                    type="Default",
+                    refill=True,
+                    cancel=True,
+                ),
+                Service(
+                    service="2",
+                    name="Comments",
+                    category="Second Category",
+                    raw_rate="8",
+                    min=10,
+                    max=1500,
+                    type="Custom Comments",
+                    refill=False,
+                    cancel=True,
+                ),
+            ]
+        ),
+    ),
+    ("errors/error_null.json", unreadable("not a list of services")),
+    ("errors/status_fail_with_message.json", INVALID_ACTION),
+]
+
+
+@pytest.mark.parametrize(("name", "expected"), CATALOGUES)
+def test_catalogue(name: str, expected: object) -> None:
+    assert repr(outcome(lambda: decode_services(sample(name), SMMFANFAST))) == repr(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("balance_document.json", Balance(balance=Decimal("0.03"), currency="USD")),
+        ("balance_four_decimals.json", Balance(balance=Decimal("0.0300"), currency="USD")),
+        ("balance_number.json", Balance(balance=Decimal("100.84292"), currency="USD")),
+        ("balance_absent.json", unreadable("no balance that is a number")),
+        ("errors/error_null.json", Balance(balance=Decimal("1.00"))),
+        ("errors/error_empty.json", Balance(balance=Decimal("1.00"))),
+    ],
+)
+def test_balance(name: str, expected: object) -> None:
+    assert repr(outcome(lambda: decode_balance(sample(name), SMMFANFAST))) == repr(expected)
+
+
+def services(body: str | bytes, status: int = 200) -> ServiceRows:
+    raw = body.encode() if isinstance(body, str) else body
+    return decode_services(Reply(status=status, body=raw), SMMFANFAST)
+
+
+@pytest.mark.parametrize(
+    ("rate", "read"),
+    [
+        *[('"1.02"', "1.02"), ("1.02", "1.02"), ('"007.50"', "007.50"), ('"1e-5"', "0.00001")],
+        *[('" 1.5 "', "1.5"), ('"$1.5"', "1.5"), ('"1,234.5"', "1234.5"), ('"-1"', "-1")],
+        ('"' + "0" * 30 + '5"', "5"),
+        *[("null", None), ('""', None), ('"N/A"', None)],
+    ],
+)
+def test_rate_is_read_through_the_gate(rate: str, read: str | None) -> None:
+    found = services(f'[{{"service":"5","rate":{rate}}}]')
+
+    assert found == ServiceRows([Service(service="5", raw_rate=read or None)])
+
+
+@pytest.mark.parametrize(
+    ("rate", "kept"),
+    [
+        *[('"1_0"', "1_0"), ('"١٢"', "١٢"), ('"NaN"', "NaN"), ("NaN", "NaN"), ('"."', ".")],
+        *[('"1,234"', "1,234"), ('"0,036"', "0,036"), ("1e1000000", "1e1000000"), ("[1]", [1])],
+        ("9" * 5000, "9" * 5000),
+    ],
+)
+def test_rate_that_is_no_number_is_kept(rate: str, kept: object) -> None:
+    found = services(f'[{{"service":"5","rate":{rate}}},{{"service":"6","rate":"1"}}]')
+
+    assert found.services == [
+        Service(service="5", extra={"rate": kept}),
+        Service(service="6", raw_rate="1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "number", ["4.99999999999999999999", "5.0", "5e0", "1e99", "Infinity", "9" * 129]
+)
+def test_fraction_is_no_service_id(number: str) -> None:
+    found = services(f'[{{"service":{number},"name":"A"}},{{"service":6}}]')
+
+    assert found.services == [Service(service="6")]
+    assert len(found.unreadable) == 1
+
+
+def test_service_named_by_a_number_text_in_json_is_named_by_text() -> None:
+    assert services('[{"service":12},{"service":"12"}]').services == [Service(service="12")] * 2
+
+
+def test_row_set_aside_is_shown_by_its_begin_cleaned() -> None:
+    found = services('[{"name":"\u202eA\u2028B","desc":"' + "x" * 10**6 + '"}]')
+
+    assert found.services == []
+    assert found.unreadable[0].startswith('{"name":" A B","desc":"xx')
+    assert len(found.unreadable[0]) == 500
+
+
+@pytest.mark.parametrize("depth", [100, 900, *range(960, 1000), 10**5])
+@pytest.mark.parametrize("field", ["service", "name", "note"])
+def test_deep_row_is_kept_set_aside_or_makes_the_answer_unreadable(depth: int, field: str) -> None:
+    row = f'{{"{field}":{"[" * depth}{"]" * depth}}}'
+
+    found = outcome(lambda: services(f'[{row},{{"service":"6"}}]'))
+
+    if isinstance(found, ServiceRows):
+        assert found.services == [Service(service="6")]
+        assert len(found.unreadable) == 1
+    else:
+        assert found == unreadable("nested too deep")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *("{}", '{"status":"success"}', '{"data":null}', '{"data":"Nothing here"}', '{"data":5}'),
+        *('{"5":"A","6":"B"}', '{"data":{"5":"A"}}'),
+    ],
+)
+def test_answer_without_rows_is_not_an_empty_catalogue(body: str) -> None:
+    assert outcome(lambda: services(body)) == unreadable("not a list of services")
+
+
+@pytest.mark.parametrize("body", ["[]", '{"data":[]}', '{"data":"empty data"}', "\ufeff[]"])
+def test_empty_catalogue(body: str) -> None:
+    assert services(body) == ServiceRows([])
+
+
+def test_catalogue_under_201_is_read() -> None:
+    assert services('[{"service":"5"}]', 201).services == [Service(service="5")]
+
+
+def test_categories_are_kept_once() -> None:
+    rows = ",".join(f'{{"service":{each},"category":"Followers"}}' for each in range(1, 9))
+
+    found = services(f"[{rows}]").services
+
+    assert len({id(each.category) for each in found}) == 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *('""', "null", '"N/A"', '"abc"', '"1_0"', '"NaN"', "NaN", "1e1000000", '"١٢"', "true"),
+        *('"1,234"', '"0,03"', "[]", "9" * 5000),
+    ],
+)
+def test_balance_is_never_guessed_nor_0(value: str) -> None:
+    reply = Reply(status=200, body=f'{{"balance":{value},"currency":"USD"}}'.encode())
+
+    assert outcome(lambda: decode_balance(reply, SMMFANFAST)) == unreadable(
+        "no balance that is a number"
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [("0", "0"), ('"-5.10"', "-5.10"), ('"$1,234.50"', "1234.50"), ("1e-5", "0.00001")],
+)
+def test_balance_as_written(value: str, number: str) -> None:
+    reply = Reply(status=200, body=f'{{"balance":{value},"currency":5}}'.encode())
+
+    assert decode_balance(reply, SMMFANFAST) == Balance(balance=Decimal(number))
+
+
+@pytest.mark.parametrize("body", ["[]", '[{"balance":"1"}]'])
+def test_balance_needs_an_object(body: str) -> None:
+    reply = Reply(status=200, body=body.encode())
+
+    assert outcome(lambda: decode_balance(reply, SMMFANFAST)) == unreadable("not an object")
+
+
+def test_refill() -> None:
+    found = decode_refill(sample("refill.json"), SMMFANFAST, "32")
+
+    assert found == RefillResult(order="32", refill="1")
+
+
+def test_refills_each_have_their_own_outcome() -> None:
+    found = decode_refills(sample("refills.json"), SMMFANFAST, ["1", "2", "3", "4"])
+
+    assert entries(dict(found)) == {
+        "1": RefillResult(order="1", refill="1"),
+        "2": RefillResult(order="2", refill="2"),
+        "3": not_found("3"),
+        "4": unreadable("the answer does not mention this id", "4"),
+    }
+
+
+def test_refill_status_alone_bears_the_id_asked_for() -> None:
+    found = decode_refill_statuses(sample("refill_status.json"), SMMFANFAST, ["1"])
+
+    assert found == {"1": RefillStatus(refill="1", raw_status="Completed")}
+
+
+def test_refill_statuses_each_have_their_own_outcome() -> None:
+    found = decode_refill_statuses(sample("refill_statuses.json"), SMMFANFAST, ["1", "2", "3"])
+
+    assert entries(dict(found)) == {
+        "1": RefillStatus(refill="1", raw_status="Completed"),
+        "2": RefillStatus(refill="2", raw_status="Rejected"),
+        "3": not_found("3", "Refill not found"),
+    }
+
+
+def test_cancels_each_have_their_own_outcome() -> None:
+    found = decode_cancels(sample("cancels.json"), SMMFANFAST, ["9", "2"])
+
+    assert entries(dict(found)) == {"9": not_found("9"), "2": CancelResult(order="2")}
+
+
+def test_undocumented_call_gives_its_json_with_exact_numbers() -> None:
+    found = decode_call(sample("balance_number.json"), SMMFANFAST, "me")
+
+    assert found == {"balance": Decimal("100.84292"), "currency": "USD"}
+
+
+DEEP = 10**6
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ("[" * DEEP, "nested too deep"),
+        ("[" * DEEP + "]" * DEEP, "nested too deep"),
+        ('{"12":' * DEEP, "nested too deep"),
+        ('{"12":[' + "1," * 10**5 + '{"order":"12"}', "not JSON"),
+        ("{" * DEEP, "not JSON"),
+        ('"' + "x" * DEEP, "not JSON"),
+    ],
+    ids=["lists", "lists closed", "objects", "cut", "braces", "text"],
+)
+def test_hostile_body_is_unreadable_and_leaves_an_order_unknown(body: str, text: str) -> None:
+    reply = Reply(status=200, body=body.encode())
+
+    for read in (
+        lambda: decode_status(reply, SMMFANFAST, "12"),
+        lambda: decode_statuses(reply, SMMFANFAST, ["12"]),
+        lambda: decode_services(reply, SMMFANFAST),
+        lambda: decode_balance(reply, SMMFANFAST),
+        lambda: decode_refill(reply, SMMFANFAST, "12"),
+        lambda: decode_cancels(reply, SMMFANFAST, ["12"]),
+    ):
+        kind_of, kind, why, _ = outcome(read)  # type: ignore[misc]
+        assert (kind_of, kind, why) == unreadable(text)[:3]
+    with pytest.raises(OutcomeUnknownError, match=text):
+        decode_added(reply, SMMFANFAST, {}, datetime(2026, 1, 2, tzinfo=UTC))
+
+
+def test_reading_twice_is_as_careful_the_second_time() -> None:
+    """An order is read once more to find names that stand twice: depth is a limit there too."""
+    with pytest.raises(NestedTooDeepError):
+        strict_json("[" * DEEP)
+
+
+@pytest.mark.parametrize("box", ['{"error":', "["])
+def test_error_in_many_boxes_is_an_error(box: str) -> None:
+    closing = "}" if box.startswith("{") else "]"
+    reply = Reply(status=200, body=f'{{"error":{box * 400}"x"{closing * 400}}}'.encode())
+
+    assert outcome(lambda: decode_balance(reply, SMMFANFAST)) == (
+        RefusedError,
+        ErrorKind.UNKNOWN,
+        "error",
+        None,
+    )
+
+
+def test_orders_that_are_no_list_are_kept() -> None:
+    reply = Reply(status=200, body=b'{"status":"Active","posts":1,"orders":"7"}')
+
+    found = decode_status(reply, SMMFANFAST, "6")
+
+    assert (found.orders, found.extra) == ((), {"orders": "7"})
+
+
+def test_every_sample_stands_in_the_table_and_is_used() -> None:
+    files = [path.relative_to(SAMPLES).as_posix() for path in SAMPLES.rglob("*.*")]
+    names = {name for name in files if name not in {"README.md", ".gitattributes"}}
+    table = (SAMPLES / "README.md").read_text(encoding="utf-8")
+    here = Path(__file__).parent
+    tests = [*here.glob("test_*.py")]
+    text = "".join(path.read_text(encoding="utf-8") for path in tests)
+
+    assert {name for name in names if f"| `{name}` |" not in table} == set()
+    assert {name for name in names if f'{name.rpartition("/")[2]}"' not in text} == set()
+
+
+@pytest.mark.parametrize("desc", ["", r"say \"rate\":5 and \"rate\": 6", r"a\\", "é ✅"])
+def test_rates_that_are_bare_numbers_are_read_exactly(desc: str) -> None:
+    rows = [
+        f'{{"service":"{each}","rate":{rate},"desc":"{desc}","min":"1"}}'
+        for each, rate in (("5", "0.90"), ("6", "12"), ("7", "1e-5"), ("8", "null"))
+    ]
+    taken = services(f"[{','.join(rows[:2])}]").services
+    mixed = services(f"[{','.join(rows)}]").services
+
+    assert [each.raw_rate for each in taken] == ["0.90", "12"]
+    assert [each.raw_rate for each in mixed] == ["0.90", "12", "0.00001", None]
+    assert {each.desc for each in mixed} == {json.loads(f'"{desc}"') or ""}

@@ -1,0 +1,397 @@
+"""Orders and calls as forms: the exact fields and texts, without the key."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from urllib.parse import parse_qsl, unquote_plus, urlencode
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smmfanfast_async._wire.encode import Form, add_form, call_form, ids_form
+from smmfanfast_async.errors import InvalidOrderError
+from smmfanfast_async.orders import (
+    API_V2_ORDER_TYPES,
+    ORDER_TYPES,
+    CommentLikesOrder,
+    CommentRepliesOrder,
+    CustomCommentsOrder,
+    CustomCommentsPackageOrder,
+    DefaultOrder,
+    InvitesFromGroupsOrder,
+    MentionsCustomListOrder,
+    MentionsHashtagOrder,
+    MentionsMediaLikersOrder,
+    MentionsOrder,
+    MentionsUserFollowersOrder,
+    MentionsWithHashtagsOrder,
+    Order,
+    PackageOrder,
+    PollOrder,
+    SeoOrder,
+    SubscriptionsOrder,
+    WebTrafficOrder,
+)
+from smmfanfast_async.profile import API_V2, SMMFANFAST, Profile
+
+LINK = "https://example.com/p"
+TWICE = attrs.evolve(SMMFANFAST, name="twice", decodes_twice=True)
+
+# Each table of the document without and with its optional fields, as it is sent.
+FORMS: list[tuple[Order, Form]] = [
+    (DefaultOrder(service=5, link=LINK, quantity=100),
+        {"service": "5", "link": LINK, "quantity": "100"}),
+    (DefaultOrder(service=5, link=LINK, quantity=100, runs=3, interval=60),
+        {"service": "5", "link": LINK, "quantity": "100", "runs": "3", "interval": "60"}),
+    (PackageOrder(service=5, link=LINK), {"service": "5", "link": LINK}),
+    (PackageOrder(service=5, link=LINK, quantity=1),
+        {"service": "5", "link": LINK, "quantity": "1"}),
+    (CustomCommentsOrder(service=5, link=LINK, comments=["well done", "great"]),
+        {"service": "5", "link": LINK, "comments": "well done\ngreat"}),
+    (CustomCommentsOrder(service=5, link=LINK, comments="a\r\nb", quantity=2),
+        {"service": "5", "link": LINK, "comments": "a\nb", "quantity": "2"}),
+    (MentionsWithHashtagsOrder(
+        service=5, link=LINK, quantity=10, usernames=["ann", "bob"], hashtags=["sun"]),
+        {"service": "5", "link": LINK, "quantity": "10", "usernames": "ann\nbob",
+         "hashtags": "sun"}),
+    (MentionsCustomListOrder(service=5, link=LINK, usernames=["ann", "bob"]),
+        {"service": "5", "link": LINK, "usernames": "ann\nbob"}),
+    (MentionsCustomListOrder(service=5, link=LINK, usernames=["ann"], quantity=1),
+        {"service": "5", "link": LINK, "usernames": "ann", "quantity": "1"}),
+    (MentionsHashtagOrder(service=5, link=LINK, quantity=10, hashtag="sun"),
+        {"service": "5", "link": LINK, "quantity": "10", "hashtag": "sun"}),
+    (MentionsUserFollowersOrder(
+        service=5, link=LINK, quantity=10, username="https://example.com/ann"),
+        {"service": "5", "link": LINK, "quantity": "10", "username": "https://example.com/ann"}),
+    (CustomCommentsPackageOrder(service=5, link=LINK, comments=["a", "b"]),
+        {"service": "5", "link": LINK, "comments": "a\nb"}),
+    (CustomCommentsPackageOrder(service=5, link=LINK, comments=["a", "b"], quantity=2),
+        {"service": "5", "link": LINK, "comments": "a\nb", "quantity": "2"}),
+    (MentionsMediaLikersOrder(service=5, link=LINK), {"service": "5", "link": LINK}),
+    (MentionsMediaLikersOrder(service=5, link=LINK, quantity=10, media="https://example.com/m"),
+        {"service": "5", "link": LINK, "quantity": "10", "media": "https://example.com/m"}),
+    (CommentLikesOrder(service=5, link=LINK, quantity=10, username="ann"),
+        {"service": "5", "link": LINK, "quantity": "10", "username": "ann"}),
+    (SubscriptionsOrder(service=5, username="ann", min=10, max=20, delay=0),
+        {"service": "5", "username": "ann", "min": "10", "max": "20", "delay": "0"}),
+    (SubscriptionsOrder(
+        service=5, username="ann", min=10, max=20, delay=90, expiry=date(2999, 2, 1),
+        posts=4, link=LINK, quantity=15),
+        {"service": "5", "username": "ann", "min": "10", "max": "20", "delay": "90",
+         "expiry": "01/02/2999", "posts": "4", "link": LINK, "quantity": "15"}),
+]  # fmt: skip
+
+# What API v2 panels document beyond it (seen).
+FAMILY_FORMS: list[tuple[Order, Form]] = [
+    (MentionsOrder(service=5, link=LINK, quantity=10, usernames=["ann", "bob"]),
+        {"service": "5", "link": LINK, "quantity": "10", "usernames": "ann\nbob"}),
+    (SeoOrder(service=5, link=LINK, quantity=10, keywords="red\r\nshoes"),
+        {"service": "5", "link": LINK, "quantity": "10", "keywords": "red\nshoes"}),
+    (CommentRepliesOrder(service=5, link=LINK, username="ann", comments=["yes", "no"]),
+        {"service": "5", "link": LINK, "username": "ann", "comments": "yes\nno"}),
+    (PollOrder(service=5, link=LINK, quantity=10, answer_number=2),
+        {"service": "5", "link": LINK, "quantity": "10", "answer_number": "2"}),
+    (InvitesFromGroupsOrder(service=5, link=LINK, quantity=10, groups=["g1", "g2"]),
+        {"service": "5", "link": LINK, "quantity": "10", "groups": "g1\ng2"}),
+    (WebTrafficOrder(
+        service=5, link=LINK, quantity=10, country="US", device=5, type_of_traffic=1,
+        google_keyword="red shoes", runs=2, interval=60),
+        {"service": "5", "link": LINK, "quantity": "10", "country": "US", "device": "5",
+         "type_of_traffic": "1", "google_keyword": "red shoes", "runs": "2", "interval": "60"}),
+    (WebTrafficOrder(
+        service=5, link=LINK, quantity=10, country="United States", device=1, type_of_traffic=2,
+        referring_url="https://example.com/from"),
+        {"service": "5", "link": LINK, "quantity": "10", "country": "United States", "device": "1",
+         "type_of_traffic": "2", "referring_url": "https://example.com/from"}),
+    (SubscriptionsOrder(service=5, username="ann", min=10, max=20, delay=0, posts=1, old_posts=3),
+        {"service": "5", "username": "ann", "min": "10", "max": "20", "delay": "0", "posts": "1",
+         "old_posts": "3"}),
+]  # fmt: skip
+
+
+def refusal(make: Callable[[], object]) -> InvalidOrderError:
+    with pytest.raises(InvalidOrderError) as raised:
+        make()
+    return raised.value
+
+
+# --- orders --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("order", "fields"), FORMS, ids=lambda each: type(each).__name__)
+def test_an_order_is_sent_field_by_field_in_order(order: Order, fields: Form) -> None:
+    form = add_form(order, SMMFANFAST)
+
+    assert list(form.items()) == [("action", "add"), *fields.items()]
+
+
+def test_every_documented_type_has_its_forms() -> None:
+    assert {type(order) for order, _ in FORMS} == set(ORDER_TYPES.values())
+
+
+@pytest.mark.parametrize(
+    ("order", "fields"), [*FORMS, *FAMILY_FORMS], ids=lambda each: type(each).__name__
+)
+def test_an_api_v2_panel_is_sent_the_document_s_forms_and_its_own(
+    order: Order, fields: Form
+) -> None:
+    assert list(add_form(order, API_V2).items()) == [("action", "add"), *fields.items()]
+
+
+def test_every_type_of_the_wider_family_has_its_forms() -> None:
+    sent = {type(order) for order, _ in [*FORMS, *FAMILY_FORMS]}
+
+    assert sent == set(API_V2_ORDER_TYPES.values())
+
+
+@pytest.mark.parametrize(("order", "fields"), FORMS, ids=lambda each: type(each).__name__)
+def test_extra_fields_stand_behind_the_known_ones(order: Order, fields: Form) -> None:
+    more = attrs.evolve(order, extra={"country": "EG", "note": "a\nb"})
+
+    form = add_form(more, SMMFANFAST)
+
+    assert form == {"action": "add", **fields, "country": "EG", "note": "a\nb"}
+    assert list(form)[-2:] == ["country", "note"]
+
+
+@pytest.mark.parametrize("order", [order for order, _ in FORMS], ids=lambda each: each.panel_type)
+def test_no_form_holds_a_key(order: Order) -> None:
+    assert "key" not in add_form(order, SMMFANFAST)
+
+
+ITEMS = st.lists(
+    st.text(st.characters(categories=["L", "M", "N", "P", "S", "Zs"]), min_size=1).filter(
+        lambda item: item == item.strip(" ")
+    ),
+    min_size=1,
+)
+
+
+@given(ITEMS)
+def test_the_panel_reads_the_items_that_were_given(items: list[str]) -> None:
+    """The document: "Comments list separated by \\r\\n or \\n"."""
+    order = CustomCommentsOrder(service=5, link=LINK, comments=items)
+
+    form = add_form(order, SMMFANFAST)
+
+    body = urlencode(form)
+    assert dict(parse_qsl(body, strict_parsing=True))["comments"].split("\n") == items
+
+
+@given(st.dates(date(2999, 1, 1), date(9999, 12, 31)))
+def test_a_date_is_day_month_year_with_all_its_digits(expiry: date) -> None:
+    """The document: "Expiry date. Format d/m/Y"."""
+    order = SubscriptionsOrder(service=5, username="ann", min=1, max=2, delay=0, expiry=expiry)
+
+    text = add_form(order, SMMFANFAST)["expiry"]
+
+    assert [len(part) for part in text.split("/")] == [2, 2, 4]
+    assert [int(part) for part in text.split("/")] == [expiry.day, expiry.month, expiry.year]
+
+
+def subscription(delay: int) -> SubscriptionsOrder:
+    return SubscriptionsOrder(
+        service=5, username="ann", min=1, max=2, delay=delay, legal_delays_min=None
+    )
+
+
+def test_a_delay_that_this_panel_does_not_take_is_refused() -> None:
+    error = refusal(lambda: add_form(subscription(7), SMMFANFAST))
+
+    assert str(error) == (
+        "SubscriptionsOrder.delay: 7 is none of [0, 5, 10, 15, 30, 60, 90],"
+        " the delays of smmfanfast"
+    )
+
+
+def test_a_stricter_panel_refuses_what_the_document_allows() -> None:
+    strict = attrs.evolve(SMMFANFAST, name="strict", delays_min=frozenset({0, 30}))
+
+    assert add_form(subscription(30), strict)["delay"] == "30"
+    assert refusal(lambda: add_form(subscription(60), strict)).field == "delay"
+
+
+@pytest.mark.parametrize("delay", [0, 7, 10_000])
+def test_a_panel_without_a_list_takes_any_delay(delay: int) -> None:
+    assert add_form(subscription(delay), API_V2)["delay"] == str(delay)
+
+
+# --- what a panel takes --------------------------------------------------------------------------
+
+
+def test_an_order_of_a_type_that_this_panel_has_not_is_refused() -> None:
+    few = attrs.evolve(SMMFANFAST, name="few", order_types=frozenset({"Package", "default"}))
+    poll = PollOrder(service=5, link=LINK, quantity=1, answer_number=1)
+
+    error = refusal(lambda: add_form(poll, few))
+
+    assert str(error) == (
+        "PollOrder.panel_type: 'poll' is no order type of few, which takes Package, default"
+    )
+    assert not error.sent
+    assert add_form(PackageOrder(service=5, link=LINK), few)["action"] == "add"
+
+
+def test_a_field_that_this_panel_does_not_read_is_refused_where_it_is_given() -> None:
+    order = SubscriptionsOrder(service=5, username="ann", min=1, max=2, delay=0, old_posts=3)
+
+    error = refusal(lambda: add_form(order, SMMFANFAST))
+
+    assert str(error) == "SubscriptionsOrder.old_posts: 3 is not read by smmfanfast"
+    assert "old_posts" not in add_form(attrs.evolve(order, old_posts=None), SMMFANFAST)
+
+
+def test_a_panel_without_drip_feed_is_described_by_the_fields_it_does_not_read() -> None:
+    plain = attrs.evolve(SMMFANFAST, unread_fields=frozenset({"runs", "interval"}))
+    once = DefaultOrder(service=5, link=LINK, quantity=1)
+
+    assert add_form(once, plain)["quantity"] == "1"
+    assert add_form(PackageOrder(service=5, link=LINK), plain)["link"] == LINK
+    assert refusal(lambda: add_form(attrs.evolve(once, runs=2, interval=5), plain)).field == (
+        "interval"
+    )
+
+
+@attrs.frozen(kw_only=True)
+class OwnOrder(Order):
+    """A form of one's own, for what no table lists."""
+
+    panel_type = "own"
+
+    colour: str
+
+
+def test_a_class_of_one_s_own_goes_where_the_profile_has_its_type() -> None:
+    order = OwnOrder(service=5, colour="red")
+    mine = attrs.evolve(API_V2, order_types=API_V2.order_types | {"Own"})
+
+    assert add_form(order, mine) == {"action": "add", "service": "5", "colour": "red"}
+    assert refusal(lambda: add_form(order, API_V2)).field == "panel_type"
+
+
+@pytest.mark.parametrize("profile", [SMMFANFAST, API_V2], ids=lambda profile: profile.name)
+def test_a_bare_order_has_no_type_to_hold_against_a_profile(profile: Profile) -> None:
+    form = add_form(Order(service=5, extra={"colour": "red"}), profile)
+
+    assert form == {"action": "add", "service": "5", "colour": "red"}
+
+
+# --- values that a panel decodes twice -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(("link", "escaped"), [
+    ("https://t.me/+AbC", "https://t.me/%2BAbC"),
+    ("https://example.com/%41", "https://example.com/%2541"),
+    ("https://example.com/%2B", "https://example.com/%252B"),
+    ("https://example.com/a?b=c&d=é", "https://example.com/a?b=c&d=é"),
+])  # fmt: skip
+def test_percent_and_plus_are_escaped_once_more_where_the_profile_says(
+    link: str, escaped: str
+) -> None:
+    order = PackageOrder(service=5, link=link, extra={"note": link})
+
+    assert add_form(order, SMMFANFAST)["link"] == add_form(order, SMMFANFAST)["note"] == link
+    assert add_form(order, TWICE)["link"] == add_form(order, TWICE)["note"] == escaped
+    assert call_form("x", {"link": link}, SMMFANFAST)["link"] == link
+    assert call_form("x", {"link": link}, TWICE)["link"] == escaped
+
+
+@given(st.text())
+def test_a_value_survives_two_decodings(text: str) -> None:
+    body = urlencode(call_form("x", {"note": text}, TWICE))
+
+    once = dict(parse_qsl(body, keep_blank_values=True, strict_parsing=True))["note"]
+
+    assert unquote_plus(once) == text
+
+
+# --- calls about ids -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("action", "field", "ids", "form"), [
+    ("status", "order", ["32"], {"action": "status", "order": "32"}),
+    ("status", "orders", ["32"], {"action": "status", "orders": "32"}),
+    ("status", "orders", ["12", "2", "13"], {"action": "status", "orders": "12,2,13"}),
+    ("refill_status", "refills", ["1", "2"], {"action": "refill_status", "refills": "1,2"}),
+])  # fmt: skip
+def test_ids_are_joined_by_commas_without_blanks(
+    action: str, field: str, ids: list[str], form: Form
+) -> None:
+    assert ids_form(action, field, ids) == form
+
+
+# --- undocumented calls --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("value", "text"), [
+    ("a text", "a text"),
+    ("a\nb", "a\nb"),
+    ("", ""),
+    (5, "5"),
+    (0, "0"),
+    (-5, "-5"),
+    (True, "1"),
+    (False, "0"),
+    (Decimal("0.0360"), "0.0360"),
+    (Decimal("1E+3"), "1000"),
+    (Decimal("1E-7"), "0.0000001"),
+    (date(2026, 2, 1), "01/02/2026"),
+    (["a", "b"], "a\nb"),
+    (("a", 5, True, Decimal("0.5"), date(2026, 2, 1)), "a\n5\n1\n0.5\n01/02/2026"),
+    ([], ""),
+])  # fmt: skip
+def test_the_type_of_a_value_decides_its_text(value: object, text: str) -> None:
+    assert call_form("x", {"field": value}, SMMFANFAST) == {"action": "x", "field": text}
+
+
+def test_none_is_left_out() -> None:
+    form = call_form("services", {"category": None, "page": 2}, SMMFANFAST)
+
+    assert form == {"action": "services", "page": "2"}
+
+
+@pytest.mark.parametrize(("value", "shown", "reason"), [
+    (1.5, "1.5", "has no form as text"),
+    (b"x", "b'x'", "has no form as text"),
+    ({"a"}, "{'a'}", "has no form as text"),
+    ({"a": "b"}, "{'a': 'b'}", "has no form as text"),
+    (Decimal("NaN"), "Decimal('NaN')", "has no form as text"),
+    (Decimal("Infinity"), "Decimal('Infinity')", "has no form as text"),
+    (datetime(2026, 2, 1, tzinfo=UTC), repr(datetime(2026, 2, 1, tzinfo=UTC)),
+        "has no form as text"),
+    ("a\ud800", r"'a\ud800'", "holds half a surrogate pair, which no UTF-8 has"),
+    (["a", None], "None", "has no form as text"),
+    (["a", "b\nc"], r"'b\nc'", "holds a line end or NUL"),
+    (["a", ["b", "c"]], "['b', 'c']", "holds a line end or NUL"),
+    (["a", "b\u2028c"], r"'b\u2028c'", "holds a line end or NUL"),
+])  # fmt: skip
+def test_a_value_without_one_form_as_text_is_refused(
+    value: object, shown: str, reason: str
+) -> None:
+    error = refusal(lambda: call_form("x", {"fine": 1, "field": value}, SMMFANFAST))
+
+    assert str(error) == f"Client.call.field: {shown} {reason}"
+
+
+@pytest.mark.parametrize("action", ["", " ", "a\ud800", None, 5, b"status"])
+def test_an_action_has_a_name(action: str) -> None:
+    error = refusal(lambda: call_form(action, {}, SMMFANFAST))
+
+    assert str(error) == f"Client.call.action: {action!r} is not the name of an action"
+
+
+@pytest.mark.parametrize("action", ["add", "Add", " add", "add\n", "ADD"])
+def test_orders_are_placed_by_add_alone(action: str) -> None:
+    error = refusal(lambda: call_form(action, {"service": 5}, SMMFANFAST))
+
+    assert str(error) == f"Client.call.action: {action!r} is for Client.add alone"
+
+
+@pytest.mark.parametrize("name", ["key", "action"])
+def test_key_and_action_are_set_by_the_client_and_not_shown(name: str) -> None:
+    error = refusal(lambda: call_form("x", {name: "made-up-key"}, SMMFANFAST))
+
+    assert str(error) == f"Client.call.{name}: '…' is set by the client itself"
+    assert "made-up-key" not in repr(error)

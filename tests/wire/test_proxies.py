@@ -1,0 +1,416 @@
+"""Through proxies: what is sent once, what is proved not sent, and whose login goes where."""
+
+import logging
+import ssl
+import traceback
+import warnings
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import trustme
+from aiohttp_socks import ProxyConnector, ProxyError
+from support.faults import FIN, FaultPanel, Plan, answer, free_port
+from support.matrix import KEY, ORDER, chain_of, client_of, frames_of, hides_the_key, told
+from support.proxies import LOGIN, PASSWORD, USER, HttpProxy, SocksProxy
+from support.wire import WireServer, reply
+
+from smmfanfast_async import (
+    AddedOrder,
+    Balance,
+    Client,
+    InvalidSettingsError,
+    NotSentError,
+    OutcomeUnknownError,
+    PanelError,
+    RetryPolicy,
+)
+from smmfanfast_async._wire import transport as transport_module
+
+ONCE = RetryPolicy(attempts=1)
+PLACES = Plan(stores=True, raw=answer('{"status":"success","order":ORDER}'))
+FUNDS = '{"balance":"1"}'
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Leave no proxy of this machine, and no .netrc but the test's."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "SMMFANFAST_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    (tmp_path / "netrc").touch(mode=0o600)
+
+
+def hides_the_login(error: BaseException, log: str = "") -> None:
+    """Look for user, password and what is made of them in all that an error shows."""
+    shown = "".join(traceback.format_exception(error)) + log
+    for each in chain_of(error):
+        shown += f"{each} {each!r} {vars(each)} {list(frames_of(each))!r}"
+    for secret in (USER, PASSWORD, LOGIN):
+        assert secret not in shown
+
+
+# --- a proxy that is named -----------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_an_order_goes_once_through_a_proxy_that_wants_a_login() -> None:
+    async with HttpProxy() as proxy, FaultPanel(PLACES) as panel:
+        async with client_of(panel, proxy=proxy.url()) as client:
+            added = await client.add(ORDER)
+            assert USER not in f"{client!r} {vars(client)} {vars(client._calls.transport)}"
+
+        assert panel.ledger == {added.order: ORDER.link}
+        assert len(proxy.heads) == panel.connections == 1
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@asynccontextmanager
+async def tls_panel(
+    authority: trustme.CA, plan: Plan
+) -> AsyncIterator[tuple[FaultPanel, aiohttp.TCPConnector]]:
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(server)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    async with FaultPanel(plan, tls=server) as panel:
+        connector = aiohttp.TCPConnector(ssl=trusting)
+        yield panel, connector
+        await connector.close()
+
+
+@pytest.mark.asyncio
+async def test_an_order_goes_once_through_a_tunnel(authority: trustme.CA) -> None:
+    async with HttpProxy() as proxy, tls_panel(authority, PLACES) as (panel, connector):
+        options: dict[str, Any] = {"proxy": proxy.url(), "connector": connector}
+        async with client_of(panel, **options) as client:
+            added = await client.add(ORDER)
+
+    assert panel.ledger == {added.order: ORDER.link}
+    (head,) = proxy.heads
+    assert head.startswith("CONNECT localhost:")
+    assert KEY not in head
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("login", ["", f"{USER}:not-{PASSWORD}@"])
+async def test_a_refused_login_is_proved_not_sent_and_shown_nowhere(
+    authority: trustme.CA, login: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with HttpProxy() as proxy, tls_panel(authority, PLACES) as (panel, connector):
+        options: dict[str, Any] = {"proxy": proxy.url(login), "connector": connector}
+        async with client_of(panel, retry=ONCE, **options) as client:
+            for call in (client.add(ORDER), client.balance()):
+                error = await told(call)
+
+                assert isinstance(error, NotSentError)
+                assert "407" in error.text
+                hides_the_login(error, caplog.text)
+                hides_the_key(error)
+    assert panel.connections == 0
+
+
+@pytest.mark.asyncio
+async def test_a_proxy_that_is_down_is_proved_not_sent_and_its_login_shown_nowhere(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    proxy = f"http://{USER}:{PASSWORD}@127.0.0.1:{free_port()}"
+    async with FaultPanel(PLACES) as panel, client_of(panel, proxy=proxy, retry=ONCE) as client:
+        error = await told(client.add(ORDER))
+
+    assert isinstance(error, NotSentError)
+    hides_the_login(error, caplog.text)
+
+
+@pytest.mark.parametrize(("proxy", "why"), [
+    (f"{USER}:{PASSWORD}@panel.example", "is no address"),
+    (f"//{USER}:{PASSWORD}@panel.example:99999999", "is no address"),
+    (f"ftp://{USER}:{PASSWORD}@panel.example", "with http or https and a host"),
+    ("http://", "with http or https and a host"),
+    (f"socks5://{USER}:{PASSWORD}@127.0.0.1:1", "ProxyConnector of aiohttp-socks"),
+    (b"http://127.0.0.1:1", "is no address"),
+])  # fmt: skip
+def test_what_is_no_proxy_is_refused_unshown(
+    proxy: Any, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InvalidSettingsError, match=why) as caught:
+        Client(KEY, base_url="http://127.0.0.1:1/", proxy=proxy)
+
+    hides_the_login(caught.value)
+
+
+@pytest.mark.parametrize("options", [{"timeout_s": 0}, {"base_url": "http://panel.example/"}])
+def test_no_frame_of_a_refused_setting_holds_the_login_of_a_proxy(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SMMFANFAST_API_KEY", KEY)
+    monkeypatch.setenv("SMMFANFAST_PROXY", f"http://{USER}:{PASSWORD}@127.0.0.1:1")
+    with pytest.raises(InvalidSettingsError) as caught:
+        Client.from_env(**{"base_url": "http://127.0.0.1:1/"} | options)
+
+    hides_the_login(caught.value)
+
+
+# --- a proxy of the environment ------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("trusts", "bypass", "goes"), [
+    (True, "", True), (False, "", False), (True, "127.0.0.1", False),
+])  # fmt: skip
+async def test_the_environment_names_a_proxy_for_those_who_trust_it(
+    monkeypatch: pytest.MonkeyPatch, bypass: str, *, trusts: bool, goes: bool
+) -> None:
+    async with HttpProxy() as proxy, FaultPanel(PLACES) as panel:
+        monkeypatch.setenv("http_proxy", proxy.url())
+        monkeypatch.setenv("no_proxy", bypass)
+        async with client_of(panel, trust_env=trusts) as client:
+            added = await client.add(ORDER)
+
+    assert panel.ledger == {added.order: ORDER.link}
+    assert proxy.connections == goes
+
+
+@pytest.mark.asyncio
+async def test_a_named_proxy_goes_before_that_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with HttpProxy() as proxy, HttpProxy() as other, FaultPanel(PLACES) as panel:
+        monkeypatch.setenv("http_proxy", other.url())
+        async with client_of(panel, trust_env=True, proxy=proxy.url()) as client:
+            await client.add(ORDER)
+
+    assert (proxy.connections, other.connections) == (1, 0)
+
+
+@pytest.mark.asyncio
+async def test_a_refused_login_of_the_environment_is_shown_nowhere(
+    authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with HttpProxy() as proxy, tls_panel(authority, PLACES) as (panel, connector):
+        options: dict[str, Any] = {"trust_env": True, "connector": connector, "retry": ONCE}
+        async with client_of(panel, **options) as client:
+            for url in (
+                proxy.url(f"{USER}:not-{PASSWORD}@"),
+                f"http://{USER}:{PASSWORD}@127.0.0.1:1",
+            ):
+                monkeypatch.setenv("https_proxy", url)
+                error = await told(client.add(ORDER))
+
+                assert isinstance(error, NotSentError)
+                hides_the_login(error, caplog.text)
+
+
+NETRC = f"machine 127.0.0.1 login {USER} password {PASSWORD}\n"
+
+
+async def head_at(server: WireServer, client: Client) -> str:
+    """Give the head of a request that reads, and of an order."""
+    await client.balance()
+    await client.add(ORDER)
+    return "".join(request.head for request in server.requests)
+
+
+@asynccontextmanager
+async def reading_panel() -> AsyncIterator[WireServer]:
+    async with WireServer(reply(FUNDS), reply('{"order":1}')) as server:
+        yield server
+
+
+@pytest.mark.asyncio
+async def test_aiohttp_would_send_a_netrc_to_the_panel(tmp_path: Path) -> None:
+    """If it does not any more, the middleware against it can go."""
+    (tmp_path / "netrc").write_text(NETRC)
+    async with (
+        reading_panel() as server,
+        aiohttp.ClientSession(trust_env=True) as session,
+        session.post(server.url, data=b"x"),
+    ):
+        pass
+
+    assert f"Authorization: Basic {LOGIN}" in server.requests[0].head
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("given", ["nothing", "a session", "something around a session"])
+async def test_nothing_of_a_netrc_is_sent_to_the_panel(tmp_path: Path, given: str) -> None:
+    (tmp_path / "netrc").write_text(NETRC)
+    async with reading_panel() as server, aiohttp.ClientSession(trust_env=True) as session:
+        around: Any = Around(session)
+        options: dict[str, Any] = {
+            "nothing": {"trust_env": True},
+            "a session": {"session": session},
+            "something around a session": {"session": around},
+        }[given]
+        async with Client(KEY, base_url=server.url, retry=ONCE, **options) as client:
+            assert "Authorization" not in await head_at(server, client)
+    assert len(server.requests) == 2
+
+
+class Around:
+    """Something that is used like a session, and is none."""
+
+    closed = False
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self.post = session.post
+
+
+def session_with_a_login(way: str) -> aiohttp.ClientSession:
+    if way == "headers":
+        return aiohttp.ClientSession(trust_env=True, headers={"Authorization": "mine"})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of aiohttp 3.14, for aiohttp 4
+        return aiohttp.ClientSession(trust_env=True, auth=aiohttp.BasicAuth("mine", "own"))
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("way", ["headers", "auth"])
+async def test_a_login_of_a_session_of_its_own_is_left_to_it(way: str) -> None:
+    """A panel that is being built may stand behind one."""
+    async with (
+        reading_panel() as server,
+        session_with_a_login(way) as session,
+        Client(KEY, base_url=server.url, retry=ONCE, session=session) as client,
+    ):
+        assert (await head_at(server, client)).count("\r\nAuthorization: ") == 2
+
+
+@pytest.mark.asyncio
+async def test_a_netrc_has_the_login_of_a_proxy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text(NETRC.replace("127.0.0.1", "localhost"))
+    async with HttpProxy() as proxy, reading_panel() as server:
+        monkeypatch.setenv("http_proxy", proxy.url("", "localhost"))
+        async with Client(KEY, base_url=server.url, retry=ONCE, trust_env=True) as client:
+            await head_at(server, client)
+
+    assert all(f"Proxy-Authorization: Basic {LOGIN}" in head for head in proxy.heads)
+
+
+@pytest.mark.asyncio
+async def test_a_session_that_is_given_trusts_the_environment_or_not_by_itself() -> None:
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(InvalidSettingsError, match="trust_env is for the client's own"):
+            Client(KEY, base_url="http://127.0.0.1:1/", session=session, trust_env=True)
+
+
+# --- SOCKS ---------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def through(url: str, panel: FaultPanel) -> AsyncIterator[Client]:
+    connector = ProxyConnector.from_url(url)
+    async with client_of(panel, connector=connector, retry=ONCE) as client:
+        yield client
+    await connector.close()
+
+
+@pytest.mark.asyncio
+async def test_an_order_goes_once_through_a_socks_proxy() -> None:
+    async with SocksProxy() as proxy, FaultPanel(PLACES) as panel:
+        async with through(proxy.url(), panel) as client:
+            first, second = await client.add(ORDER), await client.add(ORDER)
+
+        assert list(panel.ledger) == [first.order, second.order]
+        assert proxy.targets == [("127.0.0.1", panel.port)] * 2
+        assert proxy.connections == 2  # each order has a connection of its own
+
+
+@pytest.mark.asyncio
+async def test_reads_share_a_connection_through_a_socks_proxy() -> None:
+    async with SocksProxy() as proxy, FaultPanel(Plan(raw=answer(FUNDS))) as panel:
+        async with through(proxy.url(), panel) as client:
+            assert isinstance(await client.balance(), Balance)
+            assert isinstance(await client.balance(), Balance)
+
+        assert proxy.connections == 1
+
+
+REFUSALS: dict[str, Callable[[], tuple[SocksProxy, str]]] = {
+    "not allowed": lambda: (SocksProxy(says=2), f"{USER}:{PASSWORD}@"),
+    "unreachable": lambda: (SocksProxy(says=5), f"{USER}:{PASSWORD}@"),
+    "wrong login": lambda: (SocksProxy(), f"{USER}:not-{PASSWORD}@"),
+    "no login": lambda: (SocksProxy(), ""),
+    "hangs up at hello": lambda: (SocksProxy(hangs_up="hello"), f"{USER}:{PASSWORD}@"),
+    "hangs up at connect": lambda: (SocksProxy(hangs_up="connect"), f"{USER}:{PASSWORD}@"),
+}
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("refusal", REFUSALS)
+@pytest.mark.parametrize("witnesses", [1, 2])
+async def test_what_a_socks_proxy_refuses_is_proved_not_sent(
+    refusal: str,
+    witnesses: int,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    if witnesses == 1:
+        monkeypatch.setattr(transport_module, "_UPLOAD_TRACKER", None)
+    socks, login = REFUSALS[refusal]()
+    async with socks as proxy, FaultPanel(PLACES) as panel:
+        async with through(proxy.url(login), panel) as client:
+            for call in (client.add(ORDER), client.balance()):
+                error = await told(call)
+
+                assert isinstance(error, NotSentError)
+                hides_the_login(error, caplog.text)
+                hides_the_key(error)
+        assert (panel.bodies, panel.bytes_seen) == ([], 0)
+
+
+@pytest.mark.asyncio
+async def test_a_socks_proxy_that_is_down_is_proved_not_sent() -> None:
+    async with FaultPanel(PLACES) as panel:
+        url = f"socks5://{USER}:{PASSWORD}@127.0.0.1:{free_port()}"
+        async with through(url, panel) as client:
+            error = await told(client.add(ORDER))
+
+    assert isinstance(error, NotSentError)
+    hides_the_login(error)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("cut", ["by the proxy", "by the panel"])
+async def test_a_cut_after_the_body_leaves_the_outcome_unknown(cut: str) -> None:
+    ends = cut == "by the panel"
+    plan = Plan(stores=True, end=FIN) if ends else PLACES
+    socks = SocksProxy() if ends else SocksProxy(hangs_up="request")
+    async with socks as proxy, FaultPanel(plan) as panel:
+        async with through(proxy.url(), panel) as client:
+            unknown = await told(client.add(ORDER))
+
+        assert len(panel.ledger) == len(panel.bodies) == 1
+    assert isinstance(unknown, OutcomeUnknownError)
+    hides_the_login(unknown)
+
+
+@pytest.mark.asyncio
+async def test_an_error_of_socks_after_the_body_proves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The witnesses decide, not the class."""
+
+    async def broken(*args: object) -> bytes:
+        raise ProxyError("odd")
+
+    monkeypatch.setattr(transport_module, "capped_body", broken)
+    async with FaultPanel(PLACES) as panel, client_of(panel, retry=ONCE) as client:
+        found: AddedOrder | PanelError = await told(client.add(ORDER))
+
+    assert isinstance(found, OutcomeUnknownError)
+    assert len(panel.ledger) == 1

@@ -1,0 +1,305 @@
+"""The answer beside what was read from it: whole, cleaned, bounded, and of a row its own piece."""
+
+import copy
+import json
+import pickle
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from rich.pretty import pretty_repr
+from support.faults import FaultPanel, Plan, answer
+from support.wire import Drop, WireServer, reply
+from test_errors import COPIES, EXAMPLES
+
+from smmfanfast_async import (
+    API_V2,
+    SMMFANFAST,
+    AddedOrder,
+    Balance,
+    CancelResult,
+    Client,
+    DefaultOrder,
+    NoReplyError,
+    OutcomeUnknownError,
+    PanelError,
+    RefillResult,
+    RefillStatus,
+    RetryPolicy,
+    UnreadableReplyError,
+)
+from smmfanfast_async._engine import runner as calls_module
+from smmfanfast_async._text import MAX_RAW_CHARACTERS, raw_text
+from smmfanfast_async._wire.decode import (
+    decode_added,
+    decode_balance,
+    decode_call,
+    decode_cancels,
+    decode_refill,
+    decode_refill_statuses,
+    decode_refills,
+    decode_services,
+    decode_status,
+    decode_statuses,
+)
+from smmfanfast_async.results import Reply
+
+ORDER = DefaultOrder(service=5, link="https://example.com/p", quantity=10)
+SENT_AT = datetime(2026, 1, 2, tzinfo=UTC)
+PAGE = "<html>\r\n<b>Bad\x1b[31m gateway</b>\u202e</html>"
+CLEAN_PAGE = "<html> <b>Bad [31m gateway</b> </html>"
+
+
+def added(reply: Reply) -> AddedOrder:
+    return decode_added(reply, SMMFANFAST, {"action": "add"}, SENT_AT)
+
+
+READERS: dict[str, Callable[[Reply], object]] = {
+    "add": added,
+    "status": lambda reply: decode_status(reply, SMMFANFAST, "7"),
+    "statuses": lambda reply: decode_statuses(reply, SMMFANFAST, ["7", "8"]),
+    "services": lambda reply: decode_services(reply, SMMFANFAST),
+    "balance": lambda reply: decode_balance(reply, SMMFANFAST),
+    "refill": lambda reply: decode_refill(reply, API_V2, "7"),
+    "refills": lambda reply: decode_refills(reply, API_V2, ["7", "8"]),
+    "cancel": lambda reply: decode_cancels(reply, API_V2, ["7", "8"]),
+    "refill_status": lambda reply: decode_refill_statuses(reply, API_V2, ["7", "8"]),
+    "call": lambda reply: decode_call(reply, SMMFANFAST, "odd"),
+}
+
+
+def ok(body: str, status: int = 200, **headers: Any) -> Reply:
+    return Reply(status=status, body=body.encode(), **headers)
+
+
+def client_of(panel: WireServer | FaultPanel) -> Client:
+    return Client("test-key", base_url=panel.url, retry=RetryPolicy(attempts=1))
+
+
+def told(read: Callable[[Reply], object], reply: Reply) -> PanelError:
+    with pytest.raises(PanelError) as caught:
+        read(reply)
+    return caught.value
+
+
+# --- errors --------------------------------------------------------------------------------------
+
+WHOLE = {
+    "refused": ok('{"error":"Invalid API key"}'),
+    "refused, with more beside": ok('{"status":"fail","message":"Bad Link","code":7}'),
+    "a bare text": ok('"Invalid API key"'),
+    "refused under 400": ok('{"error":"Not enough funds on balance"}', 400),
+    "too often": ok('{"message":"slower"}', 429),
+    "down": ok(PAGE, 502),
+    "challenged": ok(PAGE, 403, is_challenge=True),
+    "moved": ok(PAGE, 301, location="https://example.com"),
+    "no word": ok(PAGE, 404),
+    "no JSON": ok(PAGE),
+    "cut": ok('{"order":'),
+    "empty": ok(""),
+}
+
+
+@pytest.mark.parametrize("action", READERS)
+@pytest.mark.parametrize("shape", WHOLE)
+def test_an_error_about_a_whole_answer_keeps_it(action: str, shape: str) -> None:
+    answer = WHOLE[shape]
+
+    error = told(READERS[action], answer)
+
+    body = answer.body.decode()
+    assert error.raw == (CLEAN_PAGE if body == PAGE else body)
+
+
+@pytest.mark.parametrize("error", EXAMPLES, ids=repr)
+@pytest.mark.parametrize("way", COPIES)
+def test_the_answer_goes_with_copies_of_every_error_and_into_no_text(
+    error: PanelError, way: str
+) -> None:
+    bare = copy.copy(error)
+    kept = copy.copy(error).with_raw("the answer")
+
+    assert COPIES[way](kept).raw == "the answer"
+    assert kept.about("77").raw == "the answer"
+    assert COPIES[way](kept.about("77")).raw == "the answer"
+    assert str(kept) == str(bare)
+    assert repr(kept) == repr(bare)
+
+
+def test_an_error_without_an_answer_has_none() -> None:
+    assert {error.raw for error in EXAMPLES if not getattr(error, "excerpt", "")} == {None}
+
+
+def test_an_excerpt_is_the_answer_where_nobody_says_more() -> None:
+    assert UnreadableReplyError("not JSON", excerpt="<html>").raw == "<html>"
+    assert OutcomeUnknownError("not JSON", excerpt="<html>").raw == "<html>"
+
+
+@pytest.mark.parametrize(("body", "kept"), [
+    (b"x" * MAX_RAW_CHARACTERS, "x" * MAX_RAW_CHARACTERS),
+    (b"x" * (MAX_RAW_CHARACTERS + 1), "x" * MAX_RAW_CHARACTERS),
+    ("\U0001f600".encode() * 2 * MAX_RAW_CHARACTERS, "\U0001f600" * MAX_RAW_CHARACTERS),
+    (b"\xff{}", "\ufffd{}"),
+    (b"a\x00\x1b\x9b\r\nb", "a \ufffd b"),
+    ("a\u0085\u200b\u2066b".encode(), "a b"),
+])  # fmt: skip
+def test_the_answer_is_kept_cleaned_and_up_to_its_bound(body: bytes, kept: str) -> None:
+    assert raw_text(body) == kept
+
+
+# --- rows ----------------------------------------------------------------------------------------
+
+
+def test_an_error_about_one_row_of_a_batch_keeps_its_own_piece() -> None:
+    body = '{"7":"Incorrect order ID","8":{"charge":"1"},"9":{"status":"Pending"}}'
+
+    found = decode_statuses(ok(body), SMMFANFAST, ["7", "8", "9", "10"]).found
+
+    raws = {order: each.raw for order, each in found.items() if isinstance(each, PanelError)}
+    assert (raws["7"], raws["10"]) == ("Incorrect order ID", None)
+    assert "charge" in (raws["8"] or "")
+    assert not any("Pending" in (raw or "") for raw in raws.values())
+
+
+ROWS: dict[str, tuple[Callable[..., dict[str, Any]], str, list[str]]] = {
+    "refills": (decode_refills, "order", [
+        '{"order": 7, "refill": 11}',
+        '{"order":8,"refill":{"error":"Incorrect order ID"}}',
+        '{"order":9, "refill":null}',
+    ]),
+    "refill_statuses": (decode_refill_statuses, "refill", [
+        '{"refill": 7, "status": "Completed"}',
+        '{"refill":8,"status":{"error":"Refill not found"}}',
+        '{"refill":9, "status":5}',
+    ]),
+    "cancels": (decode_cancels, "order", [
+        '{"order": 7, "cancel": 1}',
+        '{"order":8,"cancel":{"error":"Incorrect order ID"}}',
+        '{"order":9, "cancel":0}',
+    ]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("call", ROWS)
+def test_each_row_of_a_list_keeps_its_own_piece(call: str) -> None:
+    decode, _, rows = ROWS[call]
+
+    found = decode(ok(f"[{', '.join(rows)}]"), API_V2, ["7", "8", "9", "10"])
+
+    assert [each.raw for each in found.values()] == [*rows, None]
+    assert not isinstance(found["7"], PanelError)
+    assert isinstance(found["8"], PanelError)
+    assert isinstance(found["9"], UnreadableReplyError)
+
+
+@pytest.mark.parametrize("call", ROWS)
+def test_a_row_behind_noise_is_shown_as_it_was_read(call: str) -> None:
+    decode, _, rows = ROWS[call]
+
+    found = decode(ok(f"<b>Notice</b> [{', '.join(rows)}]"), API_V2, ["7", "8"])
+
+    for order in ("7", "8"):
+        assert order in found[order].raw
+        assert "Notice" not in found[order].raw
+
+
+# --- results -------------------------------------------------------------------------------------
+
+ANSWERS: dict[str, tuple[Callable[[Reply], Any], str]] = {
+    "add": (added, '{ "status":"success",\r\n"order":32 }'),
+    "balance": (lambda reply: decode_balance(reply, SMMFANFAST), '{"balance": "0.03", "x": 1}'),
+    "refill": (lambda reply: decode_refill(reply, API_V2, "7"), '{"refill":"1", "x":[]}'),
+    "refill_status": (
+        lambda reply: decode_refill_statuses(reply, API_V2, ["7"])["7"],
+        '{"status":"Completed", "x":null}',
+    ),
+}
+
+
+@pytest.mark.parametrize("action", ANSWERS)
+def test_a_result_keeps_the_answer_that_it_was_read_from(action: str) -> None:
+    read, body = ANSWERS[action]
+
+    found = read(ok(body))
+
+    assert found.raw == body.replace("\r\n", " ")
+    for twin in (copy.copy(found), copy.deepcopy(found), pickle.loads(pickle.dumps(found))):  # noqa: S301  # ours
+        assert twin.raw == found.raw
+
+
+RESULTS = (
+    AddedOrder(order="32", raw="an answer"),
+    Balance(balance=Decimal(1), raw="an answer"),
+    RefillResult(order="1", refill="2", raw="an answer"),
+    RefillStatus(refill="2", raw_status="Completed", raw="an answer"),
+    CancelResult(order="32", raw="an answer"),
+)
+
+
+@pytest.mark.parametrize("found", RESULTS, ids=repr)
+def test_results_are_equal_that_say_the_same_in_other_words(found: Any) -> None:
+    other = msgspec.structs.replace(found, raw="another")
+
+    assert found == other
+    assert not found != other  # noqa: SIM202  # msgspec has one of its own
+    assert len({found, other}) == 1
+    assert repr(found) == repr(other)
+    assert pretty_repr(found) == repr(found)
+    assert "an answer" not in repr(found)
+
+
+def test_results_of_two_kinds_are_no_equals() -> None:
+    assert RESULTS[0] != RESULTS[4]
+    assert RESULTS[0] != "32"
+    assert RESULTS[0] != msgspec.structs.replace(RESULTS[0], order="33")
+
+
+# --- over a real socket --------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_the_verbs_give_the_answer_with_the_result_and_with_the_error() -> None:
+    answers = (
+        reply('{"status":"success","order":32}'),
+        reply('{"balance":"0.03"}'),
+        reply('{"error":"no such thing"}'),
+        reply(PAGE, 503),
+    )
+    async with WireServer(*answers) as server, client_of(server) as client:
+        assert (await client.add(ORDER)).raw == '{"status":"success","order":32}'
+        assert (await client.balance()).raw == '{"balance":"0.03"}'
+        with pytest.raises(PanelError) as refused:
+            await client.call("odd")
+        failed = await client.statuses([1, 2])
+
+    assert refused.value.raw == '{"error":"no such thing"}'
+    assert {each.raw for each in failed.values() if isinstance(each, PanelError)} == {CLEAN_PAGE}
+
+
+@pytest.mark.asyncio
+async def test_what_never_came_is_none() -> None:
+    async with WireServer(Drop()) as server, client_of(server) as client:
+        with pytest.raises(NoReplyError) as silent:
+            await client.balance()
+        with pytest.raises(OutcomeUnknownError) as unknown:
+            await client.add(ORDER)
+
+    assert (silent.value.raw, unknown.value.raw) == (None, None)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("verb", ["add", "balance"])
+async def test_an_answer_that_is_too_long_is_kept_as_far_as_it_is_kept_at_all(
+    monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    monkeypatch.setattr(calls_module, "SMALL_BODY_BYTES", 10_000)
+    body = json.dumps({"order": "x" * 100_000})
+    async with FaultPanel(Plan(raw=answer(body))) as panel, client_of(panel) as client:
+        with pytest.raises(PanelError) as caught:
+            await (client.add(ORDER) if verb == "add" else client.balance())
+
+    assert caught.value.raw == body[:MAX_RAW_CHARACTERS]
+    assert "longer than 10000 bytes" in caught.value.text
