@@ -5,9 +5,10 @@ from collections.abc import Callable
 import aiosqlite
 import pytest
 
-from smmfanfast_async import client, desk, sandbox, sql_journal
+from smmfanfast_async import client, desk, sandbox
+from smmfanfast_async.journal import sql
 
-LOADED = (aiosqlite, client, desk, sandbox, sql_journal)
+LOADED = (aiosqlite, client, desk, sandbox, sql)
 """Loaded before: what a run inside loads is forgotten after it, and loaded again by the next; parts
 of SQLAlchemy can't be loaded twice."""
 
