@@ -16,7 +16,7 @@ from panel import services_body, status_body
 
 from smmfanfast_async import SMMFANFAST
 from smmfanfast_async._wire.decode import decode_services, decode_statuses
-from smmfanfast_async.results import Reply
+from smmfanfast_async.results import Response
 
 IDS = [str(order) for order in range(10_001, 10_101)]
 ODD = (1, 2)
@@ -36,8 +36,8 @@ def again(times: int, work: Callable[[], object]) -> Work:
 async def decode_batches(rounds: int, times: int) -> dict[str, Spread]:
     """Compare the ways to read a batch of 100."""
     encoded = [order.encode() for order in IDS]
-    reply = Reply(status=200, body=status_body(encoded))
-    odd = [Reply(status=200, body=status_body(encoded, count)) for count in ODD]
+    reply = Response(status=200, body=status_body(encoded))
+    odd = [Response(status=200, body=status_body(encoded, count)) for count in ODD]
     converter = plain_cattrs()
     shares = dict.fromkeys(("ours", "orjson", "json", "cattrs", "pydantic"), times)
     found = await in_turns(
@@ -72,7 +72,7 @@ async def decode_batches(rounds: int, times: int) -> dict[str, Spread]:
 
 async def decode_catalogue(rows: int, rounds: int) -> dict[str, Spread]:
     """Compare the ways to read a catalogue."""
-    reply = Reply(status=200, body=services_body(rows))
+    reply = Response(status=200, body=services_body(rows))
     converter = plain_cattrs()
     found = await in_turns(
         {

@@ -58,8 +58,8 @@ NUMBERS = {
     "postgresql": "WITH n AS (SELECT i FROM generate_series(1, {orders}) AS i)",
 }
 FILL = """{numbers}
-INSERT INTO smm_orders (account, ref, digest, form, link, quantity, price, booked_on, created_at,
-    state, attempt, due_at, was_unknown, panel_order, misses, claim)
+INSERT INTO smm_orders (account, ref, digest, form, link, quantity, price, budget_day, created_at,
+    state, attempt, due_at, was_unknown, panel_order, miss_count, claim_version)
 SELECT '{account}', 'ref-' || i, 'x', '{{}}', 'https://example.com/' || i, 1000, '0.51',
     '2030-01-01', {now}, 'accepted', 1, {now} - {orders} + i, {false}, '' || i, 0, 0 FROM n"""
 # SQLite's grammar wants the insert before the list of numbers.
@@ -142,7 +142,7 @@ async def work(url: str, panel_url: str, window_s: float) -> None:
     """Follow for some seconds; print what it took."""
     journal = Timed(url)
     journal.claims_ms = []
-    poll = PollPolicy(least_s=FAR_S, most_s=FAR_S * 10)
+    poll = PollPolicy(min_interval_s=FAR_S, max_interval_s=FAR_S * 10)
     async with (
         Client(KEY, base_url=panel_url) as client,
         OrderDesk(client, journal, account=ACCOUNT, poll=poll) as desk,
@@ -254,7 +254,7 @@ async def adds(url: str, panel: Panel, count: int, rounds: int) -> Spread:
     found: list[float] = []
     async with (
         Client(KEY, base_url=panel.url()) as client,
-        OrderDesk(client, SQLJournal(url), account="placing", with_evidence=False) as desk,
+        OrderDesk(client, SQLJournal(url), account="placing", record_balance=False) as desk,
     ):
         await client.services()
         for number in range(rounds):
@@ -263,7 +263,7 @@ async def adds(url: str, panel: Panel, count: int, rounds: int) -> Spread:
                 link = f"https://example.com/{number}/{each}"
                 order = DefaultOrder(service=5, link=link, quantity=1000)
                 entry = await desk.place(order, ref=f"{number}/{each}")
-                entry.placed()
+                entry.order_id()
             found.append(count / (time.perf_counter() - begin_s))
     return spread(found)
 

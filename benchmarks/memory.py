@@ -15,7 +15,7 @@ from panel import services_body, status_body
 
 from smmfanfast_async import SMMFANFAST, Catalogue
 from smmfanfast_async._wire.decode import decode_services, decode_statuses
-from smmfanfast_async.results import Reply
+from smmfanfast_async.results import Response
 
 BATCH = 100
 FIRST_ID = 1_000_001
@@ -23,13 +23,13 @@ FIRST_ID = 1_000_001
 
 def our_catalogue(body: bytes) -> object:
     """Read a catalogue as the client does."""
-    rows = decode_services(Reply(status=200, body=body), SMMFANFAST)
-    return Catalogue.of(rows.services, datetime.now(UTC), rows.unreadable)
+    rows = decode_services(Response(status=200, body=body), SMMFANFAST)
+    return Catalogue.from_services(rows.services, datetime.now(UTC), rows.unreadable)
 
 
 def our_statuses(body: bytes, ids: list[str]) -> dict[str, object]:
     """Read a batch as the client does."""
-    found = decode_statuses(Reply(status=200, body=body), SMMFANFAST, ids).found
+    found = decode_statuses(Response(status=200, body=body), SMMFANFAST, ids).found
     # As `Client.statuses` keeps them: the id in a status stands for the key.
     return {getattr(each, "order", order): each for order, each in found.items()}
 

@@ -119,7 +119,7 @@ async def add() -> None:
 async def watch() -> None:
     """Watch some orders until each is final."""
     console = recorder()
-    poll = PollPolicy(least_s=LOOK_S, most_s=LOOK_S)
+    poll = PollPolicy(min_interval_s=LOOK_S, max_interval_s=LOOK_S)
     async with (
         Sandbox(seed=4, speed=0, balance=Decimal(500)) as panel,
         Client(panel.api_key, base_url=panel.url, poll=poll) as client,
@@ -145,7 +145,7 @@ async def shop() -> AsyncIterator[tuple[Sandbox, OrderDesk, CountingJournal]]:
     """Open a desk that has placed some orders, among them one whose answer was lost."""
     with TemporaryDirectory() as folder:
         journal = CountingJournal(f"sqlite+aiosqlite:///{folder}/orders.db")
-        poll = PollPolicy(least_s=LOOK_S, most_s=LOOK_S)
+        poll = PollPolicy(min_interval_s=LOOK_S, max_interval_s=LOOK_S)
         async with (
             Sandbox(seed=4, speed=0, balance=Decimal(500)) as panel,
             Client(panel.api_key, base_url=panel.url) as client,
@@ -181,7 +181,7 @@ async def journal() -> None:
         drawn.print(board)
         save(drawn, "follow", "smmfanfast follow")
         listed = recorder()
-        found = [entry async for entry in desk.entries(ref_begin=SHOWN)]
+        found = [entry async for entry in desk.entries(ref_prefix=SHOWN)]
         listed.print(_entries.entries_table(found, f"{len(found)} orders"))
         listed.print(Text("\n$ smmfanfast unknown", style="bold"))
         for each in unknown:

@@ -9,7 +9,7 @@ from urllib.parse import quote, quote_plus
 
 from .errors import InvalidSettingsError
 
-__all__ = ["MASK", "ChangingKey", "Key", "Secret", "check_key", "held_key"]
+__all__ = ["MASK", "Key", "RotatingKey", "Secret", "check_key", "wrap_key"]
 
 MAX_KEY_CHARACTERS = 512
 """The longest key: this panel's have below 64 characters (assumed)."""
@@ -110,7 +110,7 @@ class Secret:
         return self._spellings
 
 
-class ChangingKey:
+class RotatingKey:
     """A key that is asked for anew for each request, for those who rotate it; shown by nothing."""
 
     __slots__ = ("_ask", "_for_this_machine")
@@ -120,7 +120,7 @@ class ChangingKey:
         self._for_this_machine = False
 
     def __repr__(self) -> str:
-        return "ChangingKey(***)"
+        return "RotatingKey(***)"
 
     def check(self, *, for_this_machine: bool) -> None:
         """Keep in mind what each key has to be fit for; none is asked for yet."""
@@ -141,13 +141,13 @@ class ChangingKey:
         raise InvalidSettingsError("api_key", fault)
 
 
-Key = Secret | ChangingKey
+Key = Secret | RotatingKey
 """What gives the key of a request."""
 
 
-def held_key(api_key: str | Callable[[], str]) -> Key:
+def wrap_key(api_key: str | Callable[[], str]) -> Key:
     """Hold a key, or what gives one, so that nothing shows it; `check` says whether it is one."""
-    return ChangingKey(api_key) if callable(api_key) else Secret(api_key)
+    return RotatingKey(api_key) if callable(api_key) else Secret(api_key)
 
 
 def check_key(secret: Secret, *, for_this_machine: bool) -> None:

@@ -8,23 +8,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ._secrets import ChangingKey, Key
+from ._secrets import Key, RotatingKey
 from ._text import shown_value
 from .errors import InvalidSettingsError
 
 __all__ = [
-    "account_of",
+    "account_name",
     "check_above_0",
     "check_numbers",
-    "key_of_environment",
-    "options_of_environment",
-    "sure_account",
+    "key_from_env",
+    "options_from_env",
+    "require_account",
 ]
 
 _ACCOUNT = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-def account_of(key: Key, url: str, given: str | None = None) -> str | None:
+def account_name(key: Key, url: str, given: str | None = None) -> str | None:
     """Give the name of an account: the given one, checked, or one made of its key and address.
 
     The key can't be told of it. 64 bits of an HMAC: enough to tell a user's accounts apart, too few
@@ -35,13 +35,13 @@ def account_of(key: Key, url: str, given: str | None = None) -> str | None:
             reason = f"{shown_value(given)} is not made of 1 to 64 letters, digits and . _ -"
             raise InvalidSettingsError("account", reason)
         return given
-    if isinstance(key, ChangingKey):
+    if isinstance(key, RotatingKey):
         return None
     about = f"smmfanfast_async account {url}".encode()
     return hmac.new(key.reveal().encode(), about, hashlib.sha256).hexdigest()[:16]
 
 
-def sure_account(name: str | None) -> str:
+def require_account(name: str | None) -> str:
     """Give the name of an account, or raise `InvalidSettingsError` where it has none."""
     if name is None:
         how = "a name made of the key would change with it; give one: Client(…, account='main')"
@@ -62,7 +62,7 @@ def check_numbers(**numbers: float | None) -> None:
             check_above_0(name, number)
 
 
-def key_of_environment() -> str:
+def key_from_env() -> str:
     """Give the key of SMMFANFAST_API_KEY, or of the file that SMMFANFAST_API_KEY_FILE names."""
     key, path = os.environ.get("SMMFANFAST_API_KEY"), os.environ.get("SMMFANFAST_API_KEY_FILE")
     if key:
@@ -79,7 +79,7 @@ def key_of_environment() -> str:
     raise InvalidSettingsError("api_key", f"can't be read from the file {path!r}: {fault}")
 
 
-def options_of_environment(options: Mapping[str, Any]) -> dict[str, Any]:
+def options_from_env(options: Mapping[str, Any]) -> dict[str, Any]:
     """Give a client's options with what the environment says where they say nothing.
 
     A new mapping, in no frame of ours: a proxy's address may hold a password.

@@ -3,11 +3,11 @@
 import re
 
 __all__ = [
-    "bare_words",
-    "cleaned",
     "line_flaw",
+    "normalize_text",
+    "normalize_word",
     "raw_text",
-    "same_word",
+    "sanitize",
     "shown_value",
     "text_flaw",
 ]
@@ -33,12 +33,12 @@ _HARMFUL = re.compile(
 )
 
 
-def same_word(word: str) -> str:
+def normalize_word(word: str) -> str:
     """Bring a word of the panel into one spelling: lower case, without blanks, `_` and `-`."""
     return "".join(word.lower().split()).translate(_JOINTS)
 
 
-def bare_words(text: str) -> str:
+def normalize_text(text: str) -> str:
     """Bring a text to its bare words: lower case, one blank between, no punctuation but `_`.
 
     An underscore belongs to its word: the code `error.link_duplicate` does not begin with
@@ -58,7 +58,7 @@ def line_flaw(text: str) -> str | None:
     return "holds a line end or NUL" if _LINE_ENDS.search(text) else text_flaw(text)
 
 
-def cleaned(text: str, most: int | None = None) -> str:
+def sanitize(text: str, most: int | None = None) -> str:
     """Give a text for logs, terminals and errors: one line, no sign that hides or commands.
 
     `most` cuts it to so many characters; None leaves it whole.
@@ -72,7 +72,7 @@ def raw_text(body: bytes) -> str:
     """Give an answer as `raw` keeps it: its text, cleaned, as far as `MAX_RAW_CHARACTERS`."""
     # A sign has four bytes at most; as much again for what is cleaned away.
     begin = body[: MAX_RAW_CHARACTERS * 8].decode(errors="replace")
-    return cleaned(begin, MAX_RAW_CHARACTERS)
+    return sanitize(begin, MAX_RAW_CHARACTERS)
 
 
 class _Shown(str):

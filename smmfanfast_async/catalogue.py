@@ -10,7 +10,7 @@ from decimal import Context, Decimal
 
 from attrs import field, frozen
 
-from ._text import same_word
+from ._text import normalize_word
 from .errors import InvalidOrderError
 from .orders import (
     API_V2_ORDER_TYPES,
@@ -41,36 +41,36 @@ _EXACT = Context(prec=100)
 class ServiceChange:
     """A service that is in both catalogues and is not the same in them."""
 
-    older: Service
+    before: Service
     """As it was."""
-    newer: Service
+    after: Service
     """As it is."""
 
     @property
-    def is_dearer(self) -> bool:
+    def price_increased(self) -> bool:
         """Whether the rate went up; False where one of the two has none."""
-        old, new = self.older.rate, self.newer.rate
+        old, new = self.before.rate, self.after.rate
         return old is not None and new is not None and new > old
 
     @property
-    def is_cheaper(self) -> bool:
+    def price_decreased(self) -> bool:
         """Whether the rate went down; False where one of the two has none."""
-        old, new = self.older.rate, self.newer.rate
+        old, new = self.before.rate, self.after.rate
         return old is not None and new is not None and new < old
 
     @property
-    def has_other_limits(self) -> bool:
+    def limits_changed(self) -> bool:
         """Whether min or max changed."""
-        return (self.older.min, self.older.max) != (self.newer.min, self.newer.max)
+        return (self.before.min, self.before.max) != (self.after.min, self.after.max)
 
 
 @frozen(kw_only=True)
 class CatalogueDiff:
     """What a catalogue has that an older one had not, and the other way round."""
 
-    new: tuple[Service, ...]
+    added: tuple[Service, ...]
     """Services that only the newer has."""
-    gone: tuple[Service, ...]
+    removed: tuple[Service, ...]
     """Services that only the older has."""
     changed: tuple[ServiceChange, ...]
     """Services that both have, with any difference."""
@@ -90,7 +90,7 @@ class Catalogue(Mapping[str, Service]):
     """Whether it is older than it should be: fetching it anew failed."""
 
     @classmethod
-    def of(
+    def from_services(
         cls, services: Iterable[Service], fetched_at: datetime, unreadable: tuple[str, ...] = ()
     ) -> "Catalogue":
         """Make a catalogue of some services, which the panel answered or a file of yours holds.
@@ -123,12 +123,12 @@ class Catalogue(Mapping[str, Service]):
         a service without a rate is left out then.
         """
         wanted = words.casefold().split()
-        kind = None if type is None else same_word(type)
+        kind = None if type is None else normalize_word(type)
         return [
             service
             for service in self.services.values()
             if all(word in f"{service.name} {service.category}".casefold() for word in wanted)
-            and (kind is None or same_word(service.type or "") == kind)
+            and (kind is None or normalize_word(service.type or "") == kind)
             and (max_rate is None or (service.rate is not None and service.rate <= max_rate))
         ]
 
@@ -191,12 +191,12 @@ class Catalogue(Mapping[str, Service]):
     def diff(self, older: "Catalogue") -> CatalogueDiff:
         """Say what is new, gone and changed since an older catalogue."""
         return CatalogueDiff(
-            new=tuple(each for key, each in self.services.items() if key not in older.services),
-            gone=tuple(each for key, each in older.services.items() if key not in self.services),
+            added=tuple(each for key, each in self.services.items() if key not in older.services),
+            removed=tuple(each for key, each in older.services.items() if key not in self.services),
             changed=tuple(
                 ServiceChange(older.services[key], each)
                 for key, each in self.services.items()
-                if key in older.services and not each.says_the_same(older.services[key])
+                if key in older.services and not each.is_equivalent_to(older.services[key])
             ),
         )
 

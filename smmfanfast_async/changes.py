@@ -68,7 +68,7 @@ def change_of(
 
     `is_over` says that nothing more will happen to it, where the panel has a word of its own.
     """
-    if before is not None and before.says_the_same(after):
+    if before is not None and before.is_equivalent_to(after):
         return None
     kind = ChangeKind.FINISHED if is_over or after.is_final else _kind(before, after)
     return StatusChange(order=order, kind=kind, before=before, after=after)
@@ -76,11 +76,11 @@ def change_of(
 
 def _kind(before: OrderStatus | None, after: OrderStatus) -> ChangeKind:
     word = after.status
-    same_word = before is not None and before.raw_status == after.raw_status
-    if word is Status.UNKNOWN and not same_word:
+    normalize_word = before is not None and before.raw_status == after.raw_status
+    if word is Status.UNKNOWN and not normalize_word:
         return ChangeKind.UNKNOWN_WORD
     if before is None:
         return ChangeKind.FIRST
     if before.status in _STEPS and word in _STEPS and _STEPS[word] < _STEPS[before.status]:
         return ChangeKind.BACKWARDS
-    return ChangeKind.PROGRESS if same_word else ChangeKind.STATUS
+    return ChangeKind.PROGRESS if normalize_word else ChangeKind.STATUS

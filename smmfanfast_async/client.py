@@ -8,19 +8,19 @@ from typing import Any, NoReturn, Self, TypeVar
 
 import attrs
 
-from ._engine.catalogue_cache import Offers
-from ._engine.instrumentation import Teller
-from ._engine.policy import Pacer, PollPolicy, RetryPolicy
+from ._engine.catalogue_cache import CatalogueCache
+from ._engine.instrumentation import Instrumentation
+from ._engine.policy import PollPolicy, RateLimiter, RetryPolicy
 from ._engine.polling import Poller, Until
-from ._engine.runner import Before, Calls, Settings
-from ._engine.statuses import Ids, Statuses, gathered
-from ._secrets import Secret, held_key
+from ._engine.runner import Before, Runner, Settings
+from ._engine.statuses import Ids, Statuses, collect
+from ._secrets import Secret, wrap_key
 from ._settings import (
-    account_of,
+    account_name,
     check_numbers,
-    key_of_environment,
-    options_of_environment,
-    sure_account,
+    key_from_env,
+    options_from_env,
+    require_account,
 )
 from ._wire.decode import (
     decode_balance,
@@ -29,15 +29,15 @@ from ._wire.decode import (
     decode_refill,
     decode_refill_statuses,
     decode_refills,
-    raised,
+    unwrap,
 )
 from ._wire.encode import Form, add_form, call_form, ids_form
-from ._wire.transport import Connector, Session, TraceConfig, Transport, checked_url, is_loopback
+from ._wire.transport import Connector, Session, TraceConfig, Transport, is_loopback, parse_url
 from .catalogue import Catalogue
 from .changes import StatusChange
 from .errors import ClosedError, InvalidOrderError, PanelError
 from .events import Hook
-from .orders import Order, checked_id, checked_ids
+from .orders import Order, parse_id, parse_ids
 from .profile import SMMFANFAST, Profile
 from .results import (
     AddedOrder,
@@ -46,7 +46,7 @@ from .results import (
     OrderStatus,
     RefillResult,
     RefillStatus,
-    Reply,
+    Response,
 )
 
 __all__ = ["Client", "Ids"]
@@ -63,7 +63,7 @@ orders as pending for ever (seen)."""
 
 T = TypeVar("T")
 _Rows = dict[str, T | PanelError]
-_DecodeRows = Callable[[Reply, Profile, Sequence[str]], _Rows[T]]
+_DecodeRows = Callable[[Response, Profile, Sequence[str]], _Rows[T]]
 
 
 class Client:
@@ -93,7 +93,7 @@ class Client:
     - `trace_configs`: aiohttp's own hooks. One on chunks sees the body that is sent, key included.
     - `on_event`: a plain function that is told what happens; `events` says of what, and how.
     - `account`: a name of yours for the account, 1 to 64 letters, digits and `._-`.
-    - `balance_levels`: amounts that are told of when `balance` finds less, or more again.
+    - `balance_thresholds`: amounts that are told of when `balance` finds less, or more again.
 
     Raises `InvalidSettingsError` for a key or an address that can't be meant.
     """
@@ -118,12 +118,12 @@ class Client:
         account: str | None = None,
         trace_configs: Sequence[TraceConfig] = (),
         on_event: Hook | None = None,
-        balance_levels: Iterable[Decimal] = (),
+        balance_thresholds: Iterable[Decimal] = (),
     ) -> None:
-        key, masked_proxy = held_key(api_key), None if proxy is None else Secret(proxy)
+        key, masked_proxy = wrap_key(api_key), None if proxy is None else Secret(proxy)
         # Whatever is raised from here on leaves through this frame, and error reporters show it.
         del api_key, proxy
-        url = checked_url(base_url or profile.base_url)
+        url = parse_url(base_url or profile.base_url)
         key.check(for_this_machine=is_loopback(url))
         places = profile.concurrency if concurrency is None else concurrency
         order_places = profile.add_concurrency if add_concurrency is None else add_concurrency
@@ -132,7 +132,7 @@ class Client:
         check_numbers(add_concurrency=order_places, calls_per_minute=pace)
         self.profile = profile
         self.base_url = str(url)
-        self._account = account_of(key, self.base_url, account)
+        self._account = account_name(key, self.base_url, account)
         self._concurrency = places
         self._settings = Settings(timeout_s, retry or RetryPolicy())
         transport = Transport(
@@ -144,19 +144,25 @@ class Client:
             trust_env=trust_env,
             trace_configs=trace_configs,
         )
-        pacer = Pacer(most=places, per_minute=pace)
-        teller = Teller(on_event, url=self.base_url, levels=balance_levels)
-        calls = Calls(transport, profile, pacer=pacer, add_concurrency=order_places, teller=teller)
+        pacer = RateLimiter(max_concurrency=places, per_minute=pace)
+        teller = Instrumentation(on_event, url=self.base_url, levels=balance_thresholds)
+        calls = Runner(
+            transport,
+            profile,
+            rate_limiter=pacer,
+            add_concurrency=order_places,
+            instrumentation=teller,
+        )
         self._furnish(calls, poll or PollPolicy(), services_ttl_s)
 
     def _furnish(
-        self, calls: Calls, poll: PollPolicy, services_ttl_s: float = SERVICES_TTL_S
+        self, calls: Runner, poll: PollPolicy, services_ttl_s: float = SERVICES_TTL_S
     ) -> None:
         """Put in place what is shared with the twins of `with_options`."""
-        self._calls = calls
+        self._runner = calls
         self._statuses = Statuses(calls, concurrency=self._concurrency)
-        self._poller = Poller(self._look, poll, calls.draw, calls.teller, self._is_over)
-        self._offers = Offers(calls, self._settings, ttl_s=services_ttl_s)
+        self._poller = Poller(self._look, poll, calls.rng, calls.instrumentation, self._is_over)
+        self._catalogue_cache = CatalogueCache(calls, self._settings, ttl_s=services_ttl_s)
 
     @classmethod
     def from_env(cls, **options: Any) -> Self:
@@ -166,7 +172,7 @@ class Client:
         it; `SMMFANFAST_BASE_URL` and `SMMFANFAST_PROXY` are optional. Raises
         `InvalidSettingsError` where there is no key.
         """
-        return cls(key_of_environment(), **options_of_environment(options))
+        return cls(key_from_env(), **options_from_env(options))
 
     def with_options(
         self,
@@ -198,19 +204,19 @@ class Client:
         A journal keeps accounts apart by it. The key can't be told of it: it is an HMAC. Of a key
         that changes none is made: without one of yours `InvalidSettingsError` is raised.
         """
-        return sure_account(self._account)
+        return require_account(self._account)
 
     def __repr__(self) -> str:
         if "_calls" not in self.__dict__:  # in a traceback of a setting that was refused
             return "<Client, not made>"
-        state = " closed" if self._calls.transport.is_closed else ""
+        state = " closed" if self._runner.transport.is_closed else ""
         return f"<Client {self.profile.name} {self.base_url}{state}>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Client holds connections and a key: it is not copied or pickled")
 
     async def __aenter__(self) -> Self:
-        self._calls.transport.check_usable()
+        self._runner.transport.check_usable()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -222,10 +228,10 @@ class Client:
         A second call does nothing. Afterwards every verb raises `ClosedError`.
         """
         # At once: who comes while the rest is ended would not be ended any more.
-        self._calls.transport.is_closed = True
+        self._runner.transport.is_closed = True
         async with AsyncExitStack() as ends:
             # Each happens whatever becomes of the others, the last one first.
-            for room in (self._offers, self._calls, self._statuses, self._poller):
+            for room in (self._catalogue_cache, self._runner, self._statuses, self._poller):
                 ends.push_async_callback(room.close)
 
     # --- the verbs -------------------------------------------------------------------------------
@@ -252,11 +258,11 @@ class Client:
         check_numbers(wait_s=wait_s)
         form = add_form(order, self.profile)
         if max_charge is not None:
-            begun_s = self._calls.clock.now_s()
-            await self._offers.hold(order, max_charge, wait_s)
+            begun_s = self._runner.clock.now_s()
+            await self._catalogue_cache.check_price_limit(order, max_charge, wait_s)
             if wait_s is not None:
-                wait_s = max(wait_s - (self._calls.clock.now_s() - begun_s), 0.0)
-        return await self._calls.send_order(form, self._settings, wait_s)
+                wait_s = max(wait_s - (self._runner.clock.now_s() - begun_s), 0.0)
+        return await self._runner.send_order(form, self._settings, wait_s)
 
     async def send_form(self, form: Mapping[str, str], *, before: Before) -> AddedOrder:
         """Place an order by its form, for a journal: errors and outcomes are those of `add`.
@@ -267,16 +273,16 @@ class Client:
         """
         if form.get("action") != "add":
             raise InvalidOrderError("Client", "form", form.get("action"), "is not that of an order")
-        return await self._calls.send_order(dict(form), self._settings, None, before)
+        return await self._runner.send_order(dict(form), self._settings, None, before)
 
     async def status(self, order: int | str) -> OrderStatus:
         """Ask how one order stands; raises its error, `OrderNotFoundError` for an unknown id.
 
         Callers who ask at about the same time share requests, `profile.ids_per_call` ids each: a
         thousand of them make ten. Each gets its own result or error; one who is cancelled harms no
-        other. `NoReplyError` after `timeout_s`, the waiting for a request included.
+        other. `NoResponseError` after `timeout_s`, the waiting for a request included.
         """
-        return await self._statuses.one(checked_id(order), self._settings)
+        return await self._statuses.one(parse_id(order), self._settings)
 
     async def statuses(self, ids: Ids) -> dict[str, OrderStatus | PanelError]:
         """Ask how any number of orders stand, `profile.ids_per_call` a request.
@@ -285,7 +291,7 @@ class Client:
         `InvalidOrderError` and is not sent. Raises only `ClosedError`, or `InvalidOrderError` for
         one text in the place of a list.
         """
-        return await gathered(self.iter_statuses(ids, ordered=True))
+        return await collect(self.iter_statuses(ids, ordered=True))
 
     def iter_statuses(
         self, ids: Ids, *, ordered: bool = False
@@ -312,7 +318,7 @@ class Client:
         `until` says of a status whether it is enough, such as `lambda status: status.start_count
         is not None`; a final one always is. It is looked at now and then (`poll`), together with
         what others wait for; a look that fails is made again. Raises `WaitTimeoutError` after
-        `timeout_s`, `OrderNotFoundError` for an id that is not the account's, `AuthError` for a
+        `timeout_s`, `OrderNotFoundError` for an id that is not the account's, `AuthenticationError` for a
         wrong key.
         """
         status: OrderStatus | None = None
@@ -337,12 +343,12 @@ class Client:
         An order is left when it is final, missing (`ChangeKind.MISSING`) or as `until` wants it;
         the end comes with the last of them. What changes while the caller is busy comes as one
         change. All watchers of a client share one schedule and its batches. Raises
-        `WaitTimeoutError` where orders are open after `timeout_s` (None for no end), `AuthError`,
+        `WaitTimeoutError` where orders are open after `timeout_s` (None for no end), `AuthenticationError`,
         `ClosedError`; a look that fails otherwise is made again.
         """
         check_numbers(timeout_s=timeout_s)
-        self._calls.check_action("status")
-        asked = checked_ids(orders)
+        self._runner.check_action("status")
+        asked = parse_ids(orders)
         async with aclosing(self._poller.watch(asked, until, timeout_s)) as changes:
             async for change in changes:
                 yield change
@@ -354,19 +360,19 @@ class Client:
         meanwhile share the fetch. Where fetching fails and there is an older catalogue, that is
         given, with `is_stale` set and its own `fetched_at`.
         """
-        return await self._offers.catalogue(max_age_s, self._settings)
+        return await self._catalogue_cache.catalogue(max_age_s, self._settings)
 
     async def balance(self) -> Balance:
         """Fetch what is left on the account."""
         form = {"action": "balance"}
         found = await self._read(form, lambda reply: decode_balance(reply, self.profile))
-        self._calls.teller.balance(found)
+        self._runner.instrumentation.balance_checked(found)
         return found
 
     async def refill(self, order: int | str) -> RefillResult:
         """Ask for a refill of one order (API v2). Never repeated."""
-        self._calls.check_action("refill")
-        asked = checked_id(order)
+        self._runner.check_action("refill")
+        asked = parse_id(order)
         form = ids_form("refill", "order", [asked])
         return await self._once(form, lambda reply: decode_refill(reply, self.profile, asked))
 
@@ -376,12 +382,12 @@ class Client:
 
     async def refill_status(self, refill: int | str) -> RefillStatus:
         """Ask how one refill stands (API v2)."""
-        asked = checked_id(refill, name="refill")
+        asked = parse_id(refill, name="refill")
         found = await self._read(
             ids_form("refill_status", "refill", [asked]),
             lambda reply: decode_refill_statuses(reply, self.profile, [asked]),
         )
-        return raised(found[asked])
+        return unwrap(found[asked])
 
     async def refill_statuses(
         self, refills: Iterable[int | str]
@@ -404,14 +410,14 @@ class Client:
         form = call_form(action, fields, self.profile)
         return await self._once(form, lambda reply: decode_call(reply, self.profile, action))
 
-    async def _read(self, form: Form, decode: Callable[[Reply], T]) -> T:
-        return await self._calls.read(form, decode, self._settings)
+    async def _read(self, form: Form, decode: Callable[[Response], T]) -> T:
+        return await self._runner.read(form, decode, self._settings)
 
-    async def _once(self, form: Form, decode: Callable[[Reply], T]) -> T:
-        return await self._calls.once(form, decode, self._settings)
+    async def _once(self, form: Form, decode: Callable[[Response], T]) -> T:
+        return await self._runner.send_once(form, decode, self._settings)
 
     def _is_over(self, status: OrderStatus) -> bool:
-        return status.is_final or self.profile.ends_with(status.raw_status)
+        return status.is_final or self.profile.is_final_status(status.raw_status)
 
     def _look(
         self, orders: list[str]
@@ -426,11 +432,11 @@ class Client:
         field: str,
         ids: Iterable[int | str],
         decode: _DecodeRows[T],
-        send: Callable[[Form, Callable[[Reply], _Rows[T]]], Coroutine[Any, Any, _Rows[T]]],
+        send: Callable[[Form, Callable[[Response], _Rows[T]]], Coroutine[Any, Any, _Rows[T]]],
     ) -> _Rows[T]:
         """Send an API v2 call about many ids, in batches one after the other."""
-        self._calls.check_action(action)
-        asked = checked_ids(ids, field[:-1])
+        self._runner.check_action(action)
+        asked = parse_ids(ids, field[:-1])
         found: dict[str, T | PanelError] = {}
         size = self.profile.ids_per_call
         for start in range(0, len(asked), size):
@@ -441,9 +447,9 @@ class Client:
             except ClosedError:
                 raise
             except PanelError as error:
-                found |= {each: error.about(each) for each in batch}
+                found |= {each: error.for_order(each) for each in batch}
         return found
 
 
-def _decoded(decode: _DecodeRows[T], profile: Profile, ids: list[str], reply: Reply) -> _Rows[T]:
+def _decoded(decode: _DecodeRows[T], profile: Profile, ids: list[str], reply: Response) -> _Rows[T]:
     return decode(reply, profile, ids)

@@ -4,7 +4,7 @@ Each error answers three questions, as attributes:
 
 - ``sent``: may a byte of the request have left this machine? False is a proof, True is not.
 - ``maybe_placed``: may an order exist because of this call?
-- ``safe_to_repeat``: is making the same call again harmless?
+- ``safe_to_retry``: is making the same call again harmless?
 
 ::
 
@@ -17,15 +17,15 @@ Each error answers three questions, as attributes:
     ├── SpendingLimitError     above `max_charge` or the daily budget; nothing was sent
     ├── JournalError           the journal of orders cannot be written or read; nothing was sent
     ├── NotSentError           proved: no byte of the request left
-    │   └── PausedError        (also RateLimitedError) the panel asked for a longer pause
-    ├── NoReplyError           the request may have left, no complete response came back
-    ├── UnreadableReplyError   a response came back that has no certain meaning
+    │   └── PausedError        (also RateLimitError) the panel asked for a longer pause
+    ├── NoResponseError           the request may have left, no complete response came back
+    ├── InvalidResponseError   a response came back that has no certain meaning
     ├── ServerError            HTTP 5xx: the panel, or a proxy in front of it, failed
     ├── WaitTimeoutError       (also TimeoutError) the order was not final in time
-    ├── RateLimitedError       too many requests; `retry_after_s` says when, if the panel did
+    ├── RateLimitError       too many requests; `retry_after_s` says when, if the panel did
     ├── RefusedError           the panel refused and did nothing
-    │   ├── AuthError          wrong key, or a blocked account
-    │   ├── FundsError         the balance is too low
+    │   ├── AuthenticationError          wrong key, or a blocked account
+    │   ├── InsufficientFundsError         the balance is too low
     │   ├── OrderNotFoundError the panel does not know this id as one of this account
     │   └── BlockedError       stopped by a challenge page before it reached the panel
     └── OutcomeUnknownError    `add` only: an order may exist; never repeat the call blindly
@@ -45,26 +45,26 @@ from typing import Protocol, Self
 from ._text import shown_value
 
 __all__ = [
-    "AuthError",
+    "AuthenticationError",
     "BlockedError",
     "ClosedError",
     "ErrorKind",
-    "FundsError",
+    "InsufficientFundsError",
     "InvalidOrderError",
+    "InvalidResponseError",
     "InvalidSettingsError",
     "JournalError",
-    "NoReplyError",
+    "NoResponseError",
     "NotSentError",
     "OrderNotFoundError",
     "OutcomeUnknownError",
     "PanelError",
     "PausedError",
-    "RateLimitedError",
+    "RateLimitError",
     "RefConflictError",
     "RefusedError",
     "ServerError",
     "SpendingLimitError",
-    "UnreadableReplyError",
     "UnsupportedActionError",
     "WaitTimeoutError",
 ]
@@ -143,7 +143,7 @@ class PanelError(Exception):
         # Not by calling the class: most arguments are keyword-only.
         return _restore, (type(self), self.args), dict(vars(self))
 
-    def about(self, order: str) -> Self:
+    def for_order(self, order: str) -> Self:
         """Return a copy of this error for one order, so that each waiter has its own object."""
         twin = copy.copy(self)
         twin.order = order
@@ -155,7 +155,7 @@ class PanelError(Exception):
         return self
 
     @property
-    def sent(self) -> bool:
+    def maybe_sent(self) -> bool:
         """Whether a byte of the request may have left; False is a proof."""
         return True
 
@@ -165,7 +165,7 @@ class PanelError(Exception):
         return False
 
     @property
-    def safe_to_repeat(self) -> bool:
+    def safe_to_retry(self) -> bool:
         """Whether repeating the same call cannot order twice or do anything else twice."""
         return True
 
@@ -174,7 +174,7 @@ class _NothingSentError(PanelError):
     """Base of the errors that are raised before the first byte is sent."""
 
     @property
-    def sent(self) -> bool:
+    def maybe_sent(self) -> bool:
         """Nothing was sent."""
         return False
 
@@ -188,7 +188,7 @@ class _UncertainError(PanelError):
         return self.action not in _CREATES_NO_ORDER
 
     @property
-    def safe_to_repeat(self) -> bool:
+    def safe_to_retry(self) -> bool:
         """Only actions that change nothing may be repeated."""
         return self.action in READS
 
@@ -309,7 +309,7 @@ class WaitTimeoutError(PanelError, TimeoutError):
         self.raw_status = raw_status
 
 
-class NoReplyError(_UncertainError):
+class NoResponseError(_UncertainError):
     """The request may have left, and no complete response came back.
 
     `was_written` says whether the whole body was handed to the connection; False does not prove
@@ -330,7 +330,7 @@ class NoReplyError(_UncertainError):
         self.was_written = was_written
 
 
-class UnreadableReplyError(_UncertainError):
+class InvalidResponseError(_UncertainError):
     """A response came back that has no certain meaning.
 
     `text` says what is wrong, `excerpt` holds the first 500 characters of the response, sanitised.
@@ -361,13 +361,13 @@ class ServerError(_UncertainError):
     kind = ErrorKind.SERVER
 
 
-class RateLimitedError(PanelError):
+class RateLimitError(PanelError):
     """Too many requests: the panel rejected the call without carrying it out."""
 
     kind = ErrorKind.RATE_LIMIT
 
 
-class PausedError(NotSentError, RateLimitedError):
+class PausedError(NotSentError, RateLimitError):
     """Held back here: the panel asked all calls to pause for longer than this call may wait.
 
     `retry_after_s` is the time that remains. Nothing was sent.
@@ -380,13 +380,13 @@ class RefusedError(PanelError):
     """The panel refused, giving its reason in `text`, and did nothing."""
 
 
-class AuthError(RefusedError):
+class AuthenticationError(RefusedError):
     """The key is wrong or the account is blocked: this panel sends one text for both (seen)."""
 
     kind = ErrorKind.AUTH
 
 
-class FundsError(RefusedError):
+class InsufficientFundsError(RefusedError):
     """The balance does not cover the order."""
 
     kind = ErrorKind.FUNDS
@@ -447,23 +447,23 @@ class OutcomeUnknownError(PanelError):
         self.excerpt = excerpt
         self.raw = excerpt or None
         self.was_written = was_written
-        self._settling: Callable[[], Awaitable[_Added]] | None = None
+        self._pending: Callable[[], Awaitable[_Added]] | None = None
 
-    def still(self, settling: "Callable[[], Awaitable[_Added]]") -> Self:
+    def _with_pending(self, settling: "Callable[[], Awaitable[_Added]]") -> Self:
         """Mark the sending as still in progress; `settling` awaits its outcome."""
-        self._settling = settling
+        self._pending = settling
         return self
 
-    async def settled(self) -> "_Added":
+    async def wait_for_outcome(self) -> "_Added":
         """Wait for the outcome of a request that is still being sent, after `Client.add(wait_s=…)`.
 
         Returns the `AddedOrder`, or raises what `add` would have raised. If nothing is being sent
         any more, and in a copy of the error, it raises this error itself.
         """
-        if self._settling is None:
+        if self._pending is None:
             raise self
         try:
-            return await self._settling()
+            return await self._pending()
         except PanelError as error:
             # Each caller gets an error object of its own.
             raise copy.copy(error) from error
@@ -486,7 +486,7 @@ class OutcomeUnknownError(PanelError):
         return True
 
     @property
-    def safe_to_repeat(self) -> bool:
+    def safe_to_retry(self) -> bool:
         """Sending it again may order twice."""
         return False
 

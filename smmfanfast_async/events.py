@@ -10,8 +10,8 @@ call goes on. `KeyboardInterrupt` and `SystemExit` pass. Match on the classes:
             case OutcomeUnknown(service=service):
                 print("look after an order of service", service)
 
-One call is told in this order: `CallBegun`; for each attempt a `RequestEnded`, between two of them
-a `RetryPlanned`; for an order `OrderEnded` or `OutcomeUnknown`; `CallEnded`. They share `call`, its
+One call is told in this order: `CallStarted`; for each attempt a `AttemptFinished`, between two of them
+a `RetryScheduled`; for an order `OrderSettled` or `OutcomeUnknown`; `CallFinished`. They share `call`, its
 name. What a call refuses before it is taken on (a closed client, a wrong field) is not told.
 
 No event holds the key, a link, comments, user names, or words of the panel, which may quote them.
@@ -22,7 +22,7 @@ placed orders at DEBUG; retries, halved batches, pauses, and orders that were re
 INFO; unknown outcomes, ids that nobody asked for, a balance below a level and a hook that fails at
 WARNING. Its records carry as attributes, where they are known: `smm_action`, `smm_attempt`,
 `smm_call` (while there is a hook, or DEBUG is on), `smm_error` (class), `smm_http_status`,
-`smm_ids` (how many), `smm_kind` (`ErrorKind`), `smm_order`, `smm_outcome` (`Placing`, or
+`smm_ids` (how many), `smm_kind` (`ErrorKind`), `smm_order`, `smm_outcome` (`PlacementOutcome`, or
 "unknown"), `smm_pause_s`, `smm_seconds`, `smm_service`.
 Those about the balance carry `smm_balance`, `smm_currency` and `smm_level`, as text; those about a
 hook that fails `smm_event` (class) and `smm_error`.
@@ -41,24 +41,24 @@ from .errors import ErrorKind
 from .results import Status
 
 __all__ = [
-    "BalanceFell",
-    "BalanceRose",
-    "BalanceSeen",
-    "BatchEnded",
-    "CallBegun",
-    "CallEnded",
+    "AttemptFinished",
+    "BalanceBelowThreshold",
+    "BalanceChecked",
+    "BalanceRecovered",
+    "BatchFinished",
+    "CallFinished",
+    "CallStarted",
+    "CombinedHooks",
     "Event",
     "Hook",
     "OrderChanged",
-    "OrderEnded",
+    "OrderSettled",
     "OrdersTracked",
     "OutcomeUnknown",
-    "PauseBegun",
-    "Placing",
-    "RequestEnded",
-    "RetryPlanned",
-    "Together",
-    "together",
+    "PlacementOutcome",
+    "RetryScheduled",
+    "Throttled",
+    "combine_hooks",
 ]
 
 
@@ -66,36 +66,36 @@ __all__ = [
 
 
 @frozen(kw_only=True)
-class CallBegun:
+class CallStarted:
     """A call was taken on: one of the verbs, or a batch of statuses for all who asked.
 
     The hook is called in the context (`contextvars`) of whoever called; for a batch, of whoever
     asked first; for the looks of `wait` and `watch`, which are everybody's, in an empty one.
     """
 
-    call: str
+    call_id: str
     """Name of the call, unlike that of any other call of any client."""
     action: str
     """The action, as in the form: "status"."""
-    ids: int
+    id_count: int
     """How many ids it asks about; 0 where the action takes none."""
     url: str
     """Where it goes: `Client.base_url`, which holds no user name, password or query."""
 
 
 @frozen(kw_only=True)
-class RequestEnded:
+class AttemptFinished:
     """An attempt ended, well or not."""
 
-    call: str
+    call_id: str
     """Name of the call that it is an attempt of."""
     action: str
     """The action, as in the form."""
-    ids: int
+    id_count: int
     """How many ids it asked about; 0 where the action takes none."""
     attempt: int
     """The number of the attempt, from 1."""
-    seconds: float
+    duration_s: float
     """From the first step of sending to the end of reading; the waiting for a place is no part."""
     http_status: int | None
     """The HTTP status of the answer; None where none came."""
@@ -108,16 +108,16 @@ class RequestEnded:
 
 
 @frozen(kw_only=True)
-class RetryPlanned:
+class RetryScheduled:
     """A call will be attempted again."""
 
-    call: str
+    call_id: str
     """Name of the call."""
     action: str
     """The action, as in the form."""
     attempt: int
     """The number of the attempt that is to come, so 2 or more."""
-    pause_s: float
+    delay_s: float
     """How long it waits before."""
     error: str
     """Class of the error that ended the attempt before."""
@@ -126,16 +126,16 @@ class RetryPlanned:
 
 
 @frozen(kw_only=True)
-class CallEnded:
+class CallFinished:
     """A call ended, well or not; an `add` when its outcome stands, whoever still waits for it."""
 
-    call: str
+    call_id: str
     """Name of the call."""
     action: str
     """The action, as in the form."""
     attempts: int
     """How many attempts there were; 0 where it never got a place."""
-    seconds: float
+    duration_s: float
     """From the begin of the call, all waiting and all pauses included."""
     error: str | None
     """Class of the error, or "CancelledError"; None where it went well."""
@@ -144,22 +144,22 @@ class CallEnded:
 
 
 @frozen(kw_only=True)
-class PauseBegun:
+class Throttled:
     """The panel said "too often", so that all calls of the account wait."""
 
     action: str
     """The action that the panel said it to."""
-    pause_s: float
+    delay_s: float
     """How long all wait from now on."""
     concurrency: int
     """How many requests may be under way at once from now on; each success lets one more."""
 
 
 @frozen(kw_only=True)
-class BatchEnded:
+class BatchFinished:
     """A batch of statuses was answered, in one request or, after failures, in several."""
 
-    ids: int
+    id_count: int
     """How many ids it held."""
     found: int
     """How many of them have a status."""
@@ -170,7 +170,7 @@ class BatchEnded:
 # --- orders --------------------------------------------------------------------------------------
 
 
-class Placing(StrEnum):
+class PlacementOutcome(StrEnum):
     """How an `add` ended, where that is known."""
 
     PLACED = "placed"
@@ -182,18 +182,18 @@ class Placing(StrEnum):
 
 
 @frozen(kw_only=True)
-class OrderEnded:
+class OrderSettled:
     """An `add` ended, and it is known how."""
 
-    call: str
+    call_id: str
     """Name of the call."""
-    outcome: Placing
+    outcome: PlacementOutcome
     """How it ended."""
     service: str | None
     """The service that was ordered."""
     order: str | None
     """The panel's id of the order; None unless it was placed."""
-    seconds: float
+    duration_s: float
     """From the begin of the call, the waiting for its turn included."""
     error: str | None
     """Class of the error; None where it was placed."""
@@ -208,7 +208,7 @@ class OutcomeUnknown:
     The form and the panel's words are in the `OutcomeUnknownError` that the caller has.
     """
 
-    call: str
+    call_id: str
     """Name of the call."""
     service: str | None
     """The service that was ordered."""
@@ -219,9 +219,9 @@ class OutcomeUnknown:
     http_status: int | None
     """The HTTP status of the answer; None where none came."""
     error: str
-    """Class of what left it open: "NoReplyError", "UnreadableReplyError", "CancelledError" for a
+    """Class of what left it open: "NoResponseError", "InvalidResponseError", "CancelledError" for a
     client that was closed over it, "OutcomeUnknownError" for an answer that says nothing sure."""
-    seconds: float
+    duration_s: float
     """From the begin of the call, the waiting for its turn included."""
 
 
@@ -246,7 +246,7 @@ class OrderChanged:
 class OrdersTracked:
     """The number of orders changed that somebody waits for or watches."""
 
-    orders: int
+    order_count: int
     """How many there are now, each counted once however many watch it."""
 
 
@@ -254,7 +254,7 @@ class OrdersTracked:
 
 
 @frozen(kw_only=True)
-class BalanceSeen:
+class BalanceChecked:
     """`Client.balance` was answered."""
 
     balance: Decimal
@@ -264,10 +264,10 @@ class BalanceSeen:
 
 
 @frozen(kw_only=True)
-class BalanceFell:
-    """The balance was found below one of `balance_levels`; the lowest one is told, and once."""
+class BalanceBelowThreshold:
+    """The balance was found below one of `balance_thresholds`; the lowest one is told, and once."""
 
-    level: Decimal
+    threshold: Decimal
     """The level."""
     balance: Decimal
     """The amount, below the level."""
@@ -276,10 +276,10 @@ class BalanceFell:
 
 
 @frozen(kw_only=True)
-class BalanceRose:
+class BalanceRecovered:
     """The balance rose clearly above a level that it had fallen below; the highest one is told."""
 
-    level: Decimal
+    threshold: Decimal
     """The level; below it, it is told again."""
     balance: Decimal
     """The amount, at least a tenth above the level."""
@@ -288,19 +288,19 @@ class BalanceRose:
 
 
 Event: TypeAlias = (
-    CallBegun
-    | RequestEnded
-    | RetryPlanned
-    | CallEnded
-    | PauseBegun
-    | BatchEnded
-    | OrderEnded
+    CallStarted
+    | AttemptFinished
+    | RetryScheduled
+    | CallFinished
+    | Throttled
+    | BatchFinished
+    | OrderSettled
     | OutcomeUnknown
     | OrderChanged
     | OrdersTracked
-    | BalanceSeen
-    | BalanceFell
-    | BalanceRose
+    | BalanceChecked
+    | BalanceBelowThreshold
+    | BalanceRecovered
 )
 """Anything that a hook is told of. More classes may come: a hook leaves alone what it does not
 know."""
@@ -310,7 +310,7 @@ Hook: TypeAlias = Callable[[Event], None]
 
 
 @frozen
-class Together:
+class CombinedHooks:
     """Several hooks as one; see `together`."""
 
     hooks: tuple[Hook, ...]
@@ -328,9 +328,9 @@ class Together:
             raise ExceptionGroup("hooks failed", errors)
 
 
-def together(*hooks: Hook) -> Together:
+def combine_hooks(*hooks: Hook) -> CombinedHooks:
     """Make one hook of several: `Client(on_event=together(TracingHook(), metrics.hook()))`.
 
     Each is told, in this order, and none suffers from what another raises.
     """
-    return Together(hooks)
+    return CombinedHooks(hooks)

@@ -15,7 +15,7 @@ from typing import Any
 from attrs import Attribute, field, frozen
 from attrs.validators import optional
 
-from ._text import bare_words, same_word
+from ._text import normalize_text, normalize_word
 from .errors import ErrorKind, InvalidSettingsError
 from .orders import API_V2_ORDER_TYPES, ORDER_TYPES
 
@@ -65,7 +65,7 @@ _REFUSALS = (
     Refusal("Refill not found", ErrorKind.NOT_FOUND),
 )
 
-_FAMILY_REFUSALS = (
+_API_V2_REFUSALS = (
     *_REFUSALS,
     # English texts of API v2 panels (seen), each a check of the form, the account or the service,
     # made before there is an order. Those of refill and cancel never come to an `add`.
@@ -106,7 +106,7 @@ class Profile:
     order_types: frozenset[str] = field(default=frozenset(ORDER_TYPES), repr=False)
     """Types of orders that the panel takes, in its own words and any spelling: `panel_type` of the
     order classes. An order of another type is an `InvalidOrderError` and not sent."""
-    unread_fields: frozenset[str] = frozenset()
+    ignored_fields: frozenset[str] = frozenset()
     """Fields of the order classes that the panel does not read. An order with a value in one is an
     `InvalidOrderError` and not sent: the panel would take it, and do without in silence."""
     ids_per_call: int = field(default=100, validator=_is_above_0)
@@ -120,12 +120,12 @@ class Profile:
     calls_per_minute: int | None = field(default=None, validator=optional(_is_above_0))
     """Requests a minute, at most, all actions together; None where the panel documents no pace, as
     that of the document. The family has 60 to 120 a key (seen)."""
-    delays_min: frozenset[int] | None = None
+    delays_minutes: frozenset[int] | None = None
     """Delays a subscription may have, in minutes; None for any."""
-    final_words: frozenset[str] = frozenset()
+    final_statuses: frozenset[str] = frozenset()
     """Words of the panel, in any spelling, after which nothing more happens to an order, beside
     `FINAL_STATUSES`: some end orders as "Fail". `wait`, `watch` and the desk end with them."""
-    decodes_twice: bool = False
+    double_decodes: bool = False
     """Escape `%` and `+` in values once more, for panels that decode them twice (seen on this
     one: a `t.me/+…` link arrives with a blank). Off by default: the document does not name it."""
     # A repr stands in the signature of `Client`, and so on its page of help.
@@ -133,17 +133,19 @@ class Profile:
     """Texts that mean: decided before an order was made. On `add`, any other error text leaves the
     outcome unknown. Add the texts of a panel in another language here."""
 
-    def takes(self, order_type: str) -> bool:
+    def supports_order_type(self, order_type: str) -> bool:
         """Say whether the panel takes orders of a type; case, blanks, `_` and `-` don't matter."""
-        return same_word(order_type) in _by_spelling(self.order_types)
+        return normalize_word(order_type) in _by_spelling(self.order_types)
 
-    def ends_with(self, word: str) -> bool:
-        """Say whether the panel's word for the state of an order is one of `final_words`."""
-        return bool(self.final_words) and same_word(word) in _by_spelling(self.final_words)
+    def is_final_status(self, word: str) -> bool:
+        """Say whether the panel's word for the state of an order is one of `final_statuses`."""
+        return bool(self.final_statuses) and normalize_word(word) in _by_spelling(
+            self.final_statuses
+        )
 
     def refusal_kind(self, text: str) -> ErrorKind | None:
         """Say which no a text is, None if it is not one of `refusals`."""
-        words = bare_words(text)
+        words = normalize_text(text)
         for begin, kind in _by_bare_words(self.refusals):
             # Whole words: "Bad Link" must not take "Bad Linkage".
             if words == begin or words.startswith(begin + " "):
@@ -153,20 +155,20 @@ class Profile:
 
 @lru_cache(maxsize=16)
 def _by_bare_words(refusals: tuple[Refusal, ...]) -> tuple[tuple[str, ErrorKind], ...]:
-    return tuple((bare_words(refusal.text), refusal.kind) for refusal in refusals)
+    return tuple((normalize_text(refusal.text), refusal.kind) for refusal in refusals)
 
 
 @lru_cache(maxsize=16)
 def _by_spelling(words: frozenset[str]) -> frozenset[str]:
-    return frozenset(same_word(word) for word in words)
+    return frozenset(normalize_word(word) for word in words)
 
 
 SMMFANFAST = Profile(
     name="smmfanfast",
     base_url="https://smmfanfast.com/api/v1",
     actions=frozenset({"add", "status", "services", "balance"}),
-    unread_fields=frozenset({"old_posts"}),
-    delays_min=frozenset({0, 5, 10, 15, 30, 60, 90}),
+    ignored_fields=frozenset({"old_posts"}),
+    delays_minutes=frozenset({0, 5, 10, 15, 30, 60, 90}),
 )
 """The panel of the document: four actions, eleven order types, one address."""
 
@@ -176,7 +178,7 @@ API_V2 = Profile(
     actions=SMMFANFAST.actions | {"refill", "refill_status", "cancel"},
     order_types=frozenset(API_V2_ORDER_TYPES),
     calls_per_minute=60,
-    refusals=_FAMILY_REFUSALS,
+    refusals=_API_V2_REFUSALS,
 )
 """The family of API v2 panels: refill and cancel too, seventeen order types, any delay (some
 document the document's seven, others up to 600 minutes), 60 requests a minute, which is the

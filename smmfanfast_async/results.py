@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from ._text import same_word
+from ._text import normalize_word
 
 __all__ = [
     "FINAL_STATUSES",
@@ -26,7 +26,7 @@ __all__ = [
     "OrderStatus",
     "RefillResult",
     "RefillStatus",
-    "Reply",
+    "Response",
     "Service",
     "Status",
 ]
@@ -60,14 +60,16 @@ class Status(StrEnum):
     """A word that we do not know: `OrderStatus.raw_status` has it."""
 
     @classmethod
-    def of(cls, word: str) -> "Status":
+    def parse(cls, word: str) -> "Status":
         """Read the panel's word: case, blanks, `_` and `-` do not matter, nothing is guessed."""
         known = _STATUS_BY_WORD.get(word)
-        return _STATUS_BY_SPELLING.get(same_word(word), cls.UNKNOWN) if known is None else known
+        return (
+            _STATUS_BY_SPELLING.get(normalize_word(word), cls.UNKNOWN) if known is None else known
+        )
 
 
 _STATUS_BY_SPELLING = {
-    same_word(status.value): status for status in Status if status is not Status.UNKNOWN
+    normalize_word(status.value): status for status in Status if status is not Status.UNKNOWN
 } | {"cancelled": Status.CANCELED, "fail": Status.FAILED}
 
 # The usual words as they are written, to be found without a look at their signs.
@@ -115,7 +117,7 @@ FINAL_STATUSES = frozenset(
 `failed` and `error` are not among them: staff of some panels start such orders again."""
 
 
-class Reply(msgspec.Struct, frozen=True, kw_only=True):
+class Response(msgspec.Struct, frozen=True, kw_only=True):
     """An answer as it came over the wire, before anyone has read it."""
 
     status: int
@@ -224,14 +226,14 @@ class OrderStatus(
     @property
     def status(self) -> Status:
         """`raw_status` as one of the known words, `Status.UNKNOWN` if it is none."""
-        return Status.of(self.raw_status)
+        return Status.parse(self.raw_status)
 
     @property
     def is_final(self) -> bool:
         """Whether nothing more will happen; see `FINAL_STATUSES`."""
         return self.status in FINAL_STATUSES
 
-    def says_the_same(self, other: "OrderStatus") -> bool:
+    def is_equivalent_to(self, other: "OrderStatus") -> bool:
         """Whether both say the same: 0.5 and 0.50 are one charge, and two texts to `==`."""
         return self == other or (
             self.charge == other.charge
@@ -300,7 +302,7 @@ class Service(
         """
         return None if self.raw_rate is None else Decimal(self.raw_rate)
 
-    def says_the_same(self, other: "Service") -> bool:
+    def is_equivalent_to(self, other: "Service") -> bool:
         """Whether both say the same: 0.9 and 0.90 are one rate, and two texts to `==`."""
         return self == other or (
             self.rate == other.rate
@@ -337,7 +339,7 @@ class RefillStatus(_Told, frozen=True, kw_only=True):
     @property
     def status(self) -> Status:
         """`raw_status` as one of the known words, `Status.UNKNOWN` if it is none."""
-        return Status.of(self.raw_status)
+        return Status.parse(self.raw_status)
 
 
 class CancelResult(_Told, frozen=True, kw_only=True):

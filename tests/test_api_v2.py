@@ -19,7 +19,7 @@ from smmfanfast_async import (
     API_V2_ORDER_TYPES,
     ORDER_TYPES,
     SMMFANFAST,
-    AuthError,
+    AuthenticationError,
     CancelResult,
     Client,
     CommentLikesOrder,
@@ -28,8 +28,9 @@ from smmfanfast_async import (
     CustomCommentsPackageOrder,
     DefaultOrder,
     ErrorKind,
-    FundsError,
+    InsufficientFundsError,
     InvalidOrderError,
+    InvalidResponseError,
     InvitesFromGroupsOrder,
     MentionsCustomListOrder,
     MentionsHashtagOrder,
@@ -37,7 +38,7 @@ from smmfanfast_async import (
     MentionsOrder,
     MentionsUserFollowersOrder,
     MentionsWithHashtagsOrder,
-    NoReplyError,
+    NoResponseError,
     Order,
     OrderNotFoundError,
     OutcomeUnknownError,
@@ -45,7 +46,7 @@ from smmfanfast_async import (
     PanelError,
     PollOrder,
     Profile,
-    RateLimitedError,
+    RateLimitError,
     RefillResult,
     RefusedError,
     RetryPolicy,
@@ -54,7 +55,6 @@ from smmfanfast_async import (
     SpendingLimitError,
     Status,
     SubscriptionsOrder,
-    UnreadableReplyError,
     WebTrafficOrder,
 )
 from smmfanfast_async.desk import OrderDesk
@@ -79,7 +79,7 @@ ORDERS: list[Order] = [
     CommentLikesOrder(service=34, link=LINK, quantity=10, username="ann"),
     SubscriptionsOrder(
         service=50, username="ann", min=20, max=30, delay=600, expiry=date(2999, 2, 1), posts=2,
-        old_posts=3, link=LINK, quantity=20, legal_delays_min=API_V2.delays_min,
+        old_posts=3, link=LINK, quantity=20, allowed_delays_minutes=API_V2.delays_minutes,
     ),
     MentionsOrder(service=131, link=LINK, quantity=20, usernames=["ann", "bob"]),
     SeoOrder(service=132, link=LINK, quantity=10, keywords=["red shoes", "blue & white"]),
@@ -102,7 +102,7 @@ def client_of(panel: Sandbox, profile: Profile = UNPACED, **options: Any) -> Cli
 
 @asynccontextmanager
 async def family(**options: Any) -> AsyncIterator[tuple[Sandbox, Client]]:
-    sandbox = Sandbox(**{"speaks": "api-v2", "speed": 0} | options)
+    sandbox = Sandbox(**{"dialect": "api-v2", "speed": 0} | options)
     async with sandbox as panel, client_of(panel) as client:
         yield panel, client
 
@@ -176,7 +176,7 @@ async def test_which_types_go_to_which_panel_and_which_are_refused_unsent(
         else:
             with pytest.raises(InvalidOrderError) as caught:
                 await client.add(order)
-            assert not caught.value.sent
+            assert not caught.value.maybe_sent
             assert not caught.value.maybe_placed
             assert profile.name in str(caught.value)
 
@@ -239,7 +239,7 @@ REFUSALS: list[tuple[Order, type[RefusedError], ErrorKind]] = [
     (DefaultOrder(service=5, link="nowhere", quantity=500), RefusedError, ErrorKind.VALIDATION),
     (DefaultOrder(service=5, link=LINK, quantity=499), RefusedError, ErrorKind.VALIDATION),
     (DefaultOrder(service=5, link=LINK, quantity=10_001), RefusedError, ErrorKind.VALIDATION),
-    (DefaultOrder(service=71, link=LINK, quantity=20_000), FundsError, ErrorKind.FUNDS),
+    (DefaultOrder(service=71, link=LINK, quantity=20_000), InsufficientFundsError, ErrorKind.FUNDS),
     (PackageOrder(service=5, link=LINK), RefusedError, ErrorKind.VALIDATION),
     (PackageOrder(service=134, link=LINK), RefusedError, ErrorKind.VALIDATION),
     (
@@ -280,9 +280,9 @@ async def test_a_wrong_key_is_told_apart() -> None:
         family() as (panel, _),
         Client("test-other", profile=UNPACED, base_url=panel.url) as client,
     ):
-        with pytest.raises(AuthError):
+        with pytest.raises(AuthenticationError):
             await client.balance()
-        with pytest.raises(AuthError):
+        with pytest.raises(AuthenticationError):
             await client.add(ORDERS[0])
 
 
@@ -318,7 +318,7 @@ async def test_reading_a_panel_of_the_family() -> None:
 def test_what_the_sandbox_says_before_it_makes_an_order_is_known_to_the_profile() -> None:
     """All but two: one says nothing of orders, the other never comes to an `add`."""
     said = {getattr(texts, name) for name in messages.__all__ if name.isupper()}
-    unknown = {text for text in said if API_V2.refusal_kind(messages.in_family(text)) is None}
+    unknown = {text for text in said if API_V2.refusal_kind(messages.in_api_v2(text)) is None}
 
     assert unknown == {messages.TRY_AGAIN, messages.CANCEL_REFUSED}
 
@@ -482,11 +482,11 @@ async def test_what_changes_something_is_asked_once_whatever_became_of_it(
 
         try:
             error = (await verb(client))["1"]
-        except NoReplyError as raised:
+        except NoResponseError as raised:
             error = raised
 
-        assert isinstance(error, NoReplyError)
-        assert not error.safe_to_repeat
+        assert isinstance(error, NoResponseError)
+        assert not error.safe_to_retry
         assert panel.requests[action] == 1
         assert len(panel.refills) == (action == "refill")
         assert (panel.orders["1"].status == "canceled") is (action == "cancel")
@@ -494,7 +494,7 @@ async def test_what_changes_something_is_asked_once_whatever_became_of_it(
 
 @pytest.mark.asyncio
 async def test_the_status_of_refills_is_asked_again() -> None:
-    quick = RetryPolicy(base_s=0.001, max_wait_s=1)
+    quick = RetryPolicy(base_delay_s=0.001, max_retry_after_s=1)
     async with family() as (panel, _), client_of(panel, retry=quick) as client:
         await delivered(panel, client, 1)
         await client.refill(1)
@@ -522,12 +522,12 @@ async def test_one_odd_row_harms_no_other() -> None:
     async with family() as (panel, client):
         ids = await delivered(panel, client, 2)
         for action in ("refill", "refill_status"):
-            panel.fail_next(Fault.ODD_ROW, action=action)
+            panel.fail_next(Fault.MALFORMED_ROW, action=action)
 
         refills = await client.refills(ids)
         statuses = await client.refill_statuses([1, 2])
 
-        assert isinstance(refills[ids[0]], UnreadableReplyError)
+        assert isinstance(refills[ids[0]], InvalidResponseError)
         assert isinstance(refills[ids[1]], RefillResult)
         assert getattr(statuses["1"], "raw_status", None) == "In moderation"
         assert getattr(statuses["2"], "raw_status", None) == "Pending"
@@ -535,13 +535,13 @@ async def test_one_odd_row_harms_no_other() -> None:
 
 @pytest.mark.asyncio
 async def test_a_limit_of_the_panel_pauses_the_account() -> None:
-    never = RetryPolicy(attempts=1)
+    never = RetryPolicy(max_attempts=1)
     async with family() as (panel, _), client_of(panel, retry=never) as client:
         panel.fail_next(Fault.RATE_LIMIT, action="cancel", retry_after_s=0)
 
         found = await client.cancel([1])
 
-        assert isinstance(found["1"], RateLimitedError)
+        assert isinstance(found["1"], RateLimitError)
         assert isinstance((await client.cancel([1]))["1"], OrderNotFoundError)
 
 

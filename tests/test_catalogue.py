@@ -70,7 +70,7 @@ ODD = Service(service="ord_x", name="", category="", raw_rate="7", type="a new t
 
 
 def catalogue(*services: Service) -> Catalogue:
-    return Catalogue.of(services, FETCHED_AT)
+    return Catalogue.from_services(services, FETCHED_AT)
 
 
 OFFER = catalogue(FOLLOWERS, COMMENTS, PACKAGE, ODD)
@@ -209,7 +209,7 @@ def test_where_an_id_is_listed_twice_the_later_row_counts() -> None:
 
 
 def test_a_catalogue_takes_any_iterable_and_says_when_it_was_fetched() -> None:
-    found = Catalogue.of(iter([FOLLOWERS]), FETCHED_AT, ("{'name'",))
+    found = Catalogue.from_services(iter([FOLLOWERS]), FETCHED_AT, ("{'name'",))
 
     assert found.services == {"5": FOLLOWERS}
     assert found.fetched_at == FETCHED_AT
@@ -528,15 +528,15 @@ def test_a_difference_is_what_is_new_gone_and_changed() -> None:
 
     diff = newer.diff(older)
 
-    assert diff.new == (service(5), service(6))
-    assert diff.gone == (service(2), service(4))
+    assert diff.added == (service(5), service(6))
+    assert diff.removed == (service(2), service(4))
     assert diff.changed == (ServiceChange(service(3, desc="a"), service(3, desc="b")),)
 
 
 def test_a_catalogue_does_not_differ_from_itself_in_another_order() -> None:
     diff = catalogue(ODD, PACKAGE, COMMENTS, FOLLOWERS).diff(OFFER)
 
-    assert (diff.new, diff.gone, diff.changed) == ((), (), ())
+    assert (diff.added, diff.removed, diff.changed) == ((), (), ())
 
 
 @pytest.mark.parametrize(("older", "newer", "dearer", "cheaper"), [
@@ -556,7 +556,7 @@ def test_a_change_is_dearer_or_cheaper_where_both_rates_are_known(
         service(1, raw_rate=newer),
     )
 
-    assert (change.is_dearer, change.is_cheaper) == (dearer, cheaper)
+    assert (change.price_increased, change.price_decreased) == (dearer, cheaper)
 
 
 @pytest.mark.parametrize(("older", "newer", "other"), [
@@ -573,4 +573,4 @@ def test_a_change_of_min_or_max_is_one_of_limits(
         service(1, min=older[0], max=older[1]), service(1, min=newer[0], max=newer[1])
     )
 
-    assert change.has_other_limits is other
+    assert change.limits_changed is other

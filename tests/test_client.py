@@ -16,12 +16,13 @@ from support.wire import Answer, Reply, Request, WireServer, reply
 from smmfanfast_async import (
     API_V2,
     SMMFANFAST,
-    AuthError,
+    AuthenticationError,
     CancelResult,
     Client,
     ClosedError,
     DefaultOrder,
     InvalidOrderError,
+    InvalidResponseError,
     InvalidSettingsError,
     OrderNotFoundError,
     OrderStatus,
@@ -32,14 +33,13 @@ from smmfanfast_async import (
     RetryPolicy,
     ServerError,
     Status,
-    UnreadableReplyError,
     UnsupportedActionError,
     WaitTimeoutError,
 )
 
 KEY = "test-marker-key"
 ORDER = DefaultOrder(service=5, link="https://example.com/p", quantity=10)
-ONCE = RetryPolicy(attempts=1)
+ONCE = RetryPolicy(max_attempts=1)
 
 
 def entry(order: str, status: str = "Completed") -> dict[str, str]:
@@ -149,7 +149,7 @@ async def test_closing_twice_is_fine_and_ends_every_verb() -> None:
 async def test_other_settings_for_some_calls_share_all_the_rest() -> None:
     async with StatusPanel(fail_batches=1) as server, client_of(server) as client:
         hasty = client.with_options(timeout_s=1.0, concurrency=1)
-        patient = hasty.with_options(retry=RetryPolicy(attempts=2, base_s=0.0))
+        patient = hasty.with_options(retry=RetryPolicy(max_attempts=2, base_delay_s=0.0))
         found = await patient.statuses([1, 2])
 
         assert all(isinstance(each, OrderStatus) for each in found.values())
@@ -260,7 +260,7 @@ async def test_a_wrong_key_is_found_out_once() -> None:
     async with server, client_of(server, concurrency=1) as client:
         found = await client.statuses(range(1, 1001))
 
-    assert all(isinstance(each, AuthError) for each in found.values())
+    assert all(isinstance(each, AuthenticationError) for each in found.values())
     assert len(found) == 1000
     assert len(server.requests) == 1
 
@@ -346,7 +346,7 @@ class LivePanel(WireServer):
 
 
 def poller_of(server: WireServer, **options: Any) -> Client:
-    return client_of(server, poll=PollPolicy(least_s=0.01, most_s=0.05), **options)
+    return client_of(server, poll=PollPolicy(min_interval_s=0.01, max_interval_s=0.05), **options)
 
 
 @pytest.mark.asyncio
@@ -361,7 +361,7 @@ async def test_waiting_gives_the_final_status() -> None:
 
 @pytest.mark.asyncio
 async def test_waiting_ends_with_a_panels_own_word_for_an_end() -> None:
-    mine = attrs.evolve(SMMFANFAST, final_words=frozenset({"fail"}))
+    mine = attrs.evolve(SMMFANFAST, final_statuses=frozenset({"fail"}))
     async with LivePanel(o7="Fail") as server, poller_of(server, profile=mine) as client:
         done = await client.wait(7, timeout_s=5)
 
@@ -507,7 +507,7 @@ async def test_refills_are_asked_in_batches_each_with_its_own_answer() -> None:
     assert found["1"] == RefillResult(order="1", refill="11")
     assert isinstance(found["2"], OrderNotFoundError)
     assert isinstance(found["3"], ServerError)
-    assert not found["3"].safe_to_repeat
+    assert not found["3"].safe_to_retry
     assert [request.fields["orders"] for request in server.requests] == ["1,2", "3"]
 
 
@@ -561,7 +561,7 @@ async def test_verbs_that_a_panel_has_not_send_nothing() -> None:
 async def test_closing_between_batches_of_refills_is_raised() -> None:
     class Closing(WireServer):
         def answer_to(self, request: Request) -> Answer:
-            client._calls.transport.is_closed = True
+            client._runner.transport.is_closed = True
             return reply("[]")
 
     async with Closing(reply("")) as server:
@@ -578,7 +578,7 @@ async def test_a_redirect_is_an_error_and_hands_nothing_on() -> None:
     async with WireServer(reply("{}")) as other:
         moved = reply("", 308, [("Location", other.url)])
         async with WireServer(moved) as server, client_of(server) as client:
-            with pytest.raises(UnreadableReplyError, match="redirects are not followed"):
+            with pytest.raises(InvalidResponseError, match="redirects are not followed"):
                 await client.balance()
 
     assert other.connections == 0

@@ -17,7 +17,7 @@ from smmfanfast_async import (
     Client,
     DefaultOrder,
     InvalidOrderError,
-    NoReplyError,
+    NoResponseError,
     OutcomeUnknownError,
     RetryPolicy,
 )
@@ -26,7 +26,7 @@ URL_TEXT = "https://panel.example/api/v1"
 
 
 def client(**options: Any) -> Client:
-    return Client("key", base_url=URL_TEXT, retry=RetryPolicy(attempts=1), **options)
+    return Client("key", base_url=URL_TEXT, retry=RetryPolicy(max_attempts=1), **options)
 
 
 def form_of(mocked: Any) -> str:
@@ -98,7 +98,7 @@ async def test_a_failure_that_proves_nothing_leaves_an_order_unknown(failure: Ex
 
     with panel_answers(URL_TEXT, failure):
         async with client() as panel:
-            with pytest.raises(NoReplyError):
+            with pytest.raises(NoResponseError):
                 await panel.balance()
 
 

@@ -21,9 +21,9 @@ from smmfanfast_async._wire.decode import (
     decode_statuses,
 )
 from smmfanfast_async._wire.encode import add_form, call_form, ids_form
-from smmfanfast_async.errors import InvalidOrderError, OrderNotFoundError, UnreadableReplyError
+from smmfanfast_async.errors import InvalidOrderError, InvalidResponseError, OrderNotFoundError
 from smmfanfast_async.orders import (
-    DELAYS_MIN,
+    DELAYS_MINUTES,
     ORDER_TYPES,
     CommentLikesOrder,
     CustomCommentsOrder,
@@ -198,7 +198,7 @@ def test_delay(delay: int) -> None:
     order = SubscriptionsOrder(service=5, username="ann", min=1, max=2, delay=delay)
 
     assert add_form(order, SMMFANFAST)["delay"] == str(delay)
-    assert delay in DELAYS_MIN
+    assert delay in DELAYS_MINUTES
 
 
 @pytest.mark.parametrize("delay", [-5, 1, 45, 91, 120])
@@ -260,7 +260,7 @@ def test_sample_of_many_statuses() -> None:
     batch = decode_statuses(sample("statuses_batch_with_refused_id.json"), SMMFANFAST, ids)
 
     assert list(batch.found) == ids
-    assert batch.strays == 0
+    assert batch.unexpected == 0
     assert batch.found["12"] == OrderStatus(
         order="12", raw_status="processing", raw_charge="1.2600", start_count=0, remains=0
     )
@@ -277,7 +277,7 @@ def test_sample_of_services_as_printed_is_no_json() -> None:
     reply = sample("services_document_invalid.txt")
     assert b'"max": "10000"\n      "type": default\n' in reply.body
 
-    with pytest.raises(UnreadableReplyError) as caught:
+    with pytest.raises(InvalidResponseError) as caught:
         decode_services(reply, SMMFANFAST)
 
     assert '"service": "5"' in caught.value.excerpt

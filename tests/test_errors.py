@@ -14,26 +14,26 @@ from attrs import frozen
 
 from smmfanfast_async import errors
 from smmfanfast_async.errors import (
-    AuthError,
+    AuthenticationError,
     BlockedError,
     ClosedError,
     ErrorKind,
-    FundsError,
+    InsufficientFundsError,
     InvalidOrderError,
+    InvalidResponseError,
     InvalidSettingsError,
     JournalError,
-    NoReplyError,
+    NoResponseError,
     NotSentError,
     OrderNotFoundError,
     OutcomeUnknownError,
     PanelError,
     PausedError,
-    RateLimitedError,
+    RateLimitError,
     RefConflictError,
     RefusedError,
     ServerError,
     SpendingLimitError,
-    UnreadableReplyError,
     UnsupportedActionError,
     WaitTimeoutError,
 )
@@ -63,17 +63,17 @@ EXAMPLES: list[PanelError] = [
     WaitTimeoutError(),
     NotSentError("refused by the host", **FIELDS),
     PausedError("all calls wait another 90 s", **FIELDS),
-    NoReplyError("no answer within 60 s", was_written=True, action="status", order="32"),
-    NoReplyError(),
-    UnreadableReplyError(
+    NoResponseError("no answer within 60 s", was_written=True, action="status", order="32"),
+    NoResponseError(),
+    InvalidResponseError(
         "not JSON", excerpt="<html>", http_status=200, action="status", order="32"
     ),
-    UnreadableReplyError("empty"),
+    InvalidResponseError("empty"),
     ServerError("bad gateway", **FIELDS),
-    RateLimitedError("slower", **FIELDS),
+    RateLimitError("slower", **FIELDS),
     RefusedError("Bad Link", kind=ErrorKind.VALIDATION, **FIELDS),
-    AuthError("Invalid API key", **FIELDS),
-    FundsError("Not enough funds on balance", **FIELDS),
+    AuthenticationError("Invalid API key", **FIELDS),
+    InsufficientFundsError("Not enough funds on balance", **FIELDS),
     OrderNotFoundError("Incorrect order ID", **FIELDS),
     BlockedError("challenged", **FIELDS),
     OutcomeUnknownError(
@@ -103,7 +103,7 @@ COPIES: dict[str, Callable[[PanelError], PanelError]] = {
 
 def seen_of(error: PanelError) -> tuple[object, ...]:
     """Give everything that a user can see of an error."""
-    answers = (error.sent, error.maybe_placed, error.safe_to_repeat, error.kind)
+    answers = (error.maybe_sent, error.maybe_placed, error.safe_to_retry, error.kind)
     return type(error), str(error), repr(error), vars(error), answers
 
 
@@ -163,7 +163,7 @@ def test_an_error_about_one_order_is_a_separate_object_that_copies_too(
 ) -> None:
     before = copy.deepcopy(vars(error))
 
-    about = error.about("77")
+    about = error.for_order("77")
     twin = COPIES[way](about)
 
     assert about is not error
@@ -177,7 +177,7 @@ def test_each_waiter_gets_a_traceback_of_its_own() -> None:
     shared = ServerError("bad gateway")
 
     with pytest.raises(ServerError) as raised:
-        raise shared.about("12")
+        raise shared.for_order("12")
 
     assert raised.value.__traceback__ is not None
     assert shared.__traceback__ is None
@@ -212,10 +212,10 @@ ALWAYS = {
     JournalError: NOTHING_SENT,
     NotSentError: NOTHING_SENT,
     PausedError: NOTHING_SENT,
-    RateLimitedError: UNDONE,
+    RateLimitError: UNDONE,
     RefusedError: UNDONE,
-    AuthError: UNDONE,
-    FundsError: UNDONE,
+    AuthenticationError: UNDONE,
+    InsufficientFundsError: UNDONE,
     OrderNotFoundError: UNDONE,
     BlockedError: UNDONE,
 }
@@ -230,11 +230,11 @@ BY_ACTION = {
     "an_action_of_another_panel": MAY_HAVE_ORDERED,
     None: MAY_HAVE_ORDERED,
 }
-DOUBTFUL = (NoReplyError, UnreadableReplyError, ServerError)
+DOUBTFUL = (NoResponseError, InvalidResponseError, ServerError)
 
 
 def answers(error: PanelError) -> tuple[bool, bool, bool]:
-    return error.sent, error.maybe_placed, error.safe_to_repeat
+    return error.maybe_sent, error.maybe_placed, error.safe_to_retry
 
 
 @pytest.mark.parametrize("action", BY_ACTION)
@@ -248,7 +248,7 @@ def test_proved_outcomes_answer_the_same_for_every_action(
 @pytest.mark.parametrize("action", BY_ACTION)
 @pytest.mark.parametrize("cls", DOUBTFUL)
 def test_doubtful_outcomes_answer_by_what_the_action_can_do(
-    cls: type[NoReplyError | UnreadableReplyError | ServerError], action: str | None
+    cls: type[NoResponseError | InvalidResponseError | ServerError], action: str | None
 ) -> None:
     assert answers(cls("a text", action=action)) == BY_ACTION[action]
 
@@ -281,7 +281,7 @@ def test_the_tables_above_know_every_class() -> None:
 def test_an_unknown_outcome_is_nothing_that_a_retry_decorator_catches() -> None:
     """TimeoutError is an OSError, asyncio's is the built-in one."""
     assert not issubclass(OutcomeUnknownError, OSError | TimeoutError | ConnectionError)
-    assert not issubclass(OutcomeUnknownError, RefusedError | NoReplyError | NotSentError)
+    assert not issubclass(OutcomeUnknownError, RefusedError | NoResponseError | NotSentError)
 
 
 # --- kinds ---------------------------------------------------------------------------------------
@@ -298,13 +298,13 @@ KINDS = {
     WaitTimeoutError: ErrorKind.TIMEOUT,
     NotSentError: ErrorKind.NETWORK,
     PausedError: ErrorKind.RATE_LIMIT,
-    NoReplyError: ErrorKind.NETWORK,
-    UnreadableReplyError: ErrorKind.MALFORMED,
+    NoResponseError: ErrorKind.NETWORK,
+    InvalidResponseError: ErrorKind.MALFORMED,
     ServerError: ErrorKind.SERVER,
-    RateLimitedError: ErrorKind.RATE_LIMIT,
+    RateLimitError: ErrorKind.RATE_LIMIT,
     RefusedError: ErrorKind.UNKNOWN,
-    AuthError: ErrorKind.AUTH,
-    FundsError: ErrorKind.FUNDS,
+    AuthenticationError: ErrorKind.AUTH,
+    InsufficientFundsError: ErrorKind.FUNDS,
     OrderNotFoundError: ErrorKind.NOT_FOUND,
     BlockedError: ErrorKind.BLOCKED,
     OutcomeUnknownError: ErrorKind.UNKNOWN,
@@ -329,7 +329,7 @@ def test_a_refusal_carries_the_finer_kind_of_its_text() -> None:
 @pytest.mark.parametrize(("error", "message"), [
     (PanelError(), "call: unknown"),
     (ServerError(), "call: server"),
-    (NoReplyError("no answer within 60 s", action="status"), "status: no answer within 60 s"),
+    (NoResponseError("no answer within 60 s", action="status"), "status: no answer within 60 s"),
     (OrderNotFoundError("Incorrect order ID", http_status=200, action="status", order="2"),
         "status of order 2: Incorrect order ID (HTTP 200)"),
     (InvalidOrderError("DefaultOrder", "quantity", 3, "is below the minimum 10 of service 5"),
@@ -343,9 +343,9 @@ def test_a_refusal_carries_the_finer_kind_of_its_text() -> None:
         "add: a price of 2 on top of 8.1 already spent exceeds budget_per_day 9"),
     (JournalError("the disk is full"), "journal: the disk is full"),
     (WaitTimeoutError("not final within 5 s", order="32"), "status of order 32: not final within 5 s"),
-    (UnreadableReplyError("not JSON", excerpt="<html>", http_status=200, action="balance"),
+    (InvalidResponseError("not JSON", excerpt="<html>", http_status=200, action="balance"),
         "balance: not JSON (HTTP 200): '<html>'"),
-    (UnreadableReplyError("empty", http_status=200, action="balance"), "balance: empty (HTTP 200)"),
+    (InvalidResponseError("empty", http_status=200, action="balance"), "balance: empty (HTTP 200)"),
     (OutcomeUnknownError("no answer"),
         "add: outcome unknown: no answer; the order may have been placed: check the panel before ordering again"),
     (OutcomeUnknownError("x", form=FORM, sent_at=SENT_AT, excerpt="{}", http_status=200, order="32"),
@@ -399,10 +399,10 @@ def landing(order: str) -> Callable[[], Awaitable[Placed]]:
 
 @pytest.mark.asyncio
 async def test_an_order_on_its_way_is_awaited_by_its_error() -> None:
-    error = OutcomeUnknownError("the sending goes on").still(landing("32"))
+    error = OutcomeUnknownError("the sending goes on")._with_pending(landing("32"))
 
-    assert (await error.settled()).order == "32"
-    assert (await error.settled()).order == "32"
+    assert (await error.wait_for_outcome()).order == "32"
+    assert (await error.wait_for_outcome()).order == "32"
 
 
 @pytest.mark.asyncio
@@ -410,7 +410,7 @@ async def test_where_nothing_is_on_its_way_the_error_stands() -> None:
     error = OutcomeUnknownError("no answer")
 
     with pytest.raises(OutcomeUnknownError) as raised:
-        await error.settled()
+        await error.wait_for_outcome()
 
     assert raised.value is error
 
@@ -418,27 +418,29 @@ async def test_where_nothing_is_on_its_way_the_error_stands() -> None:
 @pytest.mark.asyncio
 @pytest.mark.parametrize("way", COPIES)
 async def test_a_copy_is_about_what_was_known_and_awaits_nothing(way: str) -> None:
-    error = OutcomeUnknownError("the sending goes on", form=FORM, sent_at=SENT_AT).still(
+    error = OutcomeUnknownError("the sending goes on", form=FORM, sent_at=SENT_AT)._with_pending(
         landing("32")
     )
 
-    twin = COPIES[way](error.about("77"))
+    twin = COPIES[way](error.for_order("77"))
 
     assert isinstance(twin, OutcomeUnknownError)
     assert (twin.order, twin.form, twin.sent_at) == ("77", FORM, SENT_AT)
     with pytest.raises(OutcomeUnknownError):
-        await twin.settled()
+        await twin.wait_for_outcome()
 
 
 def test_each_who_awaits_a_refusal_gets_an_error_object_of_their_own() -> None:
-    said = FundsError("Not enough funds", kind=ErrorKind.FUNDS, http_status=200, action="add")
+    said = InsufficientFundsError(
+        "Not enough funds", kind=ErrorKind.FUNDS, http_status=200, action="add"
+    )
 
     async def settle() -> NoReturn:
         raise said
 
     async def ask() -> PanelError:
-        with pytest.raises(FundsError) as caught:
-            await OutcomeUnknownError("slow").still(settle).settled()
+        with pytest.raises(InsufficientFundsError) as caught:
+            await OutcomeUnknownError("slow")._with_pending(settle).wait_for_outcome()
         return caught.value
 
     first, second = asyncio.run(ask()), asyncio.run(ask())

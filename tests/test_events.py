@@ -21,19 +21,19 @@ from smmfanfast_async import (
 )
 from smmfanfast_async.client import Client
 from smmfanfast_async.events import (
-    BalanceFell,
-    BalanceRose,
-    BalanceSeen,
-    CallEnded,
+    AttemptFinished,
+    BalanceBelowThreshold,
+    BalanceChecked,
+    BalanceRecovered,
+    CallFinished,
+    CombinedHooks,
     Event,
     OrderChanged,
-    OrderEnded,
+    OrderSettled,
     OutcomeUnknown,
-    Placing,
-    RequestEnded,
-    RetryPlanned,
-    Together,
-    together,
+    PlacementOutcome,
+    RetryScheduled,
+    combine_hooks,
 )
 from smmfanfast_async.sandbox import Sandbox
 
@@ -43,7 +43,7 @@ COMMENT = "a marked comment"
 USERNAME = "marked.user"
 SECRETS = (KEY, "marked-link", "example.com", COMMENT, USERNAME)
 CLASSES: tuple[Any, ...] = get_args(Event)
-SEEN = BalanceSeen(balance=Decimal(1), currency=None)
+SEEN = BalanceChecked(balance=Decimal(1), currency=None)
 
 
 def values_of(event: object) -> Iterator[tuple[str, object]]:
@@ -56,7 +56,7 @@ def values_of(event: object) -> Iterator[tuple[str, object]]:
 
 async def whole_run(panel: Sandbox, client: Client) -> None:
     """Do everything that is told of, well and not."""
-    retried = client.with_options(retry=RetryPolicy(base_s=0.0))
+    retried = client.with_options(retry=RetryPolicy(base_delay_s=0.0))
     placed = await client.add(DefaultOrder(service=5, link=LINK, quantity=1000))
     orders = [
         CustomCommentsOrder(service=sold(panel, "custom_comments"), link=LINK, comments=[COMMENT]),
@@ -101,7 +101,7 @@ async def test_no_event_of_a_whole_run_holds_a_secret_or_what_was_ordered() -> N
     told: list[Event] = []
     async with Sandbox(api_key=KEY, balance=Decimal(100)) as panel:
         async with Client(
-            KEY, base_url=panel.url, on_event=told.append, balance_levels=[Decimal(1000)]
+            KEY, base_url=panel.url, on_event=told.append, balance_thresholds=[Decimal(1000)]
         ) as client:
             await whole_run(panel, client)
         assert len(panel.orders) >= 4
@@ -111,9 +111,9 @@ async def test_no_event_of_a_whole_run_holds_a_secret_or_what_was_ordered() -> N
             assert not [each for each in SECRETS if each in f"{value}"], (event, name)
         assert not [each for each in SECRETS if each in repr(event)]
     # All but what needs a change of the balance upwards.
-    assert {type(each) for each in told} == set(CLASSES) - {BalanceRose}
-    assert {each.outcome for each in told if isinstance(each, OrderEnded)} >= {
-        Placing.PLACED, Placing.REFUSED,
+    assert {type(each) for each in told} == set(CLASSES) - {BalanceRecovered}
+    assert {each.outcome for each in told if isinstance(each, OrderSettled)} >= {
+        PlacementOutcome.PLACED, PlacementOutcome.REFUSED,
     }  # fmt: skip
 
 
@@ -124,7 +124,9 @@ async def test_a_hook_that_always_raises_changes_nothing() -> None:
 
     async with (
         Sandbox(api_key=KEY, balance=Decimal(100)) as panel,
-        Client(KEY, base_url=panel.url, on_event=broken, balance_levels=[Decimal(50)]) as client,
+        Client(
+            KEY, base_url=panel.url, on_event=broken, balance_thresholds=[Decimal(50)]
+        ) as client,
     ):
         await whole_run(panel, client)
 
@@ -144,17 +146,17 @@ async def test_every_call_is_begun_and_ended_once_with_its_attempts_between() ->
             calls.setdefault(call, []).append(event)
     for steps in calls.values():
         names = [type(each).__name__ for each in steps]
-        assert names[0] == "CallBegun"
-        assert names[-1] == "CallEnded"
-        assert names.count("CallBegun") == names.count("CallEnded") == 1
-        attempts = [each.attempt for each in steps if isinstance(each, RequestEnded)]
+        assert names[0] == "CallStarted"
+        assert names[-1] == "CallFinished"
+        assert names.count("CallStarted") == names.count("CallFinished") == 1
+        attempts = [each.attempt for each in steps if isinstance(each, AttemptFinished)]
         assert attempts == list(range(1, len(attempts) + 1))
         ended = steps[-1]
-        assert isinstance(ended, CallEnded)
+        assert isinstance(ended, CallFinished)
         assert ended.attempts == len(attempts)
-        outcomes = [each for each in steps if isinstance(each, OrderEnded | OutcomeUnknown)]
+        outcomes = [each for each in steps if isinstance(each, OrderSettled | OutcomeUnknown)]
         assert len(outcomes) == (ended.action == "add")
-        retries = [each.attempt for each in steps if isinstance(each, RetryPlanned)]
+        retries = [each.attempt for each in steps if isinstance(each, RetryScheduled)]
         assert retries == attempts[1:]
 
 
@@ -165,7 +167,7 @@ async def test_levels_of_the_balance_are_told_once_each_way() -> None:
         Sandbox(balance=Decimal(100)) as panel,
         Client(
             panel.api_key, base_url=panel.url, on_event=told.append,
-            balance_levels=[Decimal(10), 50],
+            balance_thresholds=[Decimal(10), 50],
         ) as client,
     ):  # fmt: skip
         for amount in (100, 49, 52, 49, 9, 8, 12, 56, 49):
@@ -173,18 +175,18 @@ async def test_levels_of_the_balance_are_told_once_each_way() -> None:
             await client.balance()
 
     crossed = [
-        (type(each).__name__, int(each.level), int(each.balance))
+        (type(each).__name__, int(each.threshold), int(each.balance))
         for each in told
-        if isinstance(each, BalanceFell | BalanceRose)
+        if isinstance(each, BalanceBelowThreshold | BalanceRecovered)
     ]
     assert crossed == [
-        ("BalanceFell", 50, 49),
-        ("BalanceFell", 10, 9),
-        ("BalanceRose", 10, 12),
-        ("BalanceRose", 50, 56),
-        ("BalanceFell", 50, 49),
+        ("BalanceBelowThreshold", 50, 49),
+        ("BalanceBelowThreshold", 10, 9),
+        ("BalanceRecovered", 10, 12),
+        ("BalanceRecovered", 50, 56),
+        ("BalanceBelowThreshold", 50, 49),
     ]
-    assert [int(each.balance) for each in told if isinstance(each, BalanceSeen)] == [
+    assert [int(each.balance) for each in told if isinstance(each, BalanceChecked)] == [
         100, 49, 52, 49, 9, 8, 12, 56, 49,
     ]  # fmt: skip
 
@@ -238,20 +240,20 @@ def test_several_hooks_are_told_in_order_whatever_one_raises() -> None:
         told.append("second")
         raise KeyError("second")
 
-    hook = together(first, together(second, lambda _: told.append("third")))
+    hook = combine_hooks(first, combine_hooks(second, lambda _: told.append("third")))
     with pytest.raises(ExceptionGroup) as caught:
         hook(SEEN)
 
     assert told == ["first", "second", "third"]
-    assert isinstance(hook, Together)
+    assert isinstance(hook, CombinedHooks)
     assert isinstance(caught.value.exceptions[0], ValueError)
 
 
 def test_several_hooks_that_are_well_raise_nothing() -> None:
     told: list[Event] = []
 
-    together(told.append, told.append)(SEEN)
-    together()(SEEN)
+    combine_hooks(told.append, told.append)(SEEN)
+    combine_hooks()(SEEN)
 
     assert told == [SEEN, SEEN]
 
@@ -262,4 +264,4 @@ def test_what_ends_the_process_is_not_held_up(ending: type[BaseException]) -> No
         raise ending
 
     with pytest.raises(ending):
-        together(hook)(SEEN)
+        combine_hooks(hook)(SEEN)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from smmfanfast_async.errors import InvalidOrderError
 from smmfanfast_async.orders import (
     API_V2_ORDER_TYPES,
-    DELAYS_MIN,
+    DELAYS_MINUTES,
     MAX_ID_CHARACTERS,
     MAX_WHOLE_NUMBER,
     ORDER_TYPES,
@@ -41,7 +41,7 @@ from smmfanfast_async.orders import (
     SubscriptionsOrder,
     WebTrafficOrder,
     are_plain_ids,
-    checked_id,
+    parse_id,
 )
 from smmfanfast_async.orders import (
     fields as order_fields,
@@ -52,7 +52,7 @@ LAST_DAY = date(2999, 12, 31)
 
 # The eleven tables of the document, in its order: the panel's word, the class, the fields without
 # "(optional)", those with it, and those that copies of the panel read beside them.
-DOCUMENT: list[tuple[str, type[Order], str, str, str]] = [
+STANDARD: list[tuple[str, type[Order], str, str, str]] = [
     ("default", DefaultOrder, "service link quantity", "runs interval", ""),
     ("package", PackageOrder, "service link", "", "quantity"),
     ("custom_comments", CustomCommentsOrder, "service link comments", "", "quantity"),
@@ -80,7 +80,7 @@ FAMILY: list[tuple[str, type[Order], str, str, str]] = [
     ("web_traffic", WebTrafficOrder, "service link quantity country device type_of_traffic",
         "google_keyword referring_url runs interval", ""),
 ]  # fmt: skip
-TABLES = [*DOCUMENT, *FAMILY]
+TABLES = [*STANDARD, *FAMILY]
 CLASSES = [row[1] for row in TABLES]
 
 EXAMPLE: dict[str, Any] = {
@@ -179,9 +179,9 @@ def test_a_class_has_the_fields_of_its_table_by_their_form_names(
 
 
 def test_order_types_are_those_of_the_document_in_its_order() -> None:
-    assert list(ORDER_TYPES.items()) == [(row[0], row[1]) for row in DOCUMENT]
+    assert list(ORDER_TYPES.items()) == [(row[0], row[1]) for row in STANDARD]
     assert len(ORDER_TYPES) == 11
-    assert repr(ORDER_TYPES) == f"ORDER_TYPES({', '.join(row[0] for row in DOCUMENT)})"
+    assert repr(ORDER_TYPES) == f"ORDER_TYPES({', '.join(row[0] for row in STANDARD)})"
 
 
 def test_the_wider_family_has_six_more() -> None:
@@ -203,7 +203,7 @@ def test_a_type_is_found_in_any_spelling(
 ) -> None:
     assert API_V2_ORDER_TYPES[spelled(row[0])] is row[1]
     assert spelled(row[0]) in API_V2_ORDER_TYPES
-    assert (spelled(row[0]) in ORDER_TYPES) is (row in DOCUMENT)
+    assert (spelled(row[0]) in ORDER_TYPES) is (row in STANDARD)
 
 
 @pytest.mark.parametrize(
@@ -362,7 +362,7 @@ def test_both_ends_are_taken(cls: type[Order], name: str, value: int) -> None:
     "a\r\nb",
     "\r\n a \n\n \t b\n",
     [" a ", "", "  ", "b\n"],
-], ids=repr)  # fmt: skip
+], ids=lambda value: repr(value).split(" at 0x")[0])  # fmt: skip
 def test_a_list_comes_from_any_iterable_or_one_text_of_lines(value: Iterable[str]) -> None:
     """The document: "Comments list separated by \\r\\n or \\n"."""
     assert least(CustomCommentsOrder, comments=value).comments == ("a", "b")
@@ -530,16 +530,16 @@ def test_other_delays_are_refused(delay: int) -> None:
 
 @pytest.mark.parametrize("legal", [None, {7}, [0, 7]])
 def test_another_panel_may_have_other_delays(legal: Any) -> None:
-    order = least(SubscriptionsOrder, delay=7, legal_delays_min=legal)
+    order = least(SubscriptionsOrder, delay=7, allowed_delays_minutes=legal)
 
     assert order.delay == 7
-    assert order == least(SubscriptionsOrder, delay=7, legal_delays_min=None)
-    assert hash(order) == hash(least(SubscriptionsOrder, delay=7, legal_delays_min=None))
-    assert "legal_delays_min" not in repr(order)
+    assert order == least(SubscriptionsOrder, delay=7, allowed_delays_minutes=None)
+    assert hash(order) == hash(least(SubscriptionsOrder, delay=7, allowed_delays_minutes=None))
+    assert "allowed_delays_minutes" not in repr(order)
 
 
 def test_delays_are_the_documents_by_default() -> None:
-    assert least(SubscriptionsOrder).legal_delays_min == DELAYS_MIN
+    assert least(SubscriptionsOrder).allowed_delays_minutes == DELAYS_MINUTES
 
 
 class LateInLosAngeles(datetime):
@@ -673,7 +673,7 @@ INVISIBLE = (
     (LONGEST, LONGEST),
 ])  # fmt: skip
 def test_an_id_is_a_number_or_opaque_text(value: int | str, text: str) -> None:
-    assert checked_id(value) == text
+    assert parse_id(value) == text
     assert least(PackageOrder, service=value).service == text
 
 
@@ -690,7 +690,7 @@ WRONG_IDS = [
 @pytest.mark.parametrize("value", WRONG_IDS)
 def test_a_number_below_1_and_a_text_that_could_part_or_join_ids_are_no_id(value: object) -> None:
     for where, field, make in (
-        ("Client", "order", lambda: checked_id(value)),
+        ("Client", "order", lambda: parse_id(value)),
         ("PackageOrder", "service", lambda: least(PackageOrder, service=value)),
     ):
         error = refusal(make)
@@ -700,7 +700,7 @@ def test_a_number_below_1_and_a_text_that_could_part_or_join_ids_are_no_id(value
 
 
 def test_a_refused_id_names_where_it_stood_and_what_it_was() -> None:
-    error = refusal(lambda: checked_id("1,2", "reply", "refill"))
+    error = refusal(lambda: parse_id("1,2", "reply", "refill"))
 
     assert str(error).startswith("reply.refill: '1,2' is not an id")
 
@@ -718,29 +718,29 @@ def parts_ids(sign: str) -> bool:
 )
 def test_an_id_is_exactly_what_holds_no_comma_blank_or_control(text: str) -> None:
     if text and not any(map(parts_ids, text)):
-        assert checked_id(text) == text
+        assert parse_id(text) == text
     else:
-        assert refusal(lambda: checked_id(text)).value == repr(text)[:200]
+        assert refusal(lambda: parse_id(text)).value == repr(text)[:200]
 
 
 @given(st.integers())
 def test_a_whole_number_is_an_id_exactly_above_0_as_int_and_as_text(number: int) -> None:
     if 0 < number < 10**MAX_ID_CHARACTERS:
-        assert checked_id(number) == checked_id(str(number)) == str(number)
+        assert parse_id(number) == parse_id(str(number)) == str(number)
     else:
-        assert refusal(lambda: checked_id(number)).value == repr(number)[:200]
-        assert refusal(lambda: checked_id(str(number))).value == repr(str(number))[:200]
+        assert refusal(lambda: parse_id(number)).value == repr(number)[:200]
+        assert refusal(lambda: parse_id(str(number))).value == repr(str(number))[:200]
 
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_number_of_more_digits_than_python_writes_is_no_id(sign: int) -> None:
-    assert refusal(lambda: checked_id(sign * 10**5000)).value.startswith("<int object at ")
+    assert refusal(lambda: parse_id(sign * 10**5000)).value.startswith("<int object at ")
 
 
 @pytest.mark.parametrize("texts", [["12"], ["12", "2", "13"], ["9" * 128]])
 def test_plain_numbers_are_ids_at_one_look(texts: list[str]) -> None:
     assert are_plain_ids(texts)
-    assert [checked_id(each) for each in texts] == texts
+    assert [parse_id(each) for each in texts] == texts
 
 
 @pytest.mark.parametrize(

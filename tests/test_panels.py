@@ -21,12 +21,12 @@ from smmfanfast_async import (
     OrderStatus,
     PanelError,
     PausedError,
-    RateLimitedError,
+    RateLimitError,
     RetryPolicy,
     ServerError,
 )
 
-ONCE = RetryPolicy(attempts=1)
+ONCE = RetryPolicy(max_attempts=1)
 WAIT_S = 10.0
 """Seconds that a test waits for what takes milliseconds if nobody is held up."""
 
@@ -144,7 +144,7 @@ async def test_what_a_panel_says_too_often_to_pauses_and_slows_no_other(shares: 
 
         stormy, *calm = await asyncio.gather(asyncio.gather(*storm), *quiet)
 
-        assert {type(each) for each in stormy} <= {RateLimitedError, PausedError}
+        assert {type(each) for each in stormy} <= {RateLimitError, PausedError}
         assert PausedError in {type(each) for each in stormy}
         for found in calm:
             assert all(isinstance(each, OrderStatus) for each in found.values())
@@ -165,7 +165,7 @@ async def client_call(client: Client, n: int) -> object:
 @BOTH
 @pytest.mark.asyncio
 async def test_each_client_pays_for_repeats_from_a_quota_of_its_own(shares: str) -> None:
-    again = RetryPolicy(attempts=3, base_s=0.0)
+    again = RetryPolicy(max_attempts=3, base_delay_s=0.0)
     async with side_by_side(shares) as side, asyncio.timeout(WAIT_S):
         for name in ("one", "two"):
             side.clients[name] = side.clients[name].with_options(retry=again)

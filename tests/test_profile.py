@@ -5,7 +5,7 @@ import pytest
 from attrs.exceptions import FrozenInstanceError
 
 from smmfanfast_async.errors import ErrorKind, InvalidSettingsError
-from smmfanfast_async.orders import API_V2_ORDER_TYPES, DELAYS_MIN, ORDER_TYPES
+from smmfanfast_async.orders import API_V2_ORDER_TYPES, DELAYS_MINUTES, ORDER_TYPES
 from smmfanfast_async.profile import API_V2, SMMFANFAST, Profile, Refusal
 
 # The texts of the panel script, with what it puts behind some of them.
@@ -65,16 +65,16 @@ FAMILY_TEXTS = {
 def test_the_default_panel_is_that_of_the_document() -> None:
     assert SMMFANFAST.base_url == "https://smmfanfast.com/api/v1"
     assert SMMFANFAST.actions == {"add", "status", "services", "balance"}
-    assert SMMFANFAST.decodes_twice is False
+    assert SMMFANFAST.double_decodes is False
 
 
 def test_delays_are_possible_values_0_5_10_15_30_60_90() -> None:
-    assert SMMFANFAST.delays_min == DELAYS_MIN == {0, 5, 10, 15, 30, 60, 90}
+    assert SMMFANFAST.delays_minutes == DELAYS_MINUTES == {0, 5, 10, 15, 30, 60, 90}
 
 
 def test_the_wider_family_refills_cancels_and_takes_any_delay() -> None:
     assert API_V2.actions - SMMFANFAST.actions == {"refill", "refill_status", "cancel"}
-    assert API_V2.delays_min is None
+    assert API_V2.delays_minutes is None
     assert API_V2.ids_per_call == 100
     assert API_V2.calls_per_minute == 60
 
@@ -89,22 +89,22 @@ def test_a_profile_of_one_s_own_takes_the_document_s_types_unless_told() -> None
     mine = Profile(name="mine", base_url="https://panel.example", actions=frozenset({"add"}))
 
     assert mine.order_types == SMMFANFAST.order_types
-    assert mine.unread_fields == frozenset()
+    assert mine.ignored_fields == frozenset()
 
 
 @pytest.mark.parametrize("word", ["web_traffic", "Web Traffic", "WEB-TRAFFIC", " webtraffic "])
 def test_a_type_is_taken_in_any_spelling(word: str) -> None:
     mine = attrs.evolve(SMMFANFAST, order_types=frozenset({word}))
 
-    assert mine.takes("web_traffic")
-    assert API_V2.takes(word)
-    assert not SMMFANFAST.takes(word)
-    assert not mine.takes("default")
+    assert mine.supports_order_type("web_traffic")
+    assert API_V2.supports_order_type(word)
+    assert not SMMFANFAST.supports_order_type(word)
+    assert not mine.supports_order_type("default")
 
 
 def test_only_the_panel_of_the_document_is_known_to_leave_old_posts_unread() -> None:
-    assert SMMFANFAST.unread_fields == {"old_posts"}
-    assert API_V2.unread_fields == frozenset()
+    assert SMMFANFAST.ignored_fields == {"old_posts"}
+    assert API_V2.ignored_fields == frozenset()
 
 
 @pytest.mark.parametrize(("text", "kind"), FAMILY_TEXTS.items())
@@ -177,7 +177,7 @@ def test_profiles_are_values() -> None:
 
     assert twin == SMMFANFAST
     assert hash(twin) == hash(SMMFANFAST)
-    assert attrs.evolve(SMMFANFAST, decodes_twice=True) != SMMFANFAST
+    assert attrs.evolve(SMMFANFAST, double_decodes=True) != SMMFANFAST
 
 
 @pytest.mark.parametrize("name", [field.name for field in attrs.fields(Profile)])
@@ -213,8 +213,8 @@ def test_only_a_pace_may_be_none() -> None:
 
 @pytest.mark.parametrize("word", ["Fail", "FAIL", "refund pending", "Refund_Pending"])
 def test_a_panel_may_have_words_of_its_own_for_an_end(word: str) -> None:
-    mine = attrs.evolve(API_V2, final_words=frozenset({"Fail", "Refund pending"}))
+    mine = attrs.evolve(API_V2, final_statuses=frozenset({"Fail", "Refund pending"}))
 
-    assert mine.ends_with(word)
-    assert not mine.ends_with("Pending")
-    assert not API_V2.ends_with(word)
+    assert mine.is_final_status(word)
+    assert not mine.is_final_status("Pending")
+    assert not API_V2.is_final_status(word)

@@ -31,7 +31,7 @@ async def test_every_block_runs_in_the_readers_order(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    async with Sandbox(balance=Decimal(10_000), earlier_orders=5) as panel:
+    async with Sandbox(balance=Decimal(10_000), existing_orders=5) as panel:
         monkeypatch.setenv("SMMFANFAST_API_KEY", panel.api_key)
         monkeypatch.setenv("SMMFANFAST_BASE_URL", panel.url)
         async with Client.from_env() as client:

@@ -19,7 +19,7 @@ from smmfanfast_async.results import (
     OrderStatus,
     RefillResult,
     RefillStatus,
-    Reply,
+    Response,
     Service,
     Status,
 )
@@ -72,8 +72,8 @@ FINAL = {
 }
 
 EXAMPLES: list[msgspec.Struct] = [
-    Reply(status=200, body=b"{}"),
-    Reply(
+    Response(status=200, body=b"{}"),
+    Response(
         status=302, body=b"", retry_after_s=2.5, location="https://example.com/", is_challenge=True
     ),
     AddedOrder(order="32"),
@@ -127,13 +127,13 @@ def status(word: str, **fields: int) -> OrderStatus:
 def test_a_status_word_is_read_in_any_spelling_and_never_guessed(
     word: str, expected: Status
 ) -> None:
-    assert Status.of(word) is expected
+    assert Status.parse(word) is expected
     assert status(word).status is expected
     assert RefillStatus(refill="1", raw_status=word).status is expected
 
 
 def test_every_status_reads_its_own_name() -> None:
-    assert [Status.of(each.name) for each in Status] == list(Status)
+    assert [Status.parse(each.name) for each in Status] == list(Status)
 
 
 @given(st.text())
@@ -270,11 +270,13 @@ def test_digits_written_otherwise_say_the_same() -> None:
     status = OrderStatus(order="7", raw_status="Pending", raw_charge="0.5", raw='{"a"}')
     service = Service(service="5", raw_rate="0.5")
 
-    assert status.says_the_same(status)
-    assert service.says_the_same(service)
+    assert status.is_equivalent_to(status)
+    assert service.is_equivalent_to(service)
     for rate, same in (("0.50", True), ("0.51", False), (None, False)):
         other = OrderStatus(order="7", raw_status="Pending", raw_charge=rate, raw="another")
-        assert status.says_the_same(other) is same
-        assert service.says_the_same(Service(service="5", raw_rate=rate, raw="x")) is same
-    assert not status.says_the_same(OrderStatus(order="7", raw_status="Partial", raw_charge="0.5"))
-    assert not service.says_the_same(Service(service="5", raw_rate="0.5", min=1))
+        assert status.is_equivalent_to(other) is same
+        assert service.is_equivalent_to(Service(service="5", raw_rate=rate, raw="x")) is same
+    assert not status.is_equivalent_to(
+        OrderStatus(order="7", raw_status="Partial", raw_charge="0.5")
+    )
+    assert not service.is_equivalent_to(Service(service="5", raw_rate="0.5", min=1))

@@ -14,7 +14,7 @@ from support.wire import Answer, Request, WireServer, reply
 
 from smmfanfast_async import (
     AddedOrder,
-    AuthError,
+    AuthenticationError,
     Client,
     DefaultOrder,
     InvalidSettingsError,
@@ -22,10 +22,10 @@ from smmfanfast_async import (
     PanelError,
     RetryPolicy,
 )
-from smmfanfast_async._secrets import ChangingKey, Secret, held_key
+from smmfanfast_async._secrets import RotatingKey, Secret, wrap_key
 
 ORDER = DefaultOrder(service=5, link="https://example.com/p", quantity=10)
-ONCE = RetryPolicy(attempts=1)
+ONCE = RetryPolicy(max_attempts=1)
 FIRST, SECOND = "test-first-of-two-keys", "test-second-of-two-keys"
 
 
@@ -82,7 +82,7 @@ async def test_a_key_is_asked_for_once_a_request_and_not_before() -> None:
 @pytest.mark.asyncio
 async def test_a_key_is_asked_for_anew_when_a_call_is_repeated() -> None:
     keys = iter([FIRST, SECOND])
-    again = RetryPolicy(attempts=2, base_s=0.0)
+    again = RetryPolicy(max_attempts=2, base_delay_s=0.0)
     async with (
         WireServer(reply("", 503), reply('{"balance":"1"}')) as server,
         client_of(server, lambda: next(keys), retry=again) as client,
@@ -126,7 +126,7 @@ async def test_a_key_that_changes_in_a_burst_loses_nothing_and_doubles_nothing()
 @pytest.mark.asyncio
 async def test_a_key_that_the_panel_does_not_know_is_told_as_always() -> None:
     async with TwoKeyPanel(FIRST) as server, client_of(server, lambda: SECOND) as client:
-        with pytest.raises(AuthError):
+        with pytest.raises(AuthenticationError):
             await client.balance()
 
 
@@ -167,7 +167,7 @@ async def test_without_a_key_nothing_is_sent_and_none_is_shown(
     for error in found.values():
         assert isinstance(error, InvalidSettingsError)
         assert why in str(error)
-        assert not error.sent
+        assert not error.maybe_sent
         assert not error.maybe_placed
         shown = "".join(traceback.format_exception(error)) + repr(list(frames_of(error)))
         assert FIRST not in shown.replace('"the vault has " + FIRST', "")
@@ -210,10 +210,10 @@ async def test_a_key_is_kept_no_longer_than_its_request() -> None:
 
 
 def test_what_gives_a_key_is_shown_by_nothing() -> None:
-    key = held_key(lambda: FIRST)
+    key = wrap_key(lambda: FIRST)
 
-    assert isinstance(key, ChangingKey)
-    assert repr(key) == "ChangingKey(***)"
+    assert isinstance(key, RotatingKey)
+    assert repr(key) == "RotatingKey(***)"
     assert FIRST not in f"{key}"
 
 

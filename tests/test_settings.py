@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from smmfanfast_async import InvalidSettingsError
 from smmfanfast_async._secrets import MIN_MASKED_CHARACTERS, Secret, check_key
-from smmfanfast_async._settings import key_of_environment
+from smmfanfast_async._settings import key_from_env
 
 
 @pytest.mark.parametrize("key", ["", "a b", "a\nb", "key\u200b", "k" * 513, None, 5])
@@ -51,7 +51,7 @@ def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SMMFANFAST_API_KEY", " test-one \n")
 
-    assert key_of_environment() == "test-one"
+    assert key_from_env() == "test-one"
 
 
 def test_the_key_comes_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -59,12 +59,12 @@ def test_the_key_comes_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     path.write_text("test-two\n")
     monkeypatch.setenv("SMMFANFAST_API_KEY_FILE", str(path))
 
-    assert key_of_environment() == "test-two"
+    assert key_from_env() == "test-two"
 
 
 def test_no_key_is_said_with_the_cure() -> None:
     with pytest.raises(InvalidSettingsError, match="set SMMFANFAST_API_KEY"):
-        key_of_environment()
+        key_from_env()
 
 
 def test_a_file_that_can_not_be_read_is_named(
@@ -73,7 +73,7 @@ def test_a_file_that_can_not_be_read_is_named(
     monkeypatch.setenv("SMMFANFAST_API_KEY_FILE", str(tmp_path / "none"))
 
     with pytest.raises(InvalidSettingsError, match="FileNotFoundError"):
-        key_of_environment()
+        key_from_env()
 
 
 @pytest.mark.parametrize("coding", ["utf-16", "latin-1"])
@@ -85,7 +85,7 @@ def test_a_key_in_a_file_of_another_coding_is_in_no_part_of_the_error(
     monkeypatch.setenv("SMMFANFAST_API_KEY_FILE", str(path))
 
     with pytest.raises(InvalidSettingsError, match="UnicodeDecodeError") as caught:
-        key_of_environment()
+        key_from_env()
 
     assert caught.value.__cause__ is caught.value.__context__ is None
 

@@ -41,7 +41,7 @@ FAULTS: dict[Fault, tuple[bool | None, ...]] = {
     Fault.REDIRECT: (False, True),
     Fault.BLOCKED: (False,),
     Fault.PHP_NOTICE: (None,),
-    Fault.CUT_BODY: (None,),
+    Fault.TRUNCATED_BODY: (None,),
     Fault.DROP_BEFORE: (None,),
     Fault.DROP_AFTER: (None,),
 }
@@ -96,7 +96,7 @@ class Machine(RuleBasedStateMachine):
         order = self.next_order()
         outcome = self.run(told(self.client.add(order, wait_s=0.01)))
         if isinstance(outcome, OutcomeUnknownError):
-            outcome = self.run(told(outcome.settled()))
+            outcome = self.run(told(outcome.wait_for_outcome()))
         self.note(order, outcome)
 
     @rule(script=st.none() | st.sampled_from(SCRIPTS))
@@ -125,7 +125,7 @@ class Machine(RuleBasedStateMachine):
 
     def script(self, scripts: list[tuple[Fault, bool | None]], action: str = "add") -> None:
         for fault, stored in scripts:
-            options: dict[str, Any] = {} if stored is None else {"carried_out": stored}
+            options: dict[str, Any] = {} if stored is None else {"applied": stored}
             if fault is Fault.RATE_LIMIT:
                 options["retry_after_s"] = 0
             self.panel.fail_next(fault, action=action, **options)
@@ -166,7 +166,7 @@ async def made() -> Sandbox:
 
 
 async def client_of(panel: Sandbox) -> Client:
-    retry = RetryPolicy(attempts=2, base_s=0.0)
+    retry = RetryPolicy(max_attempts=2, base_delay_s=0.0)
     return Client(panel.api_key, base_url=panel.url, retry=retry, timeout_s=5.0)
 
 
@@ -190,8 +190,8 @@ async def cancelled_after(call: Coroutine[Any, Any, Any], turns: int) -> object:
 
 async def quiet(client: Client) -> None:
     """Let an order that is still on its way arrive."""
-    while client._calls._sends:
-        await asyncio.wait(client._calls._sends)
+    while client._runner._sends:
+        await asyncio.wait(client._runner._sends)
 
 
 TestMachine = Machine.TestCase

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smmfanfast_async._text import bare_words, cleaned, line_flaw, same_word, text_flaw
+from smmfanfast_async._text import line_flaw, normalize_text, normalize_word, sanitize, text_flaw
 
 # Every code point, the lone surrogates too, which Hypothesis leaves out unless told.
 TEXTS = st.text(st.characters(categories=["L", "M", "N", "P", "S", "Z", "C"]))
@@ -41,18 +41,18 @@ HARMFUL = {
     "In\u00a0progress",
 ])  # fmt: skip
 def test_a_word_is_the_same_in_any_case_with_any_blanks_and_joints(word: str) -> None:
-    assert same_word(word) == "inprogress"
+    assert normalize_word(word) == "inprogress"
 
 
 def test_other_punctuation_keeps_words_apart() -> None:
-    assert same_word("in.progress") != same_word("in progress")
+    assert normalize_word("in.progress") != normalize_word("in progress")
 
 
 @given(TEXTS)
 def test_the_spelling_of_a_word_is_final(word: str) -> None:
-    once = same_word(word)
+    once = normalize_word(word)
 
-    assert same_word(once) == once
+    assert normalize_word(once) == once
 
 
 @pytest.mark.parametrize(("text", "words"), [
@@ -63,44 +63,44 @@ def test_the_spelling_of_a_word_is_final(word: str) -> None:
     ("", ""),
 ])  # fmt: skip
 def test_bare_words_are_without_case_and_punctuation(text: str, words: str) -> None:
-    assert bare_words(text) == words
+    assert normalize_text(text) == words
 
 
 @given(TEXTS)
 def test_bare_words_are_parted_by_one_blank(text: str) -> None:
-    words = bare_words(text)
+    words = normalize_text(text)
 
     assert words == " ".join(words.split())
 
 
 @pytest.mark.parametrize("sign", HARMFUL.values(), ids=HARMFUL)
 def test_signs_that_hide_or_command_become_one_blank(sign: str) -> None:
-    assert cleaned(f"a{sign}b") == "a b"
-    assert cleaned(f"a{sign}{sign}b") == "a b"
-    assert cleaned(f"{sign}ab{sign}") == "ab"
+    assert sanitize(f"a{sign}b") == "a b"
+    assert sanitize(f"a{sign}{sign}b") == "a b"
+    assert sanitize(f"{sign}ab{sign}") == "ab"
 
 
 @pytest.mark.parametrize("text", ["طلب رقم ٣٢", "⭐ 15K – 30K/day", "é", "[b]not markup[/b]"])
 def test_visible_signs_stay(text: str) -> None:
-    assert cleaned(text) == text
+    assert sanitize(text) == text
 
 
 @pytest.mark.parametrize(("length", "kept"), [(9, 9), (10, 10), (11, 10), (10_000_000, 10)])
 def test_a_text_is_cut_to_the_most_characters(length: int, kept: int) -> None:
-    assert cleaned("x" * length, 10) == "x" * kept
+    assert sanitize("x" * length, 10) == "x" * kept
 
 
 def test_signs_that_are_left_out_do_not_use_up_the_room() -> None:
-    assert cleaned("a" + "\0" * 20 + "b" * 100, 10) == "a bbbbbbbb"
+    assert sanitize("a" + "\0" * 20 + "b" * 100, 10) == "a bbbbbbbb"
 
 
 def test_without_a_bound_a_text_stays_whole() -> None:
-    assert cleaned("x" * 10_000) == "x" * 10_000
+    assert sanitize("x" * 10_000) == "x" * 10_000
 
 
 @given(TEXTS, st.none() | st.integers(0, 20))
 def test_a_cleaned_text_is_one_line_that_any_log_takes(text: str, most: int | None) -> None:
-    result = cleaned(text, most)
+    result = sanitize(text, most)
 
     assert result.encode("utf-8") is not None
     assert len(result.splitlines()) <= 1

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from attrs import frozen
 
-from ..errors import AuthError, ClosedError, PanelError
+from ..errors import AuthenticationError, ClosedError, PanelError
 
 __all__ = ["Cached", "Found"]
 
@@ -71,7 +71,7 @@ class Cached(Generic[T]):
             async with asyncio.timeout(timeout_s):
                 return Found(await self.fresh(), is_stale=False)
         except (PanelError, TimeoutError) as error:
-            if self._value is None or isinstance(error, AuthError | ClosedError):
+            if self._value is None or isinstance(error, AuthenticationError | ClosedError):
                 raise
             self._failed_at_s = self._now_s()
             return Found(self._value[0], is_stale=True)

@@ -9,18 +9,18 @@ import attrs
 
 from .._wire.decode import decode_services
 from ..catalogue import Catalogue
-from ..errors import InvalidOrderError, NoReplyError, NotSentError, SpendingLimitError
+from ..errors import InvalidOrderError, NoResponseError, NotSentError, SpendingLimitError
 from ..orders import Order
 from .cache import Cached
-from .runner import Calls, Settings
+from .runner import Runner, Settings
 
-__all__ = ["Offers"]
+__all__ = ["CatalogueCache"]
 
 
-class Offers:
+class CatalogueCache:
     """The catalogue of one account, for all callers."""
 
-    def __init__(self, calls: Calls, settings: Settings, *, ttl_s: float) -> None:
+    def __init__(self, calls: Runner, settings: Settings, *, ttl_s: float) -> None:
         self._calls = calls
         self._settings = settings
         self._ttl_s = ttl_s
@@ -35,10 +35,12 @@ class Offers:
         try:
             found = await kept.get(self._ttl_s if max_age_s is None else max_age_s, timeout_s)
         except TimeoutError as error:
-            raise NoReplyError(f"no answer within {timeout_s:g} s", action="services") from error
+            raise NoResponseError(f"no answer within {timeout_s:g} s", action="services") from error
         return attrs.evolve(found.value, is_stale=True) if found.is_stale else found.value
 
-    async def hold(self, order: Order, max_charge: Decimal, wait_s: float | None) -> None:
+    async def check_price_limit(
+        self, order: Order, max_charge: Decimal, wait_s: float | None
+    ) -> None:
         """Raise where an order costs more than it may, or nobody can say what it costs.
 
         `NotSentError` where its price is not known within `wait_s`.
@@ -79,4 +81,4 @@ class Offers:
             lambda reply: decode_services(reply, profile, keep_raw=keep_raw),
             attrs.evolve(self._settings, keep_raw=keep_raw),
         )
-        return Catalogue.of(rows.services, datetime.now(UTC), rows.unreadable)
+        return Catalogue.from_services(rows.services, datetime.now(UTC), rows.unreadable)

@@ -55,14 +55,14 @@ class _Entry(Generic[K, L, R]):
     one less for the garbage collector to look at, again and again.
     """
 
-    __slots__ = ("deadline", "flight", "future", "key", "others")
+    __slots__ = ("batch", "deadline", "future", "key", "others")
 
     def __init__(self, key: K, future: asyncio.Future[R], deadline: float) -> None:
         self.key = key
         self.future: asyncio.Future[R] | None = future
         self.deadline = deadline
         self.others: dict[asyncio.Future[R], float] | None = None
-        self.flight: _Flight[K, L, R] | None = None
+        self.batch: _Batch[K, L, R] | None = None
 
     def join(self, future: asyncio.Future[R], deadline: float) -> None:
         """Let one more wait."""
@@ -87,7 +87,7 @@ class _Entry(Generic[K, L, R]):
         return first if self.others is None else [*first, *self.others.items()]
 
 
-class _Flight(Generic[K, L, R]):
+class _Batch(Generic[K, L, R]):
     """A batch on its way."""
 
     __slots__ = ("entries", "lane", "task")
@@ -109,7 +109,7 @@ Fetch = Callable[[list[K], L, float], Awaitable[Mapping[K, R | Exception]]]
 result, or an exception for those who wait for it. What it raises itself each of them gets."""
 
 
-Explain = Callable[[K, TimeoutError | BatchEndedError, float], Exception]
+MapError = Callable[[K, TimeoutError | BatchEndedError, float], Exception]
 """Takes a key, what became of it and the seconds that it had; gives the error to raise instead. It
 is asked in here, since one more coroutine for each caller would be a tenth of what a call costs."""
 
@@ -129,21 +129,21 @@ class Coalescer(Generic[K, L, R]):
         size: int,
         concurrency: int,
         delay_s: float = DELAY_S,
-        explain: Explain[K] | None = None,
+        map_error: MapError[K] | None = None,
     ) -> None:
         self._fetch = fetch
-        self._explain = explain
+        self._map_error = map_error
         self._size = size
         self._concurrency = concurrency
         self._delay_s = min(delay_s, MAX_DELAY_S)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._lanes: dict[L, dict[K, _Entry[K, L, R]]] = {}
+        self._groups: dict[L, dict[K, _Entry[K, L, R]]] = {}
         # Dicts for sets: who came first ends first, in every run alike.
-        self._flights: dict[_Flight[K, L, R], None] = {}
+        self._batches: dict[_Batch[K, L, R], None] = {}
         self._tick: asyncio.Handle | None = None
-        self._alarm: asyncio.TimerHandle | None = None
+        self._deadline_timer: asyncio.TimerHandle | None = None
 
-    async def load(self, key: K, *, timeout_s: float, lane: L) -> R:
+    async def load(self, key: K, *, timeout_s: float, group: L) -> R:
         """Give the result of one key.
 
         Raises what the fetch gave or raised for it, in an object of its own, `TimeoutError` after
@@ -155,44 +155,44 @@ class Coalescer(Generic[K, L, R]):
             loop = self._bound()
         future: asyncio.Future[R] = loop.create_future()
         deadline = loop.time() + timeout_s
-        waiting = self._lanes.get(lane)
+        waiting = self._groups.get(group)
         if waiting is None:
-            waiting = self._lanes[lane] = {}
+            waiting = self._groups[group] = {}
         entry = waiting.get(key)
         if entry is None:
             entry = waiting[key] = _Entry(key, future, deadline)
             # With a tick to come there is nothing to do but for a batch that is full.
             if self._tick is None or len(waiting) >= self._size:
-                self._arrived(lane, waiting)
+                self._arrived(group, waiting)
         else:
             entry.join(future, deadline)
-        if self._alarm is None or deadline < self._alarm.when():
-            self._set_alarm(deadline)
+        if self._deadline_timer is None or deadline < self._deadline_timer.when():
+            self._set_deadline_timer(deadline)
         try:
             return await future
         except asyncio.CancelledError:
-            self._leave(entry, future, lane)
+            self._leave(entry, future, group)
             raise
         except (TimeoutError, BatchEndedError) as error:
-            if self._explain is None:
+            if self._map_error is None:
                 raise
-            raise self._explain(key, error, timeout_s) from error
+            raise self._map_error(key, error, timeout_s) from error
 
     def close(self) -> None:
         """Let nobody wait any more: what waits and what is on its way ends in `BatchEndedError`."""
         if self._loop is not None and self._loop.is_closed():
             self._forget()
-        lanes, self._lanes = self._lanes, {}
+        lanes, self._groups = self._groups, {}
         for lane in lanes.values():
             _fail(lane.values(), BatchEndedError(was_asked=False))
-        for flight in self._flights:
+        for flight in self._batches:
             _fail(flight.entries, BatchEndedError(was_asked=True))
             flight.task.cancel()
         self._quiet()
 
     async def ended(self) -> None:
         """Await the end of the fetches that `close` cancelled."""
-        tasks = [flight.task for flight in self._flights]
+        tasks = [flight.task for flight in self._batches]
         await asyncio.gather(*tasks, return_exceptions=True)
 
     # --- waiting ---------------------------------------------------------------------------------
@@ -201,7 +201,7 @@ class Coalescer(Generic[K, L, R]):
         """Take up work on the running loop, unless another is at work here."""
         loop = asyncio.get_running_loop()
         if self._loop is not None:
-            if (self._lanes or self._flights) and not self._loop.is_closed():
+            if (self._groups or self._batches) and not self._loop.is_closed():
                 raise RuntimeError("keys are waited for on another event loop")
             self._forget()
         self._loop = loop
@@ -209,29 +209,29 @@ class Coalescer(Generic[K, L, R]):
 
     def _forget(self) -> None:
         """Drop what another loop left behind: it can't be ended any more once that is closed."""
-        self._lanes, self._flights = {}, {}
+        self._groups, self._batches = {}, {}
         self._quiet()
 
     def _quiet(self) -> None:
-        for handle in (self._alarm, self._tick):
+        for handle in (self._deadline_timer, self._tick):
             if handle is not None:
                 handle.cancel()
-        self._alarm = self._tick = None
+        self._deadline_timer = self._tick = None
 
     def _arrived(self, lane: L, waiting: dict[K, _Entry[K, L, R]]) -> None:
         """See that a new key leaves: with its batch if that is full, else with the next tick."""
         if len(waiting) >= self._size:
-            if len(self._flights) < self._concurrency:
+            if len(self._batches) < self._concurrency:
                 self._start(lane)
         else:
             self._open()
 
     def _open(self) -> None:
         """Set the moment at which what waits leaves, if a slot is free then."""
-        if len(self._flights) >= self._concurrency:
+        if len(self._batches) >= self._concurrency:
             return
         loop = asyncio.get_running_loop()
-        if self._flights and self._delay_s > 0:
+        if self._batches and self._delay_s > 0:
             self._tick = loop.call_later(self._delay_s, self._send)
         else:
             self._tick = loop.call_soon(self._send)
@@ -243,35 +243,35 @@ class Coalescer(Generic[K, L, R]):
             future.exception()  # else asyncio complains of an error that nobody looked at
         if entry.is_wanted():
             return
-        if entry.flight is None:
-            waiting = self._lanes.get(lane, {})
+        if entry.batch is None:
+            waiting = self._groups.get(lane, {})
             if waiting.get(entry.key) is entry:
                 del waiting[entry.key]
                 if not waiting:
-                    del self._lanes[lane]
-        elif not entry.flight.is_wanted():
-            entry.flight.task.cancel()
+                    del self._groups[lane]
+        elif not entry.batch.is_wanted():
+            entry.batch.task.cancel()
 
     # --- deadlines -------------------------------------------------------------------------------
 
-    def _set_alarm(self, deadline: float) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
-        self._alarm = asyncio.get_running_loop().call_at(deadline, self._expire)
+    def _set_deadline_timer(self, deadline: float) -> None:
+        if self._deadline_timer is not None:
+            self._deadline_timer.cancel()
+        self._deadline_timer = asyncio.get_running_loop().call_at(deadline, self._expire)
 
     def _expire(self) -> None:
         """End the waiting of all whose time is over, and set the alarm for those who are next."""
-        self._alarm = None
+        self._deadline_timer = None
         now = asyncio.get_running_loop().time()
-        for lane, waiting in list(self._lanes.items()):
+        for lane, waiting in list(self._groups.items()):
             for entry in list(waiting.values()):
                 self._expire_entry(entry, now, lane)
-        for flight in list(self._flights):
+        for flight in list(self._batches):
             for entry in flight.entries:
                 self._expire_entry(entry, now, flight.lane)
         left = [deadline for entry in self._entries() for _, deadline in entry.waiters()]
         if left:
-            self._set_alarm(max(min(left), now + ALARM_STEP_S))
+            self._set_deadline_timer(max(min(left), now + ALARM_STEP_S))
 
     def _expire_entry(self, entry: _Entry[K, L, R], now: float, lane: L) -> None:
         for future, deadline in entry.waiters():
@@ -281,9 +281,9 @@ class Coalescer(Generic[K, L, R]):
                 self._leave(entry, future, lane)
 
     def _entries(self) -> Iterator[_Entry[K, L, R]]:
-        for waiting in self._lanes.values():
+        for waiting in self._groups.values():
             yield from waiting.values()
-        for flight in self._flights:
+        for flight in self._batches:
             yield from flight.entries
 
     # --- fetching --------------------------------------------------------------------------------
@@ -291,39 +291,39 @@ class Coalescer(Generic[K, L, R]):
     def _send(self) -> None:
         """Send what waits, batch by batch, while slots are free."""
         self._tick = None
-        while self._lanes and len(self._flights) < self._concurrency:
-            self._start(next(iter(self._lanes)))
+        while self._groups and len(self._batches) < self._concurrency:
+            self._start(next(iter(self._groups)))
 
     def _start(self, lane: L) -> None:
         """Send the first batch of a lane; what is left of the lane goes behind the others."""
-        waiting = self._lanes.pop(lane)
-        flight = _Flight([waiting.pop(key) for key in list(islice(waiting, self._size))], lane)
+        waiting = self._groups.pop(lane)
+        flight = _Batch([waiting.pop(key) for key in list(islice(waiting, self._size))], lane)
         if waiting:
-            self._lanes[lane] = waiting
+            self._groups[lane] = waiting
         latest = 0.0
         for entry in flight.entries:
-            entry.flight = flight
+            entry.batch = flight
             if entry.others is None:
                 latest = max(latest, entry.deadline)
             else:
                 latest = max(latest, *(deadline for _, deadline in entry.waiters()))
-        self._flights[flight] = None
+        self._batches[flight] = None
         loop = asyncio.get_running_loop()
         flight.task = loop.create_task(self._fetched(flight, latest - loop.time()))
-        flight.task.add_done_callback(lambda task: self._land(flight, task))
+        flight.task.add_done_callback(lambda task: self._on_done(flight, task))
 
     async def _fetched(
-        self, flight: _Flight[K, L, R], timeout_s: float
+        self, flight: _Batch[K, L, R], timeout_s: float
     ) -> Mapping[K, R | Exception]:
         # Who was cancelled in the turn in which the batch left takes the key back by now.
         keys = [entry.key for entry in flight.entries if entry.is_wanted()]
         return await self._fetch(keys, flight.lane, timeout_s)
 
-    def _land(
-        self, flight: _Flight[K, L, R], task: asyncio.Task[Mapping[K, R | Exception]]
+    def _on_done(
+        self, flight: _Batch[K, L, R], task: asyncio.Task[Mapping[K, R | Exception]]
     ) -> None:
         """Give every caller of a batch its result, and send what waits for the slot."""
-        self._flights.pop(flight, None)
+        self._batches.pop(flight, None)
         if task.cancelled():
             _fail(flight.entries, BatchEndedError(was_asked=True))
         elif (error := task.exception()) is not None:
@@ -346,7 +346,7 @@ def _settle(entry: _Entry[K, L, R], found: R | Exception) -> None:
     first = True
     for future, _ in entry.waiters():
         if not future.done():
-            future.set_result(found if first else _own(found))
+            future.set_result(found if first else _copy(found))
             first = False
 
 
@@ -354,12 +354,12 @@ def _fail(entries: Iterable[_Entry[K, L, R]], error: BaseException) -> None:
     for entry in entries:
         for future, _ in entry.waiters():
             if not future.done():
-                twin = _own(error)
+                twin = _copy(error)
                 twin.__cause__ = error.__cause__
                 future.set_exception(twin)
 
 
-def _own(found: T) -> T:
+def _copy(found: T) -> T:
     """Give a copy; what can't be copied is better shared than lost."""
     try:
         twin = copy.copy(found)

@@ -1,6 +1,6 @@
 """Tells the hook and the log what a client does. Decides nothing, and harms no call.
 
-How this works. `Teller` belongs to a client and calls its hook. While somebody listens (a hook, or
+How this works. `Instrumentation` belongs to a client and calls its hook. While somebody listens (a hook, or
 a log at DEBUG), each call has a `CallTrace` and each attempt an `AttemptTrace`, which measure and
 tell; while nobody does, there is none of them.
 """
@@ -14,28 +14,28 @@ from inspect import iscoroutinefunction
 from types import TracebackType
 from typing import Self
 
-from .._text import cleaned
+from .._text import sanitize
 from ..errors import ErrorKind, InvalidSettingsError, OutcomeUnknownError, PanelError
 from ..events import (
-    BalanceFell,
-    BalanceRose,
-    BalanceSeen,
-    CallBegun,
-    CallEnded,
+    AttemptFinished,
+    BalanceBelowThreshold,
+    BalanceChecked,
+    BalanceRecovered,
+    CallFinished,
+    CallStarted,
+    CombinedHooks,
     Event,
     Hook,
-    OrderEnded,
+    OrderSettled,
     OutcomeUnknown,
-    PauseBegun,
-    Placing,
-    RequestEnded,
-    RetryPlanned,
-    Together,
+    PlacementOutcome,
+    RetryScheduled,
+    Throttled,
 )
-from ..results import AddedOrder, Balance, Reply
-from .policy import BalanceLevels
+from ..results import AddedOrder, Balance, Response
+from .policy import BalanceThresholds
 
-__all__ = ["AttemptTrace", "CallTrace", "Teller"]
+__all__ = ["AttemptTrace", "CallTrace", "Instrumentation"]
 
 MAX_NAME_CHARACTERS = 100
 """How much of the name of a foreign class the log shows."""
@@ -48,7 +48,7 @@ _ID_FIELDS = ("orders", "order", "refills", "refill")
 _LOG = logging.getLogger("smmfanfast_async")
 
 
-class Teller:
+class Instrumentation:
     """Tells one hook what its client does.
 
     `url` is where the client's calls go, `levels` are those of the balance that are told. Raises
@@ -63,10 +63,10 @@ class Teller:
         """Who is told; None for nobody, so that whoever asks needs to make no event."""
         self.url = url
         self._hooks = tuple(_parts(hook))
-        self._levels = BalanceLevels.of(levels)
+        self._levels = BalanceThresholds.create(levels)
         self._failed: set[tuple[int, type[Event]]] = set()
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         """Tell the hook; what it raises is logged, once for each class of event."""
         for place, hook in enumerate(self._hooks):
             try:
@@ -82,41 +82,41 @@ class Teller:
             return None
         return CallTrace(self, form, now_s)
 
-    def repeats(
+    def retry_scheduled(
         self, error: PanelError, pause_s: float, repeats: int, trace: "CallTrace | None"
     ) -> None:
         """Tell that a call is attempted again; `repeats` is how many there were already."""
         attempt = repeats + 2
         _log(
             logging.INFO,
-            f"{error}{'' if error.sent else '; nothing was sent'}; again in {pause_s:.1f} s",
+            f"{error}{'' if error.maybe_sent else '; nothing was sent'}; again in {pause_s:.1f} s",
             action=error.action,
             attempt=attempt,
-            call=None if trace is None else trace.name,
+            call=None if trace is None else trace.call_id,
             pause_s=pause_s,
             **_about(error),
         )
         if trace is not None:
-            trace.repeats(error, pause_s, attempt)
+            trace.retry_scheduled(error, pause_s, attempt)
 
-    def paused(self, action: str, pause_s: float, concurrency: int) -> None:
+    def throttled(self, action: str, pause_s: float, concurrency: int) -> None:
         """Tell that the panel asked all calls to wait."""
         text = f"{action}: asked too often; all calls wait {pause_s:.1f} s"
         _log(logging.INFO, text, action=action, pause_s=pause_s)
         if self.hook is not None:
-            self.tell(PauseBegun(action=action, pause_s=pause_s, concurrency=concurrency))
+            self.emit(Throttled(action=action, delay_s=pause_s, concurrency=concurrency))
 
-    def halved(self, error: PanelError, ids: int) -> None:
+    def batch_bisected(self, error: PanelError, ids: int) -> None:
         """Log that a batch of so many ids, which failed whole, is asked again in halves."""
         text = f"{error}; {ids} ids are asked again in halves"
         _log(logging.INFO, text, action="status", ids=ids, **_about(error))
 
-    def strayed(self, ids: int) -> None:
+    def unexpected_ids(self, ids: int) -> None:
         """Log that so many ids came back that nobody asked for."""
         text = f"status: {ids} ids came back that nobody asked for"
         _log(logging.WARNING, text, action="status", ids=ids)
 
-    def order_ended(
+    def order_settled(
         self,
         form: Mapping[str, str],
         ended: AddedOrder | BaseException,
@@ -133,7 +133,7 @@ class Teller:
             _LEVELS[outcome],
             f"order {order} placed" if error is None else _words(error),
             action="add",
-            call=None if trace is None else trace.name,
+            call=None if trace is None else trace.call_id,
             order=order,
             outcome="unknown" if outcome is None else outcome.value,
             seconds=seconds,
@@ -141,26 +141,26 @@ class Teller:
             **_about(error),
         )
         if trace is not None:
-            trace.order_ended(form.get("service"), order, outcome, error)
-            trace.ended(error)
+            trace.order_settled(form.get("service"), order, outcome, error)
+            trace.finished(error)
 
-    def balance(self, found: Balance) -> None:
+    def balance_checked(self, found: Balance) -> None:
         """Tell a balance, and whether it crossed one of the levels."""
         amount, currency = found.balance, found.currency
         if self.hook is not None:
-            self.tell(BalanceSeen(balance=amount, currency=currency))
-        if (level := self._levels.fell(amount)) is not None:
+            self.emit(BalanceChecked(balance=amount, currency=currency))
+        if (level := self._levels.on_decrease(amount)) is not None:
             _log_balance(logging.WARNING, "below", found, level)
-            self.tell(BalanceFell(level=level, balance=amount, currency=currency))
-        elif (level := self._levels.rose(amount)) is not None:
+            self.emit(BalanceBelowThreshold(threshold=level, balance=amount, currency=currency))
+        elif (level := self._levels.on_recovery(amount)) is not None:
             _log_balance(logging.INFO, "above", found, level)
-            self.tell(BalanceRose(level=level, balance=amount, currency=currency))
+            self.emit(BalanceRecovered(threshold=level, balance=amount, currency=currency))
 
     def _hook_failed(self, place: int, event: type[Event], error: BaseException) -> None:
         if (place, event) in self._failed:
             return
         self._failed.add((place, event))
-        name = cleaned(type(error).__name__, MAX_NAME_CHARACTERS)
+        name = sanitize(type(error).__name__, MAX_NAME_CHARACTERS)
         text = f"on_event raised {name} at {event.__name__}; that is not said again"
         _log(logging.WARNING, text, event=event.__name__, error=name)
 
@@ -168,19 +168,26 @@ class Teller:
 class CallTrace:
     """One call as it is told: entered when it is taken on, left when it ended."""
 
-    def __init__(self, teller: Teller, form: Mapping[str, str], now_s: Callable[[], float]) -> None:
-        self.name = secrets.token_hex(CALL_NAME_BYTES)
+    def __init__(
+        self, teller: Instrumentation, form: Mapping[str, str], now_s: Callable[[], float]
+    ) -> None:
+        self.call_id = secrets.token_hex(CALL_NAME_BYTES)
         self.action = form["action"]
-        self.ids = _ids_in(form)
-        self.teller = teller
+        self.id_count = _ids_in(form)
+        self.instrumentation = teller
         self.now_s = now_s
         self._attempts = 0
         self._begun_s = 0.0
 
     def __enter__(self) -> Self:
         self._begun_s = self.now_s()
-        self.teller.tell(
-            CallBegun(call=self.name, action=self.action, ids=self.ids, url=self.teller.url)
+        self.instrumentation.emit(
+            CallStarted(
+                call_id=self.call_id,
+                action=self.action,
+                id_count=self.id_count,
+                url=self.instrumentation.url,
+            )
         )
         return self
 
@@ -190,44 +197,44 @@ class CallTrace:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.ended(exc)
+        self.finished(exc)
 
     def attempt(self) -> "AttemptTrace":
         """Give what traces the next attempt."""
         self._attempts += 1
         return AttemptTrace(self, self._attempts)
 
-    def repeats(self, error: PanelError, pause_s: float, attempt: int) -> None:
+    def retry_scheduled(self, error: PanelError, pause_s: float, attempt: int) -> None:
         """Tell that it is attempted again."""
-        self.teller.tell(
-            RetryPlanned(
-                call=self.name,
+        self.instrumentation.emit(
+            RetryScheduled(
+                call_id=self.call_id,
                 action=self.action,
                 attempt=attempt,
-                pause_s=pause_s,
+                delay_s=pause_s,
                 error=type(error).__name__,
                 kind=error.kind,
             )
         )
 
-    def order_ended(
+    def order_settled(
         self,
         service: str | None,
         order: str | None,
-        outcome: Placing | None,
+        outcome: PlacementOutcome | None,
         error: BaseException | None,
     ) -> None:
         """Tell the outcome of an order; None for one that nobody knows."""
         if outcome is None:
             self._order_unknown(service, order, error)
             return
-        self.teller.tell(
-            OrderEnded(
-                call=self.name,
+        self.instrumentation.emit(
+            OrderSettled(
+                call_id=self.call_id,
                 outcome=outcome,
                 service=service,
                 order=order,
-                seconds=self.now_s() - self._begun_s,
+                duration_s=self.now_s() - self._begun_s,
                 error=_name(error),
                 kind=_kind(error),
             )
@@ -237,26 +244,26 @@ class CallTrace:
         self, service: str | None, order: str | None, error: BaseException | None
     ) -> None:
         cause = getattr(error, "__cause__", None) or error
-        self.teller.tell(
+        self.instrumentation.emit(
             OutcomeUnknown(
-                call=self.name,
+                call_id=self.call_id,
                 service=service,
                 order=order,
                 sent_at=error.sent_at if isinstance(error, OutcomeUnknownError) else None,
                 http_status=_http_status(error),
                 error=type(cause).__name__,
-                seconds=self.now_s() - self._begun_s,
+                duration_s=self.now_s() - self._begun_s,
             )
         )
 
-    def ended(self, error: BaseException | None) -> None:
+    def finished(self, error: BaseException | None) -> None:
         """Tell that it ended."""
-        self.teller.tell(
-            CallEnded(
-                call=self.name,
+        self.instrumentation.emit(
+            CallFinished(
+                call_id=self.call_id,
                 action=self.action,
                 attempts=self._attempts,
-                seconds=self.now_s() - self._begun_s,
+                duration_s=self.now_s() - self._begun_s,
                 error=_name(error),
                 kind=_kind(error),
             )
@@ -267,7 +274,7 @@ class AttemptTrace:
     """One attempt as it is told: entered before it is sent, left when its answer was read."""
 
     def __init__(self, call: CallTrace, number: int) -> None:
-        self.reply: Reply | None = None
+        self.reply: Response | None = None
         """The answer, set when there is one."""
         self._call = call
         self._number = number
@@ -291,16 +298,16 @@ class AttemptTrace:
             text = f"{call.action}: {ended} after {seconds:.3f} s"
             fields = _about(exc) | {"http_status": status}
             _log(
-                logging.DEBUG, text, action=call.action, attempt=self._number, call=call.name,
-                ids=call.ids, seconds=seconds, **fields,
+                logging.DEBUG, text, action=call.action, attempt=self._number, call=call.call_id,
+                ids=call.id_count, seconds=seconds, **fields,
             )  # fmt: skip
-        call.teller.tell(
-            RequestEnded(
-                call=call.name,
+        call.instrumentation.emit(
+            AttemptFinished(
+                call_id=call.call_id,
                 action=call.action,
-                ids=call.ids,
+                id_count=call.id_count,
                 attempt=self._number,
-                seconds=seconds,
+                duration_s=seconds,
                 http_status=status,
                 body_bytes=None if self.reply is None else len(self.reply.body),
                 error=_name(exc),
@@ -309,10 +316,10 @@ class AttemptTrace:
         )
 
 
-_LEVELS: dict[Placing | None, int] = {
-    Placing.PLACED: logging.DEBUG,
-    Placing.REFUSED: logging.INFO,
-    Placing.NOT_SENT: logging.INFO,
+_LEVELS: dict[PlacementOutcome | None, int] = {
+    PlacementOutcome.PLACED: logging.DEBUG,
+    PlacementOutcome.REFUSED: logging.INFO,
+    PlacementOutcome.NOT_SENT: logging.INFO,
     None: logging.WARNING,
 }
 """How loudly the log tells an outcome; None for one that nobody knows."""
@@ -322,7 +329,7 @@ def _parts(hook: Hook | None) -> Iterator[Hook]:
     """Give the single hooks, so that each is told and blamed by itself."""
     if hook is None:
         return
-    if isinstance(hook, Together):
+    if isinstance(hook, CombinedHooks):
         for each in hook.hooks:
             yield from _parts(each)
         return
@@ -333,15 +340,15 @@ def _parts(hook: Hook | None) -> Iterator[Hook]:
     yield hook
 
 
-def _outcome(error: BaseException | None, *, was_under_way: bool) -> Placing | None:
+def _outcome(error: BaseException | None, *, was_under_way: bool) -> PlacementOutcome | None:
     """Say how an `add` ended that raised this, or nothing; None where nobody knows."""
     if error is None:
-        return Placing.PLACED
+        return PlacementOutcome.PLACED
     if not isinstance(error, PanelError):
-        return None if was_under_way else Placing.NOT_SENT
-    if not error.sent:
-        return Placing.NOT_SENT
-    return None if error.maybe_placed else Placing.REFUSED
+        return None if was_under_way else PlacementOutcome.NOT_SENT
+    if not error.maybe_sent:
+        return PlacementOutcome.NOT_SENT
+    return None if error.maybe_placed else PlacementOutcome.REFUSED
 
 
 def _ids_in(form: Mapping[str, str]) -> int:
@@ -356,11 +363,11 @@ def _log(level: int, text: str, /, **fields: object) -> None:
     """Write a line: `text` cleaned, and as attributes `smm_…` the fields that are known."""
     if _LOG.isEnabledFor(level):
         known = {f"smm_{name}": each for name, each in fields.items() if each is not None}
-        _LOG.log(level, "%s", cleaned(text), extra=known, stacklevel=3)
+        _LOG.log(level, "%s", sanitize(text), extra=known, stacklevel=3)
 
 
 def _log_balance(level: int, where: str, found: Balance, crossed: Decimal) -> None:
-    currency = cleaned(found.currency or "")
+    currency = sanitize(found.currency or "")
     text = " ".join(f"the balance {found.balance:f} {currency} is {where} {crossed:f}".split())
     amounts = {"balance": f"{found.balance:f}", "level": f"{crossed:f}"}
     _log(level, text, currency=currency or None, **amounts)

@@ -8,21 +8,28 @@ from http import HTTPStatus
 from attrs import define, field, frozen
 
 from ..errors import (
-    AuthError,
+    AuthenticationError,
     BlockedError,
+    InvalidResponseError,
     InvalidSettingsError,
-    NoReplyError,
+    NoResponseError,
     NotSentError,
     PanelError,
-    RateLimitedError,
+    RateLimitError,
     RefusedError,
     ServerError,
-    UnreadableReplyError,
 )
 
-__all__ = ["BalanceLevels", "BatchSize", "Pacer", "PollPolicy", "RetryPolicy", "RetryQuota"]
+__all__ = [
+    "BalanceThresholds",
+    "BatchSize",
+    "PollPolicy",
+    "RateLimiter",
+    "RetryBudget",
+    "RetryPolicy",
+]
 
-QUOTA_TOKENS = 500
+BUDGET_TOKENS = 500
 """Tokens of a client's quota: a hundred retries in a row, then only as many as successes earn."""
 
 RETRY_COST = 5
@@ -58,64 +65,66 @@ class RetryPolicy:
     """How often, and after which pause, a call that may be repeated is.
 
     Only calls that change nothing are repeated, and an `add` of which it is proved that nothing
-    was sent. The pause before repeat `i`, counted from 0, is `random × min(2^i × base_s, cap_s)`
+    was sent. The pause before repeat `i`, counted from 0, is `random × min(2^i × base_delay_s, max_delay_s)`
     (full jitter). All times are seconds.
     """
 
-    attempts: int = 3
+    max_attempts: int = 3
     """Attempts in all; 1 repeats nothing."""
-    base_s: float = 0.5
+    base_delay_s: float = 0.5
     """The longest pause before the first repeat."""
-    cap_s: float = 20.0
+    max_delay_s: float = 20.0
     """The longest pause before any repeat that the panel did not ask for."""
-    max_wait_s: float = 30.0
+    max_retry_after_s: float = 30.0
     """The longest wait a panel may ask for (Retry-After); above it the error is raised at once."""
 
-    def pause_s(self, error: PanelError, repeats: int, random: float) -> float | None:
+    def delay_s(self, error: PanelError, repeats: int, random: float) -> float | None:
         """Say how long to wait before the next attempt, None for none.
 
         `repeats` is how many there were already, `random` a number from 0 up to 1.
         """
-        if repeats + 1 >= self.attempts or not _may_help(error):
+        if repeats + 1 >= self.max_attempts or not _may_help(error):
             return None
         if error.retry_after_s is not None:
-            return error.retry_after_s if error.retry_after_s <= self.max_wait_s else None
-        return random * min(self.base_s * 2.0 ** min(repeats, MAX_DOUBLINGS), self.cap_s)
+            return error.retry_after_s if error.retry_after_s <= self.max_retry_after_s else None
+        return random * min(
+            self.base_delay_s * 2.0 ** min(repeats, MAX_DOUBLINGS), self.max_delay_s
+        )
 
 
 def _may_help(error: PanelError) -> bool:
     """Whether the same call can end in another way: not after a refusal, nor for bad input."""
-    if isinstance(error, RefusedError) or not error.safe_to_repeat:
+    if isinstance(error, RefusedError) or not error.safe_to_retry:
         return False
-    if isinstance(error, NotSentError | RateLimitedError):
+    if isinstance(error, NotSentError | RateLimitError):
         return True
-    if isinstance(error, UnreadableReplyError):
+    if isinstance(error, InvalidResponseError):
         # A redirect comes again just so.
         return error.http_status is None or error.http_status == HTTPStatus.OK
-    return error.sent
+    return error.maybe_sent
 
 
 @define
-class RetryQuota:
+class RetryBudget:
     """A purse that retries are paid from, shared by all callers of a client.
 
     While a panel is down, every caller repeating on its own would triple the load; the purse
     empties, and then each call is made once.
     """
 
-    tokens: int = QUOTA_TOKENS
+    tokens: int = BUDGET_TOKENS
 
-    def take(self, error: PanelError) -> bool:
+    def spend(self, error: PanelError) -> bool:
         """Pay for a retry after this error; False where the purse does not hold it."""
-        cost = TIMEOUT_COST if isinstance(error, NoReplyError) else RETRY_COST
+        cost = TIMEOUT_COST if isinstance(error, NoResponseError) else RETRY_COST
         if self.tokens < cost:
             return False
         self.tokens -= cost
         return True
 
-    def earn(self) -> None:
+    def deposit(self) -> None:
         """Put a token back, for a call that went well at once."""
-        self.tokens = min(self.tokens + 1, QUOTA_TOKENS)
+        self.tokens = min(self.tokens + 1, BUDGET_TOKENS)
 
 
 @define
@@ -127,36 +136,36 @@ class BatchSize:
     so that a panel that was slow for a while is asked in large ones in the end.
     """
 
-    most: int
+    max_size: int
     """Ids in a batch, at most: the profile's."""
-    now: int = field(init=False)
+    current: int = field(init=False)
     """Ids in a batch, as it stands."""
 
     def __attrs_post_init__(self) -> None:
         """Begin with all that is allowed."""
-        self.now = self.most
+        self.current = self.max_size
 
-    def pieces(self, ids: list[str]) -> list[list[str]]:
+    def split(self, ids: list[str]) -> list[list[str]]:
         """Cut ids into as few batches as hold them: full ones, and one with what is left."""
-        if 0 < len(ids) <= self.now:
+        if 0 < len(ids) <= self.current:
             return [ids]
-        return [ids[start : start + self.now] for start in range(0, len(ids), self.now)]
+        return [ids[start : start + self.current] for start in range(0, len(ids), self.current)]
 
-    def halves(self, ids: list[str], error: PanelError) -> list[list[str]]:
+    def bisect(self, ids: list[str], error: PanelError) -> list[list[str]]:
         """Give what to ask instead of ids that failed with an error; nothing if it can't help."""
         if len(ids) == 1 or not _may_be_of_the_batch(error):
             return []
         middle = (len(ids) + 1) // 2
         return [ids[:middle], ids[middle:]]
 
-    def too_large(self, size: int) -> None:
+    def on_oversize(self, size: int) -> None:
         """Take note that a batch failed whose halves did not."""
-        self.now = max(min(self.now, (size + 1) // 2), 1)
+        self.current = max(min(self.current, (size + 1) // 2), 1)
 
-    def fine(self, size: int) -> None:
+    def on_success(self, size: int) -> None:
         """Take note of a batch that was answered."""
-        if size >= self.now:
-            self.now = min(self.now + 1, self.most)
+        if size >= self.current:
+            self.current = min(self.current + 1, self.max_size)
 
 
 def _may_be_of_the_batch(error: PanelError) -> bool:
@@ -164,50 +173,50 @@ def _may_be_of_the_batch(error: PanelError) -> bool:
 
     Not where the panel was not reached, nor where it says no to this caller whatever is asked.
     """
-    if isinstance(error, NotSentError | RateLimitedError | AuthError | BlockedError):
+    if isinstance(error, NotSentError | RateLimitError | AuthenticationError | BlockedError):
         return False
-    return isinstance(error, NoReplyError | ServerError | RefusedError | UnreadableReplyError)
+    return isinstance(error, NoResponseError | ServerError | RefusedError | InvalidResponseError)
 
 
 @frozen(kw_only=True)
 class PollPolicy:
     """How often an order is looked at that somebody waits for.
 
-    The interval is `least_s` and a share of the time for which nothing about the order changed:
-    what stood still for a day will hardly move in the next minute. It is at most `most_s`, times a
+    The interval is `min_interval_s` and a share of the time for which nothing about the order changed:
+    what stood still for a day will hardly move in the next minute. It is at most `max_interval_s`, times a
     random number from 0.8 to 1.2, so that orders placed together are not asked for together for
     ever. All times are seconds.
     """
 
-    least_s: float = 5.0
+    min_interval_s: float = 5.0
     """The shortest interval: panels renew their numbers once in some minutes (assumed)."""
-    most_s: float = 600.0
+    max_interval_s: float = 600.0
     """The longest interval."""
-    moving_share: float = 0.05
+    active_factor: float = 0.05
     """Of the time without change, for an order that is being worked on."""
-    waiting_share: float = 0.1
+    idle_factor: float = 0.1
     """The same for one that waits or stands still: pending, awaiting, paused, a word not known."""
 
     def interval_s(self, still_s: float, random: float, *, is_moving: bool) -> float:
         """Say when to look again; `random` is a number from 0 up to 1."""
-        share = self.moving_share if is_moving else self.waiting_share
+        share = self.active_factor if is_moving else self.idle_factor
         spread = 1 + POLL_SPREAD * (2 * random - 1)
-        return min(self.least_s + share * max(still_s, 0.0), self.most_s) * spread
+        return min(self.min_interval_s + share * max(still_s, 0.0), self.max_interval_s) * spread
 
 
 @define
-class Pacer:
+class RateLimiter:
     """How many requests may be under way, and when the next may leave, on one account.
 
     A panel that says "too often" pauses every call of the account and halves what may be under
     way; each success after that lets one more through, up to `most`.
     """
 
-    most: int
+    max_concurrency: int
     """Requests under way at once, at most."""
     per_minute: int | None = None
     """Requests a minute, at most; None for no pace."""
-    allowed: int = field(init=False)
+    concurrency: int = field(init=False)
     """Requests that may be under way now."""
     paused_until_s: float = 0.0
     """Nothing leaves before this moment of the clock."""
@@ -215,7 +224,7 @@ class Pacer:
 
     def __attrs_post_init__(self) -> None:
         """Begin with all that is allowed."""
-        self.allowed = self.most
+        self.concurrency = self.max_concurrency
         # The latest alone: the oldest of them has to be a window ago before another leaves.
         self._left_at_s = deque(maxlen=self.per_minute)
 
@@ -230,58 +239,58 @@ class Pacer:
             return wait_s
         return max(wait_s, self._left_at_s[0] + PACE_WINDOW_S - now_s)
 
-    def left(self, now_s: float) -> None:
+    def on_request(self, now_s: float) -> None:
         """Take note of a request that leaves."""
         if self.per_minute is not None:
             self._left_at_s.append(now_s)
 
-    def limited(self, now_s: float, asked_s: float | None) -> None:
+    def on_rate_limited(self, now_s: float, asked_s: float | None) -> None:
         """Pause after a 429 or a "wait N seconds"; `asked_s` is the wait it named."""
         wait_s = PAUSE_S if asked_s is None else min(asked_s, MAX_PAUSE_S)
         self.paused_until_s = max(self.paused_until_s, now_s + wait_s)
-        self.allowed = max(self.allowed // 2, 1)
+        self.concurrency = max(self.concurrency // 2, 1)
 
-    def succeeded(self) -> None:
+    def on_success(self) -> None:
         """Let one more through, up to what was allowed at first."""
-        self.allowed = min(self.allowed + 1, self.most)
+        self.concurrency = min(self.concurrency + 1, self.max_concurrency)
 
 
 @define
-class BalanceLevels:
+class BalanceThresholds:
     """Which levels the balance is below, so that each is told once.
 
     A level is fallen below under itself, and risen above at `RISE` times itself; in between
     nothing is told.
     """
 
-    levels: tuple[Decimal, ...]
+    thresholds: tuple[Decimal, ...]
     """The levels, the highest first."""
-    fallen: int = 0
+    crossed: int = 0
     """How many of them the balance is below, from the highest on; no lower one without those."""
 
     @classmethod
-    def of(cls, levels: Iterable[Decimal]) -> "BalanceLevels":
+    def create(cls, levels: Iterable[Decimal]) -> "BalanceThresholds":
         """Take levels in any order; raises `InvalidSettingsError` for what is no amount above 0."""
         taken: set[Decimal] = set()
         for level in levels:
             # A float says another number than was meant, and nothing is below one that is none.
             if type(level) not in (Decimal, int) or not Decimal(level).is_finite() or level <= 0:
-                raise InvalidSettingsError("balance_levels", f"{level!r} is no Decimal above 0")
+                raise InvalidSettingsError("balance_thresholds", f"{level!r} is no Decimal above 0")
             taken.add(Decimal(level))
         return cls(tuple(sorted(taken, reverse=True)))
 
-    def fell(self, balance: Decimal) -> Decimal | None:
+    def on_decrease(self, balance: Decimal) -> Decimal | None:
         """Take note of a balance, and give the lowest level that it fell below; None for none."""
-        below = sum(balance < level for level in self.levels)
-        if below <= self.fallen:
+        below = sum(balance < level for level in self.thresholds)
+        if below <= self.crossed:
             return None
-        self.fallen = below
-        return self.levels[below - 1]
+        self.crossed = below
+        return self.thresholds[below - 1]
 
-    def rose(self, balance: Decimal) -> Decimal | None:
+    def on_recovery(self, balance: Decimal) -> Decimal | None:
         """Take note of a balance, and give the highest level that it rose above; None for none."""
-        still = sum(balance < level * RISE for level in self.levels)
-        if still >= self.fallen:
+        still = sum(balance < level * RISE for level in self.thresholds)
+        if still >= self.crossed:
             return None
-        self.fallen = still
-        return self.levels[still]
+        self.crossed = still
+        return self.thresholds[still]

@@ -19,7 +19,7 @@ from operator import attrgetter
 
 from ..changes import ChangeKind, StatusChange, change_of
 from ..errors import (
-    AuthError,
+    AuthenticationError,
     ClosedError,
     ErrorKind,
     OrderNotFoundError,
@@ -28,7 +28,7 @@ from ..errors import (
 )
 from ..events import OrderChanged, OrdersTracked
 from ..results import OrderStatus, Status
-from .instrumentation import Teller
+from .instrumentation import Instrumentation
 from .policy import PollPolicy
 
 __all__ = ["Poller", "Until"]
@@ -51,7 +51,7 @@ _MOVING = {Status.PROCESSING, Status.IN_PROGRESS, Status.ACTIVE}
 Until = Callable[[OrderStatus], bool]
 """Says of a status whether it is what was waited for."""
 
-Look = Callable[[list[str]], AsyncGenerator[tuple[str, OrderStatus | PanelError], None]]
+Fetch = Callable[[list[str]], AsyncGenerator[tuple[str, OrderStatus | PanelError], None]]
 """Asks how some orders stand, and gives each answer as it comes."""
 
 
@@ -79,9 +79,9 @@ class _Watcher:
     def __init__(self, orders: Iterable[str], until: Until | None, is_over: Until) -> None:
         self.open: dict[str, OrderStatus | None] = dict.fromkeys(orders)
         """The orders that are watched still, and how each stood when it was told last."""
-        self.box: dict[str, StatusChange] = {}
+        self.pending: dict[str, StatusChange] = {}
         self.failure: Exception | None = None
-        self.news = asyncio.Event()
+        self.changed = asyncio.Event()
         self._until = until
         self._is_over = is_over
 
@@ -89,7 +89,7 @@ class _Watcher:
         """Put what changed into the box; say whether the order is over for this watcher."""
         is_over = self._is_over(after)
         change = change_of(order, self.open[order], after, is_over=is_over)
-        self.box.pop(order, None)
+        self.pending.pop(order, None)
         if change is None:
             return False
         self._put(change)
@@ -100,24 +100,24 @@ class _Watcher:
     def miss(self, order: str, error: PanelError) -> None:
         """Put into the box that an order is missing, with an error object of its own."""
         before = self.open.pop(order)
-        self.box.pop(order, None)
+        self.pending.pop(order, None)
         self._put(
             StatusChange(
                 order=order,
                 kind=ChangeKind.MISSING,
                 before=before,
                 after=None,
-                error=error.about(order),
+                error=error.for_order(order),
             )
         )
 
     def _put(self, change: StatusChange) -> None:
-        self.box[change.order] = change
-        self.news.set()
+        self.pending[change.order] = change
+        self.changed.set()
 
     def take(self) -> StatusChange:
         """Take the oldest change out of the box."""
-        change = self.box.pop(next(iter(self.box)))
+        change = self.pending.pop(next(iter(self.pending)))
         if change.order in self.open:
             self.open[change.order] = change.after
         return change
@@ -125,7 +125,7 @@ class _Watcher:
     def fail(self, error: Exception) -> None:
         """End the watching with an error."""
         self.failure = error
-        self.news.set()
+        self.changed.set()
 
 
 class Poller:
@@ -133,22 +133,22 @@ class Poller:
 
     def __init__(
         self,
-        look: Look,
+        look: Fetch,
         policy: PollPolicy,
         draw: Callable[[], float],
-        teller: Teller | None = None,
+        teller: Instrumentation | None = None,
         is_over: Until = attrgetter("is_final"),
     ) -> None:
-        self._look = look
+        self._fetch = look
         self._is_over = is_over
         self._policy = policy
         self._draw = draw
-        self._teller = teller or Teller()
+        self._teller = teller or Instrumentation()
         self._tracked = 0
         self._watched: dict[str, _Watched] = {}
         self._heap: list[tuple[float, int, str]] = []
         self._numbers = count()
-        self._sooner = asyncio.Event()
+        self._wakeup = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -158,25 +158,25 @@ class Poller:
         """Give the changes of some orders, until each is final, missing, or as `until` wants it.
 
         Raises `WaitTimeoutError` where one is still open after `timeout_s`, and what ends every
-        look: `AuthError`, `ClosedError`.
+        look: `AuthenticationError`, `ClosedError`.
         """
         loop = asyncio.get_running_loop()
         deadline_s = None if timeout_s is None else loop.time() + timeout_s
         watcher = _Watcher(orders, until, self._is_over)
         try:
-            self._join(watcher)
-            while watcher.box or watcher.open:
+            self._subscribe(watcher)
+            while watcher.pending or watcher.open:
                 # As many as there are at first: what comes meanwhile must not hold up the timeout.
-                for _ in range(len(watcher.box)):
+                for _ in range(len(watcher.pending)):
                     change = watcher.take()
                     self._tell_change(change)
                     yield change
-                if watcher.failure is not None and not watcher.box:
+                if watcher.failure is not None and not watcher.pending:
                     raise watcher.failure
                 if watcher.open and watcher.failure is None:
                     await self._news(watcher, deadline_s, timeout_s)
         finally:
-            self._part(watcher)
+            self._unsubscribe(watcher)
 
     async def close(self) -> None:
         """End every watching with `ClosedError`."""
@@ -188,7 +188,7 @@ class Poller:
 
     # --- watchers --------------------------------------------------------------------------------
 
-    def _join(self, watcher: _Watcher) -> None:
+    def _subscribe(self, watcher: _Watcher) -> None:
         now_s = asyncio.get_running_loop().time()
         for order in list(watcher.open):
             watched = self._watched.get(order)
@@ -199,7 +199,7 @@ class Poller:
                 self._join_known(order, watched, watcher, now_s)
             if order in watcher.open:
                 watched.watchers[watcher] = None
-        self._sooner.set()
+        self._wakeup.set()
         self._tell_number()
         if self._watched and self._task is None:
             # The looks are everybody's: not in the trace or log of whoever came first.
@@ -209,13 +209,13 @@ class Poller:
 
     def _join_known(self, order: str, watched: _Watched, watcher: _Watcher, now_s: float) -> None:
         """Tell a new watcher what is known if it is fresh, else have it looked at now."""
-        is_fresh = now_s - watched.looked_at_s < self._policy.least_s
+        is_fresh = now_s - watched.looked_at_s < self._policy.min_interval_s
         if watched.last is not None and is_fresh:
             watcher.tell(order, watched.last)
         elif watched.due_s > now_s:
             self._plan(order, watched, now_s)
 
-    def _part(self, watcher: _Watcher) -> None:
+    def _unsubscribe(self, watcher: _Watcher) -> None:
         """Let a watcher go, and with it the orders that nobody else watches."""
         for order in watcher.open:
             self._leave(order, watcher)
@@ -240,16 +240,16 @@ class Poller:
         now_s = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout_at(deadline_s):
-                await watcher.news.wait()
+                await watcher.changed.wait()
         except TimeoutError:
             # What came in the same moment goes first; it may be the end.
-            if not watcher.news.is_set():
+            if not watcher.changed.is_set():
                 raise self._timed_out(watcher, timeout_s) from None
         else:
             # News that waited already would hold the timeout up for ever.
             if deadline_s is not None and now_s >= deadline_s:
                 raise self._timed_out(watcher, timeout_s)
-        watcher.news.clear()
+        watcher.changed.clear()
 
     def _timed_out(self, watcher: _Watcher, timeout_s: float | None) -> WaitTimeoutError:
         order = next(iter(watcher.open))
@@ -279,7 +279,7 @@ class Poller:
     def _tell_change(self, change: StatusChange) -> None:
         if self._teller.hook is not None:
             before, after = change.before, change.after
-            self._teller.tell(
+            self._teller.emit(
                 OrderChanged(
                     order=change.order,
                     kind=change.kind,
@@ -292,7 +292,7 @@ class Poller:
         """Tell how many orders are watched, if it is another number than was told last."""
         if self._teller.hook is not None and self._tracked != len(self._watched):
             self._tracked = len(self._watched)
-            self._teller.tell(OrdersTracked(orders=self._tracked))
+            self._teller.emit(OrdersTracked(order_count=self._tracked))
 
     # --- looks -----------------------------------------------------------------------------------
 
@@ -327,10 +327,10 @@ class Poller:
 
     async def _sleep(self) -> None:
         """Wait for the next look, or for somebody who may want one sooner."""
-        self._sooner.clear()
+        self._wakeup.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout_at(self._heap[0][0]):
-                await self._sooner.wait()
+                await self._wakeup.wait()
 
     def _due(self, until_s: float) -> list[str]:
         """Take the orders whose look is due; an entry that was planned anew is stale."""
@@ -342,7 +342,7 @@ class Poller:
         return due
 
     async def _round(self, orders: list[str]) -> None:
-        async with aclosing(self._look(orders)) as answers:
+        async with aclosing(self._fetch(orders)) as answers:
             async for order, result in answers:
                 watched = self._watched.get(order)
                 if watched is not None:
@@ -351,7 +351,7 @@ class Poller:
 
     def _seen(self, order: str, watched: _Watched, result: OrderStatus | PanelError) -> None:
         now_s = asyncio.get_running_loop().time()
-        if isinstance(result, AuthError):
+        if isinstance(result, AuthenticationError):
             self._fail_all(result)
         elif isinstance(result, PanelError):
             self._missed(order, watched, result)
@@ -369,7 +369,7 @@ class Poller:
             is_over = watcher.tell(order, status)
         except Exception as error:  # noqa: BLE001  # its own `until` raised: its own watching ends
             watcher.fail(error)
-            self._part(watcher)
+            self._unsubscribe(watcher)
         else:
             if is_over:
                 self._leave(order, watcher)

@@ -23,21 +23,21 @@ from .._wire.encode import Form
 from .._wire.transport import Limits, Transport
 from ..errors import (
     ClosedError,
-    NoReplyError,
+    InvalidResponseError,
+    NoResponseError,
     NotSentError,
     OutcomeUnknownError,
     PanelError,
-    RateLimitedError,
-    UnreadableReplyError,
+    RateLimitError,
     UnsupportedActionError,
 )
 from ..profile import Profile
-from ..results import AddedOrder, Reply
-from .instrumentation import AttemptTrace, CallTrace, Teller
-from .limiter import Clock, Gate
-from .policy import Pacer, RetryPolicy, RetryQuota
+from ..results import AddedOrder, Response
+from .instrumentation import AttemptTrace, CallTrace, Instrumentation
+from .limiter import Clock, Limiter
+from .policy import RateLimiter, RetryBudget, RetryPolicy
 
-__all__ = ["Before", "Calls", "Settings"]
+__all__ = ["Before", "Runner", "Settings"]
 
 ADD_TIMEOUT_S = 140.0
 """Seconds for one sending of an order. A proxy in front of a panel gives up after 120; stopping
@@ -94,11 +94,11 @@ class _Sending:
     form: Form
     settings: Settings
     before: Before | None
-    begun_s: float
+    started_s: float
     """The moment of the clock at which it was taken on."""
     trace: CallTrace | None
     """What tells of it; None while nobody listens."""
-    is_under_way: bool = False
+    is_in_flight: bool = False
     """Whether it may have left already; what is not under way can be taken back."""
     added: AddedOrder | None = None
     """The order that it has made; None as long as there is none."""
@@ -124,7 +124,7 @@ class _Sending:
         return self.outcome(task)
 
 
-class Calls:
+class Runner:
     """The calls of one account: its places, its retry quota, its orders on their way."""
 
     def __init__(
@@ -132,20 +132,20 @@ class Calls:
         transport: Transport,
         profile: Profile,
         *,
-        pacer: Pacer,
+        rate_limiter: RateLimiter,
         add_concurrency: int,
         clock: Clock | None = None,
-        draw: Callable[[], float] = random.random,
-        teller: Teller | None = None,
+        rng: Callable[[], float] = random.random,
+        instrumentation: Instrumentation | None = None,
     ) -> None:
         self.transport = transport
         self.profile = profile
-        self._quota = RetryQuota()
+        self._retry_budget = RetryBudget()
         self.clock = clock or Clock()
-        self.draw = draw
-        self.teller = teller or Teller()
-        self._gate = Gate(pacer, self.clock)
-        self._order_places = asyncio.Semaphore(add_concurrency)
+        self.rng = rng
+        self.instrumentation = instrumentation or Instrumentation()
+        self._limiter = Limiter(rate_limiter, self.clock)
+        self._order_slots = asyncio.Semaphore(add_concurrency)
         self._sends: set[asyncio.Task[AddedOrder]] = set()
         self._reads: set[asyncio.Timeout] = set()
         self._read_ended = asyncio.Event()
@@ -158,17 +158,17 @@ class Calls:
             raise UnsupportedActionError(text, action=action)
 
     def read(
-        self, form: Form, decode: Callable[[Reply], T], settings: Settings
+        self, form: Form, decode: Callable[[Response], T], settings: Settings
     ) -> Coroutine[Any, Any, T]:
         """Send a call that changes nothing, again if that may help, until the deadline."""
         self.check_action(form["action"])
-        trace = self.teller.trace(form, self.clock.now_s)
+        trace = self.instrumentation.trace(form, self.clock.now_s)
         if trace is None:
             return self._read(form, decode, settings, None)
         return self._traced_read(form, decode, settings, trace)
 
     async def _traced_read(
-        self, form: Form, decode: Callable[[Reply], T], settings: Settings, trace: CallTrace
+        self, form: Form, decode: Callable[[Response], T], settings: Settings, trace: CallTrace
     ) -> T:
         with trace:
             return await self._read(form, decode, settings, trace)
@@ -176,7 +176,7 @@ class Calls:
     async def _read(
         self,
         form: Form,
-        decode: Callable[[Reply], T],
+        decode: Callable[[Response], T],
         settings: Settings,
         trace: CallTrace | None,
     ) -> T:
@@ -186,29 +186,29 @@ class Calls:
             try:
                 result = await self._exchange(form, decode, deadline_s, settings, trace)
             except PanelError as error:
-                pause_s = settings.retry.pause_s(error, repeats, self.draw())
+                pause_s = settings.retry.delay_s(error, repeats, self.rng())
                 if pause_s is None or self.clock.now_s() + pause_s >= deadline_s:
                     raise
-                if not self._quota.take(error):
+                if not self._retry_budget.spend(error):
                     raise
-                self.teller.repeats(error, pause_s, repeats, trace)
+                self.instrumentation.retry_scheduled(error, pause_s, repeats, trace)
                 await self.clock.sleep(pause_s)
                 repeats += 1
             else:
                 if repeats == 0:
-                    self._quota.earn()
+                    self._retry_budget.deposit()
                 return result
 
-    async def once(self, form: Form, decode: Callable[[Reply], T], settings: Settings) -> T:
+    async def send_once(self, form: Form, decode: Callable[[Response], T], settings: Settings) -> T:
         """Send a call that may change something, once."""
         deadline_s = self.clock.now_s() + settings.timeout_s
-        trace = self.teller.trace(form, self.clock.now_s)
+        trace = self.instrumentation.trace(form, self.clock.now_s)
         with trace or _UNTOLD:
             return await self._exchange(form, decode, deadline_s, settings, trace)
 
-    def may_repeat(self, error: PanelError) -> bool:
+    def spend_retry(self, error: PanelError) -> bool:
         """Pay from the quota for asking again in another way; False where it is spent."""
-        return self._quota.take(error)
+        return self._retry_budget.spend(error)
 
     async def close(self) -> None:
         """Take no more calls, let orders on their way arrive, then close the connections."""
@@ -228,7 +228,7 @@ class Calls:
     async def _exchange(
         self,
         form: Form,
-        decode: Callable[[Reply], T],
+        decode: Callable[[Response], T],
         deadline_s: float,
         settings: Settings,
         trace: CallTrace | None,
@@ -249,22 +249,22 @@ class Calls:
                     with trace.attempt() as attempt:
                         return await self._answer(form, decode, deadline_s, settings, attempt)
                 finally:
-                    self._gate.leave()
+                    self._limiter.release()
         except TimeoutError as error:
             text = "the client was closed before an answer came"
-            raise NoReplyError(text, action=form["action"]) from error
+            raise NoResponseError(text, action=form["action"]) from error
         finally:
             self._reads.discard(bound)
             self._read_ended.set()
 
     async def _enter(self, action: str, deadline_s: float, settings: Settings) -> None:
-        if self._gate.enter_at_once():
+        if self._limiter.try_acquire():
             return
         now_s = self.clock.now_s()
-        longest_pause_s = min(settings.retry.max_wait_s, deadline_s - now_s)
+        longest_pause_s = min(settings.retry.max_retry_after_s, deadline_s - now_s)
         try:
             async with asyncio.timeout(deadline_s - MIN_READ_S - now_s):
-                await self._gate.enter(action, longest_pause_s)
+                await self._limiter.acquire(action, longest_pause_s)
         except TimeoutError as error:
             text = f"no request came free within {settings.timeout_s:g} s"
             raise NotSentError(text, action=action) from error
@@ -272,7 +272,7 @@ class Calls:
     async def _answer(
         self,
         form: Form,
-        decode: Callable[[Reply], T],
+        decode: Callable[[Response], T],
         deadline_s: float,
         settings: Settings,
         attempt: AttemptTrace | None,
@@ -285,20 +285,22 @@ class Calls:
             attempt.reply = reply
         if action == "services" and len(reply.body) > INLINE_BODY_BYTES:
             reply = await self._read_in_steps(reply, deadline_s, settings)
-        return self._heeded(reply, decode, action)
+        return self._decode(reply, decode, action)
 
-    async def _read_in_steps(self, reply: Reply, deadline_s: float, settings: Settings) -> Reply:
+    async def _read_in_steps(
+        self, reply: Response, deadline_s: float, settings: Settings
+    ) -> Response:
         """Decode a long catalogue, and let others have their turn after each step."""
         steps = read_ahead(reply, keep_raw=settings.keep_raw)
         while True:
             try:
                 next(steps)
             except StopIteration as end:
-                read: Reply = end.value
+                read: Response = end.value
                 return read
             if self.clock.now_s() >= deadline_s:
                 text = f"the answer could not be decoded within {settings.timeout_s:g} s"
-                raise NoReplyError(text, was_written=True, action="services")
+                raise NoResponseError(text, was_written=True, action="services")
             await asyncio.sleep(0)
 
     async def _end_reads(self) -> None:
@@ -311,23 +313,23 @@ class Calls:
                 self._read_ended.clear()
                 await self._read_ended.wait()
 
-    def _heeded(self, reply: Reply, decode: Callable[[Reply], T], action: str) -> T:
+    def _decode(self, reply: Response, decode: Callable[[Response], T], action: str) -> T:
         """Decode a reply, and heed what it says of being asked too often."""
         try:
             result = decode(reply)
-        except RateLimitedError as error:
+        except RateLimitError as error:
             self._limited(error.retry_after_s, action)
             raise
         except PanelError:
             if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
                 self._limited(reply.retry_after_s, action)
             raise
-        self._gate.pacer.succeeded()
+        self._limiter.rate_limiter.on_success()
         return result
 
     def _limited(self, asked_s: float | None, action: str) -> None:
-        pause_s = self._gate.limited(asked_s)
-        self.teller.paused(action, pause_s, self._gate.pacer.allowed)
+        pause_s = self._limiter.on_rate_limited(asked_s)
+        self.instrumentation.throttled(action, pause_s, self._limiter.rate_limiter.concurrency)
 
     # --- orders ----------------------------------------------------------------------------------
 
@@ -346,7 +348,7 @@ class Calls:
         """
         self.check_action("add")
         now_s = self.clock.now_s
-        trace = self.teller.trace(form, now_s)
+        trace = self.instrumentation.trace(form, now_s)
         sending = _Sending(form, settings, before, now_s(), trace and trace.__enter__())
         task = asyncio.create_task(self._send_order(sending))
         self._sends.add(task)
@@ -354,10 +356,10 @@ class Calls:
         await asyncio.wait({task}, timeout=wait_s)
         if task.done():
             return sending.outcome(task)
-        if sending.is_under_way:
+        if sending.is_in_flight:
             text = f"no answer within {wait_s:g} s; the sending goes on"
             error = OutcomeUnknownError(text, form=form, sent_at=datetime.now(UTC))
-            raise error.still(partial(sending.settled, task))
+            raise error._with_pending(partial(sending.settled, task))
         task.cancel()
         text = f"its turn did not come within {wait_s:g} s"
         raise NotSentError(text, action="add")
@@ -365,7 +367,7 @@ class Calls:
     async def _send_order(self, sending: _Sending) -> AddedOrder:
         """Send an order; again only what is proved not to have left."""
         try:
-            async with self._order_places:
+            async with self._order_slots:
                 sending.added = await self._attempts(sending)
                 return sending.added
         except asyncio.CancelledError as error:
@@ -380,18 +382,18 @@ class Calls:
             try:
                 return await self._attempt(sending)
             except NotSentError as error:
-                sending.is_under_way = False
-                pause_s = sending.settings.retry.pause_s(error, repeats, self.draw())
-                if pause_s is None or not self._quota.take(error):
+                sending.is_in_flight = False
+                pause_s = sending.settings.retry.delay_s(error, repeats, self.rng())
+                if pause_s is None or not self._retry_budget.spend(error):
                     raise
-                self.teller.repeats(error, pause_s, repeats, sending.trace)
+                self.instrumentation.retry_scheduled(error, pause_s, repeats, sending.trace)
                 await self.clock.sleep(pause_s)
                 repeats += 1
 
     async def _attempt(self, sending: _Sending) -> AddedOrder:
-        async with self._gate.place("add", sending.settings.retry.max_wait_s):
+        async with self._limiter.slot("add", sending.settings.retry.max_retry_after_s):
             write_by_s = await sending.before() if sending.before is not None else None
-            sending.is_under_way = True
+            sending.is_in_flight = True
             attempt = None if sending.trace is None else sending.trace.attempt()
             with attempt or _UNTOLD:
                 return await self._sent_once(sending.form, write_by_s, attempt)
@@ -404,11 +406,11 @@ class Calls:
         try:
             limits = Limits(ADD_TIMEOUT_S, SMALL_BODY_BYTES, write_by_s)
             reply = await self.transport.post(form, limits, fresh=True)
-        except NoReplyError as error:
+        except NoResponseError as error:
             raise OutcomeUnknownError(
                 error.text, form=form, sent_at=sent_at, was_written=error.was_written
             ) from error
-        except UnreadableReplyError as error:
+        except InvalidResponseError as error:
             status = error.http_status
             unknown = OutcomeUnknownError(
                 error.text, form=form, sent_at=sent_at, http_status=status
@@ -421,17 +423,17 @@ class Calls:
             ) from error
         if attempt is not None:
             attempt.reply = reply
-        return self._heeded(
+        return self._decode(
             reply, lambda reply: decode_added(reply, self.profile, form, sent_at), "add"
         )
 
     def _sent(self, sending: _Sending, task: asyncio.Task[AddedOrder]) -> None:
         """Let go of a sending; its outcome is told, since its caller may be gone."""
         self._sends.discard(task)
-        self.teller.order_ended(
+        self.instrumentation.order_settled(
             sending.form,
             sending.ended(task),
-            self.clock.now_s() - sending.begun_s,
+            self.clock.now_s() - sending.started_s,
             sending.trace,
-            was_under_way=sending.is_under_way,
+            was_under_way=sending.is_in_flight,
         )

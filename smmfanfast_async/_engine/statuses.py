@@ -16,16 +16,23 @@ from typing import Any
 
 from .._wire.decode import decode_status, decode_statuses
 from .._wire.encode import ids_form
-from ..errors import AuthError, ClosedError, ErrorKind, InvalidOrderError, NoReplyError, PanelError
-from ..events import BatchEnded
-from ..orders import are_plain_ids, check_is_list, checked_id
+from ..errors import (
+    AuthenticationError,
+    ClosedError,
+    ErrorKind,
+    InvalidOrderError,
+    NoResponseError,
+    PanelError,
+)
+from ..events import BatchFinished
+from ..orders import are_plain_ids, check_is_list, parse_id
 from ..results import OrderStatus
 from .coalescer import BatchEndedError, Coalescer
 from .policy import BatchSize, RetryPolicy
-from .runner import MIN_READ_S, Calls, Settings
+from .runner import MIN_READ_S, Runner, Settings
 from .streaming import streamed
 
-__all__ = ["Ids", "Statuses", "gathered"]
+__all__ = ["Ids", "Statuses", "collect"]
 
 SPLIT_FROM_S = 20.0
 """Seconds from which on a batch gets only half of the time that is left, so that its halves have
@@ -57,7 +64,7 @@ _shared = lru_cache(maxsize=64)(_How)
 class Statuses:
     """Asks how orders stand, for all callers of one account."""
 
-    def __init__(self, calls: Calls, *, concurrency: int) -> None:
+    def __init__(self, calls: Runner, *, concurrency: int) -> None:
         self._calls = calls
         self._size = BatchSize(calls.profile.ids_per_call)
         self._last_settings: Settings | None = None
@@ -66,14 +73,14 @@ class Statuses:
             self._coalesced,
             size=calls.profile.ids_per_call,
             concurrency=concurrency,
-            explain=_unanswered,
+            map_error=_unanswered,
         )
 
     def one(self, order: str, settings: Settings) -> Coroutine[Any, Any, OrderStatus]:
         """Give the status of one order, asked for together with those that others ask for."""
         self._calls.check_action("status")
         how = self._how(settings)
-        return self._coalescer.load(order, timeout_s=settings.timeout_s, lane=how)
+        return self._coalescer.load(order, timeout_s=settings.timeout_s, group=how)
 
     async def stream(
         self, ids: Ids, settings: Settings, *, concurrency: int, ordered: bool
@@ -82,7 +89,7 @@ class Statuses:
         self._calls.check_action("status")
         check_is_list(ids, "ids")
         # A wrong key is found out once, not once a batch.
-        refused: list[AuthError] = []
+        refused: list[AuthenticationError] = []
         batches = streamed(
             ids,
             lambda batch: self._batch(batch, settings, refused),
@@ -104,15 +111,17 @@ class Statuses:
         self._coalescer.close()
         await self._coalescer.ended()
 
-    async def _batch(self, texts: list[str], settings: Settings, refused: list[AuthError]) -> Rows:
+    async def _batch(
+        self, texts: list[str], settings: Settings, refused: list[AuthenticationError]
+    ) -> Rows:
         """Ask about a batch of texts; those that are no ids have their error at once."""
         ids, found = (texts, {}) if are_plain_ids(texts) else _parted(texts)
         if refused:
-            rows: Rows = {order: refused[0].about(order) for order in ids}
+            rows: Rows = {order: refused[0].for_order(order) for order in ids}
         else:
             rows = await self.ask(ids, settings) if ids else {}
             first = next(iter(rows.values()), None)
-            if isinstance(first, AuthError):
+            if isinstance(first, AuthenticationError):
                 refused.append(first)
         return {text: found.get(text) or rows[text] for text in texts} if found else rows
 
@@ -132,17 +141,19 @@ class Statuses:
         """
         loop = asyncio.get_running_loop()
         rows, _ = await self._ask(ids, settings, loop.time() + settings.timeout_s)
-        if self._calls.teller.hook is not None:
+        if self._calls.instrumentation.hook is not None:
             failed = sum(isinstance(each, PanelError) for each in rows.values())
             found = len(rows) - failed
-            self._calls.teller.tell(BatchEnded(ids=len(rows), found=found, failed=failed))
+            self._calls.instrumentation.emit(
+                BatchFinished(id_count=len(rows), found=found, failed=failed)
+            )
         return rows
 
     async def _ask(
         self, ids: list[str], settings: Settings, deadline_s: float
     ) -> tuple[Rows, bool]:
         """Ask about ids; say too whether one request answered them all."""
-        pieces = self._size.pieces(ids)
+        pieces = self._size.split(ids)
         if len(pieces) > 1:
             rows, _ = await self._in_pieces(pieces, settings, deadline_s)
             return rows, False
@@ -154,16 +165,16 @@ class Statuses:
         except ClosedError:
             raise
         except PanelError as error:
-            halves = self._size.halves(ids, error)
+            halves = self._size.bisect(ids, error)
             is_late = deadline_s - asyncio.get_running_loop().time() < MIN_READ_S
-            may_halve = halves and settings.retry.attempts > 1 and not is_late
-            if not may_halve or not self._calls.may_repeat(error):
+            may_halve = halves and settings.retry.max_attempts > 1 and not is_late
+            if not may_halve or not self._calls.spend_retry(error):
                 is_answer = error.kind is ErrorKind.NOT_FOUND
-                return {order: error.about(order) for order in ids}, is_answer
-            self._calls.teller.halved(error, len(ids))
+                return {order: error.for_order(order) for order in ids}, is_answer
+            self._calls.instrumentation.batch_bisected(error, len(ids))
         rows, are_whole = await self._in_pieces(halves, settings, deadline_s)
         if are_whole:
-            self._size.too_large(len(ids))
+            self._size.on_oversize(len(ids))
         return rows, False
 
     async def _in_pieces(
@@ -200,24 +211,24 @@ class Statuses:
             lambda reply: decode_statuses(reply, profile, ids, keep_raw=keep_raw),
             settings,
         )
-        self._size.fine(len(ids))
-        if batch.strays:
-            self._calls.teller.strayed(batch.strays)
+        self._size.on_success(len(ids))
+        if batch.unexpected:
+            self._calls.instrumentation.unexpected_ids(batch.unexpected)
         return batch.found
 
 
 def _unanswered(order: str, error: TimeoutError | BatchEndedError, timeout_s: float) -> PanelError:
     """Say why an order has no status."""
     if isinstance(error, TimeoutError):
-        return NoReplyError(f"no answer within {timeout_s:g} s", action="status", order=order)
+        return NoResponseError(f"no answer within {timeout_s:g} s", action="status", order=order)
     if not error.was_asked:
         text = "the client was closed before it was asked"
         return ClosedError(text, action="status", order=order)
     text = "the client was closed before an answer came"
-    return NoReplyError(text, action="status", order=order)
+    return NoResponseError(text, action="status", order=order)
 
 
-async def gathered(rows: AsyncIterable[tuple[str, OrderStatus | PanelError]]) -> Rows:
+async def collect(rows: AsyncIterable[tuple[str, OrderStatus | PanelError]]) -> Rows:
     """Put rows into one mapping, under the ids that stand in them.
 
     Key and id are two equal texts otherwise; of 100,000 statuses kept they are a sixth.
@@ -245,13 +256,13 @@ def _parted(texts: list[str]) -> tuple[list[str], Rows]:
     found: Rows = {}
     for text in texts:
         try:
-            ids.append(checked_id(None if isinstance(text, _NoId) else text))
+            ids.append(parse_id(None if isinstance(text, _InvalidId) else text))
         except InvalidOrderError as error:
             found[text] = error
     return ids, found
 
 
-class _NoId(str):
+class _InvalidId(str):
     """What stands in the place of an id that is neither text nor int, such as None or 1.5."""
 
     __slots__ = ()
@@ -261,6 +272,6 @@ def _as_text(value: int | str) -> str:
     if isinstance(value, str):
         return value
     try:
-        return str(value) if type(value) is int else _NoId(repr(value))
+        return str(value) if type(value) is int else _InvalidId(repr(value))
     except ValueError:  # Python does not write a whole number of more than 4300 digits
-        return _NoId(object.__repr__(value))
+        return _InvalidId(object.__repr__(value))

@@ -48,12 +48,12 @@ async def streamed(
     other fetches are cancelled then, and `keys` closed if it is an async generator, as when the
     consumer breaks off.
     """
-    bell = _Bell()
+    bell = _Signal()
     flights = _Flights[R](bell, ordered=ordered)
     source = (
-        _AsTheyCome(bell, keys, size, read)
+        _AsyncSource(bell, keys, size, read)
         if isinstance(keys, AsyncIterable)
-        else _AtOnce(keys, size, read)
+        else _SyncSource(keys, size, read)
     )
     is_over = False
     async with source, flights:
@@ -71,21 +71,21 @@ async def streamed(
                 # No name here holds a result while it is used, and none after.
                 yield flights.taken()
             else:
-                await bell.rung()
+                await bell.wait()
 
 
-class _Bell:
+class _Signal:
     """Rung by whatever is done, for the one who waits for any of it."""
 
     def __init__(self) -> None:
         self._waiting: asyncio.Future[None] | None = None
 
-    def ring(self, _: object = None) -> None:
+    def set(self, _: object = None) -> None:
         """Wake who waits; it is nothing where nobody does."""
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
 
-    async def rung(self) -> None:
+    async def wait(self) -> None:
         """Wait for the next ring. Look first: what rang before is not told again."""
         self._waiting = asyncio.get_running_loop().create_future()
         await self._waiting
@@ -94,7 +94,7 @@ class _Bell:
 class _Flights(Generic[R]):
     """The batches that are held."""
 
-    def __init__(self, bell: _Bell, *, ordered: bool) -> None:
+    def __init__(self, bell: _Signal, *, ordered: bool) -> None:
         self._bell = bell
         self._ordered = ordered
         # A dict for a set: in the order in which they left.
@@ -128,10 +128,10 @@ class _Flights(Generic[R]):
     def _landed(self, task: asyncio.Task[R]) -> None:
         if not self._ordered:
             self._done.append(task)
-        self._bell.ring()
+        self._bell.set()
 
 
-class _AtOnce(Generic[K]):
+class _SyncSource(Generic[K]):
     """Keys that are there when they are asked for."""
 
     def __init__(self, keys: Iterable[Any], size: int, read: Read[K]) -> None:
@@ -160,10 +160,10 @@ class _AtOnce(Generic[K]):
         return self._read(list(islice(self._keys, most)))
 
 
-class _AsTheyCome(Generic[K]):
+class _AsyncSource(Generic[K]):
     """Keys that have to be waited for: a batch of them fills while others are under way."""
 
-    def __init__(self, bell: _Bell, keys: AsyncIterable[Any], size: int, read: Read[K]) -> None:
+    def __init__(self, bell: _Signal, keys: AsyncIterable[Any], size: int, read: Read[K]) -> None:
         self._bell = bell
         self._batches = _batches(keys, size, read)
         self._filling: asyncio.Task[list[K]] | None = None
@@ -181,7 +181,7 @@ class _AsTheyCome(Generic[K]):
         """Give the next batch, None while it fills; an empty one is the end."""
         if self._filling is None:
             self._filling = asyncio.get_running_loop().create_task(self._next())
-            self._filling.add_done_callback(self._bell.ring)
+            self._filling.add_done_callback(self._bell.set)
         if not self._filling.done():
             return None
         batch = self._filling.result()

@@ -16,7 +16,7 @@ from typing import cast
 
 import attrs
 
-from .._text import line_flaw, same_word, text_flaw
+from .._text import line_flaw, normalize_word, text_flaw
 from ..errors import InvalidOrderError
 from ..orders import Order, SubscriptionsOrder
 from ..profile import Profile
@@ -33,7 +33,7 @@ def add_form(order: Order, profile: Profile) -> Form:
     The type of the order and its fields are held against what the profile says that its panel
     takes. A class of one's own without a `panel_type` goes everywhere.
     """
-    _hold(order, profile)
+    _check_profile(order, profile)
     form = {"action": "add"}
     where = type(order).__name__
     for attribute in attrs.fields(type(order)):
@@ -44,17 +44,17 @@ def add_form(order: Order, profile: Profile) -> Form:
     return _escaped(form, profile)
 
 
-def _hold(order: Order, profile: Profile) -> None:
+def _check_profile(order: Order, profile: Profile) -> None:
     where, word = type(order).__name__, order.panel_type
-    if word and not profile.takes(word):
+    if word and not profile.supports_order_type(word):
         known = ", ".join(sorted(profile.order_types))
         reason = f"is no order type of {profile.name}, which takes {known}"
         raise InvalidOrderError(where, "panel_type", word, reason)
-    for name in sorted(profile.unread_fields):
+    for name in sorted(profile.ignored_fields):
         value = getattr(order, name, None)
         if value is not None:
             raise InvalidOrderError(where, name, value, f"is not read by {profile.name}")
-    legal = profile.delays_min
+    legal = profile.delays_minutes
     if isinstance(order, SubscriptionsOrder) and legal is not None and order.delay not in legal:
         reason = f"is none of {sorted(legal)}, the delays of {profile.name}"
         raise InvalidOrderError(where, "delay", order.delay, reason)
@@ -76,7 +76,7 @@ def call_form(action: str, fields: Mapping[str, object], profile: Profile) -> Fo
     """
     if not isinstance(action, str) or not action.strip() or text_flaw(action):
         raise InvalidOrderError("Client.call", "action", action, "is not the name of an action")
-    if same_word(action) == "add":
+    if normalize_word(action) == "add":
         raise InvalidOrderError("Client.call", "action", action, "is for Client.add alone")
     form = {"action": action}
     for name, value in fields.items():
@@ -116,6 +116,6 @@ def _line(item: object, where: str, field: str) -> str:
 
 
 def _escaped(form: Form, profile: Profile) -> Form:
-    if not profile.decodes_twice:
+    if not profile.double_decodes:
         return form
     return {name: text.replace("%", "%25").replace("+", "%2B") for name, text in form.items()}

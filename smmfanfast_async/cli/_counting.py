@@ -31,6 +31,6 @@ class CountingJournal(SQLJournal):
 
     async def observe(self, observations: Sequence[Observation]) -> list[Entry]:
         """Write what looks gave, and count them."""
-        changed = await super().observe(observations)
+        changed = await super().record_statuses(observations)
         self._count.looks += len(observations)
         return changed

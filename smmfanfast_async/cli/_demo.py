@@ -79,7 +79,7 @@ class _Stage:
 async def run(console: Console) -> dict[str, Any]:
     """Run the demo, drawing on `console`; give its summary."""
     panel = Sandbox(api_key="test-demo", seed=11, balance=BALANCE, speed=0.0)
-    poll = PollPolicy(least_s=LOOK_S, most_s=LOOK_S)
+    poll = PollPolicy(min_interval_s=LOOK_S, max_interval_s=LOOK_S)
     with TemporaryDirectory(prefix="smmfanfast-demo-", dir=_quick_folder()) as folder:
         journal = journal_at(str(Path(folder) / "orders.db"), makes=True)
         async with panel, Client(panel.api_key, base_url=panel.url) as client:
@@ -125,7 +125,7 @@ async def _play(stage: _Stage) -> dict[str, Any]:
         "finished": finished,
         "unknown": summary.by_state.get(EntryState.UNKNOWN, 0),
         "spent": summary.spent,
-        "given_back": summary.given_back,
+        "refunded": summary.refunded,
     }
 
 
@@ -218,7 +218,7 @@ async def _lose_an_answer(stage: _Stage) -> None:
     stage.console.print(*map(evidence, unknown))
     # A person looks at the panel's list of orders; here it is the sandbox's.
     found = [each for each in stage.panel.orders.values() if each.link == order.link]
-    resolved = await stage.desk.resolve(entry.ref, order=found[0].order, by="demo")
+    resolved = await stage.desk.resolve(entry.ref, order=found[0].order, decided_by="demo")
     again = await stage.desk.place(order, ref="lost-answer")
     there = sum(each.link == order.link for each in stage.panel.orders.values())
     lines = (

@@ -20,9 +20,9 @@ OTHER_FIELDS = ("name", "category", "type", "dripfeed", "refill", "cancel", "des
 def narrowed(diff: CatalogueDiff, fits: Callable[[Service], bool]) -> CatalogueDiff:
     """Keep the services that fit as they were or as they are."""
     return CatalogueDiff(
-        new=tuple(filter(fits, diff.new)),
-        gone=tuple(filter(fits, diff.gone)),
-        changed=tuple(each for each in diff.changed if fits(each.older) or fits(each.newer)),
+        added=tuple(filter(fits, diff.added)),
+        removed=tuple(filter(fits, diff.removed)),
+        changed=tuple(each for each in diff.changed if fits(each.before) or fits(each.after)),
     )
 
 
@@ -32,7 +32,7 @@ def rate_change(change: ServiceChange) -> Decimal | None:
     None where one of the two has no rate, and where the older is 0; a rate that did not change is
     0.
     """
-    old, new = change.older.rate, change.newer.rate
+    old, new = change.before.rate, change.after.rate
     if old is None or new is None or not old:
         return None
     return ((new - old) / old * 100).quantize(Decimal("0.01"))
@@ -44,7 +44,7 @@ def rate_change(change: ServiceChange) -> Decimal | None:
 def differences_table(diff: CatalogueDiff, title: str) -> Table:
     """Show what is new, gone and changed, a row each."""
     made = table(title, "what", "id", "name", "rate", "change", "limits", "else", right=("change",))
-    for word, style, services in (("new", "green", diff.new), ("gone", "red", diff.gone)):
+    for word, style, services in (("new", "green", diff.added), ("gone", "red", diff.removed)):
         for each in services:
             row = (word, each.service, each.name, each.rate, "", _limits(each), "")
             made.add_row(*map(cell, row, (style, *[""] * 6)))
@@ -54,7 +54,7 @@ def differences_table(diff: CatalogueDiff, title: str) -> Table:
 
 
 def _row(change: ServiceChange) -> Iterator[Text]:
-    older, newer = change.older, change.newer
+    older, newer = change.before, change.after
     word, style = _word(change)
     yield cell(word, style)
     yield cell(newer.service)
@@ -67,11 +67,11 @@ def _row(change: ServiceChange) -> Iterator[Text]:
 
 
 def _word(change: ServiceChange) -> tuple[str, str]:
-    if change.is_dearer:
+    if change.price_increased:
         return "dearer", "red"
-    if change.is_cheaper:
+    if change.price_decreased:
         return "cheaper", "green"
-    return ("limits", "yellow") if change.has_other_limits else ("changed", "yellow")
+    return ("limits", "yellow") if change.limits_changed else ("changed", "yellow")
 
 
 def _both(old: object, new: object) -> object:
@@ -89,7 +89,7 @@ def _limits(service: Service) -> str:
 
 def _others(change: ServiceChange) -> Iterable[str]:
     for name in OTHER_FIELDS:
-        if getattr(change.older, name) != getattr(change.newer, name):
+        if getattr(change.before, name) != getattr(change.after, name):
             yield name
 
 
@@ -99,17 +99,17 @@ def _others(change: ServiceChange) -> Iterable[str]:
 def difference_objects(diff: CatalogueDiff) -> dict[str, Any]:
     """Give the differences as JSON knows them."""
     return {
-        "new": plain(diff.new),
-        "gone": plain(diff.gone),
+        "new": plain(diff.added),
+        "gone": plain(diff.removed),
         "changed": [
             {
-                "service": change.newer.service,
-                "is_dearer": change.is_dearer,
-                "is_cheaper": change.is_cheaper,
-                "has_other_limits": change.has_other_limits,
+                "service": change.after.service,
+                "price_increased": change.price_increased,
+                "price_decreased": change.price_decreased,
+                "limits_changed": change.limits_changed,
                 "rate_change_percent": plain(rate_change(change)),
-                "older": plain(change.older),
-                "newer": plain(change.newer),
+                "older": plain(change.before),
+                "newer": plain(change.after),
             }
             for change in diff.changed
         ],

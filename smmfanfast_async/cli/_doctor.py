@@ -11,7 +11,7 @@ from attrs import frozen
 from ..client import Client
 from ..errors import PanelError
 from . import _settings as settings
-from ._panel import DeskPanel
+from ._panel import JournalOptions
 
 __all__ = ["Finding", "examine"]
 
@@ -36,7 +36,7 @@ def test_environment() -> Finding | None:
     return Finding("environment", text, "warning")
 
 
-async def examine(panel: DeskPanel) -> list[Finding]:
+async def examine(panel: JournalOptions) -> list[Finding]:
     """Look at the versions and at each setting, and ask for the balance once."""
     libraries = ", ".join(f"{name} {version(name)}" for name in ("aiohttp", "msgspec", "cattrs"))
     findings = [Finding("python", f"{platform.python_version()} with {libraries}")]
@@ -60,41 +60,41 @@ async def examine(panel: DeskPanel) -> list[Finding]:
         return findings + await _ask(client)
 
 
-def _looked_at(name: str, look: Callable[[DeskPanel], str], panel: DeskPanel) -> Finding:
+def _looked_at(name: str, look: Callable[[JournalOptions], str], panel: JournalOptions) -> Finding:
     try:
         return Finding(name, look(panel))
     except PanelError as error:
         return Finding(name, str(error), "error")
 
 
-def _key(panel: DeskPanel) -> str:
+def _key(panel: JournalOptions) -> str:
     return f"from {settings.api_key(panel.key_file).source}"
 
 
-def _profile(panel: DeskPanel) -> str:
+def _profile(panel: JournalOptions) -> str:
     found = panel.kind()
     return f"{found.profile.name} ({found.source})"
 
 
-def _address(panel: DeskPanel) -> str:
+def _address(panel: JournalOptions) -> str:
     found = settings.address(panel.base_url, panel.kind().profile)
     secured = "TLS" if found.value.startswith("https:") else "no TLS: this machine only"
     return f"{settings.masked(found.value)} ({secured}; {found.source})"
 
 
-def _proxy(_: DeskPanel) -> str:
+def _proxy(_: JournalOptions) -> str:
     found = settings.proxy()
     return "none" if found is None else f"{settings.masked(found.value)} ({found.source})"
 
 
-def _journal(panel: DeskPanel) -> str:
+def _journal(panel: JournalOptions) -> str:
     found = settings.journal(None if panel.journal is None else str(panel.journal))
     if found is None:
         return "none: --ref and the commands about orders need --journal or SMMFANFAST_JOURNAL"
     return f"{settings.masked(found.value)} ({found.source})"
 
 
-_LOOKS: dict[str, Callable[[DeskPanel], str]] = {
+_LOOKS: dict[str, Callable[[JournalOptions], str]] = {
     "profile": _profile,
     "address": _address,
     "proxy": _proxy,

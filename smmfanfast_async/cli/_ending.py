@@ -11,11 +11,11 @@ from typing import ParamSpec
 from rich.console import Console
 from rich.text import Text
 
-from .._text import cleaned
+from .._text import sanitize
 from ..errors import (
     ErrorKind,
     JournalError,
-    NoReplyError,
+    NoResponseError,
     NotSentError,
     OutcomeUnknownError,
     PanelError,
@@ -24,12 +24,12 @@ from ..errors import (
 )
 from ._codes import JOURNAL, NETWORK, PARTLY, REFUSED, UNKNOWN, USAGE
 
-__all__ = ["exit_code", "guarded", "print_error", "print_line"]
+__all__ = ["exit_code", "handle_errors", "print_error", "print_line"]
 
 _BY_CLASS: tuple[tuple[type[PanelError], int], ...] = (
     (OutcomeUnknownError, UNKNOWN),
     (NotSentError, NETWORK),
-    (NoReplyError, NETWORK),
+    (NoResponseError, NETWORK),
     (WaitTimeoutError, PARTLY),
     (JournalError, JOURNAL),
     (UnsupportedActionError, USAGE),
@@ -66,7 +66,7 @@ def exit_code(error: PanelError) -> int:
     return USAGE if error.kind in _USAGE_KINDS else REFUSED
 
 
-def guarded(command: Callable[P, Awaitable[int]]) -> Callable[P, Awaitable[int]]:
+def handle_errors(command: Callable[P, Awaitable[int]]) -> Callable[P, Awaitable[int]]:
     """Turn an error of ours into a line on stderr and an exit code."""
 
     @wraps(command)
@@ -104,7 +104,7 @@ def _indent(line: str) -> int:
 def print_line(text: str, style: str = "", *, hint: str = "", head: str = "") -> None:
     """Print a line on stderr, cleaned; a `head` such as "error" stands before, a hint behind."""
     parts = [(f"{head}: ", style)] if head else []
-    shown = Text.assemble(*parts, (cleaned(text), "" if head else style))
+    shown = Text.assemble(*parts, (sanitize(text), "" if head else style))
     if hint:
         shown.append(f" (hint: {hint})", style="dim")
     Console(stderr=True).print(shown, soft_wrap=True)
@@ -126,5 +126,5 @@ def print_error(error: PanelError, ref: str | None = None) -> None:
         "An order may exist. Look at the panel's list of orders, then say what is true:", "yellow"
     )
     for fact in ("--order ID", "--not-placed"):
-        command = f"smmfanfast resolve {quote(cleaned(ref))} {fact} --by NAME"
+        command = f"smmfanfast resolve {quote(sanitize(ref))} {fact} --by NAME"
         Console(stderr=True).print(Text(f"  {command}", style="yellow"), soft_wrap=True)

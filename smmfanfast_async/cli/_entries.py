@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from .._text import cleaned
+from .._text import sanitize
 from ..journal import OPEN_STATES, Entry, EntryState, Summary, UnknownOrder
 from ..results import Status
 from ._output import STATE_STYLES, STYLES, cell, money, plain, table
@@ -99,7 +99,7 @@ def csv_cell(value: object) -> object:
     """Make a cell that no spreadsheet runs and no terminal obeys; numbers are as they are."""
     if not isinstance(value, str):
         return value
-    text = cleaned(value)
+    text = sanitize(value)
     return f"'{text}" if text.startswith(FORMULA_SIGNS) and not _is_number(text) else text
 
 
@@ -113,7 +113,7 @@ def _is_number(text: str) -> bool:
 def unknown_object(unknown: UnknownOrder) -> dict[str, Any]:
     """Give an unknown order with its evidence as JSON knows it."""
     found: dict[str, Any] = plain(unknown)
-    return found | {"drop_fits": unknown.drop_fits}
+    return found | {"drop_matches_price": unknown.drop_matches_price}
 
 
 def evidence(unknown: UnknownOrder) -> RenderableType:
@@ -124,7 +124,7 @@ def evidence(unknown: UnknownOrder) -> RenderableType:
     shown.add_column(overflow="fold")
     for name, said in _facts(unknown):
         shown.add_row(name, said)
-    ref = cleaned(entry.ref)
+    ref = sanitize(entry.ref)
     how = f"smmfanfast resolve {quote(ref)} --order ID | --not-placed --by NAME"
     return Group(
         Text.assemble(("\n? ", "bold red"), (ref, "bold red")), shown, Text(how, style="cyan")
@@ -165,7 +165,7 @@ def _balance(unknown: UnknownOrder) -> Text:
         False: (": it does not fit", ""),
         None: ("", ""),
     }
-    said, style = fits[unknown.drop_fits]
+    said, style = fits[unknown.drop_matches_price]
     return cell(f"fell by {money(drop)}; {price}{said}", style)
 
 
@@ -188,7 +188,7 @@ def counts(summary: Summary) -> Group:
         if (number := summary.by_state.get(state))
     ]
     by_status = [
-        (f"{cleaned(word)} {number}", STYLES.get(Status.of(word), ""))
+        (f"{sanitize(word)} {number}", STYLES.get(Status.parse(word), ""))
         for word, number in sorted(summary.by_status.items(), key=lambda item: -item[1])
     ]
     return Group(_line("orders ", by_state), _line("status ", by_status))
@@ -201,7 +201,7 @@ def _line(name: str, words: list[tuple[str, str]]) -> Text:
 
 def summary_view(summary: Summary) -> Group:
     """Show an account's orders in numbers."""
-    sums = {"spent": summary.spent, "given back": summary.given_back, "at risk": summary.at_risk}
+    sums = {"spent": summary.spent, "given back": summary.refunded, "at risk": summary.at_risk}
     amounts = [(f"{name} {money(amount)}", "") for name, amount in sums.items()]
     if summary.at_risk:
         amounts[-1] = (amounts[-1][0], "bold red")

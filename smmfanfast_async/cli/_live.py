@@ -19,8 +19,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from .._text import cleaned
-from ..journal import OPEN_STATES, Event, EventKind, Summary, UnknownOrder
+from .._text import sanitize
+from ..journal import OPEN_STATES, EventKind, JournalEvent, Summary, UnknownOrder
 from ..results import Status
 from ._entries import summary_view, when
 from ._output import STYLES, cell, money, table
@@ -92,7 +92,7 @@ class _Notices(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Hand a record on."""
-        self._say(cleaned(record.getMessage()))
+        self._say(sanitize(record.getMessage()))
 
 
 @contextmanager
@@ -107,9 +107,9 @@ def notices(say: Callable[[str], None]) -> Generator[None, None, None]:
         log.removeHandler(handler)
 
 
-def event_row(event: Event) -> list[Text]:
+def event_row(event: JournalEvent) -> list[Text]:
     """Make the cells of what happened to an order."""
-    status = "" if event.raw_status is None else STYLES.get(Status.of(event.raw_status), "")
+    status = "" if event.raw_status is None else STYLES.get(Status.parse(event.raw_status), "")
     return [
         cell(f"{event.at:%H:%M:%S}", "dim"),
         cell(event.ref),
@@ -131,10 +131,10 @@ class Board:
         self._summary: Summary | None = None
         self._looks = 0
         self._unknown: list[UnknownOrder] = []
-        self._events: deque[Event] = deque(maxlen=EVENTS_SHOWN)
+        self._events: deque[JournalEvent] = deque(maxlen=EVENTS_SHOWN)
         self._notice = ""
 
-    def event(self, event: Event) -> None:
+    def event(self, event: JournalEvent) -> None:
         """Show a change."""
         self._events.append(event)
 

@@ -28,7 +28,7 @@ def order_of(order_type: str, options: dict[str, Any]) -> Order:
     for name, value in given.items():
         if name not in fields:
             known = ", ".join(
-                known for known in fields if known not in {"extra", "legal_delays_min"}
+                known for known in fields if known not in {"extra", "allowed_delays_minutes"}
             )
             raise InvalidOrderError(cls.__name__, name, value, f"is no field of it; it has {known}")
     for name, field in fields.items():

@@ -14,7 +14,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from .._text import cleaned
+from .._text import sanitize
 from ..errors import PanelError
 from ..journal import EntryState
 from ..results import OrderStatus, Service, Status
@@ -74,7 +74,7 @@ def cell(value: object, style: str = "") -> Text:
     """Make a cell: a `Text`, so that nothing in it is taken for markup; "–" for None."""
     if value is None:
         return Text("–", style="dim")
-    return Text(cleaned(str(value), MAX_CELL_CHARACTERS), style=style)
+    return Text(sanitize(str(value), MAX_CELL_CHARACTERS), style=style)
 
 
 def money(amount: Decimal | None) -> str | None:
@@ -200,9 +200,9 @@ def error_object(error: PanelError) -> dict[str, Any]:
         "order": error.order,
         "http_status": error.http_status,
         "retry_after_s": error.retry_after_s,
-        "sent": error.sent,
+        "sent": error.maybe_sent,
         "maybe_placed": error.maybe_placed,
-        "safe_to_repeat": error.safe_to_repeat,
+        "safe_to_retry": error.safe_to_retry,
     }
 
 

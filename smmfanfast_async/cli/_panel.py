@@ -24,7 +24,16 @@ from ._ending import print_line
 if TYPE_CHECKING:
     from ._counting import CountingJournal
 
-__all__ = ["DeskPanel", "Flag", "Many", "Opened", "OrderType", "Panel", "amount_of", "journal_at"]
+__all__ = [
+    "CommonOptions",
+    "Flag",
+    "JournalOptions",
+    "Many",
+    "Opened",
+    "OrderType",
+    "amount_of",
+    "journal_at",
+]
 
 SQLITE = "sqlite+aiosqlite:///"
 
@@ -50,7 +59,7 @@ else:
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class Panel:
+class CommonOptions:
     """Which panel, and how to answer."""
 
     base_url: str | None = None
@@ -66,10 +75,10 @@ class Panel:
         """Give the profile, and who named it."""
         return settings.profile(None if self.profile is None else str(self.profile))
 
-    def settings(self) -> "Settings":
+    def settings(self) -> "ResolvedSettings":
         """Find out what a client is to be made with."""
         profile = self.kind().profile
-        return Settings(
+        return ResolvedSettings(
             profile=profile,
             base_url=settings.address(self.base_url, profile),
             api_key=settings.api_key(self.key_file),
@@ -87,7 +96,7 @@ class Panel:
 
 
 @frozen(kw_only=True)
-class Settings:
+class ResolvedSettings:
     """What a client is made with."""
 
     profile: Profile
@@ -106,7 +115,7 @@ class Settings:
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class DeskPanel(Panel):
+class JournalOptions(CommonOptions):
     """Which panel and which journal, and how to answer."""
 
     # A text first: as a path, an address would lose a slash. The path is for shells' completion.
@@ -130,7 +139,7 @@ class DeskPanel(Panel):
         `every_s` is the shortest time between two looks at an order.
         """
         journal = journal_at(self.address, makes=makes)
-        poll = None if every_s is None else PollPolicy(least_s=every_s)
+        poll = None if every_s is None else PollPolicy(min_interval_s=every_s)
         async with self.client() as client:
             desk = OrderDesk(client, journal, account=self.account, poll=poll)
             try:

@@ -3,14 +3,14 @@
 from rich.console import Console
 from rich.text import Text
 
-from .._text import cleaned
+from .._text import sanitize
 from ..errors import InvalidOrderError, NotSentError, PanelError
 from ..journal import Entry, EntryState
 from . import _output as output
 from ._codes import OK
 from ._ending import exit_code, print_error
 from ._entries import entry_object
-from ._panel import DeskPanel
+from ._panel import JournalOptions
 
 __all__ = ["placed", "show_entry"]
 
@@ -21,14 +21,14 @@ WAITS = {
 """What is not sent, and how it goes on."""
 
 
-def show_entry(entry: Entry, panel: DeskPanel) -> None:
+def show_entry(entry: Entry, panel: JournalOptions) -> None:
     """Show how an order stands."""
     if panel.json:
         output.print_json(Console(), entry_object(entry))
         return
-    about = f", order {cleaned(entry.order)}" if entry.order else ""
+    about = f", order {sanitize(entry.order)}" if entry.order else ""
     text = Text.assemble(
-        (cleaned(entry.ref), "bold"),
+        (sanitize(entry.ref), "bold"),
         " is ",
         (entry.state.value, output.STATE_STYLES.get(entry.state, "")),
         about,
@@ -36,18 +36,18 @@ def show_entry(entry: Entry, panel: DeskPanel) -> None:
     Console().print(text, soft_wrap=True)
 
 
-def placed(entry: Entry, panel: DeskPanel) -> int:
+def placed(entry: Entry, panel: JournalOptions) -> int:
     """Show what became of an order that was to be placed, and give the exit code for it."""
     if panel.json:
         show_entry(entry, panel)
     try:
-        order = entry.placed()
+        order = entry.order_id()
     except PanelError as error:
         said = _said(entry, error)
         print_error(said, entry.ref)
         return exit_code(said)
     if not panel.json:
-        line = f"order {cleaned(order)} placed as {cleaned(entry.ref)}"
+        line = f"order {sanitize(order)} placed as {sanitize(entry.ref)}"
         Console().print(Text(line, style="bold green"), soft_wrap=True)
     return OK
 

@@ -7,14 +7,14 @@ Every key may be left out; what is not said is as in the panel that `like` names
     like = "api-v2"                          # or "smmfanfast", the default
     actions = ["add", "status", "services", "balance"]
     order_types = ["default", "package"]
-    unread_fields = ["expiry"]
+    ignored_fields = ["expiry"]
     ids_per_call = 50
     concurrency = 4
     add_concurrency = 1
     calls_per_minute = 60
-    delays_min = [0, 5, 10]
-    decodes_twice = false
-    final_words = ["Fail"]
+    delays_minutes = [0, 5, 10]
+    double_decodes = false
+    final_statuses = ["Fail"]
 
     [refusals]                               # texts of the panel, by what kind of no they are
     funds = ["Saldo insuficiente"]
@@ -28,8 +28,8 @@ from typing import Any, cast
 
 import attrs
 
-from .._text import bare_words
-from .._wire.transport import checked_url
+from .._text import normalize_text
+from .._wire.transport import parse_url
 from ..errors import ErrorKind, InvalidSettingsError
 from ..orders import API_V2_ORDER_TYPES
 from ..profile import API_V2, SMMFANFAST, Profile, Refusal
@@ -121,7 +121,7 @@ def _word(value: object) -> str:
 
 def _address(value: object) -> str:
     try:
-        return str(checked_url(_word(value)))
+        return str(parse_url(_word(value)))
     except InvalidSettingsError as error:
         raise ValueError(error.reason) from error
 
@@ -172,7 +172,7 @@ def _refusals(value: object) -> tuple[Refusal, ...]:
         if kind not in REFUSAL_KINDS:
             raise ValueError(f"has {kind!r}, none of {', '.join(REFUSAL_KINDS)}")
         for text in _list(texts):
-            if not bare_words(_word(text)):
+            if not normalize_text(_word(text)):
                 raise ValueError(f"has {text!r}, which has no letter or digit")
             found.append(Refusal(_word(text), REFUSAL_KINDS[kind]))
     return tuple(found)
@@ -183,13 +183,13 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "base_url": _address,
     "actions": _words,
     "order_types": _order_types,
-    "unread_fields": _words,
+    "ignored_fields": _words,
     "ids_per_call": _above_0,
     "concurrency": _above_0,
     "add_concurrency": _above_0,
     "calls_per_minute": _above_0,
-    "delays_min": _minutes,
-    "decodes_twice": _yes_or_no,
-    "final_words": _words,
+    "delays_minutes": _minutes,
+    "double_decodes": _yes_or_no,
+    "final_statuses": _words,
     "refusals": _refusals,
 }

@@ -105,7 +105,7 @@ def _of_json(found: object) -> Saved:
         raise ValueError(f"its format is {file.get('format')!r}, not {FORMAT!r}")
     try:
         rows = cast("list[object]", _as(list)(file["services"]))
-        catalogue = Catalogue.of(
+        catalogue = Catalogue.from_services(
             [_service(row) for row in rows],
             datetime.fromisoformat(_as(str)(file["fetched_at"])),
             tuple(map(_as(str), cast("list[object]", _as(list)(file["unreadable"])))),

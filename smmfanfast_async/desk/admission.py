@@ -10,10 +10,10 @@ from .._wire.encode import add_form
 from ..catalogue import Catalogue, total_quantity
 from ..client import Client
 from ..errors import InvalidOrderError, NotSentError, PanelError, RefusedError, SpendingLimitError
-from ..journal import Entry, Journal, NewEntry, checked_ref
+from ..journal import Entry, Journal, NewEntry, parse_ref
 from ..orders import Order
 
-__all__ = ["PLACE_GRACE_S", "Intake", "is_amount"]
+__all__ = ["PLACE_GRACE_S", "Admission", "is_amount"]
 
 PLACE_GRACE_S = 60.0
 """Seconds for which an order that is being placed here is left to its caller; a running desk takes
@@ -21,7 +21,7 @@ up those that are older, as after a crash."""
 
 
 @frozen(kw_only=True)
-class Intake:
+class Admission:
     """Writes orders down, for one account."""
 
     client: Client
@@ -29,7 +29,7 @@ class Intake:
     budget: Decimal | None
     """What the orders of a UTC day may cost together; None for no bound."""
 
-    async def written_down(
+    async def create_entry(
         self,
         order: Order,
         ref: str,
@@ -43,7 +43,7 @@ class Intake:
         `connection` is a transaction of the caller's own; a running desk sends the order then.
         `wait_s` bounds the waiting for the catalogue.
         """
-        ref = checked_ref(ref)
+        ref = parse_ref(ref)
         form = add_form(order, self.client.profile)
         if max_charge is not None and not is_amount(max_charge):
             where = type(order).__name__
@@ -60,10 +60,10 @@ class Intake:
             quantity=total_quantity(order),
             price=price,
             due_at=now + timedelta(seconds=grace_s),
-            booked_on=now.date().isoformat(),
+            budget_day=now.date().isoformat(),
         )
         budget = None if is_known else self.budget
-        return await self.journal.write_down(new, budget=budget, connection=connection)
+        return await self.journal.create(new, budget=budget, connection=connection)
 
     async def _price(
         self, order: Order, max_charge: Decimal | None, wait_s: float | None
@@ -95,7 +95,7 @@ class Intake:
             text = f"the catalogue was not there within {wait_s:g} s"
             raise NotSentError(text, action="add") from error
         except PanelError as error:
-            if isinstance(error, RefusedError) or not error.sent:
+            if isinstance(error, RefusedError) or not error.maybe_sent:
                 raise
             # That the catalogue was asked for is no sending of the order.
             text = f"the catalogue can't be had: {error.text or error.kind.value}"

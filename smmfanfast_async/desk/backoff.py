@@ -7,9 +7,9 @@ after the other, and what they gave back is not due in one moment.
 
 from attrs import define
 
-__all__ = ["LONGEST_QUIET_S", "QUIET_S", "Quiet", "spread_s"]
+__all__ = ["BACKOFF_S", "MAX_BACKOFF_S", "Backoff", "spread_s"]
 
-QUIET_S, LONGEST_QUIET_S = 1.0, 60.0
+BACKOFF_S, MAX_BACKOFF_S = 1.0, 60.0
 """Seconds of quiet after a call that failed, doubling with each that follows: a panel that is down
 for an hour gets a call a minute from each desk."""
 
@@ -29,7 +29,7 @@ def spread_s(wait_s: float, random: float) -> float:
 
 
 @define
-class Quiet:
+class Backoff:
     """Until when a desk asks nothing, by a monotonic clock in seconds."""
 
     failures: int = 0
@@ -55,9 +55,9 @@ class Quiet:
             self.failures += 1
             self._failed_at_s = now_s
         doublings = min(max(self.failures - 1, 0), MAX_DOUBLINGS)
-        return min(QUIET_S * 2.0**doublings, LONGEST_QUIET_S)
+        return min(BACKOFF_S * 2.0**doublings, MAX_BACKOFF_S)
 
-    def keep(self, wait_s: float, now_s: float, random: float) -> None:
+    def pause(self, wait_s: float, now_s: float, random: float) -> None:
         """Be quiet for some time from now on, or until later where that is known already."""
         if now_s + wait_s > self.until_s:
             self.until_s = now_s + spread_s(wait_s, random)

@@ -16,12 +16,12 @@ from .._engine.policy import PollPolicy, RetryPolicy
 from .._settings import check_above_0
 from ..client import Client
 from ..errors import ClosedError, InvalidOrderError, InvalidSettingsError, PanelError
-from ..journal import Entry, EntryState, Event, Journal, Outcome, Summary, UnknownOrder
-from ..orders import Order, checked_id
-from .admission import PLACE_GRACE_S, Intake, is_amount
+from ..journal import Entry, EntryState, Journal, JournalEvent, Outcome, Summary, UnknownOrder
+from ..orders import Order, parse_id
+from .admission import PLACE_GRACE_S, Admission, is_amount
 from .feed import Feed
 from .following import Follower
-from .rate_limit import Pace
+from .rate_limit import AccountRateLimit
 from .sending import Sender
 
 __all__ = ["OrderDesk"]
@@ -32,7 +32,7 @@ CLOSE_GRACE_S = 15.0
 MAX_ACCOUNT_CHARACTERS = 64
 """The longest name of an account, in characters: what a journal's rows hold."""
 
-MAX_BY_CHARACTERS = 200
+MAX_DECIDED_BY_CHARACTERS = 200
 """The longest name of who decides, in characters."""
 
 _LOG = logging.getLogger("smmfanfast_async")
@@ -53,7 +53,7 @@ class OrderDesk:
       None for no bound. Orders whose price can't be known before are refused then.
     - `queue_active_links`: where the panel says that it has an active order with the same link,
       hold the order and send it when that one ends, instead of giving it as refused.
-    - `with_evidence`: read the balance before each order, and after one whose outcome is unknown.
+    - `record_balance`: read the balance before each order, and after one whose outcome is unknown.
       One more call an order, and what a person needs to find out what became of it.
     - `calls_per_minute`: the pace that all desks of the account keep together; the profile's by
       default. Calls made directly on the client are not counted in it.
@@ -71,39 +71,39 @@ class OrderDesk:
         account: str | None = None,
         budget_per_day: Decimal | None = None,
         queue_active_links: bool = False,
-        with_evidence: bool = True,
+        record_balance: bool = True,
         calls_per_minute: int | None = None,
         retry: RetryPolicy | None = None,
         poll: PollPolicy | None = None,
-        draw: Callable[[], float] = random.random,
+        rng: Callable[[], float] = random.random,
     ) -> None:
         _check_settings(budget_per_day, calls_per_minute, account)
         self._journal = journal.for_account(account or client.account)
         self._budget = budget_per_day
-        self._intake = Intake(client=client, journal=self._journal, budget=budget_per_day)
-        pace = Pace(self._journal, calls_per_minute or client.profile.calls_per_minute)
+        self._admission = Admission(client=client, journal=self._journal, budget=budget_per_day)
+        pace = AccountRateLimit(self._journal, calls_per_minute or client.profile.calls_per_minute)
         poll = poll or PollPolicy()
         self._sender = Sender(
             client=client,
             journal=self._journal,
-            pace=pace,
+            rate_limit=pace,
             retry=retry or RetryPolicy(),
             queue_active_links=queue_active_links,
-            with_evidence=with_evidence,
-            first_look_s=poll.least_s,
-            draw=draw,
-            places=client.profile.add_concurrency,
-            turns=asyncio.Semaphore(client.profile.add_concurrency),
+            record_balance=record_balance,
+            first_look_s=poll.min_interval_s,
+            rng=rng,
+            slots=client.profile.add_concurrency,
+            locks=asyncio.Semaphore(client.profile.add_concurrency),
         )
         self._feed = Feed(self._journal)
         self._follower = Follower(
             client=client,
             journal=self._journal,
-            pace=pace,
+            rate_limit=pace,
             poll=poll,
-            draw=draw,
+            rng=rng,
             send=self._sending,
-            told=self._tell,
+            on_events=self._tell,
         )
         self._sends: dict[str, asyncio.Task[Entry]] = {}
         self._is_open = False
@@ -124,7 +124,7 @@ class OrderDesk:
             raise ClosedError("the desk is closed; make another one")
         await self._journal.open()
         try:
-            await self._journal.lapse()
+            await self._journal.expire_leases()
         except BaseException:
             # Nobody closes what could not be opened.
             await self._journal.aclose()
@@ -192,12 +192,12 @@ class OrderDesk:
         """
         self._check_open()
         begun_s = time.monotonic()
-        entry = await self._intake.written_down(order, ref, max_charge, wait_s=wait_s)
+        entry = await self._admission.create_entry(order, ref, max_charge, wait_s=wait_s)
         if wait_s is not None:
             wait_s = max(wait_s - (time.monotonic() - begun_s), 0.0)
         return await self._awaited(entry, wait_s)
 
-    async def place_later(
+    async def enqueue(
         self,
         order: Order,
         *,
@@ -213,7 +213,7 @@ class OrderDesk:
         errors are those of `place`. With a budget, other orders of the day wait for the commit.
         """
         self._check_open()
-        return await self._intake.written_down(order, ref, max_charge, connection=connection)
+        return await self._admission.create_entry(order, ref, max_charge, connection=connection)
 
     async def _awaited(self, entry: Entry, wait_s: float | None = None) -> Entry:
         """Wait for what becomes of an entry, in a task that outlives the caller."""
@@ -222,7 +222,7 @@ class OrderDesk:
         task = self._sending(entry)
         done, _ = await asyncio.wait({task}, timeout=wait_s)
         if not done:
-            return await self._sure(entry.ref)
+            return await self._require_entry(entry.ref)
         if task.cancelled():
             raise ClosedError("the desk was closed", action="add")
         try:
@@ -256,13 +256,15 @@ class OrderDesk:
 
         One call of it a process is enough; any number of processes share the work. An outage of
         the panel or of the database marks no order: it goes on when they are back. Raises
-        `AuthError` where the panel refuses the key, `ClosedError` where the desk or the client is
+        `AuthenticationError` where the panel refuses the key, `ClosedError` where the desk or the client is
         closed.
         """
         self._check_open()
         await self._follower.run()
 
-    async def events(self, consumer: str, *, wait: bool = True) -> AsyncGenerator[Event, None]:
+    async def events(
+        self, consumer: str, *, wait: bool = True
+    ) -> AsyncGenerator[JournalEvent, None]:
         """Give what happened to orders, in order, each event at least once for a consumer.
 
         `consumer` is a name of yours, such as "mail"; how far it came is kept in the journal. An
@@ -283,14 +285,14 @@ class OrderDesk:
     async def unknown(self) -> list[UnknownOrder]:
         """Give the orders whose outcome nobody knows, the oldest first, with their evidence."""
         self._check_open()
-        await self._journal.lapse()
+        await self._journal.expire_leases()
         return await self._journal.unknown()
 
     async def resolve(
         self,
         ref: str,
         *,
-        by: str,
+        decided_by: str,
         order: int | str | None = None,
         placed: bool | None = None,
         note: str = "",
@@ -307,24 +309,28 @@ class OrderDesk:
             shown = f"order={order!r}, placed={placed!r}"
             reason = "is neither the panel's id nor placed=False"
             raise InvalidOrderError("OrderDesk.resolve", "order", shown, reason)
-        who = _checked_by(by)
+        who = _parse_decided_by(decided_by)
         if order is None:
-            outcome = Outcome(state=_S.WITHDRAWN, reason=note or "not placed", by=who)
+            outcome = Outcome(state=_S.WITHDRAWN, reason=note or "not placed", decided_by=who)
         else:
-            found = checked_id(order, "OrderDesk.resolve")
+            found = parse_id(order, "OrderDesk.resolve")
             now = await self._journal.now()
             outcome = Outcome(
-                state=_S.ACCEPTED, order=found, reason=note or None, due_at=now, by=who
+                state=_S.ACCEPTED, order=found, reason=note or None, due_at=now, decided_by=who
             )
         return await self._decided(ref, {_S.UNKNOWN}, outcome)
 
-    async def withdraw(self, ref: str, *, by: str, note: str = "") -> Entry:
+    async def withdraw(self, ref: str, *, decided_by: str, note: str = "") -> Entry:
         """Take back an order that was not sent: PREPARED or HELD. Errors as of `resolve`."""
         self._check_open()
-        outcome = Outcome(state=_S.WITHDRAWN, reason=note or "taken back", by=_checked_by(by))
+        outcome = Outcome(
+            state=_S.WITHDRAWN,
+            reason=note or "taken back",
+            decided_by=_parse_decided_by(decided_by),
+        )
         return await self._decided(ref, {_S.PREPARED, _S.HELD}, outcome)
 
-    async def retry(self, ref: str, *, by: str, wait_s: float | None = None) -> Entry:
+    async def retry(self, ref: str, *, decided_by: str, wait_s: float | None = None) -> Entry:
         """Send an order again that was refused, or found not placed. Otherwise as `place`."""
         self._check_open()
         now = await self._journal.now()
@@ -332,11 +338,11 @@ class OrderDesk:
             state=_S.PREPARED,
             reason="to be sent again",
             due_at=now + timedelta(seconds=PLACE_GRACE_S),
-            by=_checked_by(by),
+            decided_by=_parse_decided_by(decided_by),
         )
         ending = self._sends.get(ref)
         entry = await self._decided(
-            ref, {_S.REFUSED, _S.WITHDRAWN}, outcome, booked_on=now.date().isoformat()
+            ref, {_S.REFUSED, _S.WITHDRAWN}, outcome, budget_day=now.date().isoformat()
         )
         if ending is not None:
             # It has written that the order is refused, and is about to say so: not our answer.
@@ -346,20 +352,24 @@ class OrderDesk:
     async def _decided(
         self,
         ref: str,
-        since: Collection[EntryState],
+        from_states: Collection[EntryState],
         outcome: Outcome,
         *,
-        booked_on: str | None = None,
+        budget_day: str | None = None,
     ) -> Entry:
-        entry = await self._journal.decide(
-            ref, since, outcome, booked_on=booked_on, budget=self._budget if booked_on else None
+        entry = await self._journal.apply_decision(
+            ref,
+            from_states,
+            outcome,
+            budget_day=budget_day,
+            budget=self._budget if budget_day else None,
         )
         self._tell()
         if entry is not None:
             return entry
         found = await self._journal.find(ref)
         stands = "is not in the journal" if found is None else f"is {found.state}"
-        reason = f"{stands}; it would have to be {' or '.join(sorted(since))}"
+        reason = f"{stands}; it would have to be {' or '.join(sorted(from_states))}"
         raise InvalidOrderError("OrderDesk", "ref", ref, reason)
 
     # --- questions -------------------------------------------------------------------------------
@@ -374,18 +384,18 @@ class OrderDesk:
         *,
         states: Collection[EntryState] = (),
         statuses: Collection[str] = (),
-        ref_begin: str = "",
+        ref_prefix: str = "",
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> AsyncIterator[Entry]:
         """Give entries, the oldest first, in bounded memory; what is left out does not filter.
 
-        `statuses` are words of `Status`, `ref_begin` is how the ref begins, `since` and `until`
+        `statuses` are words of `Status`, `ref_prefix` is how the ref begins, `since` and `until`
         bound the time at which it was written down.
         """
         self._check_open()
         return self._journal.entries(
-            states=states, statuses=statuses, ref_begin=ref_begin, since=since, until=until
+            states=states, statuses=statuses, ref_prefix=ref_prefix, since=since, until=until
         )
 
     async def summary(self) -> Summary:
@@ -401,7 +411,7 @@ class OrderDesk:
         self._check_open()
         return await self._journal.purge(await self._journal.now() - older_than)
 
-    async def _sure(self, ref: str) -> Entry:
+    async def _require_entry(self, ref: str) -> Entry:
         entry = await self._journal.find(ref)
         assert entry is not None, "an entry is never deleted"  # noqa: S101
         return entry
@@ -424,9 +434,9 @@ def _check_settings(budget: object, calls_per_minute: int | None, account: str |
         raise InvalidSettingsError("account", reason)
 
 
-def _checked_by(by: str) -> str:
+def _parse_decided_by(by: str) -> str:
     is_name = isinstance(by, str) and by.strip() and by.isprintable()
-    if not is_name or len(by) > MAX_BY_CHARACTERS:
-        reason = f"is not a name of 1 to {MAX_BY_CHARACTERS} printable characters"
+    if not is_name or len(by) > MAX_DECIDED_BY_CHARACTERS:
+        reason = f"is not a name of 1 to {MAX_DECIDED_BY_CHARACTERS} printable characters"
         raise InvalidOrderError("OrderDesk", "by", by, reason)
     return by.strip()

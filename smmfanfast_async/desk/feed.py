@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncGenerator
 
 from ..errors import JournalError
-from ..journal import Event, Journal
+from ..journal import Journal, JournalEvent
 
 __all__ = ["Feed"]
 
@@ -39,7 +39,7 @@ class Feed:
         self._is_closed = True
         self._news.set()
 
-    async def read(self, consumer: str, *, wait: bool) -> AsyncGenerator[Event, None]:
+    async def read(self, consumer: str, *, wait: bool) -> AsyncGenerator[JournalEvent, None]:
         """Give the events after what the consumer has acknowledged; see `OrderDesk.events`."""
         done = acknowledged = await self._journal.position(consumer)
         try:

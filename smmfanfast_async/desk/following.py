@@ -19,11 +19,18 @@ from attrs import define, field
 
 from .._engine.policy import PollPolicy, RetryPolicy
 from ..client import Client
-from ..errors import AuthError, ClosedError, ErrorKind, JournalError, PanelError, RateLimitedError
+from ..errors import (
+    AuthenticationError,
+    ClosedError,
+    ErrorKind,
+    JournalError,
+    PanelError,
+    RateLimitError,
+)
 from ..journal import Claim, Entry, EntryState, Journal, Observation
 from ..results import OrderStatus, Status
-from .backoff import Quiet, spread_s
-from .rate_limit import MAX_WAIT_S, Pace
+from .backoff import Backoff, spread_s
+from .rate_limit import MAX_WAIT_S, AccountRateLimit
 
 __all__ = ["Follower"]
 
@@ -37,13 +44,13 @@ an order, or a caller committed one."""
 SEND_EVERY_S = 1.0
 """Seconds between looks for what is to be sent."""
 
-BEAT_S = 5.0
+MAINTENANCE_S = 5.0
 """Seconds between looks for attempts that were given up, and for a pause of the account's calls."""
 
-HASTEN_ORDERS = 1000
+RESCHEDULE_ORDERS = 1000
 """Orders whose far too late due time is corrected at a time: some milliseconds of a database."""
 
-GIVE_BACK_S = 5.0
+RELEASE_S = 5.0
 """Seconds for which a `follow` that is stopped is held up to give its claims back; what it can't is
 due again once the claims are over."""
 
@@ -51,15 +58,15 @@ SENDS_AT_ONCE = 10
 """Orders that are taken up at a time to be sent: more than have a place, so that one that waits for
 another desk does not hold up all, and few, so that a caller's own order is soon among them."""
 
-LOOK_TIMEOUT_S = 60.0
+CHECK_TIMEOUT_S = 60.0
 """Seconds for one status call with all its repeats, whatever the client's own are: a claim must
 outlast it."""
 
-LOOK_ATTEMPTS = 2
+CHECK_ATTEMPTS = 2
 """How often a status call is made, whatever the client does: once would not let it be made in
 halves, which finds the one id that spoils it; what fails for longer is left to the next look."""
 
-TURN_WAIT_S = 30.0
+RATE_LIMIT_WAIT_S = 30.0
 """Seconds that claimed orders wait for their place in the pace; a claim must outlast these too."""
 
 QUICK_MISSES = 3
@@ -76,32 +83,32 @@ class Follower:
 
     client: Client
     journal: Journal
-    pace: Pace
+    rate_limit: AccountRateLimit
     poll: PollPolicy
-    draw: Callable[[], float]
+    rng: Callable[[], float]
     send: Callable[[Entry], "asyncio.Task[Entry]"]
     """Sends an order, or joins who does."""
-    told: Callable[[], None]
+    on_events: Callable[[], None]
     """Is called when there are events."""
     woken: asyncio.Event = field(factory=asyncio.Event)
     """Set where something may be due sooner than was known."""
     closed: asyncio.Event = field(factory=asyncio.Event)
     """Set where the desk is closed."""
-    quiet: Quiet = field(factory=Quiet)
+    backoff: Backoff = field(factory=Backoff)
     """Until when nothing is asked, after calls that failed."""
     _runs: int = 0
     _run_ended: asyncio.Event = field(factory=asyncio.Event)
 
     async def run(self) -> None:
-        """Send, look and recover until cancelled, closed, or refused with the key (`AuthError`)."""
+        """Send, look and recover until cancelled, closed, or refused with the key (`AuthenticationError`)."""
         self._runs += 1
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._until_closed())
-                group.create_task(self._beat())
+                group.create_task(self._maintain())
                 group.create_task(self._send_due())
-                group.create_task(self._look())
-        except* (AuthError, ClosedError) as errors:
+                group.create_task(self._check_due())
+        except* (AuthenticationError, ClosedError) as errors:
             # One error, as of any other call, and not the group that the tasks make of it.
             raise _first(errors) from None
         finally:
@@ -119,29 +126,32 @@ class Follower:
 
     # --- what is to be sent, and what was given up -----------------------------------------------
 
-    async def _beat(self) -> None:
+    async def _maintain(self) -> None:
         while True:
             try:
-                if await self.journal.lapse():
-                    self.told()
-                await self._hasten()
-                if self.pace.calls_per_minute is None:
+                if await self.journal.expire_leases():
+                    self.on_events()
+                await self._reschedule_far_future()
+                if self.rate_limit.calls_per_minute is None:
                     # With a pace, each call's place comes after a pause anyway.
-                    pause = await self.journal.permit(timedelta(0))
-                    self._be_quiet(pause.total_seconds())
+                    pause = await self.journal.reserve_call(timedelta(0))
+                    self._back_off(pause.total_seconds())
             except JournalError as error:
                 _LOG.warning("%s", error)
-            await asyncio.sleep(BEAT_S)
+            await asyncio.sleep(MAINTENANCE_S)
 
-    async def _hasten(self) -> None:
+    async def _reschedule_far_future(self) -> None:
         """Let orders be due whose time is further ahead than this desk sets any.
 
         The clock was set back since. Where another desk's `poll` sets times further ahead, those
         orders are looked at more often than it would, and no harm is done.
         """
-        longest_s = 2 * max(self.poll.least_s, self.poll.most_s, MAX_WAIT_S)
+        longest_s = 2 * max(self.poll.min_interval_s, self.poll.max_interval_s, MAX_WAIT_S)
         ahead = timedelta(seconds=longest_s)
-        while await self.journal.hasten(HASTEN_ORDERS, ahead=ahead) == HASTEN_ORDERS:
+        while (
+            await self.journal.reschedule_far_future(RESCHEDULE_ORDERS, ahead=ahead)
+            == RESCHEDULE_ORDERS
+        ):
             self.woken.set()
 
     async def _until_closed(self) -> None:
@@ -149,7 +159,7 @@ class Follower:
         raise ClosedError("the desk was closed")
 
     async def _send_due(self) -> None:
-        under_way: set[asyncio.Task[Entry]] = set()
+        in_flight: set[asyncio.Task[Entry]] = set()
         while True:
             await self._quiet_over()
             try:
@@ -157,41 +167,41 @@ class Follower:
             except JournalError as error:
                 _LOG.warning("%s", error)
                 due = []
-            under_way |= {self.send(entry) for entry in due}
+            in_flight |= {self.send(entry) for entry in due}
             done: set[asyncio.Task[Entry]] = set()
-            if under_way:
-                done, under_way = await asyncio.wait(under_way, timeout=SEND_EVERY_S)
+            if in_flight:
+                done, in_flight = await asyncio.wait(in_flight, timeout=SEND_EVERY_S)
             if not any(_went_on(task) for task in done):
                 await asyncio.sleep(SEND_EVERY_S)
 
     # --- looks -----------------------------------------------------------------------------------
 
-    async def _look(self) -> None:
+    async def _check_due(self) -> None:
         """Claim and ask, with as many calls under way as the panel's profile allows.
 
         While calls fail there is one at a time, it asks about one order, and it is made once: that
         tells whether the panel is back, holds no other order up, and can't be misunderstood.
         """
         usual = self.client.with_options(
-            timeout_s=LOOK_TIMEOUT_S, retry=RetryPolicy(attempts=LOOK_ATTEMPTS)
+            timeout_s=CHECK_TIMEOUT_S, retry=RetryPolicy(max_attempts=CHECK_ATTEMPTS)
         )
-        probing = usual.with_options(retry=RetryPolicy(attempts=1))
-        under_way: set[asyncio.Task[None]] = set()
+        probing = usual.with_options(retry=RetryPolicy(max_attempts=1))
+        in_flight: set[asyncio.Task[None]] = set()
         async with asyncio.TaskGroup() as group:
             while True:
-                most = 1 if self.quiet.failures else self.client.profile.concurrency
-                while len(under_way) >= most:
-                    await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
-                    most = 1 if self.quiet.failures else most
-                limit = 1 if self.quiet.failures else self.client.profile.ids_per_call
+                most = 1 if self.backoff.failures else self.client.profile.concurrency
+                while len(in_flight) >= most:
+                    await asyncio.wait(in_flight, return_when=asyncio.FIRST_COMPLETED)
+                    most = 1 if self.backoff.failures else most
+                limit = 1 if self.backoff.failures else self.client.profile.ids_per_call
                 claims = await self._claimed(limit)
                 if not claims:
                     await self._idle()
                     continue
                 client = probing if limit == 1 else usual
-                task = group.create_task(self._look_at(claims, client))
-                under_way.add(task)
-                task.add_done_callback(under_way.discard)
+                task = group.create_task(self._check(claims, client))
+                in_flight.add(task)
+                task.add_done_callback(in_flight.discard)
 
     async def _claimed(self, limit: int) -> list[Claim]:
         """Take what is due, and wait for its turn in the pace; nothing where that is far."""
@@ -199,14 +209,14 @@ class Follower:
         try:
             claims = await self._taken(limit)
             async with self._given_back_if_stopped(claims):
-                wait_s = await self.pace.wait(TURN_WAIT_S) if claims else 0.0
+                wait_s = await self.rate_limit.wait(RATE_LIMIT_WAIT_S) if claims else 0.0
         except JournalError as error:
             _LOG.warning("%s", error)
             return []
         if wait_s:
             # To have waited would have outlasted the claim.
-            self._be_quiet(wait_s)
-            await self._give_back(claims, wait_s)
+            self._back_off(wait_s)
+            await self._release(claims, wait_s)
             return []
         return claims
 
@@ -218,8 +228,8 @@ class Follower:
             return await asyncio.shield(claiming)
         except asyncio.CancelledError:
             with suppress(TimeoutError, JournalError):
-                async with asyncio.timeout(GIVE_BACK_S):
-                    await self._give_back(await claiming, 0.0)
+                async with asyncio.timeout(RELEASE_S):
+                    await self._release(await claiming, 0.0)
             raise
 
     async def _idle(self) -> None:
@@ -230,20 +240,20 @@ class Follower:
         except TimeoutError:
             return
 
-    async def _look_at(self, claims: Sequence[Claim], client: Client) -> None:
+    async def _check(self, claims: Sequence[Claim], client: Client) -> None:
         """Ask about some orders in one call, and write what it gave."""
         begun_s = time.monotonic()
-        by_order = {claim.entry.placed(): claim for claim in claims}
+        by_order = {claim.entry.order_id(): claim for claim in claims}
         async with self._given_back_if_stopped(claims):
             found = await client.statuses(by_order)
         if _is_about_each(list(found.values())):
             await self._write(by_order, found)
-            self.quiet.succeeded()
+            self.backoff.succeeded()
             return
         errors = [each for each in found.values() if isinstance(each, PanelError)]
-        await self._give_back(claims, await self._heed(errors, begun_s))
+        await self._release(claims, await self._heed(errors, begun_s))
         for error in errors:
-            if isinstance(error, AuthError):
+            if isinstance(error, AuthenticationError):
                 raise error
 
     async def _write(
@@ -265,14 +275,14 @@ class Follower:
                     )
                 else:
                     unsaid.append((claim, due_at))
-            if await self.journal.observe(observations):
-                self.told()
-            await self.journal.give_back(unsaid)
+            if await self.journal.record_statuses(observations):
+                self.on_events()
+            await self.journal.release(unsaid)
         except JournalError as error:
             _LOG.warning("%s", error)
 
     def _is_over(self, status: OrderStatus) -> bool:
-        return self.client.profile.ends_with(status.raw_status)
+        return self.client.profile.is_final_status(status.raw_status)
 
     @asynccontextmanager
     async def _given_back_if_stopped(self, claims: Sequence[Claim]) -> AsyncGenerator[None, None]:
@@ -284,17 +294,17 @@ class Follower:
             yield
         except BaseException:
             with suppress(TimeoutError):
-                async with asyncio.timeout(GIVE_BACK_S):
-                    await self._give_back(claims, 0.0)
+                async with asyncio.timeout(RELEASE_S):
+                    await self._release(claims, 0.0)
             raise
 
-    async def _give_back(self, claims: Sequence[Claim], wait_s: float) -> None:
+    async def _release(self, claims: Sequence[Claim], wait_s: float) -> None:
         """Let claimed orders be due again after a wait, each a little later than the wait is."""
         try:
             now = await self.journal.now()
-            waits_s = [spread_s(wait_s, self.draw()) for _ in claims]
+            waits_s = [spread_s(wait_s, self.rng()) for _ in claims]
             due = [now + timedelta(seconds=each) for each in waits_s]
-            await self.journal.give_back(list(zip(claims, due, strict=True)))
+            await self.journal.release(list(zip(claims, due, strict=True)))
         except JournalError as error:
             # They are due again once the claims are over.
             _LOG.warning("%s", error)
@@ -304,9 +314,9 @@ class Follower:
         is_moving = isinstance(result, OrderStatus) and result.status in _MOVING
         moved = isinstance(result, OrderStatus) and result.raw_status != entry.raw_status
         since = entry.changed_at or entry.created_at
-        is_fresh = moved or 0 < entry.misses < QUICK_MISSES
+        is_fresh = moved or 0 < entry.miss_count < QUICK_MISSES
         still_s = 0.0 if is_fresh else (now - since).total_seconds()
-        interval_s = self.poll.interval_s(still_s, self.draw(), is_moving=is_moving)
+        interval_s = self.poll.interval_s(still_s, self.rng(), is_moving=is_moving)
         return now + timedelta(seconds=interval_s)
 
     async def _heed(self, errors: Sequence[PanelError], begun_s: float) -> float:
@@ -314,22 +324,22 @@ class Follower:
 
         All machines pause where the panel asks for it.
         """
-        wait_s = self.quiet.failed(begun_s, time.monotonic())
-        limited = next((each for each in errors if isinstance(each, RateLimitedError)), None)
+        wait_s = self.backoff.failed(begun_s, time.monotonic())
+        limited = next((each for each in errors if isinstance(each, RateLimitError)), None)
         if limited is not None:
             wait_s = min(max(wait_s, limited.retry_after_s or 0.0), MAX_WAIT_S)
-            await self.pace.pause(wait_s)
+            await self.rate_limit.pause(wait_s)
         _LOG.warning("%s; quiet for %.0f s", errors[0], wait_s)
-        self._be_quiet(wait_s)
+        self._back_off(wait_s)
         return wait_s
 
-    def _be_quiet(self, wait_s: float) -> None:
-        self.quiet.keep(wait_s, time.monotonic(), self.draw())
+    def _back_off(self, wait_s: float) -> None:
+        self.backoff.pause(wait_s, time.monotonic(), self.rng())
 
     async def _quiet_over(self) -> None:
         while True:
             # Looked at again: a call that was under way may have failed meanwhile.
-            wait_s = self.quiet.wait_s(time.monotonic())
+            wait_s = self.backoff.wait_s(time.monotonic())
             if wait_s == 0:
                 return
             await asyncio.sleep(wait_s)
@@ -338,7 +348,7 @@ class Follower:
 def _went_on(task: "asyncio.Task[Entry]") -> bool:
     """Whether a sending came to an end that is not the same again at once.
 
-    Raises `ClosedError` where there is nothing to send with any more, and `AuthError` where every
+    Raises `ClosedError` where there is nothing to send with any more, and `AuthenticationError` where every
     other order would be refused just so; other errors are in the log.
     """
     if task.cancelled():
@@ -350,7 +360,7 @@ def _went_on(task: "asyncio.Task[Entry]") -> bool:
         return False
     entry = task.result()
     if entry.state is EntryState.REFUSED and entry.kind is ErrorKind.AUTH:
-        entry.placed()  # raises
+        entry.order_id()  # raises
     return entry.state is not EntryState.PREPARED
 
 

@@ -10,7 +10,7 @@ from ..errors import (
     NotSentError,
     OutcomeUnknownError,
     PanelError,
-    RateLimitedError,
+    RateLimitError,
     RefusedError,
 )
 from ..journal import Entry, EntryState, Outcome
@@ -49,7 +49,7 @@ def outcome_of(
             return Outcome(state=_S.HELD, kind=error.kind, reason=reason, due_at=due_at)
         return Outcome(state=_S.REFUSED, kind=error.kind, reason=reason)
     # Of settings the key alone can fail so late, and only one that is asked for anew each time.
-    if isinstance(error, NotSentError | ClosedError | InvalidSettingsError | RateLimitedError):
+    if isinstance(error, NotSentError | ClosedError | InvalidSettingsError | RateLimitError):
         wait_s = min(max(AGAIN_S, error.retry_after_s or 0.0), MAX_WAIT_S)
         due_at = now + timedelta(seconds=wait_s)
         return Outcome(state=_S.PREPARED, kind=error.kind, reason=reason, due_at=due_at)

@@ -15,7 +15,7 @@ from attrs import frozen
 from ..errors import JournalError
 from ..journal import Journal
 
-__all__ = ["MAX_WAIT_S", "Pace"]
+__all__ = ["MAX_WAIT_S", "AccountRateLimit"]
 
 MINUTE = timedelta(minutes=1)
 
@@ -27,7 +27,7 @@ _LOG = logging.getLogger("smmfanfast_async")
 
 
 @frozen
-class Pace:
+class AccountRateLimit:
     """Hands out places, one after the other."""
 
     journal: Journal
@@ -41,7 +41,7 @@ class Pace:
         """
         if self.calls_per_minute is None:
             return 0.0
-        wait = await self.journal.permit(MINUTE / self.calls_per_minute)
+        wait = await self.journal.reserve_call(MINUTE / self.calls_per_minute)
         wait_s = min(wait.total_seconds(), MAX_WAIT_S)
         if wait_s > longest_s:
             return wait_s

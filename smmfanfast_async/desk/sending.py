@@ -23,11 +23,11 @@ from ..errors import (
     NotSentError,
     OutcomeUnknownError,
     PanelError,
-    RateLimitedError,
+    RateLimitError,
 )
 from ..journal import Entry, EntryState, Journal, Outcome
 from .outcomes import outcome_of
-from .rate_limit import Pace
+from .rate_limit import AccountRateLimit
 
 __all__ = ["Sender"]
 
@@ -45,11 +45,11 @@ BALANCE_TIMEOUT_S = 5.0
 POLL_S, LONGEST_POLL_S = 0.02, 0.5
 """Seconds between looks for a free place, or at what another desk is sending, doubling."""
 
-ELSEWHERE_S = 2 * LEASE_S
+OTHER_DESK_S = 2 * LEASE_S
 """Seconds for which an attempt of another desk is waited for; its lease ends it long before, unless
 the clock was set back."""
 
-PLACE_WAIT_S = 600.0
+SLOT_WAIT_S = 600.0
 """Seconds that an order waits for its turn among the account's; then a running desk sends it."""
 
 OUTCOME_WAIT_S = 900.0
@@ -60,7 +60,7 @@ _LOG = logging.getLogger("smmfanfast_async")
 _S = EntryState
 
 
-class NotBegunError(Exception):
+class NotStartedError(Exception):
     """The attempt was not begun: its turn did not come, or the entry is not as it was."""
 
 
@@ -89,20 +89,20 @@ class Sender:
 
     client: Client
     journal: Journal
-    pace: Pace
+    rate_limit: AccountRateLimit
     retry: RetryPolicy
     """When what was proved not sent is tried again at once."""
     queue_active_links: bool
     """Whether an order waits where the panel has an active one with its link."""
-    with_evidence: bool
+    record_balance: bool
     """Whether the balance is read before each attempt, and after one that ends unknown."""
     first_look_s: float
     """Seconds after which an order that the panel took is looked at for the first time."""
-    draw: Callable[[], float]
+    rng: Callable[[], float]
     """Gives random numbers from 0 up to 1."""
-    places: int
+    slots: int
     """Attempts that may be on their way at once, on all machines together."""
-    turns: asyncio.Semaphore
+    locks: asyncio.Semaphore
     """As many turns as places. This desk's orders have them one after the other: so each reads the
     balance when it is its turn, not while those before it spend, and one of them looks for a place
     among other desks' orders, not all."""
@@ -116,16 +116,16 @@ class Sender:
         repeats = 0
         while True:
             if entry.state is _S.SENDING:
-                entry = await self._elsewhere(entry.ref)
+                entry = await self._wait_for_other_desk(entry.ref)
             if entry.state is not _S.PREPARED:
                 return entry
             try:
                 entry, error = await self._attempt(entry)
-            except NotBegunError:
+            except NotStartedError:
                 return await self._now(entry.ref)
             if error is None:
                 continue
-            pause_s = self.retry.pause_s(error, repeats, self.draw())
+            pause_s = self.retry.delay_s(error, repeats, self.rng())
             if pause_s is None:
                 return entry
             await asyncio.sleep(pause_s)
@@ -134,46 +134,46 @@ class Sender:
     async def _attempt(self, entry: Entry) -> tuple[Entry, PanelError | None]:
         """Make an attempt when its turn has come; give its error where nothing was sent.
 
-        Raises `NotBegunError` where its turn does not come.
+        Raises `NotStartedError` where its turn does not come.
         """
-        deadline_s = time.monotonic() + PLACE_WAIT_S
+        deadline_s = time.monotonic() + SLOT_WAIT_S
         try:
-            async with asyncio.timeout(PLACE_WAIT_S):
-                await self.turns.acquire()
+            async with asyncio.timeout(SLOT_WAIT_S):
+                await self.locks.acquire()
         except TimeoutError as error:
-            raise NotBegunError("its turn among this desk's orders did not come") from error
+            raise NotStartedError("its turn among this desk's orders did not come") from error
         try:
             while True:
                 try:
                     return await self._send(entry)
-                except NotBegunError:
+                except NotStartedError:
                     found = await self._now(entry.ref)
                 if found.state is not _S.PREPARED or found.attempt != entry.attempt:
                     return found, None
                 await self._place_among_desks(deadline_s)
         finally:
-            self.turns.release()
+            self.locks.release()
 
     async def _place_among_desks(self, deadline_s: float) -> None:
         """Wait until other desks have left a place."""
         pause_s = POLL_S
         while True:
             if time.monotonic() > deadline_s:
-                raise NotBegunError("its turn among the account's orders did not come")
-            await asyncio.sleep(pause_s * (0.5 + self.draw() / 2))
-            await self.journal.lapse()
-            if await self.journal.under_way() < self.places:
+                raise NotStartedError("its turn among the account's orders did not come")
+            await asyncio.sleep(pause_s * (0.5 + self.rng() / 2))
+            await self.journal.expire_leases()
+            if await self.journal.count_in_flight() < self.slots:
                 return
             pause_s = min(pause_s * 2, LONGEST_POLL_S)
 
     async def _send(self, entry: Entry) -> tuple[Entry, PanelError | None]:
         balance = await self._balance()
-        await self.pace.wait()
+        await self.rate_limit.wait()
         attempt = _Attempt()
-        once = self.client.with_options(retry=RetryPolicy(attempts=1))
+        once = self.client.with_options(retry=RetryPolicy(max_attempts=1))
         try:
             added = await once.send_form(
-                entry.form, before=lambda: self._begin(entry, attempt, balance)
+                entry.form, before=lambda: self._start_attempt(entry, attempt, balance)
             )
         except PanelError as error:
             if attempt.begun is None and isinstance(error, NotSentError):
@@ -181,7 +181,7 @@ class Sender:
             if attempt.begun is None:
                 raise  # the journal or the client is not there, and nothing was sent
             outcome = await self._outcome_of(error, attempt)
-            settled = await self._written(attempt.begun, outcome)
+            settled = await self._record_outcome(attempt.begun, outcome)
             return settled, error if settled.state is _S.PREPARED else None
         except asyncio.CancelledError:
             attempt.is_given_up = True
@@ -192,23 +192,25 @@ class Sender:
         assert attempt.begun is not None  # noqa: S101
         due_at = attempt.now() + timedelta(seconds=self.first_look_s)
         accepted = Outcome(state=_S.ACCEPTED, order=added.order, due_at=due_at)
-        return await self._written(attempt.begun, accepted), None
+        return await self._record_outcome(attempt.begun, accepted), None
 
-    async def _begin(self, entry: Entry, attempt: _Attempt, balance: Decimal | None) -> float:
+    async def _start_attempt(
+        self, entry: Entry, attempt: _Attempt, balance: Decimal | None
+    ) -> float:
         """Get the right to send, or raise; give the moment after which nothing may leave."""
         begun_s = time.monotonic()
         if attempt.is_given_up:
             # The desk was closed while the client had this in its queue.
             raise ClosedError("the desk was closed", action="add")
-        begun = await self.journal.begin(
+        begun = await self.journal.start_attempt(
             entry.ref,
             entry.attempt,
             lease=timedelta(seconds=LEASE_S),
-            places=self.places,
+            max_in_flight=self.slots,
             balance_before=balance,
         )
         if begun is None:
-            raise NotBegunError("no place is free, or the entry is not as it was")
+            raise NotStartedError("no place is free, or the entry is not as it was")
         attempt.begun, attempt.begun_s = begun, begun_s
         # Given up meanwhile: a moment that is past, so that nothing leaves.
         return begun_s if attempt.is_given_up else begun_s + WRITE_WITHIN_S
@@ -217,8 +219,8 @@ class Sender:
         # Whoever has begun and failed is asked about.
         assert attempt.begun is not None  # noqa: S101
         after = await self._balance() if isinstance(error, OutcomeUnknownError) else None
-        if isinstance(error, RateLimitedError) and error.retry_after_s:
-            await self.pace.pause(error.retry_after_s)
+        if isinstance(error, RateLimitError) and error.retry_after_s:
+            await self.rate_limit.pause(error.retry_after_s)
         return outcome_of(
             error,
             attempt.begun,
@@ -227,7 +229,7 @@ class Sender:
             balance_after=after,
         )
 
-    async def _written(self, begun: Entry, outcome: Outcome) -> Entry:
+    async def _record_outcome(self, begun: Entry, outcome: Outcome) -> Entry:
         """Write an outcome, however long the database takes to come back.
 
         Raises `OutcomeUnknownError` where it can't be written and an order may exist: the entry
@@ -237,7 +239,7 @@ class Sender:
         about = f"{begun.ref!r} is {outcome.state} (order {outcome.order})"
         while True:
             try:
-                return await self.journal.settle(begun.ref, begun.attempt, outcome)
+                return await self.journal.record_outcome(begun.ref, begun.attempt, outcome)
             except asyncio.CancelledError:
                 _LOG.error("%s, and the desk was closed before the journal could keep it", about)
                 raise
@@ -250,12 +252,12 @@ class Sender:
                     ) from error
             await asyncio.sleep(LONGEST_POLL_S)
 
-    async def _elsewhere(self, ref: str) -> Entry:
+    async def _wait_for_other_desk(self, ref: str) -> Entry:
         """Wait until an attempt that another desk makes is over, by its lease at the latest.
 
         Gives it as SENDING where even its lease does not end, as under a clock that was set back.
         """
-        deadline_s = time.monotonic() + ELSEWHERE_S
+        deadline_s = time.monotonic() + OTHER_DESK_S
         pause_s = POLL_S
         while True:
             entry = await self._now(ref)
@@ -264,7 +266,7 @@ class Sender:
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, LONGEST_POLL_S)
             if pause_s == LONGEST_POLL_S:
-                await self.journal.lapse()
+                await self.journal.expire_leases()
 
     async def _now(self, ref: str) -> Entry:
         entry = await self.journal.find(ref)
@@ -274,13 +276,13 @@ class Sender:
 
     async def _balance(self) -> Decimal | None:
         """Read the balance as evidence; None where that fails, which harms nothing."""
-        if not self.with_evidence:
+        if not self.record_balance:
             return None
         reader = self.client.with_options(
-            timeout_s=BALANCE_TIMEOUT_S, retry=RetryPolicy(attempts=1)
+            timeout_s=BALANCE_TIMEOUT_S, retry=RetryPolicy(max_attempts=1)
         )
         try:
-            if await self.pace.wait(BALANCE_TIMEOUT_S):
+            if await self.rate_limit.wait(BALANCE_TIMEOUT_S):
                 return None
             return (await reader.balance()).balance
         except PanelError as error:

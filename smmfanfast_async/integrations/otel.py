@@ -21,13 +21,13 @@ from opentelemetry.util.types import AttributeValue
 
 from ..errors import ErrorKind
 from ..events import (
-    CallBegun,
-    CallEnded,
+    AttemptFinished,
+    CallFinished,
+    CallStarted,
     Event,
-    OrderEnded,
+    OrderSettled,
     OutcomeUnknown,
-    RequestEnded,
-    RetryPlanned,
+    RetryScheduled,
 )
 
 __all__ = ["TracingHook"]
@@ -60,7 +60,7 @@ class TracingHook:
     `http.request.resend_count` from the second attempt on, `server.address`, `server.port`,
     `url.full`, `error.type`, `smm.error.kind`.
 
-    `error.type` is the class of the error ("NoReplyError"; "CancelledError" where the caller was
+    `error.type` is the class of the error ("NoResponseError"; "CancelledError" where the caller was
     cancelled), for an attempt with an HTTP status from 400 on that status.
     """
 
@@ -72,20 +72,20 @@ class TracingHook:
         """Take an event of a client."""
         # A call is not open here if the hook failed at its begin, or was not asked then.
         match event:
-            case CallBegun():
+            case CallStarted():
                 self._begin(event)
-            case CallEnded():
-                call = self._open.pop(event.call, None)
+            case CallFinished():
+                call = self._open.pop(event.call_id, None)
                 if call is not None:
                     _end(call.span, event)
-            case RequestEnded() | RetryPlanned() | OrderEnded() | OutcomeUnknown():
-                call = self._open.get(event.call)
+            case AttemptFinished() | RetryScheduled() | OrderSettled() | OutcomeUnknown():
+                call = self._open.get(event.call_id)
                 if call is not None:
                     self._step(call, event)
             case _:
                 pass
 
-    def _begin(self, event: CallBegun) -> None:
+    def _begin(self, event: CallStarted) -> None:
         url = urlsplit(event.url)
         place: dict[str, AttributeValue] = {
             "server.address": url.hostname or "",
@@ -94,25 +94,25 @@ class TracingHook:
         span = self._tracer.start_span(
             f"smm.{event.action}",
             kind=SpanKind.CLIENT,
-            attributes={**place, "smm.action": event.action, "smm.ids": event.ids},
+            attributes={**place, "smm.action": event.action, "smm.ids": event.id_count},
         )
-        self._open[event.call] = _Open(span, place, event.url)
+        self._open[event.call_id] = _Open(span, place, event.url)
 
     def _step(
-        self, call: _Open, event: RequestEnded | RetryPlanned | OrderEnded | OutcomeUnknown
+        self, call: _Open, event: AttemptFinished | RetryScheduled | OrderSettled | OutcomeUnknown
     ) -> None:
         match event:
-            case RequestEnded():
+            case AttemptFinished():
                 self._attempt(call, event)
-            case RetryPlanned():
-                details = {"smm.attempt": event.attempt, "smm.pause_s": event.pause_s}
+            case RetryScheduled():
+                details = {"smm.attempt": event.attempt, "smm.pause_s": event.delay_s}
                 call.span.add_event("smm.retry", details)
-            case OrderEnded():
+            case OrderSettled():
                 _mark(call.span, event.outcome.value, event)
             case _:
                 _mark(call.span, "unknown", event)
 
-    def _attempt(self, call: _Open, event: RequestEnded) -> None:
+    def _attempt(self, call: _Open, event: AttemptFinished) -> None:
         ended_ns = time.time_ns()
         attributes: dict[str, AttributeValue] = {
             **call.place,
@@ -126,7 +126,7 @@ class TracingHook:
             context=trace.set_span_in_context(call.span),
             kind=SpanKind.CLIENT,
             attributes=attributes,
-            start_time=ended_ns - int(event.seconds * _NS),
+            start_time=ended_ns - int(event.duration_s * _NS),
         )
         status = event.http_status
         if status is not None:
@@ -137,14 +137,14 @@ class TracingHook:
         span.end(ended_ns)
 
 
-def _mark(span: Span, outcome: str, event: OrderEnded | OutcomeUnknown) -> None:
+def _mark(span: Span, outcome: str, event: OrderSettled | OutcomeUnknown) -> None:
     span.set_attribute("smm.outcome", outcome)
     for name, text in (("smm.service", event.service), ("smm.order", event.order)):
         if text is not None:
             span.set_attribute(name, text)
 
 
-def _end(span: Span, event: CallEnded) -> None:
+def _end(span: Span, event: CallFinished) -> None:
     span.set_attribute("smm.attempts", event.attempts)
     if event.error is not None:
         _fail(span, event.error, event.kind)

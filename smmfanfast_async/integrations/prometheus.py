@@ -13,14 +13,14 @@ from attrs import define
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
 from ..events import (
-    BalanceSeen,
-    BatchEnded,
+    AttemptFinished,
+    BalanceChecked,
+    BatchFinished,
     Event,
     Hook,
     OrdersTracked,
     OutcomeUnknown,
-    PauseBegun,
-    RequestEnded,
+    Throttled,
 )
 
 __all__ = ["Metrics"]
@@ -78,8 +78,8 @@ class Metrics:
             "smmfanfast_tracked_orders", "Orders that somebody waits for or watches."
         )
         self.balance = gauge("smmfanfast_balance", "The balance, as last seen.", "currency")
-        self.pauses = counter("smmfanfast_pauses", "Pauses that the panel asked for.")
-        self.pause_seconds = counter(
+        self.throttles = counter("smmfanfast_pauses", "Pauses that the panel asked for.")
+        self.throttled_seconds = counter(
             "smmfanfast_pause_seconds", "Length of the pauses that the panel asked for."
         )
 
@@ -89,7 +89,7 @@ class Metrics:
         Clients whose label is the same add up, and their gauges overwrite each other.
         """
         # So that an alert sees the first one as a step from 0.
-        for each in (self.unknown_orders, self.pauses, self.pause_seconds):
+        for each in (self.unknown_orders, self.throttles, self.throttled_seconds):
             each.labels(account)
         return _Account(self, account)
 
@@ -104,24 +104,24 @@ class _Account:
     def __call__(self, event: Event) -> None:
         metrics, account = self.metrics, self.account
         match event:
-            case RequestEnded(action=action):
+            case AttemptFinished(action=action):
                 metrics.requests.labels(account, action, _outcome(event)).inc()
-                metrics.seconds.labels(account, action).observe(event.seconds)
-            case BatchEnded(ids=ids):
+                metrics.seconds.labels(account, action).observe(event.duration_s)
+            case BatchFinished(id_count=ids):
                 metrics.batch_ids.labels(account).observe(ids)
             case OutcomeUnknown():
                 metrics.unknown_orders.labels(account).inc()
-            case OrdersTracked(orders=orders):
+            case OrdersTracked(order_count=orders):
                 metrics.tracked_orders.labels(account).set(orders)
-            case BalanceSeen():
+            case BalanceChecked():
                 self._seen(event)
-            case PauseBegun(pause_s=pause_s):
-                metrics.pauses.labels(account).inc()
-                metrics.pause_seconds.labels(account).inc(pause_s)
+            case Throttled(delay_s=pause_s):
+                metrics.throttles.labels(account).inc()
+                metrics.throttled_seconds.labels(account).inc(pause_s)
             case _:
                 pass
 
-    def _seen(self, event: BalanceSeen) -> None:
+    def _seen(self, event: BalanceChecked) -> None:
         gauge = self.metrics.balance
         currency = event.currency or ""
         # The currency is the panel's word: one series an account, whatever it comes to say.
@@ -132,7 +132,7 @@ class _Account:
         gauge.labels(self.account, currency).set(float(event.balance))
 
 
-def _outcome(event: RequestEnded) -> str:
+def _outcome(event: AttemptFinished) -> str:
     if event.error is None:
         return "ok"
     if event.kind is not None:

@@ -143,8 +143,8 @@ def smm_profile(request: pytest.FixtureRequest) -> "Profile":
 
     from ..profile import API_V2, SMMFANFAST  # noqa: PLC0415  # and without ours
 
-    speaks = _arguments(request.node).get("speaks", "document")
-    return attrs.evolve(API_V2 if speaks == "api-v2" else SMMFANFAST, calls_per_minute=None)
+    dialect = _arguments(request.node).get("dialect", "standard")
+    return attrs.evolve(API_V2 if dialect == "api-v2" else SMMFANFAST, calls_per_minute=None)
 
 
 @pytest.fixture
@@ -227,8 +227,8 @@ def _quick() -> dict[str, Any]:
     from .._engine.policy import PollPolicy, RetryPolicy  # noqa: PLC0415  # pytest starts without attrs
 
     return {
-        "retry": RetryPolicy(base_s=REPEAT_S, cap_s=REPEAT_S),
-        "poll": PollPolicy(least_s=LOOK_S, most_s=LOOK_S),
+        "retry": RetryPolicy(base_delay_s=REPEAT_S, max_delay_s=REPEAT_S),
+        "poll": PollPolicy(min_interval_s=LOOK_S, max_interval_s=LOOK_S),
     }
 
 

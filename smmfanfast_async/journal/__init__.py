@@ -2,7 +2,7 @@
 
 How this works. An order that is to be placed gets an `Entry` under a name of the caller's own, its
 *ref*, before anything is sent. Each attempt to send it first moves the entry to SENDING, durably;
-whatever becomes of the attempt moves it on. `MOVES` is the whole of what may follow what. A move
+whatever becomes of the attempt moves it on. `TRANSITIONS` is the whole of what may follow what. A move
 names the state and the attempt that it starts from, and a journal carries it out only where both
 are still true, so that of two who want the same move one gets it::
 
@@ -21,34 +21,34 @@ from .entry import (
     MAX_REF_CHARACTERS,
     Claim,
     Entry,
-    Event,
     EventKind,
+    JournalEvent,
     NewEntry,
     Observation,
     Outcome,
     Summary,
     UnknownOrder,
-    checked_ref,
+    parse_ref,
 )
 from .protocol import Journal
-from .states import MOVES, OPEN_STATES, SPENDING_STATES, EntryState
+from .states import OPEN_STATES, SPENDING_STATES, TRANSITIONS, EntryState
 
 __all__ = [
     "MAX_REASON_CHARACTERS",
     "MAX_REF_CHARACTERS",
-    "MOVES",
     "OPEN_STATES",
     "SPENDING_STATES",
+    "TRANSITIONS",
     "Claim",
     "Entry",
     "EntryState",
-    "Event",
     "EventKind",
     "Journal",
+    "JournalEvent",
     "NewEntry",
     "Observation",
     "Outcome",
     "Summary",
     "UnknownOrder",
-    "checked_ref",
+    "parse_ref",
 ]

@@ -8,10 +8,10 @@ from enum import StrEnum
 from attrs import field, frozen
 
 from ..errors import (
-    AuthError,
+    AuthenticationError,
     BlockedError,
     ErrorKind,
-    FundsError,
+    InsufficientFundsError,
     InvalidOrderError,
     NotSentError,
     OutcomeUnknownError,
@@ -25,14 +25,14 @@ __all__ = [
     "MAX_REF_CHARACTERS",
     "Claim",
     "Entry",
-    "Event",
     "EventKind",
+    "JournalEvent",
     "NewEntry",
     "Observation",
     "Outcome",
     "Summary",
     "UnknownOrder",
-    "checked_ref",
+    "parse_ref",
     "refused_error",
 ]
 
@@ -45,7 +45,7 @@ MAX_REASON_CHARACTERS = 500
 """How much of the panel's words is kept, in characters; as much as an error keeps of a body."""
 
 
-def checked_ref(ref: object) -> str:
+def parse_ref(ref: object) -> str:
     """Give a ref, or raise `InvalidOrderError`: a text of 1 to 200 printable characters."""
     if not isinstance(ref, str) or not ref.strip() or not ref.isprintable():
         raise InvalidOrderError("OrderDesk", "ref", ref, "is not a text of printable characters")
@@ -73,7 +73,7 @@ class NewEntry:
     """What it costs by the catalogue, else the most it may cost; None where neither is known."""
     due_at: datetime
     """From when on a running desk sends it, aware UTC."""
-    booked_on: str
+    budget_day: str
     """The UTC day whose budget it counts against, as 2030-12-31."""
 
 
@@ -128,20 +128,20 @@ class Entry:
     """When the panel last answered about it; None before that."""
     changed_at: datetime | None = None
     """When something about it last changed at the panel; None before the first look."""
-    misses: int = 0
+    miss_count: int = 0
     """Looks in a row that the panel answered without knowing the id."""
 
     @property
     def status(self) -> Status | None:
         """`raw_status` as one of the known words; None before the first look."""
-        return None if self.raw_status is None else Status.of(self.raw_status)
+        return None if self.raw_status is None else Status.parse(self.raw_status)
 
     @property
     def is_open(self) -> bool:
         """Whether something still follows, or a person has to say what is true."""
         return self.state in OPEN_STATES
 
-    def placed(self) -> str:
+    def order_id(self) -> str:
         """Give the panel's id, or raise what stands against it.
 
         `RefusedError`, `NotSentError` for one that is not on its way (prepared, held, withdrawn),
@@ -167,8 +167,8 @@ class Entry:
 
 
 _REFUSALS: Mapping[ErrorKind, type[RefusedError]] = {
-    ErrorKind.AUTH: AuthError,
-    ErrorKind.FUNDS: FundsError,
+    ErrorKind.AUTH: AuthenticationError,
+    ErrorKind.FUNDS: InsufficientFundsError,
     ErrorKind.BLOCKED: BlockedError,
 }
 
@@ -195,7 +195,7 @@ class Outcome:
     """The balance after an attempt that ended unknown, if it could be read."""
     due_at: datetime | None = None
     """When it is looked at, or tried again, next; None for never."""
-    by: str | None = None
+    decided_by: str | None = None
     """Who says so, where it is a person."""
 
 
@@ -222,7 +222,7 @@ class Observation:
     due_at: datetime
     """When to look again."""
     is_over: bool = False
-    """Whether this is an end by a word of the panel's own (`Profile.final_words`)."""
+    """Whether this is an end by a word of the panel's own (`Profile.final_statuses`)."""
 
 
 class EventKind(StrEnum):
@@ -251,7 +251,7 @@ class EventKind(StrEnum):
 
 
 @frozen(kw_only=True)
-class Event:
+class JournalEvent:
     """Something that happened to an entry, in the order of its happening."""
 
     position: int
@@ -295,7 +295,7 @@ class UnknownOrder:
     """Refs of other open orders in this journal with the same link: they may be what is active."""
 
     @property
-    def drop_fits(self) -> bool | None:
+    def drop_matches_price(self) -> bool | None:
         """Whether the balance fell by just the price; None where one of the two is not known."""
         if self.balance_drop is None or self.entry.price is None:
             return None
@@ -314,7 +314,7 @@ class Summary:
     spent: Decimal
     """Charges of accepted and finished orders, net of what came back; the price where the panel
     gives no charge."""
-    given_back: Decimal
+    refunded: Decimal
     """What came back of finished orders: price less charge, where both are known."""
     at_risk: Decimal
     """Prices of orders that are unknown or on their way."""

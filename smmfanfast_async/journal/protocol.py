@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
-from .entry import Claim, Entry, Event, NewEntry, Observation, Outcome, Summary, UnknownOrder
+from .entry import Claim, Entry, JournalEvent, NewEntry, Observation, Outcome, Summary, UnknownOrder
 from .states import EntryState
 
 __all__ = ["Journal"]
@@ -33,7 +33,7 @@ class Journal(Protocol):
         """Give the time by the clock that all users of this journal share."""
         ...
 
-    async def write_down(
+    async def create(
         self,
         new: NewEntry,
         *,
@@ -57,24 +57,24 @@ class Journal(Protocol):
         *,
         states: Collection[EntryState] = (),
         statuses: Collection[str] = (),
-        ref_begin: str = "",
+        ref_prefix: str = "",
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> AsyncIterator[Entry]:
         """Give entries, the oldest first, page by page, in bounded memory.
 
-        Empty collections and None leave a filter out. `statuses` are words of `Status`, `ref_begin`
+        Empty collections and None leave a filter out. `statuses` are words of `Status`, `ref_prefix`
         is how the ref begins, `since` and `until` bound `created_at`.
         """
         ...
 
-    async def begin(
+    async def start_attempt(
         self,
         ref: str,
         attempt: int,
         *,
         lease: timedelta,
-        places: int,
+        max_in_flight: int,
         balance_before: Decimal | None = None,
     ) -> Entry | None:
         """Move PREPARED to SENDING and count the attempt, durably; None where it can't be done now.
@@ -84,11 +84,11 @@ class Journal(Protocol):
         """
         ...
 
-    async def under_way(self) -> int:
+    async def count_in_flight(self) -> int:
         """Count the account's attempts that are on their way, on any machine."""
         ...
 
-    async def settle(self, ref: str, attempt: int, outcome: Outcome) -> Entry:
+    async def record_outcome(self, ref: str, attempt: int, outcome: Outcome) -> Entry:
         """Write what became of an attempt, and give the entry as it stands then.
 
         Where the attempt was given up meanwhile (UNKNOWN by its lease, or WITHDRAWN by a person) an
@@ -97,23 +97,23 @@ class Journal(Protocol):
         """
         ...
 
-    async def decide(
+    async def apply_decision(
         self,
         ref: str,
-        since: Collection[EntryState],
+        from_states: Collection[EntryState],
         outcome: Outcome,
         *,
-        booked_on: str | None = None,
+        budget_day: str | None = None,
         budget: Decimal | None = None,
     ) -> Entry | None:
         """Carry out a person's move; None where the entry is in none of the states `since`.
 
-        `booked_on` and `budget` are for one that is to be sent again; `SpendingLimitError` as in
-        `write_down`. Raises `RefConflictError` where the order is another ref's already.
+        `budget_day` and `budget` are for one that is to be sent again; `SpendingLimitError` as in
+        `create`. Raises `RefConflictError` where the order is another ref's already.
         """
         ...
 
-    async def lapse(self) -> list[Entry]:
+    async def expire_leases(self) -> list[Entry]:
         """Move every SENDING whose lease is past to UNKNOWN, and give those entries."""
         ...
 
@@ -125,18 +125,18 @@ class Journal(Protocol):
         """Take accepted orders that are due, the longest due first, out of everybody else's way."""
         ...
 
-    async def observe(self, observations: Sequence[Observation]) -> list[Entry]:
+    async def record_statuses(self, observations: Sequence[Observation]) -> list[Entry]:
         """Write what looks gave, where the claim still holds; give the entries that changed."""
         ...
 
-    async def give_back(self, claims: Sequence[tuple[Claim, datetime]]) -> None:
+    async def release(self, claims: Sequence[tuple[Claim, datetime]]) -> None:
         """Let claimed orders be due again, each at its moment, where its claim still holds.
 
         Nothing else of them changes, and nothing is told: nothing was learned.
         """
         ...
 
-    async def hasten(self, limit: int, *, ahead: timedelta) -> int:
+    async def reschedule_far_future(self, limit: int, *, ahead: timedelta) -> int:
         """Let be due what is due further ahead than that; give how many were, `limit` at most.
 
         The clock was set back after their time was set. Orders that are followed, and those that
@@ -148,7 +148,7 @@ class Journal(Protocol):
         """Give the moment at which the next order is due to be sent or looked at; None for none."""
         ...
 
-    async def permit(self, interval: timedelta) -> timedelta:
+    async def reserve_call(self, interval: timedelta) -> timedelta:
         """Take a place in the account's pace, `interval` after the last one taken on any machine.
 
         Gives how long to wait for it. A pause by `pause` comes before all places.
@@ -167,7 +167,7 @@ class Journal(Protocol):
         """Count the account's orders and money."""
         ...
 
-    async def events(self, after: int, limit: int) -> list[Event]:
+    async def events(self, after: int, limit: int) -> list[JournalEvent]:
         """Give the events after a position, in order; all before the last are there."""
         ...
 
@@ -182,6 +182,6 @@ class Journal(Protocol):
     async def purge(self, older_than: datetime) -> int:
         """Forget form, link and the panel's words of entries that are over; give how many.
 
-        Ref, id, state and money stay; so does the digest that a later `write_down` is held to.
+        Ref, id, state and money stay; so does the digest that a later `create` is held to.
         """
         ...

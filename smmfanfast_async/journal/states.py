@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from enum import StrEnum
 
-__all__ = ["MOVES", "OPEN_STATES", "SPENDING_STATES", "EntryState"]
+__all__ = ["OPEN_STATES", "SPENDING_STATES", "TRANSITIONS", "EntryState"]
 
 
 class EntryState(StrEnum):
@@ -29,7 +29,7 @@ class EntryState(StrEnum):
 
 _S = EntryState
 
-MOVES: Mapping[EntryState, frozenset[EntryState]] = {
+TRANSITIONS: Mapping[EntryState, frozenset[EntryState]] = {
     _S.PREPARED: frozenset({_S.SENDING, _S.WITHDRAWN}),
     _S.HELD: frozenset({_S.PREPARED, _S.WITHDRAWN}),
     _S.SENDING: frozenset({_S.PREPARED, _S.HELD, _S.ACCEPTED, _S.REFUSED, _S.UNKNOWN}),

@@ -7,7 +7,7 @@ them, `fields` what the fields of all have in common. A profile says which of th
 
 from collections.abc import Iterator, Mapping
 
-from .._text import same_word
+from .._text import normalize_word
 from .api_v2 import (
     CommentRepliesOrder,
     InvitesFromGroupsOrder,
@@ -21,11 +21,11 @@ from .fields import (
     MAX_WHOLE_NUMBER,
     are_plain_ids,
     check_is_list,
-    checked_id,
-    checked_ids,
+    parse_id,
+    parse_ids,
 )
 from .standard import (
-    DELAYS_MIN,
+    DELAYS_MINUTES,
     CommentLikesOrder,
     CustomCommentsOrder,
     CustomCommentsPackageOrder,
@@ -42,7 +42,7 @@ from .standard import (
 
 __all__ = [
     "API_V2_ORDER_TYPES",
-    "DELAYS_MIN",
+    "DELAYS_MINUTES",
     "MAX_ID_CHARACTERS",
     "MAX_WHOLE_NUMBER",
     "ORDER_TYPES",
@@ -66,8 +66,8 @@ __all__ = [
     "WebTrafficOrder",
     "are_plain_ids",
     "check_is_list",
-    "checked_id",
-    "checked_ids",
+    "parse_id",
+    "parse_ids",
 ]
 
 
@@ -77,10 +77,10 @@ class _OrderTypes(Mapping[str, type[Order]]):
     def __init__(self, name: str, *classes: type[Order]) -> None:
         self._name = name
         self._by_word = {each.panel_type: each for each in classes}
-        self._by_spelling = {same_word(word): each for word, each in self._by_word.items()}
+        self._by_spelling = {normalize_word(word): each for word, each in self._by_word.items()}
 
     def __getitem__(self, word: str) -> type[Order]:
-        found = self._by_spelling.get(same_word(word)) if isinstance(word, str) else None
+        found = self._by_spelling.get(normalize_word(word)) if isinstance(word, str) else None
         if found is None:
             raise KeyError(word)
         return found

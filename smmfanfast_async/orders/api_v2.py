@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from ..errors import InvalidOrderError
 from .fields import (
-    hold_runs_and_interval,
+    check_runs_and_interval,
     is_lines,
     is_text,
     is_whole,
@@ -147,7 +147,7 @@ class WebTrafficOrder(Order):
 
     def __attrs_post_init__(self) -> None:
         """Hold runs and interval together, and the type of traffic to what it needs."""
-        hold_runs_and_interval(self)
+        check_runs_and_interval(self)
         needed = {GOOGLE_KEYWORD: "google_keyword", CUSTOM_REFERRER: "referring_url"}
         missing = needed.get(self.type_of_traffic)
         if missing is not None and getattr(self, missing) is None:

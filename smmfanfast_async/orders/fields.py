@@ -20,10 +20,8 @@ __all__ = [
     "MAX_WHOLE_NUMBER",
     "are_plain_ids",
     "check_is_list",
-    "checked_id",
-    "checked_ids",
+    "check_runs_and_interval",
     "copied",
-    "hold_runs_and_interval",
     "id_as_text",
     "is_expiry",
     "is_extra",
@@ -33,6 +31,8 @@ __all__ = [
     "is_whole",
     "items_of",
     "optional",
+    "parse_id",
+    "parse_ids",
     "stripped",
     "stripped_or_none",
 ]
@@ -58,7 +58,7 @@ _NO_ID = (
 )
 
 
-def checked_id(value: object, where: str = "Client", name: str = "order") -> str:
+def parse_id(value: object, where: str = "Client", name: str = "order") -> str:
     """Give an order's or service's id as text, or raise `InvalidOrderError`.
 
     Ids are opaque: numbers on this panel, other text elsewhere (seen: `ord_01H…`, UUIDs). A comma,
@@ -79,10 +79,10 @@ def check_is_list(values: object, field: str) -> None:
         raise InvalidOrderError("Client", field, values, "is one text, not a list of ids")
 
 
-def checked_ids(values: Iterable[object], name: str = "order") -> list[str]:
+def parse_ids(values: Iterable[object], name: str = "order") -> list[str]:
     """Give ids as texts, each once, or raise `InvalidOrderError`."""
     check_is_list(values, f"{name}s")
-    return list(dict.fromkeys(checked_id(each, name=name) for each in values))
+    return list(dict.fromkeys(parse_id(each, name=name) for each in values))
 
 
 # Plain numbers, as this panel's ids are; a comma in one of them is counted before.
@@ -92,7 +92,7 @@ _PLAIN_IDS = re.compile(r"[1-9][0-9]{0,127}+(?:,[1-9][0-9]{0,127}+)*+")
 def are_plain_ids(texts: list[str]) -> bool:
     """Say whether some texts are ids for sure, each a plain number: a look at all at once.
 
-    False says nothing; then `checked_id` looks at each.
+    False says nothing; then `parse_id` looks at each.
     """
     joined = ",".join(texts)
     return joined.count(",") == len(texts) - 1 and _PLAIN_IDS.fullmatch(joined) is not None
@@ -141,8 +141,8 @@ def _refuse(order: Any, attribute: "Attribute[Any]", value: object, reason: str)
 
 
 def is_id(order: Any, attribute: "Attribute[Any]", value: object) -> None:
-    """Refuse what `checked_id` refuses."""
-    checked_id(value, type(order).__name__, attribute.name)
+    """Refuse what `parse_id` refuses."""
+    parse_id(value, type(order).__name__, attribute.name)
 
 
 def is_text(order: Any, attribute: "Attribute[Any]", value: object) -> None:
@@ -210,7 +210,7 @@ def _bare_name(name: str) -> str:
     return name.partition("[")[0].strip().lower()
 
 
-def hold_runs_and_interval(order: Any) -> None:
+def check_runs_and_interval(order: Any) -> None:
     """Refuse `runs` without `interval` and the other way: panels take both or neither (seen)."""
     if (order.runs is None) != (order.interval is None):
         lone, missing = ("runs", "interval") if order.interval is None else ("interval", "runs")

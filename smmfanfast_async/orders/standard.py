@@ -14,8 +14,8 @@ from attrs import field, frozen
 
 from ..errors import InvalidOrderError
 from .fields import (
+    check_runs_and_interval,
     copied,
-    hold_runs_and_interval,
     id_as_text,
     is_expiry,
     is_extra,
@@ -30,7 +30,7 @@ from .fields import (
 )
 
 __all__ = [
-    "DELAYS_MIN",
+    "DELAYS_MINUTES",
     "CommentLikesOrder",
     "CustomCommentsOrder",
     "CustomCommentsPackageOrder",
@@ -45,7 +45,7 @@ __all__ = [
     "SubscriptionsOrder",
 ]
 
-DELAYS_MIN = frozenset({0, 5, 10, 15, 30, 60, 90})
+DELAYS_MINUTES = frozenset({0, 5, 10, 15, 30, 60, 90})
 """Minutes a subscription may wait (document: "Possible values: 0, 5, 10, 15, 30, 60, 90")."""
 
 
@@ -82,7 +82,7 @@ class DefaultOrder(Order):
 
     def __attrs_post_init__(self) -> None:
         """Hold runs and interval together."""
-        hold_runs_and_interval(self)
+        check_runs_and_interval(self)
 
 
 @frozen(kw_only=True)
@@ -225,22 +225,22 @@ class SubscriptionsOrder(Order):
     max: int = field(validator=is_whole(1))
     """The most for a post, not below `min` (document: "Quantity max")."""
     delay: int = field(validator=is_whole(0))
-    """Minutes to wait after a post; one of `legal_delays_min`."""
+    """Minutes to wait after a post; one of `allowed_delays_minutes`."""
     expiry: date | None = field(default=None, validator=optional(is_expiry))
     """The last day (document: optional, sent as d/m/Y); None is no end. Not before today, UTC."""
     posts: int | None = field(default=None, validator=optional(is_whole(1)))
     """How many posts. Not in the document (seen); None leaves it out."""
     old_posts: int | None = field(default=None, validator=optional(is_whole(1)))
     """How many posts that are there already. API v2 panels alone have it (seen), elsewhere it is
-    refused before it is sent (`Profile.unread_fields`); None leaves it out."""
+    refused before it is sent (`Profile.ignored_fields`); None leaves it out."""
     link: str | None = field(default=None, converter=stripped_or_none, validator=optional(is_text))
     """Not in the document (seen); None leaves it out."""
     quantity: int | None = field(default=None, validator=optional(is_whole(1)))
     """Not in the document (seen); None leaves it out."""
-    legal_delays_min: Collection[int] | None = field(
-        default=DELAYS_MIN, metadata={"form": False}, eq=False, repr=False
+    allowed_delays_minutes: Collection[int] | None = field(
+        default=DELAYS_MINUTES, metadata={"form": False}, eq=False, repr=False
     )
-    """Which delays the panel takes: the document's by default, `profile.delays_min` for another
+    """Which delays the panel takes: the document's by default, `profile.delays_minutes` for another
     panel, None for any. It is never sent."""
 
     def __attrs_post_init__(self) -> None:
@@ -248,6 +248,6 @@ class SubscriptionsOrder(Order):
         where = type(self).__name__
         if self.min > self.max:
             raise InvalidOrderError(where, "min", self.min, f"is above max, {self.max}")
-        legal = self.legal_delays_min
+        legal = self.allowed_delays_minutes
         if legal is not None and self.delay not in legal:
             raise InvalidOrderError(where, "delay", self.delay, f"is none of {sorted(legal)}")

@@ -8,7 +8,7 @@ fail in every way that a panel, a proxy or a network does::
         panel.fail_next(Fault.DROP_AFTER, action="add")
         panel.orders                     # the truth, whatever the client was told
 
-`Sandbox(speaks="api-v2")` is a panel of the wider family, with refills and cancels.
+`Sandbox(dialect="api-v2")` is a panel of the wider family, with refills and cancels.
 
 It imports nothing else of this library and shares no code with the client. That repetition is
 wanted: every field name here is written from the panel's document once more, since a wrong one in

@@ -14,17 +14,17 @@ from .services import SandboxService
 
 __all__ = [
     "Answer",
-    "document_added",
-    "document_balance",
-    "document_order",
-    "document_service",
-    "document_unknown",
-    "family_added",
-    "family_balance",
-    "family_order",
-    "family_service",
-    "family_unknown",
+    "api_v2_added",
+    "api_v2_balance",
+    "api_v2_order",
+    "api_v2_service",
+    "api_v2_unknown",
     "number_of",
+    "standard_added",
+    "standard_balance",
+    "standard_order",
+    "standard_service",
+    "standard_unknown",
 ]
 
 Answer = dict[str, "Answer"] | list["Answer"] | str | int | bool | None
@@ -42,17 +42,17 @@ _FAMILY_TYPES: Mapping[str, str] = {
 }
 
 
-def document_added(order: str) -> Answer:
+def standard_added(order: str) -> Answer:
     """Say that an order was taken (document: `{"status": "success", "order": 32}`)."""
     return {"status": "success", "order": int(order)}
 
 
-def family_added(order: str) -> Answer:
+def api_v2_added(order: str) -> Answer:
     """Say that an order was taken (seen: `{"order": 23501}`)."""
     return {"order": int(order)}
 
 
-def document_order(stored: StoredOrder, currency: str | None) -> Answer:
+def standard_order(stored: StoredOrder, currency: str | None) -> Answer:
     """Give one order in the shape of its kind, numbers as text (document; seen)."""
     status = stored.status.value
     if stored.posts is not None or stored.runs is not None:
@@ -67,7 +67,7 @@ def document_order(stored: StoredOrder, currency: str | None) -> Answer:
     return row | {"start_count": str(stored.start_count), "remains": str(stored.remains)}
 
 
-def family_order(stored: StoredOrder, currency: str | None) -> Answer:
+def api_v2_order(stored: StoredOrder, currency: str | None) -> Answer:
     """Give one order without its id, its status with a capital letter (seen)."""
     status = stored.status.value.capitalize()
     if stored.posts is not None or stored.runs is not None:
@@ -94,17 +94,17 @@ def _with_children(stored: StoredOrder, status: str) -> Answer:
     return {"status": status, "runs": str(stored.runs), "orders": children}
 
 
-def document_unknown() -> Answer:
+def standard_unknown() -> Answer:
     """Say that an id among others is unknown (document: a bare text)."""
     return messages.ORDER_UNKNOWN
 
 
-def family_unknown() -> Answer:
+def api_v2_unknown() -> Answer:
     """Say that an id among others is unknown (seen: an object)."""
-    return {"error": messages.in_family(messages.ORDER_UNKNOWN)}
+    return {"error": messages.in_api_v2(messages.ORDER_UNKNOWN)}
 
 
-def document_service(service: SandboxService) -> Answer:
+def standard_service(service: SandboxService) -> Answer:
     """Give a service in the document's form: numbers as text, `dripfeed` as a number."""
     return {
         "service": service.service,
@@ -119,7 +119,7 @@ def document_service(service: SandboxService) -> Answer:
     }
 
 
-def family_service(service: SandboxService) -> Answer:
+def api_v2_service(service: SandboxService) -> Answer:
     """Give a service as API v2 panels do (seen): the id a number, flags true or false."""
     return {
         "service": number_of(service.service),
@@ -135,12 +135,12 @@ def family_service(service: SandboxService) -> Answer:
     }
 
 
-def document_balance(balance: Decimal, currency: str) -> Answer:
+def standard_balance(balance: Decimal, currency: str) -> Answer:
     """Give the account's money (document: with `"status": "success"`)."""
     return {"status": "success", "balance": _balance_text(balance), "currency": currency}
 
 
-def family_balance(balance: Decimal, currency: str) -> Answer:
+def api_v2_balance(balance: Decimal, currency: str) -> Answer:
     """Give the account's money (seen: without a status)."""
     return {"balance": _balance_text(balance), "currency": currency}
 

@@ -16,9 +16,9 @@ from .services import (
     SandboxService,
 )
 
-__all__ = ["API_V2", "DELAYS_MIN", "DIALECTS", "DOCUMENT", "Dialect"]
+__all__ = ["API_V2", "DELAYS_MINUTES", "DIALECTS", "STANDARD", "Dialect"]
 
-DELAYS_MIN = (0, 5, 10, 15, 30, 60, 90)
+DELAYS_MINUTES = (0, 5, 10, 15, 30, 60, 90)
 """Minutes (document: "Possible values: 0, 5, 10, 15, 30, 60, 90")."""
 
 
@@ -27,7 +27,7 @@ class Dialect:
     """One way in which panels speak."""
 
     name: str
-    """What `Sandbox(speaks=…)` calls it."""
+    """What `Sandbox(dialect=…)` calls it."""
     path: str
     """The path that forms are posted to."""
     actions: tuple[str, ...]
@@ -36,7 +36,7 @@ class Dialect:
     """What is sold when nothing else is asked for."""
     service_types: tuple[str, ...]
     """Types that a service may have."""
-    delays_min: tuple[int, ...] | None
+    delays_minutes: tuple[int, ...] | None
     """Minutes that a subscription may wait; None for any."""
     reads_old_posts: bool
     """Whether a subscription may begin with posts that are there already."""
@@ -44,7 +44,7 @@ class Dialect:
     """The most ids in one call; None for any number."""
     double_decoding: bool
     """Whether values are decoded a second time and stripped of tags, if nothing else is said."""
-    words: Callable[[str], str]
+    messages: Callable[[str], str]
     """The panel's text for a refusal of `messages`."""
     added: Callable[[str], Answer]
     """The answer to an order that was taken, by its id."""
@@ -60,45 +60,45 @@ class Dialect:
     """The account's money and its currency."""
 
 
-DOCUMENT = Dialect(
-    name="document",
+STANDARD = Dialect(
+    name="standard",
     path="/api/v1",
     actions=("add", "status", "services", "balance"),
     services=DEFAULT_SERVICES,
     service_types=SERVICE_TYPES,
-    delays_min=DELAYS_MIN,
+    delays_minutes=DELAYS_MINUTES,
     reads_old_posts=False,
     ids_per_call=None,
     double_decoding=True,
-    words=str,
-    added=answers.document_added,
-    order=answers.document_order,
-    unknown=answers.document_unknown,
-    service=answers.document_service,
+    messages=str,
+    added=answers.standard_added,
+    order=answers.standard_order,
+    unknown=answers.standard_unknown,
+    service=answers.standard_service,
     no_services={"status": "success", "data": "Empty Data"},
-    balance=answers.document_balance,
+    balance=answers.standard_balance,
 )
 """The panel of the document; what it leaves out is as its script does it (seen)."""
 
 API_V2 = Dialect(
     name="api-v2",
     path="/api/v2",
-    actions=(*DOCUMENT.actions, "refill", "refill_status", "cancel"),
+    actions=(*STANDARD.actions, "refill", "refill_status", "cancel"),
     services=API_V2_SERVICES,
     service_types=API_V2_TYPES,
-    delays_min=None,
+    delays_minutes=None,
     reads_old_posts=True,
     ids_per_call=100,
     double_decoding=False,
-    words=messages.in_family,
-    added=answers.family_added,
-    order=answers.family_order,
-    unknown=answers.family_unknown,
-    service=answers.family_service,
+    messages=messages.in_api_v2,
+    added=answers.api_v2_added,
+    order=answers.api_v2_order,
+    unknown=answers.api_v2_unknown,
+    service=answers.api_v2_service,
     no_services=[],
-    balance=answers.family_balance,
+    balance=answers.api_v2_balance,
 )
 """The family of API v2 panels, as several of them document it (seen)."""
 
-DIALECTS: Mapping[str, Dialect] = {dialect.name: dialect for dialect in (DOCUMENT, API_V2)}
+DIALECTS: Mapping[str, Dialect] = {dialect.name: dialect for dialect in (STANDARD, API_V2)}
 """By name."""

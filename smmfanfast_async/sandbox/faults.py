@@ -12,7 +12,7 @@ import attrs
 from attrs import field, frozen
 from attrs.validators import ge, optional
 
-__all__ = ["CARRIED_OUT", "Fault", "FaultScript", "ScriptedFault"]
+__all__ = ["APPLIED", "Fault", "FaultScript", "ScriptedFault"]
 
 MAX_SCRIPTED = 10_000
 """The most entries that wait in a script, and the most rates: more is a loop gone wild."""
@@ -24,37 +24,37 @@ class Fault(StrEnum):
     DELAY = "delay"
     """The right answer, `delay_s` real seconds late. Carried out, before the wait."""
     HTTP_500 = "http_500"
-    """A bare server error. Not carried out, unless `carried_out=True`."""
+    """A bare server error. Not carried out, unless `applied=True`."""
     HTTP_502 = "http_502"
-    """A proxy without a panel behind it. Not carried out, unless `carried_out=True`."""
+    """A proxy without a panel behind it. Not carried out, unless `applied=True`."""
     HTTP_503 = "http_503"
-    """Out of service. Not carried out, unless `carried_out=True`."""
+    """Out of service. Not carried out, unless `applied=True`."""
     RATE_LIMIT = "rate_limit"
-    """429 with `Retry-After: retry_after_s`. Not carried out, unless `carried_out=True`."""
+    """429 with `Retry-After: retry_after_s`. Not carried out, unless `applied=True`."""
     HTML_PAGE = "html_page"
-    """200 with a page for people. Not carried out, unless `carried_out=True`."""
+    """200 with a page for people. Not carried out, unless `applied=True`."""
     PHP_NOTICE = "php_notice"
     """A PHP notice before the right answer. Carried out."""
-    CUT_BODY = "cut_body"
+    TRUNCATED_BODY = "cut_body"
     """The first half of the right answer, its Content-Length true to the half. Carried out."""
     EMPTY = "empty"
-    """200 without a body. Carried out, unless `carried_out=False`."""
+    """200 without a body. Carried out, unless `applied=False`."""
     DROP_BEFORE = "drop_before"
     """The connection is cut without an answer. Not carried out."""
     DROP_AFTER = "drop_after"
     """The connection is cut without an answer. Carried out."""
     REDIRECT = "redirect"
-    """307 to `location`. Not carried out, unless `carried_out=True`; a client that follows to the
+    """307 to `location`. Not carried out, unless `applied=True`; a client that follows to the
     default location sends its form again, and that one is carried out."""
-    ODD_ROW = "odd_row"
+    MALFORMED_ROW = "odd_row"
     """A list of services, refills or cancels, or a status, in which the first row is odd: numbers
     such as "N/A" and "1,234.5", an unknown word. Carried out; answers without rows are right."""
     BLOCKED = "blocked"
     """403 with a page and `cf-mitigated: challenge`. Not carried out, unless
-    `carried_out=True`."""
+    `applied=True`."""
 
 
-CARRIED_OUT: Mapping[Fault, bool] = {
+APPLIED: Mapping[Fault, bool] = {
     Fault.DELAY: True,
     Fault.HTTP_500: False,
     Fault.HTTP_502: False,
@@ -62,12 +62,12 @@ CARRIED_OUT: Mapping[Fault, bool] = {
     Fault.RATE_LIMIT: False,
     Fault.HTML_PAGE: False,
     Fault.PHP_NOTICE: True,
-    Fault.CUT_BODY: True,
+    Fault.TRUNCATED_BODY: True,
     Fault.EMPTY: True,
     Fault.DROP_BEFORE: False,
     Fault.DROP_AFTER: True,
     Fault.REDIRECT: False,
-    Fault.ODD_ROW: True,
+    Fault.MALFORMED_ROW: True,
     Fault.BLOCKED: False,
 }
 """Whether a request that meets the fault is carried out, if nothing else is said."""
@@ -76,8 +76,8 @@ _FIXED = frozenset(
     {
         Fault.DELAY,
         Fault.PHP_NOTICE,
-        Fault.CUT_BODY,
-        Fault.ODD_ROW,
+        Fault.TRUNCATED_BODY,
+        Fault.MALFORMED_ROW,
         Fault.DROP_BEFORE,
         Fault.DROP_AFTER,
     }
@@ -86,7 +86,7 @@ _FIXED = frozenset(
 
 def _fits(instance: "ScriptedFault", _attribute: object, value: bool | None) -> None:  # noqa: FBT001
     if value is not None and instance.fault in _FIXED:
-        raise ValueError(f"carried_out cannot be chosen for {instance.fault}")
+        raise ValueError(f"applied cannot be chosen for {instance.fault}")
 
 
 @frozen(kw_only=True)
@@ -105,14 +105,14 @@ class ScriptedFault:
     """What `RATE_LIMIT` says in `Retry-After`."""
     location: str | None = None
     """Where `REDIRECT` points; None is a second path of the sandbox itself."""
-    carried_out: bool | None = field(default=None, validator=optional(_fits))
-    """Whether the action is carried out; None is the fault's own habit (`CARRIED_OUT`). Only for
+    applied: bool | None = field(default=None, validator=optional(_fits))
+    """Whether the action is carried out; None is the fault's own habit (`APPLIED`). Only for
     faults whose answer does not depend on it."""
 
     @property
-    def is_carried_out(self) -> bool:
+    def is_applied(self) -> bool:
         """Whether a request that meets it is carried out."""
-        return CARRIED_OUT[self.fault] if self.carried_out is None else self.carried_out
+        return APPLIED[self.fault] if self.applied is None else self.applied
 
 
 class FaultScript:

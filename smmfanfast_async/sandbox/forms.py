@@ -11,8 +11,8 @@ from decimal import ROUND_HALF_UP, Decimal
 from types import MappingProxyType
 
 from . import messages
-from .dialects import DOCUMENT, Dialect
-from .messages import Refusal
+from .dialects import STANDARD, Dialect
+from .messages import RefusalReply
 from .orders import WantedOrder
 from .services import FLAT_RATE_TYPES, SandboxService
 
@@ -82,14 +82,14 @@ _WHOLE_NUMBER = re.compile("[0-9]+")
 
 
 def read_order(
-    form: Mapping[str, str], services: Mapping[str, SandboxService], dialect: Dialect = DOCUMENT
+    form: Mapping[str, str], services: Mapping[str, SandboxService], dialect: Dialect = STANDARD
 ) -> WantedOrder:
     """Turn a form into what is wanted, or raise `Refusal` with a text of the document's panel."""
     number = form.get("service", "").strip()
     if not number:
-        raise Refusal(messages.PARAMETERS_MISSING)
+        raise RefusalReply(messages.PARAMETERS_MISSING)
     if number not in services:
-        raise Refusal(messages.SERVICE_UNKNOWN)
+        raise RefusalReply(messages.SERVICE_UNKNOWN)
     service = services[number]
     fields = MappingProxyType(
         {name: value for name, value in form.items() if name not in ("key", "action")}
@@ -99,10 +99,10 @@ def read_order(
         return _subscription(fields, service, dialect)
     link = fields.get("link", "").strip()
     if not link:
-        raise Refusal(messages.PARAMETERS_MISSING)
+        raise RefusalReply(messages.PARAMETERS_MISSING)
     _require(fields, service)
     if not _LINK.fullmatch(link):
-        raise Refusal(messages.BAD_LINK)
+        raise RefusalReply(messages.BAD_LINK)
     _hold_to_type(fields, service)
     runs, interval_s = _drip_feed(fields, service)
     quantity = _COUNTS[service.type](fields, service) * (runs or 1)
@@ -138,20 +138,20 @@ def items_of(text: str) -> list[str]:
 def _require(fields: Mapping[str, str], service: SandboxService) -> None:
     for name, text in REQUIRED_FIELDS[service.type]:
         if not fields.get(name, "").strip():
-            raise Refusal(text)
+            raise RefusalReply(text)
 
 
 def _hold_to_type(fields: Mapping[str, str], service: SandboxService) -> None:
     """Refuse a poll's or web traffic's number that stands for nothing; the text is assumed."""
     if service.type == "poll" and not _whole(fields["answer_number"]):
-        raise Refusal(messages.REQUEST_INCORRECT)
+        raise RefusalReply(messages.REQUEST_INCORRECT)
     if service.type == "web_traffic":
         traffic = fields["type_of_traffic"].strip()
         if fields["device"].strip() not in _DEVICES or traffic not in _REFERRERS:
-            raise Refusal(messages.REQUEST_INCORRECT)
+            raise RefusalReply(messages.REQUEST_INCORRECT)
         needed = _REFERRERS[traffic]
         if needed is not None and not fields.get(needed, "").strip():
-            raise Refusal(messages.PARAMETERS_MISSING)
+            raise RefusalReply(messages.PARAMETERS_MISSING)
 
 
 def _whole(text: str) -> int:
@@ -166,9 +166,9 @@ def _whole(text: str) -> int:
 
 def _hold_against(least: int, most: int, quantity: int) -> None:
     if quantity < least:
-        raise Refusal(messages.MIN_QUANTITY.format(least))
+        raise RefusalReply(messages.MIN_QUANTITY.format(least))
     if quantity > most:
-        raise Refusal(messages.MAX_QUANTITY.format(most))
+        raise RefusalReply(messages.MAX_QUANTITY.format(most))
 
 
 def _drip_feed(fields: Mapping[str, str], service: SandboxService) -> tuple[int | None, float]:
@@ -181,15 +181,15 @@ def _drip_feed(fields: Mapping[str, str], service: SandboxService) -> tuple[int 
     if not runs and not interval:
         return None, 0
     if not service.dripfeed or service.type not in _DRIP_FED_TYPES:
-        raise Refusal(messages.NO_DRIPFEED)
+        raise RefusalReply(messages.NO_DRIPFEED)
     if not _whole(runs):
-        raise Refusal(messages.RUNS_REQUIRED)
+        raise RefusalReply(messages.RUNS_REQUIRED)
     if not interval:
-        raise Refusal(messages.INTERVAL_REQUIRED)
+        raise RefusalReply(messages.INTERVAL_REQUIRED)
     if not _whole(interval):
-        raise Refusal(messages.INTERVAL_INVALID)
+        raise RefusalReply(messages.INTERVAL_INVALID)
     if _whole(runs) > MAX_RUNS:
-        raise Refusal(messages.TRY_AGAIN)
+        raise RefusalReply(messages.TRY_AGAIN)
     return _whole(runs), _whole(interval) * 60.0
 
 
@@ -200,14 +200,14 @@ def _subscription(
     _hold_against(service.min, service.max, least)
     _hold_against(least, service.max, most)
     if not _is_delay(fields["delay"].strip(), dialect):
-        raise Refusal(messages.INTERVAL_INVALID)
+        raise RefusalReply(messages.INTERVAL_INVALID)
     expiry = fields.get("expiry", "").strip()
     if expiry and not _EXPIRY.fullmatch(expiry):
-        raise Refusal(messages.REQUEST_INCORRECT)
+        raise RefusalReply(messages.REQUEST_INCORRECT)
     posts = _whole(fields.get("posts", ""))
     old_posts = _whole(fields.get("old_posts", "")) if dialect.reads_old_posts else 0
     if posts + old_posts > MAX_POSTS:
-        raise Refusal(messages.TRY_AGAIN)
+        raise RefusalReply(messages.TRY_AGAIN)
     return WantedOrder(
         service=service,
         fields=fields,
@@ -221,9 +221,9 @@ def _subscription(
 
 
 def _is_delay(text: str, dialect: Dialect) -> bool:
-    if dialect.delays_min is None:
+    if dialect.delays_minutes is None:
         return _WHOLE_NUMBER.fullmatch(text) is not None
-    return text in {str(minutes) for minutes in dialect.delays_min}
+    return text in {str(minutes) for minutes in dialect.delays_minutes}
 
 
 def _count_asked(fields: Mapping[str, str], _service: SandboxService) -> int:

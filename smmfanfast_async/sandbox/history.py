@@ -7,7 +7,7 @@ from .forms import REQUIRED_FIELDS
 from .lifecycle import MAX_LIFE_S
 from .services import SandboxService
 
-__all__ = ["earlier_forms"]
+__all__ = ["history_forms"]
 
 MAX_PIECES = 5000
 """The most pieces of one earlier order; services that want more are not drawn (assumed)."""
@@ -20,7 +20,7 @@ _LISTED = frozenset(
 )
 
 
-def earlier_forms(
+def history_forms(
     seed: int, services: Sequence[SandboxService], count: int
 ) -> list[tuple[float, dict[str, str]]]:
     """Give `count` pairs of a panel time at or below 0 and an `add` form, the oldest first.

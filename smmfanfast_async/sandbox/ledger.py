@@ -20,7 +20,7 @@ import attrs
 from attrs import define, field, frozen
 
 from .forms import price_of
-from .lifecycle import Family, Life, age_at, plan_family, plan_life, stage_at
+from .lifecycle import Lifecycle, ParentOrder, age_at, plan_lifecycle, plan_parent, stage_at
 from .orders import FINAL_STATES, State, StoredOrder, WantedOrder
 from .services import SandboxService
 
@@ -48,8 +48,8 @@ class _Record:
     charge: Decimal = _NOTHING
     created_s: float
     parent: str | None
-    life: Life
-    family: Family | None
+    life: Lifecycle
+    family: ParentOrder | None
     born_s: float  # `created_s`, until a state set by hand moves it
     ended: State | None = None  # the final state, once it is there
     remains: int = 0  # pieces left, once it is there
@@ -98,7 +98,7 @@ class Ledger:
         The balance is not asked whether it suffices.
         """
         random = self._random()
-        family = plan_family(random, wanted)
+        family = plan_parent(random, wanted)
         needed = 1 + len(family.quantities) if family else 1
         if needed > self._room:
             return None
@@ -189,7 +189,7 @@ class Ledger:
         now_s: float,
         *,
         random: Random,
-        family: Family | None,
+        family: ParentOrder | None,
         parent: str | None = None,
     ) -> _Record:
         record = _Record(
@@ -198,7 +198,7 @@ class Ledger:
             price=wanted.price,
             created_s=now_s,
             parent=parent,
-            life=plan_life(random, max(wanted.quantity, 1)),
+            life=plan_lifecycle(random, max(wanted.quantity, 1)),
             family=family,
             born_s=now_s,
         )
@@ -217,7 +217,7 @@ class Ledger:
         event = _Event(at_s, self._event_count, record.order, record.plan)
         heapq.heappush(self._events, event)
 
-    def _step_family(self, record: _Record, family: Family, now_s: float) -> None:
+    def _step_family(self, record: _Record, family: ParentOrder, now_s: float) -> None:
         """Make the next order of a family, if one is left, then end it or wait for the next."""
         if record.made < len(family.quantities):
             self._make_child(record, family, now_s)
@@ -226,7 +226,7 @@ class Ledger:
         else:
             self._await_next(record, now_s)
 
-    def _make_child(self, record: _Record, family: Family, now_s: float) -> None:
+    def _make_child(self, record: _Record, family: ParentOrder, now_s: float) -> None:
         quantity = family.quantities[record.made]
         record.made += 1
         price = price_of(record.wanted.service, quantity)

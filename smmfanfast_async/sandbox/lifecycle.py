@@ -3,7 +3,7 @@
 An ordinary order waits, is handed on, is worked at, and ends. A family (drip-feed, subscription)
 makes one order after another, each with a life of its own. Ages are panel seconds since the order
 was made. All of it ends within `MAX_LIFE_S`: the longest single life is 3 h 35 min, and a family
-makes its last order within `FAMILY_SPAN_S`.
+makes its last order within `PARENT_SPAN_S`.
 """
 
 from random import Random
@@ -13,21 +13,21 @@ from attrs import frozen
 from .orders import State, WantedOrder
 
 __all__ = [
-    "FAMILY_SPAN_S",
     "MAX_LIFE_S",
-    "Family",
-    "Life",
+    "PARENT_SPAN_S",
+    "Lifecycle",
+    "ParentOrder",
     "Stage",
     "age_at",
-    "plan_family",
-    "plan_life",
+    "plan_lifecycle",
+    "plan_parent",
     "stage_at",
 ]
 
 MAX_LIFE_S = 6 * 3600.0
 """Panel seconds after which an order, and all that came of it, is final."""
 
-FAMILY_SPAN_S = 2 * 3600.0
+PARENT_SPAN_S = 2 * 3600.0
 """Panel seconds within which a family makes all its orders. Longer intervals are squeezed."""
 
 PENDING_S = (60.0, 15 * 60.0)
@@ -51,7 +51,7 @@ MAX_SEEDED_POSTS = 5
 
 
 @frozen(kw_only=True)
-class Life:
+class Lifecycle:
     """What will become of an ordinary order."""
 
     processing_at_s: float
@@ -81,7 +81,7 @@ class Stage:
 
 
 @frozen(kw_only=True)
-class Family:
+class ParentOrder:
     """What will come of a drip-feed or a subscription."""
 
     step_s: float
@@ -92,7 +92,7 @@ class Family:
     """The final state once all have come."""
 
 
-def plan_life(random: Random, quantity: int) -> Life:
+def plan_lifecycle(random: Random, quantity: int) -> Lifecycle:
     """Draw the life of an order over `quantity` pieces. An order of one piece is never partial."""
     (outcome,) = random.choices(list(OUTCOMES), weights=list(OUTCOMES.values()))
     if outcome is State.PARTIAL and quantity == 1:
@@ -106,7 +106,7 @@ def plan_life(random: Random, quantity: int) -> Life:
         left = 0
     elif outcome is State.CANCELED:
         left = quantity
-    return Life(
+    return Lifecycle(
         processing_at_s=processing_at_s,
         started_at_s=started_at_s,
         ended_at_s=ended_at_s,
@@ -116,7 +116,7 @@ def plan_life(random: Random, quantity: int) -> Life:
     )
 
 
-def stage_at(life: Life, quantity: int, age_s: float) -> Stage:
+def stage_at(life: Lifecycle, quantity: int, age_s: float) -> Stage:
     """Say how far an order over `quantity` pieces is at an age, as long as it has not ended.
 
     That it has ended is for the ledger to say, which moves the money in the same step.
@@ -132,7 +132,7 @@ def stage_at(life: Life, quantity: int, age_s: float) -> Stage:
     )
 
 
-def age_at(life: Life, state: State) -> float:
+def age_at(life: Lifecycle, state: State) -> float:
     """Give the age at which an order comes into a state that is not final."""
     ages_s = {
         State.PENDING: 0.0,
@@ -142,24 +142,24 @@ def age_at(life: Life, state: State) -> float:
     return ages_s[state]
 
 
-def plan_family(random: Random, wanted: WantedOrder) -> Family | None:
+def plan_parent(random: Random, wanted: WantedOrder) -> ParentOrder | None:
     """Draw what comes of a drip-feed or subscription; None for an ordinary order.
 
-    A drip-feed keeps its interval if all runs fit into `FAMILY_SPAN_S`, else they are squeezed
+    A drip-feed keeps its interval if all runs fit into `PARENT_SPAN_S`, else they are squeezed
     into it. A subscription without `posts` gets one to `MAX_SEEDED_POSTS` of them, beside the old
     ones that it asked for, at even distances; with an `expiry` it ends expired, else completed (the
     sandbox has no calendar).
     """
     if wanted.runs is not None:
-        return Family(
-            step_s=min(wanted.interval_s, FAMILY_SPAN_S / wanted.runs),
+        return ParentOrder(
+            step_s=min(wanted.interval_s, PARENT_SPAN_S / wanted.runs),
             quantities=(wanted.quantity // wanted.runs,) * wanted.runs,
             outcome=State.COMPLETED,
         )
     if wanted.per_post is not None:
         posts = (wanted.posts or random.randint(1, MAX_SEEDED_POSTS)) + wanted.old_posts
-        return Family(
-            step_s=FAMILY_SPAN_S / posts,
+        return ParentOrder(
+            step_s=PARENT_SPAN_S / posts,
             quantities=tuple(random.randint(*wanted.per_post) for _ in range(posts)),
             outcome=State.EXPIRED if wanted.fields.get("expiry", "").strip() else State.COMPLETED,
         )

@@ -28,8 +28,8 @@ __all__ = [
     "TOO_MANY_IDS",
     "TRY_AGAIN",
     "USER_UNKNOWN",
-    "Refusal",
-    "in_family",
+    "RefusalReply",
+    "in_api_v2",
 ]
 
 USER_UNKNOWN = "API is Disable for this user or User Not Found! Contact the Support"  # seen
@@ -81,7 +81,7 @@ _IN_FAMILY = (
 )
 
 
-def in_family(text: str) -> str:
+def in_api_v2(text: str) -> str:
     """Give what an API v2 panel says where the document's panel says `text`.
 
     A number at the end stays. Texts that are not known to differ are the same (assumed).
@@ -92,7 +92,7 @@ def in_family(text: str) -> str:
     return text
 
 
-class Refusal(Exception):  # noqa: N818  # it is the panel's answer, no failure of the sandbox
+class RefusalReply(Exception):  # noqa: N818  # it is the panel's answer, no failure of the sandbox
     """The panel says no, with one of the texts of this module; nothing was stored."""
 
     def __init__(self, text: str) -> None:

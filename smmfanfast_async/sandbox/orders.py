@@ -108,7 +108,7 @@ class StoredOrder:
     remains: int
     """Pieces still to come; 0 before the start (as in the document's sample)."""
     created_s: float
-    """Panel seconds at which it was made; below 0 for one of the `earlier_orders`."""
+    """Panel seconds at which it was made; below 0 for one of the `existing_orders`."""
     fields: Mapping[str, str]
     """The whole form without `key` and `action`, as the panel understood it; read only."""
     parent: str | None = None

@@ -13,10 +13,10 @@ import attrs
 
 from . import messages
 from .answers import Answer, number_of
-from .dialects import DOCUMENT, Dialect
+from .dialects import STANDARD, Dialect
 from .forms import read_order
 from .ledger import MAX_ORDERS, Ledger
-from .messages import Refusal
+from .messages import RefusalReply
 from .orders import State, StoredOrder
 from .refills import RefillBook, StoredRefill
 from .services import SandboxService
@@ -41,7 +41,7 @@ class Panel:
         balance: Decimal,
         currency: str,
         services: Iterable[SandboxService],
-        dialect: Dialect = DOCUMENT,
+        dialect: Dialect = STANDARD,
         double_decoding: bool | None = None,
         with_currency: bool = True,
         max_orders: int = MAX_ORDERS,
@@ -83,7 +83,7 @@ class Panel:
             return self._refused(messages.ACTION_INVALID)
         try:
             return action(fields, now_s)
-        except Refusal as refusal:
+        except RefusalReply as refusal:
             return self._refused(refusal.text)
 
     def sell(self, service: SandboxService) -> None:
@@ -109,7 +109,7 @@ class Panel:
         return {refill: self.refills.stored(refill, now_s) for refill in self.refills}
 
     def _refused(self, text: str) -> Answer:
-        return {"error": self._dialect.words(text)}
+        return {"error": self._dialect.messages(text)}
 
     def _understood(self, value: str) -> str:
         """Give a value as the panel stores it: decoded once more, without tags (seen)."""
@@ -120,19 +120,19 @@ class Panel:
     def _add(self, fields: Mapping[str, str], now_s: float) -> Answer:
         wanted = read_order(fields, self.services, self._dialect)
         if wanted.link and self.ledger.has_active(wanted.service.service, wanted.link):
-            raise Refusal(messages.ACTIVE_LINK)
+            raise RefusalReply(messages.ACTIVE_LINK)
         if wanted.price > self.ledger.balance:
-            raise Refusal(messages.NOT_ENOUGH_FUNDS)
+            raise RefusalReply(messages.NOT_ENOUGH_FUNDS)
         order = self.ledger.insert(wanted, now_s)
         if order is None:
-            raise Refusal(messages.TRY_AGAIN)
+            raise RefusalReply(messages.TRY_AGAIN)
         return self._dialect.added(order)
 
     def _status(self, fields: Mapping[str, str], now_s: float) -> Answer:
         if "order" in fields:
             order = fields["order"].strip()
             if order not in self.ledger:
-                raise Refusal(messages.ORDER_UNKNOWN)
+                raise RefusalReply(messages.ORDER_UNKNOWN)
             return self._row(order, now_s)
         rows: dict[str, Answer] = {}
         for key in self._ids(fields, "orders", messages.ORDER_REQUIRED):
@@ -145,11 +145,11 @@ class Panel:
     def _ids(self, fields: Mapping[str, str], name: str, missing: str) -> list[str]:
         """Split ids at their commas; nothing between two of them is no id."""
         if name not in fields:
-            raise Refusal(missing)
+            raise RefusalReply(missing)
         ids = [each for each in fields[name].split(",") if each.strip()]
         most = self._dialect.ids_per_call
         if most is not None and len(ids) > most:
-            raise Refusal(messages.TOO_MANY_IDS)
+            raise RefusalReply(messages.TOO_MANY_IDS)
         return ids
 
     def _row(self, order: str, now_s: float) -> Answer:
@@ -171,12 +171,12 @@ class Panel:
             self._check_known(order)
             service, status = self.ledger.service_of(order), self.ledger.stored(order, now_s).status
             if not service.refill or status not in _DELIVERED:
-                raise Refusal(messages.REFILL_REFUSED)
+                raise RefusalReply(messages.REFILL_REFUSED)
             if self.refills.has_open(order, now_s):
-                raise Refusal(messages.REFILL_REFUSED)
+                raise RefusalReply(messages.REFILL_REFUSED)
             refill = self.refills.insert(order, now_s)
             if refill is None:
-                raise Refusal(messages.TRY_AGAIN)
+                raise RefusalReply(messages.TRY_AGAIN)
             return int(refill)
 
         return self._each(fields, "order", "refill", refilled, messages.ORDER_REQUIRED)
@@ -184,7 +184,7 @@ class Panel:
     def _refill_status(self, fields: Mapping[str, str], now_s: float) -> Answer:
         def standing(refill: str) -> str:
             if refill not in self.refills:
-                raise Refusal(messages.REFILL_UNKNOWN)
+                raise RefusalReply(messages.REFILL_UNKNOWN)
             return self.refills.stored(refill, now_s).status.value
 
         return self._each(fields, "refill", "status", standing, messages.REFILL_REQUIRED)
@@ -194,14 +194,14 @@ class Panel:
             self._check_known(order)
             may_be = self.ledger.service_of(order).cancel
             if not (may_be and self.ledger.cancel(order, now_s)):
-                raise Refusal(messages.CANCEL_REFUSED)
+                raise RefusalReply(messages.CANCEL_REFUSED)
             return 1
 
         return self._each(fields, "order", "cancel", canceled, messages.ORDER_REQUIRED)
 
     def _check_known(self, order: str) -> None:
         if order not in self.ledger:
-            raise Refusal(messages.ORDER_UNKNOWN)
+            raise RefusalReply(messages.ORDER_UNKNOWN)
 
     def _each(
         self,
@@ -222,7 +222,7 @@ class Panel:
         for each in self._ids(fields, f"{name}s", missing):
             try:
                 done: Answer = act(each.strip())
-            except Refusal as refusal:
+            except RefusalReply as refusal:
                 done = self._refused(refusal.text)
             rows.append({name: number_of(each.strip()), word: done})
         return rows

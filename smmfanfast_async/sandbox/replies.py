@@ -61,7 +61,7 @@ def faulty_reply(scripted: ScriptedFault, carry_out: Callable[[], Answer], moved
 
     `carry_out` is called once or not at all, as the fault has it.
     """
-    answer = carry_out() if scripted.is_carried_out else None
+    answer = carry_out() if scripted.is_applied else None
     if scripted.fault in _SPOILED:
         return _SPOILED[scripted.fault](answer)
     if scripted.fault is Fault.DELAY:
@@ -144,8 +144,8 @@ def _with_odd_row(answer: Answer) -> Reply:
 
 _SPOILED: Mapping[Fault, Callable[[Answer], Reply]] = {
     Fault.PHP_NOTICE: _noticed,
-    Fault.CUT_BODY: _first_half,
-    Fault.ODD_ROW: _with_odd_row,
+    Fault.TRUNCATED_BODY: _first_half,
+    Fault.MALFORMED_ROW: _with_odd_row,
 }
 
 _FIXED: Mapping[Fault, Reply] = {

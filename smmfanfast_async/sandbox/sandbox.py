@@ -9,10 +9,10 @@ from types import MappingProxyType, TracebackType
 from typing import Self
 
 from .clock import PanelClock
-from .dialects import DIALECTS, DOCUMENT
+from .dialects import DIALECTS, STANDARD
 from .faults import Fault, FaultScript, ScriptedFault
 from .forms import read_order
-from .history import earlier_forms
+from .history import history_forms
 from .ledger import MAX_ORDERS
 from .lifecycle import MAX_LIFE_S
 from .orders import StoredOrder, state_of
@@ -44,13 +44,13 @@ class Sandbox:
     - `api_key`: must start with "test-", so that no real key is ever given to a test.
     - `port`: 0 takes a free one; nothing listens before `start()`.
     - `seed`: chooses the lives of the orders and the requests that `fail_at_rate` hits.
-    - `balance`: the account's money once all `earlier_orders` are paid.
+    - `balance`: the account's money once all `existing_orders` are paid.
     - `currency`: printed with the balance and, if `with_currency`, with each order (seen; the
       document's sample has none).
-    - `earlier_orders`: orders that the account has already, in assorted states, all final within 6
+    - `existing_orders`: orders that the account has already, in assorted states, all final within 6
       panel hours. What they get back from then on comes to the balance.
     - `speed`: panel seconds in a real second; at 0 only `advance` moves the clock.
-    - `speaks`: "document", or "api-v2" for the wider family of panels: its shapes, texts and order
+    - `dialect`: "standard", or "api-v2" for the wider family of panels: its shapes, texts and order
       types, `refill`, `refill_status` and `cancel`, 100 ids a call at most.
     - `double_decoding`: decode values a second time and strip tags (seen on the real panel). None
       is the dialect's habit: yes for the document's panel, no for API v2.
@@ -70,10 +70,10 @@ class Sandbox:
         balance: Decimal = Decimal(1000),
         currency: str = "USD",
         speed: float = 1.0,
-        speaks: str = DOCUMENT.name,
+        dialect: str = STANDARD.name,
         double_decoding: bool | None = None,
         with_currency: bool = True,
-        earlier_orders: int = 0,
+        existing_orders: int = 0,
         services: Iterable[SandboxService] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -82,11 +82,11 @@ class Sandbox:
             raise ValueError('the api_key of a sandbox must start with "test-"')
         if not balance.is_finite():
             raise ValueError(f"balance {balance} is not a number")
-        if not 0 <= earlier_orders <= MAX_ORDERS:
-            raise ValueError(f"earlier_orders {earlier_orders} is not between 0 and {MAX_ORDERS}")
-        if speaks not in DIALECTS:
-            raise ValueError(f"speaks {speaks!r} is none of {', '.join(DIALECTS)}")
-        self._dialect = DIALECTS[speaks]
+        if not 0 <= existing_orders <= MAX_ORDERS:
+            raise ValueError(f"existing_orders {existing_orders} is not between 0 and {MAX_ORDERS}")
+        if dialect not in DIALECTS:
+            raise ValueError(f"dialect {dialect!r} is not one of {', '.join(DIALECTS)}")
+        self._dialect = DIALECTS[dialect]
         self._api_key = api_key
         self._port = port
         self._server: PanelServer | None = None
@@ -103,7 +103,7 @@ class Sandbox:
             double_decoding=double_decoding,
             with_currency=with_currency,
         )
-        self._place_earlier(seed, earlier_orders, balance)
+        self._place_earlier(seed, existing_orders, balance)
 
     async def start(self) -> None:
         """Listen on 127.0.0.1, unless it listens already; OSError if the port is taken."""
@@ -250,7 +250,7 @@ class Sandbox:
         delay_s: float = 0.05,
         retry_after_s: int = 1,
         location: str | None = None,
-        carried_out: bool | None = None,
+        applied: bool | None = None,
     ) -> None:
         """Let the next `times` requests meet a fault; several calls queue up.
 
@@ -261,7 +261,7 @@ class Sandbox:
             delay_s: For `DELAY`, real seconds.
             retry_after_s: For `RATE_LIMIT`, seconds.
             location: For `REDIRECT`; None is a second path of the sandbox itself.
-            carried_out: Overrides whether the action is carried out, for the faults whose answer
+            applied: Overrides whether the action is carried out, for the faults whose answer
                 does not depend on it; ValueError for the others.
         """
         scripted = ScriptedFault(
@@ -271,7 +271,7 @@ class Sandbox:
             delay_s=delay_s,
             retry_after_s=retry_after_s,
             location=location,
-            carried_out=carried_out,
+            applied=applied,
         )
         self._faults.add_next(scripted)
 
@@ -284,7 +284,7 @@ class Sandbox:
         delay_s: float = 0.05,
         retry_after_s: int = 1,
         location: str | None = None,
-        carried_out: bool | None = None,
+        applied: bool | None = None,
     ) -> None:
         """Let each request meet a fault with probability `rate`, until `clear_faults()`.
 
@@ -297,7 +297,7 @@ class Sandbox:
             delay_s=delay_s,
             retry_after_s=retry_after_s,
             location=location,
-            carried_out=carried_out,
+            applied=applied,
         )
         self._faults.add_rate(scripted, rate)
 
@@ -307,7 +307,7 @@ class Sandbox:
 
     def _place_earlier(self, seed: int, count: int, balance: Decimal) -> None:
         panel = self._panel
-        for created_s, form in earlier_forms(seed, list(panel.services.values()), count):
+        for created_s, form in history_forms(seed, list(panel.services.values()), count):
             panel.ledger.insert(read_order(form, panel.services, self._dialect), created_s)
         panel.ledger.settle(0)
         # They were paid for before the story begins.

@@ -112,7 +112,7 @@ async def test_statuses_come_as_a_json_object_a_line(
 
     assert (first["order"], first["status"], first["charge"]) == ("1", "pending", "0.5100")
     assert second["error"]["kind"] == "not_found"
-    assert second["error"]["safe_to_repeat"] is True
+    assert second["error"]["safe_to_retry"] is True
 
 
 @pytest.mark.asyncio

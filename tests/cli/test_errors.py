@@ -89,7 +89,7 @@ def test_a_command_that_says_nothing_of_itself_has_no_help() -> None:
     async def silent() -> int:
         return OK
 
-    assert _ending.guarded(silent).__doc__ == ""
+    assert _ending.handle_errors(silent).__doc__ == ""
 
 
 def test_wrong_words_name_the_help_to_look_at(

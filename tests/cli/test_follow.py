@@ -44,7 +44,7 @@ async def panel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterato
     monkeypatch.setattr(
         "smmfanfast_async._engine.policy.PollPolicy.interval_s", lambda *_, **__: 0.02
     )
-    monkeypatch.setattr(backoff, "QUIET_S", 0.01)
+    monkeypatch.setattr(backoff, "BACKOFF_S", 0.01)
     monkeypatch.setattr(following, "CLAIM_S", 0.5)
     monkeypatch.setattr(following, "IDLE_S", 0.02)
     monkeypatch.setattr(follow_command, "COUNT_EVERY_S", 0.02)
@@ -289,7 +289,7 @@ def test_a_board_shows_what_is_unknown_and_what_goes_wrong() -> None:
         by_state={EntryState.UNKNOWN: 7, EntryState.ACCEPTED: 3},
         by_status={"pending": 3},
         spent=Decimal(3),
-        given_back=Decimal(0),
+        refunded=Decimal(0),
         at_risk=Decimal(7),
     )
     board.count(summary, 5, unknown_orders(7))

@@ -76,12 +76,12 @@ async def write(panel: Sandbox, tmp_path: Path, ref: str, outcome: Outcome | Non
             quantity=500,
             price=Decimal("0.51"),
             due_at=now + timedelta(hours=1),
-            booked_on="2030-01-01",
+            budget_day="2030-01-01",
         )
-        await mine.write_down(new)
+        await mine.create(new)
         if outcome is not None:
-            await mine.begin(ref, 0, lease=timedelta(minutes=4), places=1)
-            await mine.settle(ref, 1, outcome)
+            await mine.start_attempt(ref, 0, lease=timedelta(minutes=4), max_in_flight=1)
+            await mine.record_outcome(ref, 1, outcome)
         await mine.aclose()
 
 
@@ -219,7 +219,7 @@ async def test_an_order_that_was_not_placed_is_sent_again_by_a_person_alone(
     assert await run(*ONE) == UNKNOWN
     assert await run("unknown", "--json") == OK
     (unknown,) = Said(capsys).rows()
-    assert (unknown["entry"]["ref"], unknown["drop_fits"]) == ("one", False)
+    assert (unknown["entry"]["ref"], unknown["drop_matches_price"]) == ("one", False)
     assert await run("resolve", "one", "--not-placed", "--by", "ann", "--json") == OK
     assert Said(capsys).rows()[0]["state"] == "withdrawn"
     assert await run(*ONE) == USAGE
@@ -320,7 +320,7 @@ def test_an_order_that_could_not_be_sent_says_how_it_goes_on(
     now = datetime.now(UTC)
     entry = Entry(ref="one", state=EntryState.PREPARED, created_at=now, reason=reason)
 
-    assert placed(entry, _panel.DeskPanel()) == NETWORK
+    assert placed(entry, _panel.JournalOptions()) == NETWORK
     assert said in Said(capsys).err
 
 
@@ -462,7 +462,7 @@ async def test_money_is_counted(
 def test_a_journal_without_orders_has_none() -> None:
     stream = io.StringIO()
     nothing = Decimal(0)
-    summary = Summary(by_state={}, by_status={}, spent=nothing, given_back=nothing, at_risk=nothing)
+    summary = Summary(by_state={}, by_status={}, spent=nothing, refunded=nothing, at_risk=nothing)
 
     Console(file=stream).print(entries.summary_view(summary))
 

@@ -9,15 +9,15 @@ from smmfanfast_async.cli.commands.sandbox import sandbox
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize(("speaks", "path", "command", "answer"), [
-    ("document", "/api/v1", "smmfanfast services --search telegram", '"status": "success"'),
+@pytest.mark.parametrize(("dialect", "path", "command", "answer"), [
+    ("standard", "/api/v1", "smmfanfast services --search telegram", '"status": "success"'),
     ("api-v2", "/api/v2", "smmfanfast services --profile api-v2 --search telegram", '{\n    "bal'),
 ])  # fmt: skip
 async def test_a_sandbox_speaks_as_it_is_told_to(
-    capsys: pytest.CaptureFixture[str], speaks: str, path: str, command: str, answer: str
+    capsys: pytest.CaptureFixture[str], dialect: str, path: str, command: str, answer: str
 ) -> None:
     shown = ""
-    running = asyncio.create_task(sandbox(port=0, speaks=speaks))
+    running = asyncio.create_task(sandbox(port=0, dialect=dialect))
     while "--search" not in shown:
         await asyncio.sleep(0.001)
         shown += capsys.readouterr().out

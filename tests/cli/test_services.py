@@ -120,7 +120,7 @@ async def test_what_differs_is_json_for_programs(
     assert (found["new"], found["gone"]) == ([], [])
     assert {each["service"] for each in found["changed"]} <= {"5", "9"}
     first = next(each for each in found["changed"] if each["service"] == "5")
-    assert (first["is_dearer"], first["is_cheaper"], first["has_other_limits"]) == (
+    assert (first["price_increased"], first["price_decreased"], first["limits_changed"]) == (
         True,
         False,
         True,
@@ -194,7 +194,7 @@ def catalogue() -> Catalogue:
         dripfeed=False,
         extra={"refill_days": ["30", {"x": None}], "price": 1.5},
     )
-    return Catalogue.of([odd, Service(service="2")], NOW, ("what is no row",))
+    return Catalogue.from_services([odd, Service(service="2")], NOW, ("what is no row",))
 
 
 def test_what_is_saved_is_what_is_read(tmp_path: Path) -> None:

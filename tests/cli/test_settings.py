@@ -59,11 +59,11 @@ def test_the_panel_of_the_docstring_is_one(tmp_path: Path) -> None:
     assert (found.name, found.base_url) == ("mine", "https://panel.example/api/v2")
     assert found.actions == {"add", "status", "services", "balance"}
     assert found.order_types == {"default", "package"}
-    assert found.unread_fields == {"expiry"}
+    assert found.ignored_fields == {"expiry"}
     assert (found.ids_per_call, found.concurrency, found.add_concurrency) == (50, 4, 1)
-    assert (found.calls_per_minute, found.delays_min) == (60, {0, 5, 10})
-    assert found.decodes_twice is False
-    assert found.ends_with("fail")
+    assert (found.calls_per_minute, found.delays_minutes) == (60, {0, 5, 10})
+    assert found.double_decodes is False
+    assert found.is_final_status("fail")
     assert found.refusal_kind("Saldo insuficiente.") is ErrorKind.FUNDS
     assert found.refusals[1:] == API_V2.refusals
 
@@ -94,10 +94,10 @@ def test_a_panel_of_few_words_is_as_that_of_the_document(tmp_path: Path) -> None
     ("ids_per_call = 0", "has ids_per_call = 0, which is not a whole number above 0"),
     ("concurrency = true", "has concurrency = True, which is not a whole number above 0"),
     ('calls_per_minute = "60"', "has calls_per_minute = '60', which is not a whole number"),
-    ("decodes_twice = 1", "has decodes_twice = 1, which is neither true nor false"),
+    ("double_decodes = 1", "has double_decodes = 1, which is neither true nor false"),
     ("actions = 3", "has actions = 3, which is no list"),
     ('order_types = ["odd"]', "which has 'odd', none of default, package"),
-    ("delays_min = [0, -1]", "has delays_min = [0, -1], which is no list of minutes"),
+    ("delays_minutes = [0, -1]", "has delays_minutes = [0, -1], which is no list of minutes"),
     ("refusals = 1", "has refusals = 1, which is no table such as [refusals]"),
     ('[refusals]\nsoon = ["Wait"]', "which has 'soon', none of auth, duplicate"),
     ('[refusals]\nfunds = ["!"]', "which has '!', which has no letter or digit"),

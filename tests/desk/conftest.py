@@ -33,9 +33,9 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, seconds in (
         ("IDLE_S", 0.02),
         ("SEND_EVERY_S", 0.02),
-        ("BEAT_S", 0.05),
+        ("MAINTENANCE_S", 0.05),
     ):
         monkeypatch.setattr(following, name, seconds)
-    monkeypatch.setattr(backoff, "QUIET_S", 0.05)
-    monkeypatch.setattr(backoff, "LONGEST_QUIET_S", 0.2)
+    monkeypatch.setattr(backoff, "BACKOFF_S", 0.05)
+    monkeypatch.setattr(backoff, "MAX_BACKOFF_S", 0.2)
     monkeypatch.setattr(feed, "EVENTS_EVERY_S", 0.02)

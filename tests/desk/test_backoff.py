@@ -3,17 +3,17 @@
 import pytest
 
 from smmfanfast_async.desk import backoff
-from smmfanfast_async.desk.backoff import Quiet, spread_s
+from smmfanfast_async.desk.backoff import Backoff, spread_s
 
 
 @pytest.fixture(autouse=True)
 def _real_waits(_short_waits: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backoff, "QUIET_S", 1.0)
-    monkeypatch.setattr(backoff, "LONGEST_QUIET_S", 60.0)
+    monkeypatch.setattr(backoff, "BACKOFF_S", 1.0)
+    monkeypatch.setattr(backoff, "MAX_BACKOFF_S", 60.0)
 
 
 def test_each_failure_doubles_the_quiet_up_to_the_longest() -> None:
-    kept = Quiet()
+    kept = Backoff()
 
     waits_s = [kept.failed(float(now_s), float(now_s)) for now_s in range(1, 1200)]
 
@@ -22,7 +22,7 @@ def test_each_failure_doubles_the_quiet_up_to_the_longest() -> None:
 
 
 def test_calls_that_fail_together_count_as_one_failure() -> None:
-    kept = Quiet()
+    kept = Backoff()
 
     waits_s = [kept.failed(begun_s, now_s=10.0) for begun_s in (8.0, 8.5, 9.0)]
 
@@ -31,7 +31,7 @@ def test_calls_that_fail_together_count_as_one_failure() -> None:
 
 
 def test_a_success_begins_anew_and_a_late_failure_after_it_is_a_first_one() -> None:
-    kept = Quiet()
+    kept = Backoff()
     for now_s in (1.0, 2.0, 3.0):
         kept.failed(now_s, now_s)
 
@@ -52,20 +52,20 @@ def test_a_wait_is_late_by_a_share_of_it_and_seconds_at_most(
 
 
 def test_a_shorter_quiet_does_not_end_a_longer_one() -> None:
-    kept = Quiet()
+    kept = Backoff()
 
-    kept.keep(60.0, now_s=100.0, random=0.5)
-    kept.keep(1.0, now_s=100.0, random=0.5)
+    kept.pause(60.0, now_s=100.0, random=0.5)
+    kept.pause(1.0, now_s=100.0, random=0.5)
 
     assert kept.wait_s(100.0) == 67.5
     assert kept.wait_s(167.5) == kept.wait_s(999.0) == 0
 
 
 def test_hearing_of_the_same_pause_again_makes_it_no_longer() -> None:
-    kept = Quiet()
-    kept.keep(60.0, now_s=100.0, random=0.1)
+    kept = Backoff()
+    kept.pause(60.0, now_s=100.0, random=0.1)
 
     for second in range(1, 60):
-        kept.keep(60.0 - second, now_s=100.0 + second, random=0.9)
+        kept.pause(60.0 - second, now_s=100.0 + second, random=0.9)
 
     assert kept.until_s == 161.5

@@ -23,13 +23,13 @@ from .world import S, World, in_state, order, soon
 
 VERBS: dict[str, Callable[[OrderDesk], Awaitable[object]]] = {
     "place": lambda desk: desk.place(order(), ref="a"),
-    "place_later": lambda desk: desk.place_later(order(), ref="a", connection=object()),
+    "enqueue": lambda desk: desk.enqueue(order(), ref="a", connection=object()),
     "follow": lambda desk: desk.follow(),
     "events": lambda desk: anext(desk.events("mail")),
     "unknown": lambda desk: desk.unknown(),
-    "resolve": lambda desk: desk.resolve("a", placed=False, by="somebody"),
-    "withdraw": lambda desk: desk.withdraw("a", by="somebody"),
-    "retry": lambda desk: desk.retry("a", by="somebody"),
+    "resolve": lambda desk: desk.resolve("a", placed=False, decided_by="somebody"),
+    "withdraw": lambda desk: desk.withdraw("a", decided_by="somebody"),
+    "retry": lambda desk: desk.retry("a", decided_by="somebody"),
     "find": lambda desk: desk.find("a"),
     "entries": lambda desk: anext(desk.entries()),
     "summary": lambda desk: desk.summary(),
@@ -38,7 +38,7 @@ VERBS: dict[str, Callable[[OrderDesk], Awaitable[object]]] = {
 
 
 async def opened(world: World, **options: Any) -> OrderDesk:
-    options.setdefault("poll", PollPolicy(least_s=0.02, most_s=0.05))
+    options.setdefault("poll", PollPolicy(min_interval_s=0.02, max_interval_s=0.05))
     desk = OrderDesk(await world.client(), SQLJournal(world.url), **options)
     await desk.open()
     return desk
@@ -105,7 +105,7 @@ async def test_what_is_not_over_in_time_is_given_up_and_nothing_begins_after_it(
     monkeypatch.setattr(room, "CLOSE_GRACE_S", 0.05)
     journal = SQLJournal(world.url)
     client = await world.client()
-    desk = OrderDesk(client, journal, with_evidence=False)
+    desk = OrderDesk(client, journal, record_balance=False)
     await desk.open()
     await desk.place(order("first"), ref="first")
     world.panel.fail_next(Fault.DELAY, action="add", delay_s=0.4)
@@ -117,7 +117,7 @@ async def test_what_is_not_over_in_time_is_given_up_and_nothing_begins_after_it(
     ends = await asyncio.gather(*callers, return_exceptions=True)
     assert [type(each) for each in ends] == [ClosedError] * 3
     # Open again beside it: what is left of the closed desk must not use it.
-    other = OrderDesk(client, journal, with_evidence=False)
+    other = OrderDesk(client, journal, record_balance=False)
     async with other:
         await asyncio.sleep(0.5)
         assert len(world.panel.asked("add")) == 2
@@ -132,7 +132,7 @@ async def test_an_attempt_that_the_client_holds_in_its_queue_does_not_begin_afte
 ) -> None:
     monkeypatch.setattr(room, "CLOSE_GRACE_S", 0.05)
     client, journal = await world.client(), SQLJournal(world.url)
-    desk, other = (OrderDesk(client, journal, with_evidence=False) for _ in range(2))
+    desk, other = (OrderDesk(client, journal, record_balance=False) for _ in range(2))
     await other.open()
     await desk.open()
     await desk.place(order("first"), ref="first")
@@ -159,9 +159,9 @@ async def test_an_attempt_that_begins_while_the_desk_is_closed_sends_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(room, "CLOSE_GRACE_S", 0.05)
-    desk = await opened(world, with_evidence=False)
+    desk = await opened(world, record_balance=False)
     await desk.place(order("first"), ref="first")
-    begin, reached, go_on = SQLJournal.begin, asyncio.Event(), asyncio.Event()
+    begin, reached, go_on = SQLJournal.start_attempt, asyncio.Event(), asyncio.Event()
 
     async def slow(self: SQLJournal, *args: Any, **options: Any) -> Entry | None:
         found = await begin(self, *args, **options)
@@ -185,15 +185,15 @@ async def test_an_attempt_that_begins_while_the_desk_is_closed_sends_nothing(
 async def test_a_caller_who_comes_while_the_desk_closes_sends_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk = await opened(world, with_evidence=False)
-    write_down = SQLJournal.write_down
+    desk = await opened(world, record_balance=False)
+    create = SQLJournal.create
 
     async def closing(self: SQLJournal, *args: Any, **options: Any) -> Entry:
-        entry = await write_down(self, *args, **options)
+        entry = await create(self, *args, **options)
         await desk.aclose()
         return entry
 
-    monkeypatch.setattr(SQLJournal, "write_down", closing)
+    monkeypatch.setattr(SQLJournal, "create", closing)
     with pytest.raises(ClosedError):
         await desk.place(order(), ref="a")
 
@@ -295,7 +295,9 @@ async def test_a_desk_is_not_copied_or_pickled(world: World) -> None:
 async def test_no_task_is_left_after_the_close(world: World, tmp_path: Path) -> None:
     client = await world.client()
     before = asyncio.all_tasks()
-    desk = OrderDesk(client, SQLJournal(world.url), poll=PollPolicy(least_s=0.02, most_s=0.05))
+    desk = OrderDesk(
+        client, SQLJournal(world.url), poll=PollPolicy(min_interval_s=0.02, max_interval_s=0.05)
+    )
     async with desk:
         follow = asyncio.create_task(desk.follow())
         await asyncio.gather(*(desk.place(order(n), ref=f"r{n}") for n in range(3)))

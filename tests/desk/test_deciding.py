@@ -34,8 +34,8 @@ async def test_unknown_gives_the_evidence(world: World) -> None:
     first, second = await desk.unknown()
 
     assert (first.entry.ref, second.entry.ref) == ("a", "b")
-    assert (first.balance_drop, first.drop_fits) == (Decimal(1), True)
-    assert (second.balance_drop, second.drop_fits) == (Decimal(0), False)
+    assert (first.balance_drop, first.drop_matches_price) == (Decimal(1), True)
+    assert (second.balance_drop, second.drop_matches_price) == (Decimal(0), False)
 
 
 @pytest.mark.asyncio
@@ -44,7 +44,7 @@ async def test_resolve_with_the_panels_id_lets_it_be_followed(world: World) -> N
     await lost(world, desk)
     (stored,) = world.panel.orders
 
-    entry = await desk.resolve("a", order=int(stored), by="somebody", note="in the list")
+    entry = await desk.resolve("a", order=int(stored), decided_by="somebody", note="in the list")
 
     assert (entry.state, entry.order, entry.reason) == (S.ACCEPTED, stored, "in the list")
     assert (await told(desk))[-1].text == "by somebody: in the list"
@@ -58,9 +58,9 @@ async def test_resolve_as_not_placed_lets_retry_send_it(world: World) -> None:
     desk = await world.desk()
     await lost(world, desk, fault="drop_before")
 
-    withdrawn = await desk.resolve("a", placed=False, by=" somebody ")
+    withdrawn = await desk.resolve("a", placed=False, decided_by=" somebody ")
     again = await desk.place(order("a"), ref="a")
-    retried = await desk.retry("a", by="somebody")
+    retried = await desk.retry("a", decided_by="somebody")
 
     assert (withdrawn.state, withdrawn.reason) == (S.WITHDRAWN, "not placed")
     assert again == withdrawn, "placing does not undo what a person said"
@@ -72,9 +72,9 @@ async def test_resolve_as_not_placed_lets_retry_send_it(world: World) -> None:
 async def test_an_active_link_after_an_unknown_attempt_is_unknown_again(world: World) -> None:
     desk = await world.desk(queue_active_links=True)
     await lost(world, desk)  # it was placed, and a person says that it was not
-    await desk.resolve("a", placed=False, by="somebody")
+    await desk.resolve("a", placed=False, decided_by="somebody")
 
-    entry = await desk.retry("a", by="somebody")
+    entry = await desk.retry("a", decided_by="somebody")
 
     assert (entry.state, entry.kind) == (S.UNKNOWN, ErrorKind.DUPLICATE)
     (evidence,) = await desk.unknown()
@@ -115,13 +115,13 @@ async def test_verbs_are_refused_where_the_state_does_not_fit(world: World) -> N
     await desk.place(order(), ref="a")
 
     with pytest.raises(InvalidOrderError, match="is accepted; it would have to be unknown"):
-        await desk.resolve("a", placed=False, by="somebody")
+        await desk.resolve("a", placed=False, decided_by="somebody")
     with pytest.raises(InvalidOrderError, match="is accepted; it would have to be held or prepar"):
-        await desk.withdraw("a", by="somebody")
+        await desk.withdraw("a", decided_by="somebody")
     with pytest.raises(InvalidOrderError, match="it would have to be refused or withdrawn"):
-        await desk.retry("a", by="somebody")
+        await desk.retry("a", decided_by="somebody")
     with pytest.raises(InvalidOrderError, match="is not in the journal"):
-        await desk.retry("b", by="somebody")
+        await desk.retry("b", decided_by="somebody")
 
 
 @pytest.mark.asyncio
@@ -131,7 +131,7 @@ async def test_an_order_of_another_ref_is_not_given_away(world: World) -> None:
     await lost(world, desk)
 
     with pytest.raises(RefConflictError):
-        await desk.resolve("a", order=placed.placed(), by="somebody")
+        await desk.resolve("a", order=placed.order_id(), decided_by="somebody")
 
 
 @pytest.mark.asyncio
@@ -143,7 +143,7 @@ async def test_a_refused_order_is_sent_again_by_retry_alone(world: World) -> Non
     async with world.following(desk):
         await asyncio.sleep(0.1)
         assert len(world.panel.asked("add")) == 1
-        entry = await desk.retry("a", by="somebody")
+        entry = await desk.retry("a", decided_by="somebody")
 
     assert (entry.state, entry.attempt) == (S.ACCEPTED, 2)
 
@@ -161,7 +161,7 @@ async def test_retry_is_answered_by_its_own_attempt(world: World) -> None:
 
     desk._sends["a"] = task = asyncio.create_task(ending())
     task.add_done_callback(lambda done: desk._sent("a", done))
-    entry = await desk.retry("a", by="somebody")
+    entry = await desk.retry("a", decided_by="somebody")
 
     assert (entry.state, entry.attempt) == (S.ACCEPTED, 2)
 
@@ -173,7 +173,7 @@ async def test_retry_waits_as_long_as_it_is_told(world: World) -> None:
     await desk.place(order(), ref="a")
     world.panel.fail_next(Fault.DELAY, action="add", delay_s=0.3)
 
-    entry = await desk.retry("a", by="somebody", wait_s=0.1)
+    entry = await desk.retry("a", decided_by="somebody", wait_s=0.1)
 
     assert entry.state is S.SENDING
     assert (await desk.place(order(), ref="a")).state is S.ACCEPTED
@@ -181,12 +181,12 @@ async def test_retry_waits_as_long_as_it_is_told(world: World) -> None:
 
 @pytest.mark.asyncio
 async def test_what_was_not_sent_can_be_withdrawn(world: World) -> None:
-    desk = await world.desk(with_evidence=False)
+    desk = await world.desk(record_balance=False)
     await desk.place(order("first"), ref="first")
     await world.panel.close()
     await desk.place(order(), ref="a")
 
-    entry = await desk.withdraw("a", by="somebody", note="too late")
+    entry = await desk.withdraw("a", decided_by="somebody", note="too late")
 
     await world.panel.start()
     assert (entry.state, entry.reason) == (S.WITHDRAWN, "too late")
@@ -235,7 +235,7 @@ async def test_an_order_for_an_active_link_is_held_and_sent_when_the_other_ends(
     async with world.following(desk):
         await asyncio.sleep(0.1)
         assert len(world.panel.asked("add")) == 2, "not tried while the other is active"
-        world.panel.set_status(first.placed(), "completed")
+        world.panel.set_status(first.order_id(), "completed")
         entry = await in_state(desk, "second", S.ACCEPTED)
 
     assert entry.order in world.panel.orders
@@ -250,7 +250,7 @@ async def test_a_held_order_can_be_withdrawn(world: World) -> None:
     await desk.place(order(), ref="first")
     await desk.place(order(), ref="second")
 
-    assert (await desk.withdraw("second", by="somebody")).state is S.WITHDRAWN
+    assert (await desk.withdraw("second", decided_by="somebody")).state is S.WITHDRAWN
 
 
 @pytest.mark.asyncio
@@ -259,7 +259,7 @@ async def test_summary_counts_orders_and_money(world: World) -> None:
     first = await desk.place(order(), ref="first")
     await desk.place(order("b"), ref="b")
     await lost(world, desk, "c")
-    world.panel.set_status(first.placed(), "partial", remains=250)
+    world.panel.set_status(first.order_id(), "partial", remains=250)
     async with world.following(desk):
         await in_state(desk, "first", S.FINISHED)
 
@@ -272,7 +272,7 @@ async def test_summary_counts_orders_and_money(world: World) -> None:
 
     assert found.by_state == {S.FINISHED: 1, S.ACCEPTED: 1, S.UNKNOWN: 1}
     assert found.by_status == {"partial": 1, "pending": 1}
-    assert (found.spent, found.given_back, found.at_risk) == (
+    assert (found.spent, found.refunded, found.at_risk) == (
         Decimal("1.75"), Decimal("0.25"), Decimal(1),
     )  # fmt: skip
     assert (await in_state(desk, "first", S.FINISHED)).refund_share == Decimal("0.25")
@@ -308,7 +308,7 @@ async def test_entries_are_found_by_state_begin_and_time(world: World) -> None:
 
     assert await refs() == ["a-1", "a-2", "b-1", "a-3"]
     assert await refs(states={S.UNKNOWN}) == ["a-3"]
-    assert await refs(ref_begin="a-", states=[S.ACCEPTED]) == ["a-1", "a-2"]
+    assert await refs(ref_prefix="a-", states=[S.ACCEPTED]) == ["a-1", "a-2"]
 
 
 @pytest.mark.asyncio

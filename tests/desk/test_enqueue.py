@@ -43,7 +43,7 @@ async def test_a_running_desk_sends_what_the_caller_commits(
         async with engine.begin() as connection:
             await connection.execute(text("CREATE TABLE invoices (id INTEGER)"))
             given = AsyncSession(connection) if kind == "session" else connection
-            entry = await desk.place_later(order(), ref="a", connection=given)
+            entry = await desk.enqueue(order(), ref="a", connection=given)
             await asyncio.sleep(0.1)
             assert not world.panel.orders
         await in_state(desk, "a", S.ACCEPTED)
@@ -61,7 +61,7 @@ async def test_what_is_committed_one_after_the_other_is_all_sent(
     async with world.following(desk):
         for ref in ("a", "b", "c", "d"):
             async with engine.begin() as connection:
-                await desk.place_later(order(ref), ref=ref, connection=connection)
+                await desk.enqueue(order(ref), ref=ref, connection=connection)
             await in_state(desk, ref, S.ACCEPTED)
 
     assert len(world.panel.orders) == 4
@@ -73,7 +73,7 @@ async def test_what_the_caller_rolls_back_is_never_sent(world: World, engine: As
 
     async with world.following(desk):
         async with engine.connect() as connection:
-            await desk.place_later(order(), ref="a", connection=connection)
+            await desk.enqueue(order(), ref="a", connection=connection)
             await connection.rollback()
         await asyncio.sleep(0.1)
 
@@ -90,13 +90,13 @@ async def test_the_same_rules_hold_as_for_placing(world: World, engine: AsyncEng
     world.panel.change_rate(1, Decimal(100))
 
     async with engine.connect() as connection:
-        again = await desk.place_later(order(), ref="a", connection=connection)
+        again = await desk.enqueue(order(), ref="a", connection=connection)
         with pytest.raises(RefConflictError):
-            await desk.place_later(order("other"), ref="a", connection=connection)
+            await desk.enqueue(order("other"), ref="a", connection=connection)
         with pytest.raises(SpendingLimitError):
-            await desk.place_later(order("b"), ref="b", connection=connection)
+            await desk.enqueue(order("b"), ref="b", connection=connection)
         with pytest.raises(SpendingLimitError):
-            await desk.place_later(
+            await desk.enqueue(
                 order("b"), ref="b", connection=connection, max_charge=Decimal("0.5")
             )
 
@@ -109,4 +109,4 @@ async def test_what_is_no_transaction_is_refused(world: World, wrong: Any) -> No
     desk = await world.desk()
 
     with pytest.raises(InvalidSettingsError, match="connection"):
-        await desk.place_later(order(), ref="a", connection=wrong)
+        await desk.enqueue(order(), ref="a", connection=wrong)

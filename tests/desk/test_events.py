@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from smmfanfast_async.desk import OrderDesk, feed
 from smmfanfast_async.errors import ClosedError, JournalError
-from smmfanfast_async.journal import Event
+from smmfanfast_async.journal import JournalEvent
 from smmfanfast_async.journal.sql import SQLJournal
 
 from .world import World, order, soon, told
@@ -19,7 +19,7 @@ from .world import World, order, soon, told
 
 @pytest_asyncio.fixture
 async def desk(world: World) -> AsyncIterator[OrderDesk]:
-    desk = await world.desk(with_evidence=False)
+    desk = await world.desk(record_balance=False)
     for n in range(3):
         await desk.place(order(n), ref=f"r{n}")
     yield desk
@@ -55,7 +55,7 @@ async def test_two_consumers_are_independent(desk: OrderDesk) -> None:
 @pytest.mark.asyncio
 async def test_a_consumer_that_starts_again_misses_none(world: World, desk: OrderDesk) -> None:
     await some(desk, 2)
-    other = await world.desk(with_evidence=False)
+    other = await world.desk(record_balance=False)
     await other.place(order("late"), ref="late")
 
     assert [each.ref for each in await told(other, "mail")] == ["r1", "r2", "late"]
@@ -65,7 +65,7 @@ async def test_a_consumer_that_starts_again_misses_none(world: World, desk: Orde
 async def test_a_waiting_reader_is_told_what_this_and_other_desks_do(
     world: World, desk: OrderDesk
 ) -> None:
-    other = await world.desk(with_evidence=False)
+    other = await world.desk(record_balance=False)
     seen: list[str] = []
 
     async def read() -> None:
@@ -90,7 +90,7 @@ async def test_a_waiting_reader_is_told_what_this_and_other_desks_do(
 @pytest.mark.asyncio
 async def test_closing_ends_readers_quietly(world: World, tmp_path: Path) -> None:
     desk = OrderDesk(await world.client(), SQLJournal(world.url))
-    seen: list[Event] = []
+    seen: list[JournalEvent] = []
     async with desk:
         await desk.place(order(), ref="a")
 
@@ -126,7 +126,7 @@ async def test_a_journal_that_is_gone_is_told_and_events_come_again(
 ) -> None:
     real, calls = SQLJournal.events, 0
 
-    async def failing(self: SQLJournal, *args: Any) -> list[Event]:
+    async def failing(self: SQLJournal, *args: Any) -> list[JournalEvent]:
         nonlocal calls
         calls += 1
         if calls == 2:
@@ -153,7 +153,7 @@ async def test_a_reader_who_is_cancelled_is_cancelled_though_nothing_can_be_ackn
             raise failure
         await asyncio.Event().wait()
 
-    seen: list[Event] = []
+    seen: list[JournalEvent] = []
 
     async def read() -> None:
         async with aclosing(desk.events("mail")) as events:

@@ -14,7 +14,12 @@ import pytest
 from smmfanfast_async import SMMFANFAST, RetryPolicy
 from smmfanfast_async._engine.policy import PollPolicy
 from smmfanfast_async.desk import OrderDesk, following
-from smmfanfast_async.errors import AuthError, ClosedError, JournalError, OrderNotFoundError
+from smmfanfast_async.errors import (
+    AuthenticationError,
+    ClosedError,
+    JournalError,
+    OrderNotFoundError,
+)
 from smmfanfast_async.journal import Claim, Entry, EventKind, NewEntry
 from smmfanfast_async.journal.sql import SQLJournal
 from smmfanfast_async.sandbox import Fault
@@ -23,7 +28,7 @@ from smmfanfast_async.sandbox.replies import Reply
 from .world import Clock, S, World, in_state, order, soon, told
 
 BOTH = pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
-SELDOM = PollPolicy(least_s=600.0, most_s=600.0)
+SELDOM = PollPolicy(min_interval_s=600.0, max_interval_s=600.0)
 
 
 async def placed(desk: OrderDesk, count: int) -> list[Entry]:
@@ -48,7 +53,7 @@ async def test_an_order_is_followed_until_it_is_final(world: World) -> None:
 
     async with world.following(desk):
         for word in ("processing", "in progress", "completed"):
-            world.panel.set_status(entry.placed(), word)
+            world.panel.set_status(entry.order_id(), word)
             await soon(lambda word=word: _has(desk, "r0", word))
         await in_state(desk, "r0", S.FINISHED)
 
@@ -65,7 +70,7 @@ async def _has(desk: OrderDesk, ref: str, word: str) -> bool:
 
 @pytest.mark.asyncio
 async def test_250_orders_are_three_calls(world: World) -> None:
-    desk = await world.desk(with_evidence=False)
+    desk = await world.desk(record_balance=False)
     await placed(desk, 250)
     world.panel.finish_all()
 
@@ -79,7 +84,7 @@ async def test_250_orders_are_three_calls(world: World) -> None:
 @BOTH
 @pytest.mark.asyncio
 async def test_two_followers_share_the_work_and_ask_about_each_order_once(world: World) -> None:
-    desks = [await world.desk(with_evidence=False) for _ in range(2)]
+    desks = [await world.desk(record_balance=False) for _ in range(2)]
     await placed(desks[0], 120)
     world.panel.finish_all()
 
@@ -127,14 +132,14 @@ async def test_a_running_desk_sends_what_a_dead_one_wrote_down(world: World) -> 
 @pytest.mark.asyncio
 async def test_an_outage_marks_nothing_and_is_asked_about_seldom(world: World) -> None:
     client = await world.client()
-    client._calls.draw = lambda: 0.0
+    client._runner.rng = lambda: 0.0
     desk = await world.desk(client)
     entries = await placed(desk, 30)
     before = [entry async for entry in desk.entries()]
     world.panel.fail_at_rate(Fault.HTTP_503, rate=1.0)
 
     async with world.following(desk) as (task,):
-        await soon(lambda: desk._follower.quiet.failures)
+        await soon(lambda: desk._follower.backoff.failures)
         await asyncio.sleep(0.5)
         first = len(world.panel.asked("status"))
         await asyncio.sleep(0.5)
@@ -154,9 +159,9 @@ async def test_while_calls_fail_there_is_one_at_a_time_and_it_is_made_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(following, "CLAIM_S", 0.0)
-    desk = await world.desk(await world.client(retry=RetryPolicy(attempts=3, base_s=0.0)))
+    desk = await world.desk(await world.client(retry=RetryPolicy(max_attempts=3, base_delay_s=0.0)))
     await placed(desk, 8)
-    desk._follower.quiet.failures = 1
+    desk._follower.backoff.failures = 1
     world.panel.fail_at_rate(Fault.HTTP_503, rate=1.0, action="status")
 
     async with world.following(desk):
@@ -169,14 +174,14 @@ async def test_while_calls_fail_there_is_one_at_a_time_and_it_is_made_once(
 @BOTH
 @pytest.mark.asyncio
 async def test_too_often_pauses_every_desk_on_the_journal(world: World) -> None:
-    desks = [await world.desk(with_evidence=False) for _ in range(2)]
+    desks = [await world.desk(record_balance=False) for _ in range(2)]
     await placed(desks[0], 3)
     world.panel.fail_at_rate(Fault.RATE_LIMIT, rate=1.0, action="status", retry_after_s=60)
 
     async with world.following(*desks):
         await soon(lambda: world.panel.asked("status"))
         await asyncio.sleep(0.3)
-        quiet_s = [desk._follower.quiet.until_s - time.monotonic() for desk in desks]
+        quiet_s = [desk._follower.backoff.until_s - time.monotonic() for desk in desks]
 
     # Each has one call under way before it hears of the other's.
     assert len(world.panel.asked("status")) <= 2
@@ -185,26 +190,26 @@ async def test_too_often_pauses_every_desk_on_the_journal(world: World) -> None:
 
 @pytest.mark.asyncio
 async def test_a_pause_past_the_calendar_is_bounded(world: World) -> None:
-    desk = await world.desk(with_evidence=False)
+    desk = await world.desk(record_balance=False)
     await placed(desk, 1)
     said = json.dumps({"error": "Too many requests"})
     world.panel.say("status", said, 429, **{"Retry-After": "9" * 12})
 
     async with world.following(desk) as (task,):
-        await soon(lambda: desk._follower.quiet.failures)
+        await soon(lambda: desk._follower.backoff.failures)
         assert not task.done()
 
-    assert desk._follower.quiet.until_s - time.monotonic() <= 915
+    assert desk._follower.backoff.until_s - time.monotonic() <= 915
 
 
 @pytest.mark.asyncio
 async def test_ids_that_are_missing_extra_or_bad_harm_nothing_beside_them(world: World) -> None:
     clock = Clock()
     journal = SQLJournal(world.url, clock=clock)
-    desk = await world.desk(journal=journal, poll=SELDOM, with_evidence=False)
+    desk = await world.desk(journal=journal, poll=SELDOM, record_balance=False)
     entries = await placed(desk, 4)
     clock.ahead = timedelta(seconds=601)
-    ids = [each.placed() for each in entries]
+    ids = [each.order_id() for each in entries]
     row = {"charge": "1", "start_count": "5", "status": "Completed", "remains": "0"}
     rows: dict[str, Any] = {
         ids[0]: row, ids[1]: "Incorrect order ID", ids[3]: row | {"status": "Levitating"},
@@ -216,7 +221,7 @@ async def test_ids_that_are_missing_extra_or_bad_harm_nothing_beside_them(world:
         await in_state(desk, "r0", S.FINISHED)
 
     found = {entry.ref: entry async for entry in desk.entries()}
-    assert [found[f"r{n}"].misses for n in range(4)] == [0, 1, 0, 0]
+    assert [found[f"r{n}"].miss_count for n in range(4)] == [0, 1, 0, 0]
     assert found["r1"].state is S.ACCEPTED
     assert found["r2"].checked_at is None, "what the answer left out is not touched"
     due_at = await desk._journal.next_due()
@@ -243,7 +248,7 @@ async def test_an_order_that_the_panel_forgets_is_told_once_and_stays(
         assert not task.done()
 
     entry = await in_state(desk, "r0", S.ACCEPTED)
-    assert entry.misses > 3
+    assert entry.miss_count > 3
     assert [each.kind.value for each in await told(desk)] == ["accepted", "missing"]
 
 
@@ -256,7 +261,7 @@ async def test_what_is_missing_for_long_is_asked_as_seldom_as_what_stands_still(
     follower, now = desk._follower, entry.created_at + timedelta(days=1)
 
     def wait_s(misses: int) -> float:
-        claim = Claim(key=1, number=1, entry=attrs.evolve(entry, misses=misses))
+        claim = Claim(key=1, number=1, entry=attrs.evolve(entry, miss_count=misses))
         due = follower._due_at(claim, OrderNotFoundError("gone"), now)
         return (due - now).total_seconds()
 
@@ -270,7 +275,7 @@ async def test_a_status_that_goes_back_is_followed_and_a_final_one_stays(world: 
 
     async with world.following(desk):
         for word in ("in progress", "pending", "canceled"):
-            world.panel.set_status(entry.placed(), word)
+            world.panel.set_status(entry.order_id(), word)
             await soon(lambda word=word: _has(desk, "r0", word))
         await in_state(desk, "r0", S.FINISHED)
         calls = len(world.panel.asked("status"))
@@ -285,7 +290,7 @@ async def test_a_refused_key_ends_follow_with_one_error_and_marks_nothing(world:
     await placed(desk, 3)
     world.panel.say("status", '{"error": "Invalid API key"}')
 
-    with pytest.raises(AuthError):
+    with pytest.raises(AuthenticationError):
         await asyncio.wait_for(desk.follow(), 10)
 
     assert (await desk.summary()).by_state == {S.ACCEPTED: 3}
@@ -295,13 +300,13 @@ async def test_a_refused_key_ends_follow_with_one_error_and_marks_nothing(world:
 async def test_a_key_that_is_refused_to_orders_ends_follow_before_it_costs_them_all(
     world: World,
 ) -> None:
-    desk = await world.desk(with_evidence=False)
+    desk = await world.desk(record_balance=False)
     for n in range(30):
-        await desk._journal.write_down(await _new(desk, f"r{n}"))
+        await desk._journal.create(await _new(desk, f"r{n}"))
     for _ in range(30):
         world.panel.say("add", '{"error": "Invalid API key"}')
 
-    with pytest.raises(AuthError):
+    with pytest.raises(AuthenticationError):
         await asyncio.wait_for(desk.follow(), 10)
 
     assert (await desk.summary()).by_state[S.PREPARED] >= 20
@@ -319,14 +324,14 @@ def refuse_with(world: World, bad: str) -> None:
 
 @pytest.mark.asyncio
 async def test_one_id_that_spoils_a_call_is_found(world: World) -> None:
-    desk = await world.desk(with_evidence=False)
+    desk = await world.desk(record_balance=False)
     entries = await placed(desk, 5)
-    refuse_with(world, entries[2].placed())
+    refuse_with(world, entries[2].order_id())
 
     async with world.following(desk):
         await soon(lambda: _missed(desk, "r2"))
 
-    assert [entry.misses async for entry in desk.entries() if entry.ref != "r2"] == [0] * 4
+    assert [entry.miss_count async for entry in desk.entries() if entry.ref != "r2"] == [0] * 4
 
 
 @pytest.mark.asyncio
@@ -336,21 +341,21 @@ async def test_one_refusal_of_a_whole_call_is_no_word_about_each_order(
     """Where the client's quota is spent, a call that is refused whole is not made in halves."""
     monkeypatch.setattr(following, "CLAIM_S", 0.05)
     client = await world.client()
-    desk = await world.desk(client, with_evidence=False)
+    desk = await world.desk(client, record_balance=False)
     entries = await placed(desk, 5)
-    refuse_with(world, entries[2].placed())
-    client._calls._quota.tokens = -10_000
+    refuse_with(world, entries[2].order_id())
+    client._runner._retry_budget.tokens = -10_000
 
     async with world.following(desk) as (task,):
         await soon(lambda: len(world.panel.asked("status")) > 10)
         assert not task.done()
 
-    assert [entry.misses async for entry in desk.entries() if entry.ref != "r2"] == [0] * 4
+    assert [entry.miss_count async for entry in desk.entries() if entry.ref != "r2"] == [0] * 4
 
 
 async def _missed(desk: OrderDesk, ref: str) -> bool:
     entry = await desk.find(ref)
-    return entry is not None and entry.misses > 0
+    return entry is not None and entry.miss_count > 0
 
 
 @pytest.mark.asyncio
@@ -370,8 +375,8 @@ async def test_a_client_that_is_closed_ends_follow(world: World) -> None:
 @pytest.mark.asyncio
 async def test_a_client_that_is_closed_ends_follow_that_only_sends(world: World) -> None:
     client = await world.client()
-    desk = await world.desk(client, with_evidence=False)
-    await desk._journal.write_down(await _new(desk, "a"))
+    desk = await world.desk(client, record_balance=False)
+    await desk._journal.create(await _new(desk, "a"))
     await client.aclose()
 
     with pytest.raises(ClosedError):
@@ -381,11 +386,12 @@ async def test_a_client_that_is_closed_ends_follow_that_only_sends(world: World)
 async def _new(desk: OrderDesk, ref: str) -> Any:
     now = await desk._journal.now()
     form = {"action": "add", "service": "1", "link": f"https://links.test/{ref}", "quantity": "9"}
-    return NewEntry(ref=ref, form=form, due_at=now, booked_on=now.date().isoformat())
+    return NewEntry(ref=ref, form=form, due_at=now, budget_day=now.date().isoformat())
 
 
 @pytest.mark.parametrize("method", [
-    "claim", "observe", "due_to_send", "lapse", "hasten", "permit", "now",
+    "claim", "record_statuses", "due_to_send", "expire_leases", "reschedule_far_future",
+    "reserve_call", "now",
 ])  # fmt: skip
 @pytest.mark.parametrize("pace", [None, 60_000])
 @pytest.mark.asyncio
@@ -393,7 +399,7 @@ async def test_a_database_that_is_gone_for_a_while_does_not_end_follow(
     world: World, monkeypatch: pytest.MonkeyPatch, method: str, pace: int | None
 ) -> None:
     monkeypatch.setattr(following, "CLAIM_S", 0.1)
-    desk = await world.desk(calls_per_minute=pace, with_evidence=False)
+    desk = await world.desk(calls_per_minute=pace, record_balance=False)
     await placed(desk, 1)
     world.panel.finish_all()
     real, failures = getattr(SQLJournal, method), 0
@@ -420,26 +426,26 @@ async def test_a_pause_that_can_not_be_written_does_not_end_follow(
         raise JournalError("is restarting")
 
     monkeypatch.setattr(SQLJournal, "pause", gone)
-    desk = await world.desk(with_evidence=False)
+    desk = await world.desk(record_balance=False)
     await placed(desk, 1)
     world.panel.fail_next(Fault.RATE_LIMIT, action="status", retry_after_s=60)
 
     async with world.following(desk) as (task,):
-        await soon(lambda: desk._follower.quiet.failures)
+        await soon(lambda: desk._follower.backoff.failures)
         assert not task.done()
 
 
 @pytest.mark.asyncio
 async def test_claims_whose_turn_is_far_off_are_not_waited_for(world: World) -> None:
-    desk = await world.desk(calls_per_minute=60_000, with_evidence=False)
+    desk = await world.desk(calls_per_minute=60_000, record_balance=False)
     await placed(desk, 1)
-    await desk._sender.pace.pause(300.0)
+    await desk._sender.rate_limit.pause(300.0)
 
     async with world.following(desk):
-        await soon(lambda: desk._follower.quiet.until_s)
+        await soon(lambda: desk._follower.backoff.until_s)
         await asyncio.sleep(0.2)
 
-    assert 200 < desk._follower.quiet.until_s - time.monotonic() <= 315
+    assert 200 < desk._follower.backoff.until_s - time.monotonic() <= 315
     assert not world.panel.asked("status")
     due_at = await desk._journal.next_due()
     assert due_at is not None
@@ -474,7 +480,7 @@ async def test_a_follower_that_was_stopped_past_its_claim_can_not_write(
     stopped, desk = await world.desk(), await world.desk()
     (entry,) = await placed(desk, 1)
     held = asyncio.Event()
-    observe, late = stopped._journal.observe, asyncio.Event()
+    observe, late = stopped._journal.record_statuses, asyncio.Event()
     written: list[Any] = []
 
     async def observing(observations: Any) -> Any:
@@ -486,7 +492,7 @@ async def test_a_follower_that_was_stopped_past_its_claim_can_not_write(
     monkeypatch.setattr(stopped._journal, "observe", observing)
     async with world.following(stopped):
         await asyncio.wait_for(late.wait(), 10)
-        world.panel.set_status(entry.placed(), "completed")
+        world.panel.set_status(entry.order_id(), "completed")
         async with world.following(desk):
             await in_state(desk, "r0", S.FINISHED)
         held.set()
@@ -500,16 +506,16 @@ async def test_a_follower_that_was_stopped_past_its_claim_can_not_write(
 async def test_one_order_whose_turn_does_not_come_does_not_hold_up_the_others(
     world: World,
 ) -> None:
-    desk = await world.desk(with_evidence=False)
+    desk = await world.desk(record_balance=False)
     stuck = asyncio.Event()
 
     async def never() -> Entry:
         await stuck.wait()
         raise ClosedError("over")
 
-    await desk._journal.write_down(await _new(desk, "stuck"))
+    await desk._journal.create(await _new(desk, "stuck"))
     desk._sends["stuck"] = task = asyncio.create_task(never())
-    await desk._journal.write_down(await _new(desk, "next"))
+    await desk._journal.create(await _new(desk, "next"))
 
     async with world.following(desk):
         await in_state(desk, "next", S.ACCEPTED)
@@ -520,13 +526,13 @@ async def test_one_order_whose_turn_does_not_come_does_not_hold_up_the_others(
 
 @pytest.mark.asyncio
 async def test_a_sending_that_was_cancelled_does_not_end_follow(world: World) -> None:
-    desk = await world.desk(with_evidence=False)
+    desk = await world.desk(record_balance=False)
 
     async def never() -> Entry:
         await asyncio.Event().wait()
         raise ClosedError("over")
 
-    await desk._journal.write_down(await _new(desk, "a"))
+    await desk._journal.create(await _new(desk, "a"))
     desk._sends["a"] = stuck = asyncio.create_task(never())
     stuck.add_done_callback(lambda done: desk._sent("a", done))
 
@@ -540,7 +546,7 @@ async def test_a_sending_that_was_cancelled_does_not_end_follow(world: World) ->
 async def test_what_can_not_be_sent_is_tried_again_and_told(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    begin, tries = SQLJournal.begin, 0
+    begin, tries = SQLJournal.start_attempt, 0
 
     async def failing(self: SQLJournal, *args: Any, **options: Any) -> Any:
         nonlocal tries
@@ -550,8 +556,8 @@ async def test_what_can_not_be_sent_is_tried_again_and_told(
         return await begin(self, *args, **options)
 
     monkeypatch.setattr(SQLJournal, "begin", failing)
-    desk = await world.desk(with_evidence=False)
-    await desk._journal.write_down(await _new(desk, "a"))
+    desk = await world.desk(record_balance=False)
+    await desk._journal.create(await _new(desk, "a"))
 
     async with world.following(desk):
         await in_state(desk, "a", S.ACCEPTED)
@@ -590,7 +596,7 @@ async def test_what_a_look_at_nothing_but_errors_gives_is_no_change(world: World
     world.panel.says["status"] = [Reply(http_status=500) for _ in range(12)]
 
     async with world.following(desk):
-        await soon(lambda: desk._follower.quiet.failures)
+        await soon(lambda: desk._follower.backoff.failures)
 
     assert [entry.checked_at async for entry in desk.entries()] == [None, None]
 
@@ -600,8 +606,10 @@ async def test_the_lapse_of_a_lease_is_told_to_readers_of_events(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk = await world.desk()
-    entry = await desk._journal.write_down(await _new(desk, "a"))
-    begun = await desk._journal.begin("a", entry.attempt, lease=timedelta(0), places=1)
+    entry = await desk._journal.create(await _new(desk, "a"))
+    begun = await desk._journal.start_attempt(
+        "a", entry.attempt, lease=timedelta(0), max_in_flight=1
+    )
     assert begun is not None
 
     async with world.following(desk):
@@ -624,10 +632,10 @@ async def test_a_sending_went_on_unless_it_is_to_be_tried_again() -> None:
 @BOTH
 @pytest.mark.asyncio
 async def test_a_panels_own_word_for_an_end_ends_an_order(world: World) -> None:
-    profile = attrs.evolve(SMMFANFAST, final_words=frozenset({"processing"}))
+    profile = attrs.evolve(SMMFANFAST, final_statuses=frozenset({"processing"}))
     desk = await world.desk(await world.client(profile=profile))
     (entry,) = await placed(desk, 1)
-    world.panel.set_status(entry.placed(), "processing")
+    world.panel.set_status(entry.order_id(), "processing")
 
     async with world.following(desk):
         entry = await in_state(desk, "r0", S.FINISHED)

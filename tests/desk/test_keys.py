@@ -54,7 +54,7 @@ async def world(ring: KeyRing, tmp_path: Path) -> AsyncIterator[World]:
 
 
 async def client_of(world: World, key: Callable[[], str], **options: Any) -> Client:
-    client = Client(key, base_url=world.panel.url, retry=RetryPolicy(attempts=1), **options)
+    client = Client(key, base_url=world.panel.url, retry=RetryPolicy(max_attempts=1), **options)
     return await world._stack.enter_async_context(client)
 
 
@@ -103,7 +103,7 @@ async def test_an_order_waits_while_there_is_no_key_and_is_sent_when_there_is(
     world: World, ring: KeyRing
 ) -> None:
     client = await client_of(world, ring.key, account="main")
-    desk = await world.desk(client, with_evidence=False)
+    desk = await world.desk(client, record_balance=False)
     await client.services()
     ring.now = None
 

@@ -127,7 +127,7 @@ async def test_a_refused_order_gives_its_budget_back_and_retry_asks_for_it_again
     await desk.place(order("b"), ref="b")
 
     with pytest.raises(SpendingLimitError):
-        await desk.retry("a", by="somebody")
+        await desk.retry("a", decided_by="somebody")
 
     entry = await desk.find("a")
     assert entry is not None

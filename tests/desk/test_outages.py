@@ -13,7 +13,7 @@ import pytest
 
 from smmfanfast_async._engine.policy import PollPolicy
 from smmfanfast_async.desk import OrderDesk, following
-from smmfanfast_async.errors import AuthError, ClosedError, JournalError
+from smmfanfast_async.errors import AuthenticationError, ClosedError, JournalError
 from smmfanfast_async.journal import Claim, Entry
 from smmfanfast_async.journal.sql import SQLJournal
 from smmfanfast_async.sandbox import Fault
@@ -26,8 +26,8 @@ BOTH = pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
 async def quick_desk(world: World, **options: Any) -> OrderDesk:
     """Give a desk whose client does not wait before it repeats a call, whole or in halves."""
     client = await world.client()
-    client._calls.draw = lambda: 0.0
-    return await world.desk(client, with_evidence=False, **options)
+    client._runner.rng = lambda: 0.0
+    return await world.desk(client, record_balance=False, **options)
 
 
 async def placed(desk: OrderDesk, count: int) -> list[Entry]:
@@ -53,7 +53,7 @@ async def test_looks_go_on_after_the_panel_was_gone(world: World) -> None:
     await world.panel.close()
 
     async with world.following(desk):
-        await soon(lambda: desk._follower.quiet.failures > 2)
+        await soon(lambda: desk._follower.backoff.failures > 2)
         await world.panel.start()
         await all_finish(desk, 130)
 
@@ -68,7 +68,7 @@ async def test_looks_go_on_after_calls_that_failed_whole(world: World, fault: Fa
     world.panel.fail_at_rate(fault, rate=1.0, action="status", retry_after_s=0)
 
     async with world.following(desk):
-        await soon(lambda: desk._follower.quiet.failures)
+        await soon(lambda: desk._follower.backoff.failures)
         world.panel.clear_faults()
         await all_finish(desk, 30)
 
@@ -80,7 +80,7 @@ async def test_a_key_that_is_taken_again_finds_its_orders_due(world: World) -> N
     await placed(desk, 3)
     world.panel.finish_all()
     world.panel.say("status", '{"error": "Invalid API key"}')
-    with pytest.raises(AuthError):
+    with pytest.raises(AuthenticationError):
         await asyncio.wait_for(desk.follow(), 10)
 
     async with world.following(desk):
@@ -97,13 +97,13 @@ async def test_a_failure_marks_nothing_and_sets_a_time_soon_that_grows(world: Wo
     before = [entry async for entry in desk.entries()]
     world.panel.fail_at_rate(Fault.HTTP_503, rate=1.0, action="status")
     waits_s: list[float] = []
-    give_back = desk._journal.give_back
+    give_back = desk._journal.release
 
     async def noted(claims: Any) -> None:
         waits_s.extend((due_at - clock()).total_seconds() for _, due_at in claims)
         await give_back(claims)
 
-    desk._follower.journal.give_back = noted  # type: ignore[method-assign]
+    desk._follower.journal.release = noted  # type: ignore[method-assign]
     async with world.following(desk):
         await soon(lambda: len(waits_s) >= 5)
 
@@ -123,11 +123,11 @@ async def test_machines_that_met_an_outage_together_ask_seldom_and_not_in_step(
     world.panel.fail_at_rate(Fault.HTTP_503, rate=1.0, action="status")
 
     async with world.following(*desks):
-        await soon(lambda: all(desk._follower.quiet.failures > 2 for desk in desks))
+        await soon(lambda: all(desk._follower.backoff.failures > 2 for desk in desks))
         begun = len(world.panel.asked("status"))
         await asyncio.sleep(1.0)
         calls = len(world.panel.asked("status")) - begun
-        ends_s = {desk._follower.quiet.until_s for desk in desks}
+        ends_s = {desk._follower.backoff.until_s for desk in desks}
         world.panel.clear_faults()
         before = len(world.panel.asked("status"))
         await all_finish(desks[0], 40)
@@ -146,7 +146,7 @@ async def test_machines_that_met_an_outage_together_ask_seldom_and_not_in_step(
 @BOTH
 @pytest.mark.asyncio
 async def test_who_is_stopped_leaves_its_orders_to_the_next(world: World) -> None:
-    desk = await world.desk(with_evidence=False)
+    desk = await world.desk(record_balance=False)
     await placed(desk, 3)
     world.panel.finish_all()
     world.panel.fail_next(Fault.DELAY, action="status", delay_s=60.0)
@@ -162,7 +162,7 @@ async def test_who_is_stopped_leaves_its_orders_to_the_next(world: World) -> Non
 async def test_who_is_stopped_while_it_claims_gives_back_what_it_gets(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk = await world.desk(with_evidence=False)
+    desk = await world.desk(record_balance=False)
     await placed(desk, 1)
     claim, claiming = SQLJournal.claim, asyncio.Event()
 
@@ -186,10 +186,10 @@ async def test_who_is_stopped_while_it_claims_gives_back_what_it_gets(
 async def test_who_is_stopped_while_it_waits_for_its_turn_leaves_its_orders_too(
     world: World,
 ) -> None:
-    desk = await world.desk(calls_per_minute=60_000, with_evidence=False)
+    desk = await world.desk(calls_per_minute=60_000, record_balance=False)
     await placed(desk, 1)
     world.panel.finish_all()
-    await desk._sender.pace.pause(25.0)
+    await desk._sender.rate_limit.pause(25.0)
     async with world.following(desk):
         await asyncio.sleep(0.2)
     assert not world.panel.asked("status")
@@ -203,7 +203,7 @@ async def test_who_is_stopped_while_it_waits_for_its_turn_leaves_its_orders_too(
 @pytest.mark.asyncio
 async def test_a_client_that_is_closed_under_a_look_gives_the_orders_back(world: World) -> None:
     client = await world.client()
-    desk = await world.desk(client, with_evidence=False)
+    desk = await world.desk(client, record_balance=False)
     await placed(desk, 1)
     world.panel.fail_next(Fault.DELAY, action="status", delay_s=60.0)
     task = asyncio.create_task(desk.follow())
@@ -225,9 +225,9 @@ async def test_a_journal_that_hangs_does_not_hold_up_who_is_stopped_for_long(
     async def hangs(*_: object) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(following, "GIVE_BACK_S", 0.05)
+    monkeypatch.setattr(following, "RELEASE_S", 0.05)
     monkeypatch.setattr(SQLJournal, "give_back", hangs)
-    desk = await world.desk(with_evidence=False)
+    desk = await world.desk(record_balance=False)
     await placed(desk, 1)
     world.panel.fail_next(Fault.DELAY, action="status", delay_s=60.0)
     task = asyncio.create_task(desk.follow())
@@ -249,7 +249,7 @@ async def test_what_can_not_be_given_back_is_due_once_its_claim_is_over(
 
     monkeypatch.setattr(following, "CLAIM_S", 0.3)
     monkeypatch.setattr(SQLJournal, "give_back", gone)
-    desk = await world.desk(with_evidence=False)
+    desk = await world.desk(record_balance=False)
     await placed(desk, 1)
     world.panel.finish_all()
     world.panel.fail_next(Fault.HTTP_503, times=2, action="status")
@@ -265,14 +265,14 @@ async def test_what_can_not_be_given_back_is_due_once_its_claim_is_over(
 
 @pytest.mark.asyncio
 async def test_what_an_answer_leaves_out_is_asked_about_as_often_as_others(world: World) -> None:
-    desk = await world.desk(with_evidence=False)
+    desk = await world.desk(record_balance=False)
     entries = await placed(desk, 2)
     row = {"charge": "1", "start_count": "5", "status": "Pending", "remains": "0"}
-    left_out = entries[1].placed()
+    left_out = entries[1].order_id()
 
     def leave_out(form: Any) -> None:
         if form["action"] == "status" and "," in form.get("orders", ""):
-            world.panel.say("status", json.dumps({entries[0].placed(): row}))
+            world.panel.say("status", json.dumps({entries[0].order_id(): row}))
 
     world.panel.watch = leave_out
     async with world.following(desk) as (task,):
@@ -285,12 +285,12 @@ async def test_what_an_answer_leaves_out_is_asked_about_as_often_as_others(world
 async def test_a_clock_that_was_set_back_puts_no_look_and_no_order_off(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "HASTEN_ORDERS", 2)
+    monkeypatch.setattr(following, "RESCHEDULE_ORDERS", 2)
     clock = Clock()
     clock.ahead = timedelta(hours=3)
-    poll = PollPolicy(least_s=600.0, most_s=600.0)
+    poll = PollPolicy(min_interval_s=600.0, max_interval_s=600.0)
     journal = SQLJournal(world.url, clock=clock)
-    desk = await world.desk(journal=journal, poll=poll, with_evidence=False)
+    desk = await world.desk(journal=journal, poll=poll, record_balance=False)
     await placed(desk, 5)
     world.panel.finish_all()
 
@@ -303,9 +303,9 @@ async def test_a_clock_that_was_set_back_puts_no_look_and_no_order_off(
 @pytest.mark.asyncio
 async def test_what_this_desk_itself_puts_off_is_not_hastened(world: World) -> None:
     clock = Clock()
-    poll = PollPolicy(least_s=86_400.0, most_s=86_400.0)
+    poll = PollPolicy(min_interval_s=86_400.0, max_interval_s=86_400.0)
     journal = SQLJournal(world.url, clock=clock)
-    desk = await world.desk(journal=journal, poll=poll, with_evidence=False)
+    desk = await world.desk(journal=journal, poll=poll, record_balance=False)
     await placed(desk, 1)
     clock.ahead = timedelta(days=1, seconds=1)
 

@@ -9,26 +9,26 @@ from smmfanfast_async import errors as all_errors
 from smmfanfast_async.desk.outcomes import AGAIN_S, HOLD_S, outcome_of
 from smmfanfast_async.desk.rate_limit import MAX_WAIT_S
 from smmfanfast_async.errors import (
-    AuthError,
+    AuthenticationError,
     BlockedError,
     ClosedError,
     ErrorKind,
-    FundsError,
+    InsufficientFundsError,
     InvalidOrderError,
+    InvalidResponseError,
     InvalidSettingsError,
     JournalError,
-    NoReplyError,
+    NoResponseError,
     NotSentError,
     OrderNotFoundError,
     OutcomeUnknownError,
     PanelError,
     PausedError,
-    RateLimitedError,
+    RateLimitError,
     RefConflictError,
     RefusedError,
     ServerError,
     SpendingLimitError,
-    UnreadableReplyError,
     UnsupportedActionError,
     WaitTimeoutError,
 )
@@ -42,22 +42,22 @@ DUPLICATE = RefusedError(
 
 CASES: list[tuple[PanelError, EntryState]] = [
     (RefusedError("no", kind=ErrorKind.VALIDATION, http_status=200, action="add"), S.REFUSED),
-    (AuthError("no", http_status=200, action="add"), S.REFUSED),
-    (FundsError("no", http_status=200, action="add"), S.REFUSED),
+    (AuthenticationError("no", http_status=200, action="add"), S.REFUSED),
+    (InsufficientFundsError("no", http_status=200, action="add"), S.REFUSED),
     (BlockedError("no", http_status=403, action="add"), S.REFUSED),
     (OrderNotFoundError("no", http_status=200, action="add"), S.REFUSED),
     (DUPLICATE, S.REFUSED),
     (NotSentError("no", action="add"), S.PREPARED),
     (PausedError("no", retry_after_s=100.0, action="add"), S.PREPARED),
-    (RateLimitedError("no", http_status=429, retry_after_s=100.0, action="add"), S.PREPARED),
+    (RateLimitError("no", http_status=429, retry_after_s=100.0, action="add"), S.PREPARED),
     (ClosedError("no", action="add"), S.PREPARED),
     (InvalidSettingsError("api_key", "can't be had"), S.PREPARED),
     (OutcomeUnknownError("gone"), S.UNKNOWN),
     # None of these comes of an attempt; if one ever does, an order may exist.
     (PanelError("odd"), S.UNKNOWN),
-    (NoReplyError("gone"), S.UNKNOWN),
+    (NoResponseError("gone"), S.UNKNOWN),
     (ServerError("gone"), S.UNKNOWN),
-    (UnreadableReplyError("odd"), S.UNKNOWN),
+    (InvalidResponseError("odd"), S.UNKNOWN),
     (WaitTimeoutError("late"), S.UNKNOWN),
     (InvalidOrderError("A", "b", 1, "is odd"), S.UNKNOWN),
     (JournalError("odd"), S.UNKNOWN),
@@ -85,7 +85,7 @@ def test_each_error_has_its_state(error: PanelError, state: EntryState) -> None:
     assert outcome.state is state
     assert outcome.kind is error.kind
     assert outcome.order is None
-    assert outcome.by is None
+    assert outcome.decided_by is None
 
 
 def test_every_class_of_errors_has_its_case() -> None:
@@ -108,7 +108,7 @@ def test_a_duplicate_is_held_where_that_is_wanted() -> None:
 
 
 def test_another_refusal_is_not_held() -> None:
-    assert found(FundsError("no"), queue=True).state is S.REFUSED
+    assert found(InsufficientFundsError("no"), queue=True).state is S.REFUSED
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_another_refusal_is_not_held() -> None:
 def test_what_was_not_sent_is_due_again_as_the_panel_asks_within_bounds(
     asked_s: float | None, wait_s: float
 ) -> None:
-    outcome = found(RateLimitedError("no", http_status=429, retry_after_s=asked_s, action="add"))
+    outcome = found(RateLimitError("no", http_status=429, retry_after_s=asked_s, action="add"))
 
     assert outcome.due_at == NOW + timedelta(seconds=wait_s)
 

@@ -1,4 +1,4 @@
-"""Placing by ref: once, whoever calls, however often, whatever becomes of the caller."""
+"""PlacementOutcome by ref: once, whoever calls, however often, whatever becomes of the caller."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from smmfanfast_async.desk import OrderDesk, sending
 from smmfanfast_async.errors import (
     ClosedError,
     ErrorKind,
-    FundsError,
+    InsufficientFundsError,
     InvalidOrderError,
     JournalError,
     NotSentError,
@@ -48,7 +48,7 @@ async def test_the_same_ref_and_content_are_one_order(world: World) -> None:
 
     assert first == second
     assert first.state is S.ACCEPTED
-    assert first.placed() in world.panel.orders
+    assert first.order_id() in world.panel.orders
     assert first.price == 1
     assert len(world.panel.orders) == 1
 
@@ -60,7 +60,7 @@ async def test_a_hundred_callers_at_once_on_two_desks_make_one_order(world: Worl
 
     found = await asyncio.gather(*(desks[n % 2].place(order(), ref="a") for n in range(100)))
 
-    assert {each.placed() for each in found} == set(world.panel.orders)
+    assert {each.order_id() for each in found} == set(world.panel.orders)
     assert len(world.panel.orders) == 1
 
 
@@ -153,7 +153,7 @@ async def test_the_outcome_lands_though_the_caller_is_cancelled_after_the_send(
 async def test_the_outcome_lands_though_the_caller_is_cancelled_while_it_is_written(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settle = SQLJournal.settle
+    settle = SQLJournal.record_outcome
     task: asyncio.Task[Entry] | None = None
 
     async def cancelling(self: SQLJournal, *args: Any) -> Entry:
@@ -181,7 +181,7 @@ async def test_wait_s_bounds_the_waiting_and_not_the_sending(world: World) -> No
 
     assert early.state is S.SENDING
     with pytest.raises(OutcomeUnknownError, match="on its way"):
-        early.placed()
+        early.order_id()
     assert (await desk.place(order(), ref="a")).state is S.ACCEPTED
 
 
@@ -195,8 +195,8 @@ async def test_a_refused_order_stays_refused(world: World) -> None:
 
     assert entry == again
     assert (entry.state, entry.kind) == (S.REFUSED, ErrorKind.FUNDS)
-    with pytest.raises(FundsError):
-        entry.placed()
+    with pytest.raises(InsufficientFundsError):
+        entry.order_id()
     assert len(world.panel.asked("add")) == 1
 
 
@@ -219,7 +219,7 @@ async def test_an_unknown_outcome_is_never_sent_again(world: World, fault: Fault
 async def test_what_was_proved_not_sent_stays_prepared_and_goes_out_at_the_next_call(
     world: World,
 ) -> None:
-    desk = await world.desk(with_evidence=False)
+    desk = await world.desk(record_balance=False)
     await (await world.client()).services()
     await desk.place(order("first"), ref="first")
     await world.panel.close()
@@ -228,7 +228,7 @@ async def test_what_was_proved_not_sent_stays_prepared_and_goes_out_at_the_next_
 
     assert (entry.state, entry.attempt) == (S.PREPARED, 1)
     with pytest.raises(NotSentError):
-        entry.placed()
+        entry.order_id()
     await world.panel.start()
     again = await desk.place(order(), ref="a")
     assert (again.state, again.attempt) == (S.ACCEPTED, 2)
@@ -238,7 +238,9 @@ async def test_what_was_proved_not_sent_stays_prepared_and_goes_out_at_the_next_
 async def test_what_was_proved_not_sent_is_tried_again_at_once_as_the_policy_says(
     world: World,
 ) -> None:
-    desk = await world.desk(with_evidence=False, retry=RetryPolicy(attempts=3, base_s=0.001))
+    desk = await world.desk(
+        record_balance=False, retry=RetryPolicy(max_attempts=3, base_delay_s=0.001)
+    )
     await desk.place(order("first"), ref="first")
     await world.panel.close()
 
@@ -253,7 +255,8 @@ async def test_the_panels_too_often_leaves_it_prepared_and_pauses_every_desk(
 ) -> None:
     clients = [await world.client(profile=LIMITING) for _ in range(2)]
     desk, other = [
-        await world.desk(client, calls_per_minute=60_000, with_evidence=False) for client in clients
+        await world.desk(client, calls_per_minute=60_000, record_balance=False)
+        for client in clients
     ]
     await other.place(order("b"), ref="b")
     world.panel.fail_next(Fault.RATE_LIMIT, action="add", retry_after_s=1)
@@ -270,7 +273,7 @@ async def test_the_panels_too_often_leaves_it_prepared_and_pauses_every_desk(
 
 @pytest.mark.asyncio
 async def test_a_wait_that_reaches_past_the_calendar_is_bounded(world: World) -> None:
-    desk = await world.desk(await world.client(profile=LIMITING), with_evidence=False)
+    desk = await world.desk(await world.client(profile=LIMITING), record_balance=False)
     world.panel.say(
         "add", json.dumps({"error": "Too many requests"}), 429, **{"Retry-After": "9" * 12}
     )
@@ -284,7 +287,7 @@ async def test_a_wait_that_reaches_past_the_calendar_is_bounded(world: World) ->
 async def test_an_id_that_is_another_refs_makes_it_unknown_and_keeps_both(world: World) -> None:
     desk = await world.desk()
     first = await desk.place(order(), ref="a")
-    world.panel.say("add", json.dumps({"status": "success", "order": int(first.placed())}))
+    world.panel.say("add", json.dumps({"status": "success", "order": int(first.order_id())}))
 
     second = await desk.place(order("b"), ref="b")
 
@@ -310,7 +313,7 @@ async def test_every_caller_gets_an_error_of_their_own(
     async def gone(*_: object, **__: object) -> None:
         raise JournalError("is gone")
 
-    desk = await world.desk(with_evidence=False)
+    desk = await world.desk(record_balance=False)
     await desk.place(order("first"), ref="first")
     monkeypatch.setattr(SQLJournal, "begin", gone)
 
@@ -327,7 +330,7 @@ async def test_every_caller_gets_an_error_of_their_own(
 async def test_an_order_id_is_not_lost_where_the_journal_is_gone_for_a_while(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settle, tries = SQLJournal.settle, 0
+    settle, tries = SQLJournal.record_outcome, 0
 
     async def failing(self: SQLJournal, *args: Any) -> Entry:
         nonlocal tries
@@ -342,7 +345,7 @@ async def test_an_order_id_is_not_lost_where_the_journal_is_gone_for_a_while(
 
     entry = await desk.place(order(), ref="a")
 
-    assert entry.placed() in world.panel.orders
+    assert entry.order_id() in world.panel.orders
 
 
 @pytest.mark.parametrize("fault", [None, Fault.DROP_AFTER])
@@ -350,8 +353,8 @@ async def test_an_order_id_is_not_lost_where_the_journal_is_gone_for_a_while(
 async def test_a_journal_that_can_not_tell_the_time_after_the_send_loses_no_outcome(
     world: World, monkeypatch: pytest.MonkeyPatch, fault: Fault | None
 ) -> None:
-    desk = await world.desk(with_evidence=False)
-    settle = SQLJournal.settle
+    desk = await world.desk(record_balance=False)
+    settle = SQLJournal.record_outcome
 
     async def no_time(_: SQLJournal) -> None:
         raise JournalError("is restarting")
@@ -419,7 +422,7 @@ async def test_an_attempt_whose_outcome_nobody_wrote_is_unknown_after_its_lease(
 async def test_an_attempt_elsewhere_that_no_lease_ends_is_not_waited_for_for_ever(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sending, "ELSEWHERE_S", 0.1)
+    monkeypatch.setattr(sending, "OTHER_DESK_S", 0.1)
     desk, other = await world.desk(), await world.desk()
     world.panel.fail_next(Fault.DELAY, action="add", delay_s=0.6)
     task = asyncio.create_task(desk.place(order(), ref="a"))
@@ -435,7 +438,7 @@ async def test_an_attempt_elsewhere_that_no_lease_ends_is_not_waited_for_for_eve
 async def test_an_order_waits_for_another_desks_and_gives_its_turn_up_in_the_end(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sending, "PLACE_WAIT_S", 0.3)
+    monkeypatch.setattr(sending, "SLOT_WAIT_S", 0.3)
     desk, other = await world.desk(), await world.desk()
     await other.place(order("first"), ref="first")
     world.panel.fail_next(Fault.DELAY, action="add", delay_s=1.0)
@@ -460,7 +463,7 @@ async def test_a_desk_that_waits_for_another_gives_its_turn_up_in_the_end(
     task = asyncio.create_task(desk.place(order(), ref="a"))
     await soon(lambda: len(world.panel.asked("add")) == 2)
 
-    monkeypatch.setattr(sending, "PLACE_WAIT_S", 0.2)
+    monkeypatch.setattr(sending, "SLOT_WAIT_S", 0.2)
     found = await other.place(order("b"), ref="b")
 
     assert (found.state, found.attempt) == (S.PREPARED, 0)
@@ -495,7 +498,7 @@ async def test_evidence_is_not_waited_for_while_the_account_is_paused(world: Wor
 
     def pausing(form: Mapping[str, str]) -> None:
         if form["action"] == "add":
-            tasks.append(asyncio.ensure_future(desk._sender.pace.pause(600.0)))
+            tasks.append(asyncio.ensure_future(desk._sender.rate_limit.pause(600.0)))
 
     tasks: list[asyncio.Future[None]] = []
     world.panel.watch = pausing
@@ -553,7 +556,7 @@ async def test_a_catalogue_that_can_not_be_had_means_that_nothing_was_sent(
     with pytest.raises(NotSentError) as caught:
         await desk.place(order(), ref="a")
 
-    assert not caught.value.sent
+    assert not caught.value.maybe_sent
     assert not world.panel.asked("add")
 
 
@@ -573,7 +576,7 @@ async def test_an_order_that_the_client_holds_back_is_not_begun(world: World) ->
     client = await world.client()
     desk = await world.desk(client)
     await desk.place(order("first"), ref="first")
-    client._calls._gate.limited(100.0)
+    client._runner._limiter.on_rate_limited(100.0)
 
     entry = await desk.place(order(), ref="a")
 

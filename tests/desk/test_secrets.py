@@ -33,7 +33,7 @@ async def test_no_secret_is_shown_and_no_link_is_logged(
         entry = await desk.place(order(n), ref=f"r{n}")
         shown.append(repr(entry))
         try:
-            entry.placed()
+            entry.order_id()
         except PanelError as error:
             shown.append("".join(traceback.format_exception(error)))
     world.panel.say("add", '{"error": "Not enough funds"}')
@@ -42,7 +42,7 @@ async def test_no_secret_is_shown_and_no_link_is_logged(
     async with world.following(desk):
         await soon(lambda: world.panel.asked("status"))
         await asyncio.sleep(0.05)
-    shown += map(repr, (desk, journal, desk._sender, desk._follower, desk._intake, desk._feed))
+    shown += map(repr, (desk, journal, desk._sender, desk._follower, desk._admission, desk._feed))
     shown += map(repr, await desk.unknown())
     shown += map(repr, await told(desk))
     await desk.aclose()

@@ -11,7 +11,7 @@ from typing import Any
 from smmfanfast_async import Client, RetryPolicy
 from smmfanfast_async._engine.policy import PollPolicy
 from smmfanfast_async.desk import OrderDesk
-from smmfanfast_async.journal import Entry, EntryState, Event
+from smmfanfast_async.journal import Entry, EntryState, JournalEvent
 from smmfanfast_async.journal.sql import SQLJournal
 from smmfanfast_async.orders import DefaultOrder
 from smmfanfast_async.sandbox import Sandbox, SandboxService
@@ -80,15 +80,15 @@ class World:
         self._stack = stack
 
     async def client(self, **options: Any) -> Client:
-        options.setdefault("retry", RetryPolicy(attempts=1))
+        options.setdefault("retry", RetryPolicy(max_attempts=1))
         client = Client(self.panel.api_key, base_url=self.panel.url, **options)
         return await self._stack.enter_async_context(client)
 
     async def desk(
         self, client: Client | None = None, journal: SQLJournal | None = None, **options: Any
     ) -> OrderDesk:
-        options.setdefault("retry", RetryPolicy(attempts=1))
-        options.setdefault("poll", PollPolicy(least_s=0.02, most_s=0.05))
+        options.setdefault("retry", RetryPolicy(max_attempts=1))
+        options.setdefault("poll", PollPolicy(min_interval_s=0.02, max_interval_s=0.05))
         desk = OrderDesk(client or await self.client(), journal or SQLJournal(self.url), **options)
         return await self._stack.enter_async_context(desk)
 
@@ -138,7 +138,7 @@ async def in_state(desk: OrderDesk, ref: str, state: EntryState) -> Entry:
     return found
 
 
-async def told(desk: OrderDesk, consumer: str = "test") -> list[Event]:
+async def told(desk: OrderDesk, consumer: str = "test") -> list[JournalEvent]:
     """Give the events that a consumer has not seen."""
     async with aclosing(desk.events(consumer, wait=False)) as events:
         return [event async for event in events]

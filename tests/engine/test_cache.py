@@ -6,7 +6,13 @@ from collections.abc import Awaitable, Callable
 import pytest
 from support.virtual import run, turns
 
-from smmfanfast_async import AuthError, ClosedError, NoReplyError, PanelError, ServerError
+from smmfanfast_async import (
+    AuthenticationError,
+    ClosedError,
+    NoResponseError,
+    PanelError,
+    ServerError,
+)
 from smmfanfast_async._engine.cache import RETRY_AFTER_S, Cached, Found
 
 DOWN = ServerError("bad gateway", http_status=502, action="services")
@@ -86,9 +92,9 @@ def test_who_left_an_ended_fetch_late_does_not_count_for_the_next_one() -> None:
         await asyncio.sleep(0.5)
         loop = asyncio.get_running_loop()
         second: list[asyncio.Task[int]] = []
-        under_way = source.cached._under_way
-        assert under_way is not None
-        under_way.task.add_done_callback(
+        in_flight = source.cached._under_way
+        assert in_flight is not None
+        in_flight.task.add_done_callback(
             lambda _: second.append(loop.create_task(source.cached.fresh()))
         )
         await asyncio.wait(first)
@@ -146,7 +152,7 @@ def test_without_a_value_the_time_that_is_over_is_raised() -> None:
     with_source(main)
 
 
-@pytest.mark.parametrize("failure", [DOWN, NoReplyError("cut", action="services"), OSError("x")])
+@pytest.mark.parametrize("failure", [DOWN, NoResponseError("cut", action="services"), OSError("x")])
 def test_without_a_value_each_caller_gets_the_error_as_an_object_of_its_own(
     failure: Exception,
 ) -> None:
@@ -163,7 +169,7 @@ def test_without_a_value_each_caller_gets_the_error_as_an_object_of_its_own(
     with_source(main)
 
 
-@pytest.mark.parametrize("failure", [AuthError("Invalid API key"), ClosedError("closed")])
+@pytest.mark.parametrize("failure", [AuthenticationError("Invalid API key"), ClosedError("closed")])
 def test_no_stale_value_hides_a_wrong_key_or_an_end(failure: PanelError) -> None:
     async def main(source: Source) -> None:
         await source.cached.get(10)
@@ -210,8 +216,8 @@ def test_an_error_that_nobody_waits_for_any_more_is_no_complaint() -> None:
         source.delay_s = 0
         caller = asyncio.create_task(source.cached.get(10))
         await turns(2)
-        under_way = source.cached._under_way
-        assert under_way is not None
+        in_flight = source.cached._under_way
+        assert in_flight is not None
         await turns(1)
         caller.cancel()
         await asyncio.wait({caller})

@@ -14,7 +14,7 @@ from smmfanfast_async import (
     ClosedError,
     DefaultOrder,
     InvalidOrderError,
-    NoReplyError,
+    NoResponseError,
     NotSentError,
     PackageOrder,
     PanelError,
@@ -26,7 +26,7 @@ from smmfanfast_async import (
 
 ORDER = DefaultOrder(service=5, link="https://example.com/p", quantity=500)
 SUBSCRIPTION = SubscriptionsOrder(service=6, username="example", min=1, max=2, delay=5)
-ONCE = RetryPolicy(attempts=1)
+ONCE = RetryPolicy(max_attempts=1)
 
 
 class Shop(WireServer):
@@ -115,7 +115,7 @@ async def test_without_an_older_catalogue_the_error_is_raised() -> None:
         with pytest.raises(ServerError):
             await client.services()
         server.down = Silence()
-        with pytest.raises(NoReplyError) as caught:
+        with pytest.raises(NoResponseError) as caught:
             await client.services()
 
     assert caught.value.action == "services"

@@ -53,7 +53,7 @@ class Fetches:
         return {key: [key] for key in keys} if outcome is None else outcome
 
     def ask(self, key: str, timeout_s: float = 60, lane: str = "") -> "asyncio.Task[Result]":
-        return asyncio.ensure_future(self.coalescer.load(key, timeout_s=timeout_s, lane=lane))
+        return asyncio.ensure_future(self.coalescer.load(key, timeout_s=timeout_s, group=lane))
 
     def ask_all(self, keys: str) -> "list[asyncio.Task[Result]]":
         return [self.ask(key) for key in keys]
@@ -98,7 +98,7 @@ def test_a_burst_makes_no_more_requests_than_it_must(callers: int) -> None:
             return {key: key for key in keys}
 
         coalescer = Coalescer[int, str, int](fetch, size=100, concurrency=4)
-        loads = (coalescer.load(key, timeout_s=60, lane="") for key in range(callers))
+        loads = (coalescer.load(key, timeout_s=60, group="") for key in range(callers))
         assert await asyncio.gather(*loads) == list(range(callers))
         return fetched
 
@@ -406,7 +406,7 @@ def test_a_lane_that_nobody_waits_in_any_more_is_gone() -> None:
         await turns()
         task.cancel()
         await turns()
-        assert fetches.coalescer._lanes == {}
+        assert fetches.coalescer._groups == {}
         await fetches.land(0)
 
         assert fetches.batches == [["x"]]
@@ -468,7 +468,7 @@ def test_each_caller_has_a_time_of_its_own() -> None:
 
         async def asks(name: str, key: str, timeout_s: float) -> None:
             with pytest.raises(TimeoutError):
-                await fetches.coalescer.load(key, timeout_s=timeout_s, lane="")
+                await fetches.coalescer.load(key, timeout_s=timeout_s, group="")
             ended_s[name] = loop.time()
 
         times_s = {"long": 9.0, "short": 1.0, "near": 1.01, "middle": 5.0}
@@ -599,7 +599,7 @@ def test_a_second_loop_beside_the_first_is_told_so() -> None:
 
     async def ask() -> None:
         with pytest.raises(RuntimeError, match="another event loop"):
-            await fetches.coalescer.load("b", timeout_s=1, lane="")
+            await fetches.coalescer.load("b", timeout_s=1, group="")
 
     async def main() -> None:
         task = fetches.ask("a")
@@ -615,9 +615,9 @@ def test_a_second_loop_beside_the_first_is_told_so() -> None:
 def test_what_a_closed_loop_left_behind_holds_nothing_up(*, is_closed_first: bool) -> None:
     fetches = Fetches()
     loop = asyncio.new_event_loop()
-    left = loop.create_task(fetches.coalescer.load("a", timeout_s=60, lane=""))
+    left = loop.create_task(fetches.coalescer.load("a", timeout_s=60, group=""))
     loop.run_until_complete(turns())
-    flights = [flight.task for flight in fetches.coalescer._flights]
+    flights = [flight.task for flight in fetches.coalescer._batches]
     loop.close()
 
     async def main() -> None:
@@ -656,7 +656,7 @@ class Model:
             def _start(self, lane: str) -> None:
                 planned = model.start(lane)
                 super()._start(lane)
-                model.leaving[list(self._flights)[-1].task] = lane, planned
+                model.leaving[list(self._batches)[-1].task] = lane, planned
 
         self.coalescer = Noted(self.fetch, size=SIZE, concurrency=CONCURRENCY, delay_s=delay_s)
 
@@ -666,7 +666,7 @@ class Model:
 
     def drop_expired(self, lane: str) -> None:
         """Drop keys whose time is over and which are let go, before their callers hear of it."""
-        queue, waiting = self.queues[lane], self.coalescer._lanes.get(lane, {})
+        queue, waiting = self.queues[lane], self.coalescer._groups.get(lane, {})
         for key in [key for key, callers in queue.items() if self.is_over(callers)]:
             if key not in waiting:
                 del queue[key]
@@ -726,7 +726,7 @@ class Model:
         self.until_s[number] = asyncio.get_running_loop().time() + timeout_s
         queue.setdefault(key, set()).add(number)
         try:
-            return await self.coalescer.load(key, timeout_s=timeout_s, lane=lane)
+            return await self.coalescer.load(key, timeout_s=timeout_s, group=lane)
         finally:
             self.gone.add(number)
             for waiting in self.queues.values():
@@ -782,8 +782,8 @@ def test_whatever_happens_every_caller_ends_and_the_bounds_hold(
 
         assert model.asked <= len(calls)
         assert model.held == 0
-        assert not model.coalescer._flights
-        assert not model.coalescer._lanes
+        assert not model.coalescer._batches
+        assert not model.coalescer._groups
 
     run(main())
 
@@ -794,7 +794,7 @@ async def test_a_caller_may_be_cancelled_in_the_moment_of_the_close() -> None:
         raise AssertionError
 
     coalescer = Coalescer[str, str, int](never, size=2, concurrency=1)
-    caller = asyncio.create_task(coalescer.load("a", timeout_s=10.0, lane="x"))
+    caller = asyncio.create_task(coalescer.load("a", timeout_s=10.0, group="x"))
     await asyncio.sleep(0)
     coalescer.close()
     caller.cancel()

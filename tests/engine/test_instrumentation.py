@@ -20,7 +20,7 @@ from smmfanfast_async import (
     ClosedError,
     ErrorKind,
     InvalidSettingsError,
-    NoReplyError,
+    NoResponseError,
     NotSentError,
     OutcomeUnknownError,
     PanelError,
@@ -29,36 +29,36 @@ from smmfanfast_async import (
     ServerError,
 )
 from smmfanfast_async._engine import instrumentation
-from smmfanfast_async._engine.instrumentation import CallTrace, Teller
-from smmfanfast_async._engine.runner import Calls, Settings
+from smmfanfast_async._engine.instrumentation import CallTrace, Instrumentation
+from smmfanfast_async._engine.runner import Runner, Settings
 from smmfanfast_async._wire.decode import decode_call
 from smmfanfast_async.events import (
-    BalanceFell,
-    BalanceSeen,
-    CallBegun,
-    CallEnded,
+    AttemptFinished,
+    BalanceBelowThreshold,
+    BalanceChecked,
+    CallFinished,
+    CallStarted,
     Event,
-    OrderEnded,
+    OrderSettled,
     OutcomeUnknown,
-    PauseBegun,
-    Placing,
-    RequestEnded,
-    RetryPlanned,
-    together,
+    PlacementOutcome,
+    RetryScheduled,
+    Throttled,
+    combine_hooks,
 )
-from smmfanfast_async.results import AddedOrder, Balance, Reply
+from smmfanfast_async.results import AddedOrder, Balance, Response
 
 KEY = "test-telling-marker"
 ORDER = {"action": "add", "service": "5", "link": "https://example.com/p", "quantity": "10"}
 LIMITED = reply('{"error":"slower"}', 429, [("Retry-After", "7")])
-SEEN = BalanceSeen(balance=Decimal(1), currency=None)
+SEEN = BalanceChecked(balance=Decimal(1), currency=None)
 
 
 @attrs.define
 class Scene:
     """Calls on a server, and what was told of them."""
 
-    calls: Calls
+    calls: Runner
     server: WireServer
     told: list[Event]
     settings: Settings
@@ -81,7 +81,7 @@ async def calls_to(
     told: list[Event] = []
     async with WireServer(*(answers or (BALANCE,))) as server:
         address = url or server.url
-        teller = Teller(told.append if is_heard else None, url=address)
+        teller = Instrumentation(told.append if is_heard else None, url=address)
         async with open_calls(address, FakeClock(), key=KEY, teller=teller) as calls:
             yield Scene(calls, server, told, settings or Settings(60.0, RetryPolicy()))
 
@@ -106,37 +106,39 @@ async def test_a_read_that_is_repeated_is_told_step_by_step() -> None:
         await scene.read()
 
         begun, first, retry, second, ended = scene.told
-        call = scene.told[0].call  # type: ignore[union-attr]  # looked at below
-        assert begun == CallBegun(call=call, action="balance", ids=0, url=scene.server.url)
-        assert first == RequestEnded(
-            call=call, action="balance", ids=0, attempt=1, seconds=0.0, http_status=503,
+        call = scene.told[0].call_id  # type: ignore[union-attr]  # looked at below
+        assert begun == CallStarted(
+            call_id=call, action="balance", id_count=0, url=scene.server.url
+        )
+        assert first == AttemptFinished(
+            call_id=call, action="balance", id_count=0, attempt=1, duration_s=0.0, http_status=503,
             body_bytes=0, error="ServerError", kind=ErrorKind.SERVER,
         )  # fmt: skip
-        assert retry == RetryPlanned(
-            call=call, action="balance", attempt=2, pause_s=0.5, error="ServerError",
+        assert retry == RetryScheduled(
+            call_id=call, action="balance", attempt=2, delay_s=0.5, error="ServerError",
             kind=ErrorKind.SERVER,
         )  # fmt: skip
-        assert second == RequestEnded(
-            call=call, action="balance", ids=0, attempt=2, seconds=0.0, http_status=200,
+        assert second == AttemptFinished(
+            call_id=call, action="balance", id_count=0, attempt=2, duration_s=0.0, http_status=200,
             body_bytes=54, error=None, kind=None,
         )  # fmt: skip
-        assert ended == CallEnded(
-            call=call, action="balance", attempts=2, seconds=0.5, error=None, kind=None
+        assert ended == CallFinished(
+            call_id=call, action="balance", attempts=2, duration_s=0.5, error=None, kind=None
         )
 
 
 @pytest.mark.asyncio
 async def test_an_answer_that_never_came_has_no_status_and_no_length() -> None:
-    async with calls_to(Drop(), settings=Settings(60.0, RetryPolicy(attempts=1))) as scene:
-        with pytest.raises(NoReplyError):
+    async with calls_to(Drop(), settings=Settings(60.0, RetryPolicy(max_attempts=1))) as scene:
+        with pytest.raises(NoResponseError):
             await scene.read()
 
         _, request, ended = scene.told
-        assert isinstance(request, RequestEnded)
+        assert isinstance(request, AttemptFinished)
         assert (request.http_status, request.body_bytes) == (None, None)
-        assert isinstance(ended, CallEnded)
+        assert isinstance(ended, CallFinished)
         assert (request.error, request.kind) == (ended.error, ended.kind)
-        assert (ended.error, ended.kind) == ("NoReplyError", ErrorKind.NETWORK)
+        assert (ended.error, ended.kind) == ("NoResponseError", ErrorKind.NETWORK)
 
 
 @pytest.mark.asyncio
@@ -144,8 +146,8 @@ async def test_a_pause_of_all_calls_is_told_with_what_is_left_of_them() -> None:
     async with calls_to(LIMITED, BALANCE) as scene:
         await scene.read()
 
-        assert [each for each in scene.told if isinstance(each, PauseBegun)] == [
-            PauseBegun(action="balance", pause_s=7.0, concurrency=1)
+        assert [each for each in scene.told if isinstance(each, Throttled)] == [
+            Throttled(action="balance", delay_s=7.0, concurrency=1)
         ]
 
 
@@ -155,19 +157,19 @@ async def test_a_refusal_under_429_pauses_too() -> None:
         with pytest.raises(PanelError):
             await scene.read()
 
-        assert "PauseBegun" in names(scene.told)
+        assert "Throttled" in names(scene.told)
 
 
 @pytest.mark.asyncio
 async def test_a_call_that_is_never_repeated_is_told_too() -> None:
     async with calls_to(reply("", 503)) as scene:
         with pytest.raises(ServerError):
-            await scene.calls.once(
+            await scene.calls.send_once(
                 {"action": "odd"}, lambda found: decode_call(found, SMMFANFAST, "odd"),
                 scene.settings,
             )  # fmt: skip
 
-        assert names(scene.told) == ["CallBegun", "RequestEnded", "CallEnded"]
+        assert names(scene.told) == ["CallStarted", "AttemptFinished", "CallFinished"]
 
 
 @pytest.mark.asyncio
@@ -181,13 +183,13 @@ async def test_a_cancelled_caller_is_told_as_such() -> None:
 
         _, request, ended = scene.told
         for each in (request, ended):
-            assert isinstance(each, RequestEnded | CallEnded)
+            assert isinstance(each, AttemptFinished | CallFinished)
             assert (each.error, each.kind) == ("CancelledError", None)
 
 
 @pytest.mark.asyncio
 async def test_a_fault_of_our_own_ends_a_call_as_well() -> None:
-    def broken(_: Reply) -> Balance:
+    def broken(_: Response) -> Balance:
         raise ZeroDivisionError
 
     async with calls_to() as scene:
@@ -195,7 +197,7 @@ async def test_a_fault_of_our_own_ends_a_call_as_well() -> None:
             await scene.calls.read({"action": "balance"}, broken, scene.settings)
 
         ended = scene.told[-1]
-        assert isinstance(ended, CallEnded)
+        assert isinstance(ended, CallFinished)
         assert (ended.error, ended.kind) == ("ZeroDivisionError", None)
 
 
@@ -203,11 +205,11 @@ async def test_a_fault_of_our_own_ends_a_call_as_well() -> None:
 async def test_ids_are_counted_and_never_named() -> None:
     async with calls_to(reply('{"1":"Incorrect order ID"}')) as scene:
         for form in ({"orders": "xyz,222,333"}, {"order": "xyz"}, {"refills": "xyz,222"}):
-            await scene.calls.once(
+            await scene.calls.send_once(
                 {"action": "status", **form}, lambda found: found.status, scene.settings
             )
 
-        assert [each.ids for each in scene.told if isinstance(each, CallBegun)] == [3, 1, 2]
+        assert [each.id_count for each in scene.told if isinstance(each, CallStarted)] == [3, 1, 2]
         assert not [each for each in scene.told if "xyz" in repr(each)]
 
 
@@ -219,10 +221,15 @@ async def test_a_placed_order_is_told_with_its_id() -> None:
     async with calls_to(reply('{"status":"success","order":7}')) as scene:
         await scene.send()
 
-        assert names(scene.told) == ["CallBegun", "RequestEnded", "OrderEnded", "CallEnded"]
-        assert scene.told[2] == OrderEnded(
-            call=scene.told[0].call,  # type: ignore[union-attr]  # a CallBegun, as above
-            outcome=Placing.PLACED, service="5", order="7", seconds=0.0, error=None, kind=None,
+        assert names(scene.told) == [
+            "CallStarted",
+            "AttemptFinished",
+            "OrderSettled",
+            "CallFinished",
+        ]
+        assert scene.told[2] == OrderSettled(
+            call_id=scene.told[0].call_id,  # type: ignore[union-attr]  # a CallStarted, as above
+            outcome=PlacementOutcome.PLACED, service="5", order="7", duration_s=0.0, error=None, kind=None,
         )  # fmt: skip
 
 
@@ -233,9 +240,9 @@ async def test_a_refused_order_is_told_with_the_kind_of_the_refusal() -> None:
             await scene.send()
 
         outcome = scene.told[2]
-        assert isinstance(outcome, OrderEnded)
-        assert (outcome.outcome, outcome.order) == (Placing.REFUSED, None)
-        assert (outcome.error, outcome.kind) == ("FundsError", ErrorKind.FUNDS)
+        assert isinstance(outcome, OrderSettled)
+        assert (outcome.outcome, outcome.order) == (PlacementOutcome.REFUSED, None)
+        assert (outcome.error, outcome.kind) == ("InsufficientFundsError", ErrorKind.FUNDS)
 
 
 @pytest.mark.asyncio
@@ -244,21 +251,21 @@ async def test_an_order_that_was_not_sent_is_told_so_after_its_retries() -> None
         with pytest.raises(NotSentError):
             await scene.send()
 
-        retries = [each for each in scene.told if isinstance(each, RetryPlanned)]
+        retries = [each for each in scene.told if isinstance(each, RetryScheduled)]
         assert [(each.attempt, each.error) for each in retries] == [
             (2, "NotSentError"), (3, "NotSentError"),
         ]  # fmt: skip
         outcome = scene.told[-2]
-        assert isinstance(outcome, OrderEnded)
-        assert outcome.outcome is Placing.NOT_SENT
-        assert outcome.seconds == 1.5
+        assert isinstance(outcome, OrderSettled)
+        assert outcome.outcome is PlacementOutcome.NOT_SENT
+        assert outcome.duration_s == 1.5
 
 
 UNKNOWN: list[tuple[Answer, str, int | None, str | None]] = [
-    (Drop(), "NoReplyError", None, None),
+    (Drop(), "NoResponseError", None, None),
     (reply("", 502), "OutcomeUnknownError", 502, None),
     (reply('{"order":7,"error":"odd"}'), "OutcomeUnknownError", 200, "7"),
-    (reply("x" * 70_000), "UnreadableReplyError", 200, None),
+    (reply("x" * 70_000), "InvalidResponseError", 200, None),
 ]
 
 
@@ -271,11 +278,16 @@ async def test_an_order_whose_outcome_nobody_knows_is_told_with_what_left_it_ope
         with pytest.raises(OutcomeUnknownError) as caught:
             await scene.send()
 
-        assert names(scene.told) == ["CallBegun", "RequestEnded", "OutcomeUnknown", "CallEnded"]
+        assert names(scene.told) == [
+            "CallStarted",
+            "AttemptFinished",
+            "OutcomeUnknown",
+            "CallFinished",
+        ]
         assert scene.told[2] == OutcomeUnknown(
-            call=scene.told[0].call,  # type: ignore[union-attr]  # a CallBegun, as above
+            call_id=scene.told[0].call_id,  # type: ignore[union-attr]  # a CallStarted, as above
             service="5", order=order, sent_at=caught.value.sent_at, http_status=status,
-            error=error, seconds=0.0,
+            error=error, duration_s=0.0,
         )  # fmt: skip
 
 
@@ -290,7 +302,7 @@ async def test_an_order_goes_on_being_told_of_when_its_caller_is_gone() -> None:
             await caller
         await scene.calls.close()
 
-        assert names(scene.told)[-2:] == ["OrderEnded", "CallEnded"]
+        assert names(scene.told)[-2:] == ["OrderSettled", "CallFinished"]
 
 
 @pytest.mark.asyncio
@@ -304,8 +316,8 @@ async def test_an_order_that_is_cancelled_before_its_first_step_was_not_sent() -
             await caller
 
         outcome = scene.told[1]
-        assert isinstance(outcome, OrderEnded)
-        assert (outcome.outcome, outcome.kind) == (Placing.NOT_SENT, ErrorKind.CLOSED)
+        assert isinstance(outcome, OrderSettled)
+        assert (outcome.outcome, outcome.kind) == (PlacementOutcome.NOT_SENT, ErrorKind.CLOSED)
 
 
 def _fails_as_cancelled() -> None:
@@ -329,19 +341,19 @@ async def test_no_hook_makes_an_order_unsent_that_the_panel_took(
 
     def hook(event: Event) -> None:
         told.append(event)
-        if isinstance(event, RequestEnded):
+        if isinstance(event, AttemptFinished):
             harm()
 
     async with (
         WireServer(reply('{"order":7}')) as server,
         Client(KEY, base_url=server.url, on_event=hook) as client,
     ):
-        added = await client._calls.send_order(ORDER, client._settings)
+        added = await client._runner.send_order(ORDER, client._settings)
 
     assert added.order == "7"
     outcome = told[2]
-    assert isinstance(outcome, OrderEnded)
-    assert (outcome.outcome, outcome.order) == (Placing.PLACED, "7")
+    assert isinstance(outcome, OrderSettled)
+    assert (outcome.outcome, outcome.order) == (PlacementOutcome.PLACED, "7")
 
 
 @pytest.mark.asyncio
@@ -353,10 +365,10 @@ async def test_what_forbids_an_order_before_it_is_sent_is_told_as_not_sent() -> 
         with pytest.raises(ZeroDivisionError):
             await scene.send(before=before)
 
-        assert names(scene.told) == ["CallBegun", "OrderEnded", "CallEnded"]
+        assert names(scene.told) == ["CallStarted", "OrderSettled", "CallFinished"]
         outcome = scene.told[1]
-        assert isinstance(outcome, OrderEnded)
-        assert (outcome.outcome, outcome.error) == (Placing.NOT_SENT, "ZeroDivisionError")
+        assert isinstance(outcome, OrderSettled)
+        assert (outcome.outcome, outcome.error) == (PlacementOutcome.NOT_SENT, "ZeroDivisionError")
 
 
 @pytest.mark.asyncio
@@ -388,9 +400,9 @@ async def test_nothing_is_made_while_nobody_listens(
         raise AssertionError
 
     caplog.set_level(logging.INFO, "smmfanfast_async")
-    for name in ("CallTrace", "AttemptTrace", "PauseBegun", "RetryPlanned", "BalanceSeen"):
+    for name in ("CallTrace", "AttemptTrace", "Throttled", "RetryScheduled", "BalanceChecked"):
         monkeypatch.setattr(instrumentation, name, made)
-    monkeypatch.setattr("smmfanfast_async._engine.statuses.BatchEnded", made)
+    monkeypatch.setattr("smmfanfast_async._engine.statuses.BatchFinished", made)
     monkeypatch.setattr("smmfanfast_async._engine.polling.OrderChanged", made)
     monkeypatch.setattr("smmfanfast_async._engine.polling.OrdersTracked", made)
     async with calls_to(LIMITED, BALANCE, reply('{"order":7}'), is_heard=False) as scene:
@@ -408,7 +420,7 @@ async def test_the_hook_is_called_in_the_context_of_the_caller() -> None:
     found: list[tuple[str, str]] = []
 
     def hook(event: Event) -> None:
-        if isinstance(event, CallBegun):
+        if isinstance(event, CallStarted):
             found.append((event.action, whose.get()))
 
     done = reply('{"order":"1","status":"Completed"}')
@@ -419,7 +431,7 @@ async def test_the_hook_is_called_in_the_context_of_the_caller() -> None:
     ):
         whose.set("mine")
         await client.balance()
-        await client._calls.send_order(ORDER, client._settings)
+        await client._runner.send_order(ORDER, client._settings)
         await client.status(1)
         await client.wait(1)
 
@@ -438,18 +450,18 @@ def test_a_hook_that_raises_is_logged_once_for_each_class_of_event(
     def hook(event: Event) -> None:
         raise ValueError(KEY)
 
-    teller = Teller(hook)
-    fell = BalanceFell(level=Decimal(2), balance=Decimal(1), currency=None)
+    teller = Instrumentation(hook)
+    fell = BalanceBelowThreshold(threshold=Decimal(2), balance=Decimal(1), currency=None)
     for event in (SEEN, SEEN, fell, SEEN, fell):
-        teller.tell(event)
+        teller.emit(event)
 
     assert [each.getMessage() for each in caplog.records] == [
-        "on_event raised ValueError at BalanceSeen; that is not said again",
-        "on_event raised ValueError at BalanceFell; that is not said again",
+        "on_event raised ValueError at BalanceChecked; that is not said again",
+        "on_event raised ValueError at BalanceBelowThreshold; that is not said again",
     ]
     assert [fields(each) for each in caplog.records] == [
-        {"smm_event": "BalanceSeen", "smm_error": "ValueError"},
-        {"smm_event": "BalanceFell", "smm_error": "ValueError"},
+        {"smm_event": "BalanceChecked", "smm_error": "ValueError"},
+        {"smm_event": "BalanceBelowThreshold", "smm_error": "ValueError"},
     ]
 
 
@@ -457,7 +469,7 @@ def test_a_name_of_an_exception_forges_no_line(caplog: pytest.LogCaptureFixture)
     def hook(event: Event) -> None:
         raise type("Odd\nERROR forged " + "x" * 1000, (Exception,), {})
 
-    Teller(hook).tell(SEEN)
+    Instrumentation(hook).emit(SEEN)
 
     message = caplog.records[0].getMessage()
     assert message.startswith("on_event raised Odd ERROR forged xxx")
@@ -474,9 +486,9 @@ def test_of_several_hooks_each_is_told_and_blamed_by_itself(
         raise KeyError
 
     told: list[Event] = []
-    teller = Teller(together(first, together(second, told.append)))
-    teller.tell(SEEN)
-    teller.tell(SEEN)
+    teller = Instrumentation(combine_hooks(first, combine_hooks(second, told.append)))
+    teller.emit(SEEN)
+    teller.emit(SEEN)
 
     assert told == [SEEN, SEEN]
     assert [vars(each)["smm_error"] for each in caplog.records] == ["ValueError", "KeyError"]
@@ -486,7 +498,7 @@ def test_of_several_hooks_each_is_told_and_blamed_by_itself(
 @pytest.mark.parametrize("ending", [KeyboardInterrupt, SystemExit])
 async def test_what_ends_the_process_goes_through_the_hook(ending: type[BaseException]) -> None:
     def hook(event: Event) -> None:
-        if isinstance(event, BalanceSeen):
+        if isinstance(event, BalanceChecked):
             raise ending
 
     async with (
@@ -508,7 +520,7 @@ class Awaited:
         """Would have to be awaited."""
 
 
-@pytest.mark.parametrize("hook", [a_coroutine, Awaited(), 5, together(print, a_coroutine)])  # type: ignore[arg-type]  # what is tried here
+@pytest.mark.parametrize("hook", [a_coroutine, Awaited(), 5, combine_hooks(print, a_coroutine)])  # type: ignore[arg-type]  # what is tried here
 def test_a_hook_that_can_not_be_called_plainly_is_refused(hook: Any) -> None:
     with pytest.raises(InvalidSettingsError, match="on_event"):
         Client(KEY, base_url="http://127.0.0.1:1", on_event=hook)
@@ -543,7 +555,7 @@ async def test_requests_and_retries_are_logged_with_their_fields(
         await scene.read()
 
     about: dict[str, object] = {
-        "smm_error": "RateLimitedError", "smm_http_status": 429, "smm_kind": "rate_limit",
+        "smm_error": "RateLimitError", "smm_http_status": 429, "smm_kind": "rate_limit",
     }  # fmt: skip
     attempt: dict[str, object] = {"smm_action": "balance", "smm_ids": 0, "smm_seconds": 0.0}
     assert lines(debug) == [
@@ -552,7 +564,7 @@ async def test_requests_and_retries_are_logged_with_their_fields(
             {"smm_action": "balance", "smm_pause_s": 7.0},
         ),
         (
-            logging.DEBUG, "balance: RateLimitedError after 0.000 s",
+            logging.DEBUG, "balance: RateLimitError after 0.000 s",
             {**attempt, "smm_attempt": 1, **about},
         ),
         (
@@ -585,7 +597,7 @@ ENDS: list[tuple[Answer, int, str, dict[str, object]]] = [
         reply('{"error":"Not enough funds on balance"}'), logging.INFO,
         "add: Not enough funds on balance (HTTP 200)",
         {
-            "smm_outcome": "refused", "smm_error": "FundsError", "smm_kind": "funds",
+            "smm_outcome": "refused", "smm_error": "InsufficientFundsError", "smm_kind": "funds",
             "smm_http_status": 200,
         },
     ),
@@ -654,13 +666,13 @@ async def test_a_text_of_the_panel_forges_no_line_and_shows_no_key(
 async def test_words_of_a_foreign_error_forge_no_line(debug: pytest.LogCaptureFixture) -> None:
     broken = Raw(b"HTTP/1.1 200 OK\r\nOdd header: x\r\nWARNING forged\r\n\r\n")
     async with WireServer(broken) as server:
-        retry = RetryPolicy(base_s=0.0, attempts=2)
+        retry = RetryPolicy(base_delay_s=0.0, max_attempts=2)
         async with Client(KEY, base_url=server.url, retry=retry) as client:
-            with pytest.raises(NoReplyError):
+            with pytest.raises(NoResponseError):
                 await client.balance()
             await client.statuses([1, 2])
             with pytest.raises(OutcomeUnknownError):
-                await client._calls.send_order(ORDER, client._settings)
+                await client._runner.send_order(ORDER, client._settings)
 
     messages = [text for _, text, _ in lines(debug)]
     assert any("asked again in halves" in each for each in messages)
@@ -671,9 +683,9 @@ def test_a_batch_in_halves_and_ids_unasked_for_are_logged_with_their_number(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "smmfanfast_async")
-    teller = Teller()
-    teller.halved(ServerError("down", http_status=502, action="status"), 100)
-    teller.strayed(2)
+    teller = Instrumentation()
+    teller.batch_bisected(ServerError("down", http_status=502, action="status"), 100)
+    teller.unexpected_ids(2)
 
     about = {"smm_error": "ServerError", "smm_kind": "server", "smm_http_status": 502}
     assert lines(caplog) == [
@@ -689,17 +701,17 @@ def test_a_batch_in_halves_and_ids_unasked_for_are_logged_with_their_number(
 
 
 def test_what_is_not_ours_is_cleaned_as_well(debug: pytest.LogCaptureFixture) -> None:
-    error = NoReplyError("odd\nWARNING forged", action="status")
-    Teller().repeats(error, 1.0, 0, None)
+    error = NoResponseError("odd\nWARNING forged", action="status")
+    Instrumentation().retry_scheduled(error, 1.0, 0, None)
 
     assert debug.records[0].getMessage() == "status: odd WARNING forged; again in 1.0 s"
 
 
 def test_a_balance_that_crosses_a_level_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "smmfanfast_async")
-    teller = Teller(levels=[Decimal("0.5")])
-    teller.balance(Balance(balance=Decimal("0.25"), currency="USD\n"))
-    teller.balance(Balance(balance=Decimal("1E+1")))
+    teller = Instrumentation(levels=[Decimal("0.5")])
+    teller.balance_checked(Balance(balance=Decimal("0.25"), currency="USD\n"))
+    teller.balance_checked(Balance(balance=Decimal("1E+1")))
 
     assert lines(caplog) == [
         (
@@ -714,7 +726,7 @@ def test_a_balance_that_crosses_a_level_is_logged(caplog: pytest.LogCaptureFixtu
 
 
 def test_names_of_calls_differ() -> None:
-    teller = Teller(print)
+    teller = Instrumentation(print)
     traces = [CallTrace(teller, {"action": "balance"}, lambda: 0.0) for _ in range(100)]
 
-    assert len({each.name for each in traces}) == 100
+    assert len({each.call_id for each in traces}) == 100

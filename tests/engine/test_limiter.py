@@ -7,15 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smmfanfast_async import PausedError
-from smmfanfast_async._engine.limiter import Clock, Gate
-from smmfanfast_async._engine.policy import Pacer
+from smmfanfast_async._engine.limiter import Clock, Limiter
+from smmfanfast_async._engine.policy import RateLimiter
 
 
-def gate_of(most: int) -> Gate:
+def gate_of(most: int) -> Limiter:
     async def sleep(_: float) -> None:
         await asyncio.sleep(0)
 
-    return Gate(Pacer(most=most), Clock(now_s=lambda: 0.0, sleep=sleep))
+    return Limiter(RateLimiter(max_concurrency=most), Clock(now_s=lambda: 0.0, sleep=sleep))
 
 
 @settings(deadline=None)
@@ -34,7 +34,7 @@ def test_places_are_bounded_and_come_free_whoever_is_cancelled(
 
         async def hold(number: int, turns: int) -> None:
             nonlocal held
-            async with gate.place("add", 10.0):
+            async with gate.slot("add", 10.0):
                 begun.append(number)
                 held += 1
                 assert held <= most
@@ -52,7 +52,7 @@ def test_places_are_bounded_and_come_free_whoever_is_cancelled(
 
         assert begun == sorted(begun)
         assert set(range(len(tasks))) - cancelled <= set(begun)
-        async with asyncio.timeout(1), gate.place("add", 10.0):
+        async with asyncio.timeout(1), gate.slot("add", 10.0):
             assert held == 0
 
     asyncio.run(run())
@@ -68,55 +68,55 @@ async def test_a_pause_that_grows_while_waiting_is_waited_out() -> None:
         slept.append(pause_s)
         now_s += pause_s
         if len(slept) == 1:
-            gate.limited(5.0)
+            gate.on_rate_limited(5.0)
 
-    gate = Gate(Pacer(most=2), Clock(now_s=lambda: now_s, sleep=sleep))
-    gate.limited(2.0)
-    async with gate.place("add", 10.0):
+    gate = Limiter(RateLimiter(max_concurrency=2), Clock(now_s=lambda: now_s, sleep=sleep))
+    gate.on_rate_limited(2.0)
+    async with gate.slot("add", 10.0):
         assert slept == [2.0, 5.0]
-    assert gate.pacer.pause_s(now_s) == 0.0
+    assert gate.rate_limiter.pause_s(now_s) == 0.0
 
 
 @pytest.mark.asyncio
 async def test_a_pause_that_grows_too_long_ends_the_waiting() -> None:
     async def sleep(_: float) -> None:
-        gate.limited(60.0)
+        gate.on_rate_limited(60.0)
 
-    gate = Gate(Pacer(most=2), Clock(now_s=lambda: 0.0, sleep=sleep))
-    gate.limited(2.0)
+    gate = Limiter(RateLimiter(max_concurrency=2), Clock(now_s=lambda: 0.0, sleep=sleep))
+    gate.on_rate_limited(2.0)
     with pytest.raises(PausedError, match="another 60 s") as caught:
-        async with gate.place("add", 10.0):
+        async with gate.slot("add", 10.0):
             pass
 
     assert caught.value.retry_after_s == 60.0
-    gate.pacer.paused_until_s = 0.0
-    async with gate.place("add", 10.0):
+    gate.rate_limiter.paused_until_s = 0.0
+    async with gate.slot("add", 10.0):
         pass
 
 
 @pytest.mark.asyncio
 async def test_nobody_enters_at_once_before_those_who_wait() -> None:
     gate = gate_of(1)
-    assert gate.enter_at_once()
-    waiting = asyncio.ensure_future(gate.enter("status", 10.0))
+    assert gate.try_acquire()
+    waiting = asyncio.ensure_future(gate.acquire("status", 10.0))
     await asyncio.sleep(0)
-    gate.leave()
+    gate.release()
 
-    assert not gate.enter_at_once()
+    assert not gate.try_acquire()
     await waiting
-    assert not gate.enter_at_once()
-    gate.leave()
-    assert gate.enter_at_once()
+    assert not gate.try_acquire()
+    gate.release()
+    assert gate.try_acquire()
 
 
 def test_nobody_enters_at_once_during_a_pause_or_before_the_pace_allows() -> None:
     now = [0.0]
-    gate = Gate(Pacer(most=5, per_minute=1), Clock(now_s=lambda: now[0]))
+    gate = Limiter(RateLimiter(max_concurrency=5, per_minute=1), Clock(now_s=lambda: now[0]))
 
-    assert gate.enter_at_once()
-    assert not gate.enter_at_once()
+    assert gate.try_acquire()
+    assert not gate.try_acquire()
     now[0] = 61.0
-    gate.limited(10.0)
-    assert not gate.enter_at_once()
+    gate.on_rate_limited(10.0)
+    assert not gate.try_acquire()
     now[0] = 72.0
-    assert gate.enter_at_once()
+    assert gate.try_acquire()

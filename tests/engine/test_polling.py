@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support.virtual import run, turns
 
 from smmfanfast_async import (
-    AuthError,
+    AuthenticationError,
     ClosedError,
     ErrorKind,
     OrderNotFoundError,
@@ -20,7 +20,7 @@ from smmfanfast_async import (
     ServerError,
     WaitTimeoutError,
 )
-from smmfanfast_async._engine.instrumentation import Teller
+from smmfanfast_async._engine.instrumentation import Instrumentation
 from smmfanfast_async._engine.policy import PollPolicy
 from smmfanfast_async._engine.polling import MISSES, ROUND_IDS, Poller, Until
 from smmfanfast_async.changes import ChangeKind, StatusChange
@@ -47,7 +47,7 @@ class Panel:
         self.delay_s = 0.0
         self.failure: BaseException | None = None
         self.events: list[Event] = []
-        self.poller = Poller(self.look, POLICY, lambda: 0.5, Teller(self.events.append))
+        self.poller = Poller(self.look, POLICY, lambda: 0.5, Instrumentation(self.events.append))
 
     async def look(self, orders: list[str]) -> AsyncGenerator[tuple[str, Answer], None]:
         self.looks.append((asyncio.get_running_loop().time(), orders))
@@ -271,7 +271,7 @@ def test_who_comes_later_is_told_how_an_order_stands_that_did_not_change() -> No
         await asyncio.sleep(3700)
 
         before = len(panel.looks)
-        assert panel.times_s[-1] < 3700 - POLICY.least_s
+        assert panel.times_s[-1] < 3700 - POLICY.min_interval_s
         changes = await panel.told("1", until=lambda found: True, timeout_s=60)
 
         assert kinds(changes) == ["first"]
@@ -503,7 +503,7 @@ def test_a_look_that_breaks_ends_every_watcher_rather_than_leave_it_waiting() ->
 
 
 @pytest.mark.parametrize("failure", [
-    ClosedError("the client is closed"), AuthError("Invalid API key", http_status=401),
+    ClosedError("the client is closed"), AuthenticationError("Invalid API key", http_status=401),
 ])  # fmt: skip
 def test_an_error_of_the_whole_look_ends_every_watcher(failure: PanelError) -> None:
     async def main() -> None:
@@ -521,21 +521,21 @@ def test_an_error_of_the_whole_look_ends_every_watcher(failure: PanelError) -> N
 
 def test_a_wrong_key_ends_every_watcher_with_an_error_about_its_own_order() -> None:
     async def main() -> list[object]:
-        panel = Panel(o1=status("Pending"), o2=AuthError("Invalid API key"))
+        panel = Panel(o1=status("Pending"), o2=AuthenticationError("Invalid API key"))
         return await asyncio.gather(panel.told("1"), panel.told("2"), return_exceptions=True)
 
     first, second = run(main())
 
-    assert isinstance(first, AuthError)
-    assert isinstance(second, AuthError)
+    assert isinstance(first, AuthenticationError)
+    assert isinstance(second, AuthenticationError)
     assert (first.order, second.order) == ("1", "2")
 
 
 def test_what_was_seen_before_an_error_is_told_before_it() -> None:
     async def main() -> list[StatusChange]:
-        panel = Panel(o1=status("Pending"), o2=AuthError("Invalid API key"))
+        panel = Panel(o1=status("Pending"), o2=AuthenticationError("Invalid API key"))
         changes: list[StatusChange] = []
-        with pytest.raises(AuthError):
+        with pytest.raises(AuthenticationError):
             await panel.told("1", "2", into=changes)
         return changes
 
@@ -562,7 +562,9 @@ def test_a_timeout_names_the_order_its_last_word_and_why_it_was_not_seen() -> No
     run(main())
 
 
-@pytest.mark.parametrize("answer", [status("Completed"), AuthError("Invalid API key"), UNKNOWN_ID])
+@pytest.mark.parametrize(
+    "answer", [status("Completed"), AuthenticationError("Invalid API key"), UNKNOWN_ID]
+)
 def test_what_comes_in_the_moment_of_the_timeout_goes_before_it(answer: Answer) -> None:
     """The timer has fired already, the watcher has not run yet."""
 
@@ -578,8 +580,8 @@ def test_what_comes_in_the_moment_of_the_timeout_goes_before_it(answer: Answer) 
         )
         await asyncio.wait({watching})
 
-        if isinstance(answer, AuthError):
-            assert isinstance(watching.exception(), AuthError)
+        if isinstance(answer, AuthenticationError):
+            assert isinstance(watching.exception(), AuthenticationError)
         else:
             assert [each.order for each in watching.result()] == ["1"]
 
@@ -599,7 +601,7 @@ def test_a_watcher_that_is_too_slow_for_the_news_comes_to_its_timeout_all_the_sa
             for order in orders:
                 yield order, status("In progress", remains=int(loop.time() * 1000))
 
-        poller = Poller(look, PollPolicy(least_s=5, most_s=5), lambda: 0.5)
+        poller = Poller(look, PollPolicy(min_interval_s=5, max_interval_s=5), lambda: 0.5)
         with pytest.raises(WaitTimeoutError):
             await slowly(poller)
         return loop.time()
@@ -617,10 +619,10 @@ def test_the_interval_grows_while_nothing_changes_and_is_bounded() -> None:
     times_s = run(main())
     gaps_s = [later - sooner for sooner, later in pairwise(times_s)]
 
-    assert gaps_s[0] == pytest.approx(POLICY.least_s, abs=1)
+    assert gaps_s[0] == pytest.approx(POLICY.min_interval_s, abs=1)
     assert all(later >= sooner - 1e-6 for sooner, later in pairwise(gaps_s))
-    assert gaps_s[-1] == pytest.approx(POLICY.most_s)
-    assert len(times_s) < 3 * 86_400 / POLICY.most_s + 60
+    assert gaps_s[-1] == pytest.approx(POLICY.max_interval_s)
+    assert len(times_s) < 3 * 86_400 / POLICY.max_interval_s + 60
 
 
 def test_a_change_makes_the_interval_short_again() -> None:
@@ -635,7 +637,7 @@ def test_a_change_makes_the_interval_short_again() -> None:
     seen_s = next(at_s for at_s in times_s if at_s >= 40_000)
     then_s = next(at_s for at_s in times_s if at_s > seen_s)
 
-    assert then_s - seen_s == pytest.approx(POLICY.least_s)
+    assert then_s - seen_s == pytest.approx(POLICY.min_interval_s)
 
 
 def test_an_order_that_is_left_out_is_looked_for_soon() -> None:
@@ -647,7 +649,7 @@ def test_an_order_that_is_left_out_is_looked_for_soon() -> None:
 
     *_, first, second, third = run(main())
 
-    assert third - second == second - first == pytest.approx(POLICY.least_s)
+    assert third - second == second - first == pytest.approx(POLICY.min_interval_s)
 
 
 def test_looks_that_are_due_at_about_the_same_time_are_one() -> None:
@@ -874,7 +876,7 @@ def test_each_change_that_a_watcher_takes_is_told_in_words() -> None:
 
 
 def tracked(events: list[Event]) -> list[int]:
-    return [each.orders for each in events if isinstance(each, OrdersTracked)]
+    return [each.order_count for each in events if isinstance(each, OrdersTracked)]
 
 
 def test_the_number_of_orders_is_told_when_it_changes() -> None:
@@ -900,8 +902,8 @@ def test_who_breaks_off_takes_the_orders_off_the_number() -> None:
 
 def test_a_wrong_key_takes_all_orders_off_the_number() -> None:
     async def main() -> list[Event]:
-        panel = Panel(o1=AuthError("no", action="status"))
-        with suppress(AuthError):
+        panel = Panel(o1=AuthenticationError("no", action="status"))
+        with suppress(AuthenticationError):
             await panel.told("1")
         return panel.events
 

@@ -16,12 +16,12 @@ from smmfanfast_async import (
     SMMFANFAST,
     AddedOrder,
     ClosedError,
-    NoReplyError,
+    NoResponseError,
     NotSentError,
     OutcomeUnknownError,
     PanelError,
     PausedError,
-    RateLimitedError,
+    RateLimitError,
     RefusedError,
     RetryPolicy,
     ServerError,
@@ -29,15 +29,15 @@ from smmfanfast_async import (
 )
 from smmfanfast_async._engine import runner as calls_module
 from smmfanfast_async._engine.limiter import Clock
-from smmfanfast_async._engine.policy import Pacer
-from smmfanfast_async._engine.runner import Calls, Settings
+from smmfanfast_async._engine.policy import RateLimiter
+from smmfanfast_async._engine.runner import Runner, Settings
 from smmfanfast_async._wire.decode import (
     ServiceRows,
     decode_call,
     decode_services,
     read_ahead,
 )
-from smmfanfast_async.results import Balance, Reply
+from smmfanfast_async.results import Balance, Response
 
 ORDER = {"action": "add", "service": "5", "link": "https://example.com", "quantity": "10"}
 
@@ -46,7 +46,7 @@ ORDER = {"action": "add", "service": "5", "link": "https://example.com", "quanti
 class Scene:
     """Calls on a server, and what to look at."""
 
-    calls: Calls
+    calls: Runner
     server: WireServer
     pauses: list[float]
     settings: Settings
@@ -58,7 +58,7 @@ class Scene:
         return await self.calls.send_order(ORDER, self.settings, wait_s)
 
 
-def odd_of(found: Reply) -> object:
+def odd_of(found: Response) -> object:
     return decode_call(found, SMMFANFAST, "odd")
 
 
@@ -73,7 +73,7 @@ async def calls_to(
 ) -> AsyncIterator[Scene]:
     """Open calls on a server; pauses are noted and pass at once."""
     clock = FakeClock()
-    pacer = Pacer(most=concurrency, per_minute=per_minute)
+    pacer = RateLimiter(max_concurrency=concurrency, per_minute=per_minute)
     async with (
         WireServer(*(answers or (BALANCE,))) as server,
         open_calls(url or server.url, clock, pacer=pacer, add_concurrency=add_concurrency) as calls,
@@ -88,7 +88,7 @@ CATALOGUE = reply(
 )
 
 
-def rows_of(found: Reply) -> ServiceRows:
+def rows_of(found: Response) -> ServiceRows:
     return decode_services(found, SMMFANFAST)
 
 
@@ -96,19 +96,19 @@ async def services(scene: Scene) -> ServiceRows:
     return await scene.calls.read({"action": "services"}, rows_of, scene.settings)
 
 
-Steps = Generator[None, None, Reply]
+Steps = Generator[None, None, Response]
 
 
 def watched(monkeypatch: pytest.MonkeyPatch, step: Callable[[], None]) -> None:
     """Have `step` called after each step of decoding."""
 
-    def steps(found: Reply, *, keep_raw: bool) -> Steps:
+    def steps(found: Response, *, keep_raw: bool) -> Steps:
         taken = read_ahead(found, keep_raw=keep_raw)
         while True:
             try:
                 next(taken)
             except StopIteration as end:
-                return cast("Reply", end.value)
+                return cast("Response", end.value)
             step()
             yield
 
@@ -156,7 +156,7 @@ async def test_decoding_ends_with_the_deadline(monkeypatch: pytest.MonkeyPatch) 
             scene.calls.clock = Clock(now_s=lambda: clock.now_s() + 5.0, sleep=clock.sleep)
 
         watched(monkeypatch, step)
-        with pytest.raises(NoReplyError, match="could not be decoded within 5 s"):
+        with pytest.raises(NoResponseError, match="could not be decoded within 5 s"):
             await services(scene)
 
         assert not scene.calls._reads
@@ -171,7 +171,7 @@ async def test_closing_ends_a_decoding_under_way(monkeypatch: pytest.MonkeyPatch
         await begun.wait()
         await scene.calls.close()
 
-        with pytest.raises((NoReplyError, ClosedError)):
+        with pytest.raises((NoResponseError, ClosedError)):
             await caller
         assert caller.cancelling() == 0
         assert not scene.calls._reads
@@ -224,7 +224,7 @@ async def test_a_read_is_given_up_after_its_attempts() -> None:
 @pytest.mark.asyncio
 async def test_asking_in_another_way_is_paid_from_the_quota() -> None:
     async with calls_to() as scene:
-        paid = [scene.calls.may_repeat(ServerError("down")) for _ in range(1000)]
+        paid = [scene.calls.spend_retry(ServerError("down")) for _ in range(1000)]
 
     assert paid[0] is True
     assert paid[-1] is False
@@ -252,7 +252,7 @@ async def test_a_panel_that_names_a_wait_is_waited_for() -> None:
 @pytest.mark.asyncio
 async def test_a_wait_beyond_the_deadline_is_raised_at_once() -> None:
     async with calls_to(reply("", 429, [("Retry-After", "20")])) as scene:
-        with pytest.raises(RateLimitedError) as caught:
+        with pytest.raises(RateLimitError) as caught:
             await scene.read()
 
     assert caught.value.retry_after_s == 20.0
@@ -262,7 +262,7 @@ async def test_a_wait_beyond_the_deadline_is_raised_at_once() -> None:
 @pytest.mark.asyncio
 async def test_an_empty_quota_makes_each_call_once() -> None:
     async with calls_to(reply("down", 503)) as scene:
-        scene.calls._quota.tokens = 4
+        scene.calls._retry_budget.tokens = 4
         with pytest.raises(ServerError):
             await scene.read()
 
@@ -272,18 +272,18 @@ async def test_an_empty_quota_makes_each_call_once() -> None:
 @pytest.mark.asyncio
 async def test_a_success_at_once_earns_quota_and_a_repeated_one_does_not() -> None:
     async with calls_to(BALANCE, reply("down", 503), BALANCE) as scene:
-        scene.calls._quota.tokens = 100
+        scene.calls._retry_budget.tokens = 100
         await scene.read()
-        assert scene.calls._quota.tokens == 101
+        assert scene.calls._retry_budget.tokens == 101
 
         await scene.read()
-        assert scene.calls._quota.tokens == 96
+        assert scene.calls._retry_budget.tokens == 96
 
 
 @pytest.mark.asyncio
 async def test_silence_ends_with_the_deadline() -> None:
     async with calls_to(Silence(), timeout_s=0.1) as scene:
-        with pytest.raises(NoReplyError):
+        with pytest.raises(NoResponseError):
             await scene.read()
 
     assert len(scene.server.requests) == 1
@@ -295,7 +295,7 @@ async def test_waiting_for_a_place_ends_with_the_deadline() -> None:
         outcomes = await asyncio.gather(scene.read(), scene.read(), return_exceptions=True)
 
     # One was on its way until the end, the other never left.
-    assert {type(each) for each in outcomes} == {NoReplyError, NotSentError}
+    assert {type(each) for each in outcomes} == {NoResponseError, NotSentError}
     assert len(scene.server.requests) == 1
 
 
@@ -312,10 +312,10 @@ async def test_an_action_the_panel_has_not_is_not_sent() -> None:
 async def test_a_call_that_may_change_something_is_made_once() -> None:
     async with calls_to(reply("down", 503)) as scene:
         with pytest.raises(ServerError) as caught:
-            await scene.calls.once({"action": "odd"}, odd_of, scene.settings)
+            await scene.calls.send_once({"action": "odd"}, odd_of, scene.settings)
 
     assert (len(scene.server.requests), scene.pauses) == (1, [])
-    assert not caught.value.safe_to_repeat
+    assert not caught.value.safe_to_retry
     assert caught.value.maybe_placed
 
 
@@ -329,8 +329,8 @@ LIMITED = reply('{"error":"Too many requests"}', 429, [("Retry-After", "3")])
 async def test_a_429_pauses_every_call_of_the_account() -> None:
     async with calls_to(LIMITED, BALANCE) as scene:
         patient = scene.settings
-        once = Settings(5.0, RetryPolicy(attempts=1))
-        with pytest.raises(RateLimitedError):
+        once = Settings(5.0, RetryPolicy(max_attempts=1))
+        with pytest.raises(RateLimitError):
             await scene.calls.read({"action": "balance"}, balance_of, once)
         await scene.calls.read({"action": "balance"}, balance_of, patient)
 
@@ -341,7 +341,7 @@ async def test_a_429_pauses_every_call_of_the_account() -> None:
 async def test_a_pause_longer_than_a_call_may_wait_sends_nothing() -> None:
     limited = reply("", 429, [("Retry-After", "100")])
     async with calls_to(limited, BALANCE, timeout_s=500) as scene:
-        with pytest.raises(RateLimitedError):
+        with pytest.raises(RateLimitError):
             await scene.read()
         with pytest.raises(PausedError, match="another 100 s") as caught:
             await scene.read()
@@ -349,19 +349,19 @@ async def test_a_pause_longer_than_a_call_may_wait_sends_nothing() -> None:
             await scene.send()
 
     assert caught.value.retry_after_s == 100.0
-    assert not caught.value.sent
+    assert not caught.value.maybe_sent
     assert len(scene.server.requests) == 1
 
 
 @pytest.mark.asyncio
 async def test_a_429_halves_what_is_under_way_and_success_raises_it_by_one() -> None:
     async with calls_to(LIMITED, BALANCE, concurrency=8) as scene:
-        pacer = scene.calls._gate.pacer
+        pacer = scene.calls._limiter.rate_limiter
         await scene.read()
-        assert pacer.allowed == 5  # 8 halved, and one success
+        assert pacer.concurrency == 5  # 8 halved, and one success
 
         await scene.read()
-        assert pacer.allowed == 6
+        assert pacer.concurrency == 6
 
 
 @pytest.mark.asyncio
@@ -449,7 +449,7 @@ async def test_an_order_that_did_not_leave_is_sent_again() -> None:
 @pytest.mark.asyncio
 async def test_an_empty_quota_does_not_send_an_order_again() -> None:
     async with calls_to(url="http://127.0.0.1:1/") as scene:
-        scene.calls._quota.tokens = 0
+        scene.calls._retry_budget.tokens = 0
         with pytest.raises(NotSentError):
             await scene.send()
 
@@ -534,7 +534,7 @@ async def test_closing_ends_the_reads_and_not_their_callers() -> None:
         await scene.calls.close()
 
         for read in reads:
-            with pytest.raises((NoReplyError, ClosedError)):
+            with pytest.raises((NoResponseError, ClosedError)):
                 await read
             assert read.cancelling() == 0
         assert not scene.calls._reads
@@ -594,7 +594,7 @@ async def test_after_closing_nothing_is_called() -> None:
         with pytest.raises(ClosedError):
             await scene.send()
         with pytest.raises(ClosedError):
-            await scene.calls.once({"action": "odd"}, odd_of, scene.settings)
+            await scene.calls.send_once({"action": "odd"}, odd_of, scene.settings)
 
 
 # --- wait_s --------------------------------------------------------------------------------------
@@ -619,8 +619,8 @@ async def test_an_order_on_its_way_can_still_be_awaited_after_wait_s() -> None:
             await scene.send(wait_s=0.05)
         server.may_answer.set()
 
-        assert (await caught.value.settled()).order == "77"
-        assert (await caught.value.settled()).order == "77"
+        assert (await caught.value.wait_for_outcome()).order == "77"
+        assert (await caught.value.wait_for_outcome()).order == "77"
     assert len(server.requests) == 1
 
 

@@ -15,10 +15,10 @@ from support.virtual import run, turns
 
 from smmfanfast_async import (
     SMMFANFAST,
-    AuthError,
+    AuthenticationError,
     ClosedError,
     InvalidOrderError,
-    NoReplyError,
+    NoResponseError,
     OrderNotFoundError,
     OrderStatus,
     PanelError,
@@ -26,16 +26,16 @@ from smmfanfast_async import (
     ServerError,
 )
 from smmfanfast_async._engine.limiter import Clock
-from smmfanfast_async._engine.policy import QUOTA_TOKENS, RETRY_COST, TIMEOUT_COST, Pacer
-from smmfanfast_async._engine.runner import Calls, Settings
+from smmfanfast_async._engine.policy import BUDGET_TOKENS, RETRY_COST, TIMEOUT_COST, RateLimiter
+from smmfanfast_async._engine.runner import Runner, Settings
 from smmfanfast_async._engine.statuses import SPLIT_FROM_S, Ids, Statuses
 from smmfanfast_async._wire.transport import Limits
-from smmfanfast_async.results import Reply
+from smmfanfast_async.results import Response
 
-ONCE = RetryPolicy(attempts=1)
-TWICE = RetryPolicy(attempts=2, base_s=0)
-DOWN = Reply(status=502, body=b"bad gateway")
-REFUSED = Reply(status=200, body=b'{"error":"Too many orders"}')
+ONCE = RetryPolicy(max_attempts=1)
+TWICE = RetryPolicy(max_attempts=2, base_delay_s=0)
+DOWN = Response(status=502, body=b"bad gateway")
+REFUSED = Response(status=200, body=b'{"error":"Too many orders"}')
 
 
 class Panel:
@@ -45,23 +45,23 @@ class Panel:
         self.asked: list[list[str]] = []
         self.held = self.peak = 0
         self.most = 100
-        self.too_many: Reply | None = DOWN
+        self.too_many: Response | None = DOWN
         """What comes for more than `most`; None if nothing does."""
         self.poison: set[str] = set()
         self.slow: set[str] = set()
         self.times_s: list[float] = []
-        self.answer: Reply | None = None
+        self.answer: Response | None = None
         self.strays: list[str] = []
         self.delay_s = 0.01
         self.is_closed = False
         loop = asyncio.get_running_loop()
-        self.calls = Calls(
+        self.calls = Runner(
             self,  # type: ignore[arg-type]  # as far as it is asked here
             SMMFANFAST,
-            pacer=Pacer(concurrency),
+            rate_limiter=RateLimiter(concurrency),
             add_concurrency=1,
             clock=Clock(loop.time, asyncio.sleep),
-            draw=lambda: 0.5,
+            rng=lambda: 0.5,
         )
         self.statuses = Statuses(self.calls, concurrency=concurrency)
 
@@ -69,7 +69,7 @@ class Panel:
         if self.is_closed:
             raise ClosedError("the client is closed")
 
-    async def post(self, form: Mapping[str, str], limits: Limits) -> Reply:
+    async def post(self, form: Mapping[str, str], limits: Limits) -> Response:
         ids = unquote(form.get("orders") or form["order"]).split(",")
         self.asked.append(ids)
         self.times_s.append(asyncio.get_running_loop().time())
@@ -81,12 +81,12 @@ class Panel:
                 if self.slow & set(ids) or (len(ids) > self.most and self.too_many is None):
                     await asyncio.Event().wait()
         except TimeoutError as error:
-            raise NoReplyError("timed out", action="status") from error
+            raise NoResponseError("timed out", action="status") from error
         finally:
             self.held -= 1
         return self.answer or self.reply_to(ids, is_batch="orders" in form)
 
-    def reply_to(self, ids: list[str], *, is_batch: bool) -> Reply:
+    def reply_to(self, ids: list[str], *, is_batch: bool) -> Response:
         if len(ids) > self.most and self.too_many is not None:
             return self.too_many
         if self.poison & set(ids):
@@ -95,7 +95,7 @@ class Panel:
         body: Any = found if is_batch else found[ids[0]]
         if isinstance(body, str):
             body = {"error": body}
-        return Reply(status=200, body=json.dumps(body).encode())
+        return Response(status=200, body=json.dumps(body).encode())
 
     @staticmethod
     def row(order: str) -> dict[str, str] | str:
@@ -138,7 +138,7 @@ def errors_in(found: Mapping[str, OrderStatus | PanelError]) -> dict[str, PanelE
 
 @pytest.mark.parametrize("too_many", [DOWN, REFUSED], ids=["failing", "refusing"])
 def test_a_batch_that_is_too_large_is_asked_in_halves_and_the_next_ones_are_small_at_once(
-    too_many: Reply,
+    too_many: Response,
 ) -> None:
     async def main(panel: Panel) -> None:
         panel.most, panel.too_many = 50, too_many
@@ -157,7 +157,7 @@ def test_a_batch_that_is_too_large_is_asked_in_halves_and_the_next_ones_are_smal
 def test_one_id_that_spoils_its_batch_is_found_and_harms_no_other(poison: str) -> None:
     async def main(panel: Panel) -> None:
         panel.poison = {poison}
-        found = await panel.all(range(1, 101), retry=RetryPolicy(attempts=2, base_s=0))
+        found = await panel.all(range(1, 101), retry=RetryPolicy(max_attempts=2, base_delay_s=0))
 
         assert list(found) == [str(each) for each in range(1, 101)]
         errors = errors_in(found)
@@ -197,7 +197,7 @@ def test_half_of_a_long_time_goes_to_the_batch_and_the_rest_to_its_halves() -> N
         panel.delay_s = 1000
         found = await panel.all([1, 2], timeout_s=40)
 
-        assert {type(error) for error in errors_in(found).values()} == {NoReplyError}
+        assert {type(error) for error in errors_in(found).values()} == {NoResponseError}
         assert panel.asked == [["1", "2"], ["1"], ["2"]]
         assert panel.times_s == pytest.approx([0, 20, 30], abs=0.01)
         assert asyncio.get_running_loop().time() == pytest.approx(40, abs=0.1)
@@ -238,7 +238,7 @@ def test_halves_are_paid_from_the_quota_and_end_with_it() -> None:
 
         assert len(errors_in(found)) == 2000
         assert len({id(error) for error in found.values()}) == 2000
-        assert len(panel.asked) <= 20 + 2 * QUOTA_TOKENS // RETRY_COST
+        assert len(panel.asked) <= 20 + 2 * BUDGET_TOKENS // RETRY_COST
         panel.asked.clear()
         await panel.all(range(1, 201))
         assert panel.sizes == [100, 100]
@@ -251,16 +251,16 @@ def test_halves_after_a_timeout_cost_more() -> None:
         panel.delay_s = 1000
         await panel.all([1, 2], timeout_s=40)
 
-        assert panel.calls._quota.tokens == QUOTA_TOKENS - TIMEOUT_COST
+        assert panel.calls._retry_budget.tokens == BUDGET_TOKENS - TIMEOUT_COST
 
     with_panel(main)
 
 
 @pytest.mark.parametrize("answer", [
-    Reply(status=429, body=b'{"error":"Too many requests"}', retry_after_s=900.0),
-    Reply(status=403, body=b"<html>", is_challenge=True),
+    Response(status=429, body=b'{"error":"Too many requests"}', retry_after_s=900.0),
+    Response(status=403, body=b"<html>", is_challenge=True),
 ])  # fmt: skip
-def test_what_fewer_ids_can_not_help_is_not_halved(answer: Reply) -> None:
+def test_what_fewer_ids_can_not_help_is_not_halved(answer: Response) -> None:
     async def main(panel: Panel) -> None:
         panel.answer = answer
         found = await panel.all(range(1, 101))
@@ -304,11 +304,11 @@ def test_an_unknown_id_has_an_error_of_its_own() -> None:
 
 def test_a_wrong_key_is_found_out_once_a_place_and_not_once_a_batch() -> None:
     async def main(panel: Panel) -> None:
-        panel.answer = Reply(status=200, body=b'{"error":"Invalid API key"}')
+        panel.answer = Response(status=200, body=b'{"error":"Invalid API key"}')
         found = await panel.all(range(1, 5001), concurrency=3)
 
         assert len(found) == 5000
-        assert {type(each) for each in found.values()} == {AuthError}
+        assert {type(each) for each in found.values()} == {AuthenticationError}
         assert all(each.order == order for order, each in errors_in(found).items())
         assert len(panel.asked) == 3
 
@@ -452,9 +452,9 @@ def test_every_id_has_its_own_answer_whatever_the_panel_takes(
     async def main(panel: Panel) -> None:
         panel.most = most
         panel.poison = {str(each) for each in poison}
-        panel.calls._quota.tokens = 10**6
+        panel.calls._retry_budget.tokens = 10**6
         found = await panel.all(
-            ids, timeout_s=1e6, retry=RetryPolicy(attempts=2, base_s=0),
+            ids, timeout_s=1e6, retry=RetryPolicy(max_attempts=2, base_delay_s=0),
             concurrency=concurrency, ordered=ordered,
         )  # fmt: skip
 
@@ -533,7 +533,7 @@ def test_one_id_that_spoils_its_batch_harms_no_other_caller() -> None:
 def test_a_caller_whose_time_is_over_is_told_so_and_the_waiting_counts() -> None:
     async def main(panel: Panel) -> None:
         panel.delay_s = 1000
-        with pytest.raises(NoReplyError, match="no answer within 5 s") as caught:
+        with pytest.raises(NoResponseError, match="no answer within 5 s") as caught:
             await panel.statuses.one("7", Settings(5, ONCE))
         await turns()
 
@@ -553,7 +553,7 @@ def test_closing_tells_who_was_asked_for_and_who_was_not() -> None:
 
         await panel.statuses.close()
 
-        with pytest.raises(NoReplyError, match="closed before an answer came"):
+        with pytest.raises(NoResponseError, match="closed before an answer came"):
             await asked
         with pytest.raises(ClosedError, match="closed before it was asked") as caught:
             await waiting

@@ -22,11 +22,11 @@ from smmfanfast_async import (
     RetryPolicy,
 )
 from smmfanfast_async.events import (
-    BalanceSeen,
-    CallBegun,
-    CallEnded,
+    AttemptFinished,
+    BalanceChecked,
+    CallFinished,
+    CallStarted,
     OrdersTracked,
-    RequestEnded,
 )
 from smmfanfast_async.integrations.otel import TracingHook
 from smmfanfast_async.sandbox import Sandbox
@@ -34,7 +34,7 @@ from smmfanfast_async.sandbox import Sandbox
 KEY = "test-tracing-marker"
 LINK = "https://example.com/marked-link"
 ORDER = DefaultOrder(service=5, link=LINK, quantity=1000)
-AT_ONCE = RetryPolicy(base_s=0.0)
+AT_ONCE = RetryPolicy(base_delay_s=0.0)
 
 
 class Traced:
@@ -155,7 +155,7 @@ async def test_a_call_that_fails_says_of_which_error(traced: Traced) -> None:
     for each in (call, *traced.children_of(call)):
         assert each.status.status_code is StatusCode.ERROR
         assert each.status.description is None
-        assert attributes(each)["error.type"] == "NoReplyError"
+        assert attributes(each)["error.type"] == "NoResponseError"
         assert attributes(each)["smm.error.kind"] == "network"
         assert "http.response.status_code" not in attributes(each)
 
@@ -216,7 +216,7 @@ async def test_a_refusal_under_200_is_a_failure_all_the_same(traced: Traced) -> 
     attempt = traced.children_of(call)[0]
     assert attributes(call)["smm.outcome"] == "refused"
     assert attributes(attempt)["http.response.status_code"] == 200
-    assert attributes(attempt)["error.type"] == "FundsError"
+    assert attributes(attempt)["error.type"] == "InsufficientFundsError"
 
 
 # --- parents -------------------------------------------------------------------------------------
@@ -309,18 +309,23 @@ async def test_no_span_holds_the_key_a_link_or_words_of_the_panel(traced: Traced
 
 def test_events_without_a_begin_and_of_other_things_are_left_alone(traced: Traced) -> None:
     traced.hook(
-        RequestEnded(
-            call="never begun", action="status", ids=1, attempt=1, seconds=0.1, http_status=200,
+        AttemptFinished(
+            call_id="never begun", action="status", id_count=1, attempt=1, duration_s=0.1, http_status=200,
             body_bytes=2, error=None, kind=None,
         )
     )  # fmt: skip
     traced.hook(
-        CallEnded(
-            call="never begun", action="status", attempts=1, seconds=0.1, error=None, kind=None
+        CallFinished(
+            call_id="never begun",
+            action="status",
+            attempts=1,
+            duration_s=0.1,
+            error=None,
+            kind=None,
         )
     )
-    traced.hook(BalanceSeen(balance=Decimal(1), currency=None))
-    traced.hook(OrdersTracked(orders=1))
+    traced.hook(BalanceChecked(balance=Decimal(1), currency=None))
+    traced.hook(OrdersTracked(order_count=1))
 
     assert traced.spans == ()
 
@@ -336,9 +341,11 @@ def test_events_without_a_begin_and_of_other_things_are_left_alone(traced: Trace
 def test_the_port_is_named_also_where_the_address_does_not(
     traced: Traced, url: str, host: str, port: int
 ) -> None:
-    traced.hook(CallBegun(call="1", action="balance", ids=0, url=url))
+    traced.hook(CallStarted(call_id="1", action="balance", id_count=0, url=url))
     traced.hook(
-        CallEnded(call="1", action="balance", attempts=0, seconds=0.0, error=None, kind=None)
+        CallFinished(
+            call_id="1", action="balance", attempts=0, duration_s=0.0, error=None, kind=None
+        )
     )
 
     found = attributes(traced.spans[0])
@@ -347,7 +354,11 @@ def test_the_port_is_named_also_where_the_address_does_not(
 
 def test_without_a_provider_it_is_the_global_one() -> None:
     hook = TracingHook()
-    hook(CallBegun(call="1", action="balance", ids=0, url="https://panel.example"))
-    hook(CallEnded(call="1", action="balance", attempts=0, seconds=0.0, error=None, kind=None))
+    hook(CallStarted(call_id="1", action="balance", id_count=0, url="https://panel.example"))
+    hook(
+        CallFinished(
+            call_id="1", action="balance", attempts=0, duration_s=0.0, error=None, kind=None
+        )
+    )
 
     assert hook._open == {}

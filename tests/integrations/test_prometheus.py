@@ -10,13 +10,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from smmfanfast_async import Client, DefaultOrder, ErrorKind, OutcomeUnknownError, RetryPolicy
 from smmfanfast_async.events import (
-    BalanceFell,
-    BalanceSeen,
-    BatchEnded,
+    AttemptFinished,
+    BalanceBelowThreshold,
+    BalanceChecked,
+    BatchFinished,
     OrdersTracked,
     OutcomeUnknown,
-    PauseBegun,
-    RequestEnded,
+    Throttled,
 )
 from smmfanfast_async.integrations.prometheus import Metrics
 from smmfanfast_async.sandbox import Sandbox
@@ -37,17 +37,17 @@ def exposition(registry: CollectorRegistry) -> dict[str, float]:
     }  # fmt: skip
 
 
-def request(**changes: Any) -> RequestEnded:
+def request(**changes: Any) -> AttemptFinished:
     usual: dict[str, Any] = {
         "call": "1", "action": "status", "ids": 3, "attempt": 1, "seconds": 0.2,
         "http_status": 200, "body_bytes": 9, "error": None, "kind": None,
     }  # fmt: skip
-    return RequestEnded(**(usual | changes))
+    return AttemptFinished(**(usual | changes))
 
 
 UNKNOWN = OutcomeUnknown(
-    call="1", service="5", order=None, sent_at=None, http_status=None, error="NoReplyError",
-    seconds=1.0,
+    call_id="1", service="5", order=None, sent_at=None, http_status=None, error="NoResponseError",
+    duration_s=1.0,
 )  # fmt: skip
 
 
@@ -80,7 +80,7 @@ def test_sizes_of_batches_are_counted() -> None:
     registry = CollectorRegistry()
     hook = Metrics(registry).hook("main")
     for ids in (1, 100, 100):
-        hook(BatchEnded(ids=ids, found=ids, failed=0))
+        hook(BatchFinished(id_count=ids, found=ids, failed=0))
 
     found = exposition(registry)
     assert found["smmfanfast_batch_ids_bucket{account=main,le=50.0}"] == 1
@@ -93,7 +93,7 @@ def test_unknown_orders_and_pauses_are_counted_from_0() -> None:
     hook = Metrics(registry).hook("main")
     before = exposition(registry)
     hook(UNKNOWN)
-    hook(PauseBegun(action="status", pause_s=30.0, concurrency=1))
+    hook(Throttled(action="status", delay_s=30.0, concurrency=1))
     after = exposition(registry)
 
     for name, value in (
@@ -107,10 +107,10 @@ def test_unknown_orders_and_pauses_are_counted_from_0() -> None:
 def test_gauges_show_what_was_seen_last() -> None:
     registry = CollectorRegistry()
     hook = Metrics(registry).hook("main")
-    hook(OrdersTracked(orders=5))
-    hook(OrdersTracked(orders=3))
-    hook(BalanceSeen(balance=Decimal("12.5"), currency="USD"))
-    hook(BalanceSeen(balance=Decimal("11.5"), currency="USD"))
+    hook(OrdersTracked(order_count=5))
+    hook(OrdersTracked(order_count=3))
+    hook(BalanceChecked(balance=Decimal("12.5"), currency="USD"))
+    hook(BalanceChecked(balance=Decimal("11.5"), currency="USD"))
 
     found = exposition(registry)
     assert found["smmfanfast_tracked_orders{account=main}"] == 3
@@ -121,8 +121,8 @@ def test_gauges_show_what_was_seen_last() -> None:
 def test_an_account_has_one_balance_whatever_the_panel_calls_it(currency: str | None) -> None:
     registry = CollectorRegistry()
     hook = Metrics(registry).hook("main")
-    hook(BalanceSeen(balance=Decimal(1), currency="USD"))
-    hook(BalanceSeen(balance=Decimal(2), currency=currency))
+    hook(BalanceChecked(balance=Decimal(1), currency="USD"))
+    hook(BalanceChecked(balance=Decimal(2), currency=currency))
 
     found = {name: each for name, each in exposition(registry).items() if "balance" in name}
     assert found == {f"smmfanfast_balance{{account=main,currency={currency or ''}}}": 2}
@@ -134,7 +134,7 @@ def test_clients_of_one_label_share_its_balance() -> None:
     hooks = metrics.hook("main"), metrics.hook("main")
     for amount, currency in enumerate(("USD", "EUR")):
         for hook in hooks:
-            hook(BalanceSeen(balance=Decimal(amount), currency=currency))
+            hook(BalanceChecked(balance=Decimal(amount), currency=currency))
 
     found = {name: each for name, each in exposition(registry).items() if "balance" in name}
     assert found == {"smmfanfast_balance{account=main,currency=EUR}": 1}
@@ -144,7 +144,7 @@ def test_what_has_no_metric_is_left_alone() -> None:
     registry = CollectorRegistry()
     hook = Metrics(registry).hook("main")
     before = exposition(registry)
-    hook(BalanceFell(level=Decimal(2), balance=Decimal(1), currency="USD"))
+    hook(BalanceBelowThreshold(threshold=Decimal(2), balance=Decimal(1), currency="USD"))
 
     assert exposition(registry) == before
 
@@ -156,7 +156,7 @@ def test_accounts_stand_side_by_side_under_a_label_of_the_users_name() -> None:
     registry = CollectorRegistry()
     metrics = Metrics(registry, label="shop")
     metrics.hook("north")(UNKNOWN)
-    metrics.hook("south")(BalanceSeen(balance=Decimal(1), currency="USD"))
+    metrics.hook("south")(BalanceChecked(balance=Decimal(1), currency="USD"))
 
     found = exposition(registry)
     assert found["smmfanfast_unknown_orders_total{shop=north}"] == 1
@@ -205,7 +205,10 @@ async def test_a_run_against_the_sandbox_is_seen_in_the_metrics() -> None:
     async with (
         Sandbox(api_key=KEY, balance=Decimal(100)) as panel,
         Client(
-            KEY, base_url=panel.url, on_event=metrics.hook("main"), retry=RetryPolicy(base_s=0)
+            KEY,
+            base_url=panel.url,
+            on_event=metrics.hook("main"),
+            retry=RetryPolicy(base_delay_s=0),
         ) as client,
     ):
         added = await client.add(DefaultOrder(service=5, link=LINK, quantity=1000))

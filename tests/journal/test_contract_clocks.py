@@ -18,11 +18,11 @@ async def test_an_attempt_that_ends_further_ahead_than_any_is_given_up(
     await begun(journal)  # and its process is killed
     journals.clock.go(-back_s)
 
-    lapsed = [entry.ref for entry in await journal.lapse()]
+    lapsed = [entry.ref for entry in await journal.expire_leases()]
 
     assert lapsed == ["a"] * is_given_up
     await prepared(journal, "b")
-    other = await journal.begin("b", 0, lease=timedelta(minutes=4), places=1)
+    other = await journal.start_attempt("b", 0, lease=timedelta(minutes=4), max_in_flight=1)
     assert (other is not None) is is_given_up
 
 
@@ -31,9 +31,9 @@ async def test_what_was_given_up_so_and_lived_is_lifted_by_its_answer(journals: 
     journal = await journals()
     entry = await begun(journal)
     journals.clock.go(-3600)
-    await journal.lapse()
+    await journal.expire_leases()
 
-    settled = await journal.settle("a", entry.attempt, outcome(S.ACCEPTED, "32"))
+    settled = await journal.record_outcome("a", entry.attempt, outcome(S.ACCEPTED, "32"))
 
     assert (settled.state, settled.order) == (S.ACCEPTED, "32")
 
@@ -50,12 +50,12 @@ async def test_what_is_due_further_ahead_than_any_time_that_is_set_is_due(
     await accepted(journal, "accepted")
     await prepared(journal, "prepared")
     held = await begun(journal, "held")
-    await journal.settle("held", held.attempt, outcome(S.HELD, due_at=journals.clock()))
+    await journal.record_outcome("held", held.attempt, outcome(S.HELD, due_at=journals.clock()))
     journals.clock.go(-back_s)
     assert await claimed(journal) == []
     assert await journal.due_to_send(9) == []
 
-    hastened = await journal.hasten(9, ahead=AHEAD)
+    hastened = await journal.reschedule_far_future(9, ahead=AHEAD)
 
     assert hastened == 3 * is_due
     assert [each.entry.ref for each in await claimed(journal)] == ["accepted"] * is_due
@@ -76,7 +76,7 @@ async def test_hastening_is_bounded_and_leaves_what_has_no_time_and_other_accoun
     due = [await prepared(journal, f"p{number}") for number in range(2)]
     journals.clock.go(-7200)
 
-    counts = [await journal.hasten(3, ahead=AHEAD) for _ in range(4)]
+    counts = [await journal.reschedule_far_future(3, ahead=AHEAD) for _ in range(4)]
 
     # `in_state` has claimed the accepted ones with the one that it finished, and they lapse.
     assert counts == [3, 3, 1, 0]
@@ -93,7 +93,7 @@ async def test_a_claim_that_the_clock_made_long_is_taken_over_with_its_fence(
     [stale] = await claimed(here)
     journals.clock.go(-7200)
 
-    await there.hasten(9, ahead=AHEAD)
+    await there.reschedule_far_future(9, ahead=AHEAD)
     [fresh] = await claimed(there)
 
     assert fresh.number > stale.number

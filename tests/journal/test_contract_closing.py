@@ -36,14 +36,14 @@ async def test_one_who_fails_to_open_leaves_the_others_connections_open(url: str
 @pytest.mark.asyncio
 async def test_attempts_on_their_way_are_counted_by_account(journals: Journals) -> None:
     mine, other = await journals(), await journals("other")
-    assert await mine.under_way() == 0
+    assert await mine.count_in_flight() == 0
 
     await begun(mine, "a")
     await begun(mine, "b")
     await begun(other, "a")
 
-    assert await mine.under_way() == 2
-    assert await other.under_way() == 1
+    assert await mine.count_in_flight() == 2
+    assert await other.count_in_flight() == 1
 
 
 @pytest.mark.asyncio
@@ -76,7 +76,7 @@ async def test_a_journal_that_was_not_opened_is_closed_without_harm(journals: Jo
 async def test_a_cancelled_caller_leaves_the_transaction_to_its_end(journals: Journals) -> None:
     journal = await journals()
     await prepared(journal)
-    task = asyncio.create_task(journal.begin("a", 0, lease=LEASE, places=1))
+    task = asyncio.create_task(journal.start_attempt("a", 0, lease=LEASE, max_in_flight=1))
     for _ in range(3):
         await asyncio.sleep(0)
 
@@ -86,7 +86,7 @@ async def test_a_cancelled_caller_leaves_the_transaction_to_its_end(journals: Jo
     await journal.aclose()
     await journal.open()
 
-    assert await journal.under_way() == 1
+    assert await journal.count_in_flight() == 1
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])
@@ -96,7 +96,7 @@ async def test_closing_after_a_cancelled_caller_leaves_no_thread(url: str) -> No
     for turns in range(12):
         journal = SQLJournal(url).for_account("an-account")
         await journal.open()
-        tasks = [asyncio.create_task(journal.lapse()) for _ in range(3)]
+        tasks = [asyncio.create_task(journal.expire_leases()) for _ in range(3)]
         for _ in range(turns):
             await asyncio.sleep(0)
 

@@ -39,7 +39,9 @@ async def test_a_claim_takes_what_is_due_the_longest_first_and_leaves_the_rest(
     for number in range(4):
         due_at = START - timedelta(minutes=number) if number else START + timedelta(minutes=1)
         await begun(journal, f"{number}")
-        await journal.settle(f"{number}", 1, outcome(S.ACCEPTED, f"id-{number}", due_at=due_at))
+        await journal.record_outcome(
+            f"{number}", 1, outcome(S.ACCEPTED, f"id-{number}", due_at=due_at)
+        )
     await in_state(journal, S.UNKNOWN, "u")
 
     first = await claimed(journal, 2)
@@ -62,12 +64,12 @@ async def test_a_lapsed_claim_is_anybodys_and_makes_the_older_one_worthless(
     clock.go(1)
     [fresh] = await claimed(there)
 
-    assert await here.observe([look(stale)]) == []
+    assert await here.record_statuses([look(stale)]) == []
     assert (await here.find("a")) == fresh.entry
-    [entry] = await there.observe([look(fresh, "Partial", remains=3)])
+    [entry] = await there.record_statuses([look(fresh, "Partial", remains=3)])
 
     assert entry.raw_status == "Partial"
-    assert await there.observe([look(fresh, "Completed")]) == []
+    assert await there.record_statuses([look(fresh, "Completed")]) == []
     assert [event.kind for event in await all_events(here)] == [
         EventKind.ACCEPTED, EventKind.FINISHED,
     ]  # fmt: skip
@@ -85,7 +87,7 @@ async def test_what_is_given_back_is_due_at_its_moment_and_is_else_as_it_was(
     claims = {each.entry.ref: each for each in await claimed(here)}
     soon, later = (clock() + timedelta(seconds=seconds) for seconds in (1, 9))
 
-    await here.give_back([(claims["a"], soon), (claims["b"], later)])
+    await here.release([(claims["a"], soon), (claims["b"], later)])
 
     assert await claimed(there) == []
     clock.go(1)
@@ -98,7 +100,7 @@ async def test_what_is_given_back_is_due_at_its_moment_and_is_else_as_it_was(
 
 @pytest.mark.asyncio
 async def test_nothing_given_back_writes_nothing(journal: SQLJournal) -> None:
-    await journal.give_back([])
+    await journal.release([])
 
 
 @pytest.mark.asyncio
@@ -107,9 +109,9 @@ async def test_what_was_given_back_is_not_this_claims_any_more(
 ) -> None:
     await accepted(journal)
     [claim] = await claimed(journal)
-    await journal.give_back([(claim, clock())])
+    await journal.release([(claim, clock())])
 
-    assert await journal.observe([look(claim)]) == []
+    assert await journal.record_statuses([look(claim)]) == []
 
     [again] = await claimed(journal)
     assert again.number > claim.number
@@ -125,11 +127,11 @@ async def test_a_claim_that_is_over_gives_nothing_back(journals: Journals, clock
     clock.go(LEASE.total_seconds())
     [fresh] = await claimed(there)
 
-    await here.give_back([(stale, clock())])
+    await here.release([(stale, clock())])
 
     assert await claimed(here) == []
-    [entry] = await there.observe([look(fresh)])
-    await there.give_back([(fresh, clock())])
+    [entry] = await there.record_statuses([look(fresh)])
+    await there.release([(fresh, clock())])
     assert await here.find("a") == entry
     assert await here.next_due() is None
 
@@ -144,7 +146,7 @@ async def test_a_look_is_written_whole(journal: SQLJournal, clock: Clock) -> Non
     clock.go(7)
     seen = look(claim, "In progress", raw_charge="0.90", currency="USD", start_count=5, remains=900)
 
-    [entry] = await journal.observe([seen])
+    [entry] = await journal.record_statuses([seen])
 
     assert entry == await journal.find("a")
     assert (entry.state, entry.raw_status) == (S.ACCEPTED, "In progress")
@@ -162,11 +164,11 @@ async def test_only_changes_are_told_and_what_is_left_out_stays(
 ) -> None:
     await accepted(journal)
     [claim] = await claimed(journal)
-    [first] = await journal.observe([look(claim, "Pending", raw_charge="1", remains=9)])
+    [first] = await journal.record_statuses([look(claim, "Pending", raw_charge="1", remains=9)])
     clock.go(7200)
     [claim] = await claimed(journal)
 
-    assert await journal.observe([look(claim, "Pending")]) == []
+    assert await journal.record_statuses([look(claim, "Pending")]) == []
 
     after = await journal.find("a")
     assert after is not None
@@ -177,7 +179,7 @@ async def test_only_changes_are_told_and_what_is_left_out_stays(
 
 @pytest.mark.asyncio
 async def test_no_looks_write_nothing(journal: SQLJournal) -> None:
-    assert await journal.observe([]) == []
+    assert await journal.record_statuses([]) == []
 
 
 @pytest.mark.asyncio
@@ -193,7 +195,7 @@ async def test_a_batch_of_looks_is_one_statement(journal: SQLJournal) -> None:
         lambda connection, cursor, words, *rest: seen.append(words),
     )  # fmt: skip
 
-    changed = await journal.observe([look(each, "Pending") for each in claims])
+    changed = await journal.record_statuses([look(each, "Pending") for each in claims])
 
     assert len(changed) == 25
     assert [words.split()[1] for words in seen if words.startswith("UPDATE")] == [
@@ -210,20 +212,20 @@ async def test_an_id_that_is_missed_three_times_is_told_once_and_stays(
     told: list[list[Entry]] = []
     for _ in range(4):
         [claim] = await claimed(journal)
-        told.append(await journal.observe([look(claim, None)]))
+        told.append(await journal.record_statuses([look(claim, None)]))
         clock.go(7200)
 
     after = await journal.find("a")
     assert after is not None
     assert [len(each) for each in told] == [0, 0, 1, 0]
-    assert (after.misses, after.state, after.order) == (4, before.state, before.order)
+    assert (after.miss_count, after.state, after.order) == (4, before.state, before.order)
     assert (after.raw_status, after.charge) == (None, None)
     assert (await all_events(journal))[-1].kind is EventKind.MISSING
     [claim] = await claimed(journal)
-    await journal.observe([look(claim, "Pending")])
+    await journal.record_statuses([look(claim, "Pending")])
     found = await journal.find("a")
     assert found is not None
-    assert found.misses == 0
+    assert found.miss_count == 0
 
 
 @pytest.mark.asyncio
@@ -233,7 +235,7 @@ async def test_a_word_that_goes_back_or_is_not_known_is_written_as_it_comes(
     await accepted(journal)
     for word in ("Processing", "Pending", "Zurückgestellt \x1b[2J" + "x" * 300):
         [claim] = await claimed(journal)
-        await journal.observe([look(claim, word)])
+        await journal.record_statuses([look(claim, word)])
         clock.go(7200)
 
     words = [event.raw_status for event in await all_events(journal)]
@@ -255,7 +257,7 @@ async def test_numbers_at_their_bounds_harm_no_order_beside_them(journal: SQLJou
     seen = look(odd, "Pending", start_count=most, remains=-most, raw_charge="1" + "0" * 39,
                 currency="x" * 99 + "\0")  # fmt: skip
 
-    assert len(await journal.observe([seen, look(plain)])) == 2
+    assert len(await journal.record_statuses([seen, look(plain)])) == 2
 
     entry = await journal.find(odd.entry.ref)
     assert entry is not None
@@ -268,7 +270,7 @@ async def test_a_final_word_ends_the_following(journal: SQLJournal, clock: Clock
     await accepted(journal)
     [claim] = await claimed(journal)
 
-    [entry] = await journal.observe([look(claim, "Partial", remains=250)])
+    [entry] = await journal.record_statuses([look(claim, "Partial", remains=250)])
 
     assert entry.state is S.FINISHED
     assert entry == await journal.find("a")
@@ -306,10 +308,10 @@ async def test_the_next_moment_is_the_nearest_of_sending_holding_and_looking(
     await prepared(journal, "p", due_at=at(30))
     assert await journal.next_due() == at(30)
     await begun(journal, "h")
-    await journal.settle("h", 1, outcome(S.HELD, due_at=at(20)))
+    await journal.record_outcome("h", 1, outcome(S.HELD, due_at=at(20)))
     assert await journal.next_due() == at(20)
     await begun(journal, "a")
-    await journal.settle("a", 1, outcome(S.ACCEPTED, "1", due_at=at(10)))
+    await journal.record_outcome("a", 1, outcome(S.ACCEPTED, "1", due_at=at(10)))
     assert await journal.next_due() == at(10)
 
 
@@ -330,14 +332,14 @@ async def test_calls_of_all_machines_are_one_interval_apart(
     here, there = await journals(), await journals()
     second = timedelta(seconds=1)
 
-    waits = [await each.permit(second) for each in (here, there, here)]
+    waits = [await each.reserve_call(second) for each in (here, there, here)]
     clock.go(2.5)
-    late = await there.permit(second)
+    late = await there.reserve_call(second)
     clock.go(100)
 
     assert waits == [0 * second, second, 2 * second]
     assert late == timedelta(seconds=0.5)
-    assert await here.permit(second) == 0 * second
+    assert await here.reserve_call(second) == 0 * second
 
 
 @pytest.mark.asyncio
@@ -348,11 +350,11 @@ async def test_a_pause_comes_before_all_places_and_is_never_shortened(
     await here.pause(START + timedelta(seconds=60))
     await there.pause(START + timedelta(seconds=30))
 
-    waits = [await there.permit(timedelta(seconds=1)) for _ in range(2)]
+    waits = [await there.reserve_call(timedelta(seconds=1)) for _ in range(2)]
     clock.go(120)
 
     assert waits == [timedelta(seconds=60), timedelta(seconds=61)]
-    assert await here.permit(timedelta(seconds=1)) == timedelta(0)
+    assert await here.reserve_call(timedelta(seconds=1)) == timedelta(0)
 
 
 @pytest.mark.asyncio
@@ -360,14 +362,14 @@ async def test_a_clock_that_is_set_back_holds_up_neither_calls_nor_outcomes(
     journal: SQLJournal, clock: Clock
 ) -> None:
     second = timedelta(seconds=1)
-    await journal.permit(second)
+    await journal.reserve_call(second)
     await begun(journal)
     clock.go(-3600)
 
-    assert [await journal.permit(second) for _ in range(2)] == [0 * second, second]
+    assert [await journal.reserve_call(second) for _ in range(2)] == [0 * second, second]
     # Nobody waits an hour for a place: it is given up, and lifted when the answer comes.
-    assert [each.state for each in await journal.lapse()] == [S.UNKNOWN]
-    assert (await journal.settle("a", 1, outcome(S.ACCEPTED, "32"))).state is S.ACCEPTED
+    assert [each.state for each in await journal.expire_leases()] == [S.UNKNOWN]
+    assert (await journal.record_outcome("a", 1, outcome(S.ACCEPTED, "32"))).state is S.ACCEPTED
 
 
 @pytest.mark.asyncio
@@ -376,10 +378,10 @@ async def test_a_clock_that_is_set_forward_gives_an_attempt_up_until_its_answer_
 ) -> None:
     await begun(journal)
     clock.go(3600)
-    assert [each.state for each in await journal.lapse()] == [S.UNKNOWN]
-    assert await journal.begin("a", 1, lease=LEASE, places=1) is None
+    assert [each.state for each in await journal.expire_leases()] == [S.UNKNOWN]
+    assert await journal.start_attempt("a", 1, lease=LEASE, max_in_flight=1) is None
 
-    assert (await journal.settle("a", 1, outcome(S.ACCEPTED, "32"))).state is S.ACCEPTED
+    assert (await journal.record_outcome("a", 1, outcome(S.ACCEPTED, "32"))).state is S.ACCEPTED
 
 
 # --- events --------------------------------------------------------------------------------------
@@ -451,11 +453,11 @@ async def test_entries_are_chosen_by_state_status_ref_and_time(
     assert await chosen(states={S.PREPARED}) == ["inv-2", "INV%3"]
     assert await chosen(states=[S.FINISHED, S.PREPARED]) == ["inv-1", "inv-2", "INV%3"]
     assert await chosen(statuses={"completed"}) == ["inv-1"]
-    assert await chosen(ref_begin="inv-") == ["inv-1", "inv-2"]
-    assert await chosen(ref_begin="INV%") == ["INV%3"]
+    assert await chosen(ref_prefix="inv-") == ["inv-1", "inv-2"]
+    assert await chosen(ref_prefix="INV%") == ["INV%3"]
     assert await chosen(since=START + timedelta(seconds=10)) == ["inv-2", "INV%3"]
     assert await chosen(until=START + timedelta(seconds=10)) == ["inv-1"]
-    assert await chosen(ref_begin="inv", since=START, until=clock()) == ["inv-1", "inv-2"]
+    assert await chosen(ref_prefix="inv", since=START, until=clock()) == ["inv-1", "inv-2"]
 
 
 @pytest.mark.asyncio
@@ -466,19 +468,23 @@ async def test_an_unknown_order_comes_with_what_speaks_for_and_against_it(
     await accepted(journal, "before", link=link)
     await in_state(journal, S.REFUSED, "refused", link=link)
     await prepared(journal, "lost", link=link)
-    await journal.begin("lost", 0, lease=LEASE, places=9, balance_before=Decimal("9.10"))
-    await journal.settle("lost", 1, outcome(S.UNKNOWN, balance_after=Decimal("7.85")))
+    await journal.start_attempt(
+        "lost", 0, lease=LEASE, max_in_flight=9, balance_before=Decimal("9.10")
+    )
+    await journal.record_outcome("lost", 1, outcome(S.UNKNOWN, balance_after=Decimal("7.85")))
     await in_state(journal, S.UNKNOWN, "alone", link=None)
 
     [lost, alone] = await journal.unknown()
 
     assert lost.entry == await journal.find("lost")
-    assert (lost.balance_drop, lost.drop_fits) == (Decimal("1.25"), True)
+    assert (lost.balance_drop, lost.drop_matches_price) == (Decimal("1.25"), True)
     assert (lost.link_reported_active, lost.other_refs) == (False, ("before",))
     assert (alone.balance_drop, alone.link_reported_active, alone.other_refs) == (None, False, ())
     clock.go(1)
     await begun(journal, "later", link=link)
-    await journal.settle("later", 1, outcome(S.HELD, kind=ErrorKind.DUPLICATE, due_at=START))
+    await journal.record_outcome(
+        "later", 1, outcome(S.HELD, kind=ErrorKind.DUPLICATE, due_at=START)
+    )
 
     [lost, alone] = await journal.unknown()
 
@@ -491,7 +497,7 @@ async def test_a_duplicate_that_was_reported_before_the_attempt_is_no_evidence(
 ) -> None:
     link = "https://x.test/shared"
     await begun(journal, "earlier", link=link)
-    await journal.settle("earlier", 1, outcome(S.REFUSED, kind=ErrorKind.DUPLICATE))
+    await journal.record_outcome("earlier", 1, outcome(S.REFUSED, kind=ErrorKind.DUPLICATE))
     clock.go(1)
     await in_state(journal, S.UNKNOWN, "lost", link=link)
 
@@ -513,7 +519,7 @@ async def test_a_summary_counts_in_exact_money(journal: SQLJournal) -> None:
     await begun(journal, "s2", price=Decimal("0.005"))
     await in_state(journal, S.REFUSED, "r")
     first, second, _ = sorted(await claimed(journal), key=lambda each: each.entry.ref)
-    await journal.observe([
+    await journal.record_statuses([
         look(first, "Partial", raw_charge="0.07"), look(second, "Pending"),
     ])  # fmt: skip
 
@@ -524,7 +530,7 @@ async def test_a_summary_counts_in_exact_money(journal: SQLJournal) -> None:
     }  # fmt: skip
     assert summary.by_status == {"partial": 1, "pending": 1, "unseen": 1}
     assert str(summary.spent) == "0.27"
-    assert str(summary.given_back) == "0.03"
+    assert str(summary.refunded) == "0.03"
     assert str(summary.at_risk) == "0.305"
 
 
@@ -534,9 +540,11 @@ async def test_purging_forgets_what_is_personal_and_keeps_money_and_names(
 ) -> None:
     done = await in_state(journal, S.FINISHED, "done")
     await begun(journal, "refused")
-    await journal.settle("refused", 1, outcome(S.REFUSED, reason="link x.test/me is private"))
+    await journal.record_outcome(
+        "refused", 1, outcome(S.REFUSED, reason="link x.test/me is private")
+    )
     await begun(journal, "open")
-    await journal.settle("open", 1, outcome(S.UNKNOWN, reason="kept"))
+    await journal.record_outcome("open", 1, outcome(S.UNKNOWN, reason="kept"))
     clock.go(60)
     young = await in_state(journal, S.FINISHED, "young")
 
@@ -550,7 +558,7 @@ async def test_purging_forgets_what_is_personal_and_keeps_money_and_names(
     assert await journal.find("young") == young
     texts = {event.ref: event.text for event in await all_events(journal) if event.text}
     assert texts == {"open": "kept"}
-    assert (await journal.write_down(new("done"))).order == done.order
+    assert (await journal.create(new("done"))).order == done.order
     assert await journal.purge(START + timedelta(seconds=60)) == 0
 
 
@@ -587,7 +595,7 @@ async def test_a_journal_that_is_not_open_says_so(journal: SQLJournal) -> None:
 @pytest.mark.asyncio
 async def test_a_mistake_of_the_caller_is_no_error_of_the_journal(journal: SQLJournal) -> None:
     with pytest.raises(TypeError):
-        await journal.write_down(new(form={"service": object()}))
+        await journal.create(new(form={"service": object()}))
 
 
 @pytest.mark.asyncio

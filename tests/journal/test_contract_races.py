@@ -35,7 +35,7 @@ from smmfanfast_async import (
     RefConflictError,
     SpendingLimitError,
 )
-from smmfanfast_async.journal import Entry, EntryState, Event, Journal
+from smmfanfast_async.journal import Entry, EntryState, Journal, JournalEvent
 from smmfanfast_async.journal.sql import SQLJournal
 
 S = EntryState
@@ -55,7 +55,7 @@ def sorted_out(results: Iterable[Any]) -> tuple[list[Any], list[BaseException]]:
 async def test_a_budget_holds_against_twenty_at_once(journals: Journals) -> None:
     machines = [await journals() for _ in range(3)]
     results = await asyncio.gather(
-        *(machines[number % 3].write_down(new(f"{number}"), budget=BUDGET) for number in range(20)),
+        *(machines[number % 3].create(new(f"{number}"), budget=BUDGET) for number in range(20)),
         return_exceptions=True,
     )
 
@@ -72,7 +72,7 @@ async def test_the_same_ref_from_twenty_is_one_order_under_a_budget_for_one(
 ) -> None:
     machines = [await journals() for _ in range(4)]
     results = await asyncio.gather(
-        *(machines[number % 4].write_down(new(), budget=Decimal("1.25")) for number in range(20))
+        *(machines[number % 4].create(new(), budget=Decimal("1.25")) for number in range(20))
     )
 
     assert {each.ref for each in results} == {"a"}
@@ -83,7 +83,7 @@ async def test_the_same_ref_from_twenty_is_one_order_under_a_budget_for_one(
 async def test_the_same_ref_with_two_contents_is_one_of_them(journals: Journals) -> None:
     here, there = await journals(), await journals()
     results = await asyncio.gather(
-        here.write_down(new()), there.write_down(new(form={"service": "6"})),
+        here.create(new()), there.create(new(form={"service": "6"})),
         return_exceptions=True,
     )  # fmt: skip
 
@@ -103,7 +103,7 @@ async def test_of_those_who_want_a_place_as_many_get_one_as_there_are(
         await prepared(machines[0], f"{number}")
 
     begun_now = await asyncio.gather(*(
-        machines[number % 4].begin(f"{number}", 0, lease=LEASE, places=places)
+        machines[number % 4].start_attempt(f"{number}", 0, lease=LEASE, max_in_flight=places)
         for number in range(8)
     ))  # fmt: skip
 
@@ -116,7 +116,7 @@ async def test_of_those_who_want_to_send_one_order_one_does(journals: Journals) 
     await prepared(machines[0])
 
     begun_now = await asyncio.gather(
-        *(each.begin("a", 0, lease=LEASE, places=9) for each in machines)
+        *(each.start_attempt("a", 0, lease=LEASE, max_in_flight=9) for each in machines)
     )
 
     assert len([each for each in begun_now if each is not None]) == 1
@@ -131,7 +131,7 @@ async def test_an_id_that_two_orders_get_at_once_is_one_orders_and_kept_for_both
         await begun(machines[0], f"{number}")
 
     settled = await asyncio.gather(*(
-        machine.settle(f"{number}", 1, outcome(S.ACCEPTED, "32"))
+        machine.record_outcome(f"{number}", 1, outcome(S.ACCEPTED, "32"))
         for number, machine in enumerate(machines)
     ))  # fmt: skip
 
@@ -147,8 +147,8 @@ async def test_of_two_people_who_give_an_id_to_two_orders_one_is_told(journals: 
     await in_state(here, S.UNKNOWN, "b")
 
     results = await asyncio.gather(
-        here.decide("a", {S.UNKNOWN}, outcome(S.ACCEPTED, "32")),
-        there.decide("b", {S.UNKNOWN}, outcome(S.ACCEPTED, "32")),
+        here.apply_decision("a", {S.UNKNOWN}, outcome(S.ACCEPTED, "32")),
+        there.apply_decision("b", {S.UNKNOWN}, outcome(S.ACCEPTED, "32")),
         return_exceptions=True,
     )
 
@@ -180,8 +180,8 @@ async def test_a_lapse_and_a_late_answer_at_once_end_in_the_answer(
         await begun(here, f"{number}")
     clock.go(LEASE.total_seconds())
 
-    await asyncio.gather(there.lapse(), *(
-        here.settle(f"{number}", 1, outcome(S.ACCEPTED, f"id-{number}")) for number in range(10)
+    await asyncio.gather(there.expire_leases(), *(
+        here.record_outcome(f"{number}", 1, outcome(S.ACCEPTED, f"id-{number}")) for number in range(10)
     ))  # fmt: skip
 
     assert [each.state async for each in here.entries()] == [S.ACCEPTED] * 10
@@ -194,13 +194,13 @@ async def test_a_lapse_and_a_late_answer_at_once_end_in_the_answer(
 async def test_a_reader_misses_no_event_of_writers_at_once(journals: Journals) -> None:
     writers, reader = [await journals() for _ in range(4)], await journals()
     done = asyncio.Event()
-    read: list[Event] = []
+    read: list[JournalEvent] = []
 
     async def write(number: int, journal: Journal) -> None:
         for each in range(12):
             await accepted(journal, f"{number}-{each}")
         claims = await claimed(journal, 6)
-        await journal.observe([look(claim) for claim in claims])
+        await journal.record_statuses([look(claim) for claim in claims])
 
     async def follow() -> None:
         while True:
@@ -238,7 +238,9 @@ async def test_rows_are_locked_in_one_order(journal: SQLJournal, clock: Clock) -
     await in_state(journal, S.FINISHED, "finished", **shared)
     await in_state(journal, S.REFUSED, "refused", **shared)
     again = outcome(S.PREPARED, due_at=START)
-    await journal.decide("refused", {S.REFUSED}, again, booked_on="2030-05-18", budget=BUDGET)
+    await journal.apply_decision(
+        "refused", {S.REFUSED}, again, budget_day="2030-05-18", budget=BUDGET
+    )
     await journal.due_to_send(9)
 
     ranks = {"smm_budgets": 0, "smm_orders": 1, "smm_accounts": 2}
@@ -262,7 +264,7 @@ async def test_what_is_written_in_the_callers_transaction_is_there_once_it_commi
     journal: SQLJournal, engine: AsyncEngine
 ) -> None:
     async with engine.connect() as connection:
-        entry = await journal.write_down(new(), budget=BUDGET, connection=connection)
+        entry = await journal.create(new(), budget=BUDGET, connection=connection)
         assert entry.state is S.PREPARED
         assert await journal.find("a") is None
         await connection.commit()
@@ -278,8 +280,8 @@ async def test_a_ref_that_anothers_transaction_holds_is_waited_for(
 ) -> None:
     looking = await postgres.connect()
     async with engine.connect() as connection:
-        first = await journal.write_down(new(), budget=budget, connection=connection)
-        waiting = asyncio.create_task(journal.write_down(new(), budget=budget))
+        first = await journal.create(new(), budget=budget, connection=connection)
+        waiting = asyncio.create_task(journal.create(new(), budget=budget))
         async with asyncio.timeout(10):
             while not await looking.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
                 assert not waiting.done()
@@ -294,7 +296,7 @@ async def test_what_the_caller_takes_back_was_never_there(
     journal: SQLJournal, engine: AsyncEngine
 ) -> None:
     async with AsyncSession(engine) as session:
-        await journal.write_down(new(), connection=session)
+        await journal.create(new(), connection=session)
         await session.rollback()
 
     assert await journal.find("a") is None
@@ -304,7 +306,7 @@ async def test_what_the_caller_takes_back_was_never_there(
 @pytest.mark.asyncio
 async def test_a_session_commits_it_too(journal: SQLJournal, engine: AsyncEngine) -> None:
     async with AsyncSession(engine) as session, session.begin():
-        await journal.write_down(new(), connection=session)
+        await journal.create(new(), connection=session)
 
     assert [each.ref for each in await journal.due_to_send(9)] == ["a"]
 
@@ -316,10 +318,10 @@ async def test_a_refusal_leaves_the_callers_transaction_usable(
     await prepared(journal)
     async with engine.begin() as connection:
         with pytest.raises(RefConflictError):
-            await journal.write_down(new(form={}), connection=connection)
+            await journal.create(new(form={}), connection=connection)
         with pytest.raises(SpendingLimitError):
-            await journal.write_down(new("b"), budget=Decimal(1), connection=connection)
-        await journal.write_down(new("c"), connection=connection)
+            await journal.create(new("b"), budget=Decimal(1), connection=connection)
+        await journal.create(new("c"), connection=connection)
 
     assert await journal.find("c") is not None
 
@@ -329,7 +331,7 @@ async def test_only_a_connection_or_session_of_sqlalchemy_can_be_joined(
     journal: SQLJournal,
 ) -> None:
     with pytest.raises(InvalidSettingsError, match="str is no AsyncConnection"):
-        await journal.write_down(new(), connection="connection")
+        await journal.create(new(), connection="connection")
 
 
 @pytest.mark.asyncio
@@ -341,7 +343,7 @@ async def test_a_callers_database_without_the_tables_is_an_error_of_the_journal(
     try:
         async with engine.begin() as connection:
             with pytest.raises(JournalError, match="no such table"):
-                await journal.write_down(new(), connection=connection)
+                await journal.create(new(), connection=connection)
     finally:
         await engine.dispose()
 
@@ -349,7 +351,7 @@ async def test_a_callers_database_without_the_tables_is_an_error_of_the_journal(
 @pytest.mark.asyncio
 async def test_a_cancelled_call_leaves_the_journal_usable(journal: SQLJournal) -> None:
     for turns in range(12):
-        task = asyncio.create_task(journal.write_down(new(f"{turns}")))
+        task = asyncio.create_task(journal.create(new(f"{turns}")))
         for _ in range(turns):
             await asyncio.sleep(0)
         task.cancel()
@@ -375,8 +377,8 @@ async def main(url, name):
     now = await journal.now()
     for number in range(10):
         for ref in (f"shared-{number}", f"{name}-{number}"):
-            new = NewEntry(ref=ref, form={"ref": ref}, due_at=now, booked_on="2030-05-17")
-            await journal.write_down(new)
+            new = NewEntry(ref=ref, form={"ref": ref}, due_at=now, budget_day="2030-05-17")
+            await journal.create(new)
             if await journal.begin(ref, 0, lease=timedelta(minutes=4), places=99):
                 accepted = Outcome(state=EntryState.ACCEPTED, order=ref, by=name, due_at=now)
                 await journal.settle(ref, 1, accepted)

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from smmfanfast_async import (
-    AuthError,
+    AuthenticationError,
     BlockedError,
     ErrorKind,
-    FundsError,
+    InsufficientFundsError,
     InvalidOrderError,
     NotSentError,
     OutcomeUnknownError,
@@ -19,13 +19,13 @@ from smmfanfast_async import (
 )
 from smmfanfast_async.journal import (
     MAX_REF_CHARACTERS,
-    MOVES,
     OPEN_STATES,
     SPENDING_STATES,
+    TRANSITIONS,
     Entry,
     EntryState,
     UnknownOrder,
-    checked_ref,
+    parse_ref,
 )
 from smmfanfast_async.journal.entry import refused_error
 
@@ -39,20 +39,20 @@ def entry(**values: Any) -> Entry:
 
 
 def test_every_state_has_its_moves() -> None:
-    assert set(MOVES) == set(EntryState)
+    assert set(TRANSITIONS) == set(EntryState)
 
 
 def test_only_prepared_is_ever_sent() -> None:
-    assert {since for since, to in MOVES.items() if S.SENDING in to} == {S.PREPARED}
+    assert {since for since, to in TRANSITIONS.items() if S.SENDING in to} == {S.PREPARED}
 
 
 def test_nothing_leads_from_unknown_back_to_sending_but_a_person() -> None:
-    assert MOVES[S.UNKNOWN] == {S.ACCEPTED, S.REFUSED, S.WITHDRAWN}
+    assert TRANSITIONS[S.UNKNOWN] == {S.ACCEPTED, S.REFUSED, S.WITHDRAWN}
 
 
 def test_an_id_is_never_given_back() -> None:
-    assert MOVES[S.ACCEPTED] == {S.FINISHED}
-    assert MOVES[S.FINISHED] == set()
+    assert TRANSITIONS[S.ACCEPTED] == {S.FINISHED}
+    assert TRANSITIONS[S.FINISHED] == set()
 
 
 def test_money_is_bound_in_every_state_but_the_two_that_ordered_nothing() -> None:
@@ -66,30 +66,30 @@ def test_what_is_over_is_refused_withdrawn_or_finished() -> None:
 
 @pytest.mark.parametrize("ref", ["a", "invoice-771", "ü 7", "x" * MAX_REF_CHARACTERS])
 def test_a_ref_is_a_text_of_printable_characters(ref: str) -> None:
-    assert checked_ref(ref) == ref
+    assert parse_ref(ref) == ref
 
 
 @pytest.mark.parametrize("ref", ["", "  ", "a\nb", "a\0", 7, None, "x" * 201, "\ud800"])
 def test_any_other_ref_is_refused(ref: object) -> None:
     with pytest.raises(InvalidOrderError):
-        checked_ref(ref)
+        parse_ref(ref)
 
 
 @pytest.mark.parametrize("state", [S.ACCEPTED, S.FINISHED])
 def test_placed_gives_the_id(state: EntryState) -> None:
-    assert entry(state=state, order="32").placed() == "32"
+    assert entry(state=state, order="32").order_id() == "32"
 
 
 @pytest.mark.parametrize(("kind", "error"), [
-    (ErrorKind.FUNDS, FundsError),
-    (ErrorKind.AUTH, AuthError),
+    (ErrorKind.FUNDS, InsufficientFundsError),
+    (ErrorKind.AUTH, AuthenticationError),
     (ErrorKind.BLOCKED, BlockedError),
     (ErrorKind.VALIDATION, RefusedError),
     (None, RefusedError),
 ])  # fmt: skip
 def test_placed_raises_a_refusal_as_it_was(kind: ErrorKind | None, error: type[Exception]) -> None:
     with pytest.raises(RefusedError, match="no money") as caught:
-        entry(state=S.REFUSED, kind=kind, reason="no money").placed()
+        entry(state=S.REFUSED, kind=kind, reason="no money").order_id()
 
     assert type(caught.value) is error
     assert type(refused_error("no money", kind)) is error
@@ -98,7 +98,7 @@ def test_placed_raises_a_refusal_as_it_was(kind: ErrorKind | None, error: type[E
 @pytest.mark.parametrize("state", [S.UNKNOWN, S.SENDING])
 def test_placed_raises_what_is_not_known(state: EntryState) -> None:
     with pytest.raises(OutcomeUnknownError) as caught:
-        entry(state=state, order="32", sent_at=AT, form={"service": "5"}).placed()
+        entry(state=state, order="32", sent_at=AT, form={"service": "5"}).order_id()
 
     assert caught.value.maybe_placed
     assert caught.value.order == "32"
@@ -107,7 +107,7 @@ def test_placed_raises_what_is_not_known(state: EntryState) -> None:
 @pytest.mark.parametrize("state", [S.PREPARED, S.HELD, S.WITHDRAWN])
 def test_placed_says_that_nothing_is_on_its_way(state: EntryState) -> None:
     with pytest.raises(NotSentError, match=state.value):
-        entry(state=state).placed()
+        entry(state=state).order_id()
 
 
 def test_a_status_word_is_read_as_one_of_the_known_ones() -> None:
@@ -142,4 +142,4 @@ def test_a_drop_fits_only_where_it_is_just_the_price(
         other_refs=(),
     )
 
-    assert found.drop_fits is fits
+    assert found.drop_matches_price is fits

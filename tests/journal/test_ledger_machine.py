@@ -23,7 +23,7 @@ from support.journals import LEASE, Clock, Journals, new, outcome
 from support.postgres import PostgresServer, shared_server
 
 from smmfanfast_async import JournalError, RefConflictError
-from smmfanfast_async.journal import MOVES, Claim, EntryState, EventKind, Observation
+from smmfanfast_async.journal import TRANSITIONS, Claim, EntryState, EventKind, Observation
 from smmfanfast_async.journal.sql import SQLJournal
 from smmfanfast_async.results import OrderStatus
 
@@ -38,7 +38,11 @@ ENDS = st.sampled_from([S.ACCEPTED, S.ACCEPTED, S.REFUSED, S.UNKNOWN, S.HELD, S.
 STEP = timedelta(seconds=50)
 WORDS = st.sampled_from(["Pending", "In progress", "Completed", "Canceled", None])
 FINAL = {"Completed", "Canceled"}
-LIFTS = {S.SENDING: MOVES[S.SENDING], S.UNKNOWN: {S.ACCEPTED, S.REFUSED}, S.WITHDRAWN: {S.ACCEPTED}}
+LIFTS = {
+    S.SENDING: TRANSITIONS[S.SENDING],
+    S.UNKNOWN: {S.ACCEPTED, S.REFUSED},
+    S.WITHDRAWN: {S.ACCEPTED},
+}
 TOLD = {S.PREPARED: EventKind.RELEASED} | {
     each: EventKind(each.value) for each in EntryState if each not in (S.PREPARED, S.SENDING)
 }
@@ -132,8 +136,8 @@ class LedgerMachine(RuleBasedStateMachine):
         self.clock.go(seconds)
 
     @rule(at=MACHINES, ref=REFS, form=st.sampled_from(["x", "x", "x", "y"]))
-    def write_down(self, at: int, ref: str, form: str) -> None:
-        written = self.machines[at].write_down(
+    def create(self, at: int, ref: str, form: str) -> None:
+        written = self.machines[at].create(
             new(ref, form={"form": form}, link=link_of(ref), due_at=self.clock())
         )
         row = self.rows.get(ref)
@@ -149,7 +153,9 @@ class LedgerMachine(RuleBasedStateMachine):
     def begin(self, at: int, ref: str, offset: int) -> None:
         row = self.rows.get(ref)
         attempt = (row.attempt if row else 0) + offset
-        begun = self.run(self.machines[at].begin(ref, attempt, lease=LEASE, places=self.places))
+        begun = self.run(
+            self.machines[at].start_attempt(ref, attempt, lease=LEASE, max_in_flight=self.places)
+        )
         busy = sum(each.state is S.SENDING for each in self.rows.values())
         if row is None or row.state is not S.PREPARED or offset or busy >= self.places:
             assert begun is None
@@ -164,7 +170,7 @@ class LedgerMachine(RuleBasedStateMachine):
         due_at = self.clock() + STEP if to in (S.ACCEPTED, S.HELD, S.PREPARED) else None
         row = self.rows.get(ref)
         said = outcome(to, given, due_at=due_at)
-        settled = self.machines[at].settle(ref, (row.attempt if row else 0) + offset, said)
+        settled = self.machines[at].record_outcome(ref, (row.attempt if row else 0) + offset, said)
         if row is None:
             with pytest.raises(JournalError):
                 self.run(settled)
@@ -174,7 +180,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if offset == 0 and to in LIFTS.get(row.state, set()):
             if to is S.ACCEPTED and self.owner_of(given) not in (None, ref):
                 to, due_at = S.UNKNOWN, None
-            if to in MOVES[row.state] or (row.state is S.UNKNOWN and given not in kept):
+            if to in TRANSITIONS[row.state] or (row.state is S.UNKNOWN and given not in kept):
                 self.move(ref, to, given, due_at)
                 return
         if given not in kept:
@@ -182,7 +188,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(at=MACHINES)
     def lapse(self, at: int) -> None:
-        lapsed = {each.ref for each in self.run(self.machines[at].lapse())}
+        lapsed = {each.ref for each in self.run(self.machines[at].expire_leases())}
         late = {
             ref for ref, row in self.rows.items()
             if row.lease_until is not None and row.lease_until <= self.clock()
@@ -197,11 +203,11 @@ class LedgerMachine(RuleBasedStateMachine):
         since = row.state if row else S.UNKNOWN
         given = order if to is S.ACCEPTED else None
         due_at = self.clock() + STEP
-        decided = self.machines[at].decide(ref, {since}, outcome(to, given, due_at=due_at))
+        decided = self.machines[at].apply_decision(ref, {since}, outcome(to, given, due_at=due_at))
         if row is None:
             assert self.run(decided) is None
-        elif to not in MOVES[since] or to in (S.SENDING, S.FINISHED):
-            if to is S.FINISHED and to in MOVES[since]:
+        elif to not in TRANSITIONS[since] or to in (S.SENDING, S.FINISHED):
+            if to is S.FINISHED and to in TRANSITIONS[since]:
                 decided.close()
                 return
             with pytest.raises(JournalError):
@@ -254,7 +260,7 @@ class LedgerMachine(RuleBasedStateMachine):
             Observation(claim=claim, status=status_of(claim, word), due_at=due_at)
             for claim, word in looks.values()
         ]
-        told = {each.ref for each in self.run(self.machines[at].observe(seen))}
+        told = {each.ref for each in self.run(self.machines[at].record_statuses(seen))}
         expected = {
             ref for ref, (claim, word) in looks.items() if self.look(ref, claim, word, due_at)
         }
@@ -264,7 +270,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def give_back(self, at: int, seconds: int) -> None:
         # Some are worthless by now; of one that was claimed twice, one claim at least.
         due_at = self.clock() + timedelta(seconds=seconds)
-        self.run(self.machines[at].give_back([(claim, due_at) for claim in self.claims]))
+        self.run(self.machines[at].release([(claim, due_at) for claim in self.claims]))
         for claim in self.claims:
             row = self.rows[claim.entry.ref]
             if row.state is S.ACCEPTED and row.claim == claim.number:
@@ -318,7 +324,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def nothing_unknown_is_sent_again_without_a_person(self) -> None:
         for ref, row in self.rows.items():
             since = self.before.get(ref, S.PREPARED)
-            assert row.state is since or row.state in MOVES[since]
+            assert row.state is since or row.state in TRANSITIONS[since]
             if row.state is S.UNKNOWN:
                 self.decided.discard(ref)
             if row.state is S.PREPARED and since in (S.UNKNOWN, S.WITHDRAWN, S.REFUSED):

@@ -31,7 +31,7 @@ async def panel(
 ) -> AsyncIterator[Sandbox]:
     """Give the panel that the environment names; the journal goes to a folder of its own."""
     caplog.set_level("DEBUG")
-    async with Sandbox(api_key=API_KEY, speed=0, earlier_orders=EARLIER_ORDERS) as made:
+    async with Sandbox(api_key=API_KEY, speed=0, existing_orders=EARLIER_ORDERS) as made:
         monkeypatch.setenv("SMMFANFAST_API_KEY", made.api_key)
         monkeypatch.setenv("SMMFANFAST_BASE_URL", made.url)
         monkeypatch.chdir(tmp_path)

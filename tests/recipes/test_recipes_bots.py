@@ -19,7 +19,7 @@ from conftest import API_KEY, is_followed
 from telegram.ext import ApplicationBuilder
 from telegram.request import BaseRequest
 
-from smmfanfast_async import AuthError
+from smmfanfast_async import AuthenticationError
 from smmfanfast_async.sandbox import Fault, Sandbox
 
 TOKEN = "42:TEST"
@@ -280,7 +280,7 @@ async def test_a_bot_whose_journal_cannot_be_opened_closes_its_client(
 
 class RefusedDesk:
     async def follow(self) -> None:
-        raise AuthError("Incorrect request")
+        raise AuthenticationError("Incorrect request")
 
 
 @pytest.mark.asyncio

@@ -18,7 +18,7 @@ from aiohttp.test_utils import TestServer
 from conftest import API_KEY, is_followed, served
 from django.test import AsyncRequestFactory
 
-from smmfanfast_async import AuthError, Client
+from smmfanfast_async import AuthenticationError, Client
 from smmfanfast_async.sandbox import Fault, Sandbox
 
 WANTED = {"service": 5, "link": "https://example.com/a", "quantity": 1000}
@@ -214,7 +214,7 @@ async def test_a_django_view_in_another_event_loop_is_an_error_and_sends_nothing
 
 class RefusedDesk:
     async def follow(self) -> None:
-        raise AuthError("Incorrect request")
+        raise AuthenticationError("Incorrect request")
 
 
 @pytest.mark.asyncio

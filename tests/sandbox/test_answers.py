@@ -6,7 +6,7 @@ import pytest
 
 from smmfanfast_async.sandbox import answers, messages
 from smmfanfast_async.sandbox.answers import number_of
-from smmfanfast_async.sandbox.dialects import API_V2, DIALECTS, DOCUMENT
+from smmfanfast_async.sandbox.dialects import API_V2, DIALECTS, STANDARD
 from smmfanfast_async.sandbox.orders import State, StoredOrder
 from smmfanfast_async.sandbox.services import API_V2_SERVICES, API_V2_TYPES
 
@@ -32,34 +32,34 @@ def items(answer: Any) -> list[tuple[str, Any]]:
 
 
 def test_dialects_are_found_by_their_names() -> None:
-    assert list(DIALECTS.values()) == [DOCUMENT, API_V2]
-    assert list(DIALECTS) == ["document", "api-v2"]
+    assert list(DIALECTS.values()) == [STANDARD, API_V2]
+    assert list(DIALECTS) == ["standard", "api-v2"]
 
 
 def test_an_order_of_the_wider_family_has_no_id_and_a_status_with_a_capital() -> None:
     row = [("charge", "0.2782"), ("start_count", "3572"), ("status", "In progress"),
            ("remains", "157")]  # fmt: skip
 
-    assert items(answers.family_order(STORED, None)) == row
-    assert items(answers.family_order(STORED, "USD")) == [*row, ("currency", "USD")]
+    assert items(answers.api_v2_order(STORED, None)) == row
+    assert items(answers.api_v2_order(STORED, "USD")) == [*row, ("currency", "USD")]
 
 
 def test_a_family_of_orders_is_worded_alike_but_for_the_capital() -> None:
     runs = attrs.evolve(STORED, status=State.ACTIVE, runs=2, orders=("8", "9"))
     posts = attrs.evolve(STORED, status=State.EXPIRED, posts=1, orders=("8",))
 
-    assert answers.family_order(runs, "USD") == {
+    assert answers.api_v2_order(runs, "USD") == {
         "status": "Active",
         "runs": "2",
         "orders": ["8", "9"],
     }
-    assert answers.family_order(posts, "USD") == {
+    assert answers.api_v2_order(posts, "USD") == {
         "status": "Expired",
         "expiry": True,
         "posts": "1",
         "orders": ["8"],
     }
-    assert answers.document_order(runs, "USD") == {
+    assert answers.standard_order(runs, "USD") == {
         "status": "active",
         "runs": "2",
         "orders": ["8", "9"],
@@ -67,9 +67,9 @@ def test_a_family_of_orders_is_worded_alike_but_for_the_capital() -> None:
 
 
 def test_what_was_taken_and_what_is_unknown_in_each_dialect() -> None:
-    assert DOCUMENT.added("7") == {"status": "success", "order": 7}
+    assert STANDARD.added("7") == {"status": "success", "order": 7}
     assert API_V2.added("7") == {"order": 7}
-    assert DOCUMENT.unknown() == "Incorrect order ID"
+    assert STANDARD.unknown() == "Incorrect order ID"
     assert API_V2.unknown() == {"error": "Incorrect order ID"}
 
 
@@ -78,11 +78,11 @@ def test_a_balance_stands_alone_in_the_wider_family() -> None:
         ("balance", "0.50"),
         ("currency", "USD"),
     ]
-    assert items(DOCUMENT.balance(Decimal("0.5"), "USD"))[0] == ("status", "success")
+    assert items(STANDARD.balance(Decimal("0.5"), "USD"))[0] == ("status", "success")
 
 
 def test_a_service_of_the_wider_family_has_flags() -> None:
-    assert items(answers.family_service(SERVICES["5"])) == [
+    assert items(answers.api_v2_service(SERVICES["5"])) == [
         ("service", 5),
         ("name", "Instagram Followers [15K] "),
         ("type", "Default"),
@@ -98,7 +98,7 @@ def test_a_service_of_the_wider_family_has_flags() -> None:
 
 def test_types_are_written_as_the_wider_family_writes_them() -> None:
     written = {
-        answers.family_service(service)["type"]  # type: ignore[index,call-overload]
+        answers.api_v2_service(service)["type"]  # type: ignore[index,call-overload]
         for service in API_V2_SERVICES
     }
 
@@ -114,7 +114,7 @@ def test_an_id_is_printed_as_the_number_it_is_written_as(text: str, number: obje
     assert number_of(text) == number
 
 
-@pytest.mark.parametrize(("said", "in_family"), [
+@pytest.mark.parametrize(("said", "in_api_v2"), [
     (messages.USER_UNKNOWN, "Invalid API key"),
     (messages.ACTION_INVALID, "Incorrect request"),
     (messages.SERVICE_UNKNOWN, "Incorrect service ID"),
@@ -127,6 +127,6 @@ def test_an_id_is_printed_as_the_number_it_is_written_as(text: str, number: obje
     (messages.ORDER_UNKNOWN, "Incorrect order ID"),
     (messages.TRY_AGAIN, messages.TRY_AGAIN),
 ])  # fmt: skip
-def test_the_wider_family_has_its_own_words(said: str, in_family: str) -> None:
-    assert API_V2.words(said) == in_family
-    assert DOCUMENT.words(said) == said
+def test_the_wider_family_has_its_own_words(said: str, in_api_v2: str) -> None:
+    assert API_V2.messages(said) == in_api_v2
+    assert STANDARD.messages(said) == said

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from smmfanfast_async.sandbox import faults
-from smmfanfast_async.sandbox.faults import CARRIED_OUT, Fault, FaultScript, ScriptedFault
+from smmfanfast_async.sandbox.faults import APPLIED, Fault, FaultScript, ScriptedFault
 
 
 def names(script: FaultScript, actions: Iterable[str]) -> list[str | None]:
@@ -12,8 +12,8 @@ def names(script: FaultScript, actions: Iterable[str]) -> list[str | None]:
 
 
 def test_each_fault_says_whether_the_action_is_carried_out() -> None:
-    assert set(CARRIED_OUT) == set(Fault)
-    assert {fault.value for fault, carried_out in CARRIED_OUT.items() if carried_out} == {
+    assert set(APPLIED) == set(Fault)
+    assert {fault.value for fault, applied in APPLIED.items() if applied} == {
         "delay",
         "php_notice",
         "cut_body",
@@ -27,15 +27,15 @@ def test_each_fault_says_whether_the_action_is_carried_out() -> None:
 def test_the_habit_of_a_fault_is_overridden_only_where_the_answer_does_not_depend_on_it(
     fault: Fault,
 ) -> None:
-    habit = CARRIED_OUT[fault]
-    assert ScriptedFault(fault=fault).is_carried_out is habit
+    habit = APPLIED[fault]
+    assert ScriptedFault(fault=fault).is_applied is habit
     fixed = {"delay", "php_notice", "cut_body", "odd_row", "drop_before", "drop_after"}
 
     if fault.value in fixed:
-        with pytest.raises(ValueError, match=f"carried_out cannot be chosen for {fault.value}"):
-            ScriptedFault(fault=fault, carried_out=not habit)
+        with pytest.raises(ValueError, match=f"applied cannot be chosen for {fault.value}"):
+            ScriptedFault(fault=fault, applied=not habit)
     else:
-        assert ScriptedFault(fault=fault, carried_out=not habit).is_carried_out is not habit
+        assert ScriptedFault(fault=fault, applied=not habit).is_applied is not habit
 
 
 def test_the_script_is_used_up_in_its_order() -> None:

@@ -4,7 +4,7 @@ import attrs
 import pytest
 
 from smmfanfast_async.sandbox import messages
-from smmfanfast_async.sandbox.dialects import API_V2, DELAYS_MIN
+from smmfanfast_async.sandbox.dialects import API_V2, DELAYS_MINUTES
 from smmfanfast_async.sandbox.forms import (
     MAX_POSTS,
     MAX_RUNS,
@@ -13,7 +13,7 @@ from smmfanfast_async.sandbox.forms import (
     price_of,
     read_order,
 )
-from smmfanfast_async.sandbox.messages import Refusal
+from smmfanfast_async.sandbox.messages import RefusalReply
 from smmfanfast_async.sandbox.orders import WantedOrder
 from smmfanfast_async.sandbox.services import API_V2_SERVICES, API_V2_TYPES, SandboxService
 
@@ -28,7 +28,7 @@ def read(kind: str, **changes: str) -> WantedOrder:
 
 
 def refusal(kind: str, **changes: str) -> str:
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(RefusalReply) as caught:
         read(kind, **changes)
     assert str(caught.value) == caught.value.text
     return caught.value.text
@@ -205,14 +205,14 @@ def test_a_type_without_runs_in_the_document_is_not_drip_fed_whatever_its_flag()
         service=1, name="n", category="c", rate=1, type="comment_likes", dripfeed=True
     )
 
-    with pytest.raises(Refusal, match="does not support Dripfeed"):
+    with pytest.raises(RefusalReply, match="does not support Dripfeed"):
         read_order(form_of("comment_likes", service="1", runs="2", interval="5"), {"1": odd})
 
 
-@pytest.mark.parametrize("delay", DELAYS_MIN)
+@pytest.mark.parametrize("delay", DELAYS_MINUTES)
 def test_a_documented_delay_is_allowed(delay: int) -> None:
     """Document: "Possible values: 0, 5, 10, 15, 30, 60, 90"."""
-    assert DELAYS_MIN == (0, 5, 10, 15, 30, 60, 90)
+    assert DELAYS_MINUTES == (0, 5, 10, 15, 30, 60, 90)
     assert read("subscriptions", delay=str(delay)).per_post == (20, 30)
 
 
@@ -270,7 +270,7 @@ def test_an_api_v2_panel_takes_any_delay(delay: str) -> None:
 
 @pytest.mark.parametrize("delay", ["-1", "x", "1.5"])
 def test_a_delay_is_a_number_everywhere(delay: str) -> None:
-    with pytest.raises(Refusal, match="Invalid Interval"):
+    with pytest.raises(RefusalReply, match="Invalid Interval"):
         read_v2("subscriptions", delay=delay)
 
 
@@ -284,7 +284,7 @@ def test_old_and_new_posts_have_one_bound() -> None:
     most = str(MAX_POSTS - 1)
 
     assert read_v2("subscriptions", posts="1", old_posts=most).old_posts == MAX_POSTS - 1
-    with pytest.raises(Refusal, match="try again"):
+    with pytest.raises(RefusalReply, match="try again"):
         read_v2("subscriptions", posts="2", old_posts=most)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from smmfanfast_async.sandbox.forms import read_order
-from smmfanfast_async.sandbox.history import MAX_PIECES, earlier_forms
+from smmfanfast_async.sandbox.history import MAX_PIECES, history_forms
 from smmfanfast_async.sandbox.lifecycle import MAX_LIFE_S
 from smmfanfast_async.sandbox.services import (
     API_V2_SERVICES,
@@ -16,7 +16,7 @@ SERVICES = {service.service: service for service in DEFAULT_SERVICES}
 
 
 def test_earlier_forms_pass_the_panel_s_own_checks_and_are_the_oldest_first() -> None:
-    forms = earlier_forms(1, DEFAULT_SERVICES, 500)
+    forms = history_forms(1, DEFAULT_SERVICES, 500)
     wanted = [read_order(form, SERVICES) for _, form in forms]
     ages_s = [created_s for created_s, _ in forms]
 
@@ -29,8 +29,8 @@ def test_earlier_forms_pass_the_panel_s_own_checks_and_are_the_oldest_first() ->
 
 
 def test_equal_seeds_give_equal_forms() -> None:
-    assert earlier_forms(1, DEFAULT_SERVICES, 20) == earlier_forms(1, DEFAULT_SERVICES, 20)
-    assert earlier_forms(1, DEFAULT_SERVICES, 20) != earlier_forms(2, DEFAULT_SERVICES, 20)
+    assert history_forms(1, DEFAULT_SERVICES, 20) == history_forms(1, DEFAULT_SERVICES, 20)
+    assert history_forms(1, DEFAULT_SERVICES, 20) != history_forms(2, DEFAULT_SERVICES, 20)
 
 
 @pytest.mark.parametrize("changes", [{"type": "subscriptions"}, {"min": MAX_PIECES + 1}])
@@ -42,8 +42,8 @@ def test_a_catalogue_without_a_fitting_service_has_no_earlier_orders(
     )
 
     with pytest.raises(ValueError, match="earlier orders need a service"):
-        earlier_forms(0, [service], 1)
-    assert earlier_forms(0, [service], 0) == []
+        history_forms(0, [service], 1)
+    assert history_forms(0, [service], 0) == []
 
 
 def test_a_service_of_the_most_pieces_is_drawn() -> None:
@@ -51,7 +51,7 @@ def test_a_service_of_the_most_pieces_is_drawn() -> None:
         service=1, name="n", category="c", rate=1, min=MAX_PIECES, max=MAX_PIECES
     )
 
-    ((_, form),) = earlier_forms(0, [service], 1)
+    ((_, form),) = history_forms(0, [service], 1)
 
     assert form["quantity"] == str(MAX_PIECES)
 
@@ -59,6 +59,6 @@ def test_a_service_of_the_most_pieces_is_drawn() -> None:
 def test_a_panel_of_the_wider_family_had_orders_of_its_own_types() -> None:
     services = {service.service: service for service in API_V2_SERVICES}
 
-    wanted = [read_order(form, services) for _, form in earlier_forms(1, API_V2_SERVICES, 500)]
+    wanted = [read_order(form, services) for _, form in history_forms(1, API_V2_SERVICES, 500)]
 
     assert len({order.service.type for order in wanted}) == 16

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smmfanfast_async.sandbox.lifecycle import (
-    FAMILY_SPAN_S,
     MAX_LIFE_S,
-    Life,
+    PARENT_SPAN_S,
+    Lifecycle,
     age_at,
-    plan_family,
-    plan_life,
+    plan_lifecycle,
+    plan_parent,
     stage_at,
 )
 from smmfanfast_async.sandbox.orders import State, WantedOrder
@@ -22,7 +22,7 @@ from smmfanfast_async.sandbox.services import DEFAULT_SERVICES
 WANTED = WantedOrder(
     service=DEFAULT_SERVICES[0], fields={}, link="", quantity=1000, price=Decimal("1.02")
 )
-LIFE = Life(
+LIFE = Lifecycle(
     processing_at_s=10,
     started_at_s=20,
     ended_at_s=120,
@@ -34,10 +34,10 @@ LIFE = Life(
 
 @given(st.integers(), st.integers(1, 10**12))
 def test_a_life_is_ordered_bounded_and_leaves_what_its_end_allows(seed: int, quantity: int) -> None:
-    life = plan_life(Random(seed), quantity)
+    life = plan_lifecycle(Random(seed), quantity)
 
     assert 0 < life.processing_at_s < life.started_at_s < life.ended_at_s
-    assert life.ended_at_s <= MAX_LIFE_S - FAMILY_SPAN_S
+    assert life.ended_at_s <= MAX_LIFE_S - PARENT_SPAN_S
     assert life.start_count > 0
     left = life.final_remains
     assert {
@@ -49,13 +49,13 @@ def test_a_life_is_ordered_bounded_and_leaves_what_its_end_allows(seed: int, qua
 
 
 def test_equal_seeds_give_equal_lives() -> None:
-    assert plan_life(Random(3), 50) == plan_life(Random(3), 50)
-    assert plan_life(Random(3), 50) != plan_life(Random(4), 50)
+    assert plan_lifecycle(Random(3), 50) == plan_lifecycle(Random(3), 50)
+    assert plan_lifecycle(Random(3), 50) != plan_lifecycle(Random(4), 50)
 
 
 def test_most_orders_complete_and_the_rest_have_their_share() -> None:
     random = Random(1)
-    ends = Counter(plan_life(random, 1000).outcome for _ in range(10_000))
+    ends = Counter(plan_lifecycle(random, 1000).outcome for _ in range(10_000))
 
     assert abs(ends[State.COMPLETED] - 8800) < 200
     assert abs(ends[State.PARTIAL] - 600) < 100
@@ -66,7 +66,7 @@ def test_most_orders_complete_and_the_rest_have_their_share() -> None:
 def test_one_piece_cannot_be_delivered_in_part() -> None:
     random = Random(1)
 
-    ends = {plan_life(random, 1).outcome for _ in range(1000)}
+    ends = {plan_lifecycle(random, 1).outcome for _ in range(1000)}
 
     assert ends == {State.COMPLETED, State.CANCELED, State.REFUNDED}
 
@@ -98,7 +98,7 @@ def test_a_state_begins_at_its_age(state: State) -> None:
 
 
 def test_an_ordinary_order_has_no_family() -> None:
-    assert plan_family(Random(0), WANTED) is None
+    assert plan_parent(Random(0), WANTED) is None
 
 
 @pytest.mark.parametrize(("runs", "interval_s", "step_s"), [(3, 60.0, 60.0), (4, 1e6, 1800.0)])
@@ -107,7 +107,7 @@ def test_a_drip_feed_keeps_its_interval_while_all_runs_fit(
 ) -> None:
     wanted = attrs.evolve(WANTED, quantity=250 * runs, runs=runs, interval_s=interval_s)
 
-    family = plan_family(Random(0), wanted)
+    family = plan_parent(Random(0), wanted)
 
     assert family is not None
     assert (family.step_s, family.outcome) == (step_s, State.COMPLETED)
@@ -118,18 +118,18 @@ def test_a_drip_feed_keeps_its_interval_while_all_runs_fit(
 def test_a_subscription_with_an_expiry_ends_expired(expiry: str, outcome: str) -> None:
     wanted = attrs.evolve(WANTED, fields={"expiry": expiry}, per_post=(20, 30), posts=8)
 
-    family = plan_family(Random(0), wanted)
+    family = plan_parent(Random(0), wanted)
 
     assert family is not None
     assert family.outcome == outcome
     assert len(family.quantities) == 8
     assert all(20 <= quantity <= 30 for quantity in family.quantities)
-    assert family.step_s * 8 == FAMILY_SPAN_S
+    assert family.step_s * 8 == PARENT_SPAN_S
 
 
 def test_a_subscription_without_a_number_of_posts_gets_a_few() -> None:
     wanted = attrs.evolve(WANTED, per_post=(20, 30))
-    families = [plan_family(Random(seed), wanted) for seed in range(50)]
+    families = [plan_parent(Random(seed), wanted) for seed in range(50)]
 
     assert {len(family.quantities) for family in families if family} == {1, 2, 3, 4, 5}
 
@@ -137,8 +137,8 @@ def test_a_subscription_without_a_number_of_posts_gets_a_few() -> None:
 def test_old_posts_come_beside_the_new_ones() -> None:
     wanted = attrs.evolve(WANTED, per_post=(20, 30), posts=2, old_posts=3)
 
-    family = plan_family(Random(0), wanted)
-    without = plan_family(Random(0), attrs.evolve(wanted, posts=None))
+    family = plan_parent(Random(0), wanted)
+    without = plan_parent(Random(0), attrs.evolve(wanted, posts=None))
 
     assert family is not None
     assert len(family.quantities) == 5

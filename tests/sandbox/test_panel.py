@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from smmfanfast_async.sandbox import messages
-from smmfanfast_async.sandbox.dialects import DOCUMENT
+from smmfanfast_async.sandbox.dialects import STANDARD
 from smmfanfast_async.sandbox.lifecycle import MAX_LIFE_S
 from smmfanfast_async.sandbox.orders import State
 from smmfanfast_async.sandbox.panel import Panel
@@ -37,7 +37,7 @@ def add(panel: Panel, kind: str = "default", now_s: float = 0.0, **changes: str)
     return ask(panel, "add", now_s, **form_of(kind, **changes))
 
 
-@pytest.mark.parametrize("action", [*DOCUMENT.actions, "refill", ""])
+@pytest.mark.parametrize("action", [*STANDARD.actions, "refill", ""])
 @pytest.mark.parametrize("key", ["", "test-ke", "test-key2", "مفتاح"])
 def test_a_wrong_key_is_told_nothing_else(panel: Panel, action: str, key: str) -> None:
     answer = panel.answer({"key": key, "action": action, **form_of("default")}, 0)

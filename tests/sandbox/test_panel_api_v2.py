@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from smmfanfast_async.sandbox import messages
-from smmfanfast_async.sandbox.dialects import API_V2, DOCUMENT
+from smmfanfast_async.sandbox.dialects import API_V2, STANDARD
 from smmfanfast_async.sandbox.lifecycle import MAX_LIFE_S
 from smmfanfast_async.sandbox.orders import State
 from smmfanfast_async.sandbox.panel import Panel
@@ -64,7 +64,7 @@ def test_an_order_of_each_type_is_stored_and_its_id_given(panel: Panel, kind: st
 
 @pytest.mark.parametrize("action", ["refill", "refill_status", "cancel"])
 def test_the_panel_of_the_document_has_none_of_its_actions(action: str) -> None:
-    panel = panel_of(dialect=DOCUMENT, services=DOCUMENT.services)
+    panel = panel_of(dialect=STANDARD, services=STANDARD.services)
 
     assert ask(panel, action, order="1") == {"error": "This action is Invalid"}
 
@@ -73,7 +73,7 @@ def test_a_type_that_a_dialect_has_not_is_not_sold() -> None:
     poll = SandboxService(service=1, name="n", category="c", rate="1", type="poll")
 
     with pytest.raises(ValueError, match=r"service 1 is of type poll, .* 'document' does not have"):
-        panel_of(dialect=DOCUMENT, services=[poll])
+        panel_of(dialect=STANDARD, services=[poll])
     assert ask(panel_of(services=[poll]), "services")[0]["type"] == "Poll"
 
 
@@ -110,7 +110,7 @@ def test_a_call_has_100_ids_at_most(panel: Panel, action: str, name: str) -> Non
 
 
 def test_the_panel_of_the_document_has_no_such_limit() -> None:
-    panel = panel_of(dialect=DOCUMENT, services=DOCUMENT.services)
+    panel = panel_of(dialect=STANDARD, services=STANDARD.services)
 
     assert len(ask(panel, "status", orders=",".join(map(str, range(1, 1002))))) == 1001
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from smmfanfast_async.sandbox.answers import Answer
-from smmfanfast_async.sandbox.faults import CARRIED_OUT, Fault, ScriptedFault
+from smmfanfast_async.sandbox.faults import APPLIED, Fault, ScriptedFault
 from smmfanfast_async.sandbox.replies import Reply, faulty_reply, php_json, plain_reply
 
 ROW: dict[str, Answer] = {
@@ -70,7 +70,7 @@ def test_the_action_is_carried_out_once_or_not_at_all(fault: Fault) -> None:
 
     faulty_reply(ScriptedFault(fault=fault), carry_out, "")
 
-    assert len(calls) == CARRIED_OUT[fault]
+    assert len(calls) == APPLIED[fault]
 
 
 def test_a_late_reply_is_the_right_one() -> None:
@@ -118,7 +118,7 @@ def test_a_notice_stands_before_the_right_answer() -> None:
 def test_a_cut_body_is_the_first_half() -> None:
     whole = php_json(ROW).encode()
 
-    assert reply_to(Fault.CUT_BODY, ROW).body == whole[: len(whole) // 2]
+    assert reply_to(Fault.TRUNCATED_BODY, ROW).body == whole[: len(whole) // 2]
 
 
 @pytest.mark.parametrize("fault", [Fault.DROP_BEFORE, Fault.DROP_AFTER])
@@ -138,7 +138,7 @@ def test_one_row_of_a_batch_is_odd_and_the_others_are_right() -> None:
     other = ROW | {"order": "13"}
     batch = {"2": "Incorrect order ID", "12": ROW, "13": other}
 
-    found = json.loads(reply_to(Fault.ODD_ROW, batch).body)
+    found = json.loads(reply_to(Fault.MALFORMED_ROW, batch).body)
 
     assert found == batch | {
         "12": {
@@ -152,13 +152,13 @@ def test_one_row_of_a_batch_is_odd_and_the_others_are_right() -> None:
 
 
 def test_a_single_status_is_odd_as_a_whole() -> None:
-    assert json.loads(reply_to(Fault.ODD_ROW, ROW).body)["status"] == "In moderation"
+    assert json.loads(reply_to(Fault.MALFORMED_ROW, ROW).body)["status"] == "In moderation"
 
 
 def test_one_service_of_a_list_is_odd() -> None:
     service = {"service": "5", "rate": "1.02", "min": "500", "type": "default", "dripfeed": 1}
 
-    found = json.loads(reply_to(Fault.ODD_ROW, [service, service]).body)
+    found = json.loads(reply_to(Fault.MALFORMED_ROW, [service, service]).body)
 
     assert found == [
         {
@@ -175,7 +175,7 @@ def test_one_service_of_a_list_is_odd() -> None:
 def test_an_error_among_the_rows_of_a_batch_is_not_the_odd_one() -> None:
     batch = {"2": {"error": "Incorrect order ID"}, "12": ROW}
 
-    found = json.loads(reply_to(Fault.ODD_ROW, batch).body)
+    found = json.loads(reply_to(Fault.MALFORMED_ROW, batch).body)
 
     assert found["2"] == batch["2"]
     assert found["12"]["status"] == "In moderation"
@@ -191,11 +191,11 @@ def test_an_error_among_the_rows_of_a_batch_is_not_the_odd_one() -> None:
     ),
 ])  # fmt: skip
 def test_one_row_of_an_api_v2_list_is_odd(row: dict[str, Answer], odd: Answer) -> None:
-    assert json.loads(reply_to(Fault.ODD_ROW, [row, row]).body) == [odd, row]
+    assert json.loads(reply_to(Fault.MALFORMED_ROW, [row, row]).body) == [odd, row]
 
 
 @pytest.mark.parametrize(
     "answer", [{"2": "Incorrect order ID"}, {"error": "no"}, ["text"], "text", []]
 )
 def test_an_answer_without_rows_stays_right(answer: Answer) -> None:
-    assert reply_to(Fault.ODD_ROW, answer) == plain_reply(answer)
+    assert reply_to(Fault.MALFORMED_ROW, answer) == plain_reply(answer)

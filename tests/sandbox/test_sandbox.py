@@ -85,9 +85,9 @@ def test_a_key_that_is_no_test_key_is_refused_and_not_shown(key: str) -> None:
     [
         {"balance": Decimal("NaN")},
         {"speed": -1},
-        {"earlier_orders": -1},
-        {"earlier_orders": sandbox.MAX_ORDERS + 1},
-        {"earlier_orders": 1, "services": []},
+        {"existing_orders": -1},
+        {"existing_orders": sandbox.MAX_ORDERS + 1},
+        {"existing_orders": 1, "services": []},
     ],
 )
 def test_what_cannot_be_made_is_refused(arguments: dict[str, Any]) -> None:
@@ -178,7 +178,7 @@ async def test_the_clock_is_stepped_by_hand_until_all_is_final() -> None:
 @pytest.mark.asyncio
 async def test_equal_seeds_and_calls_give_equal_orders() -> None:
     async def lives(seed: int) -> tuple[dict[str, StoredOrder], Decimal]:
-        async with standing_still(seed=seed, earlier_orders=20) as panel:
+        async with standing_still(seed=seed, existing_orders=20) as panel:
             for kind in FORMS:
                 await ask(panel, "add", **form_of(kind))
             panel.advance(5000)
@@ -190,7 +190,7 @@ async def test_equal_seeds_and_calls_give_equal_orders() -> None:
 
 @pytest.mark.asyncio
 async def test_earlier_orders_stand_in_assorted_states_and_leave_the_balance_given() -> None:
-    async with standing_still(earlier_orders=300, balance=Decimal("0.03")) as panel:
+    async with standing_still(existing_orders=300, balance=Decimal("0.03")) as panel:
         orders = panel.orders
         assert panel.balance == Decimal("0.03")
         assert list(orders) == [str(number) for number in range(1, 301)]
@@ -287,13 +287,13 @@ async def test_settings_reach_the_panel() -> None:
         assert (await ask(panel, "balance"))["currency"] == "EUR"
 
 
-CARRIED_OUT = {
+APPLIED = {
     Fault.DELAY: 1,
     Fault.PHP_NOTICE: 1,
-    Fault.CUT_BODY: 1,
+    Fault.TRUNCATED_BODY: 1,
     Fault.EMPTY: 1,
     Fault.DROP_AFTER: 1,
-    Fault.ODD_ROW: 1,
+    Fault.MALFORMED_ROW: 1,
 }
 
 
@@ -307,7 +307,7 @@ async def test_the_orders_tell_the_truth_whatever_the_client_was_told(fault: Fau
         except aiohttp.ServerDisconnectedError:
             assert fault in (Fault.DROP_BEFORE, Fault.DROP_AFTER)
 
-        assert len(panel.orders) == CARRIED_OUT.get(fault, 0)
+        assert len(panel.orders) == APPLIED.get(fault, 0)
         assert panel.balance == 1000 - Decimal("1.02") * len(panel.orders)
         assert panel.requests == {"add": 1}
 
@@ -315,7 +315,7 @@ async def test_the_orders_tell_the_truth_whatever_the_client_was_told(fault: Fau
 @pytest.mark.asyncio
 async def test_a_server_error_may_hide_an_order() -> None:
     async with Sandbox() as panel:
-        panel.fail_next("http_502", carried_out=True)
+        panel.fail_next("http_502", applied=True)
 
         assert (await post(panel, "add", **form_of("default")))[0] == 502
         assert list(panel.orders) == ["1"]
@@ -390,7 +390,7 @@ async def test_many_clients_at_once_get_consecutive_ids_and_no_money_is_lost() -
 
 @pytest.mark.asyncio
 async def test_a_sandbox_may_speak_api_v2_at_its_own_path() -> None:
-    async with standing_still(speaks="api-v2") as panel:
+    async with standing_still(dialect="api-v2") as panel:
         assert panel.url.endswith("/api/v2")
         assert await ask(panel, "balance") == {"balance": "1000.00", "currency": "USD"}
         for place, kind in enumerate(FORMS | FAMILY_FORMS, start=1):
@@ -401,13 +401,13 @@ async def test_a_sandbox_may_speak_api_v2_at_its_own_path() -> None:
 
 
 def test_a_language_it_does_not_know_is_refused() -> None:
-    with pytest.raises(ValueError, match="speaks 'api-v3' is none of document, api-v2"):
-        Sandbox(speaks="api-v3")
+    with pytest.raises(ValueError, match="dialect 'api-v3' is not one of standard, api-v2"):
+        Sandbox(dialect="api-v3")
 
 
 @pytest.mark.asyncio
 async def test_refills_move_with_the_clock_and_may_be_put_into_a_state() -> None:
-    async with standing_still(speaks="api-v2") as panel:
+    async with standing_still(dialect="api-v2") as panel:
         await ask(panel, "add", **form_of("default"))
         panel.set_status(1, "completed")
         await ask(panel, "refill", order="1")
@@ -429,7 +429,7 @@ async def test_refills_move_with_the_clock_and_may_be_put_into_a_state() -> None
 
 @pytest.mark.asyncio
 async def test_faults_meet_the_new_actions_too() -> None:
-    async with standing_still(speaks="api-v2") as panel:
+    async with standing_still(dialect="api-v2") as panel:
         await ask(panel, "add", **form_of("default"))
         panel.fail_next(Fault.HTTP_502, action="cancel")
         panel.fail_next(Fault.EMPTY, action="cancel")
@@ -444,7 +444,7 @@ async def test_faults_meet_the_new_actions_too() -> None:
 
 @pytest.mark.asyncio
 async def test_a_redirect_leads_to_the_second_door_of_the_same_path() -> None:
-    async with standing_still(speaks="api-v2") as panel, aiohttp.ClientSession() as session:
+    async with standing_still(dialect="api-v2") as panel, aiohttp.ClientSession() as session:
         panel.fail_next(Fault.REDIRECT)
         form = {"key": panel.api_key, "action": "balance"}
         async with session.post(panel.url, data=form) as answer:
@@ -459,13 +459,13 @@ def test_what_a_language_has_no_type_for_is_not_sold() -> None:
         Sandbox(services=[poll])
     with pytest.raises(ValueError, match="of type poll"):
         Sandbox().add_service(poll)
-    panel = Sandbox(speaks="api-v2", services=[])
+    panel = Sandbox(dialect="api-v2", services=[])
     panel.add_service(poll)
     assert list(panel.services) == ["1"]
 
 
 def test_earlier_orders_of_the_wider_family_are_of_its_types_too() -> None:
-    panel = Sandbox(speaks="api-v2", speed=0, earlier_orders=200)
+    panel = Sandbox(dialect="api-v2", speed=0, existing_orders=200)
 
     assert {order.type for order in panel.orders.values()} & set(FAMILY_FORMS)
     assert panel.balance == 1000

@@ -65,14 +65,14 @@ class CredulousClient(Client):
         super().__init__(*arguments, **options)
         text = Refusal("please try again later", ErrorKind.VALIDATION)
         self.profile = evolve(self.profile, refusals=(*self.profile.refusals, text))
-        self._calls.profile = self.profile
+        self._runner.profile = self.profile
 
 
 class LeavingClient(Client):
     """Closes nothing."""
 
     async def aclose(self) -> None:
-        self._calls.transport.is_closed = True
+        self._runner.transport.is_closed = True
 
 
 class PatientClient(Client):
@@ -94,12 +94,12 @@ class PoolingClient(Client):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        post = self._calls.transport.post
+        post = self._runner.transport.post
 
         async def pooled(form: Any, limits: Any, *, fresh: bool = False) -> Any:
             return await post(form, limits)
 
-        self._calls.transport.post = pooled  # type: ignore[method-assign]
+        self._runner.transport.post = pooled  # type: ignore[method-assign]
 
 
 BROKEN = [

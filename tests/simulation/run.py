@@ -20,12 +20,12 @@ from smmfanfast_async import (
     OrderStatus,
     OutcomeUnknownError,
     PanelError,
-    RateLimitedError,
+    RateLimitError,
     RefusedError,
 )
 from smmfanfast_async._engine.limiter import Clock
-from smmfanfast_async._engine.policy import Pacer, PollPolicy
-from smmfanfast_async._engine.runner import Calls
+from smmfanfast_async._engine.policy import PollPolicy, RateLimiter
+from smmfanfast_async._engine.runner import Runner
 
 from .network import CALL, PORT, Network
 from .panel import Answer, Ledger, Panel
@@ -50,7 +50,7 @@ KEY = "test-simulation"
 CALLS_END_S = 40_000.0
 """Seconds after which a call that still runs is given up, and reported."""
 
-QUIET_S = 2000.0
+BACKOFF_S = 2000.0
 """Seconds after the last call, in which the panel may still store what it has read."""
 
 
@@ -200,16 +200,18 @@ async def client_of(
         timeout_s=setup.timeout_s,
         retry=setup.retry,
     )
-    transport = client._calls.transport
+    transport = client._runner.transport
     transport._owns_connector = setup.owns_connector
     client._concurrency = setup.concurrency
-    calls = Calls(
+    calls = Runner(
         transport,
         client.profile,
-        pacer=Pacer(most=setup.concurrency, per_minute=setup.calls_per_minute),
+        rate_limiter=RateLimiter(
+            max_concurrency=setup.concurrency, per_minute=setup.calls_per_minute
+        ),
         add_concurrency=setup.add_concurrency,
         clock=Clock(now_s=scene.loop.time),
-        draw=random.Random(setup.draw_seed).random,
+        rng=random.Random(setup.draw_seed).random,
     )
     client._furnish(calls, PollPolicy())
     try:
@@ -231,7 +233,7 @@ def said(error: BaseException) -> str:
             return "not sent"
         case OutcomeUnknownError():
             return "unknown"
-        case RefusedError() | RateLimitedError():
+        case RefusedError() | RateLimitError():
             return "refused"
         case asyncio.CancelledError():
             return "cancelled"
@@ -267,7 +269,7 @@ class _Run:
                 await self._close(client)
             self._look_around()
             await Client.aclose(client)
-        await asyncio.sleep(QUIET_S)
+        await asyncio.sleep(BACKOFF_S)
 
     async def _live(
         self, client: Client, jobs: list[Callable[[Client], Coroutine[Any, Any, None]]]
@@ -360,7 +362,7 @@ class _Run:
             call.waited_s = self.now_s - call.begun_s
             if not op.settles or isinstance(error, NotSentError):
                 raise
-            return await error.settled()
+            return await error.wait_for_outcome()
 
     async def _close_early(self, client: Client, at_s: float) -> None:
         await asyncio.sleep(at_s)

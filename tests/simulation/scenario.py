@@ -142,8 +142,8 @@ def _dice(seed: int, *names: object) -> Random:
     return Random(f"{seed}/{'/'.join(map(str, names))}")
 
 
-def _maybe(dice: Random, chance: float, most_s: float) -> float | None:
-    return dice.random() * most_s if dice.random() < chance else None
+def _maybe(dice: Random, chance: float, max_interval_s: float) -> float | None:
+    return dice.random() * max_interval_s if dice.random() < chance else None
 
 
 def _span_s(dice: Random) -> float:
@@ -152,7 +152,9 @@ def _span_s(dice: Random) -> float:
 
 def _setup(dice: Random, seed: int) -> Setup:
     return Setup(
-        retry=RetryPolicy(attempts=dice.randint(1, 4), base_s=dice.choice((0.1, 0.5, 5.0))),
+        retry=RetryPolicy(
+            max_attempts=dice.randint(1, 4), base_delay_s=dice.choice((0.1, 0.5, 5.0))
+        ),
         timeout_s=dice.choice((1.0, 10.0, 60.0)),
         concurrency=dice.choice((1, 2, 10)),
         add_concurrency=dice.choice((1, 1, 2, 4)),

@@ -119,7 +119,7 @@ def _longest_pause_s(report: Report) -> float:
     """Bound a wait in which nothing is under way: for the panel, for a repeat, for the pace."""
     setup = report.scenario.setup
     pace_s = 0.0 if setup.calls_per_minute is None else PACE_S
-    return max(setup.retry.max_wait_s, setup.retry.cap_s, pace_s)
+    return max(setup.retry.max_retry_after_s, setup.retry.max_delay_s, pace_s)
 
 
 def _longest_add_s(report: Report) -> float:
@@ -127,6 +127,6 @@ def _longest_add_s(report: Report) -> float:
     setup = report.scenario.setup
     adds = sum(each.verb == "add" for each in report.calls)
     reads = len(report.calls) - adds
-    add_s = setup.retry.attempts * (SENDING_S + ROUNDING_S + _longest_pause_s(report))
+    add_s = setup.retry.max_attempts * (SENDING_S + ROUNDING_S + _longest_pause_s(report))
     read_s = setup.timeout_s + ROUNDING_S + _longest_pause_s(report)
     return adds * add_s + reads * read_s

@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 from yarl import URL
 
 from smmfanfast_async import SMMFANFAST
-from smmfanfast_async._engine.instrumentation import Teller
+from smmfanfast_async._engine.instrumentation import Instrumentation
 from smmfanfast_async._engine.limiter import Clock
-from smmfanfast_async._engine.policy import Pacer
-from smmfanfast_async._engine.runner import Calls
+from smmfanfast_async._engine.policy import RateLimiter
+from smmfanfast_async._engine.runner import Runner
 from smmfanfast_async._wire.decode import decode_balance
 from smmfanfast_async._wire.transport import Secret, Transport
-from smmfanfast_async.results import Balance, Reply
+from smmfanfast_async.results import Balance, Response
 
 from .wire import reply
 
@@ -22,7 +22,7 @@ __all__ = ["BALANCE", "FakeClock", "balance_of", "open_calls"]
 BALANCE = reply('{"status":"success","balance":"1.50","currency":"USD"}')
 
 
-def balance_of(found: Reply) -> Balance:
+def balance_of(found: Response) -> Balance:
     return decode_balance(found, SMMFANFAST)
 
 
@@ -45,19 +45,19 @@ async def open_calls(
     clock: FakeClock,
     *,
     key: str = "test-key",
-    pacer: Pacer | None = None,
+    pacer: RateLimiter | None = None,
     add_concurrency: int = 1,
-    teller: Teller | None = None,
-) -> AsyncIterator[Calls]:
+    teller: Instrumentation | None = None,
+) -> AsyncIterator[Runner]:
     """Open calls to an address, two at once by default."""
-    calls = Calls(
+    calls = Runner(
         Transport(URL(url), Secret(key)),
         SMMFANFAST,
-        pacer=pacer or Pacer(most=2),
+        rate_limiter=pacer or RateLimiter(max_concurrency=2),
         add_concurrency=add_concurrency,
         clock=Clock(now_s=lambda: clock.now_s, sleep=clock.sleep),
-        draw=lambda: 1.0,
-        teller=teller,
+        rng=lambda: 1.0,
+        instrumentation=teller,
     )
     try:
         yield calls

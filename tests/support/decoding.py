@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from smmfanfast_async.errors import ErrorKind, OrderNotFoundError, PanelError, UnreadableReplyError
-from smmfanfast_async.results import OrderStatus, Reply
+from smmfanfast_async.errors import ErrorKind, InvalidResponseError, OrderNotFoundError, PanelError
+from smmfanfast_async.results import OrderStatus, Response
 
 __all__ = [
     "ABSENT",
@@ -27,8 +27,8 @@ SENT_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 FORM = {"action": "add", "service": "5", "link": "https://example.com/p/1", "quantity": "100"}
 
 
-def sample(name: str, status: int = 200) -> Reply:
-    return Reply(status=status, body=(SAMPLES / name).read_bytes())
+def sample(name: str, status: int = 200) -> Response:
+    return Response(status=status, body=(SAMPLES / name).read_bytes())
 
 
 def told(error: PanelError) -> tuple[type[PanelError], ErrorKind, str, str | None]:
@@ -49,7 +49,7 @@ def entries(found: dict[str, object]) -> dict[str, object]:
 
 
 def unreadable(text: str, order: str | None = None) -> tuple[object, ...]:
-    return UnreadableReplyError, ErrorKind.MALFORMED, text, order
+    return InvalidResponseError, ErrorKind.MALFORMED, text, order
 
 
 def not_found(order: str | None = None, text: str = "Incorrect order ID") -> tuple[object, ...]:

@@ -10,8 +10,8 @@ from smmfanfast_async.journal import (
     Claim,
     Entry,
     EntryState,
-    Event,
     Journal,
+    JournalEvent,
     NewEntry,
     Observation,
     Outcome,
@@ -89,7 +89,7 @@ def new(ref: str = "a", **changes: Any) -> NewEntry:
         "quantity": 1000,
         "price": Decimal("1.25"),
         "due_at": START,
-        "booked_on": DAY,
+        "budget_day": DAY,
     }
     return NewEntry(**values | changes)
 
@@ -99,12 +99,12 @@ def outcome(state: EntryState, order: str | None = None, **values: Any) -> Outco
 
 
 async def prepared(journal: Journal, ref: str = "a", **changes: Any) -> Entry:
-    return await journal.write_down(new(ref, **changes))
+    return await journal.create(new(ref, **changes))
 
 
 async def begun(journal: Journal, ref: str = "a", *, places: int = 99, **changes: Any) -> Entry:
     entry = await prepared(journal, ref, **changes)
-    moved = await journal.begin(ref, entry.attempt, lease=LEASE, places=places)
+    moved = await journal.start_attempt(ref, entry.attempt, lease=LEASE, max_in_flight=places)
     assert moved is not None
     return moved
 
@@ -114,7 +114,7 @@ async def accepted(
 ) -> Entry:
     entry = await begun(journal, ref, **changes)
     said = outcome(S.ACCEPTED, order or f"id-{ref}", due_at=START)
-    return await journal.settle(ref, entry.attempt, said)
+    return await journal.record_outcome(ref, entry.attempt, said)
 
 
 async def in_state(journal: Journal, state: EntryState, ref: str = "a", **changes: Any) -> Entry:
@@ -123,7 +123,7 @@ async def in_state(journal: Journal, state: EntryState, ref: str = "a", **change
         return await prepared(journal, ref, **changes)
     if state is S.WITHDRAWN:
         await prepared(journal, ref, **changes)
-        moved = await journal.decide(ref, {S.PREPARED}, outcome(S.WITHDRAWN))
+        moved = await journal.apply_decision(ref, {S.PREPARED}, outcome(S.WITHDRAWN))
         assert moved is not None
         return moved
     if state in (S.ACCEPTED, S.FINISHED):
@@ -131,14 +131,14 @@ async def in_state(journal: Journal, state: EntryState, ref: str = "a", **change
         if state is S.ACCEPTED:
             return entry
         claims = await claimed(journal)
-        await journal.observe([look(each) for each in claims if each.entry.ref == ref])
+        await journal.record_statuses([look(each) for each in claims if each.entry.ref == ref])
         found = await journal.find(ref)
         assert found is not None
         return found
     entry = await begun(journal, ref, **changes)
     if state is S.SENDING:
         return entry
-    return await journal.settle(ref, entry.attempt, outcome(state))
+    return await journal.record_outcome(ref, entry.attempt, outcome(state))
 
 
 async def claimed(journal: Journal, limit: int = 1000) -> list[Claim]:
@@ -154,5 +154,5 @@ def look(claim: Claim, word: str | None = "Completed", **values: Any) -> Observa
     return Observation(claim=claim, status=status, due_at=START + timedelta(hours=1))
 
 
-async def all_events(journal: Journal) -> list[Event]:
+async def all_events(journal: Journal) -> list[JournalEvent]:
     return await journal.events(0, 100_000)

@@ -24,7 +24,7 @@ from smmfanfast_async.journal.sql import SQLJournal
 STILL_S = 600.0
 """Seconds for which it stands still at a point: whoever waits for it kills it long before."""
 
-COMMITS = {"intent": "write_down", "outcome": "settle", "resolve": "decide"}
+COMMITS = {"intent": "create", "outcome": "settle", "resolve": "decide"}
 """Points before a commit, and the journal's method whose it is."""
 
 
@@ -64,7 +64,7 @@ def stop_before_commit(point: str) -> None:
 
 def stop_after_begin(still_s: float) -> None:
     """Stand still between the durable intent and the first byte."""
-    begin = SQLJournal.begin
+    begin = SQLJournal.start_attempt
 
     async def begun(self: SQLJournal, *args: Any, **options: Any) -> Entry | None:
         found = await begin(self, *args, **options)
@@ -73,7 +73,7 @@ def stop_after_begin(still_s: float) -> None:
             time.sleep(still_s)  # noqa: ASYNC251  # the whole process is to stand still
         return found
 
-    SQLJournal.begin = begun  # type: ignore[method-assign]
+    SQLJournal.start_attempt = begun  # type: ignore[method-assign]
 
 
 async def consume(desk: OrderDesk, consumer: str) -> None:
@@ -103,7 +103,7 @@ async def main(asked: dict[str, Any]) -> None:
         stop_after_begin(asked.get("still_s", STILL_S))
     off = timedelta(seconds=asked.get("clock_off_s", 0.0))
     clock = (lambda: datetime.now(UTC) + off) if off else None
-    poll = PollPolicy(least_s=0.2, most_s=1.0)
+    poll = PollPolicy(min_interval_s=0.2, max_interval_s=1.0)
     async with (
         Client("test-key", base_url=asked["panel"]) as client,
         OrderDesk(
@@ -111,7 +111,7 @@ async def main(asked: dict[str, Any]) -> None:
             SQLJournal(asked["journal"], clock=clock),
             account="killing",
             poll=poll,
-            with_evidence=False,
+            record_balance=False,
         ) as desk,
         asyncio.TaskGroup() as group,
     ):
@@ -121,7 +121,7 @@ async def main(asked: dict[str, Any]) -> None:
         if asked.get("follow"):
             tasks.append(group.create_task(desk.follow()))
         if "resolve" in asked:
-            await desk.resolve(asked["resolve"], placed=False, by="a test")
+            await desk.resolve(asked["resolve"], placed=False, decided_by="a test")
         for ref in asked.get("refs", ()):
             await place(desk, ref)
         say(done=True)

@@ -113,7 +113,7 @@ def client_of(panel: FaultPanel, **options: Any) -> Client:
     """Make a client that tries twice, without pauses."""
     settings: dict[str, Any] = {
         "base_url": panel.url,
-        "retry": RetryPolicy(attempts=2, base_s=0.0),
+        "retry": RetryPolicy(max_attempts=2, base_delay_s=0.0),
         "timeout_s": 1.0,
     }
     return Client(KEY, **settings | options)

@@ -34,24 +34,24 @@ from smmfanfast_async import (
     WebTrafficOrder,
 )
 from smmfanfast_async.events import (
-    BalanceFell,
-    BalanceRose,
-    BalanceSeen,
-    BatchEnded,
-    CallBegun,
-    CallEnded,
+    AttemptFinished,
+    BalanceBelowThreshold,
+    BalanceChecked,
+    BalanceRecovered,
+    BatchFinished,
+    CallFinished,
+    CallStarted,
+    CombinedHooks,
     Event,
     Hook,
     OrderChanged,
-    OrderEnded,
+    OrderSettled,
     OrdersTracked,
     OutcomeUnknown,
-    PauseBegun,
-    Placing,
-    RequestEnded,
-    RetryPlanned,
-    Together,
-    together,
+    PlacementOutcome,
+    RetryScheduled,
+    Throttled,
+    combine_hooks,
 )
 
 Lines = tuple[str, ...]
@@ -126,9 +126,9 @@ def errors(error: PanelError, limit: SpendingLimitError, late: WaitTimeoutError)
     assert_type(limit.price, Decimal)
     assert_type(late.raw_status, str | None)
     assert_type(error.kind, ErrorKind)
-    assert_type(error.sent, bool)
+    assert_type(error.maybe_sent, bool)
     assert_type(error.maybe_placed, bool)
-    assert_type(error.safe_to_repeat, bool)
+    assert_type(error.safe_to_retry, bool)
     assert_type(error.retry_after_s, float | None)
     assert_type(error.raw, str | None)
 
@@ -136,25 +136,25 @@ def errors(error: PanelError, limit: SpendingLimitError, late: WaitTimeoutError)
 def hook(event: Event) -> None:
     """What a hook is told; the classes are all there are."""
     match event:
-        case CallBegun() | CallEnded() | RetryPlanned():
-            assert_type(event.call, str)
-        case RequestEnded():
+        case CallStarted() | CallFinished() | RetryScheduled():
+            assert_type(event.call_id, str)
+        case AttemptFinished():
             assert_type(event.http_status, int | None)
             assert_type(event.kind, ErrorKind | None)
-        case PauseBegun(pause_s=pause_s):
+        case Throttled(delay_s=pause_s):
             assert_type(pause_s, float)
-        case BatchEnded(found=found):
+        case BatchFinished(found=found):
             assert_type(found, int)
-        case OrderEnded():
-            assert_type(event.outcome, Placing)
+        case OrderSettled():
+            assert_type(event.outcome, PlacementOutcome)
             assert_type(event.order, str | None)
         case OutcomeUnknown():
             assert_type(event.sent_at, datetime | None)
         case OrderChanged():
             assert_type(event.after, Status | None)
         case OrdersTracked():
-            assert_type(event.orders, int)
-        case BalanceSeen() | BalanceFell() | BalanceRose():
+            assert_type(event.order_count, int)
+        case BalanceChecked() | BalanceBelowThreshold() | BalanceRecovered():
             assert_type(event.balance, Decimal)
         case _:
             assert_never(event)
@@ -162,21 +162,32 @@ def hook(event: Event) -> None:
 
 def hooks(other: Hook) -> None:
     """A hook is any function that takes an event."""
-    assert_type(together(hook, other), Together)
+    assert_type(combine_hooks(hook, other), CombinedHooks)
     Client("test-key", on_event=hook)
-    Client("test-key", on_event=together(hook, print), balance_levels=[Decimal(50), Decimal(10)])
+    Client(
+        "test-key",
+        on_event=combine_hooks(hook, print),
+        balance_thresholds=[Decimal(50), Decimal(10)],
+    )
 
 
 def settings(profile: Profile) -> None:
     """How a client is made."""
-    assert_type(profile.takes("poll"), bool)
+    assert_type(profile.supports_order_type("poll"), bool)
     assert_type(profile.order_types, frozenset[str])
     Client(
-        "test-key", profile=profile, base_url="http://127.0.0.1:1", retry=RetryPolicy(attempts=1)
+        "test-key",
+        profile=profile,
+        base_url="http://127.0.0.1:1",
+        retry=RetryPolicy(max_attempts=1),
     )
     Client("test-key", base_url="http://127.0.0.1:1", timeout_s=5, concurrency=2, proxy=None)
     Client("test-key", base_url="http://127.0.0.1:1", trust_env=True)
-    Client("test-key", base_url="http://127.0.0.1:1", poll=PollPolicy(least_s=1, most_s=60))
+    Client(
+        "test-key",
+        base_url="http://127.0.0.1:1",
+        poll=PollPolicy(min_interval_s=1, max_interval_s=60),
+    )
     assert_type(Client.from_env(timeout_s=1.0), Client)
     changing = Client(lambda: "test-key", base_url="http://127.0.0.1:1", account="main")
     assert_type(changing.account, str)

@@ -37,7 +37,7 @@ from smmfanfast_async.orders import (
 from smmfanfast_async.profile import API_V2, SMMFANFAST, Profile
 
 LINK = "https://example.com/p"
-TWICE = attrs.evolve(SMMFANFAST, name="twice", decodes_twice=True)
+TWICE = attrs.evolve(SMMFANFAST, name="twice", double_decodes=True)
 
 # Each table of the document without and with its optional fields, as it is sent.
 FORMS: list[tuple[Order, Form]] = [
@@ -193,7 +193,7 @@ def test_a_date_is_day_month_year_with_all_its_digits(expiry: date) -> None:
 
 def subscription(delay: int) -> SubscriptionsOrder:
     return SubscriptionsOrder(
-        service=5, username="ann", min=1, max=2, delay=delay, legal_delays_min=None
+        service=5, username="ann", min=1, max=2, delay=delay, allowed_delays_minutes=None
     )
 
 
@@ -207,7 +207,7 @@ def test_a_delay_that_this_panel_does_not_take_is_refused() -> None:
 
 
 def test_a_stricter_panel_refuses_what_the_document_allows() -> None:
-    strict = attrs.evolve(SMMFANFAST, name="strict", delays_min=frozenset({0, 30}))
+    strict = attrs.evolve(SMMFANFAST, name="strict", delays_minutes=frozenset({0, 30}))
 
     assert add_form(subscription(30), strict)["delay"] == "30"
     assert refusal(lambda: add_form(subscription(60), strict)).field == "delay"
@@ -230,7 +230,7 @@ def test_an_order_of_a_type_that_this_panel_has_not_is_refused() -> None:
     assert str(error) == (
         "PollOrder.panel_type: 'poll' is no order type of few, which takes Package, default"
     )
-    assert not error.sent
+    assert not error.maybe_sent
     assert add_form(PackageOrder(service=5, link=LINK), few)["action"] == "add"
 
 
@@ -244,7 +244,7 @@ def test_a_field_that_this_panel_does_not_read_is_refused_where_it_is_given() ->
 
 
 def test_a_panel_without_drip_feed_is_described_by_the_fields_it_does_not_read() -> None:
-    plain = attrs.evolve(SMMFANFAST, unread_fields=frozenset({"runs", "interval"}))
+    plain = attrs.evolve(SMMFANFAST, ignored_fields=frozenset({"runs", "interval"}))
     once = DefaultOrder(service=5, link=LINK, quantity=1)
 
     assert add_form(once, plain)["quantity"] == "1"

@@ -170,7 +170,7 @@ def test_row_70_a_redirect_hands_nothing_on(stage: Stage, status: int, target: s
             async with FaultPanel(Plan(raw=raw)) as panel:
                 assert isinstance(await stage.add(panel), OutcomeUnknownError)
             async with FaultPanel(Plan(raw=raw)) as panel:
-                found = await stage.balance(panel, retry=RetryPolicy(attempts=1))
+                found = await stage.balance(panel, retry=RetryPolicy(max_attempts=1))
                 assert isinstance(found, PanelError)
                 assert len(panel.bodies) == 1
             assert (other.connections, other.bytes_seen) == (0, 0)

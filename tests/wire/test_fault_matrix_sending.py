@@ -20,7 +20,7 @@ from smmfanfast_async import (
     AddedOrder,
     Client,
     ClosedError,
-    NoReplyError,
+    NoResponseError,
     NotSentError,
     OutcomeUnknownError,
     PanelError,
@@ -32,7 +32,7 @@ __all__ = ["stage"]
 GOOD = answer('{"status":"success","order":ORDER}')
 PLACES = Plan(stores=True, raw=GOOD)
 HANDSHAKE = Plan(reads="nothing", end=HANG)
-TWICE = RetryPolicy(attempts=2, base_s=0.0)
+TWICE = RetryPolicy(max_attempts=2, base_delay_s=0.0)
 
 
 # --- rows 1 to 21: before the send ---------------------------------------------------------------
@@ -218,7 +218,7 @@ def test_row_17_a_proxy_that_closes_leaves_the_outcome_unknown(stage: Stage) -> 
         ):
             # Nothing was sent, but no witness can tell that from a connection that died later.
             assert isinstance(await told(client.add(ORDER)), OutcomeUnknownError | NotSentError)
-            assert isinstance(await told(client.balance()), NoReplyError | NotSentError)
+            assert isinstance(await told(client.balance()), NoResponseError | NotSentError)
 
     stage.play(play)
 

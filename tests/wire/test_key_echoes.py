@@ -15,15 +15,15 @@ from support.wire import Answer, Request, WireServer, reply
 from smmfanfast_async import (
     API_V2,
     Client,
-    NoReplyError,
+    InvalidResponseError,
+    NoResponseError,
     OrderStatus,
     OutcomeUnknownError,
     PanelError,
     RetryPolicy,
-    UnreadableReplyError,
 )
 
-ONCE = RetryPolicy(attempts=1)
+ONCE = RetryPolicy(max_attempts=1)
 NOTICE = f"<br />\n<b>Notice</b>: Undefined index in key={KEY}&amp;action=x on line 7<br />\n"
 GZIP = [("Content-Encoding", "gzip")]
 
@@ -164,7 +164,7 @@ async def test_no_result_has_what_the_panel_said_back(caplog: pytest.LogCaptureF
     assert added.raw == '{"order": 32, "key": "***"}'
     assert isinstance(statuses["9"], OrderStatus)
     assert statuses["9"].extra == {"note": "***"}
-    assert isinstance(statuses["8"], UnreadableReplyError)
+    assert isinstance(statuses["8"], InvalidResponseError)
     assert odd == {"key": "***"}
     assert len(catalogue.unreadable) == 1
     kept = [added, balance, list(catalogue.values()), catalogue.unreadable, statuses, cancels]
@@ -207,7 +207,7 @@ async def test_a_cause_that_says_the_key_is_left_out_and_another_kept() -> None:
         async with FaultPanel(Plan(raw=raw, end=FIN)) as panel, client_of(panel) as client:
             error = await told(client.with_options(retry=ONCE).balance())
 
-        assert isinstance(error, NoReplyError)
+        assert isinstance(error, NoResponseError)
         assert (error.__cause__ is not None) == has_cause
         assert error.__context__ is error.__cause__ is None or has_cause
 
@@ -223,6 +223,6 @@ async def test_a_key_is_found_in_a_quotation_of_bytes(said: str) -> None:
     ):
         error = await told(client.balance())
 
-    assert isinstance(error, NoReplyError)
+    assert isinstance(error, NoResponseError)
     assert "Bad header ***" in error.text
     assert error.__cause__ is error.__context__ is None

@@ -30,7 +30,7 @@ from smmfanfast_async import (
 )
 from smmfanfast_async._wire import transport as transport_module
 
-ONCE = RetryPolicy(attempts=1)
+ONCE = RetryPolicy(max_attempts=1)
 PLACES = Plan(stores=True, raw=answer('{"status":"success","order":ORDER}'))
 FUNDS = '{"balance":"1"}'
 
@@ -62,7 +62,7 @@ async def test_an_order_goes_once_through_a_proxy_that_wants_a_login() -> None:
     async with HttpProxy() as proxy, FaultPanel(PLACES) as panel:
         async with client_of(panel, proxy=proxy.url()) as client:
             added = await client.add(ORDER)
-            assert USER not in f"{client!r} {vars(client)} {vars(client._calls.transport)}"
+            assert USER not in f"{client!r} {vars(client)} {vars(client._runner.transport)}"
 
         assert panel.ledger == {added.order: ORDER.link}
         assert len(proxy.heads) == panel.connections == 1
@@ -408,7 +408,7 @@ async def test_an_error_of_socks_after_the_body_proves_nothing(
     async def broken(*args: object) -> bytes:
         raise ProxyError("odd")
 
-    monkeypatch.setattr(transport_module, "capped_body", broken)
+    monkeypatch.setattr(transport_module, "read_body", broken)
     async with FaultPanel(PLACES) as panel, client_of(panel, retry=ONCE) as client:
         found: AddedOrder | PanelError = await told(client.add(ORDER))
 

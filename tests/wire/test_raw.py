@@ -23,13 +23,13 @@ from smmfanfast_async import (
     CancelResult,
     Client,
     DefaultOrder,
-    NoReplyError,
+    InvalidResponseError,
+    NoResponseError,
     OutcomeUnknownError,
     PanelError,
     RefillResult,
     RefillStatus,
     RetryPolicy,
-    UnreadableReplyError,
 )
 from smmfanfast_async._engine import runner as calls_module
 from smmfanfast_async._text import MAX_RAW_CHARACTERS, raw_text
@@ -45,7 +45,7 @@ from smmfanfast_async._wire.decode import (
     decode_status,
     decode_statuses,
 )
-from smmfanfast_async.results import Reply
+from smmfanfast_async.results import Response
 
 ORDER = DefaultOrder(service=5, link="https://example.com/p", quantity=10)
 SENT_AT = datetime(2026, 1, 2, tzinfo=UTC)
@@ -53,11 +53,11 @@ PAGE = "<html>\r\n<b>Bad\x1b[31m gateway</b>\u202e</html>"
 CLEAN_PAGE = "<html> <b>Bad [31m gateway</b> </html>"
 
 
-def added(reply: Reply) -> AddedOrder:
+def added(reply: Response) -> AddedOrder:
     return decode_added(reply, SMMFANFAST, {"action": "add"}, SENT_AT)
 
 
-READERS: dict[str, Callable[[Reply], object]] = {
+READERS: dict[str, Callable[[Response], object]] = {
     "add": added,
     "status": lambda reply: decode_status(reply, SMMFANFAST, "7"),
     "statuses": lambda reply: decode_statuses(reply, SMMFANFAST, ["7", "8"]),
@@ -71,15 +71,15 @@ READERS: dict[str, Callable[[Reply], object]] = {
 }
 
 
-def ok(body: str, status: int = 200, **headers: Any) -> Reply:
-    return Reply(status=status, body=body.encode(), **headers)
+def ok(body: str, status: int = 200, **headers: Any) -> Response:
+    return Response(status=status, body=body.encode(), **headers)
 
 
 def client_of(panel: WireServer | FaultPanel) -> Client:
-    return Client("test-key", base_url=panel.url, retry=RetryPolicy(attempts=1))
+    return Client("test-key", base_url=panel.url, retry=RetryPolicy(max_attempts=1))
 
 
-def told(read: Callable[[Reply], object], reply: Reply) -> PanelError:
+def told(read: Callable[[Response], object], reply: Response) -> PanelError:
     with pytest.raises(PanelError) as caught:
         read(reply)
     return caught.value
@@ -123,8 +123,8 @@ def test_the_answer_goes_with_copies_of_every_error_and_into_no_text(
     kept = copy.copy(error).with_raw("the answer")
 
     assert COPIES[way](kept).raw == "the answer"
-    assert kept.about("77").raw == "the answer"
-    assert COPIES[way](kept.about("77")).raw == "the answer"
+    assert kept.for_order("77").raw == "the answer"
+    assert COPIES[way](kept.for_order("77")).raw == "the answer"
     assert str(kept) == str(bare)
     assert repr(kept) == repr(bare)
 
@@ -134,7 +134,7 @@ def test_an_error_without_an_answer_has_none() -> None:
 
 
 def test_an_excerpt_is_the_answer_where_nobody_says_more() -> None:
-    assert UnreadableReplyError("not JSON", excerpt="<html>").raw == "<html>"
+    assert InvalidResponseError("not JSON", excerpt="<html>").raw == "<html>"
     assert OutcomeUnknownError("not JSON", excerpt="<html>").raw == "<html>"
 
 
@@ -192,7 +192,7 @@ def test_each_row_of_a_list_keeps_its_own_piece(call: str) -> None:
     assert [each.raw for each in found.values()] == [*rows, None]
     assert not isinstance(found["7"], PanelError)
     assert isinstance(found["8"], PanelError)
-    assert isinstance(found["9"], UnreadableReplyError)
+    assert isinstance(found["9"], InvalidResponseError)
 
 
 @pytest.mark.parametrize("call", ROWS)
@@ -208,7 +208,7 @@ def test_a_row_behind_noise_is_shown_as_it_was_read(call: str) -> None:
 
 # --- results -------------------------------------------------------------------------------------
 
-ANSWERS: dict[str, tuple[Callable[[Reply], Any], str]] = {
+ANSWERS: dict[str, tuple[Callable[[Response], Any], str]] = {
     "add": (added, '{ "status":"success",\r\n"order":32 }'),
     "balance": (lambda reply: decode_balance(reply, SMMFANFAST), '{"balance": "0.03", "x": 1}'),
     "refill": (lambda reply: decode_refill(reply, API_V2, "7"), '{"refill":"1", "x":[]}'),
@@ -282,7 +282,7 @@ async def test_the_verbs_give_the_answer_with_the_result_and_with_the_error() ->
 @pytest.mark.asyncio
 async def test_what_never_came_is_none() -> None:
     async with WireServer(Drop()) as server, client_of(server) as client:
-        with pytest.raises(NoReplyError) as silent:
+        with pytest.raises(NoResponseError) as silent:
             await client.balance()
         with pytest.raises(OutcomeUnknownError) as unknown:
             await client.add(ORDER)

@@ -13,7 +13,7 @@ means for one action in `added`, `statuses`, `services` and `refills`.
 """
 
 from .added import decode_added
-from .answers import raised
+from .answers import unwrap
 from .refills import (
     decode_call,
     decode_cancels,
@@ -37,6 +37,6 @@ __all__ = [
     "decode_services",
     "decode_status",
     "decode_statuses",
-    "raised",
     "read_ahead",
+    "unwrap",
 ]

@@ -6,10 +6,10 @@ from datetime import datetime
 from ..._text import raw_text
 from ...errors import BlockedError, OutcomeUnknownError
 from ...profile import Profile
-from ...results import AddedOrder, Reply
+from ...results import AddedOrder, Response
 from .answers import NoAnswerError, excerpt, json_of
 from .refusals import error_text, refusal
-from .values import Record, is_object, made_id, strict_json
+from .values import Record, is_object, parse_new_id, strict_json
 
 __all__ = ["decode_added"]
 
@@ -18,7 +18,7 @@ _DOUBTFUL_STATUSES = frozenset({408, 409, 425})
 
 
 def decode_added(
-    reply: Reply, profile: Profile, form: Mapping[str, str], sent_at: datetime
+    reply: Response, profile: Profile, form: Mapping[str, str], sent_at: datetime
 ) -> AddedOrder:
     """Tell the outcome of an `add`: placed, refused, or unknown.
 
@@ -50,7 +50,7 @@ def decode_added(
     except NoAnswerError as error:
         raise unknown(f"the answer is unreadable: {error}") from None
     text = error_text(pairs, http_failed=status >= 400)
-    order = made_id(pairs.get("order"))
+    order = parse_new_id(pairs.get("order"))
     if text is not None and "order" in pairs:
         raise unknown(f"an error beside an order id: {text}", order)
     if text is not None:

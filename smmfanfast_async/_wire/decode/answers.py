@@ -6,10 +6,10 @@ from itertools import islice
 from json import JSONDecodeError
 from typing import TypeVar
 
-from ..._text import cleaned, raw_text
-from ...errors import BlockedError, PanelError, RateLimitedError, ServerError, UnreadableReplyError
+from ..._text import raw_text, sanitize
+from ...errors import BlockedError, InvalidResponseError, PanelError, RateLimitError, ServerError
 from ...profile import Profile
-from ...results import Reply
+from ...results import Response
 from .refusals import MAX_TEXT_CHARACTERS, asked_wait_s, error_text, refusal
 from .values import NestedTooDeepError, is_object, json_at, without_lone_surrogates
 
@@ -21,9 +21,9 @@ __all__ = [
     "excerpt",
     "json_of",
     "object_of",
-    "raised",
     "shown",
     "unreadable",
+    "unwrap",
     "value_of",
 ]
 
@@ -48,7 +48,7 @@ class NoAnswerError(Exception):
     """The body holds no JSON, or more than one reading of it is possible."""
 
 
-def excerpt(reply: Reply) -> str:
+def excerpt(reply: Response) -> str:
     """Give the begin of a body, cleaned, as evidence."""
     return shown(reply.body)
 
@@ -83,15 +83,15 @@ def _starts(text: str) -> list[int]:
     return [0] if text[:1] == '"' else list(islice(brackets, MAX_JSON_STARTS))
 
 
-def unreadable(reply: Reply, why: str, action: str, order: str | None = None) -> PanelError:
+def unreadable(reply: Response, why: str, action: str, order: str | None = None) -> PanelError:
     """Make the error of an answer that says nothing sure."""
-    error = UnreadableReplyError(
+    error = InvalidResponseError(
         why, excerpt=excerpt(reply), http_status=reply.status, action=action, order=order
     )
     return error.with_raw(raw_text(reply.body))
 
 
-def check_http(reply: Reply, profile: Profile, action: str) -> None:
+def check_http(reply: Response, profile: Profile, action: str) -> None:
     """Raise what the HTTP status says by itself; return where the body is to be read."""
     status = reply.status
     if 200 <= status < 300:
@@ -101,12 +101,12 @@ def check_http(reply: Reply, profile: Profile, action: str) -> None:
         blocked = BlockedError("challenged before the panel", http_status=status, action=action)
         raise blocked.with_raw(raw)
     if 300 <= status < 400:
-        target = cleaned(reply.location or "nowhere", MAX_TEXT_CHARACTERS)
+        target = sanitize(reply.location or "nowhere", MAX_TEXT_CHARACTERS)
         raise unreadable(reply, f"redirected to {target}; redirects are not followed", action)
     text = _http_error_text(reply)
     wait_s = asked_wait_s(text or "", reply)
     if status == 429:
-        raise RateLimitedError(
+        raise RateLimitError(
             text or "", http_status=status, retry_after_s=wait_s, action=action
         ).with_raw(raw)
     if status >= 500:
@@ -119,7 +119,7 @@ def check_http(reply: Reply, profile: Profile, action: str) -> None:
     raise refusal(text, profile, reply, action, raw=raw)
 
 
-def _http_error_text(reply: Reply) -> str | None:
+def _http_error_text(reply: Response) -> str | None:
     try:
         _, value = json_of(reply.body)
     except NoAnswerError:
@@ -127,7 +127,7 @@ def _http_error_text(reply: Reply) -> str | None:
     return error_text(value, http_failed=True) if is_object(value) else None
 
 
-def value_of(reply: Reply, profile: Profile, action: str, order: str | None = None) -> object:
+def value_of(reply: Response, profile: Profile, action: str, order: str | None = None) -> object:
     """Give the JSON value of a reply, whatever it says; raise what the HTTP status says."""
     check_http(reply, profile, action)
     try:
@@ -137,7 +137,7 @@ def value_of(reply: Reply, profile: Profile, action: str, order: str | None = No
     return value
 
 
-def answer_of(reply: Reply, profile: Profile, action: str, order: str | None = None) -> object:
+def answer_of(reply: Response, profile: Profile, action: str, order: str | None = None) -> object:
     """Give the JSON value of a reply, or raise the refusal that it is."""
     value = value_of(reply, profile, action, order)
     check_refusal(value, reply, profile, action, order)
@@ -145,7 +145,7 @@ def answer_of(reply: Reply, profile: Profile, action: str, order: str | None = N
 
 
 def check_refusal(
-    value: object, reply: Reply, profile: Profile, action: str, order: str | None = None
+    value: object, reply: Response, profile: Profile, action: str, order: str | None = None
 ) -> None:
     """Raise the refusal that an answer is, a bare text among them; return if it is none."""
     text = value if isinstance(value, str) else error_text(value) if is_object(value) else None
@@ -154,7 +154,7 @@ def check_refusal(
 
 
 def object_of(
-    reply: Reply, profile: Profile, action: str, order: str | None = None
+    reply: Response, profile: Profile, action: str, order: str | None = None
 ) -> dict[str, object]:
     """Give the JSON object of a reply, or raise the refusal that it is."""
     value = answer_of(reply, profile, action, order)
@@ -163,7 +163,7 @@ def object_of(
     return value
 
 
-def raised(found: R | PanelError) -> R:
+def unwrap(found: R | PanelError) -> R:
     """Give a result, or raise the error that stands in its place."""
     if isinstance(found, PanelError):
         raise found
@@ -173,7 +173,7 @@ def raised(found: R | PanelError) -> R:
 def shown(value: object) -> str:
     """Give the begin of what came, cleaned, as evidence."""
     if isinstance(value, bytes):
-        return cleaned(
+        return sanitize(
             value[: MAX_TEXT_CHARACTERS * 8].decode(errors="replace"), MAX_TEXT_CHARACTERS
         )
-    return cleaned(_SHOWN.repr(value), MAX_TEXT_CHARACTERS)
+    return sanitize(_SHOWN.repr(value), MAX_TEXT_CHARACTERS)

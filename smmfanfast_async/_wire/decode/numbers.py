@@ -12,7 +12,7 @@ from ...results import MAX_COUNT
 
 __all__ = [
     "PLAIN_AMOUNT",
-    "OddNumber",
+    "UnparsedNumber",
     "amount",
     "amount_text",
     "count",
@@ -59,7 +59,7 @@ _GROUPED = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]*)?")
 _GROUPED_MONEY = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:(?:,[0-9]{3}){2,}\.?|,[0-9]{3}\.)[0-9]*")
 
 
-class OddNumber(str):
+class UnparsedNumber(str):
     """A JSON number out of bounds, NaN or infinity, as its text: no number to us, and no id."""
 
     __slots__ = ()
@@ -148,14 +148,14 @@ def flag(value: object) -> bool | None:
     return _FLAGS[word]
 
 
-def json_int(text: str) -> int | OddNumber:
+def json_int(text: str) -> int | UnparsedNumber:
     """Take a JSON number without fraction; one of thousands of digits stays text."""
-    return int(text) if len(text) <= MAX_WHOLE_CHARACTERS else OddNumber(text)
+    return int(text) if len(text) <= MAX_WHOLE_CHARACTERS else UnparsedNumber(text)
 
 
-def json_float(text: str) -> Decimal | OddNumber:
+def json_float(text: str) -> Decimal | UnparsedNumber:
     """Take a JSON number with fraction or exponent exactly; one out of bounds stays text."""
     try:
         return _bounded(_decimal(text))
     except ValueError:
-        return OddNumber(text)
+        return UnparsedNumber(text)

@@ -8,12 +8,14 @@ list, and if one can't, the list is to be read whole.
 
 from collections.abc import Iterator
 
-__all__ = ["pieces"]
+__all__ = ["fragments"]
 
 _BLANKS = b" \t\n\r"
 
 
-def pieces(body: bytes, size_bytes: int, begin: int = 0, end: int | None = None) -> Iterator[bytes]:
+def fragments(
+    body: bytes, size_bytes: int, begin: int = 0, end: int | None = None
+) -> Iterator[bytes]:
     """Cut a list into pieces of little more than `size_bytes`; what is short is one piece.
 
     The list stands from `begin` to `end`, or to the end of the body. Raises `ValueError` for what

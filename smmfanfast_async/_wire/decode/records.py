@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Optional, TypeVar
 import msgspec
 from msgspec.structs import force_setattr
 
-from ...orders import MAX_ID_CHARACTERS, checked_id
+from ...orders import MAX_ID_CHARACTERS, parse_id
 from ...results import Count, OrderStatus, Service
 from .numbers import PLAIN_AMOUNT, amount_text, count, flag
 from .refusals import is_failing
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cattrs import Converter
 
 __all__ = [
-    "FAST_ROAD_REFUSALS",
+    "FAST_PATH_REFUSALS",
     "fast_entries",
     "fast_services",
     "fast_status",
@@ -32,7 +32,7 @@ __all__ = [
     "raw_list",
 ]
 
-FAST_ROAD_REFUSALS = (msgspec.MsgspecError, ArithmeticError, RecursionError, ValueError)
+FAST_PATH_REFUSALS = (msgspec.MsgspecError, ArithmeticError, RecursionError, ValueError)
 """What the fast road raises for an answer that it does not take whole."""
 
 _OURS = ("extra", "raw")
@@ -67,7 +67,7 @@ def _id(value: object) -> str | None:
 def _sure_id(value: object) -> str:
     if id_text(value) is None:
         raise ValueError("not an id")
-    return checked_id(value, "reply")
+    return parse_id(value, "reply")
 
 
 def _ids(value: object) -> tuple[str, ...]:
@@ -226,19 +226,19 @@ def raw_entries(body: bytes) -> dict[str, bytes]:
     """Split a batch into its entries unread; nothing where it can't be split."""
     try:
         return {order: bytes(raw) for order, raw in _RAW_MAPPING.decode(body).items()}
-    except FAST_ROAD_REFUSALS:
+    except FAST_PATH_REFUSALS:
         return {}
 
 
 def raw_list(body: bytes) -> list[bytes]:
-    """Split a list into its items unread; raises one of `FAST_ROAD_REFUSALS`."""
+    """Split a list into its items unread; raises one of `FAST_PATH_REFUSALS`."""
     return [bytes(item) for item in _RAW_LIST.decode(body)]
 
 
 def fast_entries(body: bytes) -> tuple[Entries, bool]:
     """Read a batch, bare texts of refused ids among it; what is odd stays unread, as bytes.
 
-    Says too whether all of them are statuses. Raises one of `FAST_ROAD_REFUSALS` if the answer is
+    Says too whether all of them are statuses. Raises one of `FAST_PATH_REFUSALS` if the answer is
     not made of entries.
     """
     # "+5" and "N/A" are the usual oddities, and nothing else in a batch has these signs: they are
@@ -246,7 +246,7 @@ def fast_entries(body: bytes) -> tuple[Entries, bool]:
     if b"+" not in body and b"/" not in body:
         try:
             found: Entries = _STATUSES.decode(body)
-        except FAST_ROAD_REFUSALS:
+        except FAST_PATH_REFUSALS:
             return _parted(body), False
         odd, are_statuses = _odd_ones(found, body)
         if odd:
@@ -265,7 +265,7 @@ def _parted(body: bytes) -> Entries:
     for order, raw in unread.items():
         try:
             found[order] = read(raw)
-        except FAST_ROAD_REFUSALS:
+        except FAST_PATH_REFUSALS:
             found[order] = bytes(raw)
         else:
             plain.append(raw)
@@ -392,7 +392,7 @@ def _have_nothing_of_ours(rows: Iterable[OrderStatus | Service]) -> bool:
 
 
 def _check_ids(rows: Sequence[Service]) -> None:
-    """Hold all ids to the rule of `checked_id`: at once, if they are as plain as those of a panel.
+    """Hold all ids to the rule of `parse_id`: at once, if they are as plain as those of a panel.
 
     Letters and digits pass the rule, but for zeros; texts from "1" on do not begin with one.
     """
@@ -405,4 +405,4 @@ def _check_ids(rows: Sequence[Service]) -> None:
         or max(map(len, texts)) > MAX_ID_CHARACTERS
     ):
         for row in rows:
-            force_setattr(row, "service", checked_id(row.service, "reply"))
+            force_setattr(row, "service", parse_id(row.service, "reply"))

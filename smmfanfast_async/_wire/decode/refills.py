@@ -6,13 +6,13 @@ from typing import TypeVar
 from attrs import frozen
 
 from ..._text import raw_text
-from ...errors import PanelError, UnreadableReplyError
+from ...errors import InvalidResponseError, PanelError
 from ...profile import Profile
-from ...results import CancelResult, RefillResult, RefillStatus, Reply
-from .answers import answer_of, object_of, raised, shown, unreadable
-from .records import FAST_ROAD_REFUSALS, raw_list
+from ...results import CancelResult, RefillResult, RefillStatus, Response
+from .answers import answer_of, object_of, shown, unreadable, unwrap
+from .records import FAST_PATH_REFUSALS, raw_list
 from .refusals import error_text, refusal
-from .values import Record, id_text, is_list, is_object, made_id
+from .values import Record, id_text, is_list, is_object, parse_new_id
 
 __all__ = [
     "decode_call",
@@ -25,23 +25,23 @@ __all__ = [
 R = TypeVar("R")
 
 
-def decode_refill(reply: Reply, profile: Profile, order: str) -> RefillResult:
+def decode_refill(reply: Response, profile: Profile, order: str) -> RefillResult:
     """Read `{"refill": "1"}`; raise its error. One that names another order is unreadable."""
     answer = object_of(reply, profile, "refill", order)
     if not _may_be_about(answer, "order", order):
         raise unreadable(reply, "the answer is about another order", "refill", order)
-    return raised(_refill_of(_Row(answer, raw_text(reply.body)), profile, reply, order))
+    return unwrap(_refill_of(_Row(answer, raw_text(reply.body)), profile, reply, order))
 
 
 def decode_refills(
-    reply: Reply, profile: Profile, orders: Sequence[str]
+    reply: Response, profile: Profile, orders: Sequence[str]
 ) -> dict[str, RefillResult | PanelError]:
     """Read `[{order, refill: 1 | {"error": …}}]`: for each order its refill or its own error."""
     return _rows_by("order", "refill", reply, profile, orders, _refill_of)
 
 
 def decode_refill_statuses(
-    reply: Reply, profile: Profile, refills: Sequence[str]
+    reply: Response, profile: Profile, refills: Sequence[str]
 ) -> dict[str, RefillStatus | PanelError]:
     """Read `[{refill, status | {"error": …}}]`, or the lone `{"status": …}` of one refill.
 
@@ -57,13 +57,13 @@ def decode_refill_statuses(
 
 
 def decode_cancels(
-    reply: Reply, profile: Profile, orders: Sequence[str]
+    reply: Response, profile: Profile, orders: Sequence[str]
 ) -> dict[str, CancelResult | PanelError]:
     """Read `[{order, cancel: 1 | {"error": …}}]`: for each order its word or its own error."""
     return _rows_by("order", "cancel", reply, profile, orders, _cancel_of)
 
 
-def decode_call(reply: Reply, profile: Profile, action: str) -> object:
+def decode_call(reply: Response, profile: Profile, action: str) -> object:
     """Give the JSON of an undocumented call; numbers are int, `Decimal`, or text as they came."""
     return answer_of(reply, profile, action)
 
@@ -77,7 +77,7 @@ class _Row:
     """The piece of the answer that it was read from."""
 
 
-_Make = Callable[[_Row, Profile, Reply, str], R | PanelError]
+_Make = Callable[[_Row, Profile, Response, str], R | PanelError]
 
 
 def _may_be_about(answer: Record, field: str, asked: str) -> bool:
@@ -87,7 +87,7 @@ def _may_be_about(answer: Record, field: str, asked: str) -> bool:
 
 
 def _rows_by(
-    field: str, action: str, reply: Reply, profile: Profile, ids: Sequence[str], make: _Make[R]
+    field: str, action: str, reply: Response, profile: Profile, ids: Sequence[str], make: _Make[R]
 ) -> dict[str, R | PanelError]:
     answer = answer_of(reply, profile, action)
     rows = answer if is_list(answer) else [answer]
@@ -106,7 +106,7 @@ def _rows_by(
         else:
             # Two rows may say two things, and which of them is true nobody can tell.
             why = "mentions this id more than once" if told else "does not mention this id"
-            error = UnreadableReplyError(
+            error = InvalidResponseError(
                 f"the answer {why}", http_status=reply.status, action=action, order=each
             )
             found[each] = error.with_raw(" ".join(row.raw for row in told) or None)
@@ -117,28 +117,32 @@ def _pieces(body: bytes, rows: Sequence[object]) -> list[str]:
     """Give the text of each row of an answer: as it came where the answer is a plain list."""
     try:
         pieces = raw_list(body)
-    except FAST_ROAD_REFUSALS:
+    except FAST_PATH_REFUSALS:
         pieces = []
     # A lone object, or a list behind a PHP notice, is shown as it was read.
     return [*map(raw_text, pieces)] if len(pieces) == len(rows) else [*map(shown, rows)]
 
 
-def _refill_of(row: _Row, profile: Profile, reply: Reply, order: str) -> RefillResult | PanelError:
-    refill = made_id(row.record.get("refill"))
+def _refill_of(
+    row: _Row, profile: Profile, reply: Response, order: str
+) -> RefillResult | PanelError:
+    refill = parse_new_id(row.record.get("refill"))
     if refill is None or error_text(row.record):
         return _refused(row, "refill", "refill", profile, reply, order)
     return RefillResult(order=order, refill=refill, raw=row.raw)
 
 
-def _cancel_of(row: _Row, profile: Profile, reply: Reply, order: str) -> CancelResult | PanelError:
+def _cancel_of(
+    row: _Row, profile: Profile, reply: Response, order: str
+) -> CancelResult | PanelError:
     word = row.record.get("cancel")
-    if (word is not True and made_id(word) is None) or error_text(row.record):
+    if (word is not True and parse_new_id(word) is None) or error_text(row.record):
         return _refused(row, "cancel", "cancel", profile, reply, order)
     return CancelResult(order=order, raw=row.raw)
 
 
 def _refill_status_of(
-    row: _Row, profile: Profile, reply: Reply, refill: str
+    row: _Row, profile: Profile, reply: Response, refill: str
 ) -> RefillStatus | PanelError:
     word = row.record.get("status")
     if not isinstance(word, str) or not word.strip() or error_text(row.record):
@@ -147,7 +151,7 @@ def _refill_status_of(
 
 
 def _refused(
-    row: _Row, field: str, action: str, profile: Profile, reply: Reply, each: str
+    row: _Row, field: str, action: str, profile: Profile, reply: Response, each: str
 ) -> PanelError:
     """Make the error that stands under `field` or beside it."""
     value = row.record.get(field)
@@ -155,7 +159,7 @@ def _refused(
     if text is not None:
         return refusal(text, profile, reply, action, each, raw=row.raw)
     evidence = shown(row.record)
-    error = UnreadableReplyError(
+    error = InvalidResponseError(
         f"no {field} in the answer",
         excerpt=evidence,
         http_status=reply.status,

@@ -3,18 +3,18 @@
 import re
 from collections.abc import Mapping
 
-from ..._text import cleaned, same_word
+from ..._text import normalize_word, sanitize
 from ...errors import (
-    AuthError,
+    AuthenticationError,
     BlockedError,
     ErrorKind,
-    FundsError,
+    InsufficientFundsError,
     OrderNotFoundError,
-    RateLimitedError,
+    RateLimitError,
     RefusedError,
 )
 from ...profile import Profile
-from ...results import Reply
+from ...results import Response
 from .values import Record, is_list, is_object
 
 __all__ = ["MAX_TEXT_CHARACTERS", "asked_wait_s", "error_text", "is_failing", "refusal"]
@@ -29,8 +29,8 @@ _FAILING = frozenset({"error", "fail", "failed", "failure", "false"})
 _TEXT_FIELDS = ("message", "msg", "error", "errors", "detail", "description")
 
 _BY_KIND: Mapping[ErrorKind, type[RefusedError]] = {
-    ErrorKind.AUTH: AuthError,
-    ErrorKind.FUNDS: FundsError,
+    ErrorKind.AUTH: AuthenticationError,
+    ErrorKind.FUNDS: InsufficientFundsError,
     ErrorKind.NOT_FOUND: OrderNotFoundError,
     ErrorKind.BLOCKED: BlockedError,
 }
@@ -61,7 +61,7 @@ def error_text(answer: Record, *, http_failed: bool = False) -> str | None:
 
 def is_failing(word: object) -> bool:
     """Whether a value of `status` says that something failed: the call, or an order."""
-    return word is False or (isinstance(word, str) and same_word(word) in _FAILING)
+    return word is False or (isinstance(word, str) and normalize_word(word) in _FAILING)
 
 
 def _fails(answer: Record) -> bool:
@@ -76,7 +76,7 @@ def _fails(answer: Record) -> bool:
 def _flat(value: object, depth: int = MAX_NESTING) -> str:
     """Make one line of an error's value, whatever nesting it came in; "" for no error."""
     if isinstance(value, str):
-        return cleaned(value, MAX_TEXT_CHARACTERS)
+        return sanitize(value, MAX_TEXT_CHARACTERS)
     if is_object(value) and depth:
         # {"error": {"message": …}} is a text in a box, not a field with an error.
         for name in _TEXT_FIELDS:
@@ -85,10 +85,10 @@ def _flat(value: object, depth: int = MAX_NESTING) -> str:
         parts = [
             f"{name}: {text}" for name, each in value.items() if (text := _flat(each, depth - 1))
         ]
-        return cleaned("; ".join(parts), MAX_TEXT_CHARACTERS)
+        return sanitize("; ".join(parts), MAX_TEXT_CHARACTERS)
     if is_list(value) and depth:
         parts = [text for each in value if (text := _flat(each, depth - 1))]
-        return cleaned("; ".join(parts), MAX_TEXT_CHARACTERS)
+        return sanitize("; ".join(parts), MAX_TEXT_CHARACTERS)
     if is_object(value) or is_list(value):
         return "error" if value else ""
     # True and numbers are marks and codes; a text beside them says more.
@@ -98,29 +98,29 @@ def _flat(value: object, depth: int = MAX_NESTING) -> str:
 def refusal(
     text: str,
     profile: Profile,
-    reply: Reply,
+    reply: Response,
     action: str,
     order: str | None = None,
     *,
     raw: str | None = None,
-) -> RefusedError | RateLimitedError:
+) -> RefusedError | RateLimitError:
     """Make the error of a text; `kind` is UNKNOWN where the profile does not list it.
 
     `raw` is what the text stood in: the answer, or the piece of it about one order. None where the
     text is all there was, as in a batch {"2": "Incorrect order ID"}.
     """
-    shown = cleaned(text, MAX_TEXT_CHARACTERS)
+    shown = sanitize(text, MAX_TEXT_CHARACTERS)
     error = _refusal(shown, profile, reply, action, order)
     return error.with_raw(shown if raw is None else raw)
 
 
 def _refusal(
-    shown: str, profile: Profile, reply: Reply, action: str, order: str | None
-) -> RefusedError | RateLimitedError:
+    shown: str, profile: Profile, reply: Response, action: str, order: str | None
+) -> RefusedError | RateLimitError:
     kind = profile.refusal_kind(shown)
     wait_s = asked_wait_s(shown, reply)
     if kind is ErrorKind.RATE_LIMIT or (kind is None and _is_limit(shown)):
-        return RateLimitedError(
+        return RateLimitError(
             shown, http_status=reply.status, retry_after_s=wait_s, action=action, order=order
         )
     found = kind or ErrorKind.UNKNOWN
@@ -138,7 +138,7 @@ def _is_limit(text: str) -> bool:
     return _WAIT.search(text) is not None or any(each in text.lower() for each in _LIMIT_WORDS)
 
 
-def asked_wait_s(text: str, reply: Reply) -> float | None:
+def asked_wait_s(text: str, reply: Response) -> float | None:
     """Give the wait of the header, or of "wait N seconds" in a text; None where neither asks."""
     asked = _WAIT.search(text)
     if reply.retry_after_s is not None or asked is None:

@@ -7,13 +7,13 @@ import msgspec
 from attrs import frozen
 from msgspec.structs import force_setattr
 
-from ..._text import raw_text, same_word
+from ..._text import normalize_word, raw_text
 from ...profile import Profile
-from ...results import Balance, Reply, Service
+from ...results import Balance, Response, Service
 from .answers import answer_of, check_http, object_of, shown, unreadable
 from .numbers import amount
-from .pieces import pieces
-from .records import FAST_ROAD_REFUSALS, fast_services, lenient_service, raw_list
+from .pieces import fragments
+from .records import FAST_PATH_REFUSALS, fast_services, lenient_service, raw_list
 from .refusals import error_text
 from .values import is_list, is_object, lenient_json, strict_json
 
@@ -40,14 +40,14 @@ class ServiceRows:
     """Rows without a usable id, the first 500 characters of each, cleaned."""
 
 
-class ReplyReadAhead(Reply, frozen=True, kw_only=True):
+class ReplyReadAhead(Response, frozen=True, kw_only=True):
     """A catalogue that has been read already, step by step."""
 
     rows: ServiceRows
     """What `decode_services` makes of it."""
 
 
-def decode_services(reply: Reply, profile: Profile, *, keep_raw: bool = False) -> ServiceRows:
+def decode_services(reply: Response, profile: Profile, *, keep_raw: bool = False) -> ServiceRows:
     """Read the catalogue. A row that has no usable id is set aside, the others stay.
 
     `keep_raw` keeps with each service the piece of the answer that it was read from.
@@ -59,13 +59,13 @@ def decode_services(reply: Reply, profile: Profile, *, keep_raw: bool = False) -
     try:
         for piece in _pieces(reply.body):
             rows.take(piece)
-    except FAST_ROAD_REFUSALS:
+    except FAST_PATH_REFUSALS:
         rows = _Rows(keep_raw=keep_raw)
         rows.take_each(_service_rows(reply, profile))
     return rows.read()
 
 
-def read_ahead(reply: Reply, *, keep_raw: bool = False) -> Generator[None, None, Reply]:
+def read_ahead(reply: Response, *, keep_raw: bool = False) -> Generator[None, None, Response]:
     """Read a long catalogue in steps; return the reply with what was read in it.
 
     After each step, which takes less than a millisecond, others may have their turn. The reply
@@ -78,7 +78,7 @@ def read_ahead(reply: Reply, *, keep_raw: bool = False) -> Generator[None, None,
                 rows.take(piece)
                 yield
             return ReplyReadAhead(**msgspec.structs.asdict(reply), rows=rows.read())
-    except FAST_ROAD_REFUSALS:
+    except FAST_PATH_REFUSALS:
         pass
     return reply
 
@@ -90,7 +90,7 @@ def _pieces(body: bytes) -> Iterator[bytes]:
         raise ValueError("neither list nor object")
     begin = first.start(1)
     if first[1] == b"[":
-        return pieces(body, PIECE_BYTES, begin)
+        return fragments(body, PIECE_BYTES, begin)
     data = _DATA.search(body, begin, FRAME_BYTES)
     end = body.rfind(b"]", max(len(body) - FRAME_BYTES, 0)) + 1
     if data is None or end <= data.end():
@@ -99,7 +99,7 @@ def _pieces(body: bytes) -> Iterator[bytes]:
     frame = strict_json((body[begin : data.end()] + b"]" + body[end:]).decode())
     if not is_object(frame) or frame.get("data") != [] or error_text(frame) is not None:
         raise ValueError("not an answer that is well")
-    return pieces(body, PIECE_BYTES, data.end() - 1, end)
+    return fragments(body, PIECE_BYTES, data.end() - 1, end)
 
 
 class _Rows:
@@ -115,10 +115,10 @@ class _Rows:
         return ServiceRows(self._services, tuple(self._odd))
 
     def take(self, body: bytes) -> None:
-        """Read a list; one of `FAST_ROAD_REFUSALS` if it is none."""
+        """Read a list; one of `FAST_PATH_REFUSALS` if it is none."""
         try:
             services = fast_services(body, self._shared)
-        except FAST_ROAD_REFUSALS:
+        except FAST_PATH_REFUSALS:
             self.take_each(raw_list(body))
             return
         if self._keep_raw:
@@ -144,25 +144,25 @@ class _Rows:
         if isinstance(row, bytes):
             try:
                 return fast_services(b"[%b]" % row, self._shared)[0]
-            except FAST_ROAD_REFUSALS:
+            except FAST_PATH_REFUSALS:
                 row = lenient_json(row.decode(errors="replace"))
         if not is_object(row):
             raise ValueError("not a service")
         return lenient_service(row)
 
 
-def _service_rows(reply: Reply, profile: Profile) -> Iterable[object]:
+def _service_rows(reply: Response, profile: Profile) -> Iterable[object]:
     """Give the rows of what is not cut: unread where they are well-formed."""
     try:
         return raw_list(reply.body)
-    except FAST_ROAD_REFUSALS:
+    except FAST_PATH_REFUSALS:
         pass
     value = answer_of(reply, profile, "services")
     data = value.get("data", value) if is_object(value) else value
     if is_list(data):
         return data
     # "data": "Empty Data" is this panel's word for no active service (seen).
-    if isinstance(data, str) and same_word(data) == "emptydata":
+    if isinstance(data, str) and normalize_word(data) == "emptydata":
         return []
     # Keyed by id, or by place in the panel's own list (assumed): an id in the row counts first.
     if is_object(data) and any(is_object(row) for row in data.values()):
@@ -170,8 +170,8 @@ def _service_rows(reply: Reply, profile: Profile) -> Iterable[object]:
     raise unreadable(reply, "not a list of services", "services")
 
 
-def decode_balance(reply: Reply, profile: Profile) -> Balance:
-    """Read the balance; `UnreadableReplyError` where it is no number, never 0 for that."""
+def decode_balance(reply: Response, profile: Profile) -> Balance:
+    """Read the balance; `InvalidResponseError` where it is no number, never 0 for that."""
     answer = object_of(reply, profile, "balance")
     try:
         found = amount(answer.get("balance"))

@@ -7,12 +7,12 @@ from attrs import frozen
 from msgspec.structs import force_setattr
 
 from ..._text import raw_text
-from ...errors import PanelError, UnreadableReplyError
+from ...errors import InvalidResponseError, PanelError
 from ...profile import Profile
-from ...results import OrderStatus, Reply
+from ...results import OrderStatus, Response
 from .answers import answer_of, check_http, shown, value_of
 from .records import (
-    FAST_ROAD_REFUSALS,
+    FAST_PATH_REFUSALS,
     fast_entries,
     fast_status,
     lenient_status,
@@ -31,12 +31,12 @@ class Batch:
     """A batch of statuses: one entry for each id asked, in that order."""
 
     found: dict[str, OrderStatus | PanelError]
-    strays: int = 0
+    unexpected: int = 0
     """Ids that came back and were not asked for: dropped."""
 
 
 def decode_status(
-    reply: Reply, profile: Profile, order: str, *, keep_raw: bool = False
+    reply: Response, profile: Profile, order: str, *, keep_raw: bool = False
 ) -> OrderStatus:
     """Read the answer about one order; raise its error. `keep_raw` keeps the answer with it."""
     status = _status(reply, profile, order)
@@ -45,11 +45,11 @@ def decode_status(
     return status
 
 
-def _status(reply: Reply, profile: Profile, order: str) -> OrderStatus:
+def _status(reply: Response, profile: Profile, order: str) -> OrderStatus:
     try:
         if reply.status == 200:
             return fast_status(reply.body, order)
-    except FAST_ROAD_REFUSALS:
+    except FAST_PATH_REFUSALS:
         pass
     answer = value_of(reply, profile, "status", order)
     # Under its id, as in a batch, it is taken too (assumed).
@@ -61,7 +61,7 @@ def _status(reply: Reply, profile: Profile, order: str) -> OrderStatus:
 
 
 def decode_statuses(
-    reply: Reply, profile: Profile, orders: Sequence[str], *, keep_raw: bool = False
+    reply: Response, profile: Profile, orders: Sequence[str], *, keep_raw: bool = False
 ) -> Batch:
     """Read the answer about some orders: for each its status, or its own error.
 
@@ -92,7 +92,7 @@ def _keep_raw(batch: Mapping[str, object], body: bytes) -> None:
 
 
 def _entries(
-    reply: Reply, profile: Profile, orders: Sequence[str]
+    reply: Response, profile: Profile, orders: Sequence[str]
 ) -> tuple[dict[str, object], bool]:
     """Split a batch into the entries of its ids; those that are odd but well-formed stay unread.
 
@@ -104,7 +104,7 @@ def _entries(
     are_statuses = False
     try:
         whole, are_statuses = fast_entries(reply.body)
-    except FAST_ROAD_REFUSALS:
+    except FAST_PATH_REFUSALS:
         whole = value_of(reply, profile, "status")
     if is_list(whole):
         whole = _keyed(whole, orders)
@@ -128,14 +128,14 @@ def _keyed(entries: list[object], orders: Sequence[str]) -> dict[str, object]:
 
 
 def _status_of(
-    entry: object, profile: Profile, reply: Reply, order: str
+    entry: object, profile: Profile, reply: Response, order: str
 ) -> OrderStatus | PanelError:
     """Read one entry of a batch: unread bytes, a record, a bare text, None where absent."""
     try:
         return _read(entry, profile, reply, order)
     except ValueError as error:
         evidence = "" if entry is None else shown(entry)
-        unreadable = UnreadableReplyError(
+        unreadable = InvalidResponseError(
             str(error), excerpt=evidence, http_status=reply.status, action="status", order=order
         )
         return unreadable.with_raw(_raw_of(entry))
@@ -148,7 +148,7 @@ def _raw_of(entry: object) -> str | None:
     return raw_text(entry) if isinstance(entry, bytes) else shown(entry)
 
 
-def _read(entry: object, profile: Profile, reply: Reply, order: str) -> OrderStatus | PanelError:
+def _read(entry: object, profile: Profile, reply: Response, order: str) -> OrderStatus | PanelError:
     # The fast road has refused bytes already.
     read = lenient_json(entry.decode(errors="replace")) if isinstance(entry, bytes) else entry
     if isinstance(read, str):

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import TypeGuard
 
-from .numbers import OddNumber, json_float, json_int
+from .numbers import UnparsedNumber, json_float, json_int
 
 __all__ = [
     "NestedTooDeepError",
@@ -15,7 +15,7 @@ __all__ = [
     "is_object",
     "json_at",
     "lenient_json",
-    "made_id",
+    "parse_new_id",
     "strict_json",
     "without_lone_surrogates",
 ]
@@ -37,12 +37,12 @@ def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 # strict=False takes raw line ends inside strings.
 _LENIENT = json.JSONDecoder(
-    parse_int=json_int, parse_float=json_float, parse_constant=OddNumber, strict=False
+    parse_int=json_int, parse_float=json_float, parse_constant=UnparsedNumber, strict=False
 )
 _STRICT = json.JSONDecoder(
     parse_int=json_int,
     parse_float=json_float,
-    parse_constant=OddNumber,
+    parse_constant=UnparsedNumber,
     strict=False,
     object_pairs_hook=_once_each,
 )
@@ -68,7 +68,7 @@ def without_lone_surrogates(text: str) -> str:
 def json_at(text: str, start: int) -> tuple[object, int]:
     """Read the one JSON value that begins at `start`; give it and where it ended.
 
-    Numbers come exact, or as `OddNumber` where they are out of bounds. Raises `JSONDecodeError` for
+    Numbers come exact, or as `UnparsedNumber` where they are out of bounds. Raises `JSONDecodeError` for
     what is no JSON and `NestedTooDeepError`, both of them `ValueError`.
     """
     try:
@@ -105,7 +105,7 @@ def is_list(value: object) -> TypeGuard[list[object]]:
 
 def id_text(value: object) -> str | None:
     """Give what may stand for an id, a text or a whole number, as text; None for anything else."""
-    if isinstance(value, OddNumber):
+    if isinstance(value, UnparsedNumber):
         return None
     text = str(value) if type(value) is int else value
     return text if isinstance(text, str) else None
@@ -116,7 +116,7 @@ def id_text(value: object) -> str | None:
 _MADE_ID = re.compile(r"(?=.*[1-9])[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 
 
-def made_id(value: object) -> str | None:
+def parse_new_id(value: object) -> str | None:
     """Give the id of what the panel has just made, as text; None for what can't be one.
 
     No ids are 0, negatives, flags, fractions, bare words, and what holds blanks or odd signs.

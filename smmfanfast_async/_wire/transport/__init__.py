@@ -4,7 +4,7 @@ How this works. Sending is split into what proves and what doubts. Each request 
 that writes itself once and remembers that it was asked to (the first witness); where aiohttp has an
 `UploadTracker` it counts the bytes that left (the second). A failure is `NotSentError` only if both
 witnesses saw nothing *and* the exception is one that arises before the send; anything unproven is
-`NoReplyError`. The class of the exception alone decides nothing: a time-out, a disconnect or an
+`NoResponseError`. The class of the exception alone decides nothing: a time-out, a disconnect or an
 aiohttp `ClientResponseError` can each come before and after the bytes.
 
 The key is written into the bytes inside the payload, at the moment of writing, and is in no frame
@@ -23,11 +23,11 @@ from yarl import URL
 
 from ..._secrets import Key, Secret
 from ...errors import READS, ClosedError, InvalidSettingsError, PanelError
-from ...results import Reply
-from .address import check_proxy, checked_url, is_loopback
-from .answer import capped_body, reply_of
+from ...results import Response
+from .address import check_proxy, is_loopback, parse_url
+from .answer import build_response, read_body
 from .connection import middlewares_for
-from .failure import failure_of
+from .failure import map_failure
 from .form import OneShotForm
 
 __all__ = [
@@ -36,8 +36,8 @@ __all__ = [
     "Session",
     "TraceConfig",
     "Transport",
-    "checked_url",
     "is_loopback",
+    "parse_url",
 ]
 
 Session = aiohttp.ClientSession
@@ -112,12 +112,14 @@ class Transport:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.is_closed = False
 
-    async def post(self, form: Mapping[str, str], limits: Limits, *, fresh: bool = False) -> Reply:
+    async def post(
+        self, form: Mapping[str, str], limits: Limits, *, fresh: bool = False
+    ) -> Response:
         """Post a form once and read the whole answer.
 
         `fresh` takes a connection that nobody used before and closes it afterwards. Raises
-        `NotSentError`, `NoReplyError`, `ClosedError`, `InvalidSettingsError` where there is no key
-        to be had, or `UnreadableReplyError` for an answer over the limit.
+        `NotSentError`, `NoResponseError`, `ClosedError`, `InvalidSettingsError` where there is no key
+        to be had, or `InvalidResponseError` for an answer over the limit.
         """
         session = self._session()
         payload = OneShotForm(self._key.current(), form, limits.write_by_s)
@@ -133,9 +135,9 @@ class Transport:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise error.with_traceback(None) from None
-            failure = failure_of(error, payload, tracker)
+            failure = map_failure(error, payload, tracker)
         except Exception as error:  # noqa: BLE001  # a fault of any kind leaves the outcome open
-            failure = failure_of(error, payload, tracker)
+            failure = map_failure(error, payload, tracker)
         # Out here, without the foreign error for a context, and without the frames below: in both
         # may be what the peer sent, as it came.
         try:
@@ -151,13 +153,13 @@ class Transport:
         tracker: object,
         *,
         fresh: bool,
-    ) -> Reply:
+    ) -> Response:
         async with session.post(
             self.url, data=payload, **self._options(session, limits, tracker, fresh=fresh)
         ) as response:
             secret = payload.secret
-            body = await capped_body(response, limits.body_bytes, payload.action, secret)
-            return reply_of(response, body, secret)
+            body = await read_body(response, limits.body_bytes, payload.action, secret)
+            return build_response(response, body, secret)
 
     def _options(
         self, session: aiohttp.ClientSession, limits: Limits, tracker: object, *, fresh: bool

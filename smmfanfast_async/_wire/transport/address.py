@@ -7,7 +7,7 @@ from yarl import URL
 from ..._secrets import Secret
 from ...errors import InvalidSettingsError
 
-__all__ = ["check_proxy", "checked_url", "is_loopback"]
+__all__ = ["check_proxy", "is_loopback", "parse_url"]
 
 
 def is_loopback(url: URL) -> bool:
@@ -21,7 +21,7 @@ def is_loopback(url: URL) -> bool:
         return False
 
 
-def checked_url(text: str) -> URL:
+def parse_url(text: str) -> URL:
     """Give the address, or raise `InvalidSettingsError` if the key must not be sent there."""
     try:
         url = URL(text)

@@ -12,10 +12,10 @@ from multidict import istr
 
 from ..._secrets import Secret
 from ..._text import raw_text
-from ...errors import UnreadableReplyError
-from ...results import Reply
+from ...errors import InvalidResponseError
+from ...results import Response
 
-__all__ = ["capped_body", "reply_of", "retry_after_s"]
+__all__ = ["build_response", "read_body", "retry_after_s"]
 
 FIRST_MOMENT_S = 10**9
 """From here on a reset is a moment, seconds since 1970, and not a span: it is in the year 2001."""
@@ -30,7 +30,7 @@ one goes chunk by chunk: 32 MB at once would be 10 ms for which nobody else has 
 _RATE_LIMIT_RESET, _CF_MITIGATED = istr("X-RateLimit-Reset"), istr("cf-mitigated")
 
 
-async def capped_body(
+async def read_body(
     response: aiohttp.ClientResponse, most: int, action: str | None, secret: Secret
 ) -> bytes:
     """Read an answer up to a cap that holds for the sent and for the unpacked bytes alike.
@@ -58,7 +58,7 @@ async def capped_body(
             response.close()
             text = f"the answer is longer than {most} bytes"
             # The caps are far beyond what it keeps: no key that is cut at the end is in it.
-            error = UnreadableReplyError(text, http_status=response.status, action=action)
+            error = InvalidResponseError(text, http_status=response.status, action=action)
             raise error.with_raw(raw_text(bytes(body)))
     if unpack is not None and not unpack.eof:
         raise aiohttp.ClientPayloadError("the packed answer is cut")
@@ -76,14 +76,14 @@ def _unpacker(encoding: str) -> "zlib._Decompress | None":
             raise aiohttp.ClientPayloadError("packed in a way that was not asked for")
 
 
-def reply_of(response: aiohttp.ClientResponse, body: bytes, secret: Secret) -> Reply:
+def build_response(response: aiohttp.ClientResponse, body: bytes, secret: Secret) -> Response:
     """Put together what decoding needs of an answer."""
     headers = response.headers
     if response.status == HTTPStatus.OK:
         # Neither redirected nor challenged.
-        return Reply(status=200, body=body, retry_after_s=retry_after_s(headers, time.time()))
+        return Response(status=200, body=body, retry_after_s=retry_after_s(headers, time.time()))
     location = headers.get(hdrs.LOCATION)
-    return Reply(
+    return Response(
         status=response.status,
         body=body,
         retry_after_s=retry_after_s(headers, time.time()),

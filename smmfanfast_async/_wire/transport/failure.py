@@ -7,11 +7,11 @@ from typing import Any
 import aiohttp
 
 from ..._secrets import MASK, Secret
-from ..._text import cleaned
-from ...errors import NoReplyError, NotSentError, PanelError, without_frames
+from ..._text import sanitize
+from ...errors import NoResponseError, NotSentError, PanelError, without_frames
 from .form import OneShotForm
 
-__all__ = ["failure_of"]
+__all__ = ["map_failure"]
 
 MAX_WORDS_CHARACTERS = 500
 """How much of a foreign error's text ours keeps."""
@@ -39,7 +39,7 @@ _LOGIN = re.compile(r"//[^/\s@]*@")
 _LOGIN_HEADER = "Authorization"
 
 
-def failure_of(error: BaseException, payload: OneShotForm, tracker: Any) -> PanelError:
+def map_failure(error: BaseException, payload: OneShotForm, tracker: Any) -> PanelError:
     """Say what a failure proves, in words that hold neither the key nor a proxy's password."""
     secret, action = payload.secret, payload.action
     words = f"{type(error).__name__}: {_harmless(str(error), secret)}".rstrip(": ")
@@ -50,7 +50,7 @@ def failure_of(error: BaseException, payload: OneShotForm, tracker: Any) -> Pane
     if untouched and _is_before_the_send(error):
         failure = NotSentError(words, action=action)
     else:
-        failure = NoReplyError(words, was_written=payload.was_written, action=action)
+        failure = NoResponseError(words, was_written=payload.was_written, action=action)
     failure.__cause__ = _cause(error, secret)
     return failure
 
@@ -62,7 +62,7 @@ def _is_before_the_send(error: BaseException) -> bool:
 
 
 def _harmless(text: str, secret: Secret) -> str:
-    return cleaned(_LOGIN.sub("//***@", _masked(text, secret)), MAX_WORDS_CHARACTERS)
+    return sanitize(_LOGIN.sub("//***@", _masked(text, secret)), MAX_WORDS_CHARACTERS)
 
 
 def _masked(text: str, secret: Secret) -> str:

@@ -4,16 +4,16 @@ from rich.console import Console
 
 from .. import _output as output
 from .._codes import OK
-from .._ending import guarded
-from .._panel import Panel
+from .._ending import handle_errors
+from .._panel import CommonOptions
 
 __all__ = ["balance"]
 
-_HERE = Panel()
+_HERE = CommonOptions()
 
 
-@guarded
-async def balance(*, panel: Panel = _HERE) -> int:
+@handle_errors
+async def balance(*, panel: CommonOptions = _HERE) -> int:
     """Show what is left on the account."""
     async with panel.client() as client:
         found = await client.balance()

@@ -19,14 +19,14 @@ from ...results import Service
 from .. import _output as output
 from .._asking import agrees
 from .._codes import OK, USAGE
-from .._ending import guarded, print_line
+from .._ending import handle_errors, print_line
 from .._orders import order_of, parse_expiry, parse_extra, parse_lines
-from .._panel import DeskPanel, Flag, Many, OrderType, amount_of
+from .._panel import Flag, JournalOptions, Many, OrderType, amount_of
 from .._placed import placed
 
 __all__ = ["add"]
 
-_HERE = DeskPanel()
+_HERE = JournalOptions()
 
 T = TypeVar("T")
 
@@ -103,7 +103,7 @@ class Fields:
         return order_of(order_type, options)
 
 
-@guarded
+@handle_errors
 async def add(
     order_type: OrderType | str,
     /,
@@ -112,7 +112,7 @@ async def add(
     ref: str | None = None,
     max_charge: str | None = None,
     yes: Flag = False,
-    panel: DeskPanel = _HERE,
+    panel: JournalOptions = _HERE,
 ) -> int:
     """Place an order. It is checked against the catalogue, and its price is shown, before.
 
@@ -153,7 +153,7 @@ async def add(
 
 
 async def _add_once(
-    order: Order, ref: str, most: Decimal | None, panel: DeskPanel, *, agreed: bool
+    order: Order, ref: str, most: Decimal | None, panel: JournalOptions, *, agreed: bool
 ) -> int:
     """Place an order by its ref; what is known by it already is shown, and costs nothing."""
     async with panel.desk(makes=True) as (client, desk, _):

@@ -7,7 +7,7 @@ from typing import Literal
 from .._app import app
 from .._codes import OK
 from .._commands import COMMANDS
-from .._ending import guarded
+from .._ending import handle_errors
 
 __all__ = ["INSTALLING", "completion"]
 
@@ -33,7 +33,7 @@ INSTALLING = {
 """How each script is put into its place; it stands in the script."""
 
 
-@guarded
+@handle_errors
 async def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
     """Print a script that lets a shell complete commands, options and their fixed values.
 

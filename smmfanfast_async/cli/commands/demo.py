@@ -5,13 +5,13 @@ from rich.console import Console
 from .. import _demo
 from .. import _output as output
 from .._codes import OK
-from .._ending import guarded
+from .._ending import handle_errors
 from .._panel import Flag
 
 __all__ = ["demo"]
 
 
-@guarded
+@handle_errors
 async def demo(*, json: Flag = False) -> int:
     """Show everything at work on a panel of this machine. No key, no network, under 20 seconds.
 

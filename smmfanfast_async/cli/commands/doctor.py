@@ -5,18 +5,18 @@ from rich.console import Console
 from .. import _doctor
 from .. import _output as output
 from .._codes import OK, REFUSED
-from .._ending import guarded
-from .._panel import DeskPanel
+from .._ending import handle_errors
+from .._panel import JournalOptions
 
 __all__ = ["doctor"]
 
 MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "red")}
 
-_HERE = DeskPanel()
+_HERE = JournalOptions()
 
 
-@guarded
-async def doctor(*, panel: DeskPanel = _HERE) -> int:
+@handle_errors
+async def doctor(*, panel: JournalOptions = _HERE) -> int:
     """Look whether key, address, connection and balance are in order.
 
     It tells where each setting comes from, and never the key. Exit code 1 if something is wrong.

@@ -10,13 +10,13 @@ from rich.console import Console
 from rich.text import Text
 
 from ...desk import OrderDesk
-from ...journal import EntryState, Event, Summary, UnknownOrder
+from ...journal import EntryState, JournalEvent, Summary, UnknownOrder
 from .. import _output as output
 from .._codes import INTERRUPTED, LEFT_UNKNOWN, OK
-from .._ending import guarded, print_line
+from .._ending import handle_errors, print_line
 from .._entries import UNDER_WAY, summary_view
 from .._live import Board, can_redraw, event_row, live, notices
-from .._panel import DeskPanel, Flag
+from .._panel import Flag, JournalOptions
 
 if TYPE_CHECKING:
     from .._counting import CountingJournal
@@ -29,13 +29,13 @@ COUNT_EVERY_S = 1.0
 COUNT_SHARE = 0.1
 """The most of the time that counting takes: a journal of millions is counted more seldom."""
 
-_HERE = DeskPanel()
+_HERE = JournalOptions()
 
 
 class _View(Protocol):
     """What shows how it goes."""
 
-    def event(self, event: Event) -> None:
+    def event(self, event: JournalEvent) -> None:
         """Show a change."""
         ...
 
@@ -48,13 +48,13 @@ class _View(Protocol):
         ...
 
 
-@guarded
+@handle_errors
 async def follow(
     *,
     consumer: str = "smmfanfast-follow",
     every: float = 5.0,
     until_final: Flag = False,
-    panel: DeskPanel = _HERE,
+    panel: JournalOptions = _HERE,
 ) -> int:
     """Send what is due and follow all orders of the journal to the end; Ctrl-C ends it.
 
@@ -149,11 +149,11 @@ def _view(console: Console, errors: Console, *, as_json: bool) -> Generator[_Vie
         yield board
 
 
-def _as_json(console: Console) -> Callable[[Event], None]:
+def _as_json(console: Console) -> Callable[[JournalEvent], None]:
     return lambda event: output.print_json(console, event)
 
 
-def _as_line(console: Console) -> Callable[[Event], None]:
+def _as_line(console: Console) -> Callable[[JournalEvent], None]:
     return lambda event: output.print_line(console, event_row(event), widths=EVENT_WIDTHS)
 
 
@@ -165,11 +165,11 @@ words."""
 class _Lines:
     """A line for each change, and nothing for counts."""
 
-    def __init__(self, show: Callable[[Event], None], errors: Console) -> None:
+    def __init__(self, show: Callable[[JournalEvent], None], errors: Console) -> None:
         self._show = show
         self._errors = errors
 
-    def event(self, event: Event) -> None:
+    def event(self, event: JournalEvent) -> None:
         """Show a change."""
         self._show(event)
 

@@ -13,9 +13,9 @@ from ...journal import Entry, EntryState
 from ...results import Status
 from .. import _output as output
 from .._codes import OK
-from .._ending import guarded
+from .._ending import handle_errors
 from .._entries import entries_table, entry_object, summary_view, write_csv
-from .._panel import DeskPanel, Flag
+from .._panel import Flag, JournalOptions
 
 __all__ = ["orders", "summary"]
 
@@ -25,10 +25,10 @@ ORDERS_SHOWN = 1000
 States = Annotated[list[EntryState] | None, Parameter(negative=())]
 Statuses = Annotated[list[Status] | None, Parameter(negative=())]
 
-_HERE = DeskPanel()
+_HERE = JournalOptions()
 
 
-@guarded
+@handle_errors
 async def orders(
     *,
     state: States = None,
@@ -37,7 +37,7 @@ async def orders(
     since: str | None = None,
     until: str | None = None,
     csv: Flag = False,
-    panel: DeskPanel = _HERE,
+    panel: JournalOptions = _HERE,
 ) -> int:
     """List the orders of the journal, the oldest first.
 
@@ -63,7 +63,7 @@ async def orders(
     begin, end = _moment("since", since), _moment("until", until)
     async with panel.desk() as opened:
         found = opened.desk.entries(
-            states=state or (), statuses=status or (), ref_begin=ref, since=begin, until=end
+            states=state or (), statuses=status or (), ref_prefix=ref, since=begin, until=end
         )
         if csv:
             await write_csv(sys.stdout, found)
@@ -99,8 +99,8 @@ def _moment(name: str, text: str | None) -> datetime | None:
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
-@guarded
-async def summary(*, panel: DeskPanel = _HERE) -> int:
+@handle_errors
+async def summary(*, panel: JournalOptions = _HERE) -> int:
     """Count the orders of the journal and their money.
 
     "spent" is net of what came back; "at risk" are the prices of orders that are unknown or on

@@ -10,20 +10,20 @@ from rich.console import Console
 from ...errors import InvalidSettingsError
 from ...sandbox import Sandbox
 from .._codes import OK
-from .._ending import guarded
+from .._ending import handle_errors
 from .._panel import amount_of
 
 __all__ = ["sandbox"]
 
 
-@guarded
+@handle_errors
 async def sandbox(
     *,
     port: int = 8080,
     seed: int = 0,
     balance: str = "1000",
     speed: float = 60.0,
-    speaks: Literal["document", "api-v2"] = "document",
+    dialect: Literal["standard", "api-v2"] = "standard",
 ) -> int:
     """Run a panel on this machine to try things against, until Ctrl-C.
 
@@ -37,18 +37,18 @@ async def sandbox(
         Money on the account at the start.
     speed
         Seconds on the panel in a second here; 0 stands still.
-    speaks
+    dialect
         As the panel of the document does, or as API v2 panels do, with refills and cancels.
     """
     money = amount_of("balance", balance) or Decimal(0)
     console = Console()
     try:
         panel = Sandbox(
-            api_key="test-key", port=port, seed=seed, balance=money, speed=speed, speaks=speaks
+            api_key="test-key", port=port, seed=seed, balance=money, speed=speed, dialect=dialect
         )
     except ValueError as error:
         raise InvalidSettingsError("sandbox", f"can't be made: {error}") from error
-    profile = "" if speaks == "document" else f" --profile {speaks}"
+    profile = "" if dialect == "standard" else f" --profile {dialect}"
     try:
         async with panel:
             console.print(f"A panel answers at [bold]{panel.url}[/], with the key {panel.api_key}.")

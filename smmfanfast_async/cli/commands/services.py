@@ -12,8 +12,8 @@ from ...results import Service
 from .. import _output as output
 from .._codes import OK, REFUSED
 from .._differences import difference_objects, differences_table, narrowed
-from .._ending import guarded, print_line
-from .._panel import Flag, OrderType, Panel, amount_of
+from .._ending import handle_errors, print_line
+from .._panel import CommonOptions, Flag, OrderType, amount_of
 from .._saved import Saved, load, save, saved
 
 __all__ = ["services"]
@@ -21,10 +21,10 @@ __all__ = ["services"]
 MAX_SERVICES_SHOWN = 1000
 """Rows of a table of services; `--json` gives all."""
 
-_HERE = Panel()
+_HERE = CommonOptions()
 
 
-@guarded
+@handle_errors
 async def services(
     *,
     search: str = "",
@@ -33,7 +33,7 @@ async def services(
     save_as: Annotated[Path | None, Parameter(name="--save")] = None,
     older: Annotated[Path | None, Parameter(name="--diff")] = None,
     exit_code: Flag = False,
-    panel: Panel = _HERE,
+    panel: CommonOptions = _HERE,
 ) -> int:
     """Show what is on offer.
 
@@ -75,7 +75,7 @@ async def services(
     return REFUSED if differs and exit_code else OK
 
 
-def _show(found: list[Service], total: int, panel: Panel) -> None:
+def _show(found: list[Service], total: int, panel: CommonOptions) -> None:
     if panel.json:
         output.print_json(Console(), found)
         return
@@ -84,7 +84,7 @@ def _show(found: list[Service], total: int, panel: Panel) -> None:
 
 
 def _show_differences(
-    before: Saved, now: Saved, wanted: Callable[[Catalogue], list[Service]], panel: Panel
+    before: Saved, now: Saved, wanted: Callable[[Catalogue], list[Service]], panel: CommonOptions
 ) -> bool:
     """Show what differs among the services that are wanted; say whether anything does."""
     if before.base_url != now.base_url:
@@ -92,7 +92,7 @@ def _show_differences(
         print_line(f"the file is from {before.base_url}", "yellow", head="warning")
     ids = {each.service for some in (before, now) for each in wanted(some.catalogue)}
     diff = narrowed(now.catalogue.diff(before.catalogue), lambda each: each.service in ids)
-    number = len(diff.new) + len(diff.gone) + len(diff.changed)
+    number = len(diff.added) + len(diff.removed) + len(diff.changed)
     if panel.json:
         output.print_json(Console(), difference_objects(diff))
     else:

@@ -5,18 +5,18 @@ from rich.console import Console
 from ...errors import InvalidSettingsError
 from .. import _output as output
 from .._codes import OK
-from .._ending import guarded
+from .._ending import handle_errors
 from .._entries import evidence, unknown_object
-from .._panel import DeskPanel, Flag
+from .._panel import Flag, JournalOptions
 from .._placed import placed, show_entry
 
 __all__ = ["resolve", "retry", "unknown", "withdraw"]
 
-_HERE = DeskPanel()
+_HERE = JournalOptions()
 
 
-@guarded
-async def unknown(*, panel: DeskPanel = _HERE) -> int:
+@handle_errors
+async def unknown(*, panel: JournalOptions = _HERE) -> int:
     """Show the orders that may or may not exist, with what speaks for and against each.
 
     None of it is proof: look at the panel's own list of orders, then say what is true with
@@ -35,7 +35,7 @@ async def unknown(*, panel: DeskPanel = _HERE) -> int:
     return OK
 
 
-@guarded
+@handle_errors
 async def resolve(
     ref: str,
     *,
@@ -43,7 +43,7 @@ async def resolve(
     order: str | None = None,
     not_placed: Flag = False,
     note: str = "",
-    panel: DeskPanel = _HERE,
+    panel: JournalOptions = _HERE,
 ) -> int:
     """Say what is true of an order that is unknown; look at the panel's list of orders before.
 
@@ -67,13 +67,15 @@ async def resolve(
         raise InvalidSettingsError("order", "or --not-placed has to be given, one of the two")
     async with panel.desk() as opened:
         placed_or_not = False if not_placed else None
-        entry = await opened.desk.resolve(ref, by=by, order=order, placed=placed_or_not, note=note)
+        entry = await opened.desk.resolve(
+            ref, decided_by=by, order=order, placed=placed_or_not, note=note
+        )
     show_entry(entry, panel)
     return OK
 
 
-@guarded
-async def retry(ref: str, *, by: str, panel: DeskPanel = _HERE) -> int:
+@handle_errors
+async def retry(ref: str, *, by: str, panel: JournalOptions = _HERE) -> int:
     """Send an order again that the panel refused, or that was found not placed. It costs money.
 
     Parameters
@@ -84,12 +86,12 @@ async def retry(ref: str, *, by: str, panel: DeskPanel = _HERE) -> int:
         Who decides; it stays in the journal.
     """
     async with panel.desk() as opened:
-        entry = await opened.desk.retry(ref, by=by)
+        entry = await opened.desk.retry(ref, decided_by=by)
     return placed(entry, panel)
 
 
-@guarded
-async def withdraw(ref: str, *, by: str, note: str = "", panel: DeskPanel = _HERE) -> int:
+@handle_errors
+async def withdraw(ref: str, *, by: str, note: str = "", panel: JournalOptions = _HERE) -> int:
     """Take back an order that was not sent yet: prepared or held.
 
     Parameters
@@ -102,6 +104,6 @@ async def withdraw(ref: str, *, by: str, note: str = "", panel: DeskPanel = _HER
         Why; it stays in the journal.
     """
     async with panel.desk() as opened:
-        entry = await opened.desk.withdraw(ref, by=by, note=note)
+        entry = await opened.desk.withdraw(ref, decided_by=by, note=note)
     show_entry(entry, panel)
     return OK

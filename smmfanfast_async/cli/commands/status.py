@@ -14,21 +14,21 @@ from ...results import OrderStatus
 from .. import _output as output
 from .._boards import StatusBoard
 from .._codes import INTERRUPTED, OK, PARTLY
-from .._ending import guarded, print_line
+from .._ending import handle_errors, print_line
 from .._input import ids_from
 from .._live import can_redraw, counting, live
-from .._panel import Panel
+from .._panel import CommonOptions
 
 __all__ = ["status"]
 
 Show = Callable[[str, OrderStatus | PanelError], None]
 
-_HERE = Panel()
+_HERE = CommonOptions()
 
 
-@guarded
+@handle_errors
 async def status(
-    *ids: Annotated[str, Parameter(allow_leading_hyphen=True)], panel: Panel = _HERE
+    *ids: Annotated[str, Parameter(allow_leading_hyphen=True)], panel: CommonOptions = _HERE
 ) -> int:
     """Show how orders stand, any number of them; exit code 5 if some ids have errors.
 
@@ -59,7 +59,7 @@ async def status(
 
 
 @contextmanager
-def _shown(panel: Panel, total: int | None) -> Generator[Show, None, None]:
+def _shown(panel: CommonOptions, total: int | None) -> Generator[Show, None, None]:
     """Give what shows an order: in a table where it has an end and a terminal, on a line else."""
     console = Console()
     if total is not None and can_redraw(console) and not panel.json:

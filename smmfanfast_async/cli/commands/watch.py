@@ -15,24 +15,24 @@ from ...results import OrderStatus
 from .. import _output as output
 from .._boards import StatusBoard
 from .._codes import INTERRUPTED, OK, PARTLY
-from .._ending import guarded
+from .._ending import handle_errors
 from .._live import can_redraw, live
-from .._panel import Panel
+from .._panel import CommonOptions
 
 __all__ = ["watch"]
 
-_HERE = Panel()
+_HERE = CommonOptions()
 
 _LAST = {ChangeKind.FINISHED, ChangeKind.MISSING}
 """Changes after which none comes for an order."""
 
 
-@guarded
+@handle_errors
 async def watch(
     *ids: str,
     timeout_s: Annotated[float | None, Parameter(name="--timeout")] = None,
     every: float = 5.0,
-    panel: Panel = _HERE,
+    panel: CommonOptions = _HERE,
 ) -> int:
     """Watch some orders until each is final; Ctrl-C ends it, the orders go on.
 
@@ -52,7 +52,7 @@ async def watch(
     if not ids:
         raise InvalidSettingsError("ids", "are missing: give some")
     missing = False
-    async with panel.client(poll=PollPolicy(least_s=every)) as client:
+    async with panel.client(poll=PollPolicy(min_interval_s=every)) as client:
         changes = client.watch(ids, timeout_s=timeout_s)
         with _shown(Console(), as_json=panel.json, total=len(set(ids))) as show:
             try:

@@ -22,7 +22,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-from ..._text import cleaned
+from ..._text import sanitize
 from ...errors import InvalidSettingsError, JournalError, PanelError, without_frames
 from .schema import MIGRATIONS, SCHEMA_VERSION, metadata, versions
 
@@ -222,7 +222,7 @@ class Database:
         if pages * page_bytes <= CHECKED_BYTES:
             said = (await connection.exec_driver_sql("PRAGMA quick_check(1)")).scalar()
             if said != "ok":
-                raise JournalError(f"the file is damaged: {cleaned(str(said), 200)}")
+                raise JournalError(f"the file is damaged: {sanitize(str(said), 200)}")
 
 
 async def _migrate(connection: AsyncConnection, have: int | None) -> None:
@@ -346,7 +346,7 @@ def journal_error(error: BaseException) -> JournalError:
     # The driver's own class stands in the text in angle brackets; ours names it already.
     words = words.partition(">: ")[2] or words
     kind = type(cause).__name__
-    return JournalError(cleaned(f"{kind}: {words}".rstrip(": "), 300))
+    return JournalError(sanitize(f"{kind}: {words}".rstrip(": "), 300))
 
 
 def _is_databases(error: Exception) -> bool:

@@ -15,8 +15,8 @@ from .. import (
     Claim,
     Entry,
     EntryState,
-    Event,
     EventKind,
+    JournalEvent,
     NewEntry,
     Observation,
     Outcome,
@@ -25,10 +25,10 @@ from .. import (
 )
 from . import statements
 from .database import Database, journal_error, parsed
-from .polling import Looks
+from .polling import Polling
 from .rows import entry_of, event_of, event_row, summary_of, unknown_order
 from .schema import accounts, consumers, orders
-from .transitions import Moves
+from .transitions import Transitions
 
 __all__ = ["SQLJournal"]
 
@@ -69,8 +69,8 @@ class SQLJournal:
         self._shown = f"<SQLJournal {self._database!r}>"
         self._account = EVERYBODY
         self._is_open = False
-        self._moves = Moves(EVERYBODY, is_sqlite=self._database.is_sqlite)
-        self._looks = Looks(EVERYBODY, is_sqlite=self._database.is_sqlite)
+        self._transitions = Transitions(EVERYBODY, is_sqlite=self._database.is_sqlite)
+        self._polling = Polling(EVERYBODY, is_sqlite=self._database.is_sqlite)
 
     def __repr__(self) -> str:
         return self._shown
@@ -81,8 +81,8 @@ class SQLJournal:
         twin.__dict__.update(self.__dict__)
         twin._account = account
         twin._is_open = False
-        twin._moves = Moves(account, is_sqlite=self._database.is_sqlite)
-        twin._looks = Looks(account, is_sqlite=self._database.is_sqlite)
+        twin._transitions = Transitions(account, is_sqlite=self._database.is_sqlite)
+        twin._polling = Polling(account, is_sqlite=self._database.is_sqlite)
         return twin
 
     async def open(self) -> None:
@@ -109,7 +109,7 @@ class SQLJournal:
 
     # --- one order -------------------------------------------------------------------------------
 
-    async def write_down(
+    async def create(
         self,
         new: NewEntry,
         *,
@@ -120,7 +120,7 @@ class SQLJournal:
         now = await self.now()
 
         async def write(connection: AsyncConnection) -> Entry:
-            return await self._moves.write_down(connection, new, budget, now)
+            return await self._transitions.create(connection, new, budget, now)
 
         if connection is None:
             return await self._database.run(write)
@@ -133,18 +133,18 @@ class SQLJournal:
         """Give an entry, None where there is none."""
 
         async def look(connection: AsyncConnection) -> Entry | None:
-            row = await self._moves.row(connection, statements.BY_REF, ref)
+            row = await self._transitions.row(connection, statements.BY_REF, ref)
             return None if row is None else entry_of(row)
 
         return await self._database.run(look, reads=True)
 
-    async def begin(
+    async def start_attempt(
         self,
         ref: str,
         attempt: int,
         *,
         lease: timedelta,
-        places: int,
+        max_in_flight: int,
         balance_before: Decimal | None = None,
     ) -> Entry | None:
         """Move PREPARED to SENDING and count the attempt, durably; None where it can't be now."""
@@ -152,77 +152,79 @@ class SQLJournal:
         now = await self.now()
 
         async def begin(connection: AsyncConnection) -> Entry | None:
-            return await self._moves.begin(
+            return await self._transitions.start_attempt(
                 connection, ref, attempt,
-                owner=owner, until=now + lease, places=places, balance=balance_before, now=now,
+                owner=owner, until=now + lease, max_in_flight=max_in_flight, balance=balance_before, now=now,
             )  # fmt: skip
 
         return await self._database.run(begin)
 
-    async def under_way(self) -> int:
+    async def count_in_flight(self) -> int:
         """Count the account's attempts that are on their way, on any machine."""
 
         async def count(connection: AsyncConnection) -> int:
             about = {"of_account": self._account}
-            return len((await connection.execute(statements.PLACES_TAKEN, about)).all())
+            return len((await connection.execute(statements.SLOTS_TAKEN, about)).all())
 
         return await self._database.run(count, reads=True)
 
-    async def settle(self, ref: str, attempt: int, outcome: Outcome) -> Entry:
+    async def record_outcome(self, ref: str, attempt: int, outcome: Outcome) -> Entry:
         """Write what became of an attempt, and give the entry as it stands then."""
         now = await self.now()
 
         async def settle(connection: AsyncConnection) -> Entry:
-            return await self._moves.settle(connection, ref, attempt, outcome, now)
+            return await self._transitions.record_outcome(connection, ref, attempt, outcome, now)
 
         return await self._database.run(settle)
 
-    async def decide(
+    async def apply_decision(
         self,
         ref: str,
-        since: Collection[EntryState],
+        from_states: Collection[EntryState],
         outcome: Outcome,
         *,
-        booked_on: str | None = None,
+        budget_day: str | None = None,
         budget: Decimal | None = None,
     ) -> Entry | None:
         """Carry out a person's move; None where the entry is in none of the states `since`."""
         now = await self.now()
 
-        async def decide(moves: Moves, connection: AsyncConnection) -> Entry | None:
-            return await moves.decide(
-                connection, ref, since, outcome, now, booked_on=booked_on, budget=budget
+        async def decide(moves: Transitions, connection: AsyncConnection) -> Entry | None:
+            return await moves.apply_decision(
+                connection, ref, from_states, outcome, now, budget_day=budget_day, budget=budget
             )
 
         return await self._once(decide)
 
-    async def lapse(self) -> list[Entry]:
+    async def expire_leases(self) -> list[Entry]:
         """Move every SENDING whose lease is past to UNKNOWN, and give those entries."""
         now = await self.now()
 
-        async def lapse(moves: Moves, connection: AsyncConnection) -> list[Entry]:
-            lapsed = await connection.execute(statements.LAPSE, {
+        async def lapse(moves: Transitions, connection: AsyncConnection) -> list[Entry]:
+            lapsed = await connection.execute(statements.EXPIRE_LEASES, {
                 "of_account": self._account, "now": now, "far": now + FAR,
                 "why_kind": ErrorKind.TIMEOUT.value,
                 "why": "no outcome was written before the attempt's time was over",
             })  # fmt: skip
             rows = lapsed.mappings().all()
-            await moves.tell(connection, [event_row(row, EventKind.UNKNOWN, now) for row in rows])
+            await moves.append_events(
+                connection, [event_row(row, EventKind.UNKNOWN, now) for row in rows]
+            )
             return [entry_of(row) for row in rows]
 
         return await self._once(lapse)
 
-    async def _once(self, work: Callable[[Moves, AsyncConnection], Awaitable[T]]) -> T:
+    async def _once(self, work: Callable[[Transitions, AsyncConnection], Awaitable[T]]) -> T:
         """Carry out a move that tells of all that it gives.
 
         Where the answer to its commit was lost it is done already, and a second try finds nothing
         to do; its events show that, and what the first gave is given.
         """
-        moves = Moves(self._account, is_sqlite=self._database.is_sqlite)
+        moves = Transitions(self._account, is_sqlite=self._database.is_sqlite)
         given: list[T] = []
 
         async def once(connection: AsyncConnection) -> T:
-            if not await moves.has_told(connection):
+            if not await moves.already_committed(connection):
                 given.append(await work(moves, connection))
             return given[-1]
 
@@ -238,7 +240,7 @@ class SQLJournal:
         async def due(connection: AsyncConnection) -> list[Entry]:
             released = (await connection.execute(statements.RELEASE_HELD, about)).mappings().all()
             told = [event_row(row, EventKind.RELEASED, now) for row in released]
-            await self._moves.tell(connection, told)
+            await self._transitions.append_events(connection, told)
             found = await connection.execute(statements.DUE_TO_SEND, about | {"most": limit})
             return [entry_of(row) for row in found.mappings()]
 
@@ -249,34 +251,34 @@ class SQLJournal:
         now = await self.now()
 
         async def claim(connection: AsyncConnection) -> list[Claim]:
-            return await self._looks.claim(connection, limit, now, now + lease)
+            return await self._polling.claim(connection, limit, now, now + lease)
 
         return await self._database.run(claim)
 
-    async def observe(self, observations: Sequence[Observation]) -> list[Entry]:
+    async def record_statuses(self, observations: Sequence[Observation]) -> list[Entry]:
         """Write what looks gave, where the claim still holds; give the entries that changed."""
         now = await self.now()
 
-        async def observe(moves: Moves, connection: AsyncConnection) -> list[Entry]:
-            return await self._looks.observe(moves, connection, observations, now)
+        async def observe(moves: Transitions, connection: AsyncConnection) -> list[Entry]:
+            return await self._polling.record_statuses(moves, connection, observations, now)
 
         return await self._once(observe) if observations else []
 
-    async def give_back(self, claims: Sequence[tuple[Claim, datetime]]) -> None:
+    async def release(self, claims: Sequence[tuple[Claim, datetime]]) -> None:
         """Let claimed orders be due again, each at its moment, where its claim still holds."""
 
         async def give_back(connection: AsyncConnection) -> None:
-            await self._looks.give_back(connection, claims)
+            await self._polling.release(connection, claims)
 
         if claims:
             await self._database.run(give_back)
 
-    async def hasten(self, limit: int, *, ahead: timedelta) -> int:
+    async def reschedule_far_future(self, limit: int, *, ahead: timedelta) -> int:
         """Let be due what is due further ahead than that; give how many were, `limit` at most."""
         now = await self.now()
 
         async def hasten(connection: AsyncConnection) -> int:
-            return await self._looks.hasten(connection, limit, now, now + ahead)
+            return await self._polling.reschedule_far_future(connection, limit, now, now + ahead)
 
         return await self._database.run(hasten)
 
@@ -290,14 +292,14 @@ class SQLJournal:
 
         return await self._database.run(look, reads=True)
 
-    async def permit(self, interval: timedelta) -> timedelta:
+    async def reserve_call(self, interval: timedelta) -> timedelta:
         """Take a place in the account's pace, and give how long to wait for it."""
         now = await self.now()
         step = interval // timedelta(microseconds=1)
 
         async def take(connection: AsyncConnection) -> timedelta:
             about = {"of_account": self._account, "now": now, "interval": step}
-            taken = await connection.execute(statements.PERMIT, about | {"far": now + FAR})
+            taken = await connection.execute(statements.RESERVE_CALL, about | {"far": now + FAR})
             place: datetime = taken.scalar_one() - interval
             return max(place - now, timedelta(0))
 
@@ -319,7 +321,7 @@ class SQLJournal:
         *,
         states: Collection[EntryState] = (),
         statuses: Collection[str] = (),
-        ref_begin: str = "",
+        ref_prefix: str = "",
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> AsyncIterator[Entry]:
@@ -330,8 +332,8 @@ class SQLJournal:
             conditions.append(c.state.in_(states))
         if statuses:
             conditions.append(c.status.in_(statuses))
-        if ref_begin:
-            conditions.append(func.substr(c.ref, 1, len(ref_begin)) == ref_begin)
+        if ref_prefix:
+            conditions.append(func.substr(c.ref, 1, len(ref_prefix)) == ref_prefix)
         if since is not None:
             conditions.append(c.created_at >= since)
         if until is not None:
@@ -377,11 +379,11 @@ class SQLJournal:
 
     # --- events ----------------------------------------------------------------------------------
 
-    async def events(self, after: int, limit: int) -> list[Event]:
+    async def events(self, after: int, limit: int) -> list[JournalEvent]:
         """Give the events after a position, in order; all before the last are there."""
         about = {"of_account": self._account, "after": after, "most": limit}
 
-        async def look(connection: AsyncConnection) -> list[Event]:
+        async def look(connection: AsyncConnection) -> list[JournalEvent]:
             found = await connection.execute(statements.EVENTS_AFTER, about)
             return [event_of(row) for row in found.mappings()]
 

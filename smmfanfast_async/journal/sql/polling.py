@@ -9,22 +9,24 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from .. import Claim, Entry, EntryState, Observation
 from . import statements
 from .rows import back_row, entry_of, observed, seen_row, told_of_observation
-from .transitions import Moves
+from .transitions import Transitions
 
-__all__ = ["Looks"]
+__all__ = ["Polling"]
 
 _S = EntryState
 
-_HASTENED = tuple(statements.hasten(state) for state in (_S.ACCEPTED, _S.PREPARED, _S.HELD))
+_HASTENED = tuple(
+    statements.reschedule_far_future(state) for state in (_S.ACCEPTED, _S.PREPARED, _S.HELD)
+)
 
 
-class Looks:
+class Polling:
     """Pieces of transactions about the orders of one account that are followed."""
 
     def __init__(self, account: str, *, is_sqlite: bool) -> None:
         self._account = account
-        self._observe = statements.observe(is_sqlite=is_sqlite)
-        self._give_back = statements.give_back(is_sqlite=is_sqlite)
+        self._observe = statements.record_statuses(is_sqlite=is_sqlite)
+        self._give_back = statements.release(is_sqlite=is_sqlite)
 
     async def claim(
         self, connection: AsyncConnection, limit: int, now: datetime, until: datetime
@@ -32,11 +34,13 @@ class Looks:
         """Take accepted orders that are due."""
         about = {"of_account": self._account, "now": now, "most": limit, "until": until}
         rows = (await connection.execute(statements.CLAIM, about)).mappings().all()
-        return [Claim(key=row["id"], number=row["claim"], entry=entry_of(row)) for row in rows]
+        return [
+            Claim(key=row["id"], number=row["claim_version"], entry=entry_of(row)) for row in rows
+        ]
 
-    async def observe(
+    async def record_statuses(
         self,
-        moves: Moves,
+        moves: Transitions,
         connection: AsyncConnection,
         observations: Sequence[Observation],
         now: datetime,
@@ -51,19 +55,19 @@ class Looks:
             if each.claim.key in written and (kind := told_of_observation(each, entry))
         ]
         ended = [entry.link for entry, _ in told if entry.state is _S.FINISHED and entry.link]
-        await moves.free(connection, ended, now)
+        await moves.release_held(connection, ended, now)
         rows_told = [moves.event_of_entry(entry, kind, now) for entry, kind in told]
-        await moves.tell(connection, rows_told)
+        await moves.append_events(connection, rows_told)
         return [entry for entry, _ in told]
 
-    async def give_back(
+    async def release(
         self, connection: AsyncConnection, claims: Sequence[tuple[Claim, datetime]]
     ) -> None:
         """Let claimed orders be due again, where the claim still holds."""
         rows = json.dumps([back_row(claim, due_at) for claim, due_at in claims])
         await connection.execute(self._give_back, {"rows": rows})
 
-    async def hasten(
+    async def reschedule_far_future(
         self, connection: AsyncConnection, limit: int, now: datetime, far: datetime
     ) -> int:
         """Let be due what is due later than `far`; give how many were."""

@@ -10,15 +10,15 @@ from typing import Any
 
 import attrs
 
-from ..._text import cleaned
+from ..._text import sanitize
 from ...errors import ErrorKind
 from .. import (
     MAX_REASON_CHARACTERS,
     Claim,
     Entry,
     EntryState,
-    Event,
     EventKind,
+    JournalEvent,
     NewEntry,
     Observation,
     Outcome,
@@ -61,7 +61,7 @@ _S = EntryState
 _SAME_NAMES = (
     "ref", "attempt", "link", "quantity", "price", "was_unknown", "created_at", "sent_at",
     "settled_at", "balance_before", "balance_after", "raw_status", "charge", "currency",
-    "start_count", "remains", "checked_at", "changed_at", "misses",
+    "start_count", "remains", "checked_at", "changed_at", "miss_count",
 )  # fmt: skip
 """Columns that are fields of an `Entry` under the same name."""
 
@@ -85,14 +85,14 @@ def new_row(account: str, new: NewEntry, now: datetime) -> dict[str, Any]:
         "link": new.link,
         "quantity": new.quantity,
         "price": new.price,
-        "booked_on": new.booked_on,
+        "budget_day": new.budget_day,
         "created_at": now,
         "state": _S.PREPARED.value,
         "attempt": 0,
         "due_at": new.due_at,
         "was_unknown": False,
-        "misses": 0,
-        "claim": 0,
+        "miss_count": 0,
+        "claim_version": 0,
     }
 
 
@@ -103,7 +103,7 @@ def entry_of(row: Row) -> Entry:
     return Entry(
         state=_S(row["state"]),
         form=json.loads(form) if form else {},
-        order=row["panel_order"] or row["doubtful_order"],
+        order=row["panel_order"] or row["suspected_order"],
         kind=ErrorKind(kind) if kind else None,
         reason=row["reason"],
         **{name: row[name] for name in _SAME_NAMES},
@@ -115,14 +115,14 @@ def outcome_values(outcome: Outcome, now: datetime) -> dict[str, Any]:
     is_sure = outcome.state is not _S.UNKNOWN
     values: dict[str, Any] = {
         "state": outcome.state.value,
-        "place": None,
+        "slot": None,
         "lease_until": None,
         "settled_at": now,
         "due_at": outcome.due_at,
         "kind": outcome.kind.value if outcome.kind else None,
-        "reason": cleaned(outcome.reason, MAX_REASON_CHARACTERS) if outcome.reason else None,
+        "reason": sanitize(outcome.reason, MAX_REASON_CHARACTERS) if outcome.reason else None,
         "panel_order": outcome.order if is_sure else None,
-        "doubtful_order": None if is_sure else outcome.order,
+        "suspected_order": None if is_sure else outcome.order,
     }
     if outcome.balance_after is not None:
         values["balance_after"] = outcome.balance_after
@@ -149,9 +149,9 @@ def told_of_state(state: EntryState) -> bool:
 
 def told_of_move(outcome: Outcome) -> tuple[EventKind, str | None]:
     """Give the event of a move, and its text."""
-    words = [f"by {outcome.by}"] if outcome.by else []
+    words = [f"by {outcome.decided_by}"] if outcome.decided_by else []
     words += [outcome.reason] if outcome.reason else []
-    text = cleaned(": ".join(words), MAX_REASON_CHARACTERS)
+    text = sanitize(": ".join(words), MAX_REASON_CHARACTERS)
     return _TOLD_OF_STATE[outcome.state], text or None
 
 
@@ -162,11 +162,11 @@ def observed(look: Observation, now: datetime) -> Entry:
     """Give an order as it stands after a look."""
     entry, status = look.claim.entry, look.status
     if status is None:
-        return attrs.evolve(entry, misses=entry.misses + 1, checked_at=now)
+        return attrs.evolve(entry, miss_count=entry.miss_count + 1, checked_at=now)
     # What the panel leaves out this time it has not taken back.
     told: dict[str, Any] = {  # in the order of `_told`
         "state": _S.FINISHED if status.is_final or look.is_over else entry.state,
-        "raw_status": cleaned(status.raw_status, MAX_WORD_CHARACTERS),
+        "raw_status": sanitize(status.raw_status, MAX_WORD_CHARACTERS),
         "charge": entry.charge if status.charge is None else status.charge,
         "start_count": entry.start_count if status.start_count is None else status.start_count,
         "remains": entry.remains if status.remains is None else status.remains,
@@ -175,8 +175,8 @@ def observed(look: Observation, now: datetime) -> Entry:
     currency = status.currency
     return attrs.evolve(
         entry,
-        currency=cleaned(currency, MAX_CURRENCY_CHARACTERS) if currency else entry.currency,
-        misses=0,
+        currency=sanitize(currency, MAX_CURRENCY_CHARACTERS) if currency else entry.currency,
+        miss_count=0,
         checked_at=now,
         changed_at=entry.changed_at if stands_still else now,
         **told,
@@ -191,7 +191,7 @@ def _told(entry: Entry) -> tuple[object, ...]:
 def told_of_observation(look: Observation, after: Entry) -> EventKind | None:
     """Give the event of a look, None where nothing is to be told."""
     if look.status is None:
-        return EventKind.MISSING if after.misses == MISSES else None
+        return EventKind.MISSING if after.miss_count == MISSES else None
     if after.state is _S.FINISHED:
         return EventKind.FINISHED
     return EventKind.CHANGED if _told(after) != _told(look.claim.entry) else None
@@ -202,7 +202,7 @@ def seen_row(look: Observation, after: Entry) -> dict[str, Any]:
     is_final = after.state is _S.FINISHED
     return {
         "id": look.claim.key,
-        "claim": look.claim.number,
+        "claim_version": look.claim.number,
         "is_final": int(is_final),
         "due_at": None if is_final else microseconds(look.due_at),
         "raw_status": after.raw_status,
@@ -213,13 +213,13 @@ def seen_row(look: Observation, after: Entry) -> dict[str, Any]:
         "remains": after.remains,
         "checked_at": microseconds(after.checked_at) if after.checked_at else None,
         "changed_at": microseconds(after.changed_at) if after.changed_at else None,
-        "misses": after.misses,
+        "miss_count": after.miss_count,
     }
 
 
 def back_row(claim: Claim, due_at: datetime) -> dict[str, int]:
     """Give what the statement `give_back` takes."""
-    return {"id": claim.key, "claim": claim.number, "due_at": microseconds(due_at)}
+    return {"id": claim.key, "claim_version": claim.number, "due_at": microseconds(due_at)}
 
 
 # --- events --------------------------------------------------------------------------------------
@@ -243,14 +243,14 @@ def event_row(row: Row, kind: EventKind, now: datetime) -> dict[str, Any]:
 
 def late_row(row: Row, attempt: int, outcome: Outcome, now: datetime) -> dict[str, Any]:
     """Give the row of an event about an order that came too late for a move."""
-    text = cleaned(outcome.reason, MAX_REASON_CHARACTERS) if outcome.reason else None
+    text = sanitize(outcome.reason, MAX_REASON_CHARACTERS) if outcome.reason else None
     about = {"attempt": attempt, "panel_order": outcome.order, "text": text}
     return event_row(row, EventKind.LATE, now) | about
 
 
-def event_of(row: Row) -> Event:
+def event_of(row: Row) -> JournalEvent:
     """Read an event."""
-    return Event(
+    return JournalEvent(
         position=row["position"],
         at=row["at"],
         ref=row["ref"],
@@ -293,7 +293,7 @@ def summary_of(groups: Iterable[Any]) -> Summary:
     """Sum up groups of (state, status, price, charge, how many)."""
     states: Counter[EntryState] = Counter()
     statuses: Counter[str] = Counter()
-    spent = given_back = at_risk = Decimal(0)
+    spent = refunded = at_risk = Decimal(0)
     for state_word, status, price, charge, count in groups:
         state = _S(state_word)
         states[state] += count
@@ -302,13 +302,13 @@ def summary_of(groups: Iterable[Any]) -> Summary:
             cost = price if charge is None else charge
             spent += (cost or Decimal(0)) * count
             if state is _S.FINISHED and price is not None and charge is not None:
-                given_back += max(price - charge, Decimal(0)) * count
+                refunded += max(price - charge, Decimal(0)) * count
         elif state in (_S.UNKNOWN, _S.SENDING):
             at_risk += (price or Decimal(0)) * count
     return Summary(
         by_state=dict(states),
         by_status=dict(statuses),
         spent=spent,
-        given_back=given_back,
+        refunded=refunded,
         at_risk=at_risk,
     )

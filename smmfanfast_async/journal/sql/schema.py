@@ -138,7 +138,7 @@ orders = Table(
     Column("link", Text),
     Column("quantity", BigInteger),
     Column("price", Money),
-    Column("booked_on", String(10), nullable=False),
+    Column("budget_day", String(10), nullable=False),
     Column("created_at", Moment, nullable=False),
     # Where it stands.
     Column("state", String(16), nullable=False),
@@ -148,7 +148,7 @@ orders = Table(
     Column("reason", Text),
     Column("was_unknown", Boolean, nullable=False),
     # The attempt under way. No two of an account have the same place.
-    Column("place", Integer),
+    Column("slot", Integer),
     Column("owner", String(32)),
     Column("lease_until", Moment),
     Column("sent_at", Moment),
@@ -157,7 +157,7 @@ orders = Table(
     Column("balance_after", Money),
     # The panel's order. An id that came beside an error is no order of this ref for sure.
     Column("panel_order", String(128)),
-    Column("doubtful_order", String(128)),
+    Column("suspected_order", String(128)),
     Column("raw_status", Text),
     Column("status", String(16)),
     Column("charge", Money),
@@ -166,11 +166,11 @@ orders = Table(
     Column("remains", BigInteger),
     Column("checked_at", Moment),
     Column("changed_at", Moment),
-    Column("misses", Integer, nullable=False),
-    Column("claim", BigInteger, nullable=False),
+    Column("miss_count", Integer, nullable=False),
+    Column("claim_version", BigInteger, nullable=False),
     UniqueConstraint("account", "ref", name="smm_orders_ref"),
     UniqueConstraint("account", "panel_order", name="smm_orders_panel_order"),
-    UniqueConstraint("account", "place", name="smm_orders_place"),
+    UniqueConstraint("account", "slot", name="smm_orders_slot"),
 )
 
 
@@ -197,7 +197,7 @@ for _name, _state, _order in (
         sqlite_where=_where,
         postgresql_where=_where,
     )
-Index("smm_orders_booked", orders.c.account, orders.c.booked_on)
+Index("smm_orders_booked", orders.c.account, orders.c.budget_day)
 Index("smm_orders_link", orders.c.account, orders.c.link)
 Index("smm_orders_created", orders.c.account, orders.c.created_at)
 

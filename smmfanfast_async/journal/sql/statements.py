@@ -37,8 +37,7 @@ from .schema import Moment, accounts, budgets, consumers, events, is_in, orders
 
 __all__ = [
     "ACKNOWLEDGE",
-    "BEGIN",
-    "BOOKED",
+    "BUDGET_SPENT",
     "BY_PANEL_ORDER",
     "BY_REF",
     "BY_REF_LOCKED",
@@ -47,26 +46,27 @@ __all__ = [
     "DUE_TO_SEND",
     "EVENTS_AFTER",
     "EVENT_AT",
+    "EXPIRE_LEASES",
     "FREE_LINK",
     "INSERT_EVENT",
-    "LAPSE",
     "LOCK_BUDGET",
     "NEXT_DUE",
     "NUMBER_EVENTS",
     "PAUSE",
-    "PERMIT",
-    "PLACES_TAKEN",
     "POSITION",
     "PURGE",
     "PURGE_EVENTS",
     "RELEASE_HELD",
+    "RESERVE_CALL",
+    "SLOTS_TAKEN",
+    "START_ATTEMPT",
     "UNKNOWN",
-    "give_back",
-    "hasten",
     "insert_unless_there",
-    "move",
-    "observe",
     "page",
+    "record_statuses",
+    "release",
+    "reschedule_far_future",
+    "transition",
     "with_links",
 ]
 
@@ -86,10 +86,10 @@ BY_REF_LOCKED = BY_REF.with_for_update()
 BY_PANEL_ORDER = select(_c.ref).where(_mine, _c.panel_order == bindparam("of_order"))
 """The ref that an order of the panel belongs to."""
 
-PLACES_TAKEN = select(_c.place).where(_mine, _c.place.is_not(None))
+SLOTS_TAKEN = select(_c.slot).where(_mine, _c.slot.is_not(None))
 """The places of the attempts that are on their way."""
 
-BEGIN = (
+START_ATTEMPT = (
     update(orders)
     .where(
         _mine,
@@ -100,7 +100,7 @@ BEGIN = (
     .values(
         state=_S.SENDING,
         attempt=_c.attempt + 1,
-        place=bindparam("at_place"),
+        slot=bindparam("at_slot"),
         owner=bindparam("by_owner"),
         lease_until=bindparam("until", type_=Moment),
         sent_at=_now,
@@ -116,7 +116,7 @@ BEGIN = (
 """PREPARED → SENDING, of the attempt that is named; no row where it is not so any more."""
 
 
-def move(since: EntryState, values: dict[str, Any]) -> Update:
+def transition(since: EntryState, values: dict[str, Any]) -> Update:
     """Move a row, if it is still in that state and attempt (`key`, `of_attempt`)."""
     return (
         update(orders)
@@ -126,7 +126,7 @@ def move(since: EntryState, values: dict[str, Any]) -> Update:
     )
 
 
-LAPSE = (
+EXPIRE_LEASES = (
     update(orders)
     .where(
         _mine,
@@ -135,7 +135,7 @@ LAPSE = (
     )
     .values(
         state=_S.UNKNOWN,
-        place=None,
+        slot=None,
         lease_until=None,
         settled_at=_now,
         kind=bindparam("why_kind"),
@@ -196,23 +196,23 @@ _due = (
 CLAIM = (
     update(orders)
     .where(_c.id.in_(select(_due.c.id)))
-    .values(claim=_c.claim + 1, due_at=bindparam("until", type_=Moment))
+    .values(claim_version=_c.claim_version + 1, due_at=bindparam("until", type_=Moment))
     .returning(orders)
 )
 """Take what is due. A claim lapses by itself: the order is due again once the lease is over."""
 
 
-def give_back(*, is_sqlite: bool) -> Update:
+def release(*, is_sqlite: bool) -> Update:
     """Let claimed orders be due again (`rows`, JSON), each only where its claim still holds."""
     back = _given(_BACK_COLUMNS, is_sqlite=is_sqlite)
     return (
         update(orders)
-        .where(_c.id == back.c.id, _c.claim == back.c.claim, is_in(_S.ACCEPTED))
-        .values(claim=_c.claim + 1, due_at=back.c.due_at)
+        .where(_c.id == back.c.id, _c.claim_version == back.c.claim_version, is_in(_S.ACCEPTED))
+        .values(claim_version=_c.claim_version + 1, due_at=back.c.due_at)
     )
 
 
-def hasten(state: EntryState) -> Update:
+def reschedule_far_future(state: EntryState) -> Update:
     """Let be due what is due further ahead than any time that is set: the clock was set back."""
     far = (
         select(_c.id)
@@ -225,7 +225,7 @@ def hasten(state: EntryState) -> Update:
     return hastened.returning(_c.id)
 
 
-def observe(*, is_sqlite: bool) -> Update:
+def record_statuses(*, is_sqlite: bool) -> Update:
     """Write a batch of looks at once (`rows`, JSON), each only where its claim still holds."""
     seen = _given(_SEEN_COLUMNS, is_sqlite=is_sqlite)
     is_final = seen.c.is_final == literal(1)
@@ -233,12 +233,12 @@ def observe(*, is_sqlite: bool) -> Update:
         update(orders)
         .where(
             _c.id == seen.c.id,
-            _c.claim == seen.c.claim,
+            _c.claim_version == seen.c.claim_version,
             is_in(_S.ACCEPTED),
         )
         .values(
             state=case((is_final, _S.FINISHED.value), else_=_c.state),
-            claim=_c.claim + 1,
+            claim_version=_c.claim_version + 1,
             due_at=seen.c.due_at,
             raw_status=seen.c.raw_status,
             status=seen.c.status,
@@ -248,13 +248,17 @@ def observe(*, is_sqlite: bool) -> Update:
             remains=seen.c.remains,
             checked_at=seen.c.checked_at,
             changed_at=seen.c.changed_at,
-            misses=seen.c.misses,
+            miss_count=seen.c.miss_count,
         )
         .returning(_c.id)
     )
 
 
-_BACK_COLUMNS: Mapping[str, Any] = {"id": BigInteger, "claim": BigInteger, "due_at": BigInteger}
+_BACK_COLUMNS: Mapping[str, Any] = {
+    "id": BigInteger,
+    "claim_version": BigInteger,
+    "due_at": BigInteger,
+}
 """What a row of `give_back` has."""
 
 _SEEN_COLUMNS: Mapping[str, Any] = {
@@ -268,7 +272,7 @@ _SEEN_COLUMNS: Mapping[str, Any] = {
     "remains": BigInteger,
     "checked_at": BigInteger,
     "changed_at": BigInteger,
-    "misses": Integer,
+    "miss_count": Integer,
 }
 """What a row of `observe` has."""
 
@@ -323,11 +327,11 @@ LOCK_BUDGET = (
 )
 """Let nobody else hold an order against the day's budget until the transaction's end."""
 
-BOOKED = (
+BUDGET_SPENT = (
     select(_c.price, func.count())
     .where(
         _mine,
-        _c.booked_on == bindparam("day"),
+        _c.budget_day == bindparam("day"),
         is_in(*sorted(SPENDING_STATES)),
         _c.price.is_not(None),
     )
@@ -346,7 +350,7 @@ _later = func.coalesce(accounts.c.next_call_at, _now)
 # A place that is further ahead than any queue was taken by a clock that has been set back since.
 _free = case((_later > bindparam("far", type_=Moment), _now), (_later > _now, _later), else_=_now)
 _open = case((accounts.c.paused_until > _free, accounts.c.paused_until), else_=_free)
-PERMIT = (
+RESERVE_CALL = (
     update(accounts)
     .where(accounts.c.account == bindparam("of_account"))
     .values(next_call_at=cast(_open, BigInteger) + bindparam("interval", type_=BigInteger))

@@ -17,7 +17,7 @@ from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ...errors import ErrorKind, JournalError, RefConflictError, SpendingLimitError
-from .. import MOVES, Entry, EntryState, EventKind, NewEntry, Outcome
+from .. import TRANSITIONS, Entry, EntryState, EventKind, NewEntry, Outcome
 from . import statements
 from .rows import (
     digest_of,
@@ -31,45 +31,45 @@ from .rows import (
 )
 from .schema import budgets, orders
 
-__all__ = ["Moves"]
+__all__ = ["Transitions"]
 
 _S = EntryState
 
 
-class Moves:
+class Transitions:
     """Pieces of transactions about the orders of one account."""
 
     def __init__(self, account: str, *, is_sqlite: bool) -> None:
         self._account = account
         self._is_sqlite = is_sqlite
-        self._told: dict[str, Any] | None = None
+        self._last_event: dict[str, Any] | None = None
 
     # --- the moves -------------------------------------------------------------------------------
 
-    async def write_down(
+    async def create(
         self, connection: AsyncConnection, new: NewEntry, budget: Decimal | None, now: datetime
     ) -> Entry:
         """Write an order down, or give the entry that has its ref already."""
         found = await self.row(connection, statements.BY_REF, new.ref)
         if found is None and budget is not None and new.price is not None:
-            await self.lock_budget(connection, new.booked_on)
+            await self.lock_budget(connection, new.budget_day)
             # Looked for again: who held the budget may have written down this very ref.
             found = await self.row(connection, statements.BY_REF, new.ref)
             if found is None:
-                await self.hold_against(connection, new.price, new.booked_on, budget)
+                await self.check_budget(connection, new.price, new.budget_day, budget)
         if found is None:
             insert = statements.insert_unless_there(orders, is_sqlite=self._is_sqlite)
             row = new_row(self._account, new, now)
             made = await connection.execute(insert.values(row).returning(orders))
             found = made.mappings().one_or_none()
         if found is None:  # somebody else was a moment earlier
-            found = await self.sure_row(connection, new.ref)
+            found = await self.require_row(connection, new.ref)
         if found["digest"] != digest_of(new.form):
             text = f"ref {new.ref!r} names an order of other content already"
             raise RefConflictError(text, action="add", order=found["panel_order"])
         return entry_of(found)
 
-    async def begin(
+    async def start_attempt(
         self,
         connection: AsyncConnection,
         ref: str,
@@ -77,7 +77,7 @@ class Moves:
         *,
         owner: str,
         until: datetime,
-        places: int,
+        max_in_flight: int,
         balance: Decimal | None,
         now: datetime,
     ) -> Entry | None:
@@ -86,63 +86,63 @@ class Moves:
         if row is not None and row["owner"] == owner:
             # Begun already: the answer to the commit was lost. It may have lapsed since.
             return entry_of(row) if row["state"] == _S.SENDING else None
-        taken = await connection.execute(statements.PLACES_TAKEN, {"of_account": self._account})
+        taken = await connection.execute(statements.SLOTS_TAKEN, {"of_account": self._account})
         busy = set(taken.scalars())
-        if len(busy) >= places:
+        if len(busy) >= max_in_flight:
             return None
         # Any of them: two machines that begin at once rarely want the same.
-        place = random.choice(sorted(set(range(places)) - busy))  # noqa: S311  # no secret
-        begun = await connection.execute(statements.BEGIN, {
+        slot = random.choice(sorted(set(range(max_in_flight)) - busy))  # noqa: S311  # no secret
+        begun = await connection.execute(statements.START_ATTEMPT, {
             "of_account": self._account, "of_ref": ref, "of_attempt": attempt, "now": now,
-            "at_place": place, "by_owner": owner, "until": until, "balance": balance,
+            "at_slot": slot, "by_owner": owner, "until": until, "balance": balance,
         })  # fmt: skip
         found = begun.mappings().one_or_none()
         return None if found is None else entry_of(found)
 
-    async def settle(
+    async def record_outcome(
         self, connection: AsyncConnection, ref: str, attempt: int, outcome: Outcome, now: datetime
     ) -> Entry:
         """Write what became of an attempt: a move, an event where it is too late for one."""
-        row = await self.sure_row(connection, ref, lock=True)
+        row = await self.require_row(connection, ref, lock=True)
         since = _S(row["state"])
-        kept = (None, row["panel_order"], row["doubtful_order"])
+        kept = (None, row["panel_order"], row["suspected_order"])
         if row["attempt"] == attempt and _may_settle(since, outcome.state):
             outcome = await self.unless_claimed(connection, ref, outcome)
             is_news = since is _S.UNKNOWN and outcome.order not in kept
-            if outcome.state in MOVES[since] or is_news:
-                return await self.move(connection, row, outcome, now)
+            if outcome.state in TRANSITIONS[since] or is_news:
+                return await self.apply(connection, row, outcome, now)
         if outcome.order not in kept:
             # It can't move the entry, and must not be lost.
-            await self.tell(connection, [late_row(row, attempt, outcome, now)])
+            await self.append_events(connection, [late_row(row, attempt, outcome, now)])
         return entry_of(row)
 
-    async def decide(
+    async def apply_decision(
         self,
         connection: AsyncConnection,
         ref: str,
-        since: Collection[EntryState],
+        from_states: Collection[EntryState],
         outcome: Outcome,
         now: datetime,
         *,
-        booked_on: str | None,
+        budget_day: str | None,
         budget: Decimal | None,
     ) -> Entry | None:
         """Carry out a person's move; None where the entry is in none of the states `since`."""
-        if budget is not None and booked_on is not None:
+        if budget is not None and budget_day is not None:
             # Before the order's own row: whoever needs both locks them in this order.
-            await self.lock_budget(connection, booked_on)
+            await self.lock_budget(connection, budget_day)
         row = await self.row(connection, statements.BY_REF_LOCKED, ref)
-        if row is None or row["state"] not in since:
+        if row is None or row["state"] not in from_states:
             return None
         _check_decision(row, outcome)
         await self.check_unclaimed(connection, ref, outcome.order)
         values: dict[str, Any] = {"settled_at": row["settled_at"]}
-        if booked_on is not None:
-            await self.hold_against(connection, row["price"], booked_on, budget)
-            values["booked_on"] = booked_on
+        if budget_day is not None:
+            await self.check_budget(connection, row["price"], budget_day, budget)
+            values["budget_day"] = budget_day
         if row["state"] == _S.UNKNOWN and outcome.state is _S.WITHDRAWN:
             values["was_unknown"] = True
-        return await self.move(connection, row, outcome, now, **values)
+        return await self.apply(connection, row, outcome, now, **values)
 
     # --- their parts -----------------------------------------------------------------------------
 
@@ -151,7 +151,7 @@ class Moves:
         found = await connection.execute(statement, {"of_account": self._account, "of_ref": ref})
         return found.mappings().one_or_none()
 
-    async def sure_row(
+    async def require_row(
         self, connection: AsyncConnection, ref: str, *, lock: bool = False
     ) -> RowMapping:
         """Give the row of a ref that has to be there; `lock` holds it to the end."""
@@ -161,7 +161,7 @@ class Moves:
             raise JournalError(f"has no entry {ref!r}")
         return row
 
-    async def hold_against(
+    async def check_budget(
         self,
         connection: AsyncConnection,
         price: Decimal | None,
@@ -172,7 +172,7 @@ class Moves:
         if budget is None or price is None:
             return
         about = {"of_account": self._account, "day": day}
-        booked = await connection.execute(statements.BOOKED, about)
+        booked = await connection.execute(statements.BUDGET_SPENT, about)
         spent = sum((each * count for each, count in booked), Decimal(0))
         if spent + price > budget:
             raise SpendingLimitError("budget_per_day", price, budget, spent)
@@ -207,7 +207,7 @@ class Moves:
             )
         return outcome
 
-    async def move(
+    async def apply(
         self,
         connection: AsyncConnection,
         row: RowMapping,
@@ -216,16 +216,16 @@ class Moves:
         **values: Any,
     ) -> Entry:
         """Carry out a move of a row that this transaction holds, and tell of it."""
-        statement = statements.move(_S(row["state"]), outcome_values(outcome, now) | values)
+        statement = statements.transition(_S(row["state"]), outcome_values(outcome, now) | values)
         about = {"key": row["id"], "of_attempt": row["attempt"]}
         moved = (await connection.execute(statement, about)).mappings().one()
         if outcome.state in (_S.WITHDRAWN, _S.REFUSED) and row["link"]:
-            await self.free(connection, [row["link"]], now)
+            await self.release_held(connection, [row["link"]], now)
         kind, text = told_of_move(outcome)
-        await self.tell(connection, [event_row(moved, kind, now) | {"text": text}])
+        await self.append_events(connection, [event_row(moved, kind, now) | {"text": text}])
         return entry_of(moved)
 
-    async def free(
+    async def release_held(
         self, connection: AsyncConnection, links: Collection[str], now: datetime
     ) -> None:
         """Let orders be tried again that are held for these links."""
@@ -233,7 +233,7 @@ class Moves:
             about = {"of_account": self._account, "links": sorted(set(links)), "now": now}
             await connection.execute(statements.FREE_LINK, about)
 
-    async def tell(self, connection: AsyncConnection, rows: list[dict[str, Any]]) -> None:
+    async def append_events(self, connection: AsyncConnection, rows: list[dict[str, Any]]) -> None:
         """Append events; the account's row is the last that a transaction locks."""
         if not rows:
             return
@@ -242,16 +242,16 @@ class Moves:
         for position, row in enumerate(rows, last - len(rows) + 1):
             row["position"] = position
         await connection.execute(statements.INSERT_EVENT, rows)
-        self._told = rows[-1]
+        self._last_event = rows[-1]
 
-    async def has_told(self, connection: AsyncConnection) -> bool:
+    async def already_committed(self, connection: AsyncConnection) -> bool:
         """Whether what was appended last is there: the commit happened, its answer was lost."""
-        if self._told is None:
+        if self._last_event is None:
             return False
-        about = {"of_account": self._account, "at_position": self._told["position"]}
+        about = {"of_account": self._account, "at_position": self._last_event["position"]}
         found = (await connection.execute(statements.EVENT_AT, about)).one_or_none()
         # Another transaction may have taken the position of one that was rolled back.
-        told = self._told
+        told = self._last_event
         return found is not None and tuple(found) == (told["at"], told["ref"], told["kind"])
 
     def event_of_entry(self, entry: Entry, kind: EventKind, now: datetime) -> dict[str, Any]:
@@ -266,7 +266,7 @@ class Moves:
 def _may_settle(since: EntryState, to: EntryState) -> bool:
     """Whether an attempt's own outcome may still move the entry that it belongs to."""
     if since is _S.SENDING:
-        return to in MOVES[since]
+        return to in TRANSITIONS[since]
     # What was given up is lifted by the panel's word alone.
     said = {_S.UNKNOWN: {_S.ACCEPTED, _S.REFUSED}, _S.WITHDRAWN: {_S.ACCEPTED}}
     return to in said.get(since, set())
@@ -275,7 +275,7 @@ def _may_settle(since: EntryState, to: EntryState) -> bool:
 def _check_decision(row: RowMapping, outcome: Outcome) -> None:
     """Raise `JournalError` for what is no move, or not a person's."""
     since = _S(row["state"])
-    if outcome.state not in MOVES[since] or not told_of_state(outcome.state):
+    if outcome.state not in TRANSITIONS[since] or not told_of_state(outcome.state):
         raise JournalError(f"knows no move from {since} to {outcome.state} by a person")
     if outcome.state is _S.PREPARED and row["form"] is None:
         raise JournalError(f"the form of ref {row['ref']!r} is forgotten: it can't be sent again")

@@ -48,7 +48,7 @@ import attrs
 from smmfanfast_async import API_V2
 
 @pytest.mark.asyncio
-@pytest.mark.smm_sandbox(speaks="api-v2")
+@pytest.mark.smm_sandbox(dialect="api-v2")
 async def test_user(smm_client, smm_sandbox):
     added = await smm_client.add(ORDER)
     smm_sandbox.set_status(added.order, "completed")

@@ -18,7 +18,7 @@ SAID = "*ended before these scripted faults were met: empty (times=2, action='ad
 def test_the_settings_are_the_sandboxs(run: Run) -> None:
     result = run("""
 @pytest.mark.asyncio
-@pytest.mark.smm_sandbox(balance="5.25", currency="EUR", seed=3, earlier_orders=4, speed=60)
+@pytest.mark.smm_sandbox(balance="5.25", currency="EUR", seed=3, existing_orders=4, speed=60)
 async def test_user(smm_client, smm_sandbox):
     balance = await smm_client.balance()
 
@@ -59,7 +59,7 @@ async def test_user(smm_client, _):
 
 def test_faults_are_met_in_their_order(run: Run) -> None:
     result = run("""
-from smmfanfast_async import RateLimitedError
+from smmfanfast_async import RateLimitError
 from smmfanfast_async.sandbox import Fault, ScriptedFault
 
 @pytest.mark.asyncio
@@ -73,7 +73,7 @@ from smmfanfast_async.sandbox import Fault, ScriptedFault
     ],
 )
 async def test_user(smm_client, smm_sandbox):
-    with pytest.raises(RateLimitedError):
+    with pytest.raises(RateLimitError):
         await smm_client.balance()
     assert len(smm_sandbox.pending_faults) == 3
     for _ in range(3):

@@ -11,8 +11,8 @@ from support.postgres import PostgresServer
 from smmfanfast_async.journal.sql import SQLJournal
 
 FILL = """
-INSERT INTO smm_orders (account, ref, digest, form, link, booked_on, created_at, state, attempt,
-    due_at, was_unknown, misses, claim, panel_order, lease_until, place)
+INSERT INTO smm_orders (account, ref, digest, form, link, budget_day, created_at, state, attempt,
+    due_at, was_unknown, miss_count, claim_version, panel_order, lease_until, slot)
 SELECT '{account}', 'r' || n, 'd', '{{}}', 'l' || n, '{day}', 0,
     CASE WHEN n > 20 THEN 'finished' ELSE {states} END, 1, n, {false}, 0, 0, 'p' || n,
     CASE WHEN n % 5 = 3 AND n <= 20 THEN 0 END, CASE WHEN n % 5 = 3 AND n <= 20 THEN n END
@@ -45,7 +45,7 @@ async def run(journal: SQLJournal, name: str) -> object:
     if name == "due_to_send":
         return await journal.due_to_send(1)
     if name == "hasten":
-        return await journal.hasten(3, ahead=LEASE)
+        return await journal.reschedule_far_future(3, ahead=LEASE)
     return await getattr(journal, name)()
 
 

@@ -65,7 +65,7 @@ async def test_a_server_that_is_stopped_is_an_error_within_the_deadline(
 
     async with asyncio.timeout(5):
         with pytest.raises(JournalError, match="Connect"):
-            await journal.begin("a", 0, lease=LEASE, places=1)
+            await journal.start_attempt("a", 0, lease=LEASE, max_in_flight=1)
 
     running.start()
     assert await journal.find("a") == entry
@@ -153,18 +153,22 @@ async def cut_off(proxy: CuttingProxy, postgres: PostgresServer, clock: Clock) -
 Step = Callable[[SQLJournal, list[Claim]], Awaitable[object]]
 
 STEPS: dict[str, Step] = {
-    "write_down": lambda journal, _: journal.write_down(new("new")),
-    "begin": lambda journal, _: journal.begin("prepared", 0, lease=LEASE, places=9),
-    "accepted": lambda journal, _: journal.settle("sending", 1, outcome(S.ACCEPTED, "32")),
-    "refused": lambda journal, _: journal.settle("sending", 1, outcome(S.REFUSED)),
-    "unknown": lambda journal, _: journal.settle("sending", 1, outcome(S.UNKNOWN, "33")),
-    "conflict": lambda journal, _: journal.settle("sending", 1, outcome(S.ACCEPTED, "id-accepted")),
-    "late": lambda journal, _: journal.settle("unknown", 1, outcome(S.ACCEPTED, "late")),
-    "lapse": lambda journal, _: journal.lapse(),
-    "decide": lambda journal, _: journal.decide("unknown", {S.UNKNOWN}, outcome(S.WITHDRAWN)),
+    "create": lambda journal, _: journal.create(new("new")),
+    "begin": lambda journal, _: journal.start_attempt("prepared", 0, lease=LEASE, max_in_flight=9),
+    "accepted": lambda journal, _: journal.record_outcome("sending", 1, outcome(S.ACCEPTED, "32")),
+    "refused": lambda journal, _: journal.record_outcome("sending", 1, outcome(S.REFUSED)),
+    "unknown": lambda journal, _: journal.record_outcome("sending", 1, outcome(S.UNKNOWN, "33")),
+    "conflict": lambda journal, _: journal.record_outcome(
+        "sending", 1, outcome(S.ACCEPTED, "id-accepted")
+    ),
+    "late": lambda journal, _: journal.record_outcome("unknown", 1, outcome(S.ACCEPTED, "late")),
+    "lapse": lambda journal, _: journal.expire_leases(),
+    "decide": lambda journal, _: journal.apply_decision(
+        "unknown", {S.UNKNOWN}, outcome(S.WITHDRAWN)
+    ),
     "acknowledge": lambda journal, _: journal.acknowledge("mail", 1),
-    "observe": lambda journal, claims: journal.observe([look(each) for each in claims]),
-    "give_back": lambda journal, claims: journal.give_back([(each, START) for each in claims]),
+    "observe": lambda journal, claims: journal.record_statuses([look(each) for each in claims]),
+    "give_back": lambda journal, claims: journal.release([(each, START) for each in claims]),
 }
 
 
@@ -217,12 +221,12 @@ async def test_what_began_and_lapsed_before_its_commit_was_answered_did_not_begi
 ) -> None:
     monkeypatch.setattr("secrets.token_hex", lambda size: "one-owner")
     await prepared(journal)
-    assert await journal.begin("a", 0, lease=LEASE, places=9) is not None
-    assert await journal.begin("a", 0, lease=LEASE, places=9) is not None
+    assert await journal.start_attempt("a", 0, lease=LEASE, max_in_flight=9) is not None
+    assert await journal.start_attempt("a", 0, lease=LEASE, max_in_flight=9) is not None
     clock.go(LEASE.total_seconds())
-    await journal.lapse()
+    await journal.expire_leases()
 
-    assert await journal.begin("a", 0, lease=LEASE, places=9) is None
+    assert await journal.start_attempt("a", 0, lease=LEASE, max_in_flight=9) is None
 
 
 # --- what can't be connected to ------------------------------------------------------------------

@@ -240,7 +240,7 @@ async def test_a_full_disk_loses_nothing_that_was_written(journal: SQLJournal) -
 
     async def fill() -> None:
         for number in range(200):
-            await journal.write_down(new(f"{number}", form={"comments": "x" * 2000}))
+            await journal.create(new(f"{number}", form={"comments": "x" * 2000}))
             written.append(f"{number}")
 
     with pytest.raises(JournalError, match="full"):
@@ -248,7 +248,7 @@ async def test_a_full_disk_loses_nothing_that_was_written(journal: SQLJournal) -
     assert [each.ref async for each in journal.entries()] == ["sent", *written]
 
     await pages(100_000)
-    entry = await journal.settle("sent", 1, outcome(S.ACCEPTED, "32"))
+    entry = await journal.record_outcome("sent", 1, outcome(S.ACCEPTED, "32"))
     assert (entry.state, entry.order) == (S.ACCEPTED, "32")
 
 
@@ -262,7 +262,7 @@ async def test_a_file_that_another_process_writes_is_waited_for(
         await connection.exec_driver_sql("PRAGMA busy_timeout = 1")
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        writing = asyncio.create_task(journal.write_down(new()))
+        writing = asyncio.create_task(journal.create(new()))
         await asyncio.sleep(0.05)
         assert not writing.done()
         assert await journal_find(path, "a") is None
@@ -272,7 +272,7 @@ async def test_a_file_that_another_process_writes_is_waited_for(
         monkeypatch.setattr(database, "DEADLINE_S", 0.05)
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(JournalError, match="locked"):
-            await journal.write_down(new("b"))
+            await journal.create(new("b"))
 
 
 async def journal_find(path: Path, ref: str) -> object:
@@ -326,6 +326,6 @@ async def test_a_look_that_fails_the_database_writes_no_part_of_it(journal: SQLJ
         await connection.exec_driver_sql("ALTER TABLE smm_events RENAME TO gone")
 
     with pytest.raises(JournalError, match="no such table"):
-        await journal.observe([look(claim)])
+        await journal.record_statuses([look(claim)])
 
     assert await journal.find("a") == claim.entry

@@ -12,11 +12,11 @@ from smmfanfast_async.errors import (
     ErrorKind,
     OutcomeUnknownError,
     PanelError,
-    RateLimitedError,
+    RateLimitError,
     RefusedError,
 )
 from smmfanfast_async.profile import SMMFANFAST, Refusal
-from smmfanfast_async.results import AddedOrder, Reply
+from smmfanfast_async.results import AddedOrder, Response
 
 SENT_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 PLACED = b'{"status":"success","order":32}'
@@ -25,7 +25,7 @@ PAGE = b"<html><body>Something went wrong</body></html>"
 
 
 def added(body: bytes, status: int = 200, **more: Any) -> AddedOrder:
-    reply = Reply(status=status, body=body, **more)
+    reply = Response(status=status, body=body, **more)
     return decode_added(reply, SMMFANFAST, {"action": "add"}, SENT_AT)
 
 
@@ -162,9 +162,9 @@ def test_every_text_of_the_profile_refuses(refusal: Refusal, wording: str) -> No
 
 def test_profile_may_list_a_rate_limit_as_a_refusal() -> None:
     profile = evolve(SMMFANFAST, refusals=(Refusal("One order a minute", ErrorKind.RATE_LIMIT),))
-    reply = Reply(status=200, body=b'{"error":"One order a minute!"}', retry_after_s=60.0)
+    reply = Response(status=200, body=b'{"error":"One order a minute!"}', retry_after_s=60.0)
 
-    with pytest.raises(RateLimitedError) as caught:
+    with pytest.raises(RateLimitError) as caught:
         decode_added(reply, profile, {}, SENT_AT)
 
     assert caught.value.retry_after_s == 60.0

@@ -7,16 +7,16 @@ import pytest
 from smmfanfast_async._wire.decode import decode_balance, decode_call, decode_statuses
 from smmfanfast_async._wire.decode.values import NestedTooDeepError, lenient_json, strict_json
 from smmfanfast_async.errors import (
-    AuthError,
+    AuthenticationError,
     BlockedError,
+    InvalidResponseError,
     PanelError,
-    RateLimitedError,
+    RateLimitError,
     RefusedError,
     ServerError,
-    UnreadableReplyError,
 )
 from smmfanfast_async.profile import SMMFANFAST
-from smmfanfast_async.results import Reply
+from smmfanfast_async.results import Response
 
 PAGE = b"<html><body>Something went wrong</body></html>"
 REFUSED = b'{"error":"Invalid API key"}'
@@ -25,7 +25,7 @@ BALANCE = b'{"balance":"1.00"}'
 
 def error_of(body: bytes, status: int = 200, **more: Any) -> PanelError:
     with pytest.raises(PanelError) as caught:
-        decode_balance(Reply(status=status, body=body, **more), SMMFANFAST)
+        decode_balance(Response(status=status, body=body, **more), SMMFANFAST)
     return caught.value
 
 
@@ -33,12 +33,12 @@ def error_of(body: bytes, status: int = 200, **more: Any) -> PanelError:
 @pytest.mark.parametrize(
     ("body", "kind_of"),
     [
-        (PAGE, UnreadableReplyError),
-        (b"", UnreadableReplyError),
-        (b"[]", UnreadableReplyError),
-        (BALANCE, UnreadableReplyError),
-        (REFUSED, AuthError),
-        (b'{"message":"Invalid API key"}', AuthError),
+        (PAGE, InvalidResponseError),
+        (b"", InvalidResponseError),
+        (b"[]", InvalidResponseError),
+        (BALANCE, InvalidResponseError),
+        (REFUSED, AuthenticationError),
+        (b'{"message":"Invalid API key"}', AuthenticationError),
         (b'{"message":"No such thing"}', RefusedError),
     ],
 )
@@ -53,7 +53,7 @@ def test_status_of_400_to_499(status: int, body: bytes, kind_of: type[PanelError
 def test_429_is_a_rate_limit_whatever_it_says(body: bytes) -> None:
     error = error_of(body, 429)
 
-    assert type(error) is RateLimitedError
+    assert type(error) is RateLimitError
     assert error.text == ("Invalid API key" if body == REFUSED else "")
 
 
@@ -85,7 +85,7 @@ def test_redirect_is_shown_and_never_read(
 ) -> None:
     error = error_of(body, status, location=location)
 
-    assert type(error) is UnreadableReplyError
+    assert type(error) is InvalidResponseError
     assert error.text == f"redirected to {shown}; redirects are not followed"
 
 
@@ -96,7 +96,7 @@ def test_challenge_is_a_block(status: int) -> None:
 
 @pytest.mark.parametrize("status", [101, 103])
 def test_status_below_200_is_no_answer(status: int) -> None:
-    assert type(error_of(b"", status)) is UnreadableReplyError
+    assert type(error_of(b"", status)) is InvalidResponseError
 
 
 def test_204_is_unreadable() -> None:
@@ -104,13 +104,13 @@ def test_204_is_unreadable() -> None:
 
 
 def test_body_under_201_is_read() -> None:
-    reply = Reply(status=201, body=b'{"1":{"status":"Pending","charge":"1"}}')
+    reply = Response(status=201, body=b'{"1":{"status":"Pending","charge":"1"}}')
 
     assert decode_statuses(reply, SMMFANFAST, ["1"]).found["1"].raw_status == "Pending"  # type: ignore[union-attr]
 
 
 def call(body: bytes) -> object:
-    return decode_call(Reply(status=200, body=body), SMMFANFAST, "me")
+    return decode_call(Response(status=200, body=body), SMMFANFAST, "me")
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_noise_in_front_and_blanks_behind_are_left_out(front: bytes, behind: byt
     ],
 )
 def test_body_with_no_one_json_is_unreadable(body: bytes, why: str) -> None:
-    with pytest.raises(UnreadableReplyError) as caught:
+    with pytest.raises(InvalidResponseError) as caught:
         call(body)
 
     assert caught.value.text == why
@@ -173,7 +173,7 @@ def test_body_with_no_one_json_is_unreadable(body: bytes, why: str) -> None:
 def test_excerpt_is_the_first_500_characters_cleaned() -> None:
     error = error_of(b"\x1b[31m\n" + "é".encode() * 10**6)
 
-    assert isinstance(error, UnreadableReplyError)
+    assert isinstance(error, InvalidResponseError)
     assert error.excerpt == "[31m " + "é" * 495
 
 
@@ -213,7 +213,7 @@ def test_half_of_a_surrogate_pair_becomes_a_sign_that_can_be_shown(
     body = f'{{"a":"{escaped}"}}'.encode()
 
     if text is None:
-        with pytest.raises(UnreadableReplyError):
+        with pytest.raises(InvalidResponseError):
             call(body)
     else:
         assert call(body) == {"a": text}

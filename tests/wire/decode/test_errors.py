@@ -19,20 +19,20 @@ from smmfanfast_async._wire.decode import (
     decode_statuses,
 )
 from smmfanfast_async.errors import (
-    AuthError,
+    AuthenticationError,
     BlockedError,
-    FundsError,
+    InsufficientFundsError,
+    InvalidResponseError,
     OrderNotFoundError,
     OutcomeUnknownError,
     PanelError,
-    RateLimitedError,
+    RateLimitError,
     RefusedError,
     ServerError,
-    UnreadableReplyError,
 )
 from smmfanfast_async.errors import ErrorKind as Kind
 from smmfanfast_async.profile import SMMFANFAST
-from smmfanfast_async.results import AddedOrder, Reply
+from smmfanfast_async.results import AddedOrder, Response
 
 SENT_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 BESIDE = "an error beside an order id"
@@ -47,10 +47,16 @@ BAD_GATEWAY = (
 REFUSALS: list[tuple[str, int, type[PanelError], Kind, str]] = [
     ("error.json", 200, OrderNotFoundError, Kind.NOT_FOUND, "Incorrect order ID"),
     ("error_arabic.json", 200, RefusedError, Kind.UNKNOWN, "رصيدك غير كافٍ"),
-    ("status_error_with_error.json", 200, FundsError, Kind.FUNDS, "Not enough funds on balance"),
+    (
+        "status_error_with_error.json",
+        200,
+        InsufficientFundsError,
+        Kind.FUNDS,
+        "Not enough funds on balance",
+    ),
     ("status_fail_with_message.json", 200, RefusedError, Kind.VALIDATION, "This action is Invalid"),
     ("status_false_with_msg.json", 200, RefusedError, Kind.VALIDATION, "Bad Link"),
-    ("success_false_with_msg.json", 200, AuthError, Kind.AUTH, "Invalid API key"),
+    ("success_false_with_msg.json", 200, AuthenticationError, Kind.AUTH, "Invalid API key"),
     (
         "status_false_with_data_msg.json",
         200,
@@ -66,29 +72,29 @@ REFUSALS: list[tuple[str, int, type[PanelError], Kind, str]] = [
         Kind.UNKNOWN,
         "The given data was invalid.: link: The link field is required.; quantity: Too few.",
     ),
-    ("error_in_box.json", 200, AuthError, Kind.AUTH, "Invalid API key"),
-    ("error_true_with_message.json", 200, AuthError, Kind.AUTH, "Invalid API key"),
+    ("error_in_box.json", 200, AuthenticationError, Kind.AUTH, "Invalid API key"),
+    ("error_true_with_message.json", 200, AuthenticationError, Kind.AUTH, "Invalid API key"),
     ("bare_text.json", 200, OrderNotFoundError, Kind.NOT_FOUND, "Incorrect order ID"),
     (
         "wait.json",
         200,
-        RateLimitedError,
+        RateLimitError,
         Kind.RATE_LIMIT,
         "Spam protection: please wait 30 seconds",
     ),
-    ("too_many.json", 429, RateLimitedError, Kind.RATE_LIMIT, "Too many requests"),
-    ("empty.txt", 200, UnreadableReplyError, Kind.MALFORMED, "empty"),
+    ("too_many.json", 429, RateLimitError, Kind.RATE_LIMIT, "Too many requests"),
+    ("empty.txt", 200, InvalidResponseError, Kind.MALFORMED, "empty"),
     (
         "empty.txt",
         404,
-        UnreadableReplyError,
+        InvalidResponseError,
         Kind.MALFORMED,
         "an HTTP error without the panel's word",
     ),
     (
         "redirect.html",
         301,
-        UnreadableReplyError,
+        InvalidResponseError,
         Kind.MALFORMED,
         "redirected to nowhere; redirects are not followed",
     ),
@@ -101,7 +107,7 @@ REFUSALS: list[tuple[str, int, type[PanelError], Kind, str]] = [
     ),
 ]
 
-READS: list[Callable[[Reply], object]] = [
+READS: list[Callable[[Response], object]] = [
     lambda reply: decode_status(reply, SMMFANFAST, "7"),
     lambda reply: decode_statuses(reply, SMMFANFAST, ["7", "8"]),
     lambda reply: decode_services(reply, SMMFANFAST),
@@ -118,7 +124,7 @@ READS: list[Callable[[Reply], object]] = [
 @pytest.mark.parametrize("decode", READS)
 @pytest.mark.parametrize(("name", "status", "kind_of", "kind", "text"), REFUSALS)
 def test_every_call_knows_every_shape_of_a_refusal(
-    decode: Callable[[Reply], object],
+    decode: Callable[[Response], object],
     name: str,
     status: int,
     kind_of: type[PanelError],
@@ -135,12 +141,12 @@ def test_every_call_knows_every_shape_of_a_refusal(
 @pytest.mark.parametrize("decode", READS)
 @pytest.mark.parametrize("status", [403, 429, 503])
 def test_challenge_at_the_edge_blocks_every_call(
-    decode: Callable[[Reply], object], status: int
+    decode: Callable[[Response], object], status: int
 ) -> None:
     body = (SAMPLES / "errors/challenge.html").read_bytes()
 
     with pytest.raises(BlockedError):
-        decode(Reply(status=status, body=body, is_challenge=True))
+        decode(Response(status=status, body=body, is_challenge=True))
 
 
 @pytest.mark.parametrize(("name", "status", "kind_of", "kind", "text"), REFUSALS)

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from smmfanfast_async._wire.decode.numbers import (
-    OddNumber,
+    UnparsedNumber,
     amount,
     count,
     flag,
@@ -73,7 +73,7 @@ def test_absent_is_none_and_not_0(value: object) -> None:
         *("NaN", "sNaN", "Infinity", "-inf", "1_000", "١٢", "１２", "0x10", "1e", "e5", ".", "--5"),
         *("5 apples", "12.50 USD", "1 000", "9" * 41, "1" * 5000, "1e41", "1e-41", "1e1000000"),
         *("1e-1000000", "1e99999999999999999999", "1e-99999999999999999999", True, False, 1.5),
-        *([], {}, b"5", 10**41, OddNumber("NaN"), OddNumber("9" * 100)),
+        *([], {}, b"5", 10**41, UnparsedNumber("NaN"), UnparsedNumber("9" * 100)),
     ],
 )
 def test_no_amount(value: object) -> None:
@@ -105,7 +105,15 @@ def test_count(value: object, number: int) -> None:
     "value",
     [
         *("1.5", "0.1", MAX_COUNT + 1, -MAX_COUNT - 1, "1e16", "1e1000000", "1" * 10**5, True, []),
-        *("NaN", "1_000", "١٢", "1,5", "0,036", "1e99999999999999999999", OddNumber("Infinity")),
+        *(
+            "NaN",
+            "1_000",
+            "١٢",
+            "1,5",
+            "0,036",
+            "1e99999999999999999999",
+            UnparsedNumber("Infinity"),
+        ),
     ],
 )
 def test_no_count(value: object) -> None:
@@ -133,15 +141,15 @@ def test_neither_yes_nor_no(value: object) -> None:
     ("read", "kind"),
     [
         (json_int("9" * 128), int),
-        (json_int("-" + "9" * 128), OddNumber),
-        (json_int("9" * 129), OddNumber),
-        (json_int("9" * 10**6), OddNumber),
+        (json_int("-" + "9" * 128), UnparsedNumber),
+        (json_int("9" * 129), UnparsedNumber),
+        (json_int("9" * 10**6), UnparsedNumber),
         (json_float("0.10"), Decimal),
         (json_float("1e40"), Decimal),
-        (json_float("1e41"), OddNumber),
-        (json_float("1e1000000"), OddNumber),
-        (json_float("1e99999999999999999999"), OddNumber),
-        (json_float("0." + "1" * 10**6), OddNumber),
+        (json_float("1e41"), UnparsedNumber),
+        (json_float("1e1000000"), UnparsedNumber),
+        (json_float("1e99999999999999999999"), UnparsedNumber),
+        (json_float("0." + "1" * 10**6), UnparsedNumber),
     ],
 )
 def test_json_number_out_of_bounds_stays_text(read: object, kind: type) -> None:

@@ -27,7 +27,7 @@ from smmfanfast_async._wire.decode import (
     decode_statuses,
 )
 from smmfanfast_async._wire.decode.records import (
-    FAST_ROAD_REFUSALS,
+    FAST_PATH_REFUSALS,
     fast_services,
     fast_status,
     lenient_service,
@@ -36,7 +36,7 @@ from smmfanfast_async._wire.decode.records import (
 from smmfanfast_async._wire.decode.values import lenient_json
 from smmfanfast_async.errors import PanelError
 from smmfanfast_async.profile import SMMFANFAST
-from smmfanfast_async.results import OrderStatus, Reply, Service
+from smmfanfast_async.results import OrderStatus, Response, Service
 
 RECORDS = 200
 """Records from one seed; with 110 seeds above 20,000 a test."""
@@ -199,8 +199,8 @@ def outcome(call: Callable[[], object]) -> object:
         return told(error)
 
 
-def ok(body: str | bytes) -> Reply:
-    return Reply(status=200, body=body.encode() if isinstance(body, str) else body)
+def ok(body: str | bytes) -> Response:
+    return Response(status=200, body=body.encode() if isinstance(body, str) else body)
 
 
 def digits(found: OrderStatus | Service) -> object:
@@ -212,7 +212,7 @@ def digits(found: OrderStatus | Service) -> object:
 def fast(read: Callable[[], OrderStatus | Service]) -> OrderStatus | Service | None:
     try:
         return read()
-    except FAST_ROAD_REFUSALS:
+    except FAST_PATH_REFUSALS:
         return None
 
 
@@ -359,7 +359,7 @@ def test_odd_row_changes_no_neighbour(seed: int) -> None:
 # --- anything at all -----------------------------------------------------------------------------
 
 SENT_AT = datetime(2026, 1, 2, tzinfo=UTC)
-CALLS: list[Callable[[Reply], object]] = [
+CALLS: list[Callable[[Response], object]] = [
     lambda reply: decode_added(reply, SMMFANFAST, {}, SENT_AT),
     lambda reply: decode_status(reply, SMMFANFAST, "12"),
     lambda reply: decode_statuses(reply, SMMFANFAST, ["12", "2", "13", "0"]),
@@ -407,7 +407,7 @@ def damaged(random: Random) -> bytes:
     return body
 
 
-def any_call_gives_a_value_or_a_panel_error(reply: Reply) -> None:
+def any_call_gives_a_value_or_a_panel_error(reply: Response) -> None:
     for call in CALLS:
         outcome(lambda: call(reply))  # noqa: B023  # called at once
 
@@ -419,7 +419,7 @@ statuses_seen = st.sampled_from([200, 200, 200, 201, 204, 302, 400, 404, 429, 50
 @given(st.binary(max_size=200), statuses_seen, st.booleans())
 def test_any_bytes(body: bytes, status: int, is_challenge: bool) -> None:  # noqa: FBT001
     any_call_gives_a_value_or_a_panel_error(
-        Reply(status=status, body=body, is_challenge=is_challenge)
+        Response(status=status, body=body, is_challenge=is_challenge)
     )
 
 
@@ -428,4 +428,4 @@ def test_any_bytes(body: bytes, status: int, is_challenge: bool) -> None:  # noq
 def test_any_damage_to_a_sample(seed: int, status: int) -> None:
     random = Random(seed)
     for _ in range(20):
-        any_call_gives_a_value_or_a_panel_error(Reply(status=status, body=damaged(random)))
+        any_call_gives_a_value_or_a_panel_error(Response(status=status, body=damaged(random)))

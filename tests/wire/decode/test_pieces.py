@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smmfanfast_async._wire.decode import decode_services
-from smmfanfast_async._wire.decode.pieces import pieces
+from smmfanfast_async._wire.decode.pieces import fragments
 from smmfanfast_async._wire.decode.services import PIECE_BYTES, ReplyReadAhead, read_ahead
-from smmfanfast_async.errors import AuthError, UnreadableReplyError
+from smmfanfast_async.errors import AuthenticationError, InvalidResponseError
 from smmfanfast_async.profile import SMMFANFAST
-from smmfanfast_async.results import Reply, Service
+from smmfanfast_async.results import Response, Service
 
 LONG = '},{"service":"9"},{' * 40
 """Text that looks like the end of a record, again and again."""
@@ -26,13 +26,13 @@ def rows(count: int, **more: object) -> list[dict[str, object]]:
     ]
 
 
-def listed(records: list[dict[str, object]]) -> Reply:
-    return Reply(status=200, body=json.dumps(records, separators=(",", ":")).encode())
+def listed(records: list[dict[str, object]]) -> Response:
+    return Response(status=200, body=json.dumps(records, separators=(",", ":")).encode())
 
 
-def ahead(reply: Reply) -> tuple[int, Reply]:
+def ahead(reply: Response) -> tuple[int, Response]:
     """Take all steps; give their number and what came of them."""
-    found: list[Reply] = []
+    found: list[Response] = []
 
     def steps() -> Generator[None, None, None]:
         found.append((yield from read_ahead(reply)))
@@ -51,7 +51,7 @@ def test_pieces_that_can_be_read_are_the_list(
 
     read: list[object] = []
     try:
-        for piece in pieces(body, size_bytes):
+        for piece in fragments(body, size_bytes):
             read += json.loads(piece)
     except ValueError:
         return
@@ -59,7 +59,7 @@ def test_pieces_that_can_be_read_are_the_list(
 
 
 def test_plain_list_is_cut_behind_its_records() -> None:
-    assert list(pieces(b'[{"a":1}, {"a":2},\n{"a":3}]\n', 1)) == [
+    assert list(fragments(b'[{"a":1}, {"a":2},\n{"a":3}]\n', 1)) == [
         b'[{"a":1}]',
         b'[ {"a":2}]',
         b'[\n{"a":3}]\n',
@@ -68,13 +68,13 @@ def test_plain_list_is_cut_behind_its_records() -> None:
 
 @pytest.mark.parametrize("body", [b"[]", b"[1,2]", b'[{"a":1}]', b'["},"]'])
 def test_list_with_nothing_to_cut_at_is_one_piece(body: bytes) -> None:
-    assert list(pieces(body, 1000)) == [body]
+    assert list(fragments(body, 1000)) == [body]
 
 
 @pytest.mark.parametrize("body", [b"", b'{"a":{"b":1},"c":{}}', b" []", b"x"])
 def test_what_is_no_list_has_no_pieces(body: bytes) -> None:
     with pytest.raises(ValueError, match="not a list"):
-        list(pieces(body, 1))
+        list(fragments(body, 1))
 
 
 @pytest.mark.parametrize("end", [b",]", b", \n]", b",", b",]]"])
@@ -82,8 +82,8 @@ def test_comma_at_the_end_is_refused_in_pieces_as_in_the_whole(end: bytes) -> No
     body = listed(rows(1, desc="x" * PIECE_BYTES)).body[:-1] + end
 
     assert b"}," in body[PIECE_BYTES:]
-    with pytest.raises(UnreadableReplyError):
-        decode_services(Reply(status=200, body=body), SMMFANFAST)
+    with pytest.raises(InvalidResponseError):
+        decode_services(Response(status=200, body=body), SMMFANFAST)
 
 
 def test_long_catalogue_keeps_its_order_and_shares_its_texts() -> None:
@@ -131,7 +131,7 @@ def test_row_without_an_id_is_set_aside_wherever_it_stands() -> None:
 
 def test_ids_that_are_numbers_come_as_text() -> None:
     found = decode_services(
-        Reply(status=200, body=b'[{"service":7},{"service":"a-1"}]'), SMMFANFAST
+        Response(status=200, body=b'[{"service":7},{"service":"a-1"}]'), SMMFANFAST
     )
 
     assert [each.service for each in found.services] == ["7", "a-1"]
@@ -141,7 +141,7 @@ def test_ids_that_are_numbers_come_as_text() -> None:
 def test_rate_that_only_looks_like_a_number_is_kept_as_it_came(rate: str) -> None:
     body = f'[{{"service":"7","rate":"{rate}"}},{{"service":"8","rate":"1.50","name":"é_"}}]'
 
-    odd, plain = decode_services(Reply(status=200, body=body.encode()), SMMFANFAST).services
+    odd, plain = decode_services(Response(status=200, body=body.encode()), SMMFANFAST).services
 
     assert odd.rate is None
     assert odd.extra == {"rate": "١" if rate.startswith("\\") else rate}
@@ -151,7 +151,7 @@ def test_rate_that_only_looks_like_a_number_is_kept_as_it_came(rate: str) -> Non
 def test_field_with_our_name_is_one_without() -> None:
     body = b'[{"service":"7","extra":{"a":1}},{"service":"8","\\u0065xtra":{}}]'
 
-    found = decode_services(Reply(status=200, body=body), SMMFANFAST).services
+    found = decode_services(Response(status=200, body=body), SMMFANFAST).services
 
     assert [each.extra for each in found] == [{"extra": {"a": 1}}, {"extra": {}}]
 
@@ -177,7 +177,7 @@ FRAMES = ["{}", "\ufeff{}", " \n{}\r\n", '{{"data":{}}}', '\ufeff {{ "data" :\n{
 @pytest.mark.parametrize("frame", FRAMES)
 def test_catalogue_in_a_frame_is_read_ahead_too(frame: str) -> None:
     plain = listed(rows(3000, desc="x" * 200))
-    framed = Reply(status=200, body=frame.format(plain.body.decode()).encode())
+    framed = Response(status=200, body=frame.format(plain.body.decode()).encode())
 
     steps, found = ahead(framed)
 
@@ -195,7 +195,7 @@ def test_catalogue_in_a_frame_is_read_ahead_too(frame: str) -> None:
 ])  # fmt: skip
 def test_a_frame_that_may_mean_more_is_read_as_a_whole(frame: str) -> None:
     body = frame.format(listed(rows(1000)).body.decode()).encode()
-    reply = Reply(status=200, body=body)
+    reply = Response(status=200, body=body)
 
     steps, found = ahead(reply)
 
@@ -206,8 +206,8 @@ def test_a_frame_that_may_mean_more_is_read_as_a_whole(frame: str) -> None:
 def test_a_refusal_beside_rows_is_raised() -> None:
     body = b'{"data":[{"service":"5"}],"error":"Invalid API key"}'
 
-    with pytest.raises(AuthError):
-        decode_services(Reply(status=200, body=body), SMMFANFAST)
+    with pytest.raises(AuthenticationError):
+        decode_services(Response(status=200, body=body), SMMFANFAST)
 
 
 @pytest.mark.parametrize(
@@ -215,6 +215,6 @@ def test_a_refusal_beside_rows_is_raised() -> None:
     [(b"[]", 503), (b'{"error":"Invalid API key"}', 200), (b"", 200), (b"[{},", 200)],
 )
 def test_what_has_no_pieces_is_not_read_ahead(body: bytes, status: int) -> None:
-    reply = Reply(status=status, body=body)
+    reply = Response(status=status, body=body)
 
     assert ahead(reply) == (0, reply)

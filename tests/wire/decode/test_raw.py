@@ -10,16 +10,16 @@ from smmfanfast_async._wire.decode import (
     decode_statuses,
     read_ahead,
 )
-from smmfanfast_async.errors import PanelError, RefusedError, UnreadableReplyError
+from smmfanfast_async.errors import InvalidResponseError, PanelError, RefusedError
 from smmfanfast_async.profile import SMMFANFAST
-from smmfanfast_async.results import OrderStatus, Reply, Service
+from smmfanfast_async.results import OrderStatus, Response, Service
 
 PLAIN = '{"status":"Pending","charge":"0.90"}'
 ODD = '{"status":"Asleep","charge":"N/A","note":"caf\\u00e9"}'
 
 
-def reply(body: str | bytes) -> Reply:
-    return Reply(status=200, body=body.encode() if isinstance(body, str) else body)
+def reply(body: str | bytes) -> Response:
+    return Response(status=200, body=body.encode() if isinstance(body, str) else body)
 
 
 def raws(body: str, ids: list[str], *, keep_raw: bool = True) -> list[str | None]:
@@ -62,8 +62,8 @@ def test_what_is_kept_is_cleaned_and_bounded() -> None:
     [
         ('"Incorrect order ID"', RefusedError, "Incorrect order ID"),
         ('{"error":"Incorrect order ID"}', RefusedError, '{"error":"Incorrect order ID"}'),
-        ('{"status":5}', UnreadableReplyError, '{"status":5}'),
-        (None, UnreadableReplyError, None),
+        ('{"status":5}', InvalidResponseError, '{"status":5}'),
+        (None, InvalidResponseError, None),
     ],
 )
 def test_an_error_keeps_the_piece_it_was_read_from(
@@ -98,7 +98,7 @@ def test_no_panel_fills_a_field_of_ours(name: str, value: str) -> None:
 
 
 PLAIN_ROW = '{"service":5,"name":"A","rate":"0.90"}'
-ODD_ROW = '{"service":"6","name":"B \\/ C","rate":"1,234.50","min":"10"}'
+MALFORMED_ROW = '{"service":"6","name":"B \\/ C","rate":"1,234.50","min":"10"}'
 NOTICE = "<br />\n<b>Notice</b>\n"
 
 
@@ -107,12 +107,12 @@ def services(body: str, *, keep_raw: bool = True) -> list[Service]:
 
 
 def test_no_service_keeps_its_text_unless_asked() -> None:
-    rows = services(f"[{PLAIN_ROW},{ODD_ROW}]", keep_raw=False)
+    rows = services(f"[{PLAIN_ROW},{MALFORMED_ROW}]", keep_raw=False)
 
     assert [each.raw for each in rows] == [None, None]
 
 
-@pytest.mark.parametrize("rows", [[PLAIN_ROW], [PLAIN_ROW, PLAIN_ROW], [PLAIN_ROW, ODD_ROW]])
+@pytest.mark.parametrize("rows", [[PLAIN_ROW], [PLAIN_ROW, PLAIN_ROW], [PLAIN_ROW, MALFORMED_ROW]])
 @pytest.mark.parametrize("frame", ["[{}]", '{{"data":[{}]}}'])
 def test_each_service_keeps_its_own_piece(rows: list[str], frame: str) -> None:
     assert [each.raw for each in services(frame.format(", ".join(rows)))] == rows
@@ -126,7 +126,7 @@ def test_a_service_in_what_can_not_be_cut_keeps_what_was_read() -> None:
 
 
 def test_a_catalogue_read_in_steps_keeps_the_same_pieces() -> None:
-    body = f"[{','.join([PLAIN_ROW, ODD_ROW] * 2000)}]"
+    body = f"[{','.join([PLAIN_ROW, MALFORMED_ROW] * 2000)}]"
     steps = read_ahead(reply(body), keep_raw=True)
     try:
         while True:
@@ -134,7 +134,7 @@ def test_a_catalogue_read_in_steps_keeps_the_same_pieces() -> None:
     except StopIteration as end:
         rows = decode_services(end.value, SMMFANFAST).services
 
-    assert [each.raw for each in rows] == [PLAIN_ROW, ODD_ROW] * 2000
+    assert [each.raw for each in rows] == [PLAIN_ROW, MALFORMED_ROW] * 2000
 
 
 @pytest.mark.parametrize("name", ["raw", "extra", "\\u0072aw", "/raw"])

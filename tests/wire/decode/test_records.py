@@ -12,19 +12,19 @@ from smmfanfast_async._wire.decode import (
 from smmfanfast_async._wire.decode.records import _unusual
 from smmfanfast_async.errors import (
     ErrorKind,
-    RateLimitedError,
+    InvalidResponseError,
+    RateLimitError,
     RefusedError,
-    UnreadableReplyError,
 )
 from smmfanfast_async.profile import SMMFANFAST
 from smmfanfast_async.results import (
     OrderStatus,
-    Reply,
+    Response,
 )
 
 
 def one(record: str, order: str = "1", status: int = 200) -> object:
-    reply = Reply(status=status, body=record.encode())
+    reply = Response(status=status, body=record.encode())
     return outcome(lambda: decode_status(reply, SMMFANFAST, order))
 
 
@@ -120,7 +120,7 @@ def test_underscores_of_words_do_not_hide_those_of_numbers() -> None:
 def test_record_without_a_status_word_is_unreadable(status: str) -> None:
     found = one(f'{{"order":"1","status":{status},"charge":"1"}}')
 
-    assert found[0] in (UnreadableReplyError, RefusedError)  # type: ignore[index]
+    assert found[0] in (InvalidResponseError, RefusedError)  # type: ignore[index]
     assert found[3] == "1"  # type: ignore[index]
 
 
@@ -149,7 +149,7 @@ def test_failing_word_alone_is_never_taken_for_an_order(
 ) -> None:
     record = f'{{"status":"{word}"{beside}}}'
     in_batch = decode_statuses(
-        Reply(status=200, body=f'{{"1":{record}}}'.encode()), SMMFANFAST, ["1"]
+        Response(status=200, body=f'{{"1":{record}}}'.encode()), SMMFANFAST, ["1"]
     )
 
     for found in (one(record), entries(dict(in_batch.found))["1"]):
@@ -172,18 +172,18 @@ def test_failing_word_alone_is_never_taken_for_an_order(
         ('{"error":"Incorrect order ID","status":null,"charge":null}', not_found("1")),
         (
             '{"error":"wait 30 seconds"}',
-            (RateLimitedError, ErrorKind.RATE_LIMIT, "wait 30 seconds", "1"),
+            (RateLimitError, ErrorKind.RATE_LIMIT, "wait 30 seconds", "1"),
         ),
         (f'{{"status":"Pending","note":{"[" * 10**5}', None),
     ],
 )
 def test_odd_entry_harms_no_other(entry: str, expected: object) -> None:
     body = f'{{"1":{entry},"2":{{"order":"2","status":"Pending","charge":"1"}}}}'
-    reply = Reply(status=200, body=body.encode())
+    reply = Response(status=200, body=body.encode())
 
     if expected is None:
         # Broken brackets leave no entry whole.
-        with pytest.raises(UnreadableReplyError):
+        with pytest.raises(InvalidResponseError):
             decode_statuses(reply, SMMFANFAST, ["1", "2"])
         return
     found = decode_statuses(reply, SMMFANFAST, ["1", "2"]).found
@@ -192,22 +192,22 @@ def test_odd_entry_harms_no_other(entry: str, expected: object) -> None:
 
 def test_batch_that_is_a_bare_text_is_a_refusal() -> None:
     with pytest.raises(RefusedError):
-        decode_statuses(Reply(status=200, body=b'"Bad Link"'), SMMFANFAST, ["1"])
+        decode_statuses(Response(status=200, body=b'"Bad Link"'), SMMFANFAST, ["1"])
 
 
 def test_id_twice_is_asked_once_and_its_last_answer_counts() -> None:
     body = b'{"1":{"status":"Pending","charge":"1"},"1":{"status":"Partial","charge":"2"}}'
 
-    batch = decode_statuses(Reply(status=200, body=body), SMMFANFAST, ["1", "1"])
+    batch = decode_statuses(Response(status=200, body=body), SMMFANFAST, ["1", "1"])
 
     assert batch.found == {"1": OrderStatus(order="1", raw_status="Partial", raw_charge="2")}
-    assert batch.strays == 0
+    assert batch.unexpected == 0
 
 
 def test_evidence_of_an_odd_entry_is_its_begin_cleaned() -> None:
     body = '{"1":{"order":"2","status":"\x1b[31m","note":"' + "x" * 10**6 + '"}}'
 
-    error = decode_statuses(Reply(status=200, body=body.encode()), SMMFANFAST, ["1"]).found["1"]
+    error = decode_statuses(Response(status=200, body=body.encode()), SMMFANFAST, ["1"]).found["1"]
 
     assert error.excerpt.startswith("{")  # type: ignore[union-attr]
     assert len(error.excerpt) == 500  # type: ignore[union-attr]
@@ -241,7 +241,7 @@ def test_a_charge_is_read_exactly_however_it_is_written(
     record = f'{{"status":"Pending","charge":{written}}}'
     body = f'{{"1":{record},"2":{{"status":"Pending","charge":"0.90"}}{beside}}}'
     ids = ["1", "2", "3"] if beside else ["1", "2"]
-    found = decode_statuses(Reply(status=200, body=body.encode()), SMMFANFAST, ids).found
+    found = decode_statuses(Response(status=200, body=body.encode()), SMMFANFAST, ids).found
 
     first, second = found["1"], found["2"]
     assert isinstance(first, OrderStatus)
@@ -254,7 +254,7 @@ def test_a_charge_is_read_exactly_however_it_is_written(
 def test_many_unusual_charges_among_plain_ones_each_keep_their_place() -> None:
     written = ["1.0", "1e-5", ".5", "2", "x", "", "3.25", "1,234.50"]
     rows = [f'"{n}":{{"status":"Pending","charge":"{c}"}}' for n, c in enumerate(written, 1)]
-    reply = Reply(status=200, body=f"{{{','.join(rows)}}}".encode())
+    reply = Response(status=200, body=f"{{{','.join(rows)}}}".encode())
     found = decode_statuses(reply, SMMFANFAST, [*map(str, range(1, 9))]).found
 
     charges = [each.raw_charge for each in found.values() if isinstance(each, OrderStatus)]

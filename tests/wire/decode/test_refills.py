@@ -10,30 +10,30 @@ from smmfanfast_async._wire.decode import (
 )
 from smmfanfast_async.errors import (
     ErrorKind,
+    InvalidResponseError,
     OrderNotFoundError,
     PanelError,
     RefusedError,
-    UnreadableReplyError,
 )
 from smmfanfast_async.profile import API_V2
-from smmfanfast_async.results import CancelResult, RefillResult, RefillStatus, Reply
+from smmfanfast_async.results import CancelResult, RefillResult, RefillStatus, Response
 
 NO_IDS = ["0", '"0"', "-1", "null", "false", '"false"', '""', '"no"', "1.5", "1e99", "NaN", "[1]"]
 
 
-def ok(body: str) -> Reply:
-    return Reply(status=200, body=body.encode())
+def ok(body: str) -> Response:
+    return Response(status=200, body=body.encode())
 
 
 @pytest.mark.parametrize("value", [*NO_IDS, "true"])
 def test_refill_without_a_usable_id_is_unreadable(value: str) -> None:
     reply = ok(f'{{"refill":{value}}}')
 
-    with pytest.raises(UnreadableReplyError) as caught:
+    with pytest.raises(InvalidResponseError) as caught:
         decode_refill(reply, API_V2, "7")
 
     assert (caught.value.text, caught.value.order) == ("no refill in the answer", "7")
-    assert not caught.value.safe_to_repeat
+    assert not caught.value.safe_to_retry
 
 
 @pytest.mark.parametrize(
@@ -55,13 +55,13 @@ def test_error_beside_or_in_a_refill_is_a_refusal(body: str) -> None:
 
 @pytest.mark.parametrize("named", ["99", '"99"', "7.5", "[7]", "true"])
 def test_an_answer_about_another_is_none_about_this_one(named: str) -> None:
-    with pytest.raises(UnreadableReplyError, match="is about another order") as caught:
+    with pytest.raises(InvalidResponseError, match="is about another order") as caught:
         decode_refill(ok(f'{{"order":{named},"refill":"3"}}'), API_V2, "7")
-    assert (caught.value.order, caught.value.safe_to_repeat) == ("7", False)
+    assert (caught.value.order, caught.value.safe_to_retry) == ("7", False)
 
     status = ok(f'{{"refill":{named},"status":"Completed"}}')
     found = decode_refill_statuses(status, API_V2, ["7"])["7"]
-    assert isinstance(found, UnreadableReplyError)
+    assert isinstance(found, InvalidResponseError)
     assert found.text == "the answer does not mention this id"
 
 
@@ -80,7 +80,7 @@ def test_an_answer_that_names_its_own_id_or_none_is_read(named: str) -> None:
 def test_cancel_is_accepted_by_a_yes_alone(value: str) -> None:
     found = decode_cancels(ok(f'[{{"order":7,"cancel":{value}}}]'), API_V2, ["7"])["7"]
 
-    assert isinstance(found, UnreadableReplyError)
+    assert isinstance(found, InvalidResponseError)
     assert (found.text, found.order) == ("no cancel in the answer", "7")
 
 
@@ -101,7 +101,7 @@ def test_error_beside_a_yes_is_a_refusal() -> None:
 def test_refill_status_without_a_word_is_unreadable(status: str) -> None:
     found = decode_refill_statuses(ok(f'{{"status":{status}}}'), API_V2, ["1"])["1"]
 
-    assert isinstance(found, UnreadableReplyError)
+    assert isinstance(found, InvalidResponseError)
     assert found.text == "no status in the answer"
 
 
@@ -147,7 +147,7 @@ def test_an_answer_by_id_is_read_as_rows() -> None:
 
     assert found["1"] == RefillStatus(refill="1", raw_status="Pending")
     assert getattr(found["2"], "text", "") == "Incorrect refill ID"
-    assert type(found["3"]) is type(found["4"]) is UnreadableReplyError
+    assert type(found["3"]) is type(found["4"]) is InvalidResponseError
     assert decode_refill_statuses(reply, API_V2, ["1"]) == {"1": found["1"]}
     assert decode_refills(ok('{"7":{"refill":5}}'), API_V2, ["7"]) == {
         "7": RefillResult(order="7", refill="5")
@@ -159,7 +159,7 @@ def test_two_rows_for_one_id_say_nothing_sure_about_it() -> None:
     found = decode_refills(ok(body), API_V2, ["1", "2"])
 
     first = found["1"]
-    assert isinstance(first, UnreadableReplyError)
+    assert isinstance(first, InvalidResponseError)
     assert first.text == "the answer mentions this id more than once"
     assert first.raw == '{"order":1,"refill":5} {"order":1,"refill":{"error":"no"}}'
     assert found["2"] == RefillResult(order="2", refill="6")

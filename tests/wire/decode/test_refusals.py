@@ -7,28 +7,28 @@ import pytest
 from smmfanfast_async._wire.decode import decode_balance, decode_statuses
 from smmfanfast_async._wire.decode.refusals import MAX_TEXT_CHARACTERS, error_text
 from smmfanfast_async.errors import (
-    AuthError,
+    AuthenticationError,
     ErrorKind,
-    FundsError,
+    InsufficientFundsError,
     OrderNotFoundError,
     PanelError,
-    RateLimitedError,
+    RateLimitError,
     RefusedError,
     ServerError,
 )
 from smmfanfast_async.profile import SMMFANFAST, Refusal
-from smmfanfast_async.results import Reply
+from smmfanfast_async.results import Response
 
 CLASSES = {
-    ErrorKind.AUTH: AuthError,
-    ErrorKind.FUNDS: FundsError,
+    ErrorKind.AUTH: AuthenticationError,
+    ErrorKind.FUNDS: InsufficientFundsError,
     ErrorKind.NOT_FOUND: OrderNotFoundError,
 }
 
 
 def refusal_of(body: str, status: int = 200, **more: Any) -> PanelError:
     with pytest.raises(PanelError) as caught:
-        decode_balance(Reply(status=status, body=body.encode(), **more), SMMFANFAST)
+        decode_balance(Response(status=status, body=body.encode(), **more), SMMFANFAST)
     return caught.value
 
 
@@ -160,7 +160,7 @@ def test_text_is_one_harmless_line_of_bounded_length() -> None:
 def test_rate_limit_by_text(text: str, wait_s: float | None) -> None:
     error = refusal_of(f'{{"error":"{text}"}}')
 
-    assert isinstance(error, RateLimitedError)
+    assert isinstance(error, RateLimitError)
     assert error.retry_after_s == wait_s
 
 
@@ -189,13 +189,13 @@ def test_wait_of_the_header_is_passed_on(
 ) -> None:
     error = refusal_of(body, status, retry_after_s=header_s)
 
-    assert type(error) is (ServerError if status == 503 else RateLimitedError)
+    assert type(error) is (ServerError if status == 503 else RateLimitError)
     assert (error.retry_after_s, error.http_status) == (wait_s, status)
 
 
 def test_every_id_of_a_batch_has_its_own_error() -> None:
     body = b'{"1":"Incorrect order ID","2":"Incorrect order ID"}'
 
-    found = decode_statuses(Reply(status=200, body=body), SMMFANFAST, ["1", "2"]).found
+    found = decode_statuses(Response(status=200, body=body), SMMFANFAST, ["1", "2"]).found
 
     assert found["1"] is not found["2"]

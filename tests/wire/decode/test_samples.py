@@ -34,7 +34,7 @@ from smmfanfast_async.results import (
     CancelResult,
     RefillResult,
     RefillStatus,
-    Reply,
+    Response,
     Service,
 )
 
@@ -213,7 +213,7 @@ def test_balance(name: str, expected: object) -> None:
 
 def services(body: str | bytes, status: int = 200) -> ServiceRows:
     raw = body.encode() if isinstance(body, str) else body
-    return decode_services(Reply(status=status, body=raw), SMMFANFAST)
+    return decode_services(Response(status=status, body=raw), SMMFANFAST)
 
 
 @pytest.mark.parametrize(
@@ -320,7 +320,7 @@ def test_categories_are_kept_once() -> None:
     ],
 )
 def test_balance_is_never_guessed_nor_0(value: str) -> None:
-    reply = Reply(status=200, body=f'{{"balance":{value},"currency":"USD"}}'.encode())
+    reply = Response(status=200, body=f'{{"balance":{value},"currency":"USD"}}'.encode())
 
     assert outcome(lambda: decode_balance(reply, SMMFANFAST)) == unreadable(
         "no balance that is a number"
@@ -332,14 +332,14 @@ def test_balance_is_never_guessed_nor_0(value: str) -> None:
     [("0", "0"), ('"-5.10"', "-5.10"), ('"$1,234.50"', "1234.50"), ("1e-5", "0.00001")],
 )
 def test_balance_as_written(value: str, number: str) -> None:
-    reply = Reply(status=200, body=f'{{"balance":{value},"currency":5}}'.encode())
+    reply = Response(status=200, body=f'{{"balance":{value},"currency":5}}'.encode())
 
     assert decode_balance(reply, SMMFANFAST) == Balance(balance=Decimal(number))
 
 
 @pytest.mark.parametrize("body", ["[]", '[{"balance":"1"}]'])
 def test_balance_needs_an_object(body: str) -> None:
-    reply = Reply(status=200, body=body.encode())
+    reply = Response(status=200, body=body.encode())
 
     assert outcome(lambda: decode_balance(reply, SMMFANFAST)) == unreadable("not an object")
 
@@ -405,7 +405,7 @@ DEEP = 10**6
     ids=["lists", "lists closed", "objects", "cut", "braces", "text"],
 )
 def test_hostile_body_is_unreadable_and_leaves_an_order_unknown(body: str, text: str) -> None:
-    reply = Reply(status=200, body=body.encode())
+    reply = Response(status=200, body=body.encode())
 
     for read in (
         lambda: decode_status(reply, SMMFANFAST, "12"),
@@ -430,7 +430,7 @@ def test_reading_twice_is_as_careful_the_second_time() -> None:
 @pytest.mark.parametrize("box", ['{"error":', "["])
 def test_error_in_many_boxes_is_an_error(box: str) -> None:
     closing = "}" if box.startswith("{") else "]"
-    reply = Reply(status=200, body=f'{{"error":{box * 400}"x"{closing * 400}}}'.encode())
+    reply = Response(status=200, body=f'{{"error":{box * 400}"x"{closing * 400}}}'.encode())
 
     assert outcome(lambda: decode_balance(reply, SMMFANFAST)) == (
         RefusedError,
@@ -441,7 +441,7 @@ def test_error_in_many_boxes_is_an_error(box: str) -> None:
 
 
 def test_orders_that_are_no_list_are_kept() -> None:
-    reply = Reply(status=200, body=b'{"status":"Active","posts":1,"orders":"7"}')
+    reply = Response(status=200, body=b'{"status":"Active","posts":1,"orders":"7"}')
 
     found = decode_status(reply, SMMFANFAST, "6")
 

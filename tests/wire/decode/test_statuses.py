@@ -303,7 +303,7 @@ def test_answer_about_a_batch(name: str, expected: dict[str, object], strays: in
     batch = decode_statuses(sample(name), SMMFANFAST, list(expected))
 
     assert repr(entries(dict(batch.found))) == repr(expected)
-    assert batch.strays == strays
+    assert batch.unexpected == strays
 
 
 def test_words_are_read_in_any_spelling_and_kept_as_they_came() -> None:
