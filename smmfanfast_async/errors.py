@@ -470,7 +470,7 @@ class OutcomeUnknownError(PanelError):
 
     def __reduce__(self) -> tuple[object, ...]:
         # What is being sent cannot be copied.
-        return _restore, (type(self), self.args), {**vars(self), "_settling": None}
+        return _restore, (type(self), self.args), {**vars(self), "_pending": None}
 
     def __str__(self) -> str:
         beside = f" beside order {self.order}" if self.order else ""

@@ -142,7 +142,7 @@ async def test_every_call_is_begun_and_ended_once_with_its_attempts_between() ->
 
     calls: dict[str, list[Event]] = {}
     for event in told:
-        if (call := getattr(event, "call", None)) is not None:
+        if (call := getattr(event, "call_id", None)) is not None:
             calls.setdefault(call, []).append(event)
     for steps in calls.values():
         names = [type(each).__name__ for each in steps]

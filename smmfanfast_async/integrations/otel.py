@@ -54,7 +54,7 @@ class TracingHook:
     Attributes of a call's span: `server.address`, `server.port`, `error.type`, and our own
     `smm.action`, `smm.ids` (how many), `smm.attempts`, `smm.error.kind` (`ErrorKind`); of that of
     an order also `smm.service`, `smm.order` and `smm.outcome` (`placed`, `refused`, `not_sent`,
-    `unknown`). A retry is an event on it, `smm.retry`, with `smm.attempt` and `smm.pause_s`.
+    `unknown`). A retry is an event on it, `smm.retry`, with `smm.attempt` and `smm.delay_s`.
 
     Attributes of an attempt's span: `http.request.method`, `http.response.status_code`,
     `http.request.resend_count` from the second attempt on, `server.address`, `server.port`,
@@ -105,7 +105,7 @@ class TracingHook:
             case AttemptFinished():
                 self._attempt(call, event)
             case RetryScheduled():
-                details = {"smm.attempt": event.attempt, "smm.pause_s": event.delay_s}
+                details = {"smm.attempt": event.attempt, "smm.delay_s": event.delay_s}
                 call.span.add_event("smm.retry", details)
             case OrderSettled():
                 _mark(call.span, event.outcome.value, event)

@@ -416,7 +416,7 @@ async def test_a_day_is_written_either_way(panel: Sandbox, day: str) -> None:
 async def test_a_panel_that_is_not_reached_has_an_exit_code_of_its_own(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("smmfanfast_async._engine.policy.RetryPolicy.pause_s", lambda *_: None)
+    monkeypatch.setattr("smmfanfast_async._engine.policy.RetryPolicy.delay_s", lambda *_: None)
 
     assert await run("balance", "--base-url", "http://127.0.0.1:1/") == NETWORK
     assert "balance" in capsys.readouterr().err
@@ -454,7 +454,7 @@ async def test_the_doctor_finds_what_is_wrong(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr("smmfanfast_async._engine.policy.RetryPolicy.pause_s", lambda *_: None)
+    monkeypatch.setattr("smmfanfast_async._engine.policy.RetryPolicy.delay_s", lambda *_: None)
     panel.fail_next(Fault.HTTP_503)
     assert await run("doctor") == REFUSED
     assert "503" in told(capsys)

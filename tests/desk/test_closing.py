@@ -169,7 +169,7 @@ async def test_an_attempt_that_begins_while_the_desk_is_closed_sends_nothing(
         await go_on.wait()
         return found
 
-    monkeypatch.setattr(SQLJournal, "begin", slow)
+    monkeypatch.setattr(SQLJournal, "start_attempt", slow)
     task = asyncio.create_task(desk.place(order(), ref="a"))
     await reached.wait()
 
@@ -211,7 +211,7 @@ async def test_an_outcome_that_closing_cuts_off_is_in_the_log(
 
     reached = asyncio.Event()
     monkeypatch.setattr(room, "CLOSE_GRACE_S", 0.05)
-    monkeypatch.setattr(SQLJournal, "settle", never)
+    monkeypatch.setattr(SQLJournal, "record_outcome", never)
     desk = await opened(world)
     task = asyncio.create_task(desk.place(order(), ref="a"))
     await reached.wait()
@@ -255,7 +255,7 @@ async def test_a_desk_that_can_not_open_leaves_the_journal_closed(
     async def gone(_: SQLJournal) -> None:
         raise JournalError("is gone")
 
-    monkeypatch.setattr(SQLJournal, "lapse", gone)
+    monkeypatch.setattr(SQLJournal, "expire_leases", gone)
     threads = threading.active_count()
     desk = OrderDesk(await world.client(), SQLJournal(world.url))
 

@@ -256,7 +256,7 @@ async def test_an_order_that_the_panel_forgets_is_told_once_and_stays(
 async def test_what_is_missing_for_long_is_asked_as_seldom_as_what_stands_still(
     world: World,
 ) -> None:
-    desk = await world.desk(poll=PollPolicy(), draw=lambda: 0.5)
+    desk = await world.desk(poll=PollPolicy(), rng=lambda: 0.5)
     (entry,) = await placed(desk, 1)
     follower, now = desk._follower, entry.created_at + timedelta(days=1)
 
@@ -489,7 +489,7 @@ async def test_a_follower_that_was_stopped_past_its_claim_can_not_write(
         written.append(await observe(observations))
         return []
 
-    monkeypatch.setattr(stopped._journal, "observe", observing)
+    monkeypatch.setattr(stopped._journal, "record_statuses", observing)
     async with world.following(stopped):
         await asyncio.wait_for(late.wait(), 10)
         world.panel.set_status(entry.order_id(), "completed")
@@ -555,7 +555,7 @@ async def test_what_can_not_be_sent_is_tried_again_and_told(
             raise JournalError("is full")
         return await begin(self, *args, **options)
 
-    monkeypatch.setattr(SQLJournal, "begin", failing)
+    monkeypatch.setattr(SQLJournal, "start_attempt", failing)
     desk = await world.desk(record_balance=False)
     await desk._journal.create(await _new(desk, "a"))
 

@@ -92,7 +92,7 @@ async def test_a_key_that_is_taken_again_finds_its_orders_due(world: World) -> N
 async def test_a_failure_marks_nothing_and_sets_a_time_soon_that_grows(world: World) -> None:
     clock = Clock()
     journal = SQLJournal(world.url, clock=clock)
-    desk = await quick_desk(world, journal=journal, draw=lambda: 0.5)
+    desk = await quick_desk(world, journal=journal, rng=lambda: 0.5)
     await placed(desk, 1)
     before = [entry async for entry in desk.entries()]
     world.panel.fail_at_rate(Fault.HTTP_503, rate=1.0, action="status")
@@ -226,7 +226,7 @@ async def test_a_journal_that_hangs_does_not_hold_up_who_is_stopped_for_long(
         await asyncio.Event().wait()
 
     monkeypatch.setattr(following, "RELEASE_S", 0.05)
-    monkeypatch.setattr(SQLJournal, "give_back", hangs)
+    monkeypatch.setattr(SQLJournal, "release", hangs)
     desk = await world.desk(record_balance=False)
     await placed(desk, 1)
     world.panel.fail_next(Fault.DELAY, action="status", delay_s=60.0)
@@ -248,7 +248,7 @@ async def test_what_can_not_be_given_back_is_due_once_its_claim_is_over(
         raise JournalError("is restarting")
 
     monkeypatch.setattr(following, "CLAIM_S", 0.3)
-    monkeypatch.setattr(SQLJournal, "give_back", gone)
+    monkeypatch.setattr(SQLJournal, "release", gone)
     desk = await world.desk(record_balance=False)
     await placed(desk, 1)
     world.panel.finish_all()

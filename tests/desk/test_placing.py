@@ -162,7 +162,7 @@ async def test_the_outcome_lands_though_the_caller_is_cancelled_while_it_is_writ
         await asyncio.sleep(0)
         return await settle(self, *args)
 
-    monkeypatch.setattr(SQLJournal, "settle", cancelling)
+    monkeypatch.setattr(SQLJournal, "record_outcome", cancelling)
     desk = await world.desk()
 
     task = asyncio.create_task(desk.place(order(), ref="a"))
@@ -315,7 +315,7 @@ async def test_every_caller_gets_an_error_of_their_own(
 
     desk = await world.desk(record_balance=False)
     await desk.place(order("first"), ref="first")
-    monkeypatch.setattr(SQLJournal, "begin", gone)
+    monkeypatch.setattr(SQLJournal, "start_attempt", gone)
 
     errors = await asyncio.gather(
         *(desk.place(order(), ref="a") for _ in range(2)), return_exceptions=True
@@ -339,7 +339,7 @@ async def test_an_order_id_is_not_lost_where_the_journal_is_gone_for_a_while(
             raise JournalError("is full")
         return await settle(self, *args)
 
-    monkeypatch.setattr(SQLJournal, "settle", failing)
+    monkeypatch.setattr(SQLJournal, "record_outcome", failing)
     monkeypatch.setattr(sending, "LONGEST_POLL_S", 0.01)
     desk = await world.desk()
 
@@ -366,7 +366,7 @@ async def test_a_journal_that_can_not_tell_the_time_after_the_send_loses_no_outc
     def break_off(form: Mapping[str, str]) -> None:
         if form["action"] == "add":
             monkeypatch.setattr(SQLJournal, "now", no_time)
-            monkeypatch.setattr(SQLJournal, "settle", settling)
+            monkeypatch.setattr(SQLJournal, "record_outcome", settling)
 
     world.panel.watch = break_off
     if fault is not None:
@@ -383,7 +383,7 @@ async def test_an_outcome_that_can_not_be_written_is_in_the_error_and_the_log(
     async def full(*_: object) -> None:
         raise JournalError("is full")
 
-    monkeypatch.setattr(SQLJournal, "settle", full)
+    monkeypatch.setattr(SQLJournal, "record_outcome", full)
     monkeypatch.setattr(sending, "OUTCOME_WAIT_S", 0.0)
     desk = await world.desk()
 
@@ -407,7 +407,7 @@ async def test_an_attempt_whose_outcome_nobody_wrote_is_unknown_after_its_lease(
     async def never(*_: object) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(journal, "settle", never)
+    monkeypatch.setattr(journal, "record_outcome", never)
     await lost.place(order(), ref="a", wait_s=0.1)
 
     entry = await other.place(order(), ref="a")
@@ -624,7 +624,7 @@ async def test_a_bug_in_a_sending_is_told_though_nobody_waits(
         raise ZeroDivisionError("a bug")
 
     desk = await world.desk()
-    monkeypatch.setattr(SQLJournal, "begin", broken)
+    monkeypatch.setattr(SQLJournal, "start_attempt", broken)
 
     with pytest.raises(ZeroDivisionError):
         await desk.place(order(), ref="a")

@@ -137,8 +137,8 @@ async def test_each_retry_is_numbered_and_marked_on_its_call(traced: Traced) -> 
         StatusCode.ERROR, StatusCode.ERROR, StatusCode.UNSET,
     ]  # fmt: skip
     assert [(each.name, dict(each.attributes or {})) for each in call.events] == [
-        ("smm.retry", {"smm.attempt": 2, "smm.pause_s": 0.0}),
-        ("smm.retry", {"smm.attempt": 3, "smm.pause_s": 0.0}),
+        ("smm.retry", {"smm.attempt": 2, "smm.delay_s": 0.0}),
+        ("smm.retry", {"smm.attempt": 3, "smm.delay_s": 0.0}),
     ]
     assert call.status.status_code is StatusCode.UNSET
     assert attributes(call)["smm.attempts"] == 3

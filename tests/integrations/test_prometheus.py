@@ -66,7 +66,7 @@ def test_requests_are_counted_by_what_became_of_them(
     registry = CollectorRegistry()
     hook = Metrics(registry).hook("main")
     hook(request(error=error, kind=kind))
-    hook(request(error=error, kind=kind, seconds=70.0))
+    hook(request(error=error, kind=kind, duration_s=70.0))
 
     found = exposition(registry)
     labels = f"account=main,action=status,outcome={outcome}"

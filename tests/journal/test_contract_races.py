@@ -380,8 +380,8 @@ async def main(url, name):
             new = NewEntry(ref=ref, form={"ref": ref}, due_at=now, budget_day="2030-05-17")
             await journal.create(new)
             if await journal.begin(ref, 0, lease=timedelta(minutes=4), places=99):
-                accepted = Outcome(state=EntryState.ACCEPTED, order=ref, by=name, due_at=now)
-                await journal.settle(ref, 1, accepted)
+                accepted = Outcome(state=EntryState.ACCEPTED, order=ref, decided_by=name, due_at=now)
+                await journal.record_outcome(ref, 1, accepted)
     await journal.aclose()
 
 asyncio.run(main(*sys.argv[1:]))

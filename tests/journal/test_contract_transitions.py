@@ -308,7 +308,7 @@ async def test_a_late_id_lifts_what_was_given_up(
     clock.go(LEASE.total_seconds())
     await journal.expire_leases()
     if given_up is S.WITHDRAWN:
-        await journal.apply_decision("a", {S.UNKNOWN}, outcome(S.WITHDRAWN, by="ops"))
+        await journal.apply_decision("a", {S.UNKNOWN}, outcome(S.WITHDRAWN, decided_by="ops"))
 
     entry = await journal.record_outcome("a", 1, outcome(S.ACCEPTED, "32"))
 
@@ -319,7 +319,7 @@ async def test_a_late_id_lifts_what_was_given_up(
 async def test_a_late_answer_of_an_older_attempt_is_kept_as_an_event(journal: SQLJournal) -> None:
     await begun(journal)
     await journal.record_outcome("a", 1, outcome(S.UNKNOWN))
-    await journal.apply_decision("a", {S.UNKNOWN}, outcome(S.WITHDRAWN, by="ops"))
+    await journal.apply_decision("a", {S.UNKNOWN}, outcome(S.WITHDRAWN, decided_by="ops"))
     await journal.apply_decision("a", {S.WITHDRAWN}, outcome(S.PREPARED, due_at=START))
     second = await journal.start_attempt("a", 1, lease=LEASE, max_in_flight=1)
 
@@ -400,7 +400,7 @@ async def test_a_person_moves_an_entry_along_the_moves_alone(
 async def check_deciding(journal: SQLJournal, state: EntryState, to: EntryState) -> None:
     entry = await in_state(journal, state, to)
     told = await all_events(journal)
-    said = outcome(to, entry.order or "7" if to in (S.ACCEPTED, S.FINISHED) else None, by="ops")
+    said = outcome(to, entry.order or "7" if to in (S.ACCEPTED, S.FINISHED) else None, decided_by="ops")
 
     if to in TRANSITIONS[state] and to not in (S.SENDING, S.FINISHED):
         moved = await journal.apply_decision(to, {state}, said)
@@ -429,7 +429,7 @@ async def test_a_decision_tells_who_and_why(journal: SQLJournal) -> None:
     await in_state(journal, S.UNKNOWN)
 
     entry = await journal.apply_decision(
-        "a", {S.UNKNOWN}, outcome(S.ACCEPTED, "7", by="ops", reason="seen on the site")
+        "a", {S.UNKNOWN}, outcome(S.ACCEPTED, "7", decided_by="ops", reason="seen on the site")
     )
 
     assert entry is not None

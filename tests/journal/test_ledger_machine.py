@@ -304,7 +304,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
         entries, events = self.run(read())
         assert {
-            each.ref: (each.state, each.attempt, each.order, each.raw_status, each.misses)
+            each.ref: (each.state, each.attempt, each.order, each.raw_status, each.miss_count)
             for each in entries
         } == {
             ref: (row.state, row.attempt, row.order or row.doubtful, row.word, row.misses)

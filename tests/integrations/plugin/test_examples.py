@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from smmfanfast_async import pytest_plugin
+from smmfanfast_async.integrations import pytest_plugin
 
 Run = Callable[..., pytest.RunResult]
 
