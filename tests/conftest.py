@@ -1,4 +1,4 @@
-"""What all tests share: the tool that runs pytest inside a test, and the thread's event loop."""
+"""Shared by all tests: the `pytester` fixture, the `postgres` marker and the thread's event loop."""
 
 import asyncio
 import warnings
@@ -10,19 +10,28 @@ import pytest
 pytest_plugins = ["pytester"]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _close_the_loop_of_the_thread() -> Iterator[None]:
-    """Keep and close a loop that pytest-asyncio 1.1 leaves open.
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need a PostgreSQL server: by fixture, or by the backend they run on."""
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        backends = () if callspec is None else callspec.params.values()
+        if "postgres" in getattr(item, "fixturenames", ()) or "postgresql" in map(str, backends):
+            item.add_marker(pytest.mark.postgres)
 
-    To put it back later, it asks for the thread's loop; where there is none, asking makes one. It
-    falls to nobody when anyio or `asyncio.run` sets the thread's loop to None, and its sockets are
-    found open in whatever test runs when they are collected.
+
+@pytest.fixture(scope="session", autouse=True)
+def _close_the_event_loop_of_the_thread() -> Iterator[None]:
+    """Keep a reference to a loop that pytest-asyncio 1.1 leaves open, and close it.
+
+    To restore the thread's loop later, it asks for it; if there is none, asking creates one. That
+    loop is orphaned when anyio or `asyncio.run` sets the thread's loop to None, and its sockets are
+    reported as unclosed in whatever test runs when they are garbage-collected.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
             loop = asyncio.get_event_loop_policy().get_event_loop()
-        except RuntimeError:  # as Python 3.14 says where there is none
+        except RuntimeError:  # as Python 3.14 raises if there is none
             loop = asyncio.new_event_loop()
     yield
     loop.close()
