@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from smmfanfast_async import sandbox
 from smmfanfast_async.integrations import pytest_plugin
 
 Run = Callable[..., pytest.RunResult]
 
 SOURCE = inspect.getsource(pytest_plugin)
 EXAMPLES = re.findall(r"^( {8}@pytest.*?)^ {4}\S", SOURCE, re.DOTALL | re.MULTILINE)
-README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+GUIDE = Path(sandbox.__file__).with_name("README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", GUIDE, re.DOTALL | re.MULTILINE)
 
 BOT = """
 from types import SimpleNamespace
@@ -30,9 +31,9 @@ my_bot = SimpleNamespace(buy=buy)
 """
 
 
-@pytest.mark.parametrize("place", range(3))
-def test_an_example_of_a_docstring_passes(run: Run, place: int) -> None:
-    result = run(BOT + textwrap.dedent(EXAMPLES[place]), "--strict-markers")
+@pytest.mark.parametrize("index", range(3))
+def test_docstring_example_passes(run: Run, index: int) -> None:
+    result = run(BOT + textwrap.dedent(EXAMPLES[index]), "--strict-markers")
 
     result.assert_outcomes(passed=1)
 
@@ -41,8 +42,8 @@ def test_each_fixture_has_an_example() -> None:
     assert len(EXAMPLES) == 3
 
 
-def test_the_tests_of_the_readme_pass(run: Run) -> None:
+def test_examples_of_the_guide_pass(run: Run) -> None:
     shown = [block for block in BLOCKS if "(smm_" in block]
-    result = run("\n".join(["def test_of_this(): ...", *shown]))
+    result = run("\n".join(["def test_nothing(): ...", *shown]))
 
     result.assert_outcomes(passed=1 + "".join(shown).count("def test_"))
