@@ -41,8 +41,17 @@ REQUIRED = {
     "tests/samples/README.md",
 }
 
-SEARCHED = ("*.md", ".github/*.md", "benchmarks/**/*.md", "smmfanfast_async/**/*.md", "tests/**/*.md")
+SEARCHED = (
+    "*.md",
+    ".github/*.md",
+    "benchmarks/**/*.md",
+    "smmfanfast_async/**/*.md",
+    "tests/**/*.md",
+)
 """Where guides are: not in environments, builds or caches, which other people's guides are in."""
+
+HOMES = (ROOT, PACKAGE, ROOT / "tests")
+"""Where the files are that the guides for contributors name."""
 
 LANGUAGES = {"python", "sh", "toml", "text"}
 
@@ -201,6 +210,15 @@ def test_cli_guide_names_commands_and_exit_codes() -> None:
     commands = {f"`{each.name}`" for group in COMMANDS.values() for each in group}
 
     assert {each for each in codes | commands if each not in guide} == set()
+
+
+@pytest.mark.parametrize("guide", [".github/CONTRIBUTING.md", "tests/README.md"])
+def test_named_files_and_folders_exist(guide: str) -> None:
+    names = set(re.findall(r"`([\w./*]+(?:\.py|/))`", prose_of(guide)))
+    missing = {name for name in names if not any(any(home.glob(name)) for home in HOMES)}
+
+    assert len(names) > 10
+    assert missing == set()
 
 
 @pytest.mark.parametrize("guide", GUIDES)
