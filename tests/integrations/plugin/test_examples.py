@@ -1,4 +1,4 @@
-"""The examples that are shown to users are tests that pass."""
+"""The examples in docstrings and in the README are passing tests."""
 
 import inspect
 import re
@@ -15,8 +15,8 @@ Run = Callable[..., pytest.RunResult]
 
 SOURCE = inspect.getsource(pytest_plugin)
 EXAMPLES = re.findall(r"^( {8}@pytest.*?)^ {4}\S", SOURCE, re.DOTALL | re.MULTILINE)
-GUIDE = Path(sandbox.__file__).with_name("README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", GUIDE, re.DOTALL | re.MULTILINE)
+README = Path(sandbox.__file__).with_name("README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 
 BOT = """
 from types import SimpleNamespace
@@ -42,8 +42,8 @@ def test_each_fixture_has_an_example() -> None:
     assert len(EXAMPLES) == 3
 
 
-def test_examples_of_the_guide_pass(run: Run) -> None:
-    shown = [block for block in BLOCKS if "(smm_" in block]
-    result = run("\n".join(["def test_nothing(): ...", *shown]))
+def test_readme_examples_pass(run: Run) -> None:
+    examples = [block for block in BLOCKS if "(smm_" in block]
+    result = run("\n".join(["def test_of_this(): ...", *examples]))
 
-    result.assert_outcomes(passed=1 + "".join(shown).count("def test_"))
+    result.assert_outcomes(passed=1 + "".join(examples).count("def test_"))
