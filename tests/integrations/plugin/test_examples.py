@@ -1,4 +1,4 @@
-"""The examples that are shown to users are tests that pass."""
+"""The examples in docstrings and in the README are passing tests."""
 
 import inspect
 import re
@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from smmfanfast_async import sandbox
 from smmfanfast_async.integrations import pytest_plugin
 
 Run = Callable[..., pytest.RunResult]
 
 SOURCE = inspect.getsource(pytest_plugin)
 EXAMPLES = re.findall(r"^( {8}@pytest.*?)^ {4}\S", SOURCE, re.DOTALL | re.MULTILINE)
-README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+README = Path(sandbox.__file__).with_name("README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 
 BOT = """
@@ -30,9 +31,9 @@ my_bot = SimpleNamespace(buy=buy)
 """
 
 
-@pytest.mark.parametrize("place", range(3))
-def test_an_example_of_a_docstring_passes(run: Run, place: int) -> None:
-    result = run(BOT + textwrap.dedent(EXAMPLES[place]), "--strict-markers")
+@pytest.mark.parametrize("index", range(3))
+def test_docstring_example_passes(run: Run, index: int) -> None:
+    result = run(BOT + textwrap.dedent(EXAMPLES[index]), "--strict-markers")
 
     result.assert_outcomes(passed=1)
 
@@ -41,8 +42,8 @@ def test_each_fixture_has_an_example() -> None:
     assert len(EXAMPLES) == 3
 
 
-def test_the_tests_of_the_readme_pass(run: Run) -> None:
-    shown = [block for block in BLOCKS if "(smm_" in block]
-    result = run("\n".join(["def test_of_this(): ...", *shown]))
+def test_readme_examples_pass(run: Run) -> None:
+    examples = [block for block in BLOCKS if "(smm_" in block]
+    result = run("\n".join(["def test_of_this(): ...", *examples]))
 
-    result.assert_outcomes(passed=1 + "".join(shown).count("def test_"))
+    result.assert_outcomes(passed=1 + "".join(examples).count("def test_"))
