@@ -42,16 +42,16 @@ LOOP_SCOPES = ("function", "class", "module", "package", "session")
 ASYNCIO_PLUGINS = ("asyncio", "pytest_asyncio", "pytest_asyncio.plugin")
 """Names that pytest-asyncio is loaded under: by itself, or by `-p`."""
 
-LOOK_S = 0.01
+POLL_INTERVAL_S = 0.01
 """Seconds between two looks of `wait`, `watch` and `follow`: a test steps the panel's clock, and
 should not wait for the client's."""
 
-REPEAT_S = 0.02
+RETRY_DELAY_S = 0.02
 """The longest pause in seconds before a call is repeated, unless the panel asks for more."""
 
 MARKER = "smm_sandbox"
 INI = "smm_fail_on_unused_faults"
-_OWN = ("faults", "fail_on_unused_faults")
+_MARKER_ARGUMENTS = ("faults", "fail_on_unused_faults")
 
 _MARKER_HELP = """\
 smm_sandbox(*, faults=[], fail_on_unused_faults=None, **settings): \
@@ -64,7 +64,7 @@ class or a module it holds for every test; each argument is taken from the close
 it. Example: \
 @pytest.mark.smm_sandbox(balance="5.00", faults=[{"fault": "drop_after", "action": "add"}])"""
 
-_PANEL: pytest.StashKey["Sandbox"] = pytest.StashKey()
+_PANEL_KEY: pytest.StashKey["Sandbox"] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -84,10 +84,10 @@ def pytest_configure(config: pytest.Config) -> None:
     asyncio_plugin = _asyncio_plugin(config)
     if asyncio_plugin is not None:
         for scope in LOOP_SCOPES:
-            for name, function in _openers().items():
+            for name, function in _fixture_functions().items():
                 fixture = asyncio_plugin.fixture(loop_scope=scope, name=f"_{name}_{scope}")
                 setattr(hidden, f"{name}_{scope}", fixture(function))
-    for name, function in _openers().items():
+    for name, function in _fixture_functions().items():
         setattr(hidden, f"{name}_anyio", pytest.fixture(name=f"_{name}_anyio")(function))
     config.pluginmanager.register(hidden, "smmfanfast_hidden")
 
@@ -96,11 +96,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Fail a test that passed without what its marker promised."""
     result = yield
-    panel = item.stash.get(_PANEL, None)
+    panel = item.stash.get(_PANEL_KEY, None)
     if panel is None:
         if any(marker.name == MARKER for marker in item.own_markers):
             _fail(f"the marker {MARKER} does nothing: the test asks for no fixture of the panel")
-    elif panel.pending_faults and _must_use_faults(item):
+    elif panel.pending_faults and _requires_all_faults(item):
         waiting = ", ".join(
             f"{each.fault} (times={each.times}, action={each.action!r})"
             for each in panel.pending_faults
@@ -128,8 +128,8 @@ def smm_sandbox(request: pytest.FixtureRequest) -> "Sandbox":
     `change_rate(5, Decimal("0.90"))` for a price that goes up, `set_status(order, "canceled")`.
     The marker `smm_sandbox` makes it to measure (`pytest --markers`).
     """
-    request.node.stash[_PANEL] = _panel_for(request.node)
-    panel: Sandbox = _opened(request)
+    request.node.stash[_PANEL_KEY] = _create_panel(request.node)
+    panel: Sandbox = _open_fixture(request)
     return panel
 
 
@@ -143,7 +143,7 @@ def smm_profile(request: pytest.FixtureRequest) -> "Profile":
 
     from ..profile import API_V2, SMMFANFAST  # noqa: PLC0415  # and without ours
 
-    dialect = _arguments(request.node).get("dialect", "standard")
+    dialect = _merge_markers(request.node).get("dialect", "standard")
     return attrs.evolve(API_V2 if dialect == "api-v2" else SMMFANFAST, calls_per_minute=None)
 
 
@@ -165,7 +165,7 @@ def smm_client(
 
             assert (await smm_client.wait(added.order)).is_final
     """
-    client: Client = _opened(request)
+    client: Client = _open_fixture(request)
     return client
 
 
@@ -193,22 +193,22 @@ def smm_desk(
             import_module(module)
         except ImportError as error:
             _fail(f'smm_desk keeps a journal: pip install "smmfanfast_async[journal]" ({error})')
-    desk: OrderDesk = _opened(request)
+    desk: OrderDesk = _open_fixture(request)
     return desk
 
 
-def _openers() -> dict[str, Callable[..., AsyncIterator[object]]]:
+def _fixture_functions() -> dict[str, Callable[..., AsyncIterator[object]]]:
     """Give functions that open and close what the fixtures give, new ones for each loop."""
 
     async def sandbox(request: pytest.FixtureRequest) -> AsyncIterator["Sandbox"]:
-        async with request.node.stash[_PANEL] as panel:
+        async with request.node.stash[_PANEL_KEY] as panel:
             yield panel
 
     async def client(smm_sandbox: "Sandbox", smm_profile: "Profile") -> AsyncIterator["Client"]:
         from ..client import Client  # noqa: PLC0415  # pytest starts without aiohttp
 
         key, url = smm_sandbox.api_key, smm_sandbox.url
-        async with Client(key, profile=smm_profile, base_url=url, **_quick()) as made:
+        async with Client(key, profile=smm_profile, base_url=url, **_short_intervals()) as made:
             yield made
 
     async def desk(smm_client: "Client", tmp_path: Path) -> AsyncIterator["OrderDesk"]:
@@ -216,19 +216,19 @@ def _openers() -> dict[str, Callable[..., AsyncIterator[object]]]:
         from ..journal.sql import SQLJournal  # noqa: PLC0415  # and without SQLAlchemy
 
         journal = SQLJournal(f"sqlite+aiosqlite:///{(tmp_path / 'orders.db').as_posix()}")
-        async with OrderDesk(smm_client, journal, **_quick()) as made:
+        async with OrderDesk(smm_client, journal, **_short_intervals()) as made:
             yield made
 
     return {"smm_sandbox": sandbox, "smm_client": client, "smm_desk": desk}
 
 
-def _quick() -> dict[str, Any]:
+def _short_intervals() -> dict[str, Any]:
     """Give the settings of a client and a desk that do not let a test wait."""
     from .._engine.policy import PollPolicy, RetryPolicy  # noqa: PLC0415  # pytest starts without attrs
 
     return {
-        "retry": RetryPolicy(base_delay_s=REPEAT_S, max_delay_s=REPEAT_S),
-        "poll": PollPolicy(min_interval_s=LOOK_S, max_interval_s=LOOK_S),
+        "retry": RetryPolicy(base_delay_s=RETRY_DELAY_S, max_delay_s=RETRY_DELAY_S),
+        "poll": PollPolicy(min_interval_s=POLL_INTERVAL_S, max_interval_s=POLL_INTERVAL_S),
     }
 
 
@@ -238,12 +238,12 @@ def _asyncio_plugin(config: pytest.Config) -> Any:
     return next((plugin for plugin in found if plugin is not None), None)
 
 
-def _opened(request: pytest.FixtureRequest) -> Any:
+def _open_fixture(request: pytest.FixtureRequest) -> Any:
     """Give what the hidden fixture makes that has the public one's name and the test's loop."""
-    return request.getfixturevalue(f"_{request.fixturename}_{_loop_of(request)}")
+    return request.getfixturevalue(f"_{request.fixturename}_{_find_loop(request)}")
 
 
-def _loop_of(request: pytest.FixtureRequest) -> str:
+def _find_loop(request: pytest.FixtureRequest) -> str:
     """Say in which loop the test runs: a loop scope of pytest-asyncio, or "anyio"."""
     item, config = request.node, request.config
     if not _is_async(getattr(item, "function", None)):
@@ -272,30 +272,32 @@ def _is_async(function: object) -> bool:
     return inspect.iscoroutinefunction(inner)
 
 
-def _panel_for(item: pytest.Item) -> "Sandbox":
+def _create_panel(item: pytest.Item) -> "Sandbox":
     """Make the panel that the markers of a test describe, its faults scripted."""
     from ..sandbox import Sandbox  # noqa: PLC0415  # pytest starts without aiohttp
 
-    arguments = _arguments(item)
+    arguments = _merge_markers(item)
     known = inspect.signature(Sandbox).parameters
     settings: dict[str, Any] = {"speed": 0.0}
     for name, value in arguments.items():
         if name in known:
             settings[name] = value
-        elif name not in _OWN:
-            _fail(f"{MARKER} has no argument {name!r}; it has {', '.join([*_OWN, *known])}")
+        elif name not in _MARKER_ARGUMENTS:
+            _fail(
+                f"{MARKER} has no argument {name!r}; it has {', '.join([*_MARKER_ARGUMENTS, *known])}"
+            )
     try:
         if "balance" in settings:
-            settings["balance"] = _money(settings["balance"])
+            settings["balance"] = _parse_balance(settings["balance"])
         panel = Sandbox(**settings)
-        for fault in _faults(arguments.get("faults", ())):
+        for fault in _parse_faults(arguments.get("faults", ())):
             panel.fail_next(**fault)
     except (TypeError, ValueError) as error:
         _fail(f"{MARKER}: {error}")
     return panel
 
 
-def _arguments(item: pytest.Item) -> dict[str, Any]:
+def _merge_markers(item: pytest.Item) -> dict[str, Any]:
     """Join the markers of a test, its module's first: the closest one has the last word."""
     arguments: dict[str, Any] = {}
     for marker in reversed(list(item.iter_markers(MARKER))):
@@ -305,12 +307,12 @@ def _arguments(item: pytest.Item) -> dict[str, Any]:
     return arguments
 
 
-def _must_use_faults(item: pytest.Item) -> bool:
-    asked: bool | None = _arguments(item).get("fail_on_unused_faults")
+def _requires_all_faults(item: pytest.Item) -> bool:
+    asked: bool | None = _merge_markers(item).get("fail_on_unused_faults")
     return bool(item.config.getini(INI) if asked is None else asked)
 
 
-def _money(balance: object) -> Decimal:
+def _parse_balance(balance: object) -> Decimal:
     """Read an amount; a float is none, since it is not what was written."""
     try:
         if isinstance(balance, Decimal | str | int):
@@ -320,15 +322,15 @@ def _money(balance: object) -> Decimal:
     raise TypeError(f"balance {balance!r} is no Decimal, int or text")
 
 
-def _faults(faults: Any) -> list[dict[str, Any]]:
+def _parse_faults(faults: Any) -> list[dict[str, Any]]:
     """Give the arguments of `Sandbox.fail_next` for each fault of a marker."""
     given: list[Any] = faults
     if not isinstance(given, list | tuple):
         raise TypeError(f"faults must be a list, not {faults!r}")
-    return [_fields(each) for each in given]
+    return [_parse_fault(each) for each in given]
 
 
-def _fields(fault: Any) -> dict[str, Any]:
+def _parse_fault(fault: Any) -> dict[str, Any]:
     """Take apart a name, a dict or a ScriptedFault; ValueError for what is none of them."""
     from ..sandbox import Fault, Sandbox, ScriptedFault  # noqa: PLC0415  # they load aiohttp
 

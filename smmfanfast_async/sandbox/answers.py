@@ -19,7 +19,7 @@ __all__ = [
     "api_v2_order",
     "api_v2_service",
     "api_v2_unknown",
-    "number_of",
+    "encode_id",
     "standard_added",
     "standard_balance",
     "standard_order",
@@ -35,7 +35,7 @@ MAX_NUMBER_DIGITS = 18
 
 _BALANCE_STEP = Decimal("0.01")
 
-_FAMILY_TYPES: Mapping[str, str] = {
+_API_V2_TYPE_NAMES: Mapping[str, str] = {
     "mentions_with_hashtags": "Mentions with Hashtags",
     "invites_from_groups": "Invites from Groups",
     "seo": "SEO",
@@ -56,7 +56,7 @@ def standard_order(stored: StoredOrder, currency: str | None) -> Answer:
     """Give one order in the shape of its kind, numbers as text (document; seen)."""
     status = stored.status.value
     if stored.posts is not None or stored.runs is not None:
-        return _with_children(stored, status)
+        return _parent_order(stored, status)
     row: dict[str, Answer] = {
         "order": stored.order,
         "status": status,
@@ -71,7 +71,7 @@ def api_v2_order(stored: StoredOrder, currency: str | None) -> Answer:
     """Give one order without its id, its status with a capital letter (seen)."""
     status = stored.status.value.capitalize()
     if stored.posts is not None or stored.runs is not None:
-        return _with_children(stored, status)
+        return _parent_order(stored, status)
     row: dict[str, Answer] = {
         "charge": f"{stored.charge:.4f}",
         "start_count": str(stored.start_count),
@@ -81,7 +81,7 @@ def api_v2_order(stored: StoredOrder, currency: str | None) -> Answer:
     return row if currency is None else row | {"currency": currency}
 
 
-def _with_children(stored: StoredOrder, status: str) -> Answer:
+def _parent_order(stored: StoredOrder, status: str) -> Answer:
     """Give a subscription or a drip-feed: no charge, no remains (seen)."""
     children: list[Answer] = list(stored.orders)
     if stored.posts is not None:
@@ -101,7 +101,7 @@ def standard_unknown() -> Answer:
 
 def api_v2_unknown() -> Answer:
     """Say that an id among others is unknown (seen: an object)."""
-    return {"error": messages.in_api_v2(messages.ORDER_UNKNOWN)}
+    return {"error": messages.to_api_v2(messages.ORDER_UNKNOWN)}
 
 
 def standard_service(service: SandboxService) -> Answer:
@@ -122,9 +122,9 @@ def standard_service(service: SandboxService) -> Answer:
 def api_v2_service(service: SandboxService) -> Answer:
     """Give a service as API v2 panels do (seen): the id a number, flags true or false."""
     return {
-        "service": number_of(service.service),
+        "service": encode_id(service.service),
         "name": service.name,
-        "type": _FAMILY_TYPES.get(service.type) or service.type.replace("_", " ").title(),
+        "type": _API_V2_TYPE_NAMES.get(service.type) or service.type.replace("_", " ").title(),
         "category": service.category,
         "rate": f"{service.rate:f}",
         "min": str(service.min),
@@ -137,21 +137,21 @@ def api_v2_service(service: SandboxService) -> Answer:
 
 def standard_balance(balance: Decimal, currency: str) -> Answer:
     """Give the account's money (document: with `"status": "success"`)."""
-    return {"status": "success", "balance": _balance_text(balance), "currency": currency}
+    return {"status": "success", "balance": _format_balance(balance), "currency": currency}
 
 
 def api_v2_balance(balance: Decimal, currency: str) -> Answer:
     """Give the account's money (seen: without a status)."""
-    return {"balance": _balance_text(balance), "currency": currency}
+    return {"balance": _format_balance(balance), "currency": currency}
 
 
-def _balance_text(balance: Decimal) -> str:
+def _format_balance(balance: Decimal) -> str:
     """Write the exact balance with two decimals (document: "0.03") or as many as it has."""
     short = balance.quantize(_BALANCE_STEP)
     return f"{short if short == balance else balance.normalize():f}"
 
 
-def number_of(text: str) -> int | str:
+def encode_id(text: str) -> int | str:
     """Give an id as the number that is written so, any other text, such as "007", as it is."""
     is_number = text.isascii() and text.isdecimal() and len(text) <= MAX_NUMBER_DIGITS
     return int(text) if is_number and str(int(text)) == text else text

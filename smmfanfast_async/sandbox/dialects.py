@@ -38,19 +38,19 @@ class Dialect:
     """Types that a service may have."""
     delays_minutes: tuple[int, ...] | None
     """Minutes that a subscription may wait; None for any."""
-    reads_old_posts: bool
+    supports_old_posts: bool
     """Whether a subscription may begin with posts that are there already."""
-    ids_per_call: int | None
+    max_ids_per_call: int | None
     """The most ids in one call; None for any number."""
     double_decoding: bool
     """Whether values are decoded a second time and stripped of tags, if nothing else is said."""
-    messages: Callable[[str], str]
+    translate_message: Callable[[str], str]
     """The panel's text for a refusal of `messages`."""
     added: Callable[[str], Answer]
     """The answer to an order that was taken, by its id."""
     order: Callable[[StoredOrder, str | None], Answer]
     """An order, with its currency or without."""
-    unknown: Callable[[], Answer]
+    unknown_order: Callable[[], Answer]
     """What stands for an unknown id among others."""
     service: Callable[[SandboxService], Answer]
     """A row of the list of services."""
@@ -67,13 +67,13 @@ STANDARD = Dialect(
     services=DEFAULT_SERVICES,
     service_types=SERVICE_TYPES,
     delays_minutes=DELAYS_MINUTES,
-    reads_old_posts=False,
-    ids_per_call=None,
+    supports_old_posts=False,
+    max_ids_per_call=None,
     double_decoding=True,
-    messages=str,
+    translate_message=str,
     added=answers.standard_added,
     order=answers.standard_order,
-    unknown=answers.standard_unknown,
+    unknown_order=answers.standard_unknown,
     service=answers.standard_service,
     no_services={"status": "success", "data": "Empty Data"},
     balance=answers.standard_balance,
@@ -87,13 +87,13 @@ API_V2 = Dialect(
     services=API_V2_SERVICES,
     service_types=API_V2_TYPES,
     delays_minutes=None,
-    reads_old_posts=True,
-    ids_per_call=100,
+    supports_old_posts=True,
+    max_ids_per_call=100,
     double_decoding=False,
-    messages=messages.in_api_v2,
+    translate_message=messages.to_api_v2,
     added=answers.api_v2_added,
     order=answers.api_v2_order,
-    unknown=answers.api_v2_unknown,
+    unknown_order=answers.api_v2_unknown,
     service=answers.api_v2_service,
     no_services=[],
     balance=answers.api_v2_balance,

@@ -72,7 +72,7 @@ APPLIED: Mapping[Fault, bool] = {
 }
 """Whether a request that meets the fault is carried out, if nothing else is said."""
 
-_FIXED = frozenset(
+_FIXED_EFFECT = frozenset(
     {
         Fault.DELAY,
         Fault.PHP_NOTICE,
@@ -84,8 +84,8 @@ _FIXED = frozenset(
 )
 
 
-def _fits(instance: "ScriptedFault", _attribute: object, value: bool | None) -> None:  # noqa: FBT001
-    if value is not None and instance.fault in _FIXED:
+def _check_applied(instance: "ScriptedFault", _attribute: object, value: bool | None) -> None:  # noqa: FBT001
+    if value is not None and instance.fault in _FIXED_EFFECT:
         raise ValueError(f"applied cannot be chosen for {instance.fault}")
 
 
@@ -105,7 +105,7 @@ class ScriptedFault:
     """What `RATE_LIMIT` says in `Retry-After`."""
     location: str | None = None
     """Where `REDIRECT` points; None is a second path of the sandbox itself."""
-    applied: bool | None = field(default=None, validator=optional(_fits))
+    applied: bool | None = field(default=None, validator=optional(_check_applied))
     """Whether the action is carried out; None is the fault's own habit (`APPLIED`). Only for
     faults whose answer does not depend on it."""
 
@@ -150,7 +150,7 @@ class FaultScript:
         self._script.clear()
         self._rates.clear()
 
-    def take(self, action: str) -> ScriptedFault | None:
+    def pop_fault(self, action: str) -> ScriptedFault | None:
         """Give the fault that a request with this action meets, used up once; None for none."""
         for place, scripted in enumerate(self._script):
             if scripted.action in (None, action):

@@ -10,10 +10,10 @@ from random import Random
 
 from attrs import frozen
 
-from .orders import State, WantedOrder
+from .orders import State, OrderRequest
 
 __all__ = [
-    "MAX_LIFE_S",
+    "MAX_LIFECYCLE_S",
     "PARENT_SPAN_S",
     "Lifecycle",
     "ParentOrder",
@@ -24,7 +24,7 @@ __all__ = [
     "stage_at",
 ]
 
-MAX_LIFE_S = 6 * 3600.0
+MAX_LIFECYCLE_S = 6 * 3600.0
 """Panel seconds after which an order, and all that came of it, is final."""
 
 PARENT_SPAN_S = 2 * 3600.0
@@ -116,33 +116,35 @@ def plan_lifecycle(random: Random, quantity: int) -> Lifecycle:
     )
 
 
-def stage_at(life: Lifecycle, quantity: int, age_s: float) -> Stage:
+def stage_at(lifecycle: Lifecycle, quantity: int, age_s: float) -> Stage:
     """Say how far an order over `quantity` pieces is at an age, as long as it has not ended.
 
     That it has ended is for the ledger to say, which moves the money in the same step.
     """
-    if age_s < life.processing_at_s:
+    if age_s < lifecycle.processing_at_s:
         return Stage(state=State.PENDING, start_count=0, remains=0)
-    if age_s < life.started_at_s:
+    if age_s < lifecycle.started_at_s:
         return Stage(state=State.PROCESSING, start_count=0, remains=0)
-    done = min((age_s - life.started_at_s) / (life.ended_at_s - life.started_at_s), 1.0)
-    delivered = int((quantity - life.final_remains) * done)
+    done = min(
+        (age_s - lifecycle.started_at_s) / (lifecycle.ended_at_s - lifecycle.started_at_s), 1.0
+    )
+    delivered = int((quantity - lifecycle.final_remains) * done)
     return Stage(
-        state=State.IN_PROGRESS, start_count=life.start_count, remains=quantity - delivered
+        state=State.IN_PROGRESS, start_count=lifecycle.start_count, remains=quantity - delivered
     )
 
 
-def age_at(life: Lifecycle, state: State) -> float:
+def age_at(lifecycle: Lifecycle, state: State) -> float:
     """Give the age at which an order comes into a state that is not final."""
     ages_s = {
         State.PENDING: 0.0,
-        State.PROCESSING: life.processing_at_s,
-        State.IN_PROGRESS: life.started_at_s,
+        State.PROCESSING: lifecycle.processing_at_s,
+        State.IN_PROGRESS: lifecycle.started_at_s,
     }
     return ages_s[state]
 
 
-def plan_parent(random: Random, wanted: WantedOrder) -> ParentOrder | None:
+def plan_parent(random: Random, request: OrderRequest) -> ParentOrder | None:
     """Draw what comes of a drip-feed or subscription; None for an ordinary order.
 
     A drip-feed keeps its interval if all runs fit into `PARENT_SPAN_S`, else they are squeezed
@@ -150,17 +152,17 @@ def plan_parent(random: Random, wanted: WantedOrder) -> ParentOrder | None:
     ones that it asked for, at even distances; with an `expiry` it ends expired, else completed (the
     sandbox has no calendar).
     """
-    if wanted.runs is not None:
+    if request.runs is not None:
         return ParentOrder(
-            step_s=min(wanted.interval_s, PARENT_SPAN_S / wanted.runs),
-            quantities=(wanted.quantity // wanted.runs,) * wanted.runs,
+            step_s=min(request.interval_s, PARENT_SPAN_S / request.runs),
+            quantities=(request.quantity // request.runs,) * request.runs,
             outcome=State.COMPLETED,
         )
-    if wanted.per_post is not None:
-        posts = (wanted.posts or random.randint(1, MAX_SEEDED_POSTS)) + wanted.old_posts
+    if request.per_post is not None:
+        posts = (request.posts or random.randint(1, MAX_SEEDED_POSTS)) + request.old_posts
         return ParentOrder(
             step_s=PARENT_SPAN_S / posts,
-            quantities=tuple(random.randint(*wanted.per_post) for _ in range(posts)),
-            outcome=State.EXPIRED if wanted.fields.get("expiry", "").strip() else State.COMPLETED,
+            quantities=tuple(random.randint(*request.per_post) for _ in range(posts)),
+            outcome=State.EXPIRED if request.fields.get("expiry", "").strip() else State.COMPLETED,
         )
     return None

@@ -29,7 +29,7 @@ __all__ = [
     "TRY_AGAIN",
     "USER_UNKNOWN",
     "RefusalReply",
-    "in_api_v2",
+    "to_api_v2",
 ]
 
 USER_UNKNOWN = "API is Disable for this user or User Not Found! Contact the Support"  # seen
@@ -65,7 +65,7 @@ REFILL_REFUSED = "Order not eligible for refill."  # seen; that a second one get
 CANCEL_REFUSED = "Order not eligible for cancel."  # assumed, after the text for a refill
 TOO_MANY_IDS = "Incorrect request"  # seen; that too many ids get it is assumed
 
-_IN_FAMILY = (
+_API_V2_MESSAGES = (
     (USER_UNKNOWN, "Invalid API key"),  # seen
     (ACTION_INVALID, REQUEST_INCORRECT),  # seen
     (PARAMETERS_MISSING, REQUEST_INCORRECT),  # assumed
@@ -81,12 +81,12 @@ _IN_FAMILY = (
 )
 
 
-def in_api_v2(text: str) -> str:
+def to_api_v2(text: str) -> str:
     """Give what an API v2 panel says where the document's panel says `text`.
 
     A number at the end stays. Texts that are not known to differ are the same (assumed).
     """
-    for begin, said in _IN_FAMILY:
+    for begin, said in _API_V2_MESSAGES:
         if text.startswith(begin):
             return said + text.removeprefix(begin)
     return text

@@ -8,7 +8,7 @@ from attrs import field, frozen
 
 from .services import SandboxService
 
-__all__ = ["FINAL_STATES", "State", "StoredOrder", "WantedOrder", "state_of"]
+__all__ = ["FINAL_STATES", "State", "StoredOrder", "OrderRequest", "parse_state"]
 
 
 class State(StrEnum):
@@ -43,21 +43,21 @@ FINAL_STATES = frozenset(
 """States that an order never leaves by itself."""
 
 
-def state_of(word: str) -> State:
+def parse_state(word: str) -> State:
     """Give the state a word means, without case, blanks, `_` and `-`; ValueError for none."""
-    bare = _bare(word)
+    bare = _normalize_word(word)
     for state in State:
-        if _bare(state) == bare:
+        if _normalize_word(state) == bare:
             return state
     raise ValueError(f"{word!r} is no status; there are: {', '.join(State)}")
 
 
-def _bare(word: str) -> str:
+def _normalize_word(word: str) -> str:
     return word.lower().replace(" ", "").replace("_", "").replace("-", "")
 
 
 @frozen(kw_only=True)
-class WantedOrder:
+class OrderRequest:
     """An order form that passed every check but those of funds and of active links."""
 
     service: SandboxService

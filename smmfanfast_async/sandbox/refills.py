@@ -10,7 +10,7 @@ from random import Random
 
 from attrs import define, frozen
 
-__all__ = ["FINAL_REFILL_STATES", "RefillBook", "RefillState", "StoredRefill", "refill_state_of"]
+__all__ = ["FINAL_REFILL_STATES", "RefillBook", "RefillState", "StoredRefill", "parse_refill_state"]
 
 PENDING_S = (60.0, 30 * 60.0)
 """The shortest and longest wait before a refill is begun, in panel seconds (assumed)."""
@@ -39,7 +39,7 @@ FINAL_REFILL_STATES = frozenset({RefillState.COMPLETED, RefillState.REJECTED})
 """States that a refill never leaves by itself."""
 
 
-def refill_state_of(word: str) -> RefillState:
+def parse_refill_state(word: str) -> RefillState:
     """Give the state a word means, without case, blanks and `_`; ValueError for none."""
     bare = word.lower().replace("_", " ").strip()
     for state in RefillState:
@@ -73,30 +73,30 @@ class _Record:
 
     order: str
     created_s: float
-    begun_at_s: float  # age
+    started_at_s: float  # age
     ended_at_s: float  # age
     outcome: RefillState
-    born_s: float  # `created_s`, until a state set by hand moves it
-    ended: RefillState | None = None  # a final state set by hand
+    lifecycle_start_s: float  # `created_s`, until a state set by hand moves it
+    final_state: RefillState | None = None  # a final state set by hand
 
-    def state(self, now_s: float) -> RefillState:
-        age_s = now_s - self.born_s
-        if self.ended is not None:
-            return self.ended
+    def state_at(self, now_s: float) -> RefillState:
+        age_s = now_s - self.lifecycle_start_s
+        if self.final_state is not None:
+            return self.final_state
         if age_s >= self.ended_at_s:
             return self.outcome
-        return RefillState.PENDING if age_s < self.begun_at_s else RefillState.IN_PROGRESS
+        return RefillState.PENDING if age_s < self.started_at_s else RefillState.IN_PROGRESS
 
 
 class RefillBook:
     """All refills, by ids that count up from 1. Times are panel seconds."""
 
-    def __init__(self, *, seed: int, most: int) -> None:
+    def __init__(self, *, seed: int, max_refills: int) -> None:
         """`most` is how many are kept; a book that is full takes no more."""
         self._seed = seed
-        self._most = most
+        self._max_refills = max_refills
         self._records: dict[str, _Record] = {}
-        self._last_of: dict[str, str] = {}
+        self._last_by_order: dict[str, str] = {}
 
     def __contains__(self, refill: str) -> bool:
         return refill in self._records
@@ -106,27 +106,27 @@ class RefillBook:
 
     def has_open(self, order: str, now_s: float) -> bool:
         """Whether a refill of an order is asked for and not final yet."""
-        last = self._last_of.get(order)
-        return last is not None and not self.stored(last, now_s).is_final
+        last = self._last_by_order.get(order)
+        return last is not None and not self.snapshot(last, now_s).is_final
 
     def insert(self, order: str, now_s: float) -> str | None:
         """Store a refill and give its id; None (and nothing stored) if the book is full."""
-        if len(self._records) >= self._most:
+        if len(self._records) >= self._max_refills:
             return None
         refill = str(len(self._records) + 1)
         random = Random(f"{self._seed}/refill/{refill}")  # noqa: S311  # no secret
-        begun_at_s = random.uniform(*PENDING_S)
+        started_at_s = random.uniform(*PENDING_S)
         self._records[refill] = _Record(
             order=order,
             created_s=now_s,
-            begun_at_s=begun_at_s,
-            ended_at_s=begun_at_s + random.uniform(*WORK_S),
+            started_at_s=started_at_s,
+            ended_at_s=started_at_s + random.uniform(*WORK_S),
             outcome=(
                 RefillState.REJECTED if random.random() < REJECTED_SHARE else RefillState.COMPLETED
             ),
-            born_s=now_s,
+            lifecycle_start_s=now_s,
         )
-        self._last_of[order] = refill
+        self._last_by_order[order] = refill
         return refill
 
     def set_state(self, refill: str, state: RefillState, now_s: float) -> None:
@@ -135,16 +135,16 @@ class RefillBook:
         KeyError for an unknown refill.
         """
         record = self._records[refill]
-        record.ended = state if state in FINAL_REFILL_STATES else None
-        age_s = record.begun_at_s if state is RefillState.IN_PROGRESS else 0.0
-        record.born_s = now_s - age_s
+        record.final_state = state if state in FINAL_REFILL_STATES else None
+        age_s = record.started_at_s if state is RefillState.IN_PROGRESS else 0.0
+        record.lifecycle_start_s = now_s - age_s
 
-    def stored(self, refill: str, now_s: float) -> StoredRefill:
+    def snapshot(self, refill: str, now_s: float) -> StoredRefill:
         """Give one refill as it stands at `now_s`; KeyError if there is none."""
         record = self._records[refill]
         return StoredRefill(
             refill=refill,
             order=record.order,
-            status=record.state(now_s),
+            status=record.state_at(now_s),
             created_s=record.created_s,
         )

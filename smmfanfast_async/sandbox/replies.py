@@ -9,15 +9,15 @@ from attrs import field, frozen
 from .answers import Answer
 from .faults import Fault, ScriptedFault
 
-__all__ = ["Reply", "faulty_reply", "php_json", "plain_reply"]
+__all__ = ["HttpReply", "build_faulty_reply", "encode_php_json", "build_reply"]
 
-_ODD_ORDER: Mapping[str, Answer] = {
+_MALFORMED_ORDER: Mapping[str, Answer] = {
     "status": "In moderation",
     "charge": "1,234.5",
     "start_count": "N/A",
     "remains": "N/A",
 }
-_ODD_SERVICE: Mapping[str, Answer] = {
+_MALFORMED_SERVICE: Mapping[str, Answer] = {
     "rate": "1,234.5",
     "min": "N/A",
     "type": "Something New",
@@ -25,8 +25,8 @@ _ODD_SERVICE: Mapping[str, Answer] = {
     "refill": "maybe",
     "cancel": "maybe",
 }
-_ODD_REFILL_STATUS: Mapping[str, Answer] = {"status": "In moderation"}
-_ODD_DEED: Mapping[str, Answer] = {"refill": "N/A", "cancel": "N/A"}
+_MALFORMED_REFILL_STATUS: Mapping[str, Answer] = {"status": "In moderation"}
+_MALFORMED_ACTION_RESULT: Mapping[str, Answer] = {"refill": "N/A", "cancel": "N/A"}
 
 _PAGE = "<!DOCTYPE html>\n<html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>\n"
 _NOTICE = (
@@ -36,7 +36,7 @@ _NOTICE = (
 
 
 @frozen(kw_only=True)
-class Reply:
+class HttpReply:
     """What goes back, once the action is carried out or not."""
 
     body: bytes = b""
@@ -51,110 +51,122 @@ class Reply:
     """True: nothing is sent, the connection is cut."""
 
 
-def plain_reply(answer: Answer) -> Reply:
+def build_reply(answer: Answer) -> HttpReply:
     """Give the reply of a panel in good health."""
-    return Reply(body=php_json(answer).encode())
+    return HttpReply(body=encode_php_json(answer).encode())
 
 
-def faulty_reply(scripted: ScriptedFault, carry_out: Callable[[], Answer], moved: str) -> Reply:
+def build_faulty_reply(
+    scripted: ScriptedFault, apply: Callable[[], Answer], default_location: str
+) -> HttpReply:
     """Give the reply of a request that meets a fault; `moved` is where redirects point at first.
 
     `carry_out` is called once or not at all, as the fault has it.
     """
-    answer = carry_out() if scripted.is_applied else None
-    if scripted.fault in _SPOILED:
-        return _SPOILED[scripted.fault](answer)
+    answer = apply() if scripted.is_applied else None
+    if scripted.fault in _ALTERED_REPLIES:
+        return _ALTERED_REPLIES[scripted.fault](answer)
     if scripted.fault is Fault.DELAY:
-        return attrs.evolve(plain_reply(answer), wait_s=scripted.delay_s)
+        return attrs.evolve(build_reply(answer), wait_s=scripted.delay_s)
     if scripted.fault is Fault.RATE_LIMIT:
-        return _too_many(scripted.retry_after_s)
+        return _rate_limit_reply(scripted.retry_after_s)
     if scripted.fault is Fault.REDIRECT:
-        return Reply(http_status=307, headers={"Location": scripted.location or moved})
-    return _FIXED[scripted.fault]
+        return HttpReply(
+            http_status=307, headers={"Location": scripted.location or default_location}
+        )
+    return _FIXED_REPLIES[scripted.fault]
 
 
-def php_json(answer: Answer) -> str:
+def encode_php_json(answer: Answer) -> str:
     r"""Encode as PHP's `json_encode` with JSON_PRETTY_PRINT does: 4 blanks, `\/`, `\uXXXX`.
 
     A PHP array that is empty, or whose keys run 0, 1, 2, …, is printed as a list (seen).
     """
     # A slash stands in texts only, so the finished text can be searched for it.
-    return json.dumps(_as_php(answer), indent=4).replace("/", "\\/")
+    return json.dumps(_to_php(answer), indent=4).replace("/", "\\/")
 
 
-def _as_php(answer: Answer) -> Answer:
+def _to_php(answer: Answer) -> Answer:
     if isinstance(answer, list):
-        return [_as_php(item) for item in answer]
+        return [_to_php(item) for item in answer]
     if not isinstance(answer, dict):
         return answer
     if all(key == str(place) for place, key in enumerate(answer)):
-        return [_as_php(item) for item in answer.values()]
-    return {key: _as_php(item) for key, item in answer.items()}
+        return [_to_php(item) for item in answer.values()]
+    return {key: _to_php(item) for key, item in answer.items()}
 
 
-def _page(title: str, http_status: int, headers: Mapping[str, str] | None = None) -> Reply:
-    return Reply(http_status=http_status, headers=headers or {}, body=_PAGE.format(title).encode())
+def _page_reply(
+    title: str, http_status: int, headers: Mapping[str, str] | None = None
+) -> HttpReply:
+    return HttpReply(
+        http_status=http_status, headers=headers or {}, body=_PAGE.format(title).encode()
+    )
 
 
-def _odd_answer(answer: Answer) -> Answer:
+def _malform_first_row(answer: Answer) -> Answer:
     """Make the first row odd in the fields that it has; an answer without rows stays."""
     if isinstance(answer, list):
-        return [_odd_row(row) if place == 0 else row for place, row in enumerate(answer)]
+        return [_malform_list_row(row) if place == 0 else row for place, row in enumerate(answer)]
     if not isinstance(answer, dict):
         return answer
     if "start_count" in answer:
-        return _odd(answer, _ODD_ORDER)
+        return _replace_fields(answer, _MALFORMED_ORDER)
     for key, row in answer.items():
         if isinstance(row, dict) and "status" in row:
-            return answer | {key: _odd(row, _ODD_ORDER)}
+            return answer | {key: _replace_fields(row, _MALFORMED_ORDER)}
     return answer
 
 
-def _odd_row(row: Answer) -> Answer:
+def _malform_list_row(row: Answer) -> Answer:
     """Make the row of a list odd: a service, the status of a refill, or a refill or cancel."""
     if isinstance(row, dict) and "service" not in row:
-        return _odd(row, _ODD_REFILL_STATUS if "status" in row else _ODD_DEED)
-    return _odd(row, _ODD_SERVICE)
+        return _replace_fields(
+            row, _MALFORMED_REFILL_STATUS if "status" in row else _MALFORMED_ACTION_RESULT
+        )
+    return _replace_fields(row, _MALFORMED_SERVICE)
 
 
-def _odd(row: Answer, odd: Mapping[str, Answer]) -> Answer:
+def _replace_fields(row: Answer, replacements: Mapping[str, Answer]) -> Answer:
     if not isinstance(row, dict):
         return row
-    return {key: odd.get(key, value) for key, value in row.items()}
+    return {key: replacements.get(key, value) for key, value in row.items()}
 
 
-def _too_many(retry_after_s: int) -> Reply:
+def _rate_limit_reply(retry_after_s: int) -> HttpReply:
     text = f"Too many requests, please wait {retry_after_s} seconds"
     headers = {"Retry-After": str(retry_after_s)}
-    return Reply(http_status=429, headers=headers, body=php_json({"error": text}).encode())
+    return HttpReply(
+        http_status=429, headers=headers, body=encode_php_json({"error": text}).encode()
+    )
 
 
-def _first_half(answer: Answer) -> Reply:
-    whole = php_json(answer).encode()
-    return Reply(body=whole[: len(whole) // 2])
+def _truncated_reply(answer: Answer) -> HttpReply:
+    whole = encode_php_json(answer).encode()
+    return HttpReply(body=whole[: len(whole) // 2])
 
 
-def _noticed(answer: Answer) -> Reply:
-    return Reply(body=(_NOTICE + php_json(answer)).encode())
+def _php_notice_reply(answer: Answer) -> HttpReply:
+    return HttpReply(body=(_NOTICE + encode_php_json(answer)).encode())
 
 
-def _with_odd_row(answer: Answer) -> Reply:
-    return plain_reply(_odd_answer(answer))
+def _malformed_row_reply(answer: Answer) -> HttpReply:
+    return build_reply(_malform_first_row(answer))
 
 
-_SPOILED: Mapping[Fault, Callable[[Answer], Reply]] = {
-    Fault.PHP_NOTICE: _noticed,
-    Fault.TRUNCATED_BODY: _first_half,
-    Fault.MALFORMED_ROW: _with_odd_row,
+_ALTERED_REPLIES: Mapping[Fault, Callable[[Answer], HttpReply]] = {
+    Fault.PHP_NOTICE: _php_notice_reply,
+    Fault.TRUNCATED_BODY: _truncated_reply,
+    Fault.MALFORMED_ROW: _malformed_row_reply,
 }
 
-_FIXED: Mapping[Fault, Reply] = {
-    Fault.HTTP_500: Reply(http_status=500),
-    Fault.HTTP_502: _page("502 Bad Gateway", 502),
-    Fault.HTTP_503: _page("503 Service Temporarily Unavailable", 503),
-    Fault.HTML_PAGE: _page("We will be back soon", 200),
-    Fault.EMPTY: Reply(),
-    Fault.DROP_BEFORE: Reply(is_dropped=True),
-    Fault.DROP_AFTER: Reply(is_dropped=True),
-    Fault.BLOCKED: _page("Just a moment...", 403, {"cf-mitigated": "challenge"}),
+_FIXED_REPLIES: Mapping[Fault, HttpReply] = {
+    Fault.HTTP_500: HttpReply(http_status=500),
+    Fault.HTTP_502: _page_reply("502 Bad Gateway", 502),
+    Fault.HTTP_503: _page_reply("503 Service Temporarily Unavailable", 503),
+    Fault.HTML_PAGE: _page_reply("We will be back soon", 200),
+    Fault.EMPTY: HttpReply(),
+    Fault.DROP_BEFORE: HttpReply(is_dropped=True),
+    Fault.DROP_AFTER: HttpReply(is_dropped=True),
+    Fault.BLOCKED: _page_reply("Just a moment...", 403, {"cf-mitigated": "challenge"}),
 }

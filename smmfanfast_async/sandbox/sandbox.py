@@ -11,23 +11,23 @@ from typing import Self
 from .clock import PanelClock
 from .dialects import DIALECTS, STANDARD
 from .faults import Fault, FaultScript, ScriptedFault
-from .forms import read_order
-from .history import history_forms
+from .forms import parse_order
+from .history import create_history
 from .ledger import MAX_ORDERS
-from .lifecycle import MAX_LIFE_S
-from .orders import StoredOrder, state_of
+from .lifecycle import MAX_LIFECYCLE_S
+from .orders import StoredOrder, parse_state
 from .panel import Panel
-from .refills import StoredRefill, refill_state_of
-from .replies import Reply, faulty_reply, plain_reply
+from .refills import StoredRefill, parse_refill_state
+from .replies import HttpReply, build_faulty_reply, build_reply
 from .server import HOST, MOVED_PATH, PanelServer
 from .services import SandboxService
 
 __all__ = ["Sandbox"]
 
-MAX_ACTION_WORDS = 100
+MAX_ACTION_NAMES = 100
 """The most words counted by name in `requests`; further ones count as "other"."""
 
-_ACTION_WORD = re.compile("[a-z_]{1,32}")
+_ACTION_NAME = re.compile("[a-z_]{1,32}")
 
 
 class Sandbox:
@@ -103,7 +103,7 @@ class Sandbox:
             double_decoding=double_decoding,
             with_currency=with_currency,
         )
-        self._place_earlier(seed, existing_orders, balance)
+        self._create_existing_orders(seed, existing_orders, balance)
 
     async def start(self) -> None:
         """Listen on 127.0.0.1, unless it listens already; OSError if the port is taken."""
@@ -157,7 +157,7 @@ class Sandbox:
     @property
     def balance(self) -> Decimal:
         """The account's money at the panel's now; balance + charges of all orders is constant."""
-        self._panel.ledger.settle(self.now_s)
+        self._panel.ledger.run_due_events(self.now_s)
         return self._panel.ledger.balance
 
     @property
@@ -172,12 +172,12 @@ class Sandbox:
         This is the truth, whatever the client was told. Each look makes a new snapshot of all
         orders: keep it while you search in it.
         """
-        return MappingProxyType(self._panel.stored(self.now_s))
+        return MappingProxyType(self._panel.snapshot_orders(self.now_s))
 
     @property
     def refills(self) -> Mapping[str, StoredRefill]:
         """A snapshot of every refill at the panel's now, by id, the oldest first."""
-        return MappingProxyType(self._panel.stored_refills(self.now_s))
+        return MappingProxyType(self._panel.snapshot_refills(self.now_s))
 
     @property
     def requests(self) -> Mapping[str, int]:
@@ -201,11 +201,11 @@ class Sandbox:
     def advance(self, seconds: float) -> None:
         """Step the panel's clock by so many panel seconds, at any speed."""
         self._clock.advance(seconds)
-        self._panel.ledger.settle(self.now_s)
+        self._panel.ledger.run_due_events(self.now_s)
 
     def finish_all(self) -> None:
         """Step the panel's clock until all orders and refills are final: by 6 hours, which do."""
-        self.advance(MAX_LIFE_S)
+        self.advance(MAX_LIFECYCLE_S)
 
     def set_status(self, order: str | int, status: str, *, remains: int | None = None) -> None:
         """Put an order into a state by hand; money goes back, or is taken, by the rules.
@@ -215,8 +215,8 @@ class Sandbox:
         unknown word or a state that an order of its kind cannot have.
         """
         now_s = self.now_s
-        self._panel.ledger.settle(now_s)
-        self._panel.ledger.set_state(str(order), state_of(status), remains, now_s)
+        self._panel.ledger.run_due_events(now_s)
+        self._panel.ledger.set_state(str(order), parse_state(status), remains, now_s)
 
     def set_refill_status(self, refill: str | int, status: str) -> None:
         """Put a refill into a state by hand: "pending", "in progress", "completed", "rejected".
@@ -224,14 +224,14 @@ class Sandbox:
         A final state stays, from any other the refill goes on by itself. KeyError for an unknown
         refill, ValueError for an unknown word.
         """
-        self._panel.refills.set_state(str(refill), refill_state_of(status), self.now_s)
+        self._panel.refills.set_state(str(refill), parse_refill_state(status), self.now_s)
 
     def add_service(self, service: SandboxService) -> None:
         """Sell one more service, or another one under an id that is taken.
 
         ValueError for a type that a panel of this dialect does not have.
         """
-        self._panel.sell(service)
+        self._panel.add_service(service)
 
     def remove_service(self, service: str | int) -> None:
         """Sell a service no longer; its orders live on. KeyError for an unknown one."""
@@ -305,28 +305,30 @@ class Sandbox:
         """Forget what is scripted and every rate: the panel is in good health again."""
         self._faults.clear()
 
-    def _place_earlier(self, seed: int, count: int, balance: Decimal) -> None:
+    def _create_existing_orders(self, seed: int, count: int, balance: Decimal) -> None:
         panel = self._panel
-        for created_s, form in history_forms(seed, list(panel.services.values()), count):
-            panel.ledger.insert(read_order(form, panel.services, self._dialect), created_s)
-        panel.ledger.settle(0)
+        for created_s, form in create_history(seed, list(panel.services.values()), count):
+            panel.ledger.insert(parse_order(form, panel.services, self._dialect), created_s)
+        panel.ledger.run_due_events(0)
         # They were paid for before the story begins.
         panel.ledger.balance = balance
 
-    def _respond(self, form: Mapping[str, str]) -> Reply:
+    def _respond(self, form: Mapping[str, str]) -> HttpReply:
         """Count a form, carry it out as its fault allows, and give what goes back."""
         action = form.get("action", "")
-        self._requests[self._counted_as(action)] += 1
+        self._requests[self._counter_name(action)] += 1
         now_s = self.now_s
-        scripted = self._faults.take(action)
+        scripted = self._faults.pop_fault(action)
         if scripted is None:
-            return plain_reply(self._panel.answer(form, now_s))
-        moved = self.url + MOVED_PATH
-        return faulty_reply(scripted, lambda: self._panel.answer(form, now_s), moved)
+            return build_reply(self._panel.answer(form, now_s))
+        default_location = self.url + MOVED_PATH
+        return build_faulty_reply(
+            scripted, lambda: self._panel.answer(form, now_s), default_location
+        )
 
-    def _counted_as(self, action: str) -> str:
+    def _counter_name(self, action: str) -> str:
         # Words that a request brings are kept only if they are plain and few: no secret, no heap.
         if not action or action in self._dialect.actions or action in self._requests:
             return action
-        is_plain = _ACTION_WORD.fullmatch(action) is not None
-        return action if is_plain and len(self._requests) < MAX_ACTION_WORDS else "other"
+        is_plain = _ACTION_NAME.fullmatch(action) is not None
+        return action if is_plain and len(self._requests) < MAX_ACTION_NAMES else "other"

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from .replies import Reply
+from .replies import HttpReply
 
 __all__ = ["CLOSE_TIMEOUT_S", "HOST", "MAX_BODY_BYTES", "MOVED_PATH", "PATH", "PanelServer"]
 
@@ -43,7 +43,7 @@ _FORM = "application/x-www-form-urlencoded"
 class PanelServer:
     """A listening socket and the connections it has taken."""
 
-    def __init__(self, respond: Callable[[Mapping[str, str]], Reply], path: str = PATH) -> None:
+    def __init__(self, respond: Callable[[Mapping[str, str]], HttpReply], path: str = PATH) -> None:
         """`respond` gets the fields of a form at `path`, decoded once, the last of each name."""
         self._respond = respond
         self._path = path
@@ -79,7 +79,7 @@ class PanelServer:
             return
         self._closing.set()
         for request in self._requests.values():
-            _cut(request)
+            _abort(request)
         await runner.cleanup()
         if self._errors:
             raise ExceptionGroup("the sandbox failed while it answered", self._errors)
@@ -87,7 +87,7 @@ class PanelServer:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         self._requests[id(request)] = request
         try:
-            return await self._exchange(request)
+            return await self._respond_to(request)
         except web.HTTPException:
             raise
         except Exception as error:
@@ -97,18 +97,18 @@ class PanelServer:
         finally:
             del self._requests[id(request)]
 
-    async def _exchange(self, request: web.Request) -> web.StreamResponse:
+    async def _respond_to(self, request: web.Request) -> web.StreamResponse:
         try:
             body = await request.read()
         except (ConnectionError, web.RequestPayloadError):
             # The client went away in the middle of its form, or the form is spoilt: nothing was
             # asked.
             return web.Response(status=400)
-        reply = self._respond(_fields_of(body) if request.content_type == _FORM else {})
+        reply = self._respond(_parse_form(body) if request.content_type == _FORM else {})
         if reply.wait_s and await self._is_closing_within(reply.wait_s):
-            reply = Reply(is_dropped=True)
+            reply = HttpReply(is_dropped=True)
         if reply.is_dropped:
-            _cut(request)
+            _abort(request)
             return web.Response()
         headers = {"Content-Type": _CONTENT_TYPE, **reply.headers}
         return web.Response(status=reply.http_status, headers=headers, body=reply.body)
@@ -121,7 +121,7 @@ class PanelServer:
             return False
 
 
-def _fields_of(body: bytes) -> Mapping[str, str]:
+def _parse_form(body: bytes) -> Mapping[str, str]:
     try:
         pairs = parse_qsl(
             body.decode(errors="replace"), keep_blank_values=True, max_num_fields=MAX_FIELDS
@@ -131,7 +131,7 @@ def _fields_of(body: bytes) -> Mapping[str, str]:
     return dict(pairs)
 
 
-def _cut(request: web.Request) -> None:
+def _abort(request: web.Request) -> None:
     """Cut a connection: what waits to be sent is thrown away, so no half answer leaves."""
     if request.transport is not None:
         request.transport.abort()

@@ -56,20 +56,20 @@ MAX_QUANTITY = 10**12
 """The highest `max` of a service, in pieces: for the same reason."""
 
 
-def _text(value: int | str) -> str:
+def _to_text(value: int | str) -> str:
     return str(value)
 
 
-def _decimal(value: Decimal | int | str) -> Decimal:
+def _to_decimal(value: Decimal | int | str) -> Decimal:
     return Decimal(value)
 
 
-def _is_price(_instance: object, _attribute: "Attribute[Any]", value: Decimal) -> None:
+def _check_rate(_instance: object, _attribute: "Attribute[Any]", value: Decimal) -> None:
     if not (value.is_finite() and 0 <= value <= MAX_RATE):
         raise ValueError(f"rate {value} is not between 0 and {MAX_RATE}")
 
 
-def _is_most(instance: "SandboxService", _attribute: "Attribute[Any]", value: int) -> None:
+def _check_max(instance: "SandboxService", _attribute: "Attribute[Any]", value: int) -> None:
     if not instance.min <= value <= MAX_QUANTITY:
         raise ValueError(f"max {value} is not between min {instance.min} and {MAX_QUANTITY}")
 
@@ -78,17 +78,17 @@ def _is_most(instance: "SandboxService", _attribute: "Attribute[Any]", value: in
 class SandboxService:
     """One service that the sandbox sells. Fields bear the names of the `services` answer."""
 
-    service: str = field(converter=_text)
+    service: str = field(converter=_to_text)
     """The id, as text."""
     name: str
     """For people; printed with PHP's escapes."""
     category: str
     """The heading under which the service is listed."""
-    rate: Decimal = field(converter=_decimal, validator=_is_price)
+    rate: Decimal = field(converter=_to_decimal, validator=_check_rate)
     """The price of 1000 pieces, or of one order where the type is in `FLAT_RATE_TYPES`."""
     min: int = field(default=1, validator=attrs.validators.ge(1))
     """The least pieces of an order, 1 or more."""
-    max: int = field(default=1000, validator=_is_most)
+    max: int = field(default=1000, validator=_check_max)
     """The most pieces of an order, `min` or more."""
     type: str = field(default="default", validator=attrs.validators.in_(API_V2_TYPES))
     """One of `API_V2_TYPES`: which fields an order needs. A sandbox that speaks as the document

@@ -5,7 +5,7 @@ import attrs
 import pytest
 
 from smmfanfast_async.sandbox import answers, messages
-from smmfanfast_async.sandbox.answers import number_of
+from smmfanfast_async.sandbox.answers import encode_id
 from smmfanfast_async.sandbox.dialects import API_V2, DIALECTS, STANDARD
 from smmfanfast_async.sandbox.orders import State, StoredOrder
 from smmfanfast_async.sandbox.services import API_V2_SERVICES, API_V2_TYPES
@@ -69,8 +69,8 @@ def test_a_family_of_orders_is_worded_alike_but_for_the_capital() -> None:
 def test_what_was_taken_and_what_is_unknown_in_each_dialect() -> None:
     assert STANDARD.added("7") == {"status": "success", "order": 7}
     assert API_V2.added("7") == {"order": 7}
-    assert STANDARD.unknown() == "Incorrect order ID"
-    assert API_V2.unknown() == {"error": "Incorrect order ID"}
+    assert STANDARD.unknown_order() == "Incorrect order ID"
+    assert API_V2.unknown_order() == {"error": "Incorrect order ID"}
 
 
 def test_a_balance_stands_alone_in_the_wider_family() -> None:
@@ -111,7 +111,7 @@ def test_types_are_written_as_the_wider_family_writes_them() -> None:
     ("", ""), ("-1", "-1"), ("007", "007"), ("٣", "٣"), ("²", "²"),
 ])  # fmt: skip
 def test_an_id_is_printed_as_the_number_it_is_written_as(text: str, number: object) -> None:
-    assert number_of(text) == number
+    assert encode_id(text) == number
 
 
 @pytest.mark.parametrize(("said", "in_api_v2"), [
@@ -128,5 +128,5 @@ def test_an_id_is_printed_as_the_number_it_is_written_as(text: str, number: obje
     (messages.TRY_AGAIN, messages.TRY_AGAIN),
 ])  # fmt: skip
 def test_the_wider_family_has_its_own_words(said: str, in_api_v2: str) -> None:
-    assert API_V2.messages(said) == in_api_v2
-    assert STANDARD.messages(said) == said
+    assert API_V2.translate_message(said) == in_api_v2
+    assert STANDARD.translate_message(said) == said

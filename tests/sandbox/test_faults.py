@@ -8,7 +8,7 @@ from smmfanfast_async.sandbox.faults import APPLIED, Fault, FaultScript, Scripte
 
 
 def names(script: FaultScript, actions: Iterable[str]) -> list[str | None]:
-    return [taken and taken.fault.value for taken in map(script.take, actions)]
+    return [taken and taken.fault.value for taken in map(script.pop_fault, actions)]
 
 
 def test_each_fault_says_whether_the_action_is_carried_out() -> None:
@@ -59,13 +59,13 @@ def test_what_is_pending_is_told_and_can_be_forgotten() -> None:
     script = FaultScript(0)
     script.add_next(ScriptedFault(fault=Fault.EMPTY, times=3))
     script.add_rate(ScriptedFault(fault=Fault.DELAY), 1)
-    script.take("add")
+    script.pop_fault("add")
     assert script.pending == (ScriptedFault(fault=Fault.EMPTY, times=2),)
 
     script.clear()
 
     assert script.pending == ()
-    assert script.take("add") is None
+    assert script.pop_fault("add") is None
 
 
 def test_a_rate_is_seeded_and_each_rate_draws_for_itself() -> None:

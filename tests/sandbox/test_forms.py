@@ -9,12 +9,12 @@ from smmfanfast_async.sandbox.forms import (
     MAX_POSTS,
     MAX_RUNS,
     REQUIRED_FIELDS,
-    items_of,
-    price_of,
-    read_order,
+    split_items,
+    calculate_price,
+    parse_order,
 )
 from smmfanfast_async.sandbox.messages import RefusalReply
-from smmfanfast_async.sandbox.orders import WantedOrder
+from smmfanfast_async.sandbox.orders import OrderRequest
 from smmfanfast_async.sandbox.services import API_V2_SERVICES, API_V2_TYPES, SandboxService
 
 from .samples import FAMILY_FORMS, FORMS, LINK, form_of
@@ -23,8 +23,8 @@ SERVICES = {service.service: service for service in API_V2_SERVICES}
 ALL_FORMS = FORMS | FAMILY_FORMS
 
 
-def read(kind: str, **changes: str) -> WantedOrder:
-    return read_order(form_of(kind, **changes), SERVICES)
+def read(kind: str, **changes: str) -> OrderRequest:
+    return parse_order(form_of(kind, **changes), SERVICES)
 
 
 def refusal(kind: str, **changes: str) -> str:
@@ -135,8 +135,8 @@ def test_media_likers_may_name_a_quantity_and_take_the_minimum_without() -> None
 
 def test_lists_are_separated_as_the_document_says() -> None:
     r"""Document: "Comments list separated by \r\n or \n"."""
-    assert items_of("one\r\ntwo\n\n  three \r\n") == ["one", "two", "three"]
-    assert items_of("one\rtwo") == ["one\rtwo"]
+    assert split_items("one\r\ntwo\n\n  three \r\n") == ["one", "two", "three"]
+    assert split_items("one\rtwo") == ["one\rtwo"]
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_lists_are_separated_as_the_document_says() -> None:
 def test_a_price_is_exact_to_four_decimals(rate: float, quantity: int, price: str) -> None:
     service = attrs.evolve(SERVICES["5"], rate=Decimal(rate))
 
-    assert str(price_of(service, quantity)) == price
+    assert str(calculate_price(service, quantity)) == price
 
 
 def test_a_drip_feed_is_held_and_charged_over_all_runs() -> None:
@@ -206,7 +206,7 @@ def test_a_type_without_runs_in_the_document_is_not_drip_fed_whatever_its_flag()
     )
 
     with pytest.raises(RefusalReply, match="does not support Dripfeed"):
-        read_order(form_of("comment_likes", service="1", runs="2", interval="5"), {"1": odd})
+        parse_order(form_of("comment_likes", service="1", runs="2", interval="5"), {"1": odd})
 
 
 @pytest.mark.parametrize("delay", DELAYS_MINUTES)
@@ -259,8 +259,8 @@ def test_a_subscription_may_name_its_posts_and_a_link() -> None:
 # --- API v2 --------------------------------------------------------------------------------------
 
 
-def read_v2(kind: str, **changes: str) -> WantedOrder:
-    return read_order(form_of(kind, **changes), SERVICES, API_V2)
+def read_v2(kind: str, **changes: str) -> OrderRequest:
+    return parse_order(form_of(kind, **changes), SERVICES, API_V2)
 
 
 @pytest.mark.parametrize("delay", ["0", "7", "600", " 20 "])

@@ -6,19 +6,19 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from smmfanfast_async.sandbox.forms import read_order
+from smmfanfast_async.sandbox.forms import parse_order
 from smmfanfast_async.sandbox.ledger import Ledger
-from smmfanfast_async.sandbox.lifecycle import MAX_LIFE_S
-from smmfanfast_async.sandbox.orders import State, WantedOrder
+from smmfanfast_async.sandbox.lifecycle import MAX_LIFECYCLE_S
+from smmfanfast_async.sandbox.orders import State, OrderRequest
 from smmfanfast_async.sandbox.services import DEFAULT_SERVICES
 
 from .samples import LINK, form_of
 
 SERVICES = {service.service: service for service in DEFAULT_SERVICES}
-ORDINARY = read_order(form_of("default"), SERVICES)
-PACKAGE = read_order(form_of("package"), SERVICES)
-DRIP_FEED = read_order(form_of("default", quantity="333", runs="3", interval="10"), SERVICES)
-SUBSCRIPTION = read_order(form_of("subscriptions", posts="3"), SERVICES)
+ORDINARY = parse_order(form_of("default"), SERVICES)
+PACKAGE = parse_order(form_of("package"), SERVICES)
+DRIP_FEED = parse_order(form_of("default", quantity="333", runs="3", interval="10"), SERVICES)
+SUBSCRIPTION = parse_order(form_of("subscriptions", posts="3"), SERVICES)
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def ledger() -> Ledger:
 
 
 def spent(ledger: Ledger, now_s: float = 0.0) -> Decimal:
-    return sum((ledger.stored(order, now_s).charge for order in ledger), Decimal(0))
+    return sum((ledger.snapshot(order, now_s).charge for order in ledger), Decimal(0))
 
 
 def test_ids_are_consecutive_and_the_price_leaves_the_balance(ledger: Ledger) -> None:
@@ -41,7 +41,7 @@ def test_ids_are_consecutive_and_the_price_leaves_the_balance(ledger: Ledger) ->
 def test_a_new_order_is_pending_with_nothing_counted_yet(ledger: Ledger) -> None:
     """Document: "status": "pending", "start_count": "0", "remains": "0"."""
     ledger.insert(ORDINARY, 5)
-    stored = ledger.stored("1", 5)
+    stored = ledger.snapshot("1", 5)
 
     assert (stored.status, stored.start_count, stored.remains) == ("pending", 0, 0)
     assert (stored.order, stored.service, stored.type) == ("1", "5", "default")
@@ -55,7 +55,7 @@ def test_an_order_of_the_past_cannot_be_changed_through_its_snapshot(ledger: Led
     ledger.insert(ORDINARY, 0)
 
     with pytest.raises(TypeError):
-        ledger.stored("1", 0).fields["link"] = "x"  # type: ignore[index]
+        ledger.snapshot("1", 0).fields["link"] = "x"  # type: ignore[index]
 
 
 def test_every_order_passes_the_states_in_turn_and_is_final_in_time(ledger: Ledger) -> None:
@@ -64,9 +64,9 @@ def test_every_order_passes_the_states_in_turn_and_is_final_in_time(ledger: Ledg
         ledger.insert(PACKAGE, 0)
     ledger.balance = Decimal(0)
 
-    for now_s in range(0, int(MAX_LIFE_S) + 1, 60):
-        ledger.settle(now_s)
-        seen.append([ledger.stored(order, now_s).status for order in ledger])
+    for now_s in range(0, int(MAX_LIFECYCLE_S) + 1, 60):
+        ledger.run_due_events(now_s)
+        seen.append([ledger.snapshot(order, now_s).status for order in ledger])
 
     ranks = {State.PENDING: 0, State.PROCESSING: 1, State.IN_PROGRESS: 2}
     for walk in zip(*seen, strict=True):
@@ -80,7 +80,7 @@ def test_a_partial_order_pays_back_the_share_of_what_remains(ledger: Ledger) -> 
 
     ledger.set_state("1", State.PARTIAL, 30, 0)
 
-    stored = ledger.stored("1", 0)
+    stored = ledger.snapshot("1", 0)
     assert (stored.status, stored.remains, stored.is_final) == ("partial", 30, True)
     assert stored.charge == Decimal("1.0200") - Decimal("0.0306")
     assert stored.price == Decimal("1.02")
@@ -93,7 +93,7 @@ def test_a_canceled_or_refunded_order_pays_everything_back(ledger: Ledger, state
 
     ledger.set_state("1", state, None, 0)
 
-    assert (ledger.stored("1", 0).charge, ledger.stored("1", 0).remains) == (0, 1000)
+    assert (ledger.snapshot("1", 0).charge, ledger.snapshot("1", 0).remains) == (0, 1000)
     assert ledger.balance == 100
 
 
@@ -102,16 +102,16 @@ def test_a_completed_order_has_nothing_left_and_pays_nothing_back(ledger: Ledger
 
     ledger.set_state("1", State.COMPLETED, None, 0)
 
-    assert (ledger.stored("1", 0).charge, ledger.stored("1", 0).remains) == (Decimal("1.02"), 0)
+    assert (ledger.snapshot("1", 0).charge, ledger.snapshot("1", 0).remains) == (Decimal("1.02"), 0)
 
 
 def test_a_state_set_by_hand_replaces_the_seeded_end(ledger: Ledger) -> None:
     ledger.insert(ORDINARY, 0)
     ledger.set_state("1", State.PARTIAL, 1000, 0)
 
-    ledger.settle(MAX_LIFE_S)
+    ledger.run_due_events(MAX_LIFECYCLE_S)
 
-    assert ledger.stored("1", MAX_LIFE_S).status == "partial"
+    assert ledger.snapshot("1", MAX_LIFECYCLE_S).status == "partial"
     assert ledger.balance == 100
 
 
@@ -121,15 +121,15 @@ def test_an_order_taken_out_of_its_end_is_charged_and_lives_on(
 ) -> None:
     ledger.insert(ORDINARY, 0)
     ledger.set_state("1", State.CANCELED, None, 0)
-    assert not ledger.has_active("5", LINK)
+    assert not ledger.has_active_order("5", LINK)
 
     ledger.set_state("1", state, None, 500)
 
-    assert ledger.stored("1", 500).status == state
+    assert ledger.snapshot("1", 500).status == state
     assert ledger.balance == Decimal("98.98")
-    assert ledger.has_active("5", LINK)
-    ledger.settle(500 + MAX_LIFE_S)
-    assert ledger.stored("1", 500 + MAX_LIFE_S).is_final
+    assert ledger.has_active_order("5", LINK)
+    ledger.run_due_events(500 + MAX_LIFECYCLE_S)
+    assert ledger.snapshot("1", 500 + MAX_LIFECYCLE_S).is_final
 
 
 def test_an_order_that_is_not_final_may_be_put_into_another_state(ledger: Ledger) -> None:
@@ -137,10 +137,10 @@ def test_an_order_that_is_not_final_may_be_put_into_another_state(ledger: Ledger
 
     ledger.set_state("1", State.IN_PROGRESS, None, 0)
 
-    stored = ledger.stored("1", 0)
+    stored = ledger.snapshot("1", 0)
     assert stored.remains == 1000
     assert stored.start_count > 0
-    assert ledger.has_active("5", LINK)
+    assert ledger.has_active_order("5", LINK)
 
 
 def test_what_makes_no_sense_by_hand_is_refused(ledger: Ledger) -> None:
@@ -165,62 +165,62 @@ def test_what_makes_no_sense_by_hand_is_refused(ledger: Ledger) -> None:
     with pytest.raises(ValueError, match="order 3 cannot be partial"):
         ledger.set_state("3", State.PARTIAL, 0, 0)
     ledger.set_state("3", State.EXPIRED, None, 0)
-    assert ledger.stored("3", 0).status == "expired"
+    assert ledger.snapshot("3", 0).status == "expired"
 
 
 def test_a_link_is_active_on_its_service_until_the_order_is_final(ledger: Ledger) -> None:
     ledger.insert(ORDINARY, 0)
-    assert ledger.has_active("5", LINK)
-    assert not ledger.has_active("9", LINK)
-    assert not ledger.has_active("5", LINK + "2")
+    assert ledger.has_active_order("5", LINK)
+    assert not ledger.has_active_order("9", LINK)
+    assert not ledger.has_active_order("5", LINK + "2")
 
-    ledger.settle(MAX_LIFE_S)
+    ledger.run_due_events(MAX_LIFECYCLE_S)
 
-    assert not ledger.has_active("5", LINK)
+    assert not ledger.has_active_order("5", LINK)
 
 
 def test_a_drip_feed_makes_a_run_an_interval_and_shares_its_money_among_them(
     ledger: Ledger,
 ) -> None:
     ledger.insert(DRIP_FEED, 0)
-    parent = ledger.stored("1", 0)
+    parent = ledger.snapshot("1", 0)
     assert (parent.status, parent.runs, parent.orders) == ("active", 0, ())
     assert (parent.charge, parent.posts) == (Decimal("1.0190"), None)
 
-    ledger.settle(600)
+    ledger.run_due_events(600)
 
-    parent, child = ledger.stored("1", 600), ledger.stored("2", 600)
+    parent, child = ledger.snapshot("1", 600), ledger.snapshot("2", 600)
     assert (parent.runs, parent.orders) == (1, ("2",))
     assert (child.parent, child.quantity, child.link) == ("1", 333, LINK)
     assert (child.runs, child.created_s, child.status) == (None, 600, "pending")
     assert parent.charge + child.charge == Decimal("1.0190")
 
-    ledger.settle(1800)
+    ledger.run_due_events(1800)
 
-    parent = ledger.stored("1", 1800)
+    parent = ledger.snapshot("1", 1800)
     assert (parent.status, parent.runs, parent.orders) == ("completed", 3, ("2", "3", "4"))
     assert parent.charge == 0
-    prices = [str(ledger.stored(order, 1800).price) for order in parent.orders]
+    prices = [str(ledger.snapshot(order, 1800).price) for order in parent.orders]
     assert prices == ["0.3397", "0.3397", "0.3396"]
     assert spent(ledger) == Decimal("1.0190")
 
 
 def test_a_canceled_drip_feed_pays_back_the_runs_that_were_not_made(ledger: Ledger) -> None:
     ledger.insert(DRIP_FEED, 0)
-    ledger.settle(600)
+    ledger.run_due_events(600)
 
     ledger.set_state("1", State.CANCELED, None, 700)
-    ledger.settle(1900)
+    ledger.run_due_events(1900)
 
-    assert ledger.stored("1", 1900).orders == ("2",)
+    assert ledger.snapshot("1", 1900).orders == ("2",)
     assert spent(ledger) == Decimal("0.3397")
     assert ledger.balance == Decimal("99.6603")
 
     ledger.set_state("1", State.ACTIVE, None, 1900)
-    ledger.settle(1900 + 1200)
+    ledger.run_due_events(1900 + 1200)
 
-    assert ledger.stored("1", 3100).status == "completed"
-    assert ledger.stored("1", 3100).runs == 3
+    assert ledger.snapshot("1", 3100).status == "completed"
+    assert ledger.snapshot("1", 3100).runs == 3
     assert spent(ledger) == Decimal("1.0190")
 
 
@@ -233,49 +233,49 @@ def test_an_order_that_has_delivered_nothing_is_canceled_for_all_its_money(
 
     assert ledger.cancel("1", 0) is True
 
-    stored = ledger.stored("1", 0)
+    stored = ledger.snapshot("1", 0)
     assert (stored.status, stored.remains, stored.charge) == ("canceled", 1000, 0)
     assert ledger.balance == 100
-    assert not ledger.has_active("5", LINK)
+    assert not ledger.has_active_order("5", LINK)
 
 
 def test_an_order_in_work_is_canceled_for_the_money_of_what_remains(ledger: Ledger) -> None:
     ledger.insert(ORDINARY, 0)
     ledger.set_state("1", State.IN_PROGRESS, None, 0)
-    remains = ledger.stored("1", 60).remains
+    remains = ledger.snapshot("1", 60).remains
     assert 0 < remains < 1000
 
     assert ledger.cancel("1", 60) is True
 
-    stored = ledger.stored("1", 60)
+    stored = ledger.snapshot("1", 60)
     assert (stored.status, stored.remains) == ("partial", remains)
     assert stored.charge == Decimal("1.02") - (Decimal("1.02") * remains / 1000).quantize(
         Decimal("0.0001"), ROUND_HALF_UP
     )
     assert ledger.balance == 100 - stored.charge
-    ledger.settle(MAX_LIFE_S)
-    assert ledger.stored("1", MAX_LIFE_S) == stored
+    ledger.run_due_events(MAX_LIFECYCLE_S)
+    assert ledger.snapshot("1", MAX_LIFECYCLE_S) == stored
 
 
 def test_what_is_final_is_not_canceled(ledger: Ledger) -> None:
     ledger.insert(ORDINARY, 0)
 
-    assert ledger.cancel("1", MAX_LIFE_S) is False
-    assert ledger.cancel("1", MAX_LIFE_S) is False
+    assert ledger.cancel("1", MAX_LIFECYCLE_S) is False
+    assert ledger.cancel("1", MAX_LIFECYCLE_S) is False
     with pytest.raises(KeyError):
-        ledger.cancel("2", MAX_LIFE_S)
+        ledger.cancel("2", MAX_LIFECYCLE_S)
 
 
 @pytest.mark.parametrize(("wanted", "now_s"), [(DRIP_FEED, 700), (SUBSCRIPTION, 2400)])
 def test_a_canceled_family_makes_no_further_order_and_those_it_made_live_on(
-    ledger: Ledger, wanted: WantedOrder, now_s: float
+    ledger: Ledger, wanted: OrderRequest, now_s: float
 ) -> None:
     ledger.insert(wanted, 0)
 
     assert ledger.cancel("1", now_s) is True
-    ledger.settle(now_s + MAX_LIFE_S)
+    ledger.run_due_events(now_s + MAX_LIFECYCLE_S)
 
-    stored, made = (ledger.stored(order, now_s + MAX_LIFE_S) for order in ledger)
+    stored, made = (ledger.snapshot(order, now_s + MAX_LIFECYCLE_S) for order in ledger)
     assert (stored.status, stored.orders, stored.charge) == ("canceled", ("2",), 0)
     assert made.status == "completed"
     assert ledger.balance == 100 - made.charge
@@ -284,35 +284,35 @@ def test_a_canceled_family_makes_no_further_order_and_those_it_made_live_on(
 def test_a_ledger_knows_the_service_of_an_order_as_it_was(ledger: Ledger) -> None:
     ledger.insert(ORDINARY, 0)
 
-    assert ledger.service_of("1") is SERVICES["5"]
+    assert ledger.get_service("1") is SERVICES["5"]
 
 
 def test_a_family_that_has_made_all_ends_again_when_it_is_made_active(ledger: Ledger) -> None:
     ledger.insert(DRIP_FEED, 0)
-    ledger.settle(1800)
+    ledger.run_due_events(1800)
 
     ledger.set_state("1", State.ACTIVE, None, 1800)
-    ledger.settle(2400)
+    ledger.run_due_events(2400)
 
-    assert ledger.stored("1", 2400).status == "completed"
-    assert ledger.stored("1", 2400).runs == 3
+    assert ledger.snapshot("1", 2400).status == "completed"
+    assert ledger.snapshot("1", 2400).runs == 3
 
 
 def test_a_subscription_charges_each_post_as_it_comes(ledger: Ledger) -> None:
     ledger.insert(SUBSCRIPTION, 0)
     assert ledger.balance == 100
-    assert ledger.stored("1", 0).posts == 0
-    assert ledger.stored("1", 0).runs is None
+    assert ledger.snapshot("1", 0).posts == 0
+    assert ledger.snapshot("1", 0).runs is None
 
-    ledger.settle(2400)
+    ledger.run_due_events(2400)
 
-    child = ledger.stored("2", 2400)
+    child = ledger.snapshot("2", 2400)
     assert ledger.balance == 100 - child.price < 100
     assert 20 <= child.quantity <= 30
 
-    ledger.settle(7200)
+    ledger.run_due_events(7200)
 
-    parent = ledger.stored("1", 7200)
+    parent = ledger.snapshot("1", 7200)
     assert (parent.status, parent.posts, parent.charge) == ("completed", 3, 0)
     assert parent.orders == ("2", "3", "4")
 
@@ -320,25 +320,25 @@ def test_a_subscription_charges_each_post_as_it_comes(ledger: Ledger) -> None:
 def test_a_post_that_finds_no_money_is_left_out() -> None:
     ledger = Ledger(seed=0, balance=Decimal(0))
     ledger.insert(SUBSCRIPTION, 0)
-    ledger.settle(2400)
+    ledger.run_due_events(2400)
     ledger.balance = Decimal(1)
 
-    ledger.settle(7200)
+    ledger.run_due_events(7200)
 
-    assert ledger.stored("1", 7200).posts == 2
-    assert ledger.stored("1", 7200).status == "completed"
+    assert ledger.snapshot("1", 7200).posts == 2
+    assert ledger.snapshot("1", 7200).status == "completed"
 
 
 def test_whatever_comes_of_an_order_is_final_within_the_longest_life() -> None:
     ledger = Ledger(seed=0, balance=Decimal(10**6))
     for runs in ("1", "7", "1000"):
         form = form_of("default", service="10", quantity="100", runs=runs, interval="60")
-        ledger.insert(read_order(form, SERVICES), 0)
-    ledger.insert(read_order(form_of("subscriptions", posts="1000"), SERVICES), 0)
-    ledger.settle(MAX_LIFE_S)
+        ledger.insert(parse_order(form, SERVICES), 0)
+    ledger.insert(parse_order(form_of("subscriptions", posts="1000"), SERVICES), 0)
+    ledger.run_due_events(MAX_LIFECYCLE_S)
 
     assert len(list(ledger)) > 2000
-    assert all(ledger.stored(order, MAX_LIFE_S).is_final for order in ledger)
+    assert all(ledger.snapshot(order, MAX_LIFECYCLE_S).is_final for order in ledger)
 
 
 def test_a_full_ledger_stores_nothing_more_and_counts_what_is_yet_to_come() -> None:
@@ -360,19 +360,19 @@ class MoneyMachine(RuleBasedStateMachine):
         self.now_s = 0.0
 
     @rule(wanted=st.sampled_from([ORDINARY, PACKAGE, DRIP_FEED, SUBSCRIPTION]))
-    def insert(self, wanted: WantedOrder) -> None:
+    def insert(self, wanted: OrderRequest) -> None:
         self.ledger.insert(attrs.evolve(wanted, link=f"a.b/{len(list(self.ledger))}"), self.now_s)
 
     @rule(seconds=st.floats(0, 10_000))
     def wait(self, seconds: float) -> None:
         self.now_s += seconds
-        self.ledger.settle(self.now_s)
+        self.ledger.run_due_events(self.now_s)
 
     @precondition(lambda self: "1" in self.ledger)
     @rule(data=st.data())
     def set_state(self, data: st.DataObject) -> None:
         order = data.draw(st.sampled_from(list(self.ledger)))
-        stored = self.ledger.stored(order, self.now_s)
+        stored = self.ledger.snapshot(order, self.now_s)
         states = [state for state in State if state not in (State.ACTIVE, State.EXPIRED)]
         if stored.runs is not None or stored.posts is not None:
             states = [State.ACTIVE, State.COMPLETED, State.CANCELED]
@@ -386,30 +386,30 @@ class MoneyMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
         order = data.draw(st.sampled_from(list(self.ledger)))
-        was_final = self.ledger.stored(order, self.now_s).is_final
+        was_final = self.ledger.snapshot(order, self.now_s).is_final
         assert self.ledger.cancel(order, self.now_s) is not was_final
-        assert self.ledger.stored(order, self.now_s).is_final
+        assert self.ledger.snapshot(order, self.now_s).is_final
 
     @invariant()
     def money_is_kept(self) -> None:
-        stored = [self.ledger.stored(order, self.now_s) for order in self.ledger]
+        stored = [self.ledger.snapshot(order, self.now_s) for order in self.ledger]
         assert self.ledger.balance + sum(order.charge for order in stored) == 50
         assert all(0 <= order.charge <= order.price for order in stored)
 
     @invariant()
     def active_links_are_those_of_orders_that_are_not_final(self) -> None:
         for order in self.ledger:
-            stored = self.ledger.stored(order, self.now_s)
+            stored = self.ledger.snapshot(order, self.now_s)
             if not stored.is_final:
-                assert self.ledger.has_active(stored.service, stored.link)
+                assert self.ledger.has_active_order(stored.service, stored.link)
 
     def teardown(self) -> None:
-        self.ledger.settle(self.now_s + MAX_LIFE_S)
-        now_s = self.now_s + MAX_LIFE_S
+        self.ledger.run_due_events(self.now_s + MAX_LIFECYCLE_S)
+        now_s = self.now_s + MAX_LIFECYCLE_S
         for order in self.ledger:
-            stored = self.ledger.stored(order, now_s)
+            stored = self.ledger.snapshot(order, now_s)
             assert stored.is_final
-            assert not self.ledger.has_active(stored.service, stored.link)
+            assert not self.ledger.has_active_order(stored.service, stored.link)
 
 
 TestMoney = MoneyMachine.TestCase

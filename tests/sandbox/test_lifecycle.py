@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smmfanfast_async.sandbox.lifecycle import (
-    MAX_LIFE_S,
+    MAX_LIFECYCLE_S,
     PARENT_SPAN_S,
     Lifecycle,
     age_at,
@@ -16,10 +16,10 @@ from smmfanfast_async.sandbox.lifecycle import (
     plan_parent,
     stage_at,
 )
-from smmfanfast_async.sandbox.orders import State, WantedOrder
+from smmfanfast_async.sandbox.orders import State, OrderRequest
 from smmfanfast_async.sandbox.services import DEFAULT_SERVICES
 
-WANTED = WantedOrder(
+WANTED = OrderRequest(
     service=DEFAULT_SERVICES[0], fields={}, link="", quantity=1000, price=Decimal("1.02")
 )
 LIFE = Lifecycle(
@@ -37,7 +37,7 @@ def test_a_life_is_ordered_bounded_and_leaves_what_its_end_allows(seed: int, qua
     life = plan_lifecycle(Random(seed), quantity)
 
     assert 0 < life.processing_at_s < life.started_at_s < life.ended_at_s
-    assert life.ended_at_s <= MAX_LIFE_S - PARENT_SPAN_S
+    assert life.ended_at_s <= MAX_LIFECYCLE_S - PARENT_SPAN_S
     assert life.start_count > 0
     left = life.final_remains
     assert {

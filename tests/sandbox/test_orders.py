@@ -2,21 +2,21 @@ from decimal import Decimal
 
 import pytest
 
-from smmfanfast_async.sandbox.orders import FINAL_STATES, State, StoredOrder, state_of
+from smmfanfast_async.sandbox.orders import FINAL_STATES, State, StoredOrder, parse_state
 
 
 @pytest.mark.parametrize("word", ["in progress", "In progress", "Inprogress", "in_progress"])
 def test_a_word_is_matched_without_case_blanks_and_dashes(word: str) -> None:
-    assert state_of(word) is State.IN_PROGRESS
+    assert parse_state(word) is State.IN_PROGRESS
 
 
 def test_an_unknown_word_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"'on hold' is no status; there are: pending, "):
-        state_of("on hold")
+        parse_state("on hold")
 
 
 def test_every_state_is_found_by_its_own_word() -> None:
-    assert [state_of(state.value) for state in State] == list(State)
+    assert [parse_state(state.value) for state in State] == list(State)
 
 
 @pytest.mark.parametrize("state", State)

@@ -5,7 +5,7 @@ import pytest
 
 from smmfanfast_async.sandbox import messages
 from smmfanfast_async.sandbox.dialects import STANDARD
-from smmfanfast_async.sandbox.lifecycle import MAX_LIFE_S
+from smmfanfast_async.sandbox.lifecycle import MAX_LIFECYCLE_S
 from smmfanfast_async.sandbox.orders import State
 from smmfanfast_async.sandbox.panel import Panel
 from smmfanfast_async.sandbox.services import DEFAULT_SERVICES
@@ -45,7 +45,7 @@ def test_a_wrong_key_is_told_nothing_else(panel: Panel, action: str, key: str) -
     assert answer == {
         "error": "API is Disable for this user or User Not Found! Contact the Support"
     }
-    assert panel.stored(0) == {}
+    assert panel.snapshot_orders(0) == {}
 
 
 def test_a_missing_key_is_a_wrong_one(panel: Panel) -> None:
@@ -65,7 +65,7 @@ def test_an_order_of_each_type_is_stored_and_its_id_given(panel: Panel, kind: st
     assert add(panel, kind) == {"status": "success", "order": 1}
     assert add(panel, kind, link=LINK + "2") == {"status": "success", "order": 2}
 
-    stored = panel.stored(0)["1"]
+    stored = panel.snapshot_orders(0)["1"]
     assert (stored.type, stored.quantity, str(stored.price)) == (kind, quantity, price)
     assert stored.fields == form_of(kind)
     assert panel.ledger.balance == 1000 - 2 * Decimal(price)
@@ -74,12 +74,12 @@ def test_an_order_of_each_type_is_stored_and_its_id_given(panel: Panel, kind: st
 def test_the_key_is_in_nothing_that_is_stored_or_shown(panel: Panel) -> None:
     add(panel)
 
-    assert "test-key" not in repr(panel.stored(0)) + repr(panel) + repr(panel.ledger)
+    assert "test-key" not in repr(panel.snapshot_orders(0)) + repr(panel) + repr(panel.ledger)
 
 
 def test_a_refused_order_is_not_stored(panel: Panel) -> None:
     assert add(panel, quantity="1") == {"error": messages.MIN_QUANTITY.format(500)}
-    assert panel.stored(0) == {}
+    assert panel.snapshot_orders(0) == {}
     assert panel.ledger.balance == 1000
 
 
@@ -90,7 +90,7 @@ def test_a_link_has_one_active_order_a_service(panel: Panel) -> None:
         "error": "You have an active order with this link. Please wait until order being completed."
     }
     assert add(panel, service="9")["order"] == 2
-    assert add(panel, now_s=MAX_LIFE_S)["order"] == 3
+    assert add(panel, now_s=MAX_LIFECYCLE_S)["order"] == 3
 
 
 def test_subscriptions_without_a_link_do_not_stand_in_each_other_s_way(panel: Panel) -> None:
@@ -104,7 +104,7 @@ def test_the_balance_may_be_spent_to_the_last_cent_and_no_further() -> None:
     assert add(panel)["status"] == "success"
     assert panel.ledger.balance == 0
     assert add(panel, link=LINK + "2") == {"error": "Not enough funds on balance"}
-    assert list(panel.stored(0)) == ["1"]
+    assert list(panel.snapshot_orders(0)) == ["1"]
 
 
 def test_a_full_panel_refuses_for_later() -> None:
@@ -129,8 +129,8 @@ def test_values_are_decoded_a_second_time_and_lose_their_tags(sent: str, stored:
     add(real, link=sent)
     add(exact, link=sent)
 
-    assert real.stored(0)["1"].link == stored
-    assert exact.stored(0)["1"].link == sent
+    assert real.snapshot_orders(0)["1"].link == stored
+    assert exact.snapshot_orders(0)["1"].link == sent
 
 
 def test_an_order_is_told_in_the_shape_of_the_document() -> None:
@@ -276,7 +276,7 @@ def test_a_new_rate_holds_for_new_orders_alone(panel: Panel) -> None:
     panel.change_rate("5", Decimal(2))
 
     add(panel, link=LINK + "2")
-    assert [str(order.price) for order in panel.stored(0).values()] == ["1.0200", "2.0000"]
+    assert [str(order.price) for order in panel.snapshot_orders(0).values()] == ["1.0200", "2.0000"]
     with pytest.raises(KeyError):
         panel.change_rate("99999", Decimal(2))
 
@@ -284,9 +284,9 @@ def test_a_new_rate_holds_for_new_orders_alone(panel: Panel) -> None:
 def test_whatever_is_asked_is_answered_as_of_now(panel: Panel) -> None:
     add(panel)
     panel.ledger.set_state("1", State.PENDING, None, 0)
-    before = panel.stored(0)["1"]
+    before = panel.snapshot_orders(0)["1"]
 
-    after = panel.stored(MAX_LIFE_S)["1"]
+    after = panel.snapshot_orders(MAX_LIFECYCLE_S)["1"]
 
     assert (before.is_final, after.is_final) == (False, True)
-    assert ask(panel, "status", MAX_LIFE_S, order="1")["status"] == after.status
+    assert ask(panel, "status", MAX_LIFECYCLE_S, order="1")["status"] == after.status

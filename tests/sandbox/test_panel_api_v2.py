@@ -7,7 +7,7 @@ import pytest
 
 from smmfanfast_async.sandbox import messages
 from smmfanfast_async.sandbox.dialects import API_V2, STANDARD
-from smmfanfast_async.sandbox.lifecycle import MAX_LIFE_S
+from smmfanfast_async.sandbox.lifecycle import MAX_LIFECYCLE_S
 from smmfanfast_async.sandbox.orders import State
 from smmfanfast_async.sandbox.panel import Panel
 from smmfanfast_async.sandbox.services import SandboxService
@@ -57,7 +57,7 @@ def test_an_order_of_each_type_is_stored_and_its_id_given(panel: Panel, kind: st
 
     assert add(panel, kind) == {"order": 1}
 
-    stored = panel.stored(0)["1"]
+    stored = panel.snapshot_orders(0)["1"]
     assert (stored.type, stored.quantity, str(stored.price)) == (kind, quantity, price)
     assert stored.fields == form_of(kind)
 
@@ -82,8 +82,8 @@ def test_values_are_decoded_once_unless_it_is_asked_for() -> None:
     for panel in (exact, twice):
         add(panel, link="https://t.me/+abc")
 
-    assert exact.stored(0)["1"].link == "https://t.me/+abc"
-    assert twice.stored(0)["1"].link == "https://t.me/ abc"
+    assert exact.snapshot_orders(0)["1"].link == "https://t.me/+abc"
+    assert twice.snapshot_orders(0)["1"].link == "https://t.me/ abc"
 
 
 def test_refusals_are_in_the_family_s_words(panel: Panel) -> None:
@@ -92,7 +92,7 @@ def test_refusals_are_in_the_family_s_words(panel: Panel) -> None:
     assert wrong == {"error": "Invalid API key"}
     assert ask(panel, "other") == {"error": "Incorrect request"}
     assert add(panel, quantity="1") == {"error": "Quantity less than minimal 500"}
-    assert panel.stored(0) == {}
+    assert panel.snapshot_orders(0) == {}
 
 
 def test_a_panel_without_services_gives_an_empty_list() -> None:
@@ -134,7 +134,7 @@ def test_one_refill_is_its_id_as_text(panel: Panel) -> None:
 
     assert ask(panel, "refill", order=" 1 ") == {"refill": "1"}
 
-    (stored,) = panel.stored_refills(0).values()
+    (stored,) = panel.snapshot_refills(0).values()
     assert (stored.order, stored.status) == ("1", "Pending")
 
 
@@ -174,7 +174,7 @@ def test_an_order_is_refilled_again_once_the_last_refill_is_final(panel: Panel) 
     ask(panel, "refill", order="1")
 
     assert ask(panel, "refill", order="1") == REFUSED
-    assert ask(panel, "refill", MAX_LIFE_S, order="1") == {"refill": "2"}
+    assert ask(panel, "refill", MAX_LIFECYCLE_S, order="1") == {"refill": "2"}
 
 
 def test_a_full_panel_refuses_for_later() -> None:
@@ -182,7 +182,7 @@ def test_a_full_panel_refuses_for_later() -> None:
     delivered(panel)
     ask(panel, "refill", order="1")
 
-    assert ask(panel, "refill", MAX_LIFE_S, order="1") == {"error": messages.TRY_AGAIN}
+    assert ask(panel, "refill", MAX_LIFECYCLE_S, order="1") == {"error": messages.TRY_AGAIN}
 
 
 def test_a_refill_without_an_id_is_refused(panel: Panel) -> None:
@@ -202,7 +202,7 @@ def test_the_status_of_one_refill_and_of_many(panel: Panel) -> None:
         {"refill": 3, "status": {"error": "Refill not found"}},
         {"refill": 1, "status": "Pending"},
     ]
-    assert ask(panel, "refill_status", MAX_LIFE_S, refill="1")["status"] in {
+    assert ask(panel, "refill_status", MAX_LIFECYCLE_S, refill="1")["status"] in {
         "Completed", "Rejected",
     }  # fmt: skip
 

@@ -5,7 +5,12 @@ import pytest
 
 from smmfanfast_async.sandbox.answers import Answer
 from smmfanfast_async.sandbox.faults import APPLIED, Fault, ScriptedFault
-from smmfanfast_async.sandbox.replies import Reply, faulty_reply, php_json, plain_reply
+from smmfanfast_async.sandbox.replies import (
+    HttpReply,
+    build_faulty_reply,
+    encode_php_json,
+    build_reply,
+)
 
 ROW: dict[str, Answer] = {
     "order": "12",
@@ -16,15 +21,15 @@ ROW: dict[str, Answer] = {
 }
 
 
-def reply_to(fault: Fault, answer: Answer = None, **arguments: Any) -> Reply:
+def reply_to(fault: Fault, answer: Answer = None, **arguments: Any) -> HttpReply:
     scripted = ScriptedFault(fault=fault, **arguments)
-    return faulty_reply(scripted, lambda: answer, "http://127.0.0.1/moved")
+    return build_faulty_reply(scripted, lambda: answer, "http://127.0.0.1/moved")
 
 
 def test_answers_are_printed_as_php_prints_them() -> None:
     answer = {"category": "Less Drops ⭐ [a/b]", "rows": [{"n": 1, "none": None}], "yes": True}
 
-    assert php_json(answer) == (
+    assert encode_php_json(answer) == (
         "{\n"
         '    "category": "Less Drops \\u2b50 [a\\/b]",\n'
         '    "rows": [\n'
@@ -50,13 +55,13 @@ def test_answers_are_printed_as_php_prints_them() -> None:
     ],
 )
 def test_a_php_array_with_keys_from_zero_is_a_list(answer: Answer, printed: object) -> None:
-    assert json.loads(php_json(answer)) == printed
+    assert json.loads(encode_php_json(answer)) == printed
 
 
 def test_a_healthy_reply_is_the_answer_alone() -> None:
-    reply = plain_reply({"order": 32})
+    reply = build_reply({"order": 32})
 
-    assert reply == Reply(body=b'{\n    "order": 32\n}')
+    assert reply == HttpReply(body=b'{\n    "order": 32\n}')
     assert (reply.http_status, reply.headers, reply.wait_s, reply.is_dropped) == (200, {}, 0, False)
 
 
@@ -68,14 +73,14 @@ def test_the_action_is_carried_out_once_or_not_at_all(fault: Fault) -> None:
         calls.append(1)
         return {}
 
-    faulty_reply(ScriptedFault(fault=fault), carry_out, "")
+    build_faulty_reply(ScriptedFault(fault=fault), carry_out, "")
 
     assert len(calls) == APPLIED[fault]
 
 
 def test_a_late_reply_is_the_right_one() -> None:
-    assert reply_to(Fault.DELAY, ROW, delay_s=0.25) == Reply(
-        body=php_json(ROW).encode(), wait_s=0.25
+    assert reply_to(Fault.DELAY, ROW, delay_s=0.25) == HttpReply(
+        body=encode_php_json(ROW).encode(), wait_s=0.25
     )
 
 
@@ -116,14 +121,14 @@ def test_a_notice_stands_before_the_right_answer() -> None:
 
 
 def test_a_cut_body_is_the_first_half() -> None:
-    whole = php_json(ROW).encode()
+    whole = encode_php_json(ROW).encode()
 
     assert reply_to(Fault.TRUNCATED_BODY, ROW).body == whole[: len(whole) // 2]
 
 
 @pytest.mark.parametrize("fault", [Fault.DROP_BEFORE, Fault.DROP_AFTER])
 def test_a_dropped_connection_has_no_reply(fault: Fault) -> None:
-    assert reply_to(fault, ROW) == Reply(is_dropped=True)
+    assert reply_to(fault, ROW) == HttpReply(is_dropped=True)
 
 
 @pytest.mark.parametrize("location", [None, "http://127.0.0.1:1/elsewhere"])
@@ -198,4 +203,4 @@ def test_one_row_of_an_api_v2_list_is_odd(row: dict[str, Answer], odd: Answer) -
     "answer", [{"2": "Incorrect order ID"}, {"error": "no"}, ["text"], "text", []]
 )
 def test_an_answer_without_rows_stays_right(answer: Answer) -> None:
-    assert reply_to(Fault.MALFORMED_ROW, answer) == plain_reply(answer)
+    assert reply_to(Fault.MALFORMED_ROW, answer) == build_reply(answer)

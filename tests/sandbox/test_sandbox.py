@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 
 from smmfanfast_async.sandbox import Fault, Sandbox, SandboxService, StoredOrder, sandbox
-from smmfanfast_async.sandbox.lifecycle import MAX_LIFE_S
-from smmfanfast_async.sandbox.sandbox import MAX_ACTION_WORDS
+from smmfanfast_async.sandbox.lifecycle import MAX_LIFECYCLE_S
+from smmfanfast_async.sandbox.sandbox import MAX_ACTION_NAMES
 from smmfanfast_async.sandbox.services import DEFAULT_SERVICES
 
 from .samples import FAMILY_FORMS, FORMS, LINK, form_of
@@ -155,7 +155,7 @@ async def test_speed_is_panel_seconds_in_a_real_second() -> None:
 
         real_s[0] = 6.0
 
-        assert panel.now_s == MAX_LIFE_S
+        assert panel.now_s == MAX_LIFECYCLE_S
         assert panel.orders["1"].is_final
 
 
@@ -196,7 +196,7 @@ async def test_earlier_orders_stand_in_assorted_states_and_leave_the_balance_giv
         assert list(orders) == [str(number) for number in range(1, 301)]
         states = Counter(order.status for order in orders.values())
         assert {"pending", "in progress", "completed", "partial", "canceled"} <= set(states)
-        assert all(-MAX_LIFE_S <= order.created_s <= 0 for order in orders.values())
+        assert all(-MAX_LIFECYCLE_S <= order.created_s <= 0 for order in orders.values())
         assert panel.request_count == 0
         held = sum(order.charge for order in orders.values())
 
@@ -267,14 +267,14 @@ async def test_requests_are_counted_by_plain_words_alone() -> None:
             await post(panel, action)
         assert panel.requests == {"": 1, "refill": 2, "other": 2}
 
-        for number in range(MAX_ACTION_WORDS):
+        for number in range(MAX_ACTION_NAMES):
             panel._respond({"action": "word" + "x" * (number % 28) + "y" * (number // 28)})
         panel._respond({"action": "add"})
 
-        assert len(panel.requests) <= MAX_ACTION_WORDS + 1
+        assert len(panel.requests) <= MAX_ACTION_NAMES + 1
         assert panel.requests["other"] > 2
         assert panel.requests["add"] == 1
-        assert panel.request_count == 5 + MAX_ACTION_WORDS + 1
+        assert panel.request_count == 5 + MAX_ACTION_NAMES + 1
 
 
 @pytest.mark.asyncio

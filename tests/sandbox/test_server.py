@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from smmfanfast_async.sandbox import server as server_room
-from smmfanfast_async.sandbox.replies import Reply
+from smmfanfast_async.sandbox.replies import HttpReply
 from smmfanfast_async.sandbox.server import HOST, MOVED_PATH, PATH, PanelServer
 
 
@@ -18,9 +18,9 @@ class Respond:
 
     def __init__(self) -> None:
         self.forms: list[dict[str, str]] = []
-        self.reply = Reply(body=b"{}")
+        self.reply = HttpReply(body=b"{}")
 
-    def __call__(self, form: Mapping[str, str]) -> Reply:
+    def __call__(self, form: Mapping[str, str]) -> HttpReply:
         self.forms.append(dict(form))
         return self.reply
 
@@ -32,7 +32,7 @@ def respond() -> Respond:
 
 @asynccontextmanager
 async def listening(
-    respond: Callable[[Mapping[str, str]], Reply],
+    respond: Callable[[Mapping[str, str]], HttpReply],
 ) -> AsyncIterator[tuple[PanelServer, int]]:
     server = PanelServer(respond)
     port = await server.start(0)
@@ -139,7 +139,7 @@ async def test_a_form_of_as_many_fields_as_allowed_is_read(port: int, respond: R
 async def test_a_reply_is_sent_as_it_is_under_the_panel_s_content_type(
     port: int, respond: Respond
 ) -> None:
-    respond.reply = Reply(http_status=429, headers={"Retry-After": "3"}, body=b'{"cut')
+    respond.reply = HttpReply(http_status=429, headers={"Retry-After": "3"}, body=b'{"cut')
 
     async with posting(port) as answer:
         assert answer.status == 429
@@ -197,7 +197,7 @@ async def test_only_the_loopback_address_is_bound(respond: Respond) -> None:
 
 @pytest.mark.asyncio
 async def test_a_dropped_connection_sends_nothing(port: int, respond: Respond) -> None:
-    respond.reply = Reply(is_dropped=True, body=b"never")
+    respond.reply = HttpReply(is_dropped=True, body=b"never")
     async with connected(port) as (reader, writer):
         writer.write(HEAD + b"\r\na=bcd")
 
@@ -207,7 +207,7 @@ async def test_a_dropped_connection_sends_nothing(port: int, respond: Respond) -
 
 @pytest.mark.asyncio
 async def test_a_late_reply_comes_in_the_end(port: int, respond: Respond) -> None:
-    respond.reply = Reply(body=b"late", wait_s=0.002)
+    respond.reply = HttpReply(body=b"late", wait_s=0.002)
 
     async with posting(port) as answer:
         assert await answer.read() == b"late"
@@ -215,7 +215,7 @@ async def test_a_late_reply_comes_in_the_end(port: int, respond: Respond) -> Non
 
 @pytest.mark.asyncio
 async def test_a_close_does_not_wait_for_a_late_reply(respond: Respond) -> None:
-    respond.reply = Reply(wait_s=3600)
+    respond.reply = HttpReply(wait_s=3600)
     async with listening(respond) as (server, port), connected(port) as (reader, writer):
         writer.write(HEAD + b"\r\na=bcd")
         await until(lambda: respond.forms)
@@ -230,7 +230,7 @@ async def test_a_close_does_not_wait_for_a_late_reply(respond: Respond) -> None:
 async def test_a_client_that_left_during_the_wait_does_not_hinder_the_close(
     respond: Respond,
 ) -> None:
-    respond.reply = Reply(wait_s=3600)
+    respond.reply = HttpReply(wait_s=3600)
     async with listening(respond) as (server, port):
         async with connected(port) as (_, writer):
             writer.write(HEAD + b"\r\na=bcd")
@@ -302,7 +302,7 @@ async def test_a_spoilt_body_asks_nothing_and_is_no_error_of_the_sandbox(respond
 
 @pytest.mark.asyncio
 async def test_an_error_of_the_sandbox_itself_is_raised_at_the_close() -> None:
-    def broken(form: Mapping[str, str]) -> Reply:
+    def broken(form: Mapping[str, str]) -> HttpReply:
         raise LookupError(form["a"])
 
     server = PanelServer(broken)
