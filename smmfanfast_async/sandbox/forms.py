@@ -1,7 +1,7 @@
-"""What an `add` form means: every check that looks only at the form and the catalogue.
+"""Parse an `add` form: every check that needs only the form and the catalogue.
 
 The fields of each type are those of the document's eleven tables, and those that API v2 panels
-document for their own types (seen). Fields beyond them are accepted and stored. The order of the
+document for their own types (seen). Additional fields are accepted and stored. The order of the
 checks is assumed: service, fields, link, drip-feed, quantity.
 """
 
@@ -16,16 +16,16 @@ from .messages import RefusalReply
 from .orders import OrderRequest
 from .services import FLAT_RATE_TYPES, SandboxService
 
-__all__ = ["REQUIRED_FIELDS", "split_items", "calculate_price", "parse_order"]
+__all__ = ["REQUIRED_FIELDS", "calculate_price", "parse_order", "split_items"]
 
 MAX_RUNS = 1000
-"""The most runs of a drip-feed (assumed): each becomes an order that is kept."""
+"""The most runs of a drip-feed (assumed): each run becomes an order that is stored."""
 
 MAX_POSTS = 1000
-"""The most posts of a subscription (assumed): for the same reason."""
+"""The most posts of a subscription (assumed), for the same reason."""
 
 MAX_WHOLE_NUMBER = 10**15
-"""Numbers above it are read as it: it is above the highest `max`, so they are refused."""
+"""Larger numbers are read as this value: it exceeds the highest `max`, so they are refused."""
 
 _CHARGE_STEP = Decimal("0.0001")
 _QUANTITY = ("quantity", messages.QUANTITY_REQUIRED)
@@ -64,8 +64,8 @@ REQUIRED_FIELDS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("type_of_traffic", messages.PARAMETERS_MISSING),
     ),
 }
-"""Type -> the fields it cannot do without and the refusal for each; all but subscriptions need a
-`link` besides (document)."""
+"""Type -> its required fields and the refusal for each. All types except subscriptions also require
+a `link` (document)."""
 
 _DRIP_FED_TYPES = frozenset({"default", "web_traffic"})
 
@@ -73,9 +73,9 @@ _DEVICES = frozenset("12345")
 """Desktop, Android, iOS, mobile mixed, mobile and desktop (seen)."""
 
 _REFERRERS: Mapping[str, str | None] = {"1": "google_keyword", "2": "referring_url", "3": None}
-"""Types of traffic and the field that each needs (seen)."""
+"""Types of traffic and the field that each requires (seen)."""
 
-# A host with a dot, perhaps a scheme or a path. What the real panel calls bad is assumed.
+# A host with a dot, optionally a scheme and a path. Which links the real panel refuses is assumed.
 _LINK = re.compile(r"(https?://)?[^\s/?#]+\.[^\s/?#]+([/?#].*)?", re.IGNORECASE | re.DOTALL)
 _EXPIRY = re.compile(r"(0?[1-9]|[12][0-9]|3[01])/(0?[1-9]|1[0-2])/[0-9]{4}")
 _WHOLE_NUMBER = re.compile("[0-9]+")
@@ -84,7 +84,11 @@ _WHOLE_NUMBER = re.compile("[0-9]+")
 def parse_order(
     form: Mapping[str, str], services: Mapping[str, SandboxService], dialect: Dialect = STANDARD
 ) -> OrderRequest:
-    """Turn a form into what is wanted, or raise `Refusal` with a text of the document's panel."""
+    """Return the order that a form requests.
+
+    Raises:
+        RefusalReply: The form is refused, with a text of the document's panel.
+    """
     number = form.get("service", "").strip()
     if not number:
         raise RefusalReply(messages.PARAMETERS_MISSING)
@@ -120,7 +124,7 @@ def parse_order(
 
 
 def calculate_price(service: SandboxService, quantity: int) -> Decimal:
-    """Give what `quantity` pieces cost, to 4 decimals, half a step rounded up.
+    """Return the price of `quantity` pieces with 4 decimals, half a step rounded up.
 
     Flat-rate types cost the rate, all others rate * quantity / 1000 (seen). The rounding is
     assumed; the document's charges have 4 decimals.
@@ -131,7 +135,7 @@ def calculate_price(service: SandboxService, quantity: int) -> Decimal:
 
 
 def split_items(text: str) -> list[str]:
-    r"""Split a list into its items; empty lines do not count (document: "by \r\n or \n")."""
+    r"""Split a list into its items, ignoring empty lines (document: "by \r\n or \n")."""
     return [item for line in re.split(r"\r\n|\n", text) if (item := line.strip())]
 
 
@@ -142,7 +146,7 @@ def _check_required(fields: Mapping[str, str], service: SandboxService) -> None:
 
 
 def _check_type_fields(fields: Mapping[str, str], service: SandboxService) -> None:
-    """Refuse a poll's or web traffic's number that stands for nothing; the text is assumed."""
+    """Refuse an undefined number in a poll or web traffic form; the refusal text is assumed."""
     if service.type == "poll" and not _parse_whole_number(fields["answer_number"]):
         raise RefusalReply(messages.REQUEST_INCORRECT)
     if service.type == "web_traffic":
@@ -155,7 +159,7 @@ def _check_type_fields(fields: Mapping[str, str], service: SandboxService) -> No
 
 
 def _parse_whole_number(text: str) -> int:
-    """Read a whole number; 0 for anything else, which is below every minimum."""
+    """Parse a whole number; return 0, which is below every minimum, for any other text."""
     stripped = text.strip()
     if not _WHOLE_NUMBER.fullmatch(stripped):
         return 0
@@ -174,9 +178,9 @@ def _check_quantity(min_quantity: int, max_quantity: int, quantity: int) -> None
 def _parse_drip_feed(
     fields: Mapping[str, str], service: SandboxService
 ) -> tuple[int | None, float]:
-    """Give runs and the seconds between them; (None, 0) if the order is not drip-fed.
+    """Return the runs and the seconds between them; (None, 0) if the order is not drip-fed.
 
-    `runs` and `interval` come together or not at all (seen), and only the first table of the
+    `runs` and `interval` are given together or not at all (seen). Only the first table of the
     document, and web traffic (seen), have them.
     """
     runs, interval = fields.get("runs", "").strip(), fields.get("interval", "").strip()
@@ -198,9 +202,12 @@ def _parse_drip_feed(
 def _parse_subscription(
     fields: Mapping[str, str], service: SandboxService, dialect: Dialect
 ) -> OrderRequest:
-    least, most = _parse_whole_number(fields["min"]), _parse_whole_number(fields["max"])
-    _check_quantity(service.min, service.max, least)
-    _check_quantity(least, service.max, most)
+    min_per_post, max_per_post = (
+        _parse_whole_number(fields["min"]),
+        _parse_whole_number(fields["max"]),
+    )
+    _check_quantity(service.min, service.max, min_per_post)
+    _check_quantity(min_per_post, service.max, max_per_post)
     if not _is_allowed_delay(fields["delay"].strip(), dialect):
         raise RefusalReply(messages.INTERVAL_INVALID)
     expiry = fields.get("expiry", "").strip()
@@ -218,7 +225,7 @@ def _parse_subscription(
         link=fields.get("link", "").strip(),
         quantity=0,
         price=Decimal("0.0000"),
-        per_post=(least, most),
+        per_post=(min_per_post, max_per_post),
         posts=posts or None,
         old_posts=old_posts,
     )
@@ -243,12 +250,12 @@ def _count_usernames(fields: Mapping[str, str], _service: SandboxService) -> int
 
 
 def _count_packages(fields: Mapping[str, str], _service: SandboxService) -> int:
-    """One package, unless the optional `quantity` names more pieces; the price is the same."""
+    """Return the optional `quantity`, or 1; the price does not depend on it."""
     return _parse_whole_number(fields.get("quantity", "")) or 1
 
 
 def _count_likers(fields: Mapping[str, str], service: SandboxService) -> int:
-    """Take the optional `quantity` (seen); without it the service's minimum (assumed)."""
+    """Return the optional `quantity` (seen), or the service's minimum (assumed)."""
     if fields.get("quantity", "").strip():
         return _count_quantity(fields, service)
     return service.min

@@ -1,13 +1,13 @@
-"""The books of the sandbox: every order, and the account's money.
+"""The ledger of the sandbox: every order, and the account's balance.
 
-How this works. An order is stored once, with the life that the seed gave it. Where it stands at a
-moment is worked out from its age, so nothing has to tick. Only what moves money or makes orders is
-an event: an order's end, the next order of a drip-feed or subscription. Events wait in a heap;
-`settle(now_s)` carries out, in the order of their times, those that are due.
+How this works. An order is stored once, with the lifecycle that the seed determined. Its state at a
+given time is computed from its age, so no timer has to run. Only changes that move money or create
+orders are events: an order becoming final, the next order of a drip-feed or subscription. Events
+wait in a heap; `run_due_events(now_s)` executes those that are due, in the order of their times.
 
-Money has one rule: an order holds `charge` of the account's money, and whatever changes its state
-sets that to what the new state costs; the difference goes to or comes from the balance. So balance
-plus the sum of all charges never changes.
+Money follows one rule: an order holds `charge` of the account's money. A change of its state sets
+`charge` to the cost of the new state, and the difference is moved from or to the balance. So the
+balance plus the sum of all charges never changes.
 """
 
 import heapq
@@ -21,14 +21,14 @@ from attrs import define, field, frozen
 
 from .forms import calculate_price
 from .lifecycle import Lifecycle, ParentOrder, age_at, plan_lifecycle, plan_parent, stage_at
-from .orders import FINAL_STATES, State, StoredOrder, OrderRequest
+from .orders import FINAL_STATES, OrderRequest, State, StoredOrder
 from .services import SandboxService
 
 __all__ = ["MAX_ORDERS", "Ledger"]
 
 MAX_ORDERS = 200_000
-"""The most orders kept, with those that drip-feeds and subscriptions are yet to make: about 300 MB
-of plain ones (measured: 1.4 kB each). A panel that is full refuses further orders."""
+"""The most orders stored, including those that drip-feeds and subscriptions will create: about 300
+MB of ordinary ones (measured: 1.4 kB each). A full panel refuses further orders."""
 
 _NOTHING = Decimal("0.0000")
 _CHARGE_STEP = Decimal("0.0001")
@@ -40,7 +40,7 @@ _SUBSCRIPTION_STATES = _DRIP_FEED_STATES | {State.EXPIRED}
 
 @define(kw_only=True)
 class _Record:
-    """One order, as far as it changes."""
+    """The mutable data of one order."""
 
     order: str
     request: OrderRequest
@@ -50,18 +50,18 @@ class _Record:
     parent_id: str | None
     lifecycle: Lifecycle
     parent_order: ParentOrder | None
-    lifecycle_start_s: float  # `created_s`, until a state set by hand moves it
-    final_state: State | None = None  # the final state, once it is there
-    remains: int = 0  # pieces left, once it is there
-    spent_on_runs: Decimal = _NOTHING  # money a drip-feed has passed on to its runs
+    lifecycle_start_s: float  # `created_s`, unless a manually set state moved it
+    final_state: State | None = None  # None until the order is final
+    remains: int = 0  # pieces left in the final state
+    spent_on_runs: Decimal = _NOTHING  # money that a drip-feed has transferred to its runs
     children: list[str] = field(factory=list[str])
-    created_count: int = 0  # posts or runs so far, with those that found no money
-    plan_version: int = 0  # events of an earlier plan are stale
+    created_count: int = 0  # posts or runs so far, including those skipped for lack of money
+    plan_version: int = 0  # events of an older version are stale
 
 
 @frozen(order=True)
 class _Event:
-    """What is due; compared by time, then by the order in which it was planned."""
+    """A scheduled change; compared by time, then by the sequence of scheduling."""
 
     at_s: float
     sequence: int
@@ -73,7 +73,7 @@ class Ledger:
     """All orders and the balance. Times are panel seconds; ids count up from 1."""
 
     def __init__(self, *, seed: int, balance: Decimal, max_orders: int = MAX_ORDERS) -> None:
-        """`balance` is what the account has before the first order."""
+        """`balance` is the account's balance before the first order."""
         self.balance = balance
         self._seed = seed
         self._records: dict[str, _Record] = {}
@@ -89,13 +89,13 @@ class Ledger:
         return iter(self._records)
 
     def has_active_order(self, service: str, link: str) -> bool:
-        """Whether an order of that service over that link is not final yet."""
+        """Return whether an order for this service and link is not final yet."""
         return self._active_links[service, link] > 0
 
     def insert(self, request: OrderRequest, now_s: float) -> str | None:
-        """Store an order, charge it and give its id; None (and nothing stored) if all is full.
+        """Store and charge an order; return its id, or None if the ledger is full.
 
-        The balance is not asked whether it suffices.
+        If it is full, nothing is stored. Does not check that the balance suffices.
         """
         random = self._random()
         parent_order = plan_parent(random, request)
@@ -106,7 +106,7 @@ class Ledger:
         return self._store(request, now_s, random=random, parent_order=parent_order).order
 
     def run_due_events(self, now_s: float) -> None:
-        """Carry out whatever is due at `now_s` or before, each thing at its own time."""
+        """Execute all events due at `now_s` or before, each at its own time."""
         while self._events and self._events[0].at_s <= now_s:
             event = heapq.heappop(self._events)
             record = self._records[event.order]
@@ -118,10 +118,11 @@ class Ledger:
                 self._finish(record, record.lifecycle.outcome, record.lifecycle.final_remains)
 
     def set_state(self, order: str, state: State, remains: int | None, now_s: float) -> None:
-        """Put an order into a state by hand: a final one stays, any other goes on from there.
+        """Set the state of an order manually; any state that is not final continues from there.
 
-        Money follows the state in both directions: an order that is taken out of `canceled` is
-        charged again. KeyError for an unknown order, ValueError for what makes no sense.
+        Money follows the state in both directions: an order that leaves `canceled` is charged
+        again. Raises KeyError for an unknown order, ValueError for a state or `remains` that the
+        order cannot have.
         """
         record = self._records[order]
         _check_state(record, state, remains)
@@ -134,10 +135,11 @@ class Ledger:
             self._finish(record, state, _default_remains(record, state))
 
     def cancel(self, order: str, now_s: float) -> bool:
-        """End an open order, and give back the money of what remains; False if it is final.
+        """Cancel an open order and refund what remains; return False if it is final already.
 
-        What has delivered a part becomes partial, anything else canceled. A drip-feed or
-        subscription makes no further order; those it has made live on. KeyError for an unknown one.
+        An order that has delivered a part becomes partial, any other order canceled. A drip-feed or
+        subscription creates no further orders; those already created continue. KeyError for an
+        unknown id.
         """
         self.run_due_events(now_s)
         record = self._records[order]
@@ -151,11 +153,11 @@ class Ledger:
         return True
 
     def get_service(self, order: str) -> SandboxService:
-        """Give the service of an order, as it stood when the order was made."""
+        """Return the service of an order as it was when the order was created."""
         return self._records[order].request.service
 
     def snapshot(self, order: str, now_s: float) -> StoredOrder:
-        """Give one order as it stands at `now_s`; KeyError if there is none."""
+        """Return one order as it is at `now_s`; KeyError for an unknown id."""
         record = self._records[order]
         request = record.request
         state, start_count, remains = _state_at(record, now_s)
@@ -180,7 +182,7 @@ class Ledger:
         )
 
     def _random(self) -> Random:
-        # A generator for each id: what becomes of an order depends on the seed and its id alone.
+        # One generator per id: the lifecycle of an order depends only on the seed and its id.
         return Random(f"{self._seed}/{len(self._records) + 1}")  # noqa: S311  # no secret
 
     def _store(
@@ -209,7 +211,7 @@ class Ledger:
         return record
 
     def _schedule_next(self, record: _Record, now_s: float) -> None:
-        """Plan the next event of an order that is not final."""
+        """Schedule the next event of an order that is not final."""
         at_s = record.lifecycle_start_s + record.lifecycle.ended_at_s
         if record.parent_order:
             at_s = now_s + record.parent_order.step_s
@@ -218,7 +220,7 @@ class Ledger:
         heapq.heappush(self._events, event)
 
     def _advance_parent(self, record: _Record, parent_order: ParentOrder, now_s: float) -> None:
-        """Make the next order of a family, if one is left, then end it or wait for the next."""
+        """Create the next child order if one is left; then finish or schedule the next step."""
         if record.created_count < len(parent_order.quantities):
             self._create_child(record, parent_order, now_s)
         if record.created_count == len(parent_order.quantities):
@@ -231,9 +233,9 @@ class Ledger:
         record.created_count += 1
         price = calculate_price(record.request.service, quantity)
         if record.request.runs is not None:
-            # The runs share what was charged: rounding must not make money, so the last takes all.
-            last = record.created_count == len(parent_order.quantities)
-            price = record.charge if last else min(price, record.charge)
+            # Rounding must not create money, so the last run gets the rest of the charge.
+            is_last = record.created_count == len(parent_order.quantities)
+            price = record.charge if is_last else min(price, record.charge)
         elif price > self.balance:
             return
         self._store_child(record, quantity, price, now_s)
@@ -257,7 +259,7 @@ class Ledger:
         self._update_charge(record)
 
     def _resume(self, record: _Record, state: State, now_s: float) -> None:
-        """Let an order live on from the beginning of a state that is not final."""
+        """Continue an order from the start of a state that is not final."""
         if record.final_state is not None:
             self._active_links[_link_key(record)] += 1
         record.final_state = None
@@ -273,10 +275,10 @@ class Ledger:
 
 
 def _calculate_cost(record: _Record) -> Decimal:
-    """Say what an order costs in its state.
+    """Return the cost of an order in its state.
 
-    Nothing after canceled and refunded, the delivered share after partial (seen), else its price,
-    less what a drip-feed has handed on.
+    Zero if canceled or refunded, the delivered share if partial (seen), otherwise its price less
+    what a drip-feed has spent on its runs.
     """
     if record.final_state in (State.CANCELED, State.REFUNDED):
         return _NOTHING
@@ -287,7 +289,7 @@ def _calculate_cost(record: _Record) -> Decimal:
 
 
 def _state_at(record: _Record, now_s: float) -> tuple[State, int, int]:
-    """Give state, start count and remains of an order at `now_s`."""
+    """Return state, start count and remains of an order at `now_s`."""
     if record.parent_order:
         return record.final_state or State.ACTIVE, 0, 0
     if record.final_state is not None:
@@ -301,7 +303,7 @@ def _link_key(record: _Record) -> tuple[str, str]:
 
 
 def _default_remains(record: _Record, state: State) -> int:
-    """Give the pieces left in a final state that was set without a number: none or all."""
+    """Return the remaining pieces of a final state that was set without `remains`: none or all."""
     return 0 if state is State.COMPLETED else record.request.quantity
 
 
@@ -312,10 +314,10 @@ def _check_state(record: _Record, state: State, remains: int | None) -> None:
         allowed = _DRIP_FEED_STATES if request.runs is not None else _SUBSCRIPTION_STATES
     if state not in allowed:
         raise ValueError(
-            f"order {record.order} cannot be {state}; it can be: {_join_states(allowed)}"
+            f"order {record.order} cannot be {state}; use one of {_join_states(allowed)}"
         )
     if (state is State.PARTIAL) is (remains is None):
-        raise ValueError("remains belongs to a partial order, and a partial order needs it")
+        raise ValueError("remains is required for the state partial and not allowed for any other")
     if remains is not None and not 0 <= remains <= request.quantity:
         raise ValueError(f"remains {remains} is not between 0 and {request.quantity}")
 

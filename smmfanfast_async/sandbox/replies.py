@@ -1,4 +1,4 @@
-"""How an answer looks on the wire: PHP's JSON, and what each fault makes of it. Pure."""
+"""Encode answers as HTTP replies: PHP's JSON, and the effect of each fault. Pure."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -9,7 +9,7 @@ from attrs import field, frozen
 from .answers import Answer
 from .faults import Fault, ScriptedFault
 
-__all__ = ["HttpReply", "build_faulty_reply", "encode_php_json", "build_reply"]
+__all__ = ["HttpReply", "build_faulty_reply", "build_reply", "encode_php_json"]
 
 _MALFORMED_ORDER: Mapping[str, Answer] = {
     "status": "In moderation",
@@ -37,31 +37,32 @@ _NOTICE = (
 
 @frozen(kw_only=True)
 class HttpReply:
-    """What goes back, once the action is carried out or not."""
+    """The HTTP reply to one request."""
 
     body: bytes = b""
-    """The body as it is sent, without any coding."""
+    """The body as it is sent, without a content encoding."""
     http_status: int = 200
-    """The number of the status line."""
+    """The HTTP status code."""
     headers: Mapping[str, str] = field(factory=dict[str, str])
-    """Further headers; Content-Type is always the panel's `text/html; charset=UTF-8` (seen)."""
+    """Additional headers; Content-Type is always the panel's `text/html; charset=UTF-8` (seen)."""
     wait_s: float = 0
-    """Real seconds before it is sent."""
+    """Delay before it is sent, in real seconds."""
     is_dropped: bool = False
-    """True: nothing is sent, the connection is cut."""
+    """Whether the connection is aborted instead of sending anything."""
 
 
 def build_reply(answer: Answer) -> HttpReply:
-    """Give the reply of a panel in good health."""
+    """Return the reply of a panel without faults."""
     return HttpReply(body=encode_php_json(answer).encode())
 
 
 def build_faulty_reply(
     scripted: ScriptedFault, apply: Callable[[], Answer], default_location: str
 ) -> HttpReply:
-    """Give the reply of a request that meets a fault; `moved` is where redirects point at first.
+    """Return the reply to a request that meets a fault.
 
-    `carry_out` is called once or not at all, as the fault has it.
+    `apply` executes the action; it is called once or not at all, depending on the fault. Redirects
+    without a `location` point to `default_location`.
     """
     answer = apply() if scripted.is_applied else None
     if scripted.fault in _ALTERED_REPLIES:
@@ -78,11 +79,11 @@ def build_faulty_reply(
 
 
 def encode_php_json(answer: Answer) -> str:
-    r"""Encode as PHP's `json_encode` with JSON_PRETTY_PRINT does: 4 blanks, `\/`, `\uXXXX`.
+    r"""Encode like PHP's `json_encode` with JSON_PRETTY_PRINT: 4 spaces, `\/`, `\uXXXX`.
 
     A PHP array that is empty, or whose keys run 0, 1, 2, …, is printed as a list (seen).
     """
-    # A slash stands in texts only, so the finished text can be searched for it.
+    # Slashes occur only inside strings, so they can be replaced in the encoded text.
     return json.dumps(_to_php(answer), indent=4).replace("/", "\\/")
 
 
@@ -91,7 +92,7 @@ def _to_php(answer: Answer) -> Answer:
         return [_to_php(item) for item in answer]
     if not isinstance(answer, dict):
         return answer
-    if all(key == str(place) for place, key in enumerate(answer)):
+    if all(key == str(index) for index, key in enumerate(answer)):
         return [_to_php(item) for item in answer.values()]
     return {key: _to_php(item) for key, item in answer.items()}
 
@@ -105,9 +106,9 @@ def _page_reply(
 
 
 def _malform_first_row(answer: Answer) -> Answer:
-    """Make the first row odd in the fields that it has; an answer without rows stays."""
+    """Return the answer with a malformed first row; one without rows is returned unchanged."""
     if isinstance(answer, list):
-        return [_malform_list_row(row) if place == 0 else row for place, row in enumerate(answer)]
+        return [_malform_list_row(row) if index == 0 else row for index, row in enumerate(answer)]
     if not isinstance(answer, dict):
         return answer
     if "start_count" in answer:
@@ -119,7 +120,7 @@ def _malform_first_row(answer: Answer) -> Answer:
 
 
 def _malform_list_row(row: Answer) -> Answer:
-    """Make the row of a list odd: a service, the status of a refill, or a refill or cancel."""
+    """Return a malformed row of a list: a service, a refill status, or a refill or cancel."""
     if isinstance(row, dict) and "service" not in row:
         return _replace_fields(
             row, _MALFORMED_REFILL_STATUS if "status" in row else _MALFORMED_ACTION_RESULT

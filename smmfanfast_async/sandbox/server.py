@@ -1,7 +1,7 @@
-"""The sandbox's HTTP server: forms in, replies out, on the loopback address alone.
+"""The HTTP server of the sandbox: forms in, replies out, only on the loopback address.
 
-It decides nothing: a function that it is given turns the form into a `Reply`. The server reads,
-waits, sends or cuts, and it ends everything it began.
+It makes no decisions: a function passed to it turns a form into an `HttpReply`. The server reads,
+waits, sends or aborts, and ends everything that it started.
 """
 
 import asyncio
@@ -15,36 +15,38 @@ from .replies import HttpReply
 __all__ = ["CLOSE_TIMEOUT_S", "HOST", "MAX_BODY_BYTES", "MOVED_PATH", "PATH", "PanelServer"]
 
 HOST = "127.0.0.1"
-"""The only address that is ever bound: a default bind would open all interfaces (measured)."""
+"""The only address that is bound: a default bind would open all interfaces (measured)."""
 
 PATH = "/api/v1"
 """The path of the document's API URL."""
 
 MOVED_PATH = "/moved"
-"""What stands behind the path of a second door to the same panel, where redirects point if nothing
-else is said."""
+"""The suffix of a second path to the same panel, the default target of redirects."""
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
-"""The longest form: some 250 000 ids. A longer one gets 413."""
+"""The longest form: about 250 000 ids. A longer one gets 413."""
 
 MAX_FIELDS = 1000
-"""The most fields read from a form, as PHP's own `max_input_vars`; a longer one reads as empty."""
+"""The most fields of a form, like PHP's own `max_input_vars`; a larger form is read as empty."""
 
 MAX_KEPT_ERRORS = 10
-"""The most errors of our own kept for `close()`; the first ones tell the most."""
+"""The most errors of the sandbox itself kept for `close()`; the first ones are the most useful."""
 
 CLOSE_TIMEOUT_S = 5.0
-"""Real seconds that a handler may take to end at the close, once its connection is cut."""
+"""Real seconds that a handler may take to end at close after its connection was aborted."""
 
 _CONTENT_TYPE = "text/html; charset=UTF-8"
 _FORM = "application/x-www-form-urlencoded"
 
 
 class PanelServer:
-    """A listening socket and the connections it has taken."""
+    """A listening socket and its connections."""
 
     def __init__(self, respond: Callable[[Mapping[str, str]], HttpReply], path: str = PATH) -> None:
-        """`respond` gets the fields of a form at `path`, decoded once, the last of each name."""
+        """`respond` receives the fields of a form posted to `path`.
+
+        Values are decoded once; of repeated names the last value is used.
+        """
         self._respond = respond
         self._path = path
         self._runner: web.AppRunner | None = None
@@ -53,7 +55,7 @@ class PanelServer:
         self._errors: list[Exception] = []
 
     async def start(self, port: int) -> int:
-        """Listen on `port`, 0 for a free one, and give the port; OSError if it is taken."""
+        """Listen on `port`, 0 for any free port, and return the port; OSError if it is in use."""
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         app.router.add_post(self._path, self._handle)
         app.router.add_post(self._path + MOVED_PATH, self._handle)
@@ -69,10 +71,10 @@ class PanelServer:
         return address[1]
 
     async def close(self) -> None:
-        """Cut what is under way, stop listening, and raise what went wrong in the handlers.
+        """Abort all connections, stop listening, and raise the errors of the handlers.
 
-        An error of `respond` is a bug of the sandbox: its client saw a bare 500, so it is raised
-        here once more, in an ExceptionGroup.
+        An error of `respond` is a bug of the sandbox. The client saw only a bare 500, so the error
+        is raised here again, in an ExceptionGroup.
         """
         runner, self._runner = self._runner, None
         if runner is None:
@@ -82,7 +84,7 @@ class PanelServer:
             _abort(request)
         await runner.cleanup()
         if self._errors:
-            raise ExceptionGroup("the sandbox failed while it answered", self._errors)
+            raise ExceptionGroup("the sandbox failed while answering requests", self._errors)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         self._requests[id(request)] = request
@@ -101,8 +103,8 @@ class PanelServer:
         try:
             body = await request.read()
         except (ConnectionError, web.RequestPayloadError):
-            # The client went away in the middle of its form, or the form is spoilt: nothing was
-            # asked.
+            # The client disconnected while sending the form, or the body is corrupt: there is no
+            # request to answer.
             return web.Response(status=400)
         reply = self._respond(_parse_form(body) if request.content_type == _FORM else {})
         if reply.wait_s and await self._is_closing_within(reply.wait_s):
@@ -132,6 +134,6 @@ def _parse_form(body: bytes) -> Mapping[str, str]:
 
 
 def _abort(request: web.Request) -> None:
-    """Cut a connection: what waits to be sent is thrown away, so no half answer leaves."""
+    """Abort a connection; buffered data is discarded, so no partial answer is sent."""
     if request.transport is not None:
         request.transport.abort()

@@ -9,9 +9,9 @@ from smmfanfast_async.sandbox.forms import (
     MAX_POSTS,
     MAX_RUNS,
     REQUIRED_FIELDS,
-    split_items,
     calculate_price,
     parse_order,
+    split_items,
 )
 from smmfanfast_async.sandbox.messages import RefusalReply
 from smmfanfast_async.sandbox.orders import OrderRequest

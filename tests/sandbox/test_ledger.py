@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from smmfanfast_async.sandbox.forms import parse_order
 from smmfanfast_async.sandbox.ledger import Ledger
 from smmfanfast_async.sandbox.lifecycle import MAX_LIFECYCLE_S
-from smmfanfast_async.sandbox.orders import State, OrderRequest
+from smmfanfast_async.sandbox.orders import OrderRequest, State
 from smmfanfast_async.sandbox.services import DEFAULT_SERVICES
 
 from .samples import LINK, form_of

@@ -16,7 +16,7 @@ from smmfanfast_async.sandbox.lifecycle import (
     plan_parent,
     stage_at,
 )
-from smmfanfast_async.sandbox.orders import State, OrderRequest
+from smmfanfast_async.sandbox.orders import OrderRequest, State
 from smmfanfast_async.sandbox.services import DEFAULT_SERVICES
 
 WANTED = OrderRequest(

@@ -8,8 +8,8 @@ from smmfanfast_async.sandbox.faults import APPLIED, Fault, ScriptedFault
 from smmfanfast_async.sandbox.replies import (
     HttpReply,
     build_faulty_reply,
-    encode_php_json,
     build_reply,
+    encode_php_json,
 )
 
 ROW: dict[str, Answer] = {
