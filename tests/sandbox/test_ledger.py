@@ -1,3 +1,5 @@
+"""The ledger: charges, refunds, states, parent orders, and the balance invariant."""
+
 from decimal import ROUND_HALF_UP, Decimal
 
 import attrs
@@ -30,7 +32,7 @@ def spent(ledger: Ledger, now_s: float = 0.0) -> Decimal:
     return sum((ledger.snapshot(order, now_s).charge for order in ledger), Decimal(0))
 
 
-def test_ids_are_consecutive_and_the_price_leaves_the_balance(ledger: Ledger) -> None:
+def test_ids_are_consecutive_and_prices_are_charged(ledger: Ledger) -> None:
     assert [ledger.insert(ORDINARY, 0) for _ in range(3)] == ["1", "2", "3"]
     assert list(ledger) == ["1", "2", "3"]
     assert "3" in ledger
@@ -38,7 +40,7 @@ def test_ids_are_consecutive_and_the_price_leaves_the_balance(ledger: Ledger) ->
     assert ledger.balance == Decimal("96.94")
 
 
-def test_a_new_order_is_pending_with_nothing_counted_yet(ledger: Ledger) -> None:
+def test_new_order_is_pending_with_zero_counts(ledger: Ledger) -> None:
     """Document: "status": "pending", "start_count": "0", "remains": "0"."""
     ledger.insert(ORDINARY, 5)
     stored = ledger.snapshot("1", 5)
@@ -51,31 +53,31 @@ def test_a_new_order_is_pending_with_nothing_counted_yet(ledger: Ledger) -> None
     assert (stored.parent, stored.runs, stored.posts, stored.orders) == (None, None, None, ())
 
 
-def test_an_order_of_the_past_cannot_be_changed_through_its_snapshot(ledger: Ledger) -> None:
+def test_snapshot_of_an_order_is_read_only(ledger: Ledger) -> None:
     ledger.insert(ORDINARY, 0)
 
     with pytest.raises(TypeError):
         ledger.snapshot("1", 0).fields["link"] = "x"  # type: ignore[index]
 
 
-def test_every_order_passes_the_states_in_turn_and_is_final_in_time(ledger: Ledger) -> None:
-    seen = []
+def test_orders_pass_all_states_in_order_and_become_final(ledger: Ledger) -> None:
+    snapshots = []
     for _ in range(100):
         ledger.insert(PACKAGE, 0)
     ledger.balance = Decimal(0)
 
     for now_s in range(0, int(MAX_LIFECYCLE_S) + 1, 60):
         ledger.run_due_events(now_s)
-        seen.append([ledger.snapshot(order, now_s).status for order in ledger])
+        snapshots.append([ledger.snapshot(order, now_s).status for order in ledger])
 
     ranks = {State.PENDING: 0, State.PROCESSING: 1, State.IN_PROGRESS: 2}
-    for walk in zip(*seen, strict=True):
-        steps = [ranks.get(state, 3) for state in walk]
+    for states in zip(*snapshots, strict=True):
+        steps = [ranks.get(state, 3) for state in states]
         assert steps == sorted(steps)
         assert set(steps) == {0, 1, 2, 3}
 
 
-def test_a_partial_order_pays_back_the_share_of_what_remains(ledger: Ledger) -> None:
+def test_partial_order_refunds_the_remaining_share(ledger: Ledger) -> None:
     ledger.insert(ORDINARY, 0)
 
     ledger.set_state("1", State.PARTIAL, 30, 0)
@@ -88,7 +90,7 @@ def test_a_partial_order_pays_back_the_share_of_what_remains(ledger: Ledger) -> 
 
 
 @pytest.mark.parametrize("state", [State.CANCELED, State.REFUNDED])
-def test_a_canceled_or_refunded_order_pays_everything_back(ledger: Ledger, state: State) -> None:
+def test_canceled_or_refunded_order_refunds_everything(ledger: Ledger, state: State) -> None:
     ledger.insert(ORDINARY, 0)
 
     ledger.set_state("1", state, None, 0)
@@ -97,7 +99,7 @@ def test_a_canceled_or_refunded_order_pays_everything_back(ledger: Ledger, state
     assert ledger.balance == 100
 
 
-def test_a_completed_order_has_nothing_left_and_pays_nothing_back(ledger: Ledger) -> None:
+def test_completed_order_refunds_nothing(ledger: Ledger) -> None:
     ledger.insert(ORDINARY, 0)
 
     ledger.set_state("1", State.COMPLETED, None, 0)
@@ -105,7 +107,7 @@ def test_a_completed_order_has_nothing_left_and_pays_nothing_back(ledger: Ledger
     assert (ledger.snapshot("1", 0).charge, ledger.snapshot("1", 0).remains) == (Decimal("1.02"), 0)
 
 
-def test_a_state_set_by_hand_replaces_the_seeded_end(ledger: Ledger) -> None:
+def test_manually_set_state_replaces_the_seeded_outcome(ledger: Ledger) -> None:
     ledger.insert(ORDINARY, 0)
     ledger.set_state("1", State.PARTIAL, 1000, 0)
 
@@ -116,9 +118,7 @@ def test_a_state_set_by_hand_replaces_the_seeded_end(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("state", [State.PENDING, State.PROCESSING, State.IN_PROGRESS])
-def test_an_order_taken_out_of_its_end_is_charged_and_lives_on(
-    ledger: Ledger, state: State
-) -> None:
+def test_reopened_order_is_charged_again_and_continues(ledger: Ledger, state: State) -> None:
     ledger.insert(ORDINARY, 0)
     ledger.set_state("1", State.CANCELED, None, 0)
     assert not ledger.has_active_order("5", LINK)
@@ -132,7 +132,7 @@ def test_an_order_taken_out_of_its_end_is_charged_and_lives_on(
     assert ledger.snapshot("1", 500 + MAX_LIFECYCLE_S).is_final
 
 
-def test_an_order_that_is_not_final_may_be_put_into_another_state(ledger: Ledger) -> None:
+def test_open_order_can_be_set_to_another_state(ledger: Ledger) -> None:
     ledger.insert(ORDINARY, 0)
 
     ledger.set_state("1", State.IN_PROGRESS, None, 0)
@@ -143,22 +143,22 @@ def test_an_order_that_is_not_final_may_be_put_into_another_state(ledger: Ledger
     assert ledger.has_active_order("5", LINK)
 
 
-def test_what_makes_no_sense_by_hand_is_refused(ledger: Ledger) -> None:
+def test_invalid_manual_states_are_refused(ledger: Ledger) -> None:
     ledger.insert(ORDINARY, 0)
     ledger.insert(DRIP_FEED, 0)
     ledger.insert(SUBSCRIPTION, 0)
 
     with pytest.raises(KeyError):
         ledger.set_state("9", State.COMPLETED, None, 0)
-    with pytest.raises(ValueError, match="remains belongs to a partial order"):
+    with pytest.raises(ValueError, match="remains is required for the state partial"):
         ledger.set_state("1", State.PARTIAL, None, 0)
-    with pytest.raises(ValueError, match="remains belongs to a partial order"):
+    with pytest.raises(ValueError, match="remains is required for the state partial"):
         ledger.set_state("1", State.COMPLETED, 5, 0)
     with pytest.raises(ValueError, match="remains 1001 is not between 0 and 1000"):
         ledger.set_state("1", State.PARTIAL, 1001, 0)
     with pytest.raises(ValueError, match="remains -1 is not"):
         ledger.set_state("1", State.PARTIAL, -1, 0)
-    with pytest.raises(ValueError, match="order 1 cannot be active; it can be: canceled, comp"):
+    with pytest.raises(ValueError, match="order 1 cannot be active; use one of canceled, comp"):
         ledger.set_state("1", State.ACTIVE, None, 0)
     with pytest.raises(ValueError, match="order 2 cannot be expired"):
         ledger.set_state("2", State.EXPIRED, None, 0)
@@ -168,7 +168,7 @@ def test_what_makes_no_sense_by_hand_is_refused(ledger: Ledger) -> None:
     assert ledger.snapshot("3", 0).status == "expired"
 
 
-def test_a_link_is_active_on_its_service_until_the_order_is_final(ledger: Ledger) -> None:
+def test_link_is_active_for_its_service_until_final(ledger: Ledger) -> None:
     ledger.insert(ORDINARY, 0)
     assert ledger.has_active_order("5", LINK)
     assert not ledger.has_active_order("9", LINK)
@@ -179,7 +179,7 @@ def test_a_link_is_active_on_its_service_until_the_order_is_final(ledger: Ledger
     assert not ledger.has_active_order("5", LINK)
 
 
-def test_a_drip_feed_makes_a_run_an_interval_and_shares_its_money_among_them(
+def test_drip_feed_creates_one_run_per_interval_and_splits_its_charge(
     ledger: Ledger,
 ) -> None:
     ledger.insert(DRIP_FEED, 0)
@@ -205,7 +205,7 @@ def test_a_drip_feed_makes_a_run_an_interval_and_shares_its_money_among_them(
     assert spent(ledger) == Decimal("1.0190")
 
 
-def test_a_canceled_drip_feed_pays_back_the_runs_that_were_not_made(ledger: Ledger) -> None:
+def test_canceled_drip_feed_refunds_the_runs_not_created(ledger: Ledger) -> None:
     ledger.insert(DRIP_FEED, 0)
     ledger.run_due_events(600)
 
@@ -225,9 +225,7 @@ def test_a_canceled_drip_feed_pays_back_the_runs_that_were_not_made(ledger: Ledg
 
 
 @pytest.mark.parametrize("state", [State.PENDING, State.PROCESSING, State.IN_PROGRESS])
-def test_an_order_that_has_delivered_nothing_is_canceled_for_all_its_money(
-    ledger: Ledger, state: State
-) -> None:
+def test_canceling_an_undelivered_order_refunds_everything(ledger: Ledger, state: State) -> None:
     ledger.insert(ORDINARY, 0)
     ledger.set_state("1", state, None, 0)
 
@@ -239,7 +237,7 @@ def test_an_order_that_has_delivered_nothing_is_canceled_for_all_its_money(
     assert not ledger.has_active_order("5", LINK)
 
 
-def test_an_order_in_work_is_canceled_for_the_money_of_what_remains(ledger: Ledger) -> None:
+def test_canceling_a_running_order_refunds_the_remaining_share(ledger: Ledger) -> None:
     ledger.insert(ORDINARY, 0)
     ledger.set_state("1", State.IN_PROGRESS, None, 0)
     remains = ledger.snapshot("1", 60).remains
@@ -257,7 +255,7 @@ def test_an_order_in_work_is_canceled_for_the_money_of_what_remains(ledger: Ledg
     assert ledger.snapshot("1", MAX_LIFECYCLE_S) == stored
 
 
-def test_what_is_final_is_not_canceled(ledger: Ledger) -> None:
+def test_final_order_is_not_canceled(ledger: Ledger) -> None:
     ledger.insert(ORDINARY, 0)
 
     assert ledger.cancel("1", MAX_LIFECYCLE_S) is False
@@ -266,28 +264,28 @@ def test_what_is_final_is_not_canceled(ledger: Ledger) -> None:
         ledger.cancel("2", MAX_LIFECYCLE_S)
 
 
-@pytest.mark.parametrize(("wanted", "now_s"), [(DRIP_FEED, 700), (SUBSCRIPTION, 2400)])
-def test_a_canceled_family_makes_no_further_order_and_those_it_made_live_on(
-    ledger: Ledger, wanted: OrderRequest, now_s: float
+@pytest.mark.parametrize(("order_request", "now_s"), [(DRIP_FEED, 700), (SUBSCRIPTION, 2400)])
+def test_canceled_parent_stops_but_its_child_orders_continue(
+    ledger: Ledger, order_request: OrderRequest, now_s: float
 ) -> None:
-    ledger.insert(wanted, 0)
+    ledger.insert(order_request, 0)
 
     assert ledger.cancel("1", now_s) is True
     ledger.run_due_events(now_s + MAX_LIFECYCLE_S)
 
-    stored, made = (ledger.snapshot(order, now_s + MAX_LIFECYCLE_S) for order in ledger)
-    assert (stored.status, stored.orders, stored.charge) == ("canceled", ("2",), 0)
-    assert made.status == "completed"
-    assert ledger.balance == 100 - made.charge
+    parent, child = (ledger.snapshot(order, now_s + MAX_LIFECYCLE_S) for order in ledger)
+    assert (parent.status, parent.orders, parent.charge) == ("canceled", ("2",), 0)
+    assert child.status == "completed"
+    assert ledger.balance == 100 - child.charge
 
 
-def test_a_ledger_knows_the_service_of_an_order_as_it_was(ledger: Ledger) -> None:
+def test_ledger_keeps_the_service_of_an_order(ledger: Ledger) -> None:
     ledger.insert(ORDINARY, 0)
 
     assert ledger.get_service("1") is SERVICES["5"]
 
 
-def test_a_family_that_has_made_all_ends_again_when_it_is_made_active(ledger: Ledger) -> None:
+def test_reactivated_drip_feed_without_runs_left_completes_again(ledger: Ledger) -> None:
     ledger.insert(DRIP_FEED, 0)
     ledger.run_due_events(1800)
 
@@ -298,7 +296,7 @@ def test_a_family_that_has_made_all_ends_again_when_it_is_made_active(ledger: Le
     assert ledger.snapshot("1", 2400).runs == 3
 
 
-def test_a_subscription_charges_each_post_as_it_comes(ledger: Ledger) -> None:
+def test_subscription_charges_each_post_when_it_is_created(ledger: Ledger) -> None:
     ledger.insert(SUBSCRIPTION, 0)
     assert ledger.balance == 100
     assert ledger.snapshot("1", 0).posts == 0
@@ -317,7 +315,7 @@ def test_a_subscription_charges_each_post_as_it_comes(ledger: Ledger) -> None:
     assert parent.orders == ("2", "3", "4")
 
 
-def test_a_post_that_finds_no_money_is_left_out() -> None:
+def test_post_is_skipped_if_the_balance_is_too_low() -> None:
     ledger = Ledger(seed=0, balance=Decimal(0))
     ledger.insert(SUBSCRIPTION, 0)
     ledger.run_due_events(2400)
@@ -329,7 +327,7 @@ def test_a_post_that_finds_no_money_is_left_out() -> None:
     assert ledger.snapshot("1", 7200).status == "completed"
 
 
-def test_whatever_comes_of_an_order_is_final_within_the_longest_life() -> None:
+def test_all_child_orders_are_final_within_the_maximum_lifecycle() -> None:
     ledger = Ledger(seed=0, balance=Decimal(10**6))
     for runs in ("1", "7", "1000"):
         form = form_of("default", service="10", quantity="100", runs=runs, interval="60")
@@ -341,7 +339,7 @@ def test_whatever_comes_of_an_order_is_final_within_the_longest_life() -> None:
     assert all(ledger.snapshot(order, MAX_LIFECYCLE_S).is_final for order in ledger)
 
 
-def test_a_full_ledger_stores_nothing_more_and_counts_what_is_yet_to_come() -> None:
+def test_ledger_capacity_includes_orders_yet_to_be_created() -> None:
     ledger = Ledger(seed=0, balance=Decimal(100), max_orders=5)
 
     assert ledger.insert(DRIP_FEED, 0) == "1"
@@ -352,16 +350,18 @@ def test_a_full_ledger_stores_nothing_more_and_counts_what_is_yet_to_come() -> N
 
 
 class MoneyMachine(RuleBasedStateMachine):
-    """Balance plus charges never changes, whatever is done in whatever order."""
+    """The balance plus all charges is constant under any sequence of operations."""
 
     def __init__(self) -> None:
         super().__init__()
         self.ledger = Ledger(seed=1, balance=Decimal(50))
         self.now_s = 0.0
 
-    @rule(wanted=st.sampled_from([ORDINARY, PACKAGE, DRIP_FEED, SUBSCRIPTION]))
-    def insert(self, wanted: OrderRequest) -> None:
-        self.ledger.insert(attrs.evolve(wanted, link=f"a.b/{len(list(self.ledger))}"), self.now_s)
+    @rule(order_request=st.sampled_from([ORDINARY, PACKAGE, DRIP_FEED, SUBSCRIPTION]))
+    def insert(self, order_request: OrderRequest) -> None:
+        self.ledger.insert(
+            attrs.evolve(order_request, link=f"a.b/{len(list(self.ledger))}"), self.now_s
+        )
 
     @rule(seconds=st.floats(0, 10_000))
     def wait(self, seconds: float) -> None:
@@ -391,13 +391,13 @@ class MoneyMachine(RuleBasedStateMachine):
         assert self.ledger.snapshot(order, self.now_s).is_final
 
     @invariant()
-    def money_is_kept(self) -> None:
+    def balance_plus_charges_is_constant(self) -> None:
         stored = [self.ledger.snapshot(order, self.now_s) for order in self.ledger]
         assert self.ledger.balance + sum(order.charge for order in stored) == 50
         assert all(0 <= order.charge <= order.price for order in stored)
 
     @invariant()
-    def active_links_are_those_of_orders_that_are_not_final(self) -> None:
+    def open_orders_have_active_links(self) -> None:
         for order in self.ledger:
             stored = self.ledger.snapshot(order, self.now_s)
             if not stored.is_final:

@@ -1,13 +1,15 @@
+"""Refills: lifecycles, manual states, bounds."""
+
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smmfanfast_async.sandbox.lifecycle import MAX_LIFECYCLE_S
 from smmfanfast_async.sandbox.refills import RefillBook, RefillState, parse_refill_state
 
-ORDER = list(RefillState)
+STATES = list(RefillState)
 
 
 @pytest.fixture
@@ -32,8 +34,9 @@ def test_ids_count_up_and_a_new_refill_is_pending(book: RefillBook) -> None:
     assert not stored.is_final
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000), st.lists(st.floats(0, MAX_LIFECYCLE_S), max_size=20))
-def test_a_refill_goes_forward_alone_and_is_final_in_time(seed: int, moments: list[float]) -> None:
+def test_refill_only_moves_forward_and_becomes_final(seed: int, moments: list[float]) -> None:
     book = RefillBook(seed=seed, max_refills=1)
     book.insert("1", 0)
 
@@ -41,8 +44,8 @@ def test_a_refill_goes_forward_alone_and_is_final_in_time(seed: int, moments: li
         book.snapshot("1", moment).status for moment in [0, *sorted(moments), MAX_LIFECYCLE_S]
     ]
 
-    places = [ORDER.index(state) for state in states]
-    assert places == sorted(places)
+    ranks = [STATES.index(state) for state in states]
+    assert ranks == sorted(ranks)
     assert states[0] == "Pending"
     assert states[-1] in ("Completed", "Rejected")
 
@@ -52,10 +55,10 @@ def test_most_refills_complete_and_some_are_rejected() -> None:
     for _ in range(500):
         book.insert("1", 0)
 
-    ends = Counter(book.snapshot(refill, MAX_LIFECYCLE_S).status for refill in book)
+    outcomes = Counter(book.snapshot(refill, MAX_LIFECYCLE_S).status for refill in book)
 
-    assert set(ends) == {"Completed", "Rejected"}
-    assert 40 <= ends[RefillState.REJECTED] <= 120
+    assert set(outcomes) == {"Completed", "Rejected"}
+    assert 40 <= outcomes[RefillState.REJECTED] <= 120
 
 
 def test_equal_seeds_give_equal_refills() -> None:
@@ -64,12 +67,12 @@ def test_equal_seeds_give_equal_refills() -> None:
         book.insert("1", 0)
     moments = range(0, 10_000, 50)
 
-    lives = [[book.snapshot("1", moment).status for moment in moments] for book in books]
+    histories = [[book.snapshot("1", moment).status for moment in moments] for book in books]
 
-    assert lives[0] == lives[1] != lives[2]
+    assert histories[0] == histories[1] != histories[2]
 
 
-def test_an_order_has_an_open_refill_until_the_last_one_is_final(book: RefillBook) -> None:
+def test_refill_is_open_until_the_last_one_is_final(book: RefillBook) -> None:
     assert not book.has_open("7", 0)
     book.insert("7", 0)
 
@@ -81,7 +84,7 @@ def test_an_order_has_an_open_refill_until_the_last_one_is_final(book: RefillBoo
     assert book.has_open("7", MAX_LIFECYCLE_S)
 
 
-def test_a_full_book_stores_nothing_more() -> None:
+def test_full_book_stores_no_more_refills() -> None:
     book = RefillBook(seed=0, max_refills=1)
 
     assert book.insert("7", 0) == "1"
@@ -90,7 +93,7 @@ def test_a_full_book_stores_nothing_more() -> None:
 
 
 @pytest.mark.parametrize("state", [RefillState.COMPLETED, RefillState.REJECTED])
-def test_a_final_state_set_by_hand_stays(book: RefillBook, state: RefillState) -> None:
+def test_manually_set_final_state_stays(book: RefillBook, state: RefillState) -> None:
     book.insert("7", 0)
 
     book.set_state("1", state, 10)
@@ -100,7 +103,7 @@ def test_a_final_state_set_by_hand_stays(book: RefillBook, state: RefillState) -
 
 
 @pytest.mark.parametrize("state", [RefillState.PENDING, RefillState.IN_PROGRESS])
-def test_any_other_state_goes_on_from_there(book: RefillBook, state: RefillState) -> None:
+def test_manually_set_open_state_continues(book: RefillBook, state: RefillState) -> None:
     book.insert("7", 0)
     book.set_state("1", RefillState.REJECTED, 0)
 
@@ -111,7 +114,7 @@ def test_any_other_state_goes_on_from_there(book: RefillBook, state: RefillState
     assert book.snapshot("1", 9000).created_s == 0
 
 
-def test_an_unknown_refill_is_a_key_error(book: RefillBook) -> None:
+def test_unknown_refill_raises_key_error(book: RefillBook) -> None:
     with pytest.raises(KeyError):
         book.set_state("1", RefillState.PENDING, 0)
     with pytest.raises(KeyError):
@@ -119,10 +122,10 @@ def test_an_unknown_refill_is_a_key_error(book: RefillBook) -> None:
 
 
 @pytest.mark.parametrize("word", ["in progress", "In progress", "IN_PROGRESS", " in_progress "])
-def test_a_word_is_read_in_any_spelling(word: str) -> None:
+def test_refill_state_is_parsed_in_any_spelling(word: str) -> None:
     assert parse_refill_state(word) is RefillState.IN_PROGRESS
 
 
-def test_an_unknown_word_is_told_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="'canceled' is no status of a refill; there are: Pending"):
+def test_unknown_refill_state_error_lists_the_known_states() -> None:
+    with pytest.raises(ValueError, match="'canceled' is not a refill status; use one of Pending"):
         parse_refill_state("canceled")
