@@ -1,4 +1,4 @@
-"""The examples that are shown to users are tests that pass."""
+"""The examples in docstrings and in the README are passing tests."""
 
 import inspect
 import re
@@ -30,9 +30,9 @@ my_bot = SimpleNamespace(buy=buy)
 """
 
 
-@pytest.mark.parametrize("place", range(3))
-def test_an_example_of_a_docstring_passes(run: Run, place: int) -> None:
-    result = run(BOT + textwrap.dedent(EXAMPLES[place]), "--strict-markers")
+@pytest.mark.parametrize("index", range(3))
+def test_docstring_example_passes(run: Run, index: int) -> None:
+    result = run(BOT + textwrap.dedent(EXAMPLES[index]), "--strict-markers")
 
     result.assert_outcomes(passed=1)
 
@@ -41,8 +41,8 @@ def test_each_fixture_has_an_example() -> None:
     assert len(EXAMPLES) == 3
 
 
-def test_the_tests_of_the_readme_pass(run: Run) -> None:
-    shown = [block for block in BLOCKS if "(smm_" in block]
-    result = run("\n".join(["def test_of_this(): ...", *shown]))
+def test_readme_examples_pass(run: Run) -> None:
+    examples = [block for block in BLOCKS if "(smm_" in block]
+    result = run("\n".join(["def test_of_this(): ...", *examples]))
 
-    result.assert_outcomes(passed=1 + "".join(shown).count("def test_"))
+    result.assert_outcomes(passed=1 + "".join(examples).count("def test_"))
