@@ -157,8 +157,8 @@ async def fetch_with_bare_futures(client: Client, ids: range) -> int:
 # --- decoding alone ------------------------------------------------------------------------------
 
 
-# The fields are those of the client's own results, since panels leave out some and send null for
-# others (seen): whoever reads them by hand needs them too.
+# The fields are those of the client's own results: panels omit some fields and send null for some
+# (seen), so hand-written code needs them too.
 
 
 @frozen

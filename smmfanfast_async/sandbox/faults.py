@@ -139,7 +139,7 @@ class FaultScript:
     def add_rate(self, scripted: ScriptedFault, rate: float) -> None:
         """Make each matching request meet this fault with probability `rate`, 0 to 1."""
         if not 0 <= rate <= 1:
-            raise ValueError(f"rate {rate} is not between 0 and 1")
+            raise ValueError(f"rate must be from 0 to 1, not {rate}")
         if len(self._rates) >= MAX_SCRIPTED:
             raise ValueError(
                 f"{MAX_SCRIPTED} fault rates are set already; call clear_faults() first"

@@ -129,8 +129,8 @@ def calculate_price(service: SandboxService, quantity: int) -> Decimal:
     Flat-rate types cost the rate, all others rate * quantity / 1000 (seen). The rounding is
     assumed; the document's charges have 4 decimals.
     """
-    flat = service.type in FLAT_RATE_TYPES
-    price = service.rate if flat else service.rate * quantity / 1000
+    is_flat_rate = service.type in FLAT_RATE_TYPES
+    price = service.rate if is_flat_rate else service.rate * quantity / 1000
     return price.quantize(_CHARGE_STEP, rounding=ROUND_HALF_UP)
 
 

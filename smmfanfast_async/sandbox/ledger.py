@@ -283,8 +283,8 @@ def _calculate_cost(record: _Record) -> Decimal:
     if record.final_state in (State.CANCELED, State.REFUNDED):
         return _NOTHING
     if record.final_state is State.PARTIAL:
-        back = record.price * record.remains / record.request.quantity
-        return record.price - back.quantize(_CHARGE_STEP, rounding=ROUND_HALF_UP)
+        refund = record.price * record.remains / record.request.quantity
+        return record.price - refund.quantize(_CHARGE_STEP, rounding=ROUND_HALF_UP)
     return record.price - record.spent_on_runs
 
 
@@ -319,7 +319,7 @@ def _check_state(record: _Record, state: State, remains: int | None) -> None:
     if (state is State.PARTIAL) is (remains is None):
         raise ValueError("remains is required for the state partial and not allowed for any other")
     if remains is not None and not 0 <= remains <= request.quantity:
-        raise ValueError(f"remains {remains} is not between 0 and {request.quantity}")
+        raise ValueError(f"remains must be from 0 to {request.quantity}, not {remains}")
 
 
 def _join_states(states: frozenset[State]) -> str:

@@ -171,10 +171,8 @@ class Panel:
     def _refill(self, fields: Mapping[str, str], now_s: float) -> Answer:
         def create_refill(order: str) -> int:
             self._require_order(order)
-            service, status = (
-                self.ledger.get_service(order),
-                self.ledger.snapshot(order, now_s).status,
-            )
+            service = self.ledger.get_service(order)
+            status = self.ledger.snapshot(order, now_s).status
             if not service.refill or status not in _DELIVERED:
                 raise RefusalReply(messages.REFILL_REFUSED)
             if self.refills.has_open(order, now_s):

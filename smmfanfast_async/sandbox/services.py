@@ -66,12 +66,12 @@ def _to_decimal(value: Decimal | int | str) -> Decimal:
 
 def _check_rate(_instance: object, _attribute: "Attribute[Any]", value: Decimal) -> None:
     if not (value.is_finite() and 0 <= value <= MAX_RATE):
-        raise ValueError(f"rate {value} is not between 0 and {MAX_RATE}")
+        raise ValueError(f"rate must be from 0 to {MAX_RATE}, not {value}")
 
 
 def _check_max(instance: "SandboxService", _attribute: "Attribute[Any]", value: int) -> None:
     if not instance.min <= value <= MAX_QUANTITY:
-        raise ValueError(f"max {value} is not between min {instance.min} and {MAX_QUANTITY}")
+        raise ValueError(f"max must be from min ({instance.min}) to {MAX_QUANTITY}, not {value}")
 
 
 @frozen(kw_only=True)

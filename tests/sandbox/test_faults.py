@@ -9,7 +9,7 @@ from smmfanfast_async.sandbox import faults
 from smmfanfast_async.sandbox.faults import APPLIED, Fault, FaultScript, ScriptedFault
 
 
-def names(script: FaultScript, actions: Iterable[str]) -> list[str | None]:
+def take_faults(script: FaultScript, actions: Iterable[str]) -> list[str | None]:
     return [fault and fault.fault.value for fault in map(script.pop_fault, actions)]
 
 
@@ -45,7 +45,7 @@ def test_scripted_faults_are_used_in_order() -> None:
     script.add_next(ScriptedFault(fault=Fault.EMPTY, times=2))
     script.add_next(ScriptedFault(fault="http_503"))
 
-    assert names(script, ["add"] * 4) == ["empty", "empty", "http_503", None]
+    assert take_faults(script, ["add"] * 4) == ["empty", "empty", "http_503", None]
 
 
 def test_fault_applies_only_to_its_action() -> None:
@@ -54,7 +54,12 @@ def test_fault_applies_only_to_its_action() -> None:
     script.add_next(ScriptedFault(fault=Fault.HTTP_500, action=""))
     script.add_next(ScriptedFault(fault=Fault.HTTP_502))
 
-    assert names(script, ["status", "add", "status", ""]) == ["http_502", "empty", None, "http_500"]
+    assert take_faults(script, ["status", "add", "status", ""]) == [
+        "http_502",
+        "empty",
+        None,
+        "http_500",
+    ]
 
 
 def test_pending_faults_are_listed_and_can_be_cleared() -> None:
@@ -76,7 +81,7 @@ def test_rates_are_seeded_and_independent_of_each_other() -> None:
         script.add_rate(ScriptedFault(fault=Fault.EMPTY, action="add"), 0.3)
         if with_second_rate:
             script.add_rate(ScriptedFault(fault=Fault.DELAY), 1)
-        return names(script, ["add"] * 1000)
+        return take_faults(script, ["add"] * 1000)
 
     assert (
         fault_names(1, with_second_rate=False)
@@ -95,12 +100,12 @@ def test_rates_apply_to_their_action_after_the_script() -> None:
     script.add_rate(ScriptedFault(fault=Fault.DELAY), 0)
     script.add_next(ScriptedFault(fault=Fault.BLOCKED))
 
-    assert names(script, ["add", "add", "status"]) == ["blocked", "empty", None]
+    assert take_faults(script, ["add", "add", "status"]) == ["blocked", "empty", None]
 
 
 @pytest.mark.parametrize("rate", [-0.1, 1.1, float("nan")])
 def test_rate_outside_0_to_1_is_refused(rate: float) -> None:
-    with pytest.raises(ValueError, match="is not between 0 and 1"):
+    with pytest.raises(ValueError, match="must be from 0 to 1"):
         FaultScript(0).add_rate(ScriptedFault(fault=Fault.EMPTY), rate)
 
 

@@ -154,9 +154,9 @@ def test_invalid_manual_states_are_refused(ledger: Ledger) -> None:
         ledger.set_state("1", State.PARTIAL, None, 0)
     with pytest.raises(ValueError, match="remains is required for the state partial"):
         ledger.set_state("1", State.COMPLETED, 5, 0)
-    with pytest.raises(ValueError, match="remains 1001 is not between 0 and 1000"):
+    with pytest.raises(ValueError, match="remains must be from 0 to 1000, not 1001"):
         ledger.set_state("1", State.PARTIAL, 1001, 0)
-    with pytest.raises(ValueError, match="remains -1 is not"):
+    with pytest.raises(ValueError, match="remains must be from 0 to 1000, not -1"):
         ledger.set_state("1", State.PARTIAL, -1, 0)
     with pytest.raises(ValueError, match="order 1 cannot be active; use one of canceled, comp"):
         ledger.set_state("1", State.ACTIVE, None, 0)

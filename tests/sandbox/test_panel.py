@@ -15,7 +15,7 @@ from smmfanfast_async.sandbox.services import DEFAULT_SERVICES
 from .samples import FORMS, LINK, form_of
 
 
-def panel_of(**changes: Any) -> Panel:
+def create_panel(**changes: Any) -> Panel:
     arguments: dict[str, Any] = {
         "api_key": "test-key",
         "seed": 0,
@@ -28,7 +28,7 @@ def panel_of(**changes: Any) -> Panel:
 
 @pytest.fixture
 def panel() -> Panel:
-    return panel_of()
+    return create_panel()
 
 
 def ask(panel: Panel, action: str, now_s: float = 0.0, /, **fields: str) -> Any:
@@ -101,7 +101,7 @@ def test_subscriptions_without_a_link_do_not_conflict(panel: Panel) -> None:
 
 
 def test_balance_can_be_spent_completely_but_not_exceeded() -> None:
-    panel = panel_of(balance=Decimal("1.02"))
+    panel = create_panel(balance=Decimal("1.02"))
 
     assert add(panel)["status"] == "success"
     assert panel.ledger.balance == 0
@@ -110,7 +110,7 @@ def test_balance_can_be_spent_completely_but_not_exceeded() -> None:
 
 
 def test_full_panel_answers_try_again() -> None:
-    panel = panel_of(max_orders=1)
+    panel = create_panel(max_orders=1)
 
     assert add(panel)["status"] == "success"
     assert add(panel, link=LINK + "2") == {"error": messages.TRY_AGAIN}
@@ -127,7 +127,7 @@ def test_full_panel_answers_try_again() -> None:
     ],
 )
 def test_values_are_decoded_twice_and_stripped_of_tags(sent: str, stored: str) -> None:
-    standard, exact = panel_of(), panel_of(double_decoding=False)
+    standard, exact = create_panel(), create_panel(double_decoding=False)
     add(standard, link=sent)
     add(exact, link=sent)
 
@@ -137,7 +137,7 @@ def test_values_are_decoded_twice_and_stripped_of_tags(sent: str, stored: str) -
 
 def test_status_has_the_documented_fields() -> None:
     """Document: {"order": "32", "status": "pending", "charge": …, "start_count", "remains"}."""
-    panel = panel_of(with_currency=False)
+    panel = create_panel(with_currency=False)
     add(panel)
 
     answer = ask(panel, "status", order="1")
@@ -253,7 +253,7 @@ def test_services_have_the_documented_fields(panel: Panel) -> None:
 
 
 def test_empty_services_answer_is_a_text() -> None:
-    assert ask(panel_of(services=[]), "services") == {"status": "success", "data": "Empty Data"}
+    assert ask(create_panel(services=[]), "services") == {"status": "success", "data": "Empty Data"}
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def test_empty_services_answer_is_a_text() -> None:
 )
 def test_balance_is_exact_with_at_least_two_decimals(balance: str, text: str) -> None:
     """Document: {"status": "success", "balance": "0.03", "currency": "USD"}."""
-    panel = panel_of(balance=Decimal(balance), currency="EUR")
+    panel = create_panel(balance=Decimal(balance), currency="EUR")
 
     assert ask(panel, "balance") == {"status": "success", "balance": text, "currency": "EUR"}
 

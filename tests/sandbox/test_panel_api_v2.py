@@ -19,7 +19,7 @@ NOT_CANCELED = {"error": "Order not eligible for cancel."}
 UNKNOWN = {"error": "Incorrect order ID"}
 
 
-def panel_of(**changes: Any) -> Panel:
+def create_panel(**changes: Any) -> Panel:
     arguments: dict[str, Any] = {
         "api_key": "test-key",
         "seed": 0,
@@ -33,7 +33,7 @@ def panel_of(**changes: Any) -> Panel:
 
 @pytest.fixture
 def panel() -> Panel:
-    return panel_of()
+    return create_panel()
 
 
 def ask(panel: Panel, action: str, now_s: float = 0.0, /, **fields: str) -> Any:
@@ -64,7 +64,7 @@ def test_order_of_each_type_is_stored_and_its_id_returned(panel: Panel, order_ty
 
 @pytest.mark.parametrize("action", ["refill", "refill_status", "cancel"])
 def test_standard_dialect_has_none_of_these_actions(action: str) -> None:
-    panel = panel_of(dialect=STANDARD, services=STANDARD.services)
+    panel = create_panel(dialect=STANDARD, services=STANDARD.services)
 
     assert ask(panel, action, order="1") == {"error": "This action is Invalid"}
 
@@ -75,12 +75,12 @@ def test_service_type_unknown_to_the_dialect_is_refused() -> None:
     with pytest.raises(
         ValueError, match=r"service 1 has type 'poll', which the dialect 'standard' does"
     ):
-        panel_of(dialect=STANDARD, services=[poll])
-    assert ask(panel_of(services=[poll]), "services")[0]["type"] == "Poll"
+        create_panel(dialect=STANDARD, services=[poll])
+    assert ask(create_panel(services=[poll]), "services")[0]["type"] == "Poll"
 
 
 def test_values_are_decoded_once_by_default() -> None:
-    exact, twice = panel_of(), panel_of(double_decoding=True)
+    exact, twice = create_panel(), create_panel(double_decoding=True)
     for panel in (exact, twice):
         add(panel, link="https://t.me/+abc")
 
@@ -98,7 +98,7 @@ def test_refusals_use_the_api_v2_texts(panel: Panel) -> None:
 
 
 def test_empty_services_answer_is_a_list() -> None:
-    assert ask(panel_of(services=[]), "services") == []
+    assert ask(create_panel(services=[]), "services") == []
 
 
 @pytest.mark.parametrize(("action", "name"), [
@@ -112,7 +112,7 @@ def test_call_with_more_than_100_ids_is_refused(panel: Panel, action: str, name:
 
 
 def test_standard_dialect_does_not_limit_ids() -> None:
-    panel = panel_of(dialect=STANDARD, services=STANDARD.services)
+    panel = create_panel(dialect=STANDARD, services=STANDARD.services)
 
     assert len(ask(panel, "status", orders=",".join(map(str, range(1, 1002))))) == 1001
 
@@ -182,7 +182,7 @@ def test_order_can_be_refilled_again_after_the_last_refill(panel: Panel) -> None
 
 
 def test_full_panel_answers_try_again() -> None:
-    panel = panel_of(max_orders=1)
+    panel = create_panel(max_orders=1)
     add_delivered(panel)
     ask(panel, "refill", order="1")
 

@@ -23,7 +23,7 @@ ROW: dict[str, Answer] = {
 }
 
 
-def reply_to(fault: Fault, answer: Answer = None, **arguments: Any) -> HttpReply:
+def build_reply_for(fault: Fault, answer: Answer = None, **arguments: Any) -> HttpReply:
     scripted = ScriptedFault(fault=fault, **arguments)
     return build_faulty_reply(scripted, lambda: answer, "http://127.0.0.1/moved")
 
@@ -81,7 +81,7 @@ def test_action_is_applied_at_most_once(fault: Fault) -> None:
 
 
 def test_delayed_reply_is_the_correct_one() -> None:
-    assert reply_to(Fault.DELAY, ROW, delay_s=0.25) == HttpReply(
+    assert build_reply_for(Fault.DELAY, ROW, delay_s=0.25) == HttpReply(
         body=encode_php_json(ROW).encode(), wait_s=0.25
     )
 
@@ -100,7 +100,7 @@ def test_delayed_reply_is_the_correct_one() -> None:
 def test_error_pages_do_not_contain_the_answer(
     fault: Fault, http_status: int, prefix: bytes
 ) -> None:
-    reply = reply_to(fault, ROW)
+    reply = build_reply_for(fault, ROW)
 
     assert (reply.http_status, reply.is_dropped) == (http_status, False)
     assert reply.body.startswith(prefix)
@@ -110,14 +110,14 @@ def test_error_pages_do_not_contain_the_answer(
 
 
 def test_rate_limit_reply_names_its_seconds() -> None:
-    reply = reply_to(Fault.RATE_LIMIT, retry_after_s=7)
+    reply = build_reply_for(Fault.RATE_LIMIT, retry_after_s=7)
 
     assert (reply.http_status, reply.headers) == (429, {"Retry-After": "7"})
     assert json.loads(reply.body) == {"error": "Too many requests, please wait 7 seconds"}
 
 
 def test_php_notice_precedes_the_correct_answer() -> None:
-    reply = reply_to(Fault.PHP_NOTICE, ROW)
+    reply = build_reply_for(Fault.PHP_NOTICE, ROW)
 
     notice, _, rest = reply.body.decode().partition("{")
     assert notice.startswith("<br />\n<b>Notice</b>:")
@@ -127,17 +127,17 @@ def test_php_notice_precedes_the_correct_answer() -> None:
 def test_truncated_body_is_the_first_half() -> None:
     whole = encode_php_json(ROW).encode()
 
-    assert reply_to(Fault.TRUNCATED_BODY, ROW).body == whole[: len(whole) // 2]
+    assert build_reply_for(Fault.TRUNCATED_BODY, ROW).body == whole[: len(whole) // 2]
 
 
 @pytest.mark.parametrize("fault", [Fault.DROP_BEFORE, Fault.DROP_AFTER])
 def test_dropped_connection_has_no_reply(fault: Fault) -> None:
-    assert reply_to(fault, ROW) == HttpReply(is_dropped=True)
+    assert build_reply_for(fault, ROW) == HttpReply(is_dropped=True)
 
 
 @pytest.mark.parametrize("location", [None, "http://127.0.0.1:1/elsewhere"])
 def test_redirect_points_to_its_location(location: str | None) -> None:
-    reply = reply_to(Fault.REDIRECT, location=location)
+    reply = build_reply_for(Fault.REDIRECT, location=location)
 
     assert reply.http_status == 307
     assert reply.headers == {"Location": location or "http://127.0.0.1/moved"}
@@ -147,7 +147,7 @@ def test_one_row_of_a_batch_is_malformed() -> None:
     other = ROW | {"order": "13"}
     batch = {"2": "Incorrect order ID", "12": ROW, "13": other}
 
-    rows = json.loads(reply_to(Fault.MALFORMED_ROW, batch).body)
+    rows = json.loads(build_reply_for(Fault.MALFORMED_ROW, batch).body)
 
     assert rows == batch | {
         "12": {
@@ -161,13 +161,13 @@ def test_one_row_of_a_batch_is_malformed() -> None:
 
 
 def test_single_status_is_malformed() -> None:
-    assert json.loads(reply_to(Fault.MALFORMED_ROW, ROW).body)["status"] == "In moderation"
+    assert json.loads(build_reply_for(Fault.MALFORMED_ROW, ROW).body)["status"] == "In moderation"
 
 
 def test_one_service_of_a_list_is_malformed() -> None:
     service = {"service": "5", "rate": "1.02", "min": "500", "type": "default", "dripfeed": 1}
 
-    rows = json.loads(reply_to(Fault.MALFORMED_ROW, [service, service]).body)
+    rows = json.loads(build_reply_for(Fault.MALFORMED_ROW, [service, service]).body)
 
     assert rows == [
         {
@@ -184,7 +184,7 @@ def test_one_service_of_a_list_is_malformed() -> None:
 def test_error_object_in_a_batch_is_not_malformed() -> None:
     batch = {"2": {"error": "Incorrect order ID"}, "12": ROW}
 
-    rows = json.loads(reply_to(Fault.MALFORMED_ROW, batch).body)
+    rows = json.loads(build_reply_for(Fault.MALFORMED_ROW, batch).body)
 
     assert rows["2"] == batch["2"]
     assert rows["12"]["status"] == "In moderation"
@@ -200,11 +200,11 @@ def test_error_object_in_a_batch_is_not_malformed() -> None:
     ),
 ])  # fmt: skip
 def test_one_row_of_an_api_v2_list_is_malformed(row: dict[str, Answer], malformed: Answer) -> None:
-    assert json.loads(reply_to(Fault.MALFORMED_ROW, [row, row]).body) == [malformed, row]
+    assert json.loads(build_reply_for(Fault.MALFORMED_ROW, [row, row]).body) == [malformed, row]
 
 
 @pytest.mark.parametrize(
     "answer", [{"2": "Incorrect order ID"}, {"error": "no"}, ["text"], "text", []]
 )
 def test_answer_without_rows_is_unchanged(answer: Answer) -> None:
-    assert reply_to(Fault.MALFORMED_ROW, answer) == build_reply(answer)
+    assert build_reply_for(Fault.MALFORMED_ROW, answer) == build_reply(answer)

@@ -73,7 +73,7 @@ async def connected(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyn
             await writer.wait_closed()
 
 
-async def rest_of(reader: asyncio.StreamReader) -> bytes:
+async def read_rest(reader: asyncio.StreamReader) -> bytes:
     """Return the data received before the connection ended, in whatever way it ended."""
     received = b""
     async with asyncio.timeout(5):
@@ -89,7 +89,7 @@ async def wait_until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0)
 
 
-HEAD = (
+REQUEST_HEAD = (
     b"POST /api/v1 HTTP/1.1\r\nHost: x\r\n"
     b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 5\r\n"
 )
@@ -197,9 +197,9 @@ async def test_only_the_loopback_address_is_bound(respond: Respond) -> None:
 async def test_dropped_connection_sends_nothing(port: int, respond: Respond) -> None:
     respond.reply = HttpReply(is_dropped=True, body=b"never")
     async with connected(port) as (reader, writer):
-        writer.write(HEAD + b"\r\na=bcd")
+        writer.write(REQUEST_HEAD + b"\r\na=bcd")
 
-        assert await rest_of(reader) == b""
+        assert await read_rest(reader) == b""
         assert respond.forms == [{"a": "bcd"}]
 
 
@@ -215,13 +215,13 @@ async def test_delayed_reply_arrives(port: int, respond: Respond) -> None:
 async def test_close_does_not_wait_for_a_delayed_reply(respond: Respond) -> None:
     respond.reply = HttpReply(wait_s=3600)
     async with listening(respond) as (server, port), connected(port) as (reader, writer):
-        writer.write(HEAD + b"\r\na=bcd")
+        writer.write(REQUEST_HEAD + b"\r\na=bcd")
         await wait_until(lambda: respond.forms)
 
         async with asyncio.timeout(server_module.CLOSE_TIMEOUT_S / 2):
             await server.close()
 
-        assert await rest_of(reader) == b""
+        assert await read_rest(reader) == b""
 
 
 @pytest.mark.asyncio
@@ -231,7 +231,7 @@ async def test_client_that_left_during_the_delay_does_not_block_close(
     respond.reply = HttpReply(wait_s=3600)
     async with listening(respond) as (server, port):
         async with connected(port) as (_, writer):
-            writer.write(HEAD + b"\r\na=bcd")
+            writer.write(REQUEST_HEAD + b"\r\na=bcd")
             await wait_until(lambda: respond.forms)
         (request,) = server._requests.values()
         await wait_until(lambda: request.transport is None)
@@ -246,7 +246,7 @@ async def test_client_that_left_during_the_delay_does_not_block_close(
 async def test_client_that_leaves_within_its_form_is_ignored(respond: Respond) -> None:
     async with listening(respond) as (server, port):
         async with connected(port) as (_, writer):
-            writer.write(HEAD + b"\r\na=")
+            writer.write(REQUEST_HEAD + b"\r\na=")
             await wait_until(lambda: server._requests)
 
         await wait_until(lambda: not server._requests)
@@ -263,16 +263,16 @@ async def test_close_aborts_idle_connections_and_incomplete_forms(
         connected(port) as (idle, idle_writer),
         connected(port) as (half, half_writer),
     ):
-        idle_writer.write(HEAD + b"\r\na=bcd")
+        idle_writer.write(REQUEST_HEAD + b"\r\na=bcd")
         await idle.readuntil(b"{}")
-        half_writer.write(HEAD + b"\r\na=")
+        half_writer.write(REQUEST_HEAD + b"\r\na=")
         await wait_until(lambda: server._requests)
 
         async with asyncio.timeout(server_module.CLOSE_TIMEOUT_S / 2):
             await server.close()
 
-        assert await rest_of(idle) == b""
-        assert await rest_of(half) == b""
+        assert await read_rest(idle) == b""
+        assert await read_rest(half) == b""
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection(HOST, port)
 
@@ -292,7 +292,7 @@ async def test_no_task_is_left_after_close(respond: Respond) -> None:
 @pytest.mark.asyncio
 async def test_corrupt_body_is_refused_without_an_error_of_the_sandbox(respond: Respond) -> None:
     async with listening(respond) as (_, port), connected(port) as (reader, writer):
-        writer.write(HEAD + b"Content-Encoding: gzip\r\n\r\nwrong")
+        writer.write(REQUEST_HEAD + b"Content-Encoding: gzip\r\n\r\nwrong")
         assert (await reader.readline()).startswith(b"HTTP/1.1 400")
 
     assert respond.forms == []
