@@ -1,4 +1,4 @@
-"""What is measured beside the client: what people write by hand, and what else could be taken."""
+"""The alternatives to the client that are measured: hand-written code and other libraries."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -23,15 +23,15 @@ CONCURRENCY = 10
 # --- over the wire -------------------------------------------------------------------------------
 
 
-def batches(ids: Iterable[int]) -> Iterable[list[str]]:
-    """Cut ids into batches."""
+def split_batches(ids: Iterable[int]) -> Iterable[list[str]]:
+    """Yield ids in batches."""
     texts = map(str, ids)
     while batch := list(islice(texts, BATCH)):
         yield batch
 
 
-async def by_workers(jobs: Iterable[Any], work: Callable[[Any], Awaitable[int]]) -> int:
-    """Let as many workers as there are connections take jobs from one heap; sum up."""
+async def run_workers(jobs: Iterable[Any], work: Callable[[Any], Awaitable[int]]) -> int:
+    """Process jobs with one worker per connection; return the sum of the results."""
     left = iter(jobs)
 
     async def worker() -> int:
@@ -40,104 +40,104 @@ async def by_workers(jobs: Iterable[Any], work: Callable[[Any], Awaitable[int]])
     return sum(await asyncio.gather(*(worker() for _ in range(CONCURRENCY))))
 
 
-def checked(found: int, wanted: int) -> int:
-    """Hold every contestant to having fetched all: who drops some is no faster for it."""
-    if found != wanted:
-        raise RuntimeError(f"{found} statuses came, {wanted} were asked for")
-    return found
+def require_all(count: int, expected: int) -> int:
+    """Return the count, or raise if not all statuses were fetched: dropping some is not faster."""
+    if count != expected:
+        raise RuntimeError(f"expected {expected} statuses, received {count}")
+    return count
 
 
-def statuses_in(rows: dict[str, Any]) -> int:
-    """Count the rows that are no errors: whoever takes rows has to look at each, as ours do."""
-    found = 0
+def count_statuses(rows: dict[str, Any]) -> int:
+    """Count the rows that are not errors: a user has to inspect each row, as the client does."""
+    count = 0
     for row in rows.values():
-        found += "error" not in row
-    return found
+        count += "error" not in row
+    return count
 
 
-async def batches_by_json(session: aiohttp.ClientSession, url: str, ids: range) -> int:
+async def fetch_with_json(session: aiohttp.ClientSession, url: str, ids: range) -> int:
     """Hand-written batches, dicts by `r.json(content_type=None)`."""
 
     async def fetch(batch: list[str]) -> int:
         form = {"key": KEY, "action": "status", "orders": ",".join(batch)}
         async with session.post(url, data=form) as response:
-            return statuses_in(await response.json(content_type=None))
+            return count_statuses(await response.json(content_type=None))
 
-    return checked(await by_workers(batches(ids), fetch), len(ids))
+    return require_all(await run_workers(split_batches(ids), fetch), len(ids))
 
 
-async def batches_by_orjson(session: aiohttp.ClientSession, url: str, ids: range) -> int:
+async def fetch_with_orjson(session: aiohttp.ClientSession, url: str, ids: range) -> int:
     """Hand-written batches, dicts by orjson."""
 
     async def fetch(batch: list[str]) -> int:
         form = {"key": KEY, "action": "status", "orders": ",".join(batch)}
         async with session.post(url, data=form) as response:
-            return statuses_in(orjson.loads(await response.read()))
+            return count_statuses(orjson.loads(await response.read()))
 
-    return checked(await by_workers(batches(ids), fetch), len(ids))
+    return require_all(await run_workers(split_batches(ids), fetch), len(ids))
 
 
-async def batches_by_httpx(session: httpx.AsyncClient, url: str, ids: range) -> int:
+async def fetch_with_httpx(session: httpx.AsyncClient, url: str, ids: range) -> int:
     """Hand-written batches over httpx, dicts by its `r.json()`."""
 
     async def fetch(batch: list[str]) -> int:
         form = {"key": KEY, "action": "status", "orders": ",".join(batch)}
-        return statuses_in((await session.post(url, data=form)).json())
+        return count_statuses((await session.post(url, data=form)).json())
 
-    return checked(await by_workers(batches(ids), fetch), len(ids))
+    return require_all(await run_workers(split_batches(ids), fetch), len(ids))
 
 
-async def one_by_one(session: aiohttp.ClientSession, url: str, ids: range) -> int:
-    """One request an order, dicts by `r.json(content_type=None)`."""
+async def fetch_one_by_one(session: aiohttp.ClientSession, url: str, ids: range) -> int:
+    """One request per order, dicts by `r.json(content_type=None)`."""
 
     async def fetch(order: int) -> int:
         form = {"key": KEY, "action": "status", "order": str(order)}
         async with session.post(url, data=form) as response:
             return len(await response.json(content_type=None)) > 0
 
-    return checked(await by_workers(ids, fetch), len(ids))
+    return require_all(await run_workers(ids, fetch), len(ids))
 
 
-def data_loader(session: aiohttp.ClientSession, url: str) -> "DataLoader[str, Any]":
-    """Give aiodataloader's usual pattern: batches of 100, a semaphore around the request."""
-    places = asyncio.Semaphore(CONCURRENCY)
+def create_data_loader(session: aiohttp.ClientSession, url: str) -> "DataLoader[str, Any]":
+    """Return aiodataloader's usual pattern: batches of 100, a semaphore around the request."""
+    slots = asyncio.Semaphore(CONCURRENCY)
 
     async def fetch(batch: list[str]) -> list[Any]:
         form = {"key": KEY, "action": "status", "orders": ",".join(batch)}
-        async with places, session.post(url, data=form) as response:
-            found = orjson.loads(await response.read())
-            return [found[order] for order in batch]
+        async with slots, session.post(url, data=form) as response:
+            rows = orjson.loads(await response.read())
+            return [rows[order] for order in batch]
 
     return DataLoader(fetch, max_batch_size=BATCH, cache=False)
 
 
-async def loaded(session: aiohttp.ClientSession, url: str, ids: range) -> int:
-    """Many callers in tasks, with an id each, over aiodataloader."""
-    loader = data_loader(session, url)
+async def fetch_with_data_loader(session: aiohttp.ClientSession, url: str, ids: range) -> int:
+    """Many tasks with one id each, over aiodataloader."""
+    loader = create_data_loader(session, url)
 
     async def caller(order: int) -> object:
         return await loader.load(str(order))
 
-    found = await asyncio.gather(*(caller(order) for order in ids))
-    return checked(len(found), len(ids))
+    results = await asyncio.gather(*(caller(order) for order in ids))
+    return require_all(len(results), len(ids))
 
 
-async def streamed(client: Client, ids: range) -> int:
-    """Ours: `iter_statuses`, typed."""
-    found = 0
+async def fetch_with_iter_statuses(client: Client, ids: range) -> int:
+    """Fetch with the client: `iter_statuses`, typed."""
+    count = 0
     async for _, result in client.iter_statuses(ids):
-        found += not isinstance(result, PanelError)
-    return checked(found, len(ids))
+        count += not isinstance(result, PanelError)
+    return require_all(count, len(ids))
 
 
-async def coalesced(client: Client, ids: range) -> int:
-    """Ours: many callers in tasks, each with `await client.status(id)`."""
-    found = await asyncio.gather(*(client.status(order) for order in ids))
-    return checked(len(found), len(ids))
+async def fetch_with_status(client: Client, ids: range) -> int:
+    """Fetch with the client: many tasks, each with `await client.status(id)`."""
+    results = await asyncio.gather(*(client.status(order) for order in ids))
+    return require_all(len(results), len(ids))
 
 
-async def bare_futures(client: Client, ids: range) -> int:
-    """Tasks that await a bare future each, filled by one `iter_statuses` over all ids."""
+async def fetch_with_bare_futures(client: Client, ids: range) -> int:
+    """Tasks that await one bare future each, resolved by one `iter_statuses` over all ids."""
     loop = asyncio.get_running_loop()
     futures = {str(order): loop.create_future() for order in ids}
 
@@ -149,16 +149,16 @@ async def bare_futures(client: Client, ids: range) -> int:
             futures[order].set_result(result)
 
     filling = asyncio.create_task(fill())
-    found = await asyncio.gather(*(caller(future) for future in futures.values()))
+    results = await asyncio.gather(*(caller(future) for future in futures.values()))
     await filling
-    return checked(len(found), len(ids))
+    return require_all(len(results), len(ids))
 
 
 # --- decoding alone ------------------------------------------------------------------------------
 
 
-# The fields are those of the client's own results, since panels leave out some and send null for
-# others (seen): whoever reads them by hand needs them too.
+# The fields are those of the client's own results: panels omit some fields and send null for some
+# (seen), so hand-written code needs them too.
 
 
 @frozen
@@ -179,7 +179,7 @@ class StatusRow:
 
 @frozen
 class ServiceRow:
-    """A service as one writes it for cattrs."""
+    """A service as it is usually defined for cattrs."""
 
     service: str
     name: str
@@ -195,7 +195,7 @@ class ServiceRow:
 
 
 class StatusModel(BaseModel):
-    """A status as one writes it for pydantic."""
+    """A status as it is usually defined for pydantic."""
 
     order: str
     status: str
@@ -210,7 +210,7 @@ class StatusModel(BaseModel):
 
 
 class ServiceModel(BaseModel):
-    """A service as one writes it for pydantic."""
+    """A service as it is usually defined for pydantic."""
 
     service: str
     name: str
@@ -226,7 +226,7 @@ class ServiceModel(BaseModel):
 
 
 def plain_cattrs() -> Converter:
-    """Make a converter as one makes it: for Decimal there has to be a hook."""
+    """Return a plain converter; Decimal requires a hook."""
     converter = Converter()
     converter.register_structure_hook(Decimal, lambda value, _: Decimal(value))
     return converter

@@ -1,57 +1,71 @@
-"""The goals: what a figure owes and what is wanted of it, and the table that says what is met."""
+"""The goals: the required and target bound of each figure, and the table of results."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from measuring import Spread
 
-__all__ = ["GOALS", "Goal", "table"]
+__all__ = ["GOALS", "Goal", "format_goals"]
 
 
 @dataclass(frozen=True)
 class Goal:
-    """A bound on a figure, and the one that is hoped for."""
+    """A required bound on a figure, and an optional target."""
 
     figure: str
-    what: str
-    owed: float
-    wanted: float | None = None
-    at_least: bool = False
+    description: str
+    required: float
+    target: float | None = None
+    is_minimum: bool = False
     unit: str = ""
 
-    def meets(self, value: float, bound: float) -> bool:
-        """Whether a value keeps to a bound."""
-        return value >= bound if self.at_least else value <= bound
+    def is_met(self, value: float, bound: float) -> bool:
+        """Return whether a value satisfies a bound."""
+        return value >= bound if self.is_minimum else value <= bound
 
     def verdict(self, value: float) -> str:
-        """Say in one word what a value meets."""
-        if not self.meets(value, self.owed):
+        """Return a short verdict on a value."""
+        if not self.is_met(value, self.required):
             return "NO"
-        if self.wanted is None or self.meets(value, self.wanted):
+        if self.target is None or self.is_met(value, self.target):
             return "yes"
-        return "owed only"
+        return "required only"
 
-    def bound(self, bound: float | None) -> str:
-        """Write a bound."""
+    def format_bound(self, bound: float | None) -> str:
+        """Format a bound."""
         if bound is None:
             return "-"
-        return f"{'≥' if self.at_least else '≤'} {bound:g}{self.unit}"
+        return f"{'≥' if self.is_minimum else '≤'} {bound:g}{self.unit}"
 
 
 GOALS = (
     Goal("batch / orjson", "decode 100 statuses, typed / orjson.loads", 2.2, 1.6),
-    Goal("batch, odd / orjson", "the same, 1.5 % odd records", 3.2, 2.4),
+    Goal("batch, odd / orjson", "the same, 1.5 % malformed records", 3.2, 2.4),
     Goal("catalogue of 5000 / orjson", "decode 5,000 services / orjson.loads", 2.6, 1.7),
     Goal("catalogue of 10000 / orjson", "decode 10,000 services / orjson.loads", 2.0, 1.3),
-    Goal("batch, cattrs / ours", "plain cattrs / ours, statuses", 3.5, 4.8, at_least=True),
+    Goal("batch, cattrs / ours", "plain cattrs / ours, statuses", 3.5, 4.8, is_minimum=True),
     Goal(
-        "catalogue of 5000, cattrs / ours", "plain cattrs / ours, services", 2.5, 3.4, at_least=True
+        "catalogue of 5000, cattrs / ours",
+        "plain cattrs / ours, services",
+        2.5,
+        3.4,
+        is_minimum=True,
     ),
     Goal("streamed / json", "iter_statuses / aiohttp batches, r.json(), CPU", 1.0, 0.75),
     Goal("streamed / orjson", "iter_statuses / aiohttp batches, orjson, CPU", 1.15, 0.85),
-    Goal("one by one / streamed", "a request an order / iter_statuses, CPU", 35, 55, at_least=True),
     Goal(
-        "one by one / coalesced", "a request an order / await status(), CPU", 7, 10, at_least=True
+        "one by one / streamed",
+        "a request per order / iter_statuses, CPU",
+        35,
+        55,
+        is_minimum=True,
+    ),
+    Goal(
+        "one by one / coalesced",
+        "a request per order / await status(), CPU",
+        7,
+        10,
+        is_minimum=True,
     ),
     Goal("coalesced / bare futures", "await status() in tasks / bare futures, CPU", 1.4, 1.15),
     Goal("burst, requests / needed", "1,050 callers at once: requests / needed", 1.0),
@@ -66,37 +80,45 @@ GOALS = (
     Goal("help / aiohttp", "smmfanfast --help / import aiohttp", 0.5, 0.35),
 )
 
-HEADS = ("goal", "measured (spread)", "owed", "wanted", "met?")
+HEADS = ("goal", "measured (spread)", "required", "target", "met?")
 
 
-def shown(value: Spread) -> str:
-    """Write a median and its spread in three digits."""
+def format_spread(value: Spread) -> str:
+    """Format a median and its spread with three digits."""
     if value.rounds == 1:
-        return number(value.median)
-    return f"{number(value.median)} ({number(value.low)}–{number(value.high)})"
+        return format_number(value.median)
+    return f"{format_number(value.median)} ({format_number(value.low)}–{format_number(value.high)})"
 
 
-def number(value: float) -> str:
-    """Write a number in about three digits."""
+def format_number(value: float) -> str:
+    """Format a number with about three digits."""
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"  # noqa: PLR2004  # three digits
 
 
-def table(figures: Mapping[str, Spread]) -> tuple[str, list[str]]:
-    """Draw the table; say too which goals are not met."""
+def format_goals(figures: Mapping[str, Spread]) -> tuple[str, list[str]]:
+    """Return the table, and the descriptions of the goals that are not met."""
     rows = [HEADS]
     missed = []
     for goal in GOALS:
         value = figures.get(goal.figure)
         verdict = "not measured" if value is None else goal.verdict(value.median)
         if verdict == "NO":
-            missed.append(goal.what)
-        measured = "-" if value is None else shown(value) + goal.unit
-        rows.append((goal.what, measured, goal.bound(goal.owed), goal.bound(goal.wanted), verdict))
-    return aligned(rows), missed
+            missed.append(goal.description)
+        measured = "-" if value is None else format_spread(value) + goal.unit
+        rows.append(
+            (
+                goal.description,
+                measured,
+                goal.format_bound(goal.required),
+                goal.format_bound(goal.target),
+                verdict,
+            )
+        )
+    return format_table(rows), missed
 
 
-def aligned(rows: Sequence[tuple[str, ...]]) -> str:
-    """Write rows in columns, a line under the first."""
+def format_table(rows: Sequence[tuple[str, ...]]) -> str:
+    """Format rows as columns, with a line under the first row."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

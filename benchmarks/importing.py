@@ -1,4 +1,4 @@
-"""How long it takes to import the package, and to show the help of its command."""
+"""Measure importing the package and showing the help of its command."""
 
 import asyncio
 import sys
@@ -15,37 +15,39 @@ COMMANDS = {
 }
 
 
-async def wall_s(arguments: tuple[str, ...]) -> float:
-    """Time one run of the interpreter."""
-    begin_s = time.perf_counter()
+async def measure_run_s(arguments: tuple[str, ...]) -> float:
+    """Return the wall time of one run of the interpreter."""
+    start_s = time.perf_counter()
     process = await asyncio.create_subprocess_exec(
         sys.executable, *arguments, stdout=asyncio.subprocess.DEVNULL
     )
     if await process.wait():
-        raise RuntimeError(f"python {' '.join(arguments)} failed")
-    return time.perf_counter() - begin_s
+        raise RuntimeError(
+            f"python {' '.join(arguments)} failed with exit status {process.returncode}"
+        )
+    return time.perf_counter() - start_s
 
 
-async def imports(rounds: int) -> dict[str, Spread]:
-    """Compare imports, each less the bare start of the interpreter in the same round."""
-    found: dict[str, list[float]] = {name: [] for name in COMMANDS}
+async def measure_imports(rounds: int) -> dict[str, Spread]:
+    """Compare imports, each minus the bare start of the interpreter in the same round."""
+    totals: dict[str, list[float]] = {name: [] for name in COMMANDS}
     for number in range(rounds + 1):
         for name, arguments in COMMANDS.items():
-            taken_s = await wall_s(arguments)
+            elapsed_s = await measure_run_s(arguments)
             if number:
-                found[name].append(taken_s)
+                totals[name].append(elapsed_s)
     net = {
-        name: [taken - bare for taken, bare in zip(found[name], found["nothing"], strict=True)]
+        name: [total - bare for total, bare in zip(totals[name], totals["nothing"], strict=True)]
         for name in COMMANDS
     }
-    of_aiohttp = {
+    relative = {
         name: spread([a / b for a, b in zip(net[name], net["aiohttp"], strict=True)])
         for name in ("ours", "client", "help")
     }
     return {
-        "import / aiohttp": of_aiohttp["ours"],
-        "import of Client / aiohttp": of_aiohttp["client"],
-        "help / aiohttp": of_aiohttp["help"],
+        "import / aiohttp": relative["ours"],
+        "import of Client / aiohttp": relative["client"],
+        "help / aiohttp": relative["help"],
         "import, ms": spread([each * 1000 for each in net["ours"]]),
         "import aiohttp, ms": spread([each * 1000 for each in net["aiohttp"]]),
     }

@@ -1,4 +1,4 @@
-"""How things are measured: contestants take turns inside each round; median and quartiles."""
+"""Measure alternatives in alternating rounds; report median and quartiles."""
 
 import inspect
 import statistics
@@ -10,15 +10,15 @@ __all__ = ["Rounds", "Spread", "Work", "in_turns", "ratio", "spread"]
 
 Work = Callable[[], object] | Callable[[], Awaitable[object]]
 Rounds = dict[str, list[float]]
-"""What each contestant took, round by round."""
+"""The time of each alternative, round by round."""
 
 MIN_FOR_QUARTILES = 4
-"""With fewer values the spread is from the least to the largest."""
+"""With fewer values the spread is from the smallest to the largest."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """A median, and where the middle half of the values lies."""
+    """A median, and the range of the middle half of the values."""
 
     median: float
     low: float
@@ -27,38 +27,38 @@ class Spread:
 
 
 def spread(values: list[float]) -> Spread:
-    """Sum up values."""
+    """Summarise values."""
     low, high = min(values), max(values)
     if len(values) >= MIN_FOR_QUARTILES:
         low, _, high = statistics.quantiles(values, n=4)
     return Spread(statistics.median(values), low, high, len(values))
 
 
-def ratio(found: Rounds, upper: str, lower: str) -> Spread:
-    """Compare two contestants round by round."""
-    return spread([a / b for a, b in zip(found[upper], found[lower], strict=True)])
+def ratio(times: Rounds, upper: str, lower: str) -> Spread:
+    """Compare two alternatives round by round."""
+    return spread([a / b for a, b in zip(times[upper], times[lower], strict=True)])
 
 
 async def in_turns(
-    contestants: Mapping[str, Work],
+    alternatives: Mapping[str, Work],
     rounds: int,
     clock: Callable[[], float] = time.process_time,
     shares: Mapping[str, int] | None = None,
 ) -> Rounds:
-    """Time all contestants in turn, every other round backwards; a first round warms up.
+    """Time all alternatives in turn, every other round in reverse; the first round is a warm-up.
 
-    `shares` divides what a contestant takes, such as by the number of its statuses.
+    `shares` divides the time of an alternative, for example by the number of its statuses.
     """
-    found: Rounds = {name: [] for name in contestants}
+    times: Rounds = {name: [] for name in alternatives}
     for number in range(rounds + 1):
-        names = list(contestants) if number % 2 else list(contestants)[::-1]
+        names = list(alternatives) if number % 2 else list(alternatives)[::-1]
         for name in names:
-            begin = clock()
-            outcome = contestants[name]()
+            start = clock()
+            outcome = alternatives[name]()
             if inspect.isawaitable(outcome):
                 await outcome
-            taken = clock() - begin
-            del outcome  # what it made ends here, not in the time of the next one
+            elapsed = clock() - start
+            del outcome  # freed here, not during the next measurement
             if number:
-                found[name].append(taken / (shares or {}).get(name, 1))
-    return found
+                times[name].append(elapsed / (shares or {}).get(name, 1))
+    return times

@@ -1,6 +1,6 @@
-"""What is kept costs memory: each thing is made in a process of its own and weighed there.
+"""Measure the memory of decoded objects, each in a process of its own.
 
-`python benchmarks/memory.py WHAT` is such a process; `weighed` starts it.
+`python benchmarks/memory.py SUBJECT COUNT DECODER` is such a process; `run_measurement` starts it.
 """
 
 import asyncio
@@ -21,68 +21,68 @@ BATCH = 100
 FIRST_ID = 1_000_001
 
 
-def our_catalogue(body: bytes) -> object:
-    """Read a catalogue as the client does."""
+def decode_catalogue(body: bytes) -> object:
+    """Decode a catalogue as the client does."""
     rows = decode_services(Response(status=200, body=body), SMMFANFAST)
     return Catalogue.from_services(rows.services, datetime.now(UTC), rows.unreadable)
 
 
-def our_statuses(body: bytes, ids: list[str]) -> dict[str, object]:
-    """Read a batch as the client does."""
-    found = decode_statuses(Response(status=200, body=body), SMMFANFAST, ids).found
-    # As `Client.statuses` keeps them: the id in a status stands for the key.
-    return {getattr(each, "order", order): each for order, each in found.items()}
+def decode_status_batch(body: bytes, ids: list[str]) -> dict[str, object]:
+    """Decode a batch as the client does."""
+    statuses = decode_statuses(Response(status=200, body=body), SMMFANFAST, ids).found
+    # Like `Client.statuses`, which uses the id in a status as the key.
+    return {getattr(each, "order", order): each for order, each in statuses.items()}
 
 
-def weigh_catalogue(rows: int, *, ours: bool) -> dict[str, float]:
-    """Weigh a catalogue, and what reading it takes beside that."""
+def measure_catalogue(rows: int, *, ours: bool) -> dict[str, float]:
+    """Measure a decoded catalogue, and the additional memory while decoding it."""
     body = services_body(rows)
-    read = our_catalogue if ours else orjson.loads
-    read(services_body(1))  # what is made once
+    decode = decode_catalogue if ours else orjson.loads
+    decode(services_body(1))  # objects that are created once
     tracemalloc.start()
-    kept = read(body)
+    kept = decode(body)
     weight, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     del kept
     return {"kept": weight, "peak": peak, "transient": peak - weight, "body": len(body)}
 
 
-def weigh_statuses(count: int, *, ours: bool) -> dict[str, float]:
-    """Weigh many statuses, read batch by batch."""
-    our_statuses(status_body([b"1"]), ["1"])
+def measure_statuses(count: int, *, ours: bool) -> dict[str, float]:
+    """Measure many statuses, decoded batch by batch."""
+    decode_status_batch(status_body([b"1"]), ["1"])
     tracemalloc.start()
     kept: dict[str, object] = {}
     for start in range(FIRST_ID, FIRST_ID + count, BATCH):
         ids = [str(order) for order in range(start, start + BATCH)]
         body = status_body([order.encode() for order in ids])
-        kept |= our_statuses(body, ids) if ours else orjson.loads(body)
+        kept |= decode_status_batch(body, ids) if ours else orjson.loads(body)
         del ids, body
     weight, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return {"kept": weight, "peak": peak, "transient": peak - weight, "body": 0}
 
 
-async def weighed(what: str, count: int, who: str) -> dict[str, float]:
-    """Weigh something in a process of its own."""
+async def run_measurement(subject: str, count: int, decoder: str) -> dict[str, float]:
+    """Run a measurement in a process of its own."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         str(Path(__file__)),
-        what,
+        subject,
         str(count),
-        who,
+        decoder,
         stdout=asyncio.subprocess.PIPE,
     )
     out, _ = await process.communicate()
-    found: dict[str, float] = json.loads(out)
-    return found
+    figures: dict[str, float] = json.loads(out)
+    return figures
 
 
-async def memory(rows: int, statuses: int) -> dict[str, float]:
-    """Compare what is kept of a catalogue and of statuses with dicts."""
-    ours = await weighed("catalogue", rows, "ours")
-    dicts = await weighed("catalogue", rows, "dicts")
-    our_rows = await weighed("statuses", statuses, "ours")
-    dict_rows = await weighed("statuses", statuses, "dicts")
+async def measure_memory(rows: int, statuses: int) -> dict[str, float]:
+    """Compare the memory of a catalogue and of statuses with that of dicts."""
+    ours = await run_measurement("catalogue", rows, "ours")
+    dicts = await run_measurement("catalogue", rows, "dicts")
+    our_rows = await run_measurement("statuses", statuses, "ours")
+    dict_rows = await run_measurement("statuses", statuses, "dicts")
     return {
         "catalogue kept / dicts": ours["kept"] / dicts["kept"],
         "catalogue peak / orjson": ours["peak"] / dicts["peak"],
@@ -99,5 +99,5 @@ async def memory(rows: int, statuses: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    weigh = {"catalogue": weigh_catalogue, "statuses": weigh_statuses}[sys.argv[1]]
-    print(json.dumps(weigh(int(sys.argv[2]), ours=sys.argv[3] == "ours")))
+    measure = {"catalogue": measure_catalogue, "statuses": measure_statuses}[sys.argv[1]]
+    print(json.dumps(measure(int(sys.argv[2]), ours=sys.argv[3] == "ours")))

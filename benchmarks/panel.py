@@ -1,13 +1,13 @@
-"""A stand-in panel: it answers at once, or after the latency that its path asks for.
+"""A stand-in panel: it answers immediately, or after the latency given in its path.
 
-`async with started() as panel:` runs it in a process of its own, on the last of the cores, and
-`panel.url(…)` gives an address. It speaks just as much HTTP as clients need, on a raw protocol of
-asyncio, so that it is several times faster than what is measured against it; it stores nothing but
-counts.
+`async with run_panel() as panel:` runs it in a process of its own, on the last core, and
+`panel.url(…)` returns a URL. It implements only as much HTTP as clients need, on a raw asyncio
+protocol, so that it is several times faster than the clients that are measured; it stores nothing
+but counts.
 
-What it does stands in the path, so that contestants of one round can ask for different things:
-`/ms50/rows10000/lost/api/v1` answers after 50 ms, has 10,000 services, and hangs up on an order
-after it has counted it. `GET /counts` gives the counts since the last time.
+Its behaviour is encoded in the path, so that the alternatives of one round can request different
+behaviour: `/ms50/rows10000/lost/api/v1` answers after 50 ms, has 10,000 services, and disconnects
+on an order after counting it. `GET /counts` returns the counts since the last call.
 """
 
 import argparse
@@ -22,47 +22,47 @@ from functools import lru_cache
 from itertools import count
 from pathlib import Path
 
-__all__ = ["KEY", "Panel", "services_body", "started", "status_body"]
+__all__ = ["KEY", "Panel", "run_panel", "services_body", "status_body"]
 
 KEY = "test-benchmark"
 LIFETIME_S = 1800
-"""Seconds after which the panel ends by itself, should nobody end it."""
+"""Seconds after which the panel exits on its own if it was not stopped."""
 ROWS = 100
-"""Services that it has where the path says nothing."""
+"""Number of services if the path does not set one."""
 
-WORDS = ("In progress", "Completed", "Processing", "Pending", "Partial")
+STATUSES = ("In progress", "Completed", "Processing", "Pending", "Partial")
 TAILS = tuple(
     b'"status":"%b","charge":"%d.%04d","start_count":"%d","remains":"%d","currency":"USD"}'
-    % (WORDS[i % len(WORDS)].encode(), i % 9, i * 157 % 10_000, i * 3571, i * 41 % 1000)
+    % (STATUSES[i % len(STATUSES)].encode(), i % 9, i * 157 % 10_000, i * 3571, i * 41 % 1000)
     for i in range(64)
 )
-"""What stands in a status behind its id."""
+"""The part of a status after its id."""
 ORDER_IDS = count(32)
 """The document's sample is order 32."""
-ODD_TAILS = (
+MALFORMED_TAILS = (
     b'"status":"Completed","charge":"1,234.50","start_count":"120","remains":"0"}',
     b'"status":"Pending","charge":"0.1200","start_count":"N/A","remains":"+5"}',
 )
 DESCRIPTION = (
     "Start: 0-1 hour\\nSpeed: up to 20k\\/day\\nQuality: real looking accounts with pictures\\n"
     "Guarantee: 30 days of refill\\nLink: https:\\/\\/example.com\\/username\\nPlease do not order "
-    "the same link again before the first order is completed. \\u2705"
+    "the same link again initial_cores the first order is completed. \\u2705"
 )
 
 
-def status_body(ids: list[bytes], odd: int = 0) -> bytes:
-    """Give the answer about some orders; `odd` of them, spread evenly, are written oddly."""
+def status_body(ids: list[bytes], malformed: int = 0) -> bytes:
+    """Return the answer for some orders; `malformed` of them, evenly spread, are malformed."""
     rows = [b'"%b":{"order":"%b",%b' % (each, each, TAILS[int(each) % 64]) for each in ids]
-    for number in range(odd):
-        place = (number + 1) * len(ids) // (odd + 1)
-        each = ids[place]
-        rows[place] = b'"%b":{"order":"%b",%b' % (each, each, ODD_TAILS[number % 2])
+    for number in range(malformed):
+        index = (number + 1) * len(ids) // (malformed + 1)
+        each = ids[index]
+        rows[index] = b'"%b":{"order":"%b",%b' % (each, each, MALFORMED_TAILS[number % 2])
     return b"{%b}" % b",".join(rows)
 
 
 @lru_cache
 def services_body(rows: int) -> bytes:
-    """Give a catalogue as such a panel prints it, some 400 bytes a service."""
+    """Return a catalogue as such panels print it, about 400 bytes per service."""
     return b"[%b]" % b",".join(
         (
             f'{{"service":"{i}","name":"Instagram Followers [{i % 50}K] - No refill - {i % 90}k'
@@ -76,16 +76,16 @@ def services_body(rows: int) -> bytes:
 
 @dataclass
 class Counts:
-    """What was asked since somebody looked."""
+    """The requests since the counts were last fetched."""
 
     requests: int = 0
     orders: int = 0
-    most_ids: int = 0
+    max_ids: int = 0
 
 
 @dataclass
-class Wishes:
-    """What a path asks for."""
+class PathOptions:
+    """The behaviour that a path requests."""
 
     latency_s: float = 0.0
     rows: int = ROWS
@@ -93,33 +93,33 @@ class Wishes:
 
 
 @lru_cache
-def wishes(path: bytes) -> Wishes:
-    """Read a path."""
-    found = Wishes()
+def parse_path(path: bytes) -> PathOptions:
+    """Parse a path."""
+    options = PathOptions()
     for part in path.decode().split("/"):
         if part.startswith("ms"):
-            found.latency_s = int(part[2:]) / 1000
+            options.latency_s = int(part[2:]) / 1000
         elif part.startswith("rows"):
-            found.rows = int(part[4:])
+            options.rows = int(part[4:])
         elif part == "lost":
-            found.is_lost = True
-    return found
+            options.is_lost = True
+    return options
 
 
 class Connection(asyncio.Protocol):
-    """One connection; requests on it come one after the other."""
+    """One connection; its requests are sequential."""
 
     def __init__(self, counts: list[Counts]) -> None:
         self.counts = counts
         self.buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the way back."""
+        """Store the transport."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101  # it is TCP
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Answer what has come whole."""
+        """Answer every complete request."""
         self.buffer += data
         while self.buffer:
             head, end, rest = self.buffer.partition(b"\r\n\r\n")
@@ -130,49 +130,49 @@ class Connection(asyncio.Protocol):
             if len(rest) < size:
                 return
             self.buffer = rest[size:]
-            self.asked(head.split(b" ", 2)[1], rest[:size])
+            self.handle_request(head.split(b" ", 2)[1], rest[:size])
 
-    def asked(self, path: bytes, body: bytes) -> None:
-        """Answer one request, now or later."""
+    def handle_request(self, path: bytes, body: bytes) -> None:
+        """Answer one request, immediately or after its latency."""
         if path == b"/counts":
             self.write(json.dumps(vars(self.counts[0])).encode())
             self.counts[0] = Counts()
             return
-        wish = wishes(path)
+        options = parse_path(path)
         counts = self.counts[0]
         counts.requests += 1
         form = dict(pair.split(b"=", 1) for pair in body.split(b"&"))
-        answer = self.answer(form, wish, counts)
+        answer = self.answer(form, options, counts)
         if answer is None:
             self.transport.close()
-        elif wish.latency_s:
-            asyncio.get_running_loop().call_later(wish.latency_s, self.write, answer)
+        elif options.latency_s:
+            asyncio.get_running_loop().call_later(options.latency_s, self.write, answer)
         else:
             self.write(answer)
 
     @staticmethod
-    def answer(form: dict[bytes, bytes], wish: Wishes, counts: Counts) -> bytes | None:
-        """Give the answer to a form; None hangs up."""
+    def answer(form: dict[bytes, bytes], options: PathOptions, counts: Counts) -> bytes | None:
+        """Return the answer to a form; None disconnects."""
         match form[b"action"]:
             case b"status" if b"orders" in form:
                 ids = form[b"orders"].replace(b"%2C", b",").split(b",")
-                counts.most_ids = max(counts.most_ids, len(ids))
+                counts.max_ids = max(counts.max_ids, len(ids))
                 return status_body(ids)
             case b"status":
                 each = form[b"order"]
                 return b'{"order":"%b",%b' % (each, TAILS[int(each) % 64])
             case b"services":
-                return services_body(wish.rows)
+                return services_body(options.rows)
             case b"add":
                 counts.orders += 1
-                if wish.is_lost:
+                if options.is_lost:
                     return None
                 return b'{"status":"success","order":%d}' % next(ORDER_IDS)
             case _:
                 return b'{"status":"success","balance":"0.03","currency":"USD"}'
 
     def write(self, answer: bytes) -> None:
-        """Send an answer, labelled as such panels label it."""
+        """Send an answer with the headers that such panels send."""
         self.transport.write(
             b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=UTF-8\r\n"
             b"Content-Length: %d\r\n\r\n%b" % (len(answer), answer)
@@ -180,18 +180,18 @@ class Connection(asyncio.Protocol):
 
 
 class Panel:
-    """A panel that runs."""
+    """A running panel."""
 
     def __init__(self, port: int) -> None:
         self.port = port
 
     def url(self, latency_ms: int = 0, *, rows: int = ROWS, is_lost: bool = False) -> str:
-        """Give the address at which it behaves so."""
+        """Return the URL with this behaviour."""
         lost = "/lost" if is_lost else ""
         return f"http://127.0.0.1:{self.port}/ms{latency_ms}/rows{rows}{lost}/api/v1"
 
-    async def counts(self) -> Counts:
-        """Give what was asked since the last time."""
+    async def fetch_counts(self) -> Counts:
+        """Return the counts since the last call."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(b"GET /counts HTTP/1.1\r\n\r\n")
         head = await reader.readuntil(b"\r\n\r\n")
@@ -202,33 +202,33 @@ class Panel:
         return Counts(**json.loads(body))
 
 
-def cores() -> list[int]:
-    """Give the cores that this process may use; none where the system can't say."""
+def available_cores() -> list[int]:
+    """Return the cores that this process may use; an empty list if the system cannot tell."""
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
 @asynccontextmanager
-async def started(*, is_pinned: bool = True) -> AsyncGenerator[Panel, None]:
-    """Run a panel, pinned to the last core while this process and its children have the others."""
-    before = cores() if is_pinned else []
+async def run_panel(*, is_pinned: bool = True) -> AsyncGenerator[Panel, None]:
+    """Run a panel, pinned to the last core; this process and its children use the others."""
+    initial_cores = available_cores() if is_pinned else []
     process = await asyncio.create_subprocess_exec(
         sys.executable, str(Path(__file__)), stdout=asyncio.subprocess.PIPE
     )
     try:
         port = int(await process.stdout.readline()) if process.stdout else 0
-        if len(before) > 1:
-            os.sched_setaffinity(process.pid, before[-1:])
-            os.sched_setaffinity(0, before[:-1])
+        if len(initial_cores) > 1:
+            os.sched_setaffinity(process.pid, initial_cores[-1:])
+            os.sched_setaffinity(0, initial_cores[:-1])
         yield Panel(port)
     finally:
-        if len(before) > 1:
-            os.sched_setaffinity(0, before)
+        if len(initial_cores) > 1:
+            os.sched_setaffinity(0, initial_cores)
         process.kill()
         await process.wait()
 
 
 async def main() -> None:
-    """Say the port, then answer."""
+    """Print the port, then serve."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--lifetime-s", type=float, default=LIFETIME_S)
     lifetime_s = parser.parse_args().lifetime_s

@@ -1,10 +1,10 @@
-"""Measure everything that the project promises about speed, and say what is met.
+"""Measure every performance goal of the project and report which are met.
 
 Run `python benchmarks/run.py` from the root of the project, with the extra `bench` installed. It
-takes some ten minutes; `--quick` is a smoke test of a minute, in which no bound is held. Ratios
-are taken inside one run, in rounds where contestants take turns; the spread is the middle half.
-`--json FILE` keeps the figures, `--from FILE` shows and draws kept ones, `--charts` draws
-speed.svg and scaling.svg beside this file.
+takes about ten minutes; `--quick` is a smoke test of a minute that checks no goal. Ratios are
+measured within one run, in rounds that alternate between alternatives; the spread is the middle
+half. `--json FILE` stores the figures, `--from FILE` shows and draws stored ones, `--charts` draws
+speed.svg and scaling.svg next to this file.
 """
 
 import argparse
@@ -22,14 +22,14 @@ from typing import Any
 
 import decoding
 import wire
-from charts import draw
-from goals import aligned, number, shown, table
-from importing import imports
+from charts import write_charts
+from goals import format_goals, format_number, format_spread, format_table
+from importing import measure_imports
 from measuring import Spread
-from memory import memory
-from panel import Panel, started
-from peers import STATUSES, peers
-from scaling import scaled
+from memory import measure_memory
+from panel import Panel, run_panel
+from peers import STATUSES, measure_peers
+from scaling import measure_scaling
 
 HERE = Path(__file__).parent
 LIBRARIES = ("aiohttp", "attrs", "cattrs", "msgspec", "orjson", "pydantic", "httpx")
@@ -37,7 +37,7 @@ LIBRARIES = ("aiohttp", "attrs", "cattrs", "msgspec", "orjson", "pydantic", "htt
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured."""
+    """The size of each measurement."""
 
     rounds: int
     decode_times: int
@@ -79,8 +79,8 @@ QUICK = Size(
 Results = dict[str, Any]
 
 
-def machine() -> dict[str, object]:
-    """Say what the figures were measured on."""
+def describe_machine() -> dict[str, object]:
+    """Return the hardware and versions that the figures were measured on."""
     return {
         "cores": os.cpu_count(),
         "load_at_start": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
@@ -91,53 +91,53 @@ def machine() -> dict[str, object]:
     }
 
 
-async def told(what: str, work: Awaitable[Any]) -> Any:
-    """Do a part and say on the error stream how long it took."""
-    begin_s = time.perf_counter()
-    found = await work
-    print(f"  {what}: {time.perf_counter() - begin_s:.0f} s", file=sys.stderr, flush=True)
-    return found
+async def log_duration(name: str, work: Awaitable[Any]) -> Any:
+    """Run a part and print its duration to the error stream."""
+    start_s = time.perf_counter()
+    result = await work
+    print(f"  {name}: {time.perf_counter() - start_s:.0f} s", file=sys.stderr, flush=True)
+    return result
 
 
 async def measure(panel: Panel, size: Size, *, with_peers: bool) -> Results:
     """Measure all parts, one after the other."""
     figures: dict[str, Spread] = {}
     times = size.decode_times
-    figures |= await told("decoding statuses", decoding.decode_batches(size.rounds, times))
+    figures |= await log_duration("decoding statuses", decoding.decode_batches(size.rounds, times))
     for rows in size.catalogues:
         part = decoding.decode_catalogue(rows, size.rounds)
-        figures |= await told(f"decoding {rows} services", part)
+        figures |= await log_duration(f"decoding {rows} services", part)
     slow = size.slow_rounds
     parts = {
-        "CPU a status": wire.cpu_a_status(panel, size.rounds, size.statuses),
-        "latency": wire.with_latency(panel, slow, size.slow_statuses),
-        "bursts": wire.bursts(panel, slow),
-        "trickles": wire.trickles(panel, slow, size.trickle),
-        "pauses of the loop": wire.pauses(panel, slow),
-        "imports": imports(size.rounds),
+        "CPU per status": wire.measure_cpu(panel, size.rounds, size.statuses),
+        "latency": wire.measure_latency(panel, slow, size.slow_statuses),
+        "bursts": wire.measure_bursts(panel, slow),
+        "trickles": wire.measure_trickles(panel, slow, size.trickle),
+        "pauses of the loop": wire.measure_pauses(panel, slow),
+        "imports": measure_imports(size.rounds),
     }
     for what, part in parts.items():
-        figures |= await told(what, part)
-    weights = await told("memory", memory(*size.kept))
-    figures |= {name: Spread(value, value, value, 1) for name, value in weights.items()}
-    steps = await told("scaling", scaled(panel, size.sizes, size.latencies_ms))
+        figures |= await log_duration(what, part)
+    memory_figures = await log_duration("memory", measure_memory(*size.kept))
+    figures |= {name: Spread(value, value, value, 1) for name, value in memory_figures.items()}
+    steps = await log_duration("scaling", measure_scaling(panel, size.sizes, size.latencies_ms))
     return {
-        "machine": machine(),
+        "machine": describe_machine(),
         "figures": {name: asdict(value) for name, value in figures.items()},
         "scaling": steps,
-        "peers": await told("peers", peers(panel)) if with_peers else [],
+        "peers": await log_duration("peers", measure_peers(panel)) if with_peers else [],
     }
 
 
-def peers_table(rows: list[dict[str, Any]]) -> str:
-    """Draw the table of the clients that PyPI has."""
+def format_peers(rows: list[dict[str, Any]]) -> str:
+    """Return the table of other clients on PyPI."""
     heads = (
         "client",
         f"{STATUSES} single calls",
         f"{STATUSES} ids at once",
-        "most ids a request",
-        "orders placed, answer lost",
-        "what it says then",
+        "max ids per request",
+        "orders placed, response lost",
+        "its result",
     )
     lines: list[tuple[str, ...]] = [heads]
     for row in rows:
@@ -154,69 +154,71 @@ def peers_table(rows: list[dict[str, Any]]) -> str:
                 str(row["add_says"]),
             )
         )
-    return aligned(lines)
+    return format_table(lines)
 
 
-def scaling_table(rows: list[dict[str, float]]) -> str:
-    """Draw the table of sizes."""
+def format_scaling(rows: list[dict[str, float]]) -> str:
+    """Return the table of sizes."""
     heads = ("ids", "latency", "seconds", "CPU seconds", "peak memory", "grown by")
     lines: list[tuple[str, ...]] = [heads]
     lines += [
         (
             f"{row['ids']:,.0f}",
             f"{row['latency_ms']:.0f} ms",
-            number(row["seconds"]),
-            number(row["cpu_seconds"]),
+            format_number(row["seconds"]),
+            format_number(row["cpu_seconds"]),
             f"{row['peak_mb']:.0f} MB",
             f"{row['grown_mb']:.1f} MB",
         )
         for row in rows
     ]
-    return aligned(lines)
+    return format_table(lines)
 
 
-def show(results: Results) -> list[str]:
-    """Print all tables; give the goals that are not met."""
+def print_results(results: Results) -> list[str]:
+    """Print all tables; return the goals that are not met."""
     figures = {name: Spread(**value) for name, value in results["figures"].items()}
-    goals, missed = table(figures)
+    goals, missed = format_goals(figures)
     print(", ".join(f"{name} {value}" for name, value in results["machine"].items()))
     print(f"\n{goals}\n")
     rows: list[tuple[str, ...]] = [("figure", "median (spread)")]
-    print(aligned(rows + [(name, shown(value)) for name, value in figures.items()]))
-    print(f"\n{scaling_table(results['scaling'])}")
+    print(format_table(rows + [(name, format_spread(value)) for name, value in figures.items()]))
+    print(f"\n{format_scaling(results['scaling'])}")
     if results["peers"]:
-        print(f"\n{peers_table(results['peers'])}")
+        print(f"\n{format_peers(results['peers'])}")
     return missed
 
 
-def arguments() -> argparse.Namespace:
+def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a smoke test, not a measurement")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures here")
-    parser.add_argument("--from", type=Path, metavar="FILE", dest="kept", help="show kept figures")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="store the figures here")
+    parser.add_argument(
+        "--from", type=Path, metavar="FILE", dest="stored", help="show stored figures"
+    )
     parser.add_argument("--charts", action="store_true", help="draw speed.svg and scaling.svg")
     parser.add_argument("--no-peers", action="store_true", help="install nothing from PyPI")
     return parser.parse_args()
 
 
 async def main() -> int:
-    """Measure or take what was kept; show it, keep it, draw it."""
-    chosen = arguments()
-    if chosen.kept:
-        results = json.loads(chosen.kept.read_text(encoding="utf-8"))
+    """Measure or load stored figures; show, store and draw them."""
+    options = parse_arguments()
+    if options.stored:
+        results = json.loads(options.stored.read_text(encoding="utf-8"))
     else:
-        with_peers = not (chosen.quick or chosen.no_peers)
-        async with started() as panel:
-            results = await measure(panel, QUICK if chosen.quick else FULL, with_peers=with_peers)
-    missed = show(results)
-    if chosen.json:
+        with_peers = not (options.quick or options.no_peers)
+        async with run_panel() as panel:
+            results = await measure(panel, QUICK if options.quick else FULL, with_peers=with_peers)
+    missed = print_results(results)
+    if options.json:
         text = json.dumps(results, indent=2, ensure_ascii=False)
-        chosen.json.write_text(text + "\n", encoding="utf-8")
-    if chosen.charts:
-        draw(results, HERE)
-    if chosen.quick:
-        print("\na smoke test: no bound was held")
+        options.json.write_text(text + "\n", encoding="utf-8")
+    if options.charts:
+        write_charts(results, HERE)
+    if options.quick:
+        print("\nsmoke test: no goal was checked")
         return 0
     for what in missed:
         print(f"not met: {what}", file=sys.stderr)

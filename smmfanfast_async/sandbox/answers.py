@@ -1,8 +1,9 @@
-"""How an answer is worded, by the panel of the document and by API v2 panels. Pure.
+"""Format answers as the panel of the document and as API v2 panels do. Pure.
 
-An answer is what PHP would encode: dicts, lists, texts, numbers. Field names and shapes are written
-here from the document, and from what API v2 panels document (seen), and not taken from the client.
-That repetition is wanted: shared code would be wrong on both sides, and every test green.
+An answer is a value that PHP would encode: dicts, lists, texts, numbers. Field names and shapes are
+written here from the document and from what API v2 panels document (seen); they are not imported
+from the client. The repetition is intentional: a mistake in shared code would be wrong on both
+sides and every test would still pass.
 """
 
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ __all__ = [
     "api_v2_order",
     "api_v2_service",
     "api_v2_unknown",
-    "number_of",
+    "encode_id",
     "standard_added",
     "standard_balance",
     "standard_order",
@@ -28,14 +29,14 @@ __all__ = [
 ]
 
 Answer = dict[str, "Answer"] | list["Answer"] | str | int | bool | None
-"""What an answer is made of."""
+"""Any value that an answer consists of."""
 
 MAX_NUMBER_DIGITS = 18
-"""The longest id that is printed as a number: PHP's whole numbers have 64 bits."""
+"""The most digits of an id that is printed as a number: PHP integers have 64 bits."""
 
 _BALANCE_STEP = Decimal("0.01")
 
-_FAMILY_TYPES: Mapping[str, str] = {
+_API_V2_TYPE_NAMES: Mapping[str, str] = {
     "mentions_with_hashtags": "Mentions with Hashtags",
     "invites_from_groups": "Invites from Groups",
     "seo": "SEO",
@@ -43,20 +44,20 @@ _FAMILY_TYPES: Mapping[str, str] = {
 
 
 def standard_added(order: str) -> Answer:
-    """Say that an order was taken (document: `{"status": "success", "order": 32}`)."""
+    """Return the answer to an accepted order (document: `{"status": "success", "order": 32}`)."""
     return {"status": "success", "order": int(order)}
 
 
 def api_v2_added(order: str) -> Answer:
-    """Say that an order was taken (seen: `{"order": 23501}`)."""
+    """Return the answer to an accepted order (seen: `{"order": 23501}`)."""
     return {"order": int(order)}
 
 
 def standard_order(stored: StoredOrder, currency: str | None) -> Answer:
-    """Give one order in the shape of its kind, numbers as text (document; seen)."""
+    """Return one order in the shape of its kind, numbers as text (document; seen)."""
     status = stored.status.value
     if stored.posts is not None or stored.runs is not None:
-        return _with_children(stored, status)
+        return _parent_order(stored, status)
     row: dict[str, Answer] = {
         "order": stored.order,
         "status": status,
@@ -68,10 +69,10 @@ def standard_order(stored: StoredOrder, currency: str | None) -> Answer:
 
 
 def api_v2_order(stored: StoredOrder, currency: str | None) -> Answer:
-    """Give one order without its id, its status with a capital letter (seen)."""
+    """Return one order without its id, the status capitalised (seen)."""
     status = stored.status.value.capitalize()
     if stored.posts is not None or stored.runs is not None:
-        return _with_children(stored, status)
+        return _parent_order(stored, status)
     row: dict[str, Answer] = {
         "charge": f"{stored.charge:.4f}",
         "start_count": str(stored.start_count),
@@ -81,8 +82,8 @@ def api_v2_order(stored: StoredOrder, currency: str | None) -> Answer:
     return row if currency is None else row | {"currency": currency}
 
 
-def _with_children(stored: StoredOrder, status: str) -> Answer:
-    """Give a subscription or a drip-feed: no charge, no remains (seen)."""
+def _parent_order(stored: StoredOrder, status: str) -> Answer:
+    """Return a subscription or drip-feed: without charge and remains (seen)."""
     children: list[Answer] = list(stored.orders)
     if stored.posts is not None:
         return {
@@ -95,17 +96,17 @@ def _with_children(stored: StoredOrder, status: str) -> Answer:
 
 
 def standard_unknown() -> Answer:
-    """Say that an id among others is unknown (document: a bare text)."""
+    """Return the value for an unknown id in a batch (document: a bare text)."""
     return messages.ORDER_UNKNOWN
 
 
 def api_v2_unknown() -> Answer:
-    """Say that an id among others is unknown (seen: an object)."""
-    return {"error": messages.in_api_v2(messages.ORDER_UNKNOWN)}
+    """Return the value for an unknown id in a batch (seen: an object)."""
+    return {"error": messages.to_api_v2(messages.ORDER_UNKNOWN)}
 
 
 def standard_service(service: SandboxService) -> Answer:
-    """Give a service in the document's form: numbers as text, `dripfeed` as a number."""
+    """Return a service in the document's form: numbers as text, `dripfeed` as a number."""
     return {
         "service": service.service,
         "name": service.name,
@@ -120,11 +121,11 @@ def standard_service(service: SandboxService) -> Answer:
 
 
 def api_v2_service(service: SandboxService) -> Answer:
-    """Give a service as API v2 panels do (seen): the id a number, flags true or false."""
+    """Return a service as API v2 panels do (seen): the id as a number, flags as true or false."""
     return {
-        "service": number_of(service.service),
+        "service": encode_id(service.service),
         "name": service.name,
-        "type": _FAMILY_TYPES.get(service.type) or service.type.replace("_", " ").title(),
+        "type": _API_V2_TYPE_NAMES.get(service.type) or service.type.replace("_", " ").title(),
         "category": service.category,
         "rate": f"{service.rate:f}",
         "min": str(service.min),
@@ -136,22 +137,22 @@ def api_v2_service(service: SandboxService) -> Answer:
 
 
 def standard_balance(balance: Decimal, currency: str) -> Answer:
-    """Give the account's money (document: with `"status": "success"`)."""
-    return {"status": "success", "balance": _balance_text(balance), "currency": currency}
+    """Return the account's balance (document: with `"status": "success"`)."""
+    return {"status": "success", "balance": _format_balance(balance), "currency": currency}
 
 
 def api_v2_balance(balance: Decimal, currency: str) -> Answer:
-    """Give the account's money (seen: without a status)."""
-    return {"balance": _balance_text(balance), "currency": currency}
+    """Return the account's balance (seen: without a status)."""
+    return {"balance": _format_balance(balance), "currency": currency}
 
 
-def _balance_text(balance: Decimal) -> str:
-    """Write the exact balance with two decimals (document: "0.03") or as many as it has."""
-    short = balance.quantize(_BALANCE_STEP)
-    return f"{short if short == balance else balance.normalize():f}"
+def _format_balance(balance: Decimal) -> str:
+    """Return the exact balance with two decimals (document: "0.03"), or more if it has more."""
+    rounded = balance.quantize(_BALANCE_STEP)
+    return f"{rounded if rounded == balance else balance.normalize():f}"
 
 
-def number_of(text: str) -> int | str:
-    """Give an id as the number that is written so, any other text, such as "007", as it is."""
+def encode_id(text: str) -> int | str:
+    """Return a canonical number as an int and any other text, such as "007", unchanged."""
     is_number = text.isascii() and text.isdecimal() and len(text) <= MAX_NUMBER_DIGITS
     return int(text) if is_number and str(int(text)) == text else text

@@ -1,4 +1,4 @@
-"""What a sandbox can speak: the panel of the document, or the API v2 family. Data, no decisions."""
+"""The dialects of a sandbox: the panel of the document ("standard") and API v2. Data only."""
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -24,40 +24,40 @@ DELAYS_MINUTES = (0, 5, 10, 15, 30, 60, 90)
 
 @frozen(kw_only=True)
 class Dialect:
-    """One way in which panels speak."""
+    """The paths, actions, limits and answer formats of one kind of panel."""
 
     name: str
-    """What `Sandbox(dialect=…)` calls it."""
+    """Its name in `Sandbox(dialect=…)`."""
     path: str
     """The path that forms are posted to."""
     actions: tuple[str, ...]
-    """What can be asked for."""
+    """The supported actions."""
     services: tuple[SandboxService, ...] = field(repr=False)
-    """What is sold when nothing else is asked for."""
+    """The services offered by default."""
     service_types: tuple[str, ...]
-    """Types that a service may have."""
+    """The types that a service may have."""
     delays_minutes: tuple[int, ...] | None
-    """Minutes that a subscription may wait; None for any."""
-    reads_old_posts: bool
-    """Whether a subscription may begin with posts that are there already."""
-    ids_per_call: int | None
-    """The most ids in one call; None for any number."""
+    """Allowed delays of a subscription in minutes; None for any."""
+    supports_old_posts: bool
+    """Whether a subscription may include posts that exist already (`old_posts`)."""
+    max_ids_per_call: int | None
+    """The most ids in one call; None for no limit."""
     double_decoding: bool
-    """Whether values are decoded a second time and stripped of tags, if nothing else is said."""
-    messages: Callable[[str], str]
-    """The panel's text for a refusal of `messages`."""
+    """Whether values are decoded a second time and stripped of tags by default."""
+    translate_message: Callable[[str], str]
+    """Return the panel's text for one of the refusals in `messages`."""
     added: Callable[[str], Answer]
-    """The answer to an order that was taken, by its id."""
+    """Return the answer to an accepted order, from its id."""
     order: Callable[[StoredOrder, str | None], Answer]
-    """An order, with its currency or without."""
-    unknown: Callable[[], Answer]
-    """What stands for an unknown id among others."""
+    """Return the answer for one order; the currency is left out if it is None."""
+    unknown_order: Callable[[], Answer]
+    """Return the value for an unknown id in a batch."""
     service: Callable[[SandboxService], Answer]
-    """A row of the list of services."""
+    """Return one entry of the list of services."""
     no_services: Answer
-    """What stands for an empty list of services."""
+    """The answer if there are no services."""
     balance: Callable[[Decimal, str], Answer]
-    """The account's money and its currency."""
+    """Return the answer with the account's balance and currency."""
 
 
 STANDARD = Dialect(
@@ -67,18 +67,18 @@ STANDARD = Dialect(
     services=DEFAULT_SERVICES,
     service_types=SERVICE_TYPES,
     delays_minutes=DELAYS_MINUTES,
-    reads_old_posts=False,
-    ids_per_call=None,
+    supports_old_posts=False,
+    max_ids_per_call=None,
     double_decoding=True,
-    messages=str,
+    translate_message=str,
     added=answers.standard_added,
     order=answers.standard_order,
-    unknown=answers.standard_unknown,
+    unknown_order=answers.standard_unknown,
     service=answers.standard_service,
     no_services={"status": "success", "data": "Empty Data"},
     balance=answers.standard_balance,
 )
-"""The panel of the document; what it leaves out is as its script does it (seen)."""
+"""The panel of the document; what the document leaves out follows the panel's script (seen)."""
 
 API_V2 = Dialect(
     name="api-v2",
@@ -87,18 +87,18 @@ API_V2 = Dialect(
     services=API_V2_SERVICES,
     service_types=API_V2_TYPES,
     delays_minutes=None,
-    reads_old_posts=True,
-    ids_per_call=100,
+    supports_old_posts=True,
+    max_ids_per_call=100,
     double_decoding=False,
-    messages=messages.in_api_v2,
+    translate_message=messages.to_api_v2,
     added=answers.api_v2_added,
     order=answers.api_v2_order,
-    unknown=answers.api_v2_unknown,
+    unknown_order=answers.api_v2_unknown,
     service=answers.api_v2_service,
     no_services=[],
     balance=answers.api_v2_balance,
 )
-"""The family of API v2 panels, as several of them document it (seen)."""
+"""API v2 panels, as several of them document their API (seen)."""
 
 DIALECTS: Mapping[str, Dialect] = {dialect.name: dialect for dialect in (STANDARD, API_V2)}
-"""By name."""
+"""Dialects by name."""

@@ -1,6 +1,6 @@
-"""Faults that a test can switch on: which there are, and which request meets one.
+"""Faults that a test can enable, and which request meets which fault.
 
-Pure: the rate's randomness comes from a seed. How a fault looks on the wire stands in `replies.py`.
+Pure: the randomness of rates comes from a seed. `replies.py` builds the HTTP reply of each fault.
 """
 
 from collections import deque
@@ -15,43 +15,42 @@ from attrs.validators import ge, optional
 __all__ = ["APPLIED", "Fault", "FaultScript", "ScriptedFault"]
 
 MAX_SCRIPTED = 10_000
-"""The most entries that wait in a script, and the most rates: more is a loop gone wild."""
+"""The most scripted faults, and the most rates: a larger number is a runaway loop."""
 
 
 class Fault(StrEnum):
-    """What can go wrong. Each tells whether the action is carried out all the same."""
+    """The possible faults. Each documents whether the action is applied anyway."""
 
     DELAY = "delay"
-    """The right answer, `delay_s` real seconds late. Carried out, before the wait."""
+    """The correct answer, `delay_s` real seconds late. The action is applied before the delay."""
     HTTP_500 = "http_500"
-    """A bare server error. Not carried out, unless `applied=True`."""
+    """A server error without a body. Not applied, unless `applied=True`."""
     HTTP_502 = "http_502"
-    """A proxy without a panel behind it. Not carried out, unless `applied=True`."""
+    """A proxy that cannot reach the panel. Not applied, unless `applied=True`."""
     HTTP_503 = "http_503"
-    """Out of service. Not carried out, unless `applied=True`."""
+    """Service unavailable. Not applied, unless `applied=True`."""
     RATE_LIMIT = "rate_limit"
-    """429 with `Retry-After: retry_after_s`. Not carried out, unless `applied=True`."""
+    """429 with `Retry-After: retry_after_s`. Not applied, unless `applied=True`."""
     HTML_PAGE = "html_page"
-    """200 with a page for people. Not carried out, unless `applied=True`."""
+    """200 with an HTML page. Not applied, unless `applied=True`."""
     PHP_NOTICE = "php_notice"
-    """A PHP notice before the right answer. Carried out."""
-    TRUNCATED_BODY = "cut_body"
-    """The first half of the right answer, its Content-Length true to the half. Carried out."""
+    """A PHP notice before the correct answer. Applied."""
+    TRUNCATED_BODY = "truncated_body"
+    """The first half of the correct answer, with the Content-Length of that half. Applied."""
     EMPTY = "empty"
-    """200 without a body. Carried out, unless `applied=False`."""
+    """200 without a body. Applied, unless `applied=False`."""
     DROP_BEFORE = "drop_before"
-    """The connection is cut without an answer. Not carried out."""
+    """The connection is aborted without an answer. Not applied."""
     DROP_AFTER = "drop_after"
-    """The connection is cut without an answer. Carried out."""
+    """The connection is aborted without an answer. Applied."""
     REDIRECT = "redirect"
-    """307 to `location`. Not carried out, unless `applied=True`; a client that follows to the
-    default location sends its form again, and that one is carried out."""
-    MALFORMED_ROW = "odd_row"
-    """A list of services, refills or cancels, or a status, in which the first row is odd: numbers
-    such as "N/A" and "1,234.5", an unknown word. Carried out; answers without rows are right."""
+    """307 to `location`. Not applied, unless `applied=True`; a client that follows to the default
+    location sends its form again, and that second request is applied."""
+    MALFORMED_ROW = "malformed_row"
+    """A malformed first row in a list of services, refills or cancels, or in a status: numbers such
+    as "N/A" and "1,234.5", an unknown status. Applied; answers without rows stay correct."""
     BLOCKED = "blocked"
-    """403 with a page and `cf-mitigated: challenge`. Not carried out, unless
-    `applied=True`."""
+    """403 with a page and `cf-mitigated: challenge`. Not applied, unless `applied=True`."""
 
 
 APPLIED: Mapping[Fault, bool] = {
@@ -70,9 +69,9 @@ APPLIED: Mapping[Fault, bool] = {
     Fault.MALFORMED_ROW: True,
     Fault.BLOCKED: False,
 }
-"""Whether a request that meets the fault is carried out, if nothing else is said."""
+"""Whether a request that meets the fault is applied by default."""
 
-_FIXED = frozenset(
+_FIXED_EFFECT = frozenset(
     {
         Fault.DELAY,
         Fault.PHP_NOTICE,
@@ -84,80 +83,84 @@ _FIXED = frozenset(
 )
 
 
-def _fits(instance: "ScriptedFault", _attribute: object, value: bool | None) -> None:  # noqa: FBT001
-    if value is not None and instance.fault in _FIXED:
-        raise ValueError(f"applied cannot be chosen for {instance.fault}")
+def _check_applied(instance: "ScriptedFault", _attribute: object, value: bool | None) -> None:  # noqa: FBT001
+    if value is not None and instance.fault in _FIXED_EFFECT:
+        raise ValueError(f"applied cannot be set for the fault {instance.fault}")
 
 
 @frozen(kw_only=True)
 class ScriptedFault:
-    """A fault that waits for a request."""
+    """A fault that is scripted for a request."""
 
     fault: Fault = field(converter=Fault)
-    """Which; its value as text will do."""
+    """The fault, or its value as text."""
     times: int = field(default=1, validator=ge(1))
-    """Requests it will still meet."""
+    """How many more requests meet it."""
     action: str | None = None
-    """The action it waits for; None for any request, "" for one without an action."""
+    """The action it applies to; None for any request, "" for a request without an action."""
     delay_s: float = field(default=0.05, validator=ge(0))
-    """Real seconds that `DELAY` waits."""
+    """Delay of `DELAY` in real seconds."""
     retry_after_s: int = field(default=1, validator=ge(0))
-    """What `RATE_LIMIT` says in `Retry-After`."""
+    """The value of `Retry-After` for `RATE_LIMIT`, in seconds."""
     location: str | None = None
-    """Where `REDIRECT` points; None is a second path of the sandbox itself."""
-    applied: bool | None = field(default=None, validator=optional(_fits))
-    """Whether the action is carried out; None is the fault's own habit (`APPLIED`). Only for
-    faults whose answer does not depend on it."""
+    """The target of `REDIRECT`; None is a second path of the sandbox itself."""
+    applied: bool | None = field(default=None, validator=optional(_check_applied))
+    """Whether the action is applied; None is the default of the fault (`APPLIED`). Can be set only
+    for faults whose answer does not depend on it."""
 
     @property
     def is_applied(self) -> bool:
-        """Whether a request that meets it is carried out."""
+        """Whether a request that meets it is applied."""
         return APPLIED[self.fault] if self.applied is None else self.applied
 
 
 class FaultScript:
-    """Which request meets which fault: the script first, in its order, then the rates."""
+    """Decide which request meets which fault: scripted faults in order, then rates."""
 
     def __init__(self, seed: int) -> None:
-        """Start empty; one seed, script and row of requests always gives the same faults."""
+        """Start empty. Equal seeds, scripts and sequences of requests yield equal faults."""
         self._seed = seed
         self._script: deque[ScriptedFault] = deque()
         self._rates: list[tuple[ScriptedFault, float, Random]] = []
 
     @property
     def pending(self) -> tuple[ScriptedFault, ...]:
-        """What is scripted and not used yet, the next first; rates are not in it."""
+        """The scripted faults that no request has met yet, the next first; without rates."""
         return tuple(self._script)
 
     def add_next(self, scripted: ScriptedFault) -> None:
-        """Let the next `scripted.times` requests that fit meet this fault."""
+        """Make the next `scripted.times` matching requests meet this fault."""
         if len(self._script) >= MAX_SCRIPTED:
-            raise ValueError(f"there are {MAX_SCRIPTED} faults scripted already")
+            raise ValueError(
+                f"{MAX_SCRIPTED} faults are scripted already; call clear_faults() first"
+            )
         self._script.append(scripted)
 
     def add_rate(self, scripted: ScriptedFault, rate: float) -> None:
-        """Let each request that fits meet this fault with probability `rate`, 0 to 1."""
+        """Make each matching request meet this fault with probability `rate`, 0 to 1."""
         if not 0 <= rate <= 1:
-            raise ValueError(f"rate {rate} is not between 0 and 1")
+            raise ValueError(f"rate must be from 0 to 1, not {rate}")
         if len(self._rates) >= MAX_SCRIPTED:
-            raise ValueError(f"there are {MAX_SCRIPTED} rates already")
-        # A generator for each rate: one more rate does not change what the others draw.
+            raise ValueError(
+                f"{MAX_SCRIPTED} fault rates are set already; call clear_faults() first"
+            )
+        # Each rate has its own generator, so another rate does not change the values of the first.
         random = Random(f"{self._seed}/rate/{len(self._rates)}")  # noqa: S311  # no secret
         self._rates.append((scripted, rate, random))
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all scripted faults and rates."""
         self._script.clear()
         self._rates.clear()
 
-    def take(self, action: str) -> ScriptedFault | None:
-        """Give the fault that a request with this action meets, used up once; None for none."""
-        for place, scripted in enumerate(self._script):
+    def pop_fault(self, action: str) -> ScriptedFault | None:
+        """Return the fault for a request with this action and count it as used; None for none."""
+        for index, scripted in enumerate(self._script):
             if scripted.action in (None, action):
                 if scripted.times > 1:
-                    self._script[place] = attrs.evolve(scripted, times=scripted.times - 1)
+                    self._script[index] = attrs.evolve(scripted, times=scripted.times - 1)
                 else:
-                    del self._script[place]
+                    del self._script[index]
                 return scripted
         for scripted, rate, random in self._rates:
             if scripted.action in (None, action) and random.random() < rate:

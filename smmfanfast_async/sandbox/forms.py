@@ -1,7 +1,7 @@
-"""What an `add` form means: every check that looks only at the form and the catalogue.
+"""Parse an `add` form: every check that needs only the form and the catalogue.
 
 The fields of each type are those of the document's eleven tables, and those that API v2 panels
-document for their own types (seen). Fields beyond them are accepted and stored. The order of the
+document for their own types (seen). Additional fields are accepted and stored. The order of the
 checks is assumed: service, fields, link, drip-feed, quantity.
 """
 
@@ -13,19 +13,19 @@ from types import MappingProxyType
 from . import messages
 from .dialects import STANDARD, Dialect
 from .messages import RefusalReply
-from .orders import WantedOrder
+from .orders import OrderRequest
 from .services import FLAT_RATE_TYPES, SandboxService
 
-__all__ = ["REQUIRED_FIELDS", "items_of", "price_of", "read_order"]
+__all__ = ["REQUIRED_FIELDS", "calculate_price", "parse_order", "split_items"]
 
 MAX_RUNS = 1000
-"""The most runs of a drip-feed (assumed): each becomes an order that is kept."""
+"""The most runs of a drip-feed (assumed): each run becomes an order that is stored."""
 
 MAX_POSTS = 1000
-"""The most posts of a subscription (assumed): for the same reason."""
+"""The most posts of a subscription (assumed), for the same reason."""
 
 MAX_WHOLE_NUMBER = 10**15
-"""Numbers above it are read as it: it is above the highest `max`, so they are refused."""
+"""Larger numbers are read as this value: it exceeds the highest `max`, so they are refused."""
 
 _CHARGE_STEP = Decimal("0.0001")
 _QUANTITY = ("quantity", messages.QUANTITY_REQUIRED)
@@ -64,8 +64,8 @@ REQUIRED_FIELDS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("type_of_traffic", messages.PARAMETERS_MISSING),
     ),
 }
-"""Type -> the fields it cannot do without and the refusal for each; all but subscriptions need a
-`link` besides (document)."""
+"""Type -> its required fields and the refusal for each. All types except subscriptions also require
+a `link` (document)."""
 
 _DRIP_FED_TYPES = frozenset({"default", "web_traffic"})
 
@@ -73,18 +73,22 @@ _DEVICES = frozenset("12345")
 """Desktop, Android, iOS, mobile mixed, mobile and desktop (seen)."""
 
 _REFERRERS: Mapping[str, str | None] = {"1": "google_keyword", "2": "referring_url", "3": None}
-"""Types of traffic and the field that each needs (seen)."""
+"""Types of traffic and the field that each requires (seen)."""
 
-# A host with a dot, perhaps a scheme or a path. What the real panel calls bad is assumed.
+# A host with a dot, optionally a scheme and a path. Which links the real panel refuses is assumed.
 _LINK = re.compile(r"(https?://)?[^\s/?#]+\.[^\s/?#]+([/?#].*)?", re.IGNORECASE | re.DOTALL)
 _EXPIRY = re.compile(r"(0?[1-9]|[12][0-9]|3[01])/(0?[1-9]|1[0-2])/[0-9]{4}")
 _WHOLE_NUMBER = re.compile("[0-9]+")
 
 
-def read_order(
+def parse_order(
     form: Mapping[str, str], services: Mapping[str, SandboxService], dialect: Dialect = STANDARD
-) -> WantedOrder:
-    """Turn a form into what is wanted, or raise `Refusal` with a text of the document's panel."""
+) -> OrderRequest:
+    """Return the order that a form requests.
+
+    Raises:
+        RefusalReply: The form is refused, with a text of the document's panel.
+    """
     number = form.get("service", "").strip()
     if not number:
         raise RefusalReply(messages.PARAMETERS_MISSING)
@@ -95,55 +99,55 @@ def read_order(
         {name: value for name, value in form.items() if name not in ("key", "action")}
     )
     if service.type == "subscriptions":
-        _require(fields, service)
-        return _subscription(fields, service, dialect)
+        _check_required(fields, service)
+        return _parse_subscription(fields, service, dialect)
     link = fields.get("link", "").strip()
     if not link:
         raise RefusalReply(messages.PARAMETERS_MISSING)
-    _require(fields, service)
+    _check_required(fields, service)
     if not _LINK.fullmatch(link):
         raise RefusalReply(messages.BAD_LINK)
-    _hold_to_type(fields, service)
-    runs, interval_s = _drip_feed(fields, service)
-    quantity = _COUNTS[service.type](fields, service) * (runs or 1)
+    _check_type_fields(fields, service)
+    runs, interval_s = _parse_drip_feed(fields, service)
+    quantity = _QUANTITY_COUNTERS[service.type](fields, service) * (runs or 1)
     if service.type not in FLAT_RATE_TYPES:
-        _hold_against(service.min, service.max, quantity)
-    return WantedOrder(
+        _check_quantity(service.min, service.max, quantity)
+    return OrderRequest(
         service=service,
         fields=fields,
         link=link,
         quantity=quantity,
-        price=price_of(service, quantity),
+        price=calculate_price(service, quantity),
         runs=runs,
         interval_s=interval_s,
     )
 
 
-def price_of(service: SandboxService, quantity: int) -> Decimal:
-    """Give what `quantity` pieces cost, to 4 decimals, half a step rounded up.
+def calculate_price(service: SandboxService, quantity: int) -> Decimal:
+    """Return the price of `quantity` pieces with 4 decimals, half a step rounded up.
 
     Flat-rate types cost the rate, all others rate * quantity / 1000 (seen). The rounding is
     assumed; the document's charges have 4 decimals.
     """
-    flat = service.type in FLAT_RATE_TYPES
-    price = service.rate if flat else service.rate * quantity / 1000
+    is_flat_rate = service.type in FLAT_RATE_TYPES
+    price = service.rate if is_flat_rate else service.rate * quantity / 1000
     return price.quantize(_CHARGE_STEP, rounding=ROUND_HALF_UP)
 
 
-def items_of(text: str) -> list[str]:
-    r"""Split a list into its items; empty lines do not count (document: "by \r\n or \n")."""
+def split_items(text: str) -> list[str]:
+    r"""Split a list into its items, ignoring empty lines (document: "by \r\n or \n")."""
     return [item for line in re.split(r"\r\n|\n", text) if (item := line.strip())]
 
 
-def _require(fields: Mapping[str, str], service: SandboxService) -> None:
+def _check_required(fields: Mapping[str, str], service: SandboxService) -> None:
     for name, text in REQUIRED_FIELDS[service.type]:
         if not fields.get(name, "").strip():
             raise RefusalReply(text)
 
 
-def _hold_to_type(fields: Mapping[str, str], service: SandboxService) -> None:
-    """Refuse a poll's or web traffic's number that stands for nothing; the text is assumed."""
-    if service.type == "poll" and not _whole(fields["answer_number"]):
+def _check_type_fields(fields: Mapping[str, str], service: SandboxService) -> None:
+    """Refuse an undefined number in a poll or web traffic form; the refusal text is assumed."""
+    if service.type == "poll" and not _parse_whole_number(fields["answer_number"]):
         raise RefusalReply(messages.REQUEST_INCORRECT)
     if service.type == "web_traffic":
         traffic = fields["type_of_traffic"].strip()
@@ -154,8 +158,8 @@ def _hold_to_type(fields: Mapping[str, str], service: SandboxService) -> None:
             raise RefusalReply(messages.PARAMETERS_MISSING)
 
 
-def _whole(text: str) -> int:
-    """Read a whole number; 0 for anything else, which is below every minimum."""
+def _parse_whole_number(text: str) -> int:
+    """Parse a whole number; return 0, which is below every minimum, for any other text."""
     stripped = text.strip()
     if not _WHOLE_NUMBER.fullmatch(stripped):
         return 0
@@ -164,17 +168,19 @@ def _whole(text: str) -> int:
     return int(stripped)
 
 
-def _hold_against(least: int, most: int, quantity: int) -> None:
-    if quantity < least:
-        raise RefusalReply(messages.MIN_QUANTITY.format(least))
-    if quantity > most:
-        raise RefusalReply(messages.MAX_QUANTITY.format(most))
+def _check_quantity(min_quantity: int, max_quantity: int, quantity: int) -> None:
+    if quantity < min_quantity:
+        raise RefusalReply(messages.MIN_QUANTITY.format(min_quantity))
+    if quantity > max_quantity:
+        raise RefusalReply(messages.MAX_QUANTITY.format(max_quantity))
 
 
-def _drip_feed(fields: Mapping[str, str], service: SandboxService) -> tuple[int | None, float]:
-    """Give runs and the seconds between them; (None, 0) if the order is not drip-fed.
+def _parse_drip_feed(
+    fields: Mapping[str, str], service: SandboxService
+) -> tuple[int | None, float]:
+    """Return the runs and the seconds between them; (None, 0) if the order is not drip-fed.
 
-    `runs` and `interval` come together or not at all (seen), and only the first table of the
+    `runs` and `interval` are given together or not at all (seen). Only the first table of the
     document, and web traffic (seen), have them.
     """
     runs, interval = fields.get("runs", "").strip(), fields.get("interval", "").strip()
@@ -182,89 +188,94 @@ def _drip_feed(fields: Mapping[str, str], service: SandboxService) -> tuple[int 
         return None, 0
     if not service.dripfeed or service.type not in _DRIP_FED_TYPES:
         raise RefusalReply(messages.NO_DRIPFEED)
-    if not _whole(runs):
+    if not _parse_whole_number(runs):
         raise RefusalReply(messages.RUNS_REQUIRED)
     if not interval:
         raise RefusalReply(messages.INTERVAL_REQUIRED)
-    if not _whole(interval):
+    if not _parse_whole_number(interval):
         raise RefusalReply(messages.INTERVAL_INVALID)
-    if _whole(runs) > MAX_RUNS:
+    if _parse_whole_number(runs) > MAX_RUNS:
         raise RefusalReply(messages.TRY_AGAIN)
-    return _whole(runs), _whole(interval) * 60.0
+    return _parse_whole_number(runs), _parse_whole_number(interval) * 60.0
 
 
-def _subscription(
+def _parse_subscription(
     fields: Mapping[str, str], service: SandboxService, dialect: Dialect
-) -> WantedOrder:
-    least, most = _whole(fields["min"]), _whole(fields["max"])
-    _hold_against(service.min, service.max, least)
-    _hold_against(least, service.max, most)
-    if not _is_delay(fields["delay"].strip(), dialect):
+) -> OrderRequest:
+    min_per_post, max_per_post = (
+        _parse_whole_number(fields["min"]),
+        _parse_whole_number(fields["max"]),
+    )
+    _check_quantity(service.min, service.max, min_per_post)
+    _check_quantity(min_per_post, service.max, max_per_post)
+    if not _is_allowed_delay(fields["delay"].strip(), dialect):
         raise RefusalReply(messages.INTERVAL_INVALID)
     expiry = fields.get("expiry", "").strip()
     if expiry and not _EXPIRY.fullmatch(expiry):
         raise RefusalReply(messages.REQUEST_INCORRECT)
-    posts = _whole(fields.get("posts", ""))
-    old_posts = _whole(fields.get("old_posts", "")) if dialect.reads_old_posts else 0
+    posts = _parse_whole_number(fields.get("posts", ""))
+    old_posts = (
+        _parse_whole_number(fields.get("old_posts", "")) if dialect.supports_old_posts else 0
+    )
     if posts + old_posts > MAX_POSTS:
         raise RefusalReply(messages.TRY_AGAIN)
-    return WantedOrder(
+    return OrderRequest(
         service=service,
         fields=fields,
         link=fields.get("link", "").strip(),
         quantity=0,
         price=Decimal("0.0000"),
-        per_post=(least, most),
+        per_post=(min_per_post, max_per_post),
         posts=posts or None,
         old_posts=old_posts,
     )
 
 
-def _is_delay(text: str, dialect: Dialect) -> bool:
+def _is_allowed_delay(text: str, dialect: Dialect) -> bool:
     if dialect.delays_minutes is None:
         return _WHOLE_NUMBER.fullmatch(text) is not None
     return text in {str(minutes) for minutes in dialect.delays_minutes}
 
 
-def _count_asked(fields: Mapping[str, str], _service: SandboxService) -> int:
-    return _whole(fields["quantity"])
+def _count_quantity(fields: Mapping[str, str], _service: SandboxService) -> int:
+    return _parse_whole_number(fields["quantity"])
 
 
 def _count_comments(fields: Mapping[str, str], _service: SandboxService) -> int:
-    return len(items_of(fields["comments"]))
+    return len(split_items(fields["comments"]))
 
 
 def _count_usernames(fields: Mapping[str, str], _service: SandboxService) -> int:
-    return len(items_of(fields["usernames"]))
+    return len(split_items(fields["usernames"]))
 
 
 def _count_packages(fields: Mapping[str, str], _service: SandboxService) -> int:
-    """One package, unless the optional `quantity` names more pieces; the price is the same."""
-    return _whole(fields.get("quantity", "")) or 1
+    """Return the optional `quantity`, or 1; the price does not depend on it."""
+    return _parse_whole_number(fields.get("quantity", "")) or 1
 
 
 def _count_likers(fields: Mapping[str, str], service: SandboxService) -> int:
-    """Take the optional `quantity` (seen); without it the service's minimum (assumed)."""
+    """Return the optional `quantity` (seen), or the service's minimum (assumed)."""
     if fields.get("quantity", "").strip():
-        return _count_asked(fields, service)
+        return _count_quantity(fields, service)
     return service.min
 
 
-_COUNTS: Mapping[str, Callable[[Mapping[str, str], SandboxService], int]] = {
-    "default": _count_asked,
+_QUANTITY_COUNTERS: Mapping[str, Callable[[Mapping[str, str], SandboxService], int]] = {
+    "default": _count_quantity,
     "package": _count_packages,
     "custom_comments": _count_comments,
-    "mentions_with_hashtags": _count_asked,
+    "mentions_with_hashtags": _count_quantity,
     "mentions_custom_list": _count_usernames,
-    "mentions_hashtag": _count_asked,
-    "mentions_user_followers": _count_asked,
+    "mentions_hashtag": _count_quantity,
+    "mentions_user_followers": _count_quantity,
     "custom_comments_package": _count_comments,
     "mentions_media_likers": _count_likers,
-    "comment_likes": _count_asked,
-    "mentions": _count_asked,
-    "seo": _count_asked,
+    "comment_likes": _count_quantity,
+    "mentions": _count_quantity,
+    "seo": _count_quantity,
     "comment_replies": _count_comments,
-    "poll": _count_asked,
-    "invites_from_groups": _count_asked,
-    "web_traffic": _count_asked,
+    "poll": _count_quantity,
+    "invites_from_groups": _count_quantity,
+    "web_traffic": _count_quantity,
 }

@@ -1,54 +1,57 @@
-"""Orders that the account had before the sandbox began: seeded forms, of assorted ages. Pure."""
+"""Generate the orders that exist when the sandbox starts: seeded forms of various ages. Pure."""
 
 from collections.abc import Sequence
 from random import Random
 
 from .forms import REQUIRED_FIELDS
-from .lifecycle import MAX_LIFE_S
+from .lifecycle import MAX_LIFECYCLE_S
 from .services import SandboxService
 
-__all__ = ["history_forms"]
+__all__ = ["create_history"]
 
 MAX_PIECES = 5000
-"""The most pieces of one earlier order; services that want more are not drawn (assumed)."""
+"""The most pieces of one existing order; services with a higher minimum are not used (assumed)."""
 
-MAX_MORE_LINES = 20
-"""The most comments or names above the service's minimum: short lists will do (assumed)."""
+MAX_EXTRA_LINES = 20
+"""The most comments or names above the service's minimum, to keep lists short (assumed)."""
 
-_LISTED = frozenset(
+_LIST_TYPES = frozenset(
     {"custom_comments", "custom_comments_package", "mentions_custom_list", "comment_replies"}
 )
 
 
-def history_forms(
+def create_history(
     seed: int, services: Sequence[SandboxService], count: int
 ) -> list[tuple[float, dict[str, str]]]:
-    """Give `count` pairs of a panel time at or below 0 and an `add` form, the oldest first.
+    """Return `count` pairs of a panel time at or below 0 and an `add` form, the oldest first.
 
-    The ages spread over `MAX_LIFE_S`, so the orders stand in assorted states and are all final
-    within it. Subscriptions are not drawn, none is drip-fed. ValueError if orders are asked for
-    and no service is left.
+    The ages are spread over `MAX_LIFECYCLE_S`, so the orders are in various states and all become
+    final within that time. Subscriptions and drip-feeds are not generated. Raises ValueError if
+    `count` is positive and no service is usable.
     """
-    offered = [
+    eligible = [
         service
         for service in services
         if service.type != "subscriptions" and service.min <= MAX_PIECES
     ]
-    if count and not offered:
-        raise ValueError("earlier orders need a service that is no subscription")
+    if count and not eligible:
+        raise ValueError(
+            "existing_orders needs a service that is not a subscription and whose min is at most "
+            f"{MAX_PIECES}"
+        )
     random = Random(f"{seed}/earlier")  # noqa: S311  # no secret
-    ages_s = sorted((random.uniform(0, MAX_LIFE_S) for _ in range(count)), reverse=True)
+    ages_s = sorted((random.uniform(0, MAX_LIFECYCLE_S) for _ in range(count)), reverse=True)
     return [
-        (-age_s, _form(random, random.choice(offered), place))
-        for place, age_s in enumerate(ages_s, start=1)
+        (-age_s, _create_form(random, random.choice(eligible), number))
+        for number, age_s in enumerate(ages_s, start=1)
     ]
 
 
-def _form(random: Random, service: SandboxService, place: int) -> dict[str, str]:
-    """Fill in what the type of the service cannot do without."""
-    more = MAX_MORE_LINES if service.type in _LISTED else MAX_PIECES - service.min
-    pieces = random.randint(service.min, min(service.max, service.min + more))
-    names = [f"example{number}" for number in range(pieces if service.type in _LISTED else 2)]
+def _create_form(random: Random, service: SandboxService, number: int) -> dict[str, str]:
+    """Return a form with the required fields of the service's type."""
+    max_extra = MAX_EXTRA_LINES if service.type in _LIST_TYPES else MAX_PIECES - service.min
+    pieces = random.randint(service.min, min(service.max, service.min + max_extra))
+    names = [f"example{number}" for number in range(pieces if service.type in _LIST_TYPES else 2)]
     values = {
         "quantity": str(pieces),
         "comments": "\n".join(f"Well done, {name}!" for name in names),
@@ -63,5 +66,5 @@ def _form(random: Random, service: SandboxService, place: int) -> dict[str, str]
         "device": "1",
         "type_of_traffic": "3",
     }
-    form = {"service": service.service, "link": f"https://instagram.com/example/{place}"}
+    form = {"service": service.service, "link": f"https://instagram.com/example/{number}"}
     return form | {name: values[name] for name, _ in REQUIRED_FIELDS[service.type]}

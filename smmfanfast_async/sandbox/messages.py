@@ -1,6 +1,6 @@
-"""The refusals of the sandbox, word for word: the document's panel's, and the family's for them.
+"""The refusal texts of the sandbox, verbatim: those of the document's panel and of API v2 panels.
 
-Marks: document, seen (in public copies of the panel's script), assumed.
+Sources: document, seen (in public copies of the panel's script), assumed.
 """
 
 __all__ = [
@@ -29,13 +29,13 @@ __all__ = [
     "TRY_AGAIN",
     "USER_UNKNOWN",
     "RefusalReply",
-    "in_api_v2",
+    "to_api_v2",
 ]
 
 USER_UNKNOWN = "API is Disable for this user or User Not Found! Contact the Support"  # seen
 ACTION_INVALID = "This action is Invalid"  # seen
 REQUEST_INCORRECT = "Incorrect request"  # seen; that a malformed expiry gets it is assumed
-PARAMETERS_MISSING = (  # seen; the words after the first sentence are assumed
+PARAMETERS_MISSING = (  # seen; the text after the first sentence is assumed
     "There are missing required parameters. Please check your API Manual"
 )
 SERVICE_UNKNOWN = "Service ID does not exists"  # seen
@@ -52,20 +52,20 @@ NOT_ENOUGH_FUNDS = "Not enough funds on balance"  # seen
 ACTIVE_LINK = (  # seen
     "You have an active order with this link. Please wait until order being completed."
 )
-ORDER_REQUIRED = (  # seen; the words after the first sentence are assumed
+ORDER_REQUIRED = (  # seen; the text after the first sentence is assumed
     "Order ID is required parameter. Please check your API Manual"
 )
 ORDER_UNKNOWN = "Incorrect order ID"  # document
 TRY_AGAIN = "There was an error processing your request. Please try again later"  # seen
 
-# Of API v2 panels alone.
+# Only in API v2.
 REFILL_UNKNOWN = "Refill not found"  # seen
 REFILL_REQUIRED = "Incorrect refill ID"  # seen
 REFILL_REFUSED = "Order not eligible for refill."  # seen; that a second one gets it is assumed
 CANCEL_REFUSED = "Order not eligible for cancel."  # assumed, after the text for a refill
 TOO_MANY_IDS = "Incorrect request"  # seen; that too many ids get it is assumed
 
-_IN_FAMILY = (
+_API_V2_MESSAGES = (
     (USER_UNKNOWN, "Invalid API key"),  # seen
     (ACTION_INVALID, REQUEST_INCORRECT),  # seen
     (PARAMETERS_MISSING, REQUEST_INCORRECT),  # assumed
@@ -81,19 +81,19 @@ _IN_FAMILY = (
 )
 
 
-def in_api_v2(text: str) -> str:
-    """Give what an API v2 panel says where the document's panel says `text`.
+def to_api_v2(text: str) -> str:
+    """Return the API v2 text for a text of the document's panel.
 
-    A number at the end stays. Texts that are not known to differ are the same (assumed).
+    A number at the end is kept. Texts not known to differ are returned unchanged (assumed).
     """
-    for begin, said in _IN_FAMILY:
-        if text.startswith(begin):
-            return said + text.removeprefix(begin)
+    for prefix, replacement in _API_V2_MESSAGES:
+        if text.startswith(prefix):
+            return replacement + text.removeprefix(prefix)
     return text
 
 
-class RefusalReply(Exception):  # noqa: N818  # it is the panel's answer, no failure of the sandbox
-    """The panel says no, with one of the texts of this module; nothing was stored."""
+class RefusalReply(Exception):  # noqa: N818  # the panel's answer, not an error of the sandbox
+    """The panel refuses a request with one of the texts of this module; nothing was stored."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)

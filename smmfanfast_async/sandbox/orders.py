@@ -1,4 +1,4 @@
-"""An order of the sandbox: as it was asked for, and as it is stored."""
+"""Orders of the sandbox: as requested, and as stored."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -8,83 +8,83 @@ from attrs import field, frozen
 
 from .services import SandboxService
 
-__all__ = ["FINAL_STATES", "State", "StoredOrder", "WantedOrder", "state_of"]
+__all__ = ["FINAL_STATES", "OrderRequest", "State", "StoredOrder", "parse_state"]
 
 
 class State(StrEnum):
-    """Where an order is; the value is the word that the panel prints.
+    """The status of an order; the value is the text that the panel prints.
 
-    Lower case as in the document's samples ("pending", "processing"); the other words are seen.
+    Lower case as in the document's samples ("pending", "processing"); the other texts are seen.
     """
 
     PENDING = "pending"
-    """Taken, nothing done yet."""
+    """Accepted, not started."""
     PROCESSING = "processing"
-    """Handed on, not started yet."""
+    """Assigned to a provider, not started."""
     IN_PROGRESS = "in progress"
-    """Pieces are coming: `remains` falls."""
+    """Being delivered: `remains` decreases."""
     ACTIVE = "active"
-    """Only subscriptions and drip-feeds: more orders will come of it."""
+    """Only subscriptions and drip-feeds: further orders will be created."""
     COMPLETED = "completed"
     """Final: everything was delivered."""
     PARTIAL = "partial"
-    """Final: some pieces were delivered, the money of the rest went back."""
+    """Final: some pieces were delivered, the rest was refunded."""
     CANCELED = "canceled"
-    """Final: all money went back."""
+    """Final: the full price was refunded."""
     REFUNDED = "refunded"
-    """Final: all money went back after the work had begun."""
+    """Final: the full price was refunded after delivery had started."""
     EXPIRED = "expired"
-    """Final, only subscriptions: its date has come."""
+    """Final, only subscriptions: the expiry date was reached."""
 
 
 FINAL_STATES = frozenset(
     {State.COMPLETED, State.PARTIAL, State.CANCELED, State.REFUNDED, State.EXPIRED}
 )
-"""States that an order never leaves by itself."""
+"""States that an order never leaves on its own."""
 
 
-def state_of(word: str) -> State:
-    """Give the state a word means, without case, blanks, `_` and `-`; ValueError for none."""
-    bare = _bare(word)
+def parse_state(word: str) -> State:
+    """Return the state with this name, ignoring case, spaces, `_` and `-`; ValueError if none."""
+    normalized = _normalize_word(word)
     for state in State:
-        if _bare(state) == bare:
+        if _normalize_word(state) == normalized:
             return state
-    raise ValueError(f"{word!r} is no status; there are: {', '.join(State)}")
+    raise ValueError(f"{word!r} is not a status; use one of {', '.join(State)}")
 
 
-def _bare(word: str) -> str:
+def _normalize_word(word: str) -> str:
     return word.lower().replace(" ", "").replace("_", "").replace("-", "")
 
 
 @frozen(kw_only=True)
-class WantedOrder:
-    """An order form that passed every check but those of funds and of active links."""
+class OrderRequest:
+    """An order form that passed every check except those for funds and active links."""
 
     service: SandboxService
-    """The service as it stood when the order was made; a later price changes nothing."""
+    """The service as it was when the order was created; later price changes have no effect."""
     fields: Mapping[str, str] = field(repr=False)
-    """The whole form without `key` and `action`, as the panel understood it; read only."""
+    """The whole form without `key` and `action`, as decoded by the panel; read-only."""
     link: str
-    """The page; "" for a subscription without one."""
+    """The target page; "" for a subscription without one."""
     quantity: int
-    """Pieces in all: for a drip-feed `runs` times the quantity asked, 0 for a subscription."""
+    """Total pieces: for a drip-feed `runs` times the requested quantity, 0 for a subscription."""
     price: Decimal
-    """What is charged at once; 0 for a subscription."""
+    """The price charged immediately; 0 for a subscription."""
     runs: int | None = None
-    """Parts of a drip-feed; None for any other order."""
+    """Runs of a drip-feed; None for any other order."""
     interval_s: float = 0
     """Seconds between two runs."""
     per_post: tuple[int, int] | None = None
-    """Least and most pieces for each post of a subscription; None for any other order."""
+    """Minimum and maximum pieces per post of a subscription; None for any other order."""
     posts: int | None = None
-    """New posts a subscription was asked for; None leaves it to the sandbox."""
+    """New posts requested for a subscription; None leaves the number to the sandbox."""
     old_posts: int = 0
-    """Posts from before that come beside them; API v2 alone reads it."""
+    """Additional existing posts; only API v2 supports them."""
 
 
 @frozen(kw_only=True)
 class StoredOrder:
-    """What the panel has stored of one order, at one moment."""
+    """The stored data of one order at one moment."""
 
     order: str
     """The id, as text."""
@@ -93,34 +93,34 @@ class StoredOrder:
     type: str
     """The order type of its service."""
     status: State
-    """A state; it compares equal to the word that the panel prints."""
+    """The status; it compares equal to the text that the panel prints."""
     link: str
-    """The page; "" for a subscription without one."""
+    """The target page; "" for a subscription without one."""
     quantity: int
-    """Pieces in all; 0 for a subscription, whose pieces are in its `orders`."""
+    """Total pieces; 0 for a subscription, whose pieces are in its `orders`."""
     price: Decimal
-    """What it cost when it was made, 4 decimals; 0 for a subscription."""
+    """The price when it was created, 4 decimals; 0 for a subscription."""
     charge: Decimal
-    """What it holds of the account's money, net of refunds, 4 decimals. A drip-feed hands its
-    money on to its runs, so the sum of `charge` over all orders is the money spent."""
+    """The part of the account's money spent on it, net of refunds, 4 decimals. A drip-feed
+    transfers its charge to its runs, so the sum of `charge` over all orders is the money spent."""
     start_count: int
-    """The count found at the start; 0 before it."""
+    """The count at the start of delivery; 0 before it."""
     remains: int
-    """Pieces still to come; 0 before the start (as in the document's sample)."""
+    """Pieces still to be delivered; 0 before the start (as in the document's sample)."""
     created_s: float
-    """Panel seconds at which it was made; below 0 for one of the `existing_orders`."""
+    """Creation time in panel seconds; negative for one of the `existing_orders`."""
     fields: Mapping[str, str]
-    """The whole form without `key` and `action`, as the panel understood it; read only."""
+    """The whole form without `key` and `action`, as decoded by the panel; read-only."""
     parent: str | None = None
-    """The drip-feed or subscription that made it; None if a request did."""
+    """The id of the drip-feed or subscription that created it; None if a request did."""
     runs: int | None = None
-    """Runs of a drip-feed begun so far; None for any other order."""
+    """Runs of a drip-feed started so far; None for any other order."""
     posts: int | None = None
     """Posts of a subscription ordered so far; None for any other order."""
     orders: tuple[str, ...] = ()
-    """Ids of the orders it has made."""
+    """Ids of the orders it has created."""
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing more happens to it by itself."""
+        """Whether its status no longer changes on its own."""
         return self.status in FINAL_STATES

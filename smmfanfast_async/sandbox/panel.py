@@ -1,6 +1,6 @@
-"""The actions of the panel: a form and a moment in, an answer out.
+"""The actions of the panel: answer a form at a given panel time.
 
-Pure: no clock, no network. How an answer is worded stands in `answers`, by the panel's dialect.
+Pure: no clock, no network. The dialect decides the format of the answers (`answers`).
 """
 
 import hmac
@@ -12,9 +12,9 @@ from urllib.parse import unquote_plus
 import attrs
 
 from . import messages
-from .answers import Answer, number_of
+from .answers import Answer, encode_id
 from .dialects import STANDARD, Dialect
-from .forms import read_order
+from .forms import parse_order
 from .ledger import MAX_ORDERS, Ledger
 from .messages import RefusalReply
 from .orders import State, StoredOrder
@@ -23,15 +23,15 @@ from .services import SandboxService
 
 __all__ = ["Answer", "Panel"]
 
-# As PHP's strip_tags: a `<` before anything but a blank begins a tag, and a tag without an end
-# takes the rest of the text.
+# Like PHP's strip_tags: a `<` that is not followed by whitespace starts a tag, and an unclosed tag
+# extends to the end of the text.
 _TAG = re.compile(r"<(?!\s)[^>]*(>|$)")
 
 _DELIVERED = frozenset({State.COMPLETED, State.PARTIAL})
 
 
 class Panel:
-    """One panel with one account. Every method takes the panel's time, which never goes back."""
+    """One panel with one account. Methods take the panel time, which must not go back."""
 
     def __init__(
         self,
@@ -46,13 +46,13 @@ class Panel:
         with_currency: bool = True,
         max_orders: int = MAX_ORDERS,
     ) -> None:
-        """See `Sandbox` for the meaning of each; ValueError for a type that nobody asks for."""
+        """Create a panel; see `Sandbox` for the arguments. ValueError for an unsupported type."""
         self.ledger = Ledger(seed=seed, balance=balance, max_orders=max_orders)
-        self.refills = RefillBook(seed=seed, most=max_orders)
+        self.refills = RefillBook(seed=seed, max_refills=max_orders)
         self.services: dict[str, SandboxService] = {}
         self._dialect = dialect
         for service in services:
-            self.sell(service)
+            self.add_service(service)
         self._api_key = api_key
         self._currency = currency
         self._double_decoding = (
@@ -71,59 +71,59 @@ class Panel:
         self._actions = {name: actions[name] for name in dialect.actions}
 
     def answer(self, form: Mapping[str, str], now_s: float) -> Answer:
-        """Carry out a form, its values decoded once, and give what the panel says to it."""
-        self.ledger.settle(now_s)
-        # Equal time for right and wrong, as a panel should; bytes, since text must be ASCII here.
+        """Execute a form, whose values are decoded once, and return the panel's answer."""
+        self.ledger.run_due_events(now_s)
+        # Constant time, as a panel should do; bytes because text would have to be ASCII.
         if not hmac.compare_digest(form.get("key", "").encode(), self._api_key.encode()):
-            return self._refused(messages.USER_UNKNOWN)
-        # The key leaves here: nothing below can store or show it.
-        fields = {name: self._understood(form[name]) for name in form if name != "key"}
+            return self._error(messages.USER_UNKNOWN)
+        # The key is dropped here, so that nothing below can store or show it.
+        fields = {name: self._decode_value(form[name]) for name in form if name != "key"}
         action = self._actions.get(fields.get("action", ""))
         if action is None:
-            return self._refused(messages.ACTION_INVALID)
+            return self._error(messages.ACTION_INVALID)
         try:
             return action(fields, now_s)
         except RefusalReply as refusal:
-            return self._refused(refusal.text)
+            return self._error(refusal.text)
 
-    def sell(self, service: SandboxService) -> None:
-        """Sell a service; ValueError for a type that a panel of this dialect does not have."""
+    def add_service(self, service: SandboxService) -> None:
+        """Add or replace a service; ValueError for a type that the dialect does not have."""
         if service.type not in self._dialect.service_types:
             raise ValueError(
-                f"service {service.service} is of type {service.type}, which a panel that speaks "
+                f"service {service.service} has type {service.type!r}, which the dialect "
                 f"{self._dialect.name!r} does not have"
             )
         self.services[service.service] = service
 
     def change_rate(self, service: str, rate: Decimal) -> None:
-        """Give a service another price; KeyError for an unknown service."""
+        """Change the rate of a service; KeyError for an unknown service."""
         self.services[service] = attrs.evolve(self.services[service], rate=rate)
 
-    def stored(self, now_s: float) -> dict[str, StoredOrder]:
-        """Give every order as it stands, by id, the oldest first."""
-        self.ledger.settle(now_s)
-        return {order: self.ledger.stored(order, now_s) for order in self.ledger}
+    def snapshot_orders(self, now_s: float) -> dict[str, StoredOrder]:
+        """Return every order at the given time, by id, the oldest first."""
+        self.ledger.run_due_events(now_s)
+        return {order: self.ledger.snapshot(order, now_s) for order in self.ledger}
 
-    def stored_refills(self, now_s: float) -> dict[str, StoredRefill]:
-        """Give every refill as it stands, by id, the oldest first."""
-        return {refill: self.refills.stored(refill, now_s) for refill in self.refills}
+    def snapshot_refills(self, now_s: float) -> dict[str, StoredRefill]:
+        """Return every refill at the given time, by id, the oldest first."""
+        return {refill: self.refills.snapshot(refill, now_s) for refill in self.refills}
 
-    def _refused(self, text: str) -> Answer:
-        return {"error": self._dialect.messages(text)}
+    def _error(self, text: str) -> Answer:
+        return {"error": self._dialect.translate_message(text)}
 
-    def _understood(self, value: str) -> str:
-        """Give a value as the panel stores it: decoded once more, without tags (seen)."""
+    def _decode_value(self, value: str) -> str:
+        """Return a value as the panel stores it: decoded once more, without tags (seen)."""
         if not self._double_decoding:
             return value
         return _TAG.sub("", unquote_plus(value))
 
     def _add(self, fields: Mapping[str, str], now_s: float) -> Answer:
-        wanted = read_order(fields, self.services, self._dialect)
-        if wanted.link and self.ledger.has_active(wanted.service.service, wanted.link):
+        request = parse_order(fields, self.services, self._dialect)
+        if request.link and self.ledger.has_active_order(request.service.service, request.link):
             raise RefusalReply(messages.ACTIVE_LINK)
-        if wanted.price > self.ledger.balance:
+        if request.price > self.ledger.balance:
             raise RefusalReply(messages.NOT_ENOUGH_FUNDS)
-        order = self.ledger.insert(wanted, now_s)
+        order = self.ledger.insert(request, now_s)
         if order is None:
             raise RefusalReply(messages.TRY_AGAIN)
         return self._dialect.added(order)
@@ -133,27 +133,29 @@ class Panel:
             order = fields["order"].strip()
             if order not in self.ledger:
                 raise RefusalReply(messages.ORDER_UNKNOWN)
-            return self._row(order, now_s)
+            return self._order_answer(order, now_s)
         rows: dict[str, Answer] = {}
-        for key in self._ids(fields, "orders", messages.ORDER_REQUIRED):
-            # A blank around an id stays in the key, as `" 13"` (seen).
+        for key in self._parse_ids(fields, "orders", messages.ORDER_REQUIRED):
+            # Spaces around an id stay in the key, such as `" 13"` (seen).
             order = key.strip()
-            known = order in self.ledger
-            rows[key] = self._row(order, now_s) if known else self._dialect.unknown()
+            is_known = order in self.ledger
+            rows[key] = (
+                self._order_answer(order, now_s) if is_known else self._dialect.unknown_order()
+            )
         return rows
 
-    def _ids(self, fields: Mapping[str, str], name: str, missing: str) -> list[str]:
-        """Split ids at their commas; nothing between two of them is no id."""
+    def _parse_ids(self, fields: Mapping[str, str], name: str, missing: str) -> list[str]:
+        """Split ids at the commas and drop empty ones."""
         if name not in fields:
             raise RefusalReply(missing)
         ids = [each for each in fields[name].split(",") if each.strip()]
-        most = self._dialect.ids_per_call
-        if most is not None and len(ids) > most:
+        max_ids = self._dialect.max_ids_per_call
+        if max_ids is not None and len(ids) > max_ids:
             raise RefusalReply(messages.TOO_MANY_IDS)
         return ids
 
-    def _row(self, order: str, now_s: float) -> Answer:
-        stored = self.ledger.stored(order, now_s)
+    def _order_answer(self, order: str, now_s: float) -> Answer:
+        stored = self.ledger.snapshot(order, now_s)
         return self._dialect.order(stored, self._currency if self._with_currency else None)
 
     def _services(self, _fields: Mapping[str, str], _now_s: float) -> Answer:
@@ -164,12 +166,13 @@ class Panel:
     def _balance(self, _fields: Mapping[str, str], _now_s: float) -> Answer:
         return self._dialect.balance(self.ledger.balance, self._currency)
 
-    # --- API v2 alone ----------------------------------------------------------------------------
+    # --- only API v2 ----------------------------------------------------------------------------
 
     def _refill(self, fields: Mapping[str, str], now_s: float) -> Answer:
-        def refilled(order: str) -> int:
-            self._check_known(order)
-            service, status = self.ledger.service_of(order), self.ledger.stored(order, now_s).status
+        def create_refill(order: str) -> int:
+            self._require_order(order)
+            service = self.ledger.get_service(order)
+            status = self.ledger.snapshot(order, now_s).status
             if not service.refill or status not in _DELIVERED:
                 raise RefusalReply(messages.REFILL_REFUSED)
             if self.refills.has_open(order, now_s):
@@ -179,50 +182,51 @@ class Panel:
                 raise RefusalReply(messages.TRY_AGAIN)
             return int(refill)
 
-        return self._each(fields, "order", "refill", refilled, messages.ORDER_REQUIRED)
+        return self._apply_to_ids(fields, "order", "refill", create_refill, messages.ORDER_REQUIRED)
 
     def _refill_status(self, fields: Mapping[str, str], now_s: float) -> Answer:
-        def standing(refill: str) -> str:
+        def get_status(refill: str) -> str:
             if refill not in self.refills:
                 raise RefusalReply(messages.REFILL_UNKNOWN)
-            return self.refills.stored(refill, now_s).status.value
+            return self.refills.snapshot(refill, now_s).status.value
 
-        return self._each(fields, "refill", "status", standing, messages.REFILL_REQUIRED)
+        return self._apply_to_ids(fields, "refill", "status", get_status, messages.REFILL_REQUIRED)
 
     def _cancel(self, fields: Mapping[str, str], now_s: float) -> Answer:
-        def canceled(order: str) -> int:
-            self._check_known(order)
-            may_be = self.ledger.service_of(order).cancel
-            if not (may_be and self.ledger.cancel(order, now_s)):
+        def cancel_order(order: str) -> int:
+            self._require_order(order)
+            may_cancel = self.ledger.get_service(order).cancel
+            if not (may_cancel and self.ledger.cancel(order, now_s)):
                 raise RefusalReply(messages.CANCEL_REFUSED)
             return 1
 
-        return self._each(fields, "order", "cancel", canceled, messages.ORDER_REQUIRED)
+        return self._apply_to_ids(fields, "order", "cancel", cancel_order, messages.ORDER_REQUIRED)
 
-    def _check_known(self, order: str) -> None:
+    def _require_order(self, order: str) -> None:
         if order not in self.ledger:
             raise RefusalReply(messages.ORDER_UNKNOWN)
 
-    def _each(
+    def _apply_to_ids(
         self,
         fields: Mapping[str, str],
         name: str,
-        word: str,
-        act: Callable[[str], int | str],
+        result_field: str,
+        apply: Callable[[str], int | str],
         missing: str,
     ) -> Answer:
-        """Act on the one id under `name`, or on each of those under its plural (seen).
+        """Apply an action to the id in field `name`, or to each id in its plural field (seen).
 
-        One is answered by `{word: "1"}`, a number as text, or refused as a whole; many by a list of
-        `{name: 1, word: 1}`, where `{"error": …}` stands for what was refused.
+        A single id is answered by `{result_field: "1"}`, a number as text, or refused as a whole.
+        Several ids are answered by a list of `{name: 1, result_field: 1}`, in which `{"error": …}`
+        replaces the result of a refused id.
         """
         if name in fields:
-            return {word: str(act(fields[name].strip()))}
+            return {result_field: str(apply(fields[name].strip()))}
         rows: list[Answer] = []
-        for each in self._ids(fields, f"{name}s", missing):
+        for each in self._parse_ids(fields, f"{name}s", missing):
             try:
-                done: Answer = act(each.strip())
+                result: Answer = apply(each.strip())
             except RefusalReply as refusal:
-                done = self._refused(refusal.text)
-            rows.append({name: number_of(each.strip()), word: done})
+                result = self._error(refusal.text)
+            rows.append({name: encode_id(each.strip()), result_field: result})
         return rows

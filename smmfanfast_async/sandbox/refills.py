@@ -1,7 +1,8 @@
-"""The refills of the sandbox: who asked for one, and how far it is. Pure.
+"""The refills of the sandbox: which were requested, and their progress. Pure.
 
-A refill waits, is worked at, and is completed or rejected; the seed and its id alone decide how.
-It costs nothing and changes nothing of its order. All of it ends within `life.MAX_LIFE_S`.
+A refill is pending, then in progress, then completed or rejected, as the seed and its id determine.
+It costs nothing and does not change its order. It is final within
+`lifecycle.MAX_LIFECYCLE_S`.
 """
 
 from collections.abc import Iterator
@@ -10,93 +11,93 @@ from random import Random
 
 from attrs import define, frozen
 
-__all__ = ["FINAL_REFILL_STATES", "RefillBook", "RefillState", "StoredRefill", "refill_state_of"]
+__all__ = ["FINAL_REFILL_STATES", "RefillBook", "RefillState", "StoredRefill", "parse_refill_state"]
 
 PENDING_S = (60.0, 30 * 60.0)
-"""The shortest and longest wait before a refill is begun, in panel seconds (assumed)."""
+"""Shortest and longest time before a refill starts, in panel seconds (assumed)."""
 
 WORK_S = (5 * 60.0, 2 * 3600.0)
-"""The shortest and longest work on a refill, in panel seconds (assumed)."""
+"""Shortest and longest duration of a refill, in panel seconds (assumed)."""
 
 REJECTED_SHARE = 0.15
-"""How many refills are rejected in the end (assumed)."""
+"""Share of refills that are rejected (assumed)."""
 
 
 class RefillState(StrEnum):
-    """Where a refill is; the value is the word that the panel prints (seen)."""
+    """The status of a refill; the value is the text that the panel prints (seen)."""
 
     PENDING = "Pending"
-    """Taken, nothing done yet."""
+    """Accepted, not started."""
     IN_PROGRESS = "In progress"
-    """Pieces are coming again."""
+    """Being delivered."""
     COMPLETED = "Completed"
-    """Final: what was lost is there again."""
+    """Final: the lost pieces were delivered again."""
     REJECTED = "Rejected"
     """Final: the panel found nothing to refill."""
 
 
 FINAL_REFILL_STATES = frozenset({RefillState.COMPLETED, RefillState.REJECTED})
-"""States that a refill never leaves by itself."""
+"""States that a refill never leaves on its own."""
 
 
-def refill_state_of(word: str) -> RefillState:
-    """Give the state a word means, without case, blanks and `_`; ValueError for none."""
-    bare = word.lower().replace("_", " ").strip()
+def parse_refill_state(word: str) -> RefillState:
+    """Return the state with this name, ignoring case, outer spaces and `_`; ValueError if none."""
+    normalized = word.lower().replace("_", " ").strip()
     for state in RefillState:
-        if state.lower() == bare:
+        if state.lower() == normalized:
             return state
-    raise ValueError(f"{word!r} is no status of a refill; there are: {', '.join(RefillState)}")
+    raise ValueError(f"{word!r} is not a refill status; use one of {', '.join(RefillState)}")
 
 
 @frozen(kw_only=True)
 class StoredRefill:
-    """What the panel has stored of one refill, at one moment."""
+    """The stored data of one refill at one moment."""
 
     refill: str
     """The id, as text."""
     order: str
     """The id of the order that is refilled."""
     status: RefillState
-    """A state; it compares equal to the word that the panel prints."""
+    """The status; it compares equal to the text that the panel prints."""
     created_s: float
-    """Panel seconds at which it was asked for."""
+    """Creation time in panel seconds."""
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing more happens to it by itself."""
+        """Whether its status no longer changes on its own."""
         return self.status in FINAL_REFILL_STATES
 
 
 @define(kw_only=True)
 class _Record:
-    """One refill, as far as it changes."""
+    """The mutable data of one refill."""
 
     order: str
     created_s: float
-    begun_at_s: float  # age
+    started_at_s: float  # age
     ended_at_s: float  # age
     outcome: RefillState
-    born_s: float  # `created_s`, until a state set by hand moves it
-    ended: RefillState | None = None  # a final state set by hand
+    lifecycle_start_s: float  # `created_s`, unless a manually set state moved it
+    final_state: RefillState | None = None  # a final state that was set manually
 
-    def state(self, now_s: float) -> RefillState:
-        age_s = now_s - self.born_s
-        if self.ended is not None:
-            return self.ended
+    def state_at(self, now_s: float) -> RefillState:
+        age_s = now_s - self.lifecycle_start_s
+        if self.final_state is not None:
+            return self.final_state
         if age_s >= self.ended_at_s:
             return self.outcome
-        return RefillState.PENDING if age_s < self.begun_at_s else RefillState.IN_PROGRESS
+        return RefillState.PENDING if age_s < self.started_at_s else RefillState.IN_PROGRESS
 
 
 class RefillBook:
     """All refills, by ids that count up from 1. Times are panel seconds."""
 
-    def __init__(self, *, seed: int, most: int) -> None:
-        """`most` is how many are kept; a book that is full takes no more."""
+    def __init__(self, *, seed: int, max_refills: int) -> None:
+        """`max_refills` is the number of refills stored; a full book accepts no more."""
         self._seed = seed
-        self._most = most
+        self._max_refills = max_refills
         self._records: dict[str, _Record] = {}
-        self._last_of: dict[str, str] = {}
+        self._last_by_order: dict[str, str] = {}
 
     def __contains__(self, refill: str) -> bool:
         return refill in self._records
@@ -105,46 +106,46 @@ class RefillBook:
         return iter(self._records)
 
     def has_open(self, order: str, now_s: float) -> bool:
-        """Whether a refill of an order is asked for and not final yet."""
-        last = self._last_of.get(order)
-        return last is not None and not self.stored(last, now_s).is_final
+        """Return whether the last refill of an order exists and is not final."""
+        last = self._last_by_order.get(order)
+        return last is not None and not self.snapshot(last, now_s).is_final
 
     def insert(self, order: str, now_s: float) -> str | None:
-        """Store a refill and give its id; None (and nothing stored) if the book is full."""
-        if len(self._records) >= self._most:
+        """Store a refill and return its id; None (and nothing stored) if the book is full."""
+        if len(self._records) >= self._max_refills:
             return None
         refill = str(len(self._records) + 1)
         random = Random(f"{self._seed}/refill/{refill}")  # noqa: S311  # no secret
-        begun_at_s = random.uniform(*PENDING_S)
+        started_at_s = random.uniform(*PENDING_S)
         self._records[refill] = _Record(
             order=order,
             created_s=now_s,
-            begun_at_s=begun_at_s,
-            ended_at_s=begun_at_s + random.uniform(*WORK_S),
+            started_at_s=started_at_s,
+            ended_at_s=started_at_s + random.uniform(*WORK_S),
             outcome=(
                 RefillState.REJECTED if random.random() < REJECTED_SHARE else RefillState.COMPLETED
             ),
-            born_s=now_s,
+            lifecycle_start_s=now_s,
         )
-        self._last_of[order] = refill
+        self._last_by_order[order] = refill
         return refill
 
     def set_state(self, refill: str, state: RefillState, now_s: float) -> None:
-        """Put a refill into a state by hand: a final one stays, any other goes on from there.
+        """Set the state of a refill manually. A final state stays; any other continues from there.
 
-        KeyError for an unknown refill.
+        Raises KeyError for an unknown refill.
         """
         record = self._records[refill]
-        record.ended = state if state in FINAL_REFILL_STATES else None
-        age_s = record.begun_at_s if state is RefillState.IN_PROGRESS else 0.0
-        record.born_s = now_s - age_s
+        record.final_state = state if state in FINAL_REFILL_STATES else None
+        age_s = record.started_at_s if state is RefillState.IN_PROGRESS else 0.0
+        record.lifecycle_start_s = now_s - age_s
 
-    def stored(self, refill: str, now_s: float) -> StoredRefill:
-        """Give one refill as it stands at `now_s`; KeyError if there is none."""
+    def snapshot(self, refill: str, now_s: float) -> StoredRefill:
+        """Return one refill as it is at `now_s`; KeyError for an unknown id."""
         record = self._records[refill]
         return StoredRefill(
             refill=refill,
             order=record.order,
-            status=record.state(now_s),
+            status=record.state_at(now_s),
             created_s=record.created_s,
         )

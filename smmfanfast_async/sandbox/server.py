@@ -1,7 +1,7 @@
-"""The sandbox's HTTP server: forms in, replies out, on the loopback address alone.
+"""The HTTP server of the sandbox: forms in, replies out, only on the loopback address.
 
-It decides nothing: a function that it is given turns the form into a `Reply`. The server reads,
-waits, sends or cuts, and it ends everything it began.
+It makes no decisions: a function passed to it turns a form into an `HttpReply`. The server reads,
+waits, sends or aborts, and ends everything that it started.
 """
 
 import asyncio
@@ -10,41 +10,43 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from .replies import Reply
+from .replies import HttpReply
 
 __all__ = ["CLOSE_TIMEOUT_S", "HOST", "MAX_BODY_BYTES", "MOVED_PATH", "PATH", "PanelServer"]
 
 HOST = "127.0.0.1"
-"""The only address that is ever bound: a default bind would open all interfaces (measured)."""
+"""The only address that is bound: a default bind would open all interfaces (measured)."""
 
 PATH = "/api/v1"
 """The path of the document's API URL."""
 
 MOVED_PATH = "/moved"
-"""What stands behind the path of a second door to the same panel, where redirects point if nothing
-else is said."""
+"""The suffix of a second path to the same panel, the default target of redirects."""
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
-"""The longest form: some 250 000 ids. A longer one gets 413."""
+"""The longest form: about 250 000 ids. A longer one gets 413."""
 
 MAX_FIELDS = 1000
-"""The most fields read from a form, as PHP's own `max_input_vars`; a longer one reads as empty."""
+"""The most fields of a form, like PHP's own `max_input_vars`; a larger form is read as empty."""
 
 MAX_KEPT_ERRORS = 10
-"""The most errors of our own kept for `close()`; the first ones tell the most."""
+"""The most errors of the sandbox itself kept for `close()`; the first ones are the most useful."""
 
 CLOSE_TIMEOUT_S = 5.0
-"""Real seconds that a handler may take to end at the close, once its connection is cut."""
+"""Real seconds that a handler may take to end at close after its connection was aborted."""
 
 _CONTENT_TYPE = "text/html; charset=UTF-8"
 _FORM = "application/x-www-form-urlencoded"
 
 
 class PanelServer:
-    """A listening socket and the connections it has taken."""
+    """A listening socket and its connections."""
 
-    def __init__(self, respond: Callable[[Mapping[str, str]], Reply], path: str = PATH) -> None:
-        """`respond` gets the fields of a form at `path`, decoded once, the last of each name."""
+    def __init__(self, respond: Callable[[Mapping[str, str]], HttpReply], path: str = PATH) -> None:
+        """`respond` receives the fields of a form posted to `path`.
+
+        Values are decoded once; of repeated names the last value is used.
+        """
         self._respond = respond
         self._path = path
         self._runner: web.AppRunner | None = None
@@ -53,7 +55,7 @@ class PanelServer:
         self._errors: list[Exception] = []
 
     async def start(self, port: int) -> int:
-        """Listen on `port`, 0 for a free one, and give the port; OSError if it is taken."""
+        """Listen on `port`, 0 for any free port, and return the port; OSError if it is in use."""
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         app.router.add_post(self._path, self._handle)
         app.router.add_post(self._path + MOVED_PATH, self._handle)
@@ -69,25 +71,25 @@ class PanelServer:
         return address[1]
 
     async def close(self) -> None:
-        """Cut what is under way, stop listening, and raise what went wrong in the handlers.
+        """Abort all connections, stop listening, and raise the errors of the handlers.
 
-        An error of `respond` is a bug of the sandbox: its client saw a bare 500, so it is raised
-        here once more, in an ExceptionGroup.
+        An error of `respond` is a bug of the sandbox. The client saw only a bare 500, so the error
+        is raised here again, in an ExceptionGroup.
         """
         runner, self._runner = self._runner, None
         if runner is None:
             return
         self._closing.set()
         for request in self._requests.values():
-            _cut(request)
+            _abort(request)
         await runner.cleanup()
         if self._errors:
-            raise ExceptionGroup("the sandbox failed while it answered", self._errors)
+            raise ExceptionGroup("the sandbox failed while answering requests", self._errors)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         self._requests[id(request)] = request
         try:
-            return await self._exchange(request)
+            return await self._respond_to(request)
         except web.HTTPException:
             raise
         except Exception as error:
@@ -97,18 +99,18 @@ class PanelServer:
         finally:
             del self._requests[id(request)]
 
-    async def _exchange(self, request: web.Request) -> web.StreamResponse:
+    async def _respond_to(self, request: web.Request) -> web.StreamResponse:
         try:
             body = await request.read()
         except (ConnectionError, web.RequestPayloadError):
-            # The client went away in the middle of its form, or the form is spoilt: nothing was
-            # asked.
+            # The client disconnected while sending the form, or the body is corrupt: there is no
+            # request to answer.
             return web.Response(status=400)
-        reply = self._respond(_fields_of(body) if request.content_type == _FORM else {})
+        reply = self._respond(_parse_form(body) if request.content_type == _FORM else {})
         if reply.wait_s and await self._is_closing_within(reply.wait_s):
-            reply = Reply(is_dropped=True)
+            reply = HttpReply(is_dropped=True)
         if reply.is_dropped:
-            _cut(request)
+            _abort(request)
             return web.Response()
         headers = {"Content-Type": _CONTENT_TYPE, **reply.headers}
         return web.Response(status=reply.http_status, headers=headers, body=reply.body)
@@ -121,7 +123,7 @@ class PanelServer:
             return False
 
 
-def _fields_of(body: bytes) -> Mapping[str, str]:
+def _parse_form(body: bytes) -> Mapping[str, str]:
     try:
         pairs = parse_qsl(
             body.decode(errors="replace"), keep_blank_values=True, max_num_fields=MAX_FIELDS
@@ -131,7 +133,7 @@ def _fields_of(body: bytes) -> Mapping[str, str]:
     return dict(pairs)
 
 
-def _cut(request: web.Request) -> None:
-    """Cut a connection: what waits to be sent is thrown away, so no half answer leaves."""
+def _abort(request: web.Request) -> None:
+    """Abort a connection; buffered data is discarded, so no partial answer is sent."""
     if request.transport is not None:
         request.transport.abort()

@@ -1,8 +1,8 @@
-"""The catalogue of the sandbox: what a service is, and some sixty of them as data.
+"""The catalogue of the sandbox: the service class, and about sixty services as data.
 
-The rows copy the style of the document's sample, whose three services (5, 9, 10) stand first with
-the document's figures. Every order type is there several times, some names are Arabic, categories
-hold emoji and slashes. Prices are in the account's currency.
+The entries copy the style of the document's sample, whose three services (5, 9, 10) come first with
+the document's figures. Every order type occurs several times, some names are Arabic, categories
+contain emoji and slashes. Prices are in the account's currency.
 """
 
 from decimal import Decimal
@@ -33,7 +33,7 @@ SERVICE_TYPES = (
     "comment_likes",
     "subscriptions",
 )
-"""The panel's words for its order types, in the order of the document's eleven tables (seen)."""
+"""The panel's names of its order types, in the order of the document's eleven tables (seen)."""
 
 API_V2_TYPES = (
     *SERVICE_TYPES,
@@ -44,63 +44,63 @@ API_V2_TYPES = (
     "invites_from_groups",
     "web_traffic",
 )
-"""The words of API v2 panels (seen), in the sandbox's own spelling."""
+"""The order types of API v2 panels (seen), in the sandbox's own spelling."""
 
 FLAT_RATE_TYPES = frozenset({"package", "custom_comments_package"})
-"""Types whose order costs the rate itself, whatever its quantity (seen)."""
+"""Types whose orders cost the rate itself, whatever the quantity (seen)."""
 
 MAX_RATE = Decimal(10**6)
 """The highest price of 1000 pieces: keeps every sum within 28 exact digits."""
 
 MAX_QUANTITY = 10**12
-"""The highest `max` of a service, in pieces: for the same reason."""
+"""The highest `max` of a service, in pieces, for the same reason."""
 
 
-def _text(value: int | str) -> str:
+def _to_text(value: int | str) -> str:
     return str(value)
 
 
-def _decimal(value: Decimal | int | str) -> Decimal:
+def _to_decimal(value: Decimal | int | str) -> Decimal:
     return Decimal(value)
 
 
-def _is_price(_instance: object, _attribute: "Attribute[Any]", value: Decimal) -> None:
+def _check_rate(_instance: object, _attribute: "Attribute[Any]", value: Decimal) -> None:
     if not (value.is_finite() and 0 <= value <= MAX_RATE):
-        raise ValueError(f"rate {value} is not between 0 and {MAX_RATE}")
+        raise ValueError(f"rate must be from 0 to {MAX_RATE}, not {value}")
 
 
-def _is_most(instance: "SandboxService", _attribute: "Attribute[Any]", value: int) -> None:
+def _check_max(instance: "SandboxService", _attribute: "Attribute[Any]", value: int) -> None:
     if not instance.min <= value <= MAX_QUANTITY:
-        raise ValueError(f"max {value} is not between min {instance.min} and {MAX_QUANTITY}")
+        raise ValueError(f"max must be from min ({instance.min}) to {MAX_QUANTITY}, not {value}")
 
 
 @frozen(kw_only=True)
 class SandboxService:
-    """One service that the sandbox sells. Fields bear the names of the `services` answer."""
+    """One service of the sandbox. The fields have the names of the `services` answer."""
 
-    service: str = field(converter=_text)
+    service: str = field(converter=_to_text)
     """The id, as text."""
     name: str
-    """For people; printed with PHP's escapes."""
+    """The display name; printed with PHP's escapes."""
     category: str
     """The heading under which the service is listed."""
-    rate: Decimal = field(converter=_decimal, validator=_is_price)
-    """The price of 1000 pieces, or of one order where the type is in `FLAT_RATE_TYPES`."""
+    rate: Decimal = field(converter=_to_decimal, validator=_check_rate)
+    """The price of 1000 pieces, or of one order if the type is in `FLAT_RATE_TYPES`."""
     min: int = field(default=1, validator=attrs.validators.ge(1))
-    """The least pieces of an order, 1 or more."""
-    max: int = field(default=1000, validator=_is_most)
-    """The most pieces of an order, `min` or more."""
+    """The minimum pieces of an order, at least 1."""
+    max: int = field(default=1000, validator=_check_max)
+    """The maximum pieces of an order, at least `min`."""
     type: str = field(default="default", validator=attrs.validators.in_(API_V2_TYPES))
-    """One of `API_V2_TYPES`: which fields an order needs. A sandbox that speaks as the document
-    does sells only `SERVICE_TYPES`."""
+    """One of `API_V2_TYPES`: determines the fields of an order. A sandbox with the dialect
+    "standard" accepts only `SERVICE_TYPES`."""
     desc: str | None = None
-    """Free text for buyers; None is printed as null (seen)."""
+    """Free text for customers; None is printed as null (seen)."""
     dripfeed: bool = False
     """Whether an order may be split into `runs`. Printed as 1 or 0 (document: `"dripfeed": 1`)."""
     refill: bool = False
-    """Whether a delivered order may be refilled. API v2 alone prints it and has the action."""
+    """Whether a delivered order may be refilled. Only API v2 prints it and has the action."""
     cancel: bool = False
-    """Whether an open order may be canceled. API v2 alone prints it and has the action."""
+    """Whether an open order may be canceled. Only API v2 prints it and has the action."""
 
 
 _Row = tuple[int, str, str, str, int, int, str, bool, str | None]
@@ -123,7 +123,7 @@ _PACKAGES = "Packages - Ready/Mixed 📦"
 
 # service, category, name, rate, min, max, type, dripfeed, desc
 _ROWS: tuple[_Row, ...] = (
-    # The document's own three.
+    # The three services of the document's sample.
     (5, _GUARANTEED, "Instagram Followers [15K] ", "1.02", 500, 10_000, "default", True,
      "usernames"),
     (9, _GUARANTEED, "Instagram Followers - Max 300k - No refill - 30-40k/Day", "0.04", 500,
@@ -131,7 +131,7 @@ _ROWS: tuple[_Row, ...] = (
     (10, _GUARANTEED,
      "Instagram Followers ( 30 days auto refill ) ( Max 350K ) (Indian Majority )", "1.2", 100,
      350_000, "default", True, "usernames"),
-    # Made up, in their style.
+    # Invented, in the same style.
     (12, _GUARANTEED, "Instagram Followers [Real/Active] - 365 days ♻️", "2.35", 50, 100_000,
      "default", True, "Start: 0-1 hour"),
     (13, _GUARANTEED, "Instagram Followers [Cheapest] - No refill", "0.31", 10, 1_000_000,
@@ -249,7 +249,7 @@ _MENTIONS_BY_LIST = "Instagram - Mentions [Users] 📣"
 _TRAFFIC = "Website - Traffic / SEO 🌐"
 _VOTES = "Telegram/VK - Votes / Invites 🗳️"
 
-# What API v2 panels sell beside them; made up.
+# Additional services of API v2 panels; invented.
 _API_V2_ROWS: tuple[_Row, ...] = (
     (130, _MENTIONS_BY_LIST, "Instagram Mentions - Among Users", "2.1", 50, 20_000, "mentions",
      False, None),
@@ -273,29 +273,29 @@ _API_V2_ROWS: tuple[_Row, ...] = (
      None),
 )  # fmt: skip
 
-_REFILLED = frozenset({5, 10, 12, 20, 60, 61, 70, 71, 80, 90, 110, 130})
-_CANCELED = frozenset({5, 9, 12, 13, 20, 22, 30, 50, 60, 62, 70, 80, 84, 110, 132, 136, 140})
+_WITH_REFILL = frozenset({5, 10, 12, 20, 60, 61, 70, 71, 80, 90, 110, 130})
+_WITH_CANCEL = frozenset({5, 9, 12, 13, 20, 22, 30, 50, 60, 62, 70, 80, 84, 110, 132, 136, 140})
 
 
 def _service(row: _Row) -> SandboxService:
-    service, category, name, rate, least, most, kind, dripfeed, desc = row
+    service, category, name, rate, min_quantity, max_quantity, order_type, dripfeed, desc = row
     return SandboxService(
         service=service,
         name=name,
         category=category,
         rate=rate,
-        min=least,
-        max=most,
-        type=kind,
+        min=min_quantity,
+        max=max_quantity,
+        type=order_type,
         desc=desc,
         dripfeed=dripfeed,
-        refill=service in _REFILLED,
-        cancel=service in _CANCELED,
+        refill=service in _WITH_REFILL,
+        cancel=service in _WITH_CANCEL,
     )
 
 
 DEFAULT_SERVICES = tuple(_service(row) for row in _ROWS)
-"""What a sandbox sells when nothing else is asked for, in the order of the list."""
+"""The default services of a sandbox, in the order of the list."""
 
 API_V2_SERVICES = (*DEFAULT_SERVICES, *(_service(row) for row in _API_V2_ROWS))
-"""The same for a sandbox that speaks API v2, with its own types at the end."""
+"""The default services of the dialect "api-v2", its own types last."""

@@ -23,7 +23,7 @@ from smmfanfast_async.errors import (
 from smmfanfast_async.journal import Claim, Entry, EventKind, NewEntry
 from smmfanfast_async.journal.sql import SQLJournal
 from smmfanfast_async.sandbox import Fault
-from smmfanfast_async.sandbox.replies import Reply
+from smmfanfast_async.sandbox.replies import HttpReply
 
 from .world import Clock, S, World, in_state, order, soon, told
 
@@ -593,7 +593,7 @@ async def test_the_pace_holds_over_two_desks(world: World, count: int) -> None:
 async def test_what_a_look_at_nothing_but_errors_gives_is_no_change(world: World) -> None:
     desk = await world.desk()
     await placed(desk, 2)
-    world.panel.says["status"] = [Reply(http_status=500) for _ in range(12)]
+    world.panel.says["status"] = [HttpReply(http_status=500) for _ in range(12)]
 
     async with world.following(desk):
         await soon(lambda: desk._follower.backoff.failures)

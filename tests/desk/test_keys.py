@@ -13,7 +13,7 @@ import pytest_asyncio
 from smmfanfast_async import Client, InvalidSettingsError, RetryPolicy
 from smmfanfast_async.desk import OrderDesk
 from smmfanfast_async.journal.sql import SQLJournal
-from smmfanfast_async.sandbox.replies import Reply
+from smmfanfast_async.sandbox.replies import HttpReply
 
 from .world import Panel, S, World, in_state, order
 
@@ -37,7 +37,7 @@ class KeyRing(Panel):
         self.good.add(NEW_KEY)
         self.now = NEW_KEY
 
-    def _respond(self, form: Mapping[str, str]) -> Reply:
+    def _respond(self, form: Mapping[str, str]) -> HttpReply:
         return super()._respond({**form, "key": self.api_key if form["key"] in self.good else ""})
 
 

@@ -15,7 +15,7 @@ from smmfanfast_async.journal import Entry, EntryState, JournalEvent
 from smmfanfast_async.journal.sql import SQLJournal
 from smmfanfast_async.orders import DefaultOrder
 from smmfanfast_async.sandbox import Sandbox, SandboxService
-from smmfanfast_async.sandbox.replies import Reply
+from smmfanfast_async.sandbox.replies import HttpReply
 
 __all__ = ["Clock", "Panel", "S", "World", "order", "soon", "world_on"]
 
@@ -38,9 +38,9 @@ class Panel(Sandbox):
         super().__init__(**{"services": SERVICES, "speed": 0} | options)
         self.seen: list[Mapping[str, str]] = []
         self.watch: Callable[[Mapping[str, str]], None] = lambda _: None
-        self.says: dict[str, list[Reply]] = {}
+        self.says: dict[str, list[HttpReply]] = {}
 
-    def _respond(self, form: Mapping[str, str]) -> Reply:
+    def _respond(self, form: Mapping[str, str]) -> HttpReply:
         fields = {name: value for name, value in form.items() if name != "key"}
         self.seen.append(fields)
         self.watch(fields)
@@ -49,7 +49,7 @@ class Panel(Sandbox):
 
     def say(self, action: str, body: str, http_status: int = 200, **headers: str) -> None:
         """Answer the next call of an action with this, carrying nothing out."""
-        reply = Reply(http_status=http_status, body=body.encode(), headers=headers)
+        reply = HttpReply(http_status=http_status, body=body.encode(), headers=headers)
         self.says.setdefault(action, []).append(reply)
 
     def asked(self, action: str) -> list[Mapping[str, str]]:

@@ -1,1 +1,1 @@
-"""The sandbox, room by room."""
+"""The sandbox, one test module per module."""

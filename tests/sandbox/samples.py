@@ -1,6 +1,6 @@
-"""One form of each order type, with the documented fields alone, all optional ones left out.
+"""One form per order type, with only the required fields.
 
-The document's eleven are `FORMS`, what API v2 panels have beyond them `FAMILY_FORMS`.
+`FORMS` are the eleven types of the document, `API_V2_FORMS` the additional types of API v2 panels.
 """
 
 LINK = "https://instagram.com/example"
@@ -35,7 +35,7 @@ FORMS: dict[str, tuple[str, dict[str, str], int, str]] = {
     ),
 }
 
-FAMILY_FORMS: dict[str, tuple[str, dict[str, str], int, str]] = {
+API_V2_FORMS: dict[str, tuple[str, dict[str, str], int, str]] = {
     "mentions": ("131", {"link": LINK, "quantity": "100", "usernames": "a\nb"}, 100, "0.3900"),
     "seo": ("132", {"link": LINK, "quantity": "10", "keywords": "a b\r\nc"}, 10, "0.0550"),
     "comment_replies": (
@@ -60,8 +60,8 @@ FAMILY_FORMS: dict[str, tuple[str, dict[str, str], int, str]] = {
 }
 
 
-def form_of(kind: str, **changes: str) -> dict[str, str]:
-    """Give the form of a type with some fields changed or added; "-" takes a field out."""
-    service, fields, _, _ = (FORMS | FAMILY_FORMS)[kind]
+def form_of(order_type: str, **changes: str) -> dict[str, str]:
+    """Return the form of a type with some fields changed or added; "-" removes a field."""
+    service, fields, _, _ = (FORMS | API_V2_FORMS)[order_type]
     form = {"service": service, **fields, **changes}
     return {name: value for name, value in form.items() if value != "-"}

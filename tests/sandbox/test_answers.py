@@ -1,3 +1,5 @@
+"""The answers of both dialects: orders, services, balances, refusals."""
+
 from decimal import Decimal
 from typing import Any
 
@@ -5,7 +7,7 @@ import attrs
 import pytest
 
 from smmfanfast_async.sandbox import answers, messages
-from smmfanfast_async.sandbox.answers import number_of
+from smmfanfast_async.sandbox.answers import encode_id
 from smmfanfast_async.sandbox.dialects import API_V2, DIALECTS, STANDARD
 from smmfanfast_async.sandbox.orders import State, StoredOrder
 from smmfanfast_async.sandbox.services import API_V2_SERVICES, API_V2_TYPES
@@ -31,20 +33,20 @@ def items(answer: Any) -> list[tuple[str, Any]]:
     return list(answer.items())
 
 
-def test_dialects_are_found_by_their_names() -> None:
+def test_dialects_are_keyed_by_name() -> None:
     assert list(DIALECTS.values()) == [STANDARD, API_V2]
     assert list(DIALECTS) == ["standard", "api-v2"]
 
 
-def test_an_order_of_the_wider_family_has_no_id_and_a_status_with_a_capital() -> None:
-    row = [("charge", "0.2782"), ("start_count", "3572"), ("status", "In progress"),
+def test_api_v2_order_has_no_id_and_a_capitalised_status() -> None:
+    expected = [("charge", "0.2782"), ("start_count", "3572"), ("status", "In progress"),
            ("remains", "157")]  # fmt: skip
 
-    assert items(answers.api_v2_order(STORED, None)) == row
-    assert items(answers.api_v2_order(STORED, "USD")) == [*row, ("currency", "USD")]
+    assert items(answers.api_v2_order(STORED, None)) == expected
+    assert items(answers.api_v2_order(STORED, "USD")) == [*expected, ("currency", "USD")]
 
 
-def test_a_family_of_orders_is_worded_alike_but_for_the_capital() -> None:
+def test_parent_order_differs_only_in_capitalisation() -> None:
     runs = attrs.evolve(STORED, status=State.ACTIVE, runs=2, orders=("8", "9"))
     posts = attrs.evolve(STORED, status=State.EXPIRED, posts=1, orders=("8",))
 
@@ -66,14 +68,14 @@ def test_a_family_of_orders_is_worded_alike_but_for_the_capital() -> None:
     }
 
 
-def test_what_was_taken_and_what_is_unknown_in_each_dialect() -> None:
+def test_added_and_unknown_answers_of_each_dialect() -> None:
     assert STANDARD.added("7") == {"status": "success", "order": 7}
     assert API_V2.added("7") == {"order": 7}
-    assert STANDARD.unknown() == "Incorrect order ID"
-    assert API_V2.unknown() == {"error": "Incorrect order ID"}
+    assert STANDARD.unknown_order() == "Incorrect order ID"
+    assert API_V2.unknown_order() == {"error": "Incorrect order ID"}
 
 
-def test_a_balance_stands_alone_in_the_wider_family() -> None:
+def test_api_v2_balance_has_no_status() -> None:
     assert items(API_V2.balance(Decimal("0.5"), "USD")) == [
         ("balance", "0.50"),
         ("currency", "USD"),
@@ -81,7 +83,7 @@ def test_a_balance_stands_alone_in_the_wider_family() -> None:
     assert items(STANDARD.balance(Decimal("0.5"), "USD"))[0] == ("status", "success")
 
 
-def test_a_service_of_the_wider_family_has_flags() -> None:
+def test_api_v2_service_has_flags() -> None:
     assert items(answers.api_v2_service(SERVICES["5"])) == [
         ("service", 5),
         ("name", "Instagram Followers [15K] "),
@@ -96,25 +98,25 @@ def test_a_service_of_the_wider_family_has_flags() -> None:
     ]
 
 
-def test_types_are_written_as_the_wider_family_writes_them() -> None:
-    written = {
+def test_api_v2_types_use_their_display_names() -> None:
+    names = {
         answers.api_v2_service(service)["type"]  # type: ignore[index,call-overload]
         for service in API_V2_SERVICES
     }
 
-    assert len(written) == len(API_V2_TYPES)
-    assert {"SEO", "Mentions with Hashtags", "Invites from Groups", "Web Traffic"} <= written
+    assert len(names) == len(API_V2_TYPES)
+    assert {"SEO", "Mentions with Hashtags", "Invites from Groups", "Web Traffic"} <= names
 
 
 @pytest.mark.parametrize(("text", "number"), [
     ("32", 32), ("0", 0), ("9" * 18, 10**18 - 1), ("9" * 19, "9" * 19), ("ord_1", "ord_1"),
     ("", ""), ("-1", "-1"), ("007", "007"), ("٣", "٣"), ("²", "²"),
 ])  # fmt: skip
-def test_an_id_is_printed_as_the_number_it_is_written_as(text: str, number: object) -> None:
-    assert number_of(text) == number
+def test_only_canonical_numbers_are_printed_as_numbers(text: str, number: object) -> None:
+    assert encode_id(text) == number
 
 
-@pytest.mark.parametrize(("said", "in_api_v2"), [
+@pytest.mark.parametrize(("text", "in_api_v2"), [
     (messages.USER_UNKNOWN, "Invalid API key"),
     (messages.ACTION_INVALID, "Incorrect request"),
     (messages.SERVICE_UNKNOWN, "Incorrect service ID"),
@@ -127,6 +129,6 @@ def test_an_id_is_printed_as_the_number_it_is_written_as(text: str, number: obje
     (messages.ORDER_UNKNOWN, "Incorrect order ID"),
     (messages.TRY_AGAIN, messages.TRY_AGAIN),
 ])  # fmt: skip
-def test_the_wider_family_has_its_own_words(said: str, in_api_v2: str) -> None:
-    assert API_V2.messages(said) == in_api_v2
-    assert STANDARD.messages(said) == said
+def test_api_v2_has_its_own_refusal_texts(text: str, in_api_v2: str) -> None:
+    assert API_V2.translate_message(text) == in_api_v2
+    assert STANDARD.translate_message(text) == text

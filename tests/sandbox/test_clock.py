@@ -1,3 +1,5 @@
+"""The panel's clock: speed, manual steps, invalid values."""
+
 import math
 
 import pytest
@@ -5,7 +7,7 @@ import pytest
 from smmfanfast_async.sandbox.clock import PanelClock
 
 
-def test_the_panel_s_time_is_real_time_by_speed_from_zero() -> None:
+def test_panel_time_is_real_time_multiplied_by_speed() -> None:
     real_s = [100.0]
     clock = PanelClock(lambda: real_s[0], 3600)
     assert clock.now_s() == 0
@@ -15,7 +17,7 @@ def test_the_panel_s_time_is_real_time_by_speed_from_zero() -> None:
     assert clock.now_s() == 7200
 
 
-def test_at_speed_zero_only_steps_move_the_clock() -> None:
+def test_only_advance_moves_a_clock_with_speed_zero() -> None:
     real_s = [100.0]
     clock = PanelClock(lambda: real_s[0], 0)
     real_s[0] = 500.0
@@ -27,7 +29,7 @@ def test_at_speed_zero_only_steps_move_the_clock() -> None:
 
 
 @pytest.mark.parametrize("number", [-1.0, math.inf, math.nan])
-def test_time_never_goes_back_and_is_a_number(number: float) -> None:
+def test_negative_and_non_finite_times_are_refused(number: float) -> None:
     with pytest.raises(ValueError, match="speed"):
         PanelClock(lambda: 0.0, number)
     with pytest.raises(ValueError, match="seconds"):

@@ -1,11 +1,13 @@
+"""The generated orders that exist when a sandbox starts."""
+
 from collections import Counter
 from typing import Any
 
 import pytest
 
-from smmfanfast_async.sandbox.forms import read_order
-from smmfanfast_async.sandbox.history import MAX_PIECES, history_forms
-from smmfanfast_async.sandbox.lifecycle import MAX_LIFE_S
+from smmfanfast_async.sandbox.forms import parse_order
+from smmfanfast_async.sandbox.history import MAX_PIECES, create_history
+from smmfanfast_async.sandbox.lifecycle import MAX_LIFECYCLE_S
 from smmfanfast_async.sandbox.services import (
     API_V2_SERVICES,
     DEFAULT_SERVICES,
@@ -15,50 +17,50 @@ from smmfanfast_async.sandbox.services import (
 SERVICES = {service.service: service for service in DEFAULT_SERVICES}
 
 
-def test_earlier_forms_pass_the_panel_s_own_checks_and_are_the_oldest_first() -> None:
-    forms = history_forms(1, DEFAULT_SERVICES, 500)
-    wanted = [read_order(form, SERVICES) for _, form in forms]
+def test_generated_forms_are_valid_and_sorted_by_age() -> None:
+    forms = create_history(1, DEFAULT_SERVICES, 500)
+    requests = [parse_order(form, SERVICES) for _, form in forms]
     ages_s = [created_s for created_s, _ in forms]
 
     assert ages_s == sorted(ages_s)
-    assert -MAX_LIFE_S <= ages_s[0] < ages_s[-1] <= 0
-    assert len({order.link for order in wanted}) == 500
-    kinds = Counter(order.service.type for order in wanted)
-    assert len(kinds) == 10
-    assert "subscriptions" not in kinds
+    assert -MAX_LIFECYCLE_S <= ages_s[0] < ages_s[-1] <= 0
+    assert len({order.link for order in requests}) == 500
+    types = Counter(order.service.type for order in requests)
+    assert len(types) == 10
+    assert "subscriptions" not in types
 
 
 def test_equal_seeds_give_equal_forms() -> None:
-    assert history_forms(1, DEFAULT_SERVICES, 20) == history_forms(1, DEFAULT_SERVICES, 20)
-    assert history_forms(1, DEFAULT_SERVICES, 20) != history_forms(2, DEFAULT_SERVICES, 20)
+    assert create_history(1, DEFAULT_SERVICES, 20) == create_history(1, DEFAULT_SERVICES, 20)
+    assert create_history(1, DEFAULT_SERVICES, 20) != create_history(2, DEFAULT_SERVICES, 20)
 
 
 @pytest.mark.parametrize("changes", [{"type": "subscriptions"}, {"min": MAX_PIECES + 1}])
-def test_a_catalogue_without_a_fitting_service_has_no_earlier_orders(
+def test_history_requires_a_usable_service(
     changes: dict[str, Any],
 ) -> None:
     service = SandboxService(
         **({"service": 1, "name": "n", "category": "c", "rate": 1, "max": 10**6} | changes)
     )
 
-    with pytest.raises(ValueError, match="earlier orders need a service"):
-        history_forms(0, [service], 1)
-    assert history_forms(0, [service], 0) == []
+    with pytest.raises(ValueError, match="existing_orders needs a service"):
+        create_history(0, [service], 1)
+    assert create_history(0, [service], 0) == []
 
 
-def test_a_service_of_the_most_pieces_is_drawn() -> None:
+def test_service_with_the_largest_allowed_minimum_is_used() -> None:
     service = SandboxService(
         service=1, name="n", category="c", rate=1, min=MAX_PIECES, max=MAX_PIECES
     )
 
-    ((_, form),) = history_forms(0, [service], 1)
+    ((_, form),) = create_history(0, [service], 1)
 
     assert form["quantity"] == str(MAX_PIECES)
 
 
-def test_a_panel_of_the_wider_family_had_orders_of_its_own_types() -> None:
+def test_api_v2_history_includes_its_own_types() -> None:
     services = {service.service: service for service in API_V2_SERVICES}
 
-    wanted = [read_order(form, services) for _, form in history_forms(1, API_V2_SERVICES, 500)]
+    requests = [parse_order(form, services) for _, form in create_history(1, API_V2_SERVICES, 500)]
 
-    assert len({order.service.type for order in wanted}) == 16
+    assert len({order.service.type for order in requests}) == 16

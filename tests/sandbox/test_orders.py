@@ -1,26 +1,28 @@
+"""Order states: parsing and finality."""
+
 from decimal import Decimal
 
 import pytest
 
-from smmfanfast_async.sandbox.orders import FINAL_STATES, State, StoredOrder, state_of
+from smmfanfast_async.sandbox.orders import FINAL_STATES, State, StoredOrder, parse_state
 
 
 @pytest.mark.parametrize("word", ["in progress", "In progress", "Inprogress", "in_progress"])
-def test_a_word_is_matched_without_case_blanks_and_dashes(word: str) -> None:
-    assert state_of(word) is State.IN_PROGRESS
+def test_state_is_parsed_ignoring_case_spaces_and_dashes(word: str) -> None:
+    assert parse_state(word) is State.IN_PROGRESS
 
 
-def test_an_unknown_word_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=r"'on hold' is no status; there are: pending, "):
-        state_of("on hold")
+def test_unknown_state_error_lists_the_known_states() -> None:
+    with pytest.raises(ValueError, match=r"'on hold' is not a status; use one of pending, "):
+        parse_state("on hold")
 
 
-def test_every_state_is_found_by_its_own_word() -> None:
-    assert [state_of(state.value) for state in State] == list(State)
+def test_every_state_is_parsed_from_its_value() -> None:
+    assert [parse_state(state.value) for state in State] == list(State)
 
 
 @pytest.mark.parametrize("state", State)
-def test_an_order_is_final_in_the_final_states_alone(state: State) -> None:
+def test_order_is_final_only_in_final_states(state: State) -> None:
     order = StoredOrder(
         order="1",
         service="5",

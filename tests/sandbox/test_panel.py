@@ -1,3 +1,5 @@
+"""The panel with the standard dialect: every action, its answers and refusals."""
+
 from decimal import Decimal
 from typing import Any
 
@@ -5,7 +7,7 @@ import pytest
 
 from smmfanfast_async.sandbox import messages
 from smmfanfast_async.sandbox.dialects import STANDARD
-from smmfanfast_async.sandbox.lifecycle import MAX_LIFE_S
+from smmfanfast_async.sandbox.lifecycle import MAX_LIFECYCLE_S
 from smmfanfast_async.sandbox.orders import State
 from smmfanfast_async.sandbox.panel import Panel
 from smmfanfast_async.sandbox.services import DEFAULT_SERVICES
@@ -13,7 +15,7 @@ from smmfanfast_async.sandbox.services import DEFAULT_SERVICES
 from .samples import FORMS, LINK, form_of
 
 
-def panel_of(**changes: Any) -> Panel:
+def create_panel(**changes: Any) -> Panel:
     arguments: dict[str, Any] = {
         "api_key": "test-key",
         "seed": 0,
@@ -26,89 +28,89 @@ def panel_of(**changes: Any) -> Panel:
 
 @pytest.fixture
 def panel() -> Panel:
-    return panel_of()
+    return create_panel()
 
 
 def ask(panel: Panel, action: str, now_s: float = 0.0, /, **fields: str) -> Any:
     return panel.answer({"key": "test-key", "action": action, **fields}, now_s)
 
 
-def add(panel: Panel, kind: str = "default", now_s: float = 0.0, **changes: str) -> Any:
-    return ask(panel, "add", now_s, **form_of(kind, **changes))
+def add(panel: Panel, order_type: str = "default", now_s: float = 0.0, **changes: str) -> Any:
+    return ask(panel, "add", now_s, **form_of(order_type, **changes))
 
 
 @pytest.mark.parametrize("action", [*STANDARD.actions, "refill", ""])
 @pytest.mark.parametrize("key", ["", "test-ke", "test-key2", "مفتاح"])
-def test_a_wrong_key_is_told_nothing_else(panel: Panel, action: str, key: str) -> None:
+def test_wrong_key_is_refused_for_every_action(panel: Panel, action: str, key: str) -> None:
     answer = panel.answer({"key": key, "action": action, **form_of("default")}, 0)
 
     assert answer == {
         "error": "API is Disable for this user or User Not Found! Contact the Support"
     }
-    assert panel.stored(0) == {}
+    assert panel.snapshot_orders(0) == {}
 
 
-def test_a_missing_key_is_a_wrong_one(panel: Panel) -> None:
+def test_missing_key_is_refused(panel: Panel) -> None:
     assert panel.answer({"action": "balance"}, 0) == {"error": messages.USER_UNKNOWN}
 
 
 @pytest.mark.parametrize("fields", [{}, {"action": ""}, {"action": "refill"}, {"action": "Add"}])
-def test_an_unknown_or_missing_action_is_invalid(panel: Panel, fields: dict[str, str]) -> None:
+def test_unknown_or_missing_action_is_invalid(panel: Panel, fields: dict[str, str]) -> None:
     assert panel.answer({"key": "test-key", **fields}, 0) == {"error": "This action is Invalid"}
 
 
-@pytest.mark.parametrize("kind", FORMS)
-def test_an_order_of_each_type_is_stored_and_its_id_given(panel: Panel, kind: str) -> None:
+@pytest.mark.parametrize("order_type", FORMS)
+def test_order_of_each_type_is_stored_and_its_id_returned(panel: Panel, order_type: str) -> None:
     r"""Document: {"status": "success", "order": 32}."""
-    _, _, quantity, price = FORMS[kind]
+    _, _, quantity, price = FORMS[order_type]
 
-    assert add(panel, kind) == {"status": "success", "order": 1}
-    assert add(panel, kind, link=LINK + "2") == {"status": "success", "order": 2}
+    assert add(panel, order_type) == {"status": "success", "order": 1}
+    assert add(panel, order_type, link=LINK + "2") == {"status": "success", "order": 2}
 
-    stored = panel.stored(0)["1"]
-    assert (stored.type, stored.quantity, str(stored.price)) == (kind, quantity, price)
-    assert stored.fields == form_of(kind)
+    stored = panel.snapshot_orders(0)["1"]
+    assert (stored.type, stored.quantity, str(stored.price)) == (order_type, quantity, price)
+    assert stored.fields == form_of(order_type)
     assert panel.ledger.balance == 1000 - 2 * Decimal(price)
 
 
-def test_the_key_is_in_nothing_that_is_stored_or_shown(panel: Panel) -> None:
+def test_key_is_never_stored_or_shown(panel: Panel) -> None:
     add(panel)
 
-    assert "test-key" not in repr(panel.stored(0)) + repr(panel) + repr(panel.ledger)
+    assert "test-key" not in repr(panel.snapshot_orders(0)) + repr(panel) + repr(panel.ledger)
 
 
-def test_a_refused_order_is_not_stored(panel: Panel) -> None:
+def test_refused_order_is_not_stored(panel: Panel) -> None:
     assert add(panel, quantity="1") == {"error": messages.MIN_QUANTITY.format(500)}
-    assert panel.stored(0) == {}
+    assert panel.snapshot_orders(0) == {}
     assert panel.ledger.balance == 1000
 
 
-def test_a_link_has_one_active_order_a_service(panel: Panel) -> None:
+def test_link_has_one_active_order_per_service(panel: Panel) -> None:
     add(panel)
 
     assert add(panel, link=f" {LINK} ") == {
         "error": "You have an active order with this link. Please wait until order being completed."
     }
     assert add(panel, service="9")["order"] == 2
-    assert add(panel, now_s=MAX_LIFE_S)["order"] == 3
+    assert add(panel, now_s=MAX_LIFECYCLE_S)["order"] == 3
 
 
-def test_subscriptions_without_a_link_do_not_stand_in_each_other_s_way(panel: Panel) -> None:
+def test_subscriptions_without_a_link_do_not_conflict(panel: Panel) -> None:
     assert add(panel, "subscriptions")["order"] == 1
     assert add(panel, "subscriptions")["order"] == 2
 
 
-def test_the_balance_may_be_spent_to_the_last_cent_and_no_further() -> None:
-    panel = panel_of(balance=Decimal("1.02"))
+def test_balance_can_be_spent_completely_but_not_exceeded() -> None:
+    panel = create_panel(balance=Decimal("1.02"))
 
     assert add(panel)["status"] == "success"
     assert panel.ledger.balance == 0
     assert add(panel, link=LINK + "2") == {"error": "Not enough funds on balance"}
-    assert list(panel.stored(0)) == ["1"]
+    assert list(panel.snapshot_orders(0)) == ["1"]
 
 
-def test_a_full_panel_refuses_for_later() -> None:
-    panel = panel_of(max_orders=1)
+def test_full_panel_answers_try_again() -> None:
+    panel = create_panel(max_orders=1)
 
     assert add(panel)["status"] == "success"
     assert add(panel, link=LINK + "2") == {"error": messages.TRY_AGAIN}
@@ -124,18 +126,18 @@ def test_a_full_panel_refuses_for_later() -> None:
         ("https://a.b/ < 3", "https://a.b/ < 3"),
     ],
 )
-def test_values_are_decoded_a_second_time_and_lose_their_tags(sent: str, stored: str) -> None:
-    real, exact = panel_of(), panel_of(double_decoding=False)
-    add(real, link=sent)
+def test_values_are_decoded_twice_and_stripped_of_tags(sent: str, stored: str) -> None:
+    standard, exact = create_panel(), create_panel(double_decoding=False)
+    add(standard, link=sent)
     add(exact, link=sent)
 
-    assert real.stored(0)["1"].link == stored
-    assert exact.stored(0)["1"].link == sent
+    assert standard.snapshot_orders(0)["1"].link == stored
+    assert exact.snapshot_orders(0)["1"].link == sent
 
 
-def test_an_order_is_told_in_the_shape_of_the_document() -> None:
+def test_status_has_the_documented_fields() -> None:
     """Document: {"order": "32", "status": "pending", "charge": …, "start_count", "remains"}."""
-    panel = panel_of(with_currency=False)
+    panel = create_panel(with_currency=False)
     add(panel)
 
     answer = ask(panel, "status", order="1")
@@ -149,13 +151,13 @@ def test_an_order_is_told_in_the_shape_of_the_document() -> None:
     ]
 
 
-def test_an_order_tells_its_currency_unless_it_is_switched_off(panel: Panel) -> None:
+def test_status_contains_the_currency_by_default(panel: Panel) -> None:
     add(panel)
 
     assert ask(panel, "status", order=" 1 ")["currency"] == "USD"
 
 
-def test_an_order_in_work_counts_from_its_start_count_and_a_canceled_one_costs_nothing(
+def test_running_order_has_start_count_and_canceled_one_costs_nothing(
     panel: Panel,
 ) -> None:
     add(panel)
@@ -171,19 +173,19 @@ def test_an_order_in_work_counts_from_its_start_count_and_a_canceled_one_costs_n
 
 
 @pytest.mark.parametrize("order", ["2", "", "x", "1,1"])
-def test_an_unknown_order_alone_is_an_error(panel: Panel, order: str) -> None:
+def test_unknown_single_order_is_an_error(panel: Panel, order: str) -> None:
     add(panel)
 
     assert ask(panel, "status", order=order) == {"error": "Incorrect order ID"}
 
 
-def test_a_status_without_an_id_is_refused(panel: Panel) -> None:
+def test_status_without_an_id_is_refused(panel: Panel) -> None:
     assert ask(panel, "status") == {
         "error": "Order ID is required parameter. Please check your API Manual"
     }
 
 
-def test_orders_are_told_in_the_order_asked_and_an_unknown_one_by_a_text(panel: Panel) -> None:
+def test_batch_status_keeps_the_order_and_marks_unknown_ids(panel: Panel) -> None:
     """Document: "2": "Incorrect order ID"."""
     add(panel)
     add(panel, link=LINK + "2")
@@ -195,14 +197,14 @@ def test_orders_are_told_in_the_order_asked_and_an_unknown_one_by_a_text(panel: 
     assert answer["1"] == ask(panel, "status", order="1")
 
 
-def test_a_blank_stays_in_the_key_and_an_empty_place_is_no_id(panel: Panel) -> None:
+def test_spaces_stay_in_keys_and_empty_ids_are_ignored(panel: Panel) -> None:
     add(panel)
 
     assert list(ask(panel, "status", orders="1, 1,, ")) == ["1", " 1"]
     assert ask(panel, "status", orders="") == {}
 
 
-def test_a_drip_feed_tells_runs_and_their_orders(panel: Panel) -> None:
+def test_drip_feed_status_lists_runs_and_their_orders(panel: Panel) -> None:
     add(panel, quantity="250", runs="4", interval="1")
     assert ask(panel, "status", order="1") == {"status": "active", "runs": "0", "orders": []}
 
@@ -213,7 +215,9 @@ def test_a_drip_feed_tells_runs_and_their_orders(panel: Panel) -> None:
 
 
 @pytest.mark.parametrize(("expiry", "end"), [("", "completed"), ("31/12/2030", "expired")])
-def test_a_subscription_tells_posts_and_their_orders(panel: Panel, expiry: str, end: str) -> None:
+def test_subscription_status_lists_posts_and_their_orders(
+    panel: Panel, expiry: str, end: str
+) -> None:
     add(panel, "subscriptions", posts="1", expiry=expiry)
     assert ask(panel, "status", order="1") == {
         "status": "active",
@@ -230,11 +234,11 @@ def test_a_subscription_tells_posts_and_their_orders(panel: Panel, expiry: str, 
     }
 
 
-def test_services_are_told_in_the_form_of_the_document(panel: Panel) -> None:
-    found = ask(panel, "services")
+def test_services_have_the_documented_fields(panel: Panel) -> None:
+    services = ask(panel, "services")
 
-    assert len(found) == len(DEFAULT_SERVICES)
-    assert list(found[0].items()) == [
+    assert len(services) == len(DEFAULT_SERVICES)
+    assert list(services[0].items()) == [
         ("service", "5"),
         ("name", "Instagram Followers [15K] "),
         ("category", "Instagram - Followers [Guaranteed/Refill] - Less Drops ⭐"),
@@ -245,11 +249,11 @@ def test_services_are_told_in_the_form_of_the_document(panel: Panel) -> None:
         ("desc", "usernames"),
         ("dripfeed", 1),
     ]
-    assert {"desc": None, "dripfeed": 0}.items() <= found[4].items()
+    assert {"desc": None, "dripfeed": 0}.items() <= services[4].items()
 
 
-def test_a_panel_without_services_says_so_in_a_text() -> None:
-    assert ask(panel_of(services=[]), "services") == {"status": "success", "data": "Empty Data"}
+def test_empty_services_answer_is_a_text() -> None:
+    assert ask(create_panel(services=[]), "services") == {"status": "success", "data": "Empty Data"}
 
 
 @pytest.mark.parametrize(
@@ -263,30 +267,30 @@ def test_a_panel_without_services_says_so_in_a_text() -> None:
         ("-0.5", "-0.50"),
     ],
 )
-def test_the_balance_is_told_exactly_with_two_decimals_at_least(balance: str, text: str) -> None:
+def test_balance_is_exact_with_at_least_two_decimals(balance: str, text: str) -> None:
     """Document: {"status": "success", "balance": "0.03", "currency": "USD"}."""
-    panel = panel_of(balance=Decimal(balance), currency="EUR")
+    panel = create_panel(balance=Decimal(balance), currency="EUR")
 
     assert ask(panel, "balance") == {"status": "success", "balance": text, "currency": "EUR"}
 
 
-def test_a_new_rate_holds_for_new_orders_alone(panel: Panel) -> None:
+def test_new_rate_applies_only_to_new_orders(panel: Panel) -> None:
     add(panel)
 
     panel.change_rate("5", Decimal(2))
 
     add(panel, link=LINK + "2")
-    assert [str(order.price) for order in panel.stored(0).values()] == ["1.0200", "2.0000"]
+    assert [str(order.price) for order in panel.snapshot_orders(0).values()] == ["1.0200", "2.0000"]
     with pytest.raises(KeyError):
         panel.change_rate("99999", Decimal(2))
 
 
-def test_whatever_is_asked_is_answered_as_of_now(panel: Panel) -> None:
+def test_answers_and_snapshots_reflect_the_given_time(panel: Panel) -> None:
     add(panel)
     panel.ledger.set_state("1", State.PENDING, None, 0)
-    before = panel.stored(0)["1"]
+    before = panel.snapshot_orders(0)["1"]
 
-    after = panel.stored(MAX_LIFE_S)["1"]
+    after = panel.snapshot_orders(MAX_LIFECYCLE_S)["1"]
 
     assert (before.is_final, after.is_final) == (False, True)
-    assert ask(panel, "status", MAX_LIFE_S, order="1")["status"] == after.status
+    assert ask(panel, "status", MAX_LIFECYCLE_S, order="1")["status"] == after.status

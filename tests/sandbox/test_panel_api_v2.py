@@ -1,4 +1,4 @@
-"""The panel when it speaks API v2: what differs, and the three actions that it alone has."""
+"""The panel with the dialect "api-v2": differences, and its three additional actions."""
 
 from decimal import Decimal
 from typing import Any
@@ -7,19 +7,19 @@ import pytest
 
 from smmfanfast_async.sandbox import messages
 from smmfanfast_async.sandbox.dialects import API_V2, STANDARD
-from smmfanfast_async.sandbox.lifecycle import MAX_LIFE_S
+from smmfanfast_async.sandbox.lifecycle import MAX_LIFECYCLE_S
 from smmfanfast_async.sandbox.orders import State
 from smmfanfast_async.sandbox.panel import Panel
 from smmfanfast_async.sandbox.services import SandboxService
 
-from .samples import FAMILY_FORMS, FORMS, LINK, form_of
+from .samples import API_V2_FORMS, FORMS, LINK, form_of
 
 REFUSED = {"error": "Order not eligible for refill."}
 NOT_CANCELED = {"error": "Order not eligible for cancel."}
 UNKNOWN = {"error": "Incorrect order ID"}
 
 
-def panel_of(**changes: Any) -> Panel:
+def create_panel(**changes: Any) -> Panel:
     arguments: dict[str, Any] = {
         "api_key": "test-key",
         "seed": 0,
@@ -33,95 +33,97 @@ def panel_of(**changes: Any) -> Panel:
 
 @pytest.fixture
 def panel() -> Panel:
-    return panel_of()
+    return create_panel()
 
 
 def ask(panel: Panel, action: str, now_s: float = 0.0, /, **fields: str) -> Any:
     return panel.answer({"key": "test-key", "action": action, **fields}, now_s)
 
 
-def add(panel: Panel, kind: str = "default", **changes: str) -> Any:
-    return ask(panel, "add", 0, **form_of(kind, **changes))
+def add(panel: Panel, order_type: str = "default", **changes: str) -> Any:
+    return ask(panel, "add", 0, **form_of(order_type, **changes))
 
 
-def delivered(panel: Panel, count: int = 1, **changes: str) -> None:
-    """Add some orders and deliver them."""
-    for place in range(count):
-        order = add(panel, link=f"{LINK}/{place}", **changes)["order"]
+def add_delivered(panel: Panel, count: int = 1, **changes: str) -> None:
+    """Add orders and complete them."""
+    for number in range(count):
+        order = add(panel, link=f"{LINK}/{number}", **changes)["order"]
         panel.ledger.set_state(str(order), State.COMPLETED, None, 0)
 
 
-@pytest.mark.parametrize("kind", FORMS | FAMILY_FORMS)
-def test_an_order_of_each_type_is_stored_and_its_id_given(panel: Panel, kind: str) -> None:
-    _, _, quantity, price = (FORMS | FAMILY_FORMS)[kind]
+@pytest.mark.parametrize("order_type", FORMS | API_V2_FORMS)
+def test_order_of_each_type_is_stored_and_its_id_returned(panel: Panel, order_type: str) -> None:
+    _, _, quantity, price = (FORMS | API_V2_FORMS)[order_type]
 
-    assert add(panel, kind) == {"order": 1}
+    assert add(panel, order_type) == {"order": 1}
 
-    stored = panel.stored(0)["1"]
-    assert (stored.type, stored.quantity, str(stored.price)) == (kind, quantity, price)
-    assert stored.fields == form_of(kind)
+    stored = panel.snapshot_orders(0)["1"]
+    assert (stored.type, stored.quantity, str(stored.price)) == (order_type, quantity, price)
+    assert stored.fields == form_of(order_type)
 
 
 @pytest.mark.parametrize("action", ["refill", "refill_status", "cancel"])
-def test_the_panel_of_the_document_has_none_of_its_actions(action: str) -> None:
-    panel = panel_of(dialect=STANDARD, services=STANDARD.services)
+def test_standard_dialect_has_none_of_these_actions(action: str) -> None:
+    panel = create_panel(dialect=STANDARD, services=STANDARD.services)
 
     assert ask(panel, action, order="1") == {"error": "This action is Invalid"}
 
 
-def test_a_type_that_a_dialect_has_not_is_not_sold() -> None:
+def test_service_type_unknown_to_the_dialect_is_refused() -> None:
     poll = SandboxService(service=1, name="n", category="c", rate="1", type="poll")
 
-    with pytest.raises(ValueError, match=r"service 1 is of type poll, .* 'document' does not have"):
-        panel_of(dialect=STANDARD, services=[poll])
-    assert ask(panel_of(services=[poll]), "services")[0]["type"] == "Poll"
+    with pytest.raises(
+        ValueError, match=r"service 1 has type 'poll', which the dialect 'standard' does"
+    ):
+        create_panel(dialect=STANDARD, services=[poll])
+    assert ask(create_panel(services=[poll]), "services")[0]["type"] == "Poll"
 
 
-def test_values_are_decoded_once_unless_it_is_asked_for() -> None:
-    exact, twice = panel_of(), panel_of(double_decoding=True)
+def test_values_are_decoded_once_by_default() -> None:
+    exact, twice = create_panel(), create_panel(double_decoding=True)
     for panel in (exact, twice):
         add(panel, link="https://t.me/+abc")
 
-    assert exact.stored(0)["1"].link == "https://t.me/+abc"
-    assert twice.stored(0)["1"].link == "https://t.me/ abc"
+    assert exact.snapshot_orders(0)["1"].link == "https://t.me/+abc"
+    assert twice.snapshot_orders(0)["1"].link == "https://t.me/ abc"
 
 
-def test_refusals_are_in_the_family_s_words(panel: Panel) -> None:
+def test_refusals_use_the_api_v2_texts(panel: Panel) -> None:
     wrong = panel.answer({"key": "x", "action": "balance"}, 0)
 
     assert wrong == {"error": "Invalid API key"}
     assert ask(panel, "other") == {"error": "Incorrect request"}
     assert add(panel, quantity="1") == {"error": "Quantity less than minimal 500"}
-    assert panel.stored(0) == {}
+    assert panel.snapshot_orders(0) == {}
 
 
-def test_a_panel_without_services_gives_an_empty_list() -> None:
-    assert ask(panel_of(services=[]), "services") == []
+def test_empty_services_answer_is_a_list() -> None:
+    assert ask(create_panel(services=[]), "services") == []
 
 
 @pytest.mark.parametrize(("action", "name"), [
     ("status", "orders"), ("refill", "orders"), ("refill_status", "refills"), ("cancel", "orders"),
 ])  # fmt: skip
-def test_a_call_has_100_ids_at_most(panel: Panel, action: str, name: str) -> None:
+def test_call_with_more_than_100_ids_is_refused(panel: Panel, action: str, name: str) -> None:
     ids = [str(number) for number in range(1, 102)]
 
     assert len(ask(panel, action, **{name: ",".join(ids[:100])})) == 100
     assert ask(panel, action, **{name: ",".join(ids)}) == {"error": "Incorrect request"}
 
 
-def test_the_panel_of_the_document_has_no_such_limit() -> None:
-    panel = panel_of(dialect=STANDARD, services=STANDARD.services)
+def test_standard_dialect_does_not_limit_ids() -> None:
+    panel = create_panel(dialect=STANDARD, services=STANDARD.services)
 
     assert len(ask(panel, "status", orders=",".join(map(str, range(1, 1002))))) == 1001
 
 
-def test_an_unknown_id_among_others_is_an_object(panel: Panel) -> None:
+def test_unknown_id_in_a_batch_is_an_object(panel: Panel) -> None:
     add(panel)
 
-    found = ask(panel, "status", orders="9,1")
+    rows = ask(panel, "status", orders="9,1")
 
-    assert found["9"] == UNKNOWN
-    assert found["1"]["status"] == "Pending"
+    assert rows["9"] == UNKNOWN
+    assert rows["1"]["status"] == "Pending"
     assert ask(panel, "status", order="9") == UNKNOWN
     assert ask(panel, "status") == UNKNOWN
 
@@ -129,17 +131,17 @@ def test_an_unknown_id_among_others_is_an_object(panel: Panel) -> None:
 # --- refills -------------------------------------------------------------------------------------
 
 
-def test_one_refill_is_its_id_as_text(panel: Panel) -> None:
-    delivered(panel)
+def test_single_refill_answer_is_the_id_as_text(panel: Panel) -> None:
+    add_delivered(panel)
 
     assert ask(panel, "refill", order=" 1 ") == {"refill": "1"}
 
-    (stored,) = panel.stored_refills(0).values()
+    (stored,) = panel.snapshot_refills(0).values()
     assert (stored.order, stored.status) == ("1", "Pending")
 
 
-def test_many_refills_are_rows_each_with_its_own_error(panel: Panel) -> None:
-    delivered(panel, 2)
+def test_batch_refill_has_one_result_or_error_per_id(panel: Panel) -> None:
+    add_delivered(panel, 2)
     add(panel, service="9")
 
     assert ask(panel, "refill", orders="2,x, 1,,3,2") == [
@@ -152,47 +154,49 @@ def test_many_refills_are_rows_each_with_its_own_error(panel: Panel) -> None:
     assert ask(panel, "refill", orders="") == []
 
 
-@pytest.mark.parametrize(("state", "is_taken"), [
+@pytest.mark.parametrize(("state", "is_accepted"), [
     (State.COMPLETED, True), (State.PARTIAL, True),
     (State.PENDING, False), (State.IN_PROGRESS, False), (State.CANCELED, False),
 ])  # fmt: skip
-def test_only_what_was_delivered_is_refilled(panel: Panel, state: State, *, is_taken: bool) -> None:
+def test_only_delivered_orders_are_refilled(
+    panel: Panel, state: State, *, is_accepted: bool
+) -> None:
     add(panel)
     panel.ledger.set_state("1", state, 5 if state is State.PARTIAL else None, 0)
 
-    assert ask(panel, "refill", order="1") == ({"refill": "1"} if is_taken else REFUSED)
+    assert ask(panel, "refill", order="1") == ({"refill": "1"} if is_accepted else REFUSED)
 
 
-def test_only_services_with_the_flag_refill(panel: Panel) -> None:
-    delivered(panel, service="9")
+def test_refill_requires_the_flag_of_the_service(panel: Panel) -> None:
+    add_delivered(panel, service="9")
 
     assert ask(panel, "refill", order="1") == REFUSED
 
 
-def test_an_order_is_refilled_again_once_the_last_refill_is_final(panel: Panel) -> None:
-    delivered(panel)
+def test_order_can_be_refilled_again_after_the_last_refill(panel: Panel) -> None:
+    add_delivered(panel)
     ask(panel, "refill", order="1")
 
     assert ask(panel, "refill", order="1") == REFUSED
-    assert ask(panel, "refill", MAX_LIFE_S, order="1") == {"refill": "2"}
+    assert ask(panel, "refill", MAX_LIFECYCLE_S, order="1") == {"refill": "2"}
 
 
-def test_a_full_panel_refuses_for_later() -> None:
-    panel = panel_of(max_orders=1)
-    delivered(panel)
+def test_full_panel_answers_try_again() -> None:
+    panel = create_panel(max_orders=1)
+    add_delivered(panel)
     ask(panel, "refill", order="1")
 
-    assert ask(panel, "refill", MAX_LIFE_S, order="1") == {"error": messages.TRY_AGAIN}
+    assert ask(panel, "refill", MAX_LIFECYCLE_S, order="1") == {"error": messages.TRY_AGAIN}
 
 
-def test_a_refill_without_an_id_is_refused(panel: Panel) -> None:
+def test_calls_without_an_id_are_refused(panel: Panel) -> None:
     assert ask(panel, "refill") == UNKNOWN
     assert ask(panel, "refill_status") == {"error": "Incorrect refill ID"}
     assert ask(panel, "cancel") == UNKNOWN
 
 
-def test_the_status_of_one_refill_and_of_many(panel: Panel) -> None:
-    delivered(panel, 2)
+def test_refill_status_of_one_and_of_several(panel: Panel) -> None:
+    add_delivered(panel, 2)
     ask(panel, "refill", orders="1,2")
 
     assert ask(panel, "refill_status", refill="1") == {"status": "Pending"}
@@ -202,7 +206,7 @@ def test_the_status_of_one_refill_and_of_many(panel: Panel) -> None:
         {"refill": 3, "status": {"error": "Refill not found"}},
         {"refill": 1, "status": "Pending"},
     ]
-    assert ask(panel, "refill_status", MAX_LIFE_S, refill="1")["status"] in {
+    assert ask(panel, "refill_status", MAX_LIFECYCLE_S, refill="1")["status"] in {
         "Completed", "Rejected",
     }  # fmt: skip
 
@@ -210,12 +214,12 @@ def test_the_status_of_one_refill_and_of_many(panel: Panel) -> None:
 # --- cancels -------------------------------------------------------------------------------------
 
 
-def test_orders_are_canceled_with_their_own_errors_and_their_money_comes_back(
+def test_batch_cancel_refunds_and_has_one_result_per_id(
     panel: Panel,
 ) -> None:
     add(panel)
     add(panel, service="10", quantity="1000")
-    delivered(panel)
+    add_delivered(panel)
     balance = panel.ledger.balance
 
     assert ask(panel, "cancel", orders="9,1,2,3,1") == [
@@ -235,7 +239,7 @@ def test_orders_are_canceled_with_their_own_errors_and_their_money_comes_back(
     }
 
 
-def test_one_order_is_canceled_alone(panel: Panel) -> None:
+def test_single_cancel_answers_once_then_refuses(panel: Panel) -> None:
     add(panel)
 
     assert ask(panel, "cancel", order="1") == {"cancel": "1"}
@@ -243,7 +247,7 @@ def test_one_order_is_canceled_alone(panel: Panel) -> None:
     assert ask(panel, "cancel", order="2") == UNKNOWN
 
 
-def test_an_order_in_work_becomes_partial(panel: Panel) -> None:
+def test_canceled_running_order_becomes_partial(panel: Panel) -> None:
     add(panel)
     panel.ledger.set_state("1", State.IN_PROGRESS, None, 0)
 

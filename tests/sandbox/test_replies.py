@@ -1,3 +1,5 @@
+"""HTTP replies: PHP's JSON, and the effect of each fault."""
+
 import json
 from typing import Any
 
@@ -5,7 +7,12 @@ import pytest
 
 from smmfanfast_async.sandbox.answers import Answer
 from smmfanfast_async.sandbox.faults import APPLIED, Fault, ScriptedFault
-from smmfanfast_async.sandbox.replies import Reply, faulty_reply, php_json, plain_reply
+from smmfanfast_async.sandbox.replies import (
+    HttpReply,
+    build_faulty_reply,
+    build_reply,
+    encode_php_json,
+)
 
 ROW: dict[str, Answer] = {
     "order": "12",
@@ -16,15 +23,15 @@ ROW: dict[str, Answer] = {
 }
 
 
-def reply_to(fault: Fault, answer: Answer = None, **arguments: Any) -> Reply:
+def build_reply_for(fault: Fault, answer: Answer = None, **arguments: Any) -> HttpReply:
     scripted = ScriptedFault(fault=fault, **arguments)
-    return faulty_reply(scripted, lambda: answer, "http://127.0.0.1/moved")
+    return build_faulty_reply(scripted, lambda: answer, "http://127.0.0.1/moved")
 
 
-def test_answers_are_printed_as_php_prints_them() -> None:
+def test_answers_are_encoded_like_php() -> None:
     answer = {"category": "Less Drops ⭐ [a/b]", "rows": [{"n": 1, "none": None}], "yes": True}
 
-    assert php_json(answer) == (
+    assert encode_php_json(answer) == (
         "{\n"
         '    "category": "Less Drops \\u2b50 [a\\/b]",\n'
         '    "rows": [\n'
@@ -49,38 +56,38 @@ def test_answers_are_printed_as_php_prints_them() -> None:
         ({"x": {}}, {"x": []}),
     ],
 )
-def test_a_php_array_with_keys_from_zero_is_a_list(answer: Answer, printed: object) -> None:
-    assert json.loads(php_json(answer)) == printed
+def test_php_array_with_keys_from_zero_is_a_list(answer: Answer, printed: object) -> None:
+    assert json.loads(encode_php_json(answer)) == printed
 
 
-def test_a_healthy_reply_is_the_answer_alone() -> None:
-    reply = plain_reply({"order": 32})
+def test_reply_without_fault_is_only_the_answer() -> None:
+    reply = build_reply({"order": 32})
 
-    assert reply == Reply(body=b'{\n    "order": 32\n}')
+    assert reply == HttpReply(body=b'{\n    "order": 32\n}')
     assert (reply.http_status, reply.headers, reply.wait_s, reply.is_dropped) == (200, {}, 0, False)
 
 
 @pytest.mark.parametrize("fault", Fault)
-def test_the_action_is_carried_out_once_or_not_at_all(fault: Fault) -> None:
+def test_action_is_applied_at_most_once(fault: Fault) -> None:
     calls: list[int] = []
 
-    def carry_out() -> Answer:
+    def apply() -> Answer:
         calls.append(1)
         return {}
 
-    faulty_reply(ScriptedFault(fault=fault), carry_out, "")
+    build_faulty_reply(ScriptedFault(fault=fault), apply, "")
 
     assert len(calls) == APPLIED[fault]
 
 
-def test_a_late_reply_is_the_right_one() -> None:
-    assert reply_to(Fault.DELAY, ROW, delay_s=0.25) == Reply(
-        body=php_json(ROW).encode(), wait_s=0.25
+def test_delayed_reply_is_the_correct_one() -> None:
+    assert build_reply_for(Fault.DELAY, ROW, delay_s=0.25) == HttpReply(
+        body=encode_php_json(ROW).encode(), wait_s=0.25
     )
 
 
 @pytest.mark.parametrize(
-    ("fault", "http_status", "begin"),
+    ("fault", "http_status", "prefix"),
     [
         (Fault.HTTP_500, 500, b""),
         (Fault.HTTP_502, 502, b"<!DOCTYPE html>"),
@@ -90,57 +97,59 @@ def test_a_late_reply_is_the_right_one() -> None:
         (Fault.EMPTY, 200, b""),
     ],
 )
-def test_pages_say_nothing_of_the_action(fault: Fault, http_status: int, begin: bytes) -> None:
-    reply = reply_to(fault, ROW)
+def test_error_pages_do_not_contain_the_answer(
+    fault: Fault, http_status: int, prefix: bytes
+) -> None:
+    reply = build_reply_for(fault, ROW)
 
     assert (reply.http_status, reply.is_dropped) == (http_status, False)
-    assert reply.body.startswith(begin)
-    assert bool(reply.body) == bool(begin)
+    assert reply.body.startswith(prefix)
+    assert bool(reply.body) == bool(prefix)
     assert b"pending" not in reply.body
     assert reply.headers == ({"cf-mitigated": "challenge"} if fault is Fault.BLOCKED else {})
 
 
-def test_a_rate_limit_names_its_seconds() -> None:
-    reply = reply_to(Fault.RATE_LIMIT, retry_after_s=7)
+def test_rate_limit_reply_names_its_seconds() -> None:
+    reply = build_reply_for(Fault.RATE_LIMIT, retry_after_s=7)
 
     assert (reply.http_status, reply.headers) == (429, {"Retry-After": "7"})
     assert json.loads(reply.body) == {"error": "Too many requests, please wait 7 seconds"}
 
 
-def test_a_notice_stands_before_the_right_answer() -> None:
-    reply = reply_to(Fault.PHP_NOTICE, ROW)
+def test_php_notice_precedes_the_correct_answer() -> None:
+    reply = build_reply_for(Fault.PHP_NOTICE, ROW)
 
     notice, _, rest = reply.body.decode().partition("{")
     assert notice.startswith("<br />\n<b>Notice</b>:")
     assert json.loads("{" + rest) == ROW
 
 
-def test_a_cut_body_is_the_first_half() -> None:
-    whole = php_json(ROW).encode()
+def test_truncated_body_is_the_first_half() -> None:
+    whole = encode_php_json(ROW).encode()
 
-    assert reply_to(Fault.TRUNCATED_BODY, ROW).body == whole[: len(whole) // 2]
+    assert build_reply_for(Fault.TRUNCATED_BODY, ROW).body == whole[: len(whole) // 2]
 
 
 @pytest.mark.parametrize("fault", [Fault.DROP_BEFORE, Fault.DROP_AFTER])
-def test_a_dropped_connection_has_no_reply(fault: Fault) -> None:
-    assert reply_to(fault, ROW) == Reply(is_dropped=True)
+def test_dropped_connection_has_no_reply(fault: Fault) -> None:
+    assert build_reply_for(fault, ROW) == HttpReply(is_dropped=True)
 
 
 @pytest.mark.parametrize("location", [None, "http://127.0.0.1:1/elsewhere"])
-def test_a_redirect_repeats_the_post_elsewhere(location: str | None) -> None:
-    reply = reply_to(Fault.REDIRECT, location=location)
+def test_redirect_points_to_its_location(location: str | None) -> None:
+    reply = build_reply_for(Fault.REDIRECT, location=location)
 
     assert reply.http_status == 307
     assert reply.headers == {"Location": location or "http://127.0.0.1/moved"}
 
 
-def test_one_row_of_a_batch_is_odd_and_the_others_are_right() -> None:
+def test_one_row_of_a_batch_is_malformed() -> None:
     other = ROW | {"order": "13"}
     batch = {"2": "Incorrect order ID", "12": ROW, "13": other}
 
-    found = json.loads(reply_to(Fault.MALFORMED_ROW, batch).body)
+    rows = json.loads(build_reply_for(Fault.MALFORMED_ROW, batch).body)
 
-    assert found == batch | {
+    assert rows == batch | {
         "12": {
             "order": "12",
             "status": "In moderation",
@@ -151,16 +160,16 @@ def test_one_row_of_a_batch_is_odd_and_the_others_are_right() -> None:
     }
 
 
-def test_a_single_status_is_odd_as_a_whole() -> None:
-    assert json.loads(reply_to(Fault.MALFORMED_ROW, ROW).body)["status"] == "In moderation"
+def test_single_status_is_malformed() -> None:
+    assert json.loads(build_reply_for(Fault.MALFORMED_ROW, ROW).body)["status"] == "In moderation"
 
 
-def test_one_service_of_a_list_is_odd() -> None:
+def test_one_service_of_a_list_is_malformed() -> None:
     service = {"service": "5", "rate": "1.02", "min": "500", "type": "default", "dripfeed": 1}
 
-    found = json.loads(reply_to(Fault.MALFORMED_ROW, [service, service]).body)
+    rows = json.loads(build_reply_for(Fault.MALFORMED_ROW, [service, service]).body)
 
-    assert found == [
+    assert rows == [
         {
             "service": "5",
             "rate": "1,234.5",
@@ -172,16 +181,16 @@ def test_one_service_of_a_list_is_odd() -> None:
     ]
 
 
-def test_an_error_among_the_rows_of_a_batch_is_not_the_odd_one() -> None:
+def test_error_object_in_a_batch_is_not_malformed() -> None:
     batch = {"2": {"error": "Incorrect order ID"}, "12": ROW}
 
-    found = json.loads(reply_to(Fault.MALFORMED_ROW, batch).body)
+    rows = json.loads(build_reply_for(Fault.MALFORMED_ROW, batch).body)
 
-    assert found["2"] == batch["2"]
-    assert found["12"]["status"] == "In moderation"
+    assert rows["2"] == batch["2"]
+    assert rows["12"]["status"] == "In moderation"
 
 
-@pytest.mark.parametrize(("row", "odd"), [
+@pytest.mark.parametrize(("row", "malformed"), [
     ({"order": 1, "refill": 2}, {"order": 1, "refill": "N/A"}),
     ({"order": 1, "cancel": 1}, {"order": 1, "cancel": "N/A"}),
     ({"refill": 2, "status": "Pending"}, {"refill": 2, "status": "In moderation"}),
@@ -190,12 +199,12 @@ def test_an_error_among_the_rows_of_a_batch_is_not_the_odd_one() -> None:
         {"service": 5, "refill": "maybe", "cancel": "maybe"},
     ),
 ])  # fmt: skip
-def test_one_row_of_an_api_v2_list_is_odd(row: dict[str, Answer], odd: Answer) -> None:
-    assert json.loads(reply_to(Fault.MALFORMED_ROW, [row, row]).body) == [odd, row]
+def test_one_row_of_an_api_v2_list_is_malformed(row: dict[str, Answer], malformed: Answer) -> None:
+    assert json.loads(build_reply_for(Fault.MALFORMED_ROW, [row, row]).body) == [malformed, row]
 
 
 @pytest.mark.parametrize(
     "answer", [{"2": "Incorrect order ID"}, {"error": "no"}, ["text"], "text", []]
 )
-def test_an_answer_without_rows_stays_right(answer: Answer) -> None:
-    assert reply_to(Fault.MALFORMED_ROW, answer) == plain_reply(answer)
+def test_answer_without_rows_is_unchanged(answer: Answer) -> None:
+    assert build_reply_for(Fault.MALFORMED_ROW, answer) == build_reply(answer)

@@ -1,3 +1,5 @@
+"""The `Sandbox` over HTTP: settings, clock, snapshots, faults, both dialects."""
+
 import asyncio
 import json
 from collections import Counter
@@ -10,15 +12,15 @@ import aiohttp
 import pytest
 
 from smmfanfast_async.sandbox import Fault, Sandbox, SandboxService, StoredOrder, sandbox
-from smmfanfast_async.sandbox.lifecycle import MAX_LIFE_S
-from smmfanfast_async.sandbox.sandbox import MAX_ACTION_WORDS
+from smmfanfast_async.sandbox.lifecycle import MAX_LIFECYCLE_S
+from smmfanfast_async.sandbox.sandbox import MAX_ACTION_NAMES
 from smmfanfast_async.sandbox.services import DEFAULT_SERVICES
 
-from .samples import FAMILY_FORMS, FORMS, LINK, form_of
+from .samples import API_V2_FORMS, FORMS, LINK, form_of
 
 
 async def post(panel: Sandbox, action: str, **fields: str) -> tuple[int, str]:
-    """Give HTTP status and text of an answer; redirects are not followed."""
+    """Return HTTP status and text of an answer; redirects are not followed."""
     form = {"key": panel.api_key, "action": action, **fields}
     async with (
         aiohttp.ClientSession() as session,
@@ -34,13 +36,13 @@ async def ask(panel: Sandbox, action: str, **fields: str) -> Any:
 
 
 @asynccontextmanager
-async def standing_still(**arguments: Any) -> AsyncIterator[Sandbox]:
+async def stopped_sandbox(**arguments: Any) -> AsyncIterator[Sandbox]:
     async with Sandbox(speed=0, **arguments) as panel:
         yield panel
 
 
 @pytest.mark.asyncio
-async def test_a_panel_stands_on_loopback_with_a_key_and_money() -> None:
+async def test_panel_listens_on_loopback_with_a_key_and_balance() -> None:
     async with Sandbox() as panel:
         assert panel.url.startswith("http://127.0.0.1:")
         assert panel.url.endswith("/api/v1")
@@ -54,15 +56,15 @@ async def test_a_panel_stands_on_loopback_with_a_key_and_money() -> None:
 
 
 @pytest.mark.asyncio
-async def test_the_document_s_four_actions_work_together() -> None:
-    async with standing_still() as panel:
+async def test_all_four_documented_actions_work_together() -> None:
+    async with stopped_sandbox() as panel:
         services = await ask(panel, "services")
         assert [service["service"] for service in services] == list(panel.services)
 
-        for place, kind in enumerate(FORMS, start=1):
-            form = form_of(kind)
-            assert await ask(panel, "add", **form) == {"status": "success", "order": place}
-            assert panel.orders[str(place)].type == kind
+        for number, order_type in enumerate(FORMS, start=1):
+            form = form_of(order_type)
+            assert await ask(panel, "add", **form) == {"status": "success", "order": number}
+            assert panel.orders[str(number)].type == order_type
 
         rows = await ask(panel, "status", orders=",".join(panel.orders))
         assert list(rows) == list(panel.orders)
@@ -73,7 +75,7 @@ async def test_the_document_s_four_actions_work_together() -> None:
 
 
 @pytest.mark.parametrize("key", ["a-real-looking-key", "", "TEST-key"])
-def test_a_key_that_is_no_test_key_is_refused_and_not_shown(key: str) -> None:
+def test_key_without_test_prefix_is_refused_and_not_shown(key: str) -> None:
     with pytest.raises(ValueError, match='must start with "test-"') as caught:
         Sandbox(api_key=key)
 
@@ -90,13 +92,13 @@ def test_a_key_that_is_no_test_key_is_refused_and_not_shown(key: str) -> None:
         {"existing_orders": 1, "services": []},
     ],
 )
-def test_what_cannot_be_made_is_refused(arguments: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"balance|speed|earlier"):
+def test_invalid_settings_are_refused(arguments: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"balance|speed|existing_orders"):
         Sandbox(**arguments)
 
 
 @pytest.mark.asyncio
-async def test_the_received_key_stands_in_nothing_that_is_kept_or_shown() -> None:
+async def test_received_keys_are_never_stored_or_shown() -> None:
     wrong = "not-the-key-of-this-panel"
     async with Sandbox(api_key="test-secret") as panel:
         await ask(panel, "add", **form_of("default"))
@@ -109,9 +111,9 @@ async def test_the_received_key_stands_in_nothing_that_is_kept_or_shown() -> Non
 
 
 @pytest.mark.asyncio
-async def test_start_and_close_may_be_called_twice_and_the_panel_survives_an_outage() -> None:
+async def test_start_and_close_are_idempotent_and_orders_survive_an_outage() -> None:
     panel = Sandbox(speed=0)
-    with pytest.raises(RuntimeError, match="no address before it is started"):
+    with pytest.raises(RuntimeError, match="no URL before it is started"):
         _ = panel.url
     assert repr(panel) == "<Sandbox closed, 0 requests>"
     await panel.start()
@@ -135,7 +137,7 @@ async def test_start_and_close_may_be_called_twice_and_the_panel_survives_an_out
 
 
 @pytest.mark.asyncio
-async def test_an_error_of_the_sandbox_itself_is_not_hidden() -> None:
+async def test_error_of_the_sandbox_itself_is_raised_at_close() -> None:
     panel = Sandbox()
     await panel.start()
     panel._panel.answer = None
@@ -147,7 +149,7 @@ async def test_an_error_of_the_sandbox_itself_is_not_hidden() -> None:
 
 
 @pytest.mark.asyncio
-async def test_speed_is_panel_seconds_in_a_real_second() -> None:
+async def test_speed_is_panel_seconds_per_real_second() -> None:
     real_s = [0.0]
     async with Sandbox(speed=3600, clock=lambda: real_s[0]) as panel:
         await ask(panel, "add", **form_of("default"))
@@ -155,15 +157,15 @@ async def test_speed_is_panel_seconds_in_a_real_second() -> None:
 
         real_s[0] = 6.0
 
-        assert panel.now_s == MAX_LIFE_S
+        assert panel.now_s == MAX_LIFECYCLE_S
         assert panel.orders["1"].is_final
 
 
 @pytest.mark.asyncio
-async def test_the_clock_is_stepped_by_hand_until_all_is_final() -> None:
-    async with standing_still() as panel:
-        for kind in FORMS:
-            await ask(panel, "add", **form_of(kind))
+async def test_finish_all_makes_every_order_final() -> None:
+    async with stopped_sandbox() as panel:
+        for order_type in FORMS:
+            await ask(panel, "add", **form_of(order_type))
         await ask(panel, "add", **form_of("default", link=LINK + "2", runs="5", interval="60"))
         panel.advance(60)
         assert panel.now_s == 60
@@ -177,39 +179,39 @@ async def test_the_clock_is_stepped_by_hand_until_all_is_final() -> None:
 
 @pytest.mark.asyncio
 async def test_equal_seeds_and_calls_give_equal_orders() -> None:
-    async def lives(seed: int) -> tuple[dict[str, StoredOrder], Decimal]:
-        async with standing_still(seed=seed, existing_orders=20) as panel:
-            for kind in FORMS:
-                await ask(panel, "add", **form_of(kind))
+    async def run_orders(seed: int) -> tuple[dict[str, StoredOrder], Decimal]:
+        async with stopped_sandbox(seed=seed, existing_orders=20) as panel:
+            for order_type in FORMS:
+                await ask(panel, "add", **form_of(order_type))
             panel.advance(5000)
             return dict(panel.orders), panel.balance
 
-    assert await lives(1) == await lives(1)
-    assert await lives(1) != await lives(2)
+    assert await run_orders(1) == await run_orders(1)
+    assert await run_orders(1) != await run_orders(2)
 
 
 @pytest.mark.asyncio
-async def test_earlier_orders_stand_in_assorted_states_and_leave_the_balance_given() -> None:
-    async with standing_still(existing_orders=300, balance=Decimal("0.03")) as panel:
+async def test_existing_orders_have_various_states_and_keep_the_balance() -> None:
+    async with stopped_sandbox(existing_orders=300, balance=Decimal("0.03")) as panel:
         orders = panel.orders
         assert panel.balance == Decimal("0.03")
         assert list(orders) == [str(number) for number in range(1, 301)]
         states = Counter(order.status for order in orders.values())
         assert {"pending", "in progress", "completed", "partial", "canceled"} <= set(states)
-        assert all(-MAX_LIFE_S <= order.created_s <= 0 for order in orders.values())
+        assert all(-MAX_LIFECYCLE_S <= order.created_s <= 0 for order in orders.values())
         assert panel.request_count == 0
-        held = sum(order.charge for order in orders.values())
+        charges = sum(order.charge for order in orders.values())
 
         panel.finish_all()
 
         assert all(order.is_final for order in panel.orders.values())
-        still_held = sum(order.charge for order in panel.orders.values())
-        assert panel.balance == Decimal("0.03") + held - still_held
+        final_charges = sum(order.charge for order in panel.orders.values())
+        assert panel.balance == Decimal("0.03") + charges - final_charges
 
 
 @pytest.mark.asyncio
-async def test_an_order_is_put_into_a_state_by_hand() -> None:
-    async with standing_still() as panel:
+async def test_set_status_changes_an_order() -> None:
+    async with stopped_sandbox() as panel:
         await ask(panel, "add", **form_of("default"))
 
         panel.set_status(1, "Partial", remains=30)
@@ -223,14 +225,14 @@ async def test_an_order_is_put_into_a_state_by_hand() -> None:
             "remains": "30",
         }
         assert panel.balance == Decimal("999.0106")
-        with pytest.raises(ValueError, match="'on hold' is no status"):
+        with pytest.raises(ValueError, match="'on hold' is not a status"):
             panel.set_status("1", "on hold")
         with pytest.raises(KeyError):
             panel.set_status("2", "completed")
 
 
 @pytest.mark.asyncio
-async def test_the_catalogue_can_be_changed_under_way() -> None:
+async def test_services_can_be_changed_while_running() -> None:
     async with Sandbox(services=DEFAULT_SERVICES[:1]) as panel:
         panel.add_service(SandboxService(service=7, name="n", category="c", rate=3))
         panel.change_rate(5, Decimal("9.5"))
@@ -249,7 +251,7 @@ async def test_the_catalogue_can_be_changed_under_way() -> None:
 
 
 @pytest.mark.asyncio
-async def test_snapshots_cannot_change_the_panel() -> None:
+async def test_snapshots_do_not_change_the_panel() -> None:
     async with Sandbox() as panel:
         await ask(panel, "balance")
         panel.requests["balance"] = 99
@@ -261,24 +263,24 @@ async def test_snapshots_cannot_change_the_panel() -> None:
 
 
 @pytest.mark.asyncio
-async def test_requests_are_counted_by_plain_words_alone() -> None:
+async def test_requests_are_counted_only_by_plain_action_names() -> None:
     async with Sandbox() as panel:
         for action in ("", "refill", "refill", "A secret", "x" * 33):
             await post(panel, action)
         assert panel.requests == {"": 1, "refill": 2, "other": 2}
 
-        for number in range(MAX_ACTION_WORDS):
+        for number in range(MAX_ACTION_NAMES):
             panel._respond({"action": "word" + "x" * (number % 28) + "y" * (number // 28)})
         panel._respond({"action": "add"})
 
-        assert len(panel.requests) <= MAX_ACTION_WORDS + 1
+        assert len(panel.requests) <= MAX_ACTION_NAMES + 1
         assert panel.requests["other"] > 2
         assert panel.requests["add"] == 1
-        assert panel.request_count == 5 + MAX_ACTION_WORDS + 1
+        assert panel.request_count == 5 + MAX_ACTION_NAMES + 1
 
 
 @pytest.mark.asyncio
-async def test_settings_reach_the_panel() -> None:
+async def test_settings_are_applied() -> None:
     async with Sandbox(double_decoding=False, with_currency=False, currency="EUR") as panel:
         await ask(panel, "add", **form_of("default", link="https://t.me/+abc"))
 
@@ -299,8 +301,8 @@ APPLIED = {
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("fault", Fault)
-async def test_the_orders_tell_the_truth_whatever_the_client_was_told(fault: Fault) -> None:
-    async with standing_still() as panel:
+async def test_orders_show_whether_the_action_was_applied(fault: Fault) -> None:
+    async with stopped_sandbox() as panel:
         panel.fail_next(fault, delay_s=0.001)
         try:
             await post(panel, "add", **form_of("default"))
@@ -313,7 +315,7 @@ async def test_the_orders_tell_the_truth_whatever_the_client_was_told(fault: Fau
 
 
 @pytest.mark.asyncio
-async def test_a_server_error_may_hide_an_order() -> None:
+async def test_order_can_exist_despite_a_server_error() -> None:
     async with Sandbox() as panel:
         panel.fail_next("http_502", applied=True)
 
@@ -322,7 +324,7 @@ async def test_a_server_error_may_hide_an_order() -> None:
 
 
 @pytest.mark.asyncio
-async def test_faults_are_scripted_by_count_and_action_and_forgotten_again() -> None:
+async def test_faults_are_scripted_by_count_and_action_and_cleared() -> None:
     async with Sandbox() as panel:
         panel.fail_next(Fault.HTTP_503, times=2, action="status")
         panel.fail_next(Fault.RATE_LIMIT, retry_after_s=7, action="status")
@@ -338,7 +340,7 @@ async def test_faults_are_scripted_by_count_and_action_and_forgotten_again() -> 
 
 
 @pytest.mark.asyncio
-async def test_a_rate_of_faults_holds_until_it_is_cleared() -> None:
+async def test_fault_rate_applies_until_cleared() -> None:
     async with Sandbox() as panel:
         panel.fail_at_rate(Fault.BLOCKED, rate=1, action="balance")
         assert [(await post(panel, "balance"))[0] for _ in range(3)] == [403] * 3
@@ -351,7 +353,7 @@ async def test_a_rate_of_faults_holds_until_it_is_cleared() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_client_that_follows_the_redirect_orders_at_the_second_door() -> None:
+async def test_client_that_follows_the_redirect_places_the_order() -> None:
     async with Sandbox() as panel, aiohttp.ClientSession() as session:
         panel.fail_next(Fault.REDIRECT)
         form = {"key": panel.api_key, "action": "add", **form_of("default")}
@@ -364,7 +366,7 @@ async def test_a_client_that_follows_the_redirect_orders_at_the_second_door() ->
 
 
 @pytest.mark.asyncio
-async def test_a_redirect_can_point_to_another_panel() -> None:
+async def test_redirect_can_point_to_another_panel() -> None:
     async with Sandbox() as panel, Sandbox() as other, aiohttp.ClientSession() as session:
         panel.fail_next(Fault.REDIRECT, location=other.url)
 
@@ -375,8 +377,8 @@ async def test_a_redirect_can_point_to_another_panel() -> None:
 
 
 @pytest.mark.asyncio
-async def test_many_clients_at_once_get_consecutive_ids_and_no_money_is_lost() -> None:
-    async with standing_still() as panel:
+async def test_concurrent_orders_get_consecutive_ids_and_exact_charges() -> None:
+    async with stopped_sandbox() as panel:
         answers = await asyncio.gather(
             *(ask(panel, "add", **form_of("default", link=f"{LINK}/{n}")) for n in range(50))
         )
@@ -389,25 +391,25 @@ async def test_many_clients_at_once_get_consecutive_ids_and_no_money_is_lost() -
 
 
 @pytest.mark.asyncio
-async def test_a_sandbox_may_speak_api_v2_at_its_own_path() -> None:
-    async with standing_still(dialect="api-v2") as panel:
+async def test_api_v2_has_its_own_path_and_types() -> None:
+    async with stopped_sandbox(dialect="api-v2") as panel:
         assert panel.url.endswith("/api/v2")
         assert await ask(panel, "balance") == {"balance": "1000.00", "currency": "USD"}
-        for place, kind in enumerate(FORMS | FAMILY_FORMS, start=1):
-            assert await ask(panel, "add", **form_of(kind)) == {"order": place}
+        for number, order_type in enumerate(FORMS | API_V2_FORMS, start=1):
+            assert await ask(panel, "add", **form_of(order_type)) == {"order": number}
 
-        assert [order.type for order in panel.orders.values()] == [*FORMS, *FAMILY_FORMS]
+        assert [order.type for order in panel.orders.values()] == [*FORMS, *API_V2_FORMS]
         assert panel.requests == {"balance": 1, "add": 17}
 
 
-def test_a_language_it_does_not_know_is_refused() -> None:
-    with pytest.raises(ValueError, match="dialect 'api-v3' is not one of standard, api-v2"):
+def test_unknown_dialect_is_refused() -> None:
+    with pytest.raises(ValueError, match="dialect must be one of standard, api-v2, not 'api-v3'"):
         Sandbox(dialect="api-v3")
 
 
 @pytest.mark.asyncio
-async def test_refills_move_with_the_clock_and_may_be_put_into_a_state() -> None:
-    async with standing_still(dialect="api-v2") as panel:
+async def test_refills_follow_the_clock_and_manual_states() -> None:
+    async with stopped_sandbox(dialect="api-v2") as panel:
         await ask(panel, "add", **form_of("default"))
         panel.set_status(1, "completed")
         await ask(panel, "refill", order="1")
@@ -423,13 +425,13 @@ async def test_refills_move_with_the_clock_and_may_be_put_into_a_state() -> None
         assert panel.refills["2"].is_final
         with pytest.raises(KeyError):
             panel.set_refill_status(3, "pending")
-        with pytest.raises(ValueError, match="no status of a refill"):
+        with pytest.raises(ValueError, match="is not a refill status"):
             panel.set_refill_status(1, "canceled")
 
 
 @pytest.mark.asyncio
-async def test_faults_meet_the_new_actions_too() -> None:
-    async with standing_still(dialect="api-v2") as panel:
+async def test_faults_apply_to_api_v2_actions() -> None:
+    async with stopped_sandbox(dialect="api-v2") as panel:
         await ask(panel, "add", **form_of("default"))
         panel.fail_next(Fault.HTTP_502, action="cancel")
         panel.fail_next(Fault.EMPTY, action="cancel")
@@ -443,8 +445,8 @@ async def test_faults_meet_the_new_actions_too() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_redirect_leads_to_the_second_door_of_the_same_path() -> None:
-    async with standing_still(dialect="api-v2") as panel, aiohttp.ClientSession() as session:
+async def test_redirect_leads_to_the_second_path_of_the_dialect() -> None:
+    async with stopped_sandbox(dialect="api-v2") as panel, aiohttp.ClientSession() as session:
         panel.fail_next(Fault.REDIRECT)
         form = {"key": panel.api_key, "action": "balance"}
         async with session.post(panel.url, data=form) as answer:
@@ -452,20 +454,20 @@ async def test_a_redirect_leads_to_the_second_door_of_the_same_path() -> None:
             assert json.loads(await answer.text())["currency"] == "USD"
 
 
-def test_what_a_language_has_no_type_for_is_not_sold() -> None:
+def test_service_type_unknown_to_the_dialect_is_refused() -> None:
     poll = SandboxService(service=1, name="n", category="c", rate="1", type="poll")
 
-    with pytest.raises(ValueError, match="of type poll"):
+    with pytest.raises(ValueError, match="has type 'poll'"):
         Sandbox(services=[poll])
-    with pytest.raises(ValueError, match="of type poll"):
+    with pytest.raises(ValueError, match="has type 'poll'"):
         Sandbox().add_service(poll)
     panel = Sandbox(dialect="api-v2", services=[])
     panel.add_service(poll)
     assert list(panel.services) == ["1"]
 
 
-def test_earlier_orders_of_the_wider_family_are_of_its_types_too() -> None:
+def test_existing_api_v2_orders_include_its_own_types() -> None:
     panel = Sandbox(dialect="api-v2", speed=0, existing_orders=200)
 
-    assert {order.type for order in panel.orders.values()} & set(FAMILY_FORMS)
+    assert {order.type for order in panel.orders.values()} & set(API_V2_FORMS)
     assert panel.balance == 1000

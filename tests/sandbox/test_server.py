@@ -1,3 +1,5 @@
+"""The HTTP server of the sandbox: forms, replies, aborted connections, closing."""
+
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -8,19 +10,19 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from smmfanfast_async.sandbox import server as server_room
-from smmfanfast_async.sandbox.replies import Reply
+from smmfanfast_async.sandbox import server as server_module
+from smmfanfast_async.sandbox.replies import HttpReply
 from smmfanfast_async.sandbox.server import HOST, MOVED_PATH, PATH, PanelServer
 
 
 class Respond:
-    """What the panel would be: it keeps the forms and gives one reply."""
+    """A panel substitute: it records the forms and returns one reply."""
 
     def __init__(self) -> None:
         self.forms: list[dict[str, str]] = []
-        self.reply = Reply(body=b"{}")
+        self.reply = HttpReply(body=b"{}")
 
-    def __call__(self, form: Mapping[str, str]) -> Reply:
+    def __call__(self, form: Mapping[str, str]) -> HttpReply:
         self.forms.append(dict(form))
         return self.reply
 
@@ -32,7 +34,7 @@ def respond() -> Respond:
 
 @asynccontextmanager
 async def listening(
-    respond: Callable[[Mapping[str, str]], Reply],
+    respond: Callable[[Mapping[str, str]], HttpReply],
 ) -> AsyncIterator[tuple[PanelServer, int]]:
     server = PanelServer(respond)
     port = await server.start(0)
@@ -71,8 +73,8 @@ async def connected(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyn
             await writer.wait_closed()
 
 
-async def rest_of(reader: asyncio.StreamReader) -> bytes:
-    """Give what still came before the connection ended, in whatever way it ended."""
+async def read_rest(reader: asyncio.StreamReader) -> bytes:
+    """Return the data received before the connection ended, in whatever way it ended."""
     received = b""
     async with asyncio.timeout(5):
         with suppress(ConnectionError):
@@ -80,23 +82,21 @@ async def rest_of(reader: asyncio.StreamReader) -> bytes:
     return received
 
 
-async def until(condition: Callable[[], object]) -> None:
-    """Let the loop run until something holds, which is a matter of a few steps."""
+async def wait_until(condition: Callable[[], object]) -> None:
+    """Run the event loop until a condition holds, which takes a few steps."""
     async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110  # sockets set no event
+        while not condition():  # noqa: ASYNC110  # sockets do not set an event
             await asyncio.sleep(0)
 
 
-HEAD = (
+REQUEST_HEAD = (
     b"POST /api/v1 HTTP/1.1\r\nHost: x\r\n"
     b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 5\r\n"
 )
 
 
 @pytest.mark.asyncio
-async def test_a_form_is_given_over_decoded_once_the_last_of_a_name(
-    port: int, respond: Respond
-) -> None:
+async def test_form_is_decoded_once_and_the_last_value_wins(port: int, respond: Respond) -> None:
     async with posting(
         port,
         data="a=1&a=2&b=%2541+%2B&c=&d=%D8%B9",
@@ -117,7 +117,7 @@ async def test_a_form_is_given_over_decoded_once_the_last_of_a_name(
         {},
     ],
 )
-async def test_anything_but_a_form_of_bearable_size_is_read_as_an_empty_one(
+async def test_other_bodies_and_oversized_forms_are_read_as_empty(
     port: int, respond: Respond, arguments: dict[str, Any]
 ) -> None:
     async with posting(port, **arguments) as answer:
@@ -127,7 +127,7 @@ async def test_anything_but_a_form_of_bearable_size_is_read_as_an_empty_one(
 
 
 @pytest.mark.asyncio
-async def test_a_form_of_as_many_fields_as_allowed_is_read(port: int, respond: Respond) -> None:
+async def test_form_with_the_maximum_number_of_fields_is_read(port: int, respond: Respond) -> None:
     fields = {f"f{number}": "1" for number in range(1000)}
     async with posting(port, data=fields):
         pass
@@ -136,10 +136,10 @@ async def test_a_form_of_as_many_fields_as_allowed_is_read(port: int, respond: R
 
 
 @pytest.mark.asyncio
-async def test_a_reply_is_sent_as_it_is_under_the_panel_s_content_type(
+async def test_reply_is_sent_unchanged_with_the_panel_content_type(
     port: int, respond: Respond
 ) -> None:
-    respond.reply = Reply(http_status=429, headers={"Retry-After": "3"}, body=b'{"cut')
+    respond.reply = HttpReply(http_status=429, headers={"Retry-After": "3"}, body=b'{"cut')
 
     async with posting(port) as answer:
         assert answer.status == 429
@@ -150,9 +150,7 @@ async def test_a_reply_is_sent_as_it_is_under_the_panel_s_content_type(
 
 
 @pytest.mark.asyncio
-async def test_the_second_path_leads_to_the_same_panel_and_no_other_path_does(
-    port: int, respond: Respond
-) -> None:
+async def test_only_the_two_paths_lead_to_the_panel(port: int, respond: Respond) -> None:
     async with posting(port, PATH + MOVED_PATH, data={"a": "1"}) as answer:
         assert answer.status == 200
     async with posting(port, "/api/v2", data={"a": "2"}) as answer:
@@ -174,11 +172,11 @@ async def test_get_is_not_supported(port: int, respond: Respond) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_body_above_the_limit_is_refused(
+async def test_body_above_the_limit_is_refused(
     monkeypatch: pytest.MonkeyPatch, respond: Respond
 ) -> None:
     """A body of the limit itself is refused by aiohttp 3.13 and read by 3.14."""
-    monkeypatch.setattr(server_room, "MAX_BODY_BYTES", 10)
+    monkeypatch.setattr(server_module, "MAX_BODY_BYTES", 10)
     async with listening(respond) as (_, port):
         async with posting(port, data={"a": "b" * 7}) as answer:
             assert answer.status == 200
@@ -196,68 +194,68 @@ async def test_only_the_loopback_address_is_bound(respond: Respond) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_dropped_connection_sends_nothing(port: int, respond: Respond) -> None:
-    respond.reply = Reply(is_dropped=True, body=b"never")
+async def test_dropped_connection_sends_nothing(port: int, respond: Respond) -> None:
+    respond.reply = HttpReply(is_dropped=True, body=b"never")
     async with connected(port) as (reader, writer):
-        writer.write(HEAD + b"\r\na=bcd")
+        writer.write(REQUEST_HEAD + b"\r\na=bcd")
 
-        assert await rest_of(reader) == b""
+        assert await read_rest(reader) == b""
         assert respond.forms == [{"a": "bcd"}]
 
 
 @pytest.mark.asyncio
-async def test_a_late_reply_comes_in_the_end(port: int, respond: Respond) -> None:
-    respond.reply = Reply(body=b"late", wait_s=0.002)
+async def test_delayed_reply_arrives(port: int, respond: Respond) -> None:
+    respond.reply = HttpReply(body=b"late", wait_s=0.002)
 
     async with posting(port) as answer:
         assert await answer.read() == b"late"
 
 
 @pytest.mark.asyncio
-async def test_a_close_does_not_wait_for_a_late_reply(respond: Respond) -> None:
-    respond.reply = Reply(wait_s=3600)
+async def test_close_does_not_wait_for_a_delayed_reply(respond: Respond) -> None:
+    respond.reply = HttpReply(wait_s=3600)
     async with listening(respond) as (server, port), connected(port) as (reader, writer):
-        writer.write(HEAD + b"\r\na=bcd")
-        await until(lambda: respond.forms)
+        writer.write(REQUEST_HEAD + b"\r\na=bcd")
+        await wait_until(lambda: respond.forms)
 
-        async with asyncio.timeout(server_room.CLOSE_TIMEOUT_S / 2):
+        async with asyncio.timeout(server_module.CLOSE_TIMEOUT_S / 2):
             await server.close()
 
-        assert await rest_of(reader) == b""
+        assert await read_rest(reader) == b""
 
 
 @pytest.mark.asyncio
-async def test_a_client_that_left_during_the_wait_does_not_hinder_the_close(
+async def test_client_that_left_during_the_delay_does_not_block_close(
     respond: Respond,
 ) -> None:
-    respond.reply = Reply(wait_s=3600)
+    respond.reply = HttpReply(wait_s=3600)
     async with listening(respond) as (server, port):
         async with connected(port) as (_, writer):
-            writer.write(HEAD + b"\r\na=bcd")
-            await until(lambda: respond.forms)
+            writer.write(REQUEST_HEAD + b"\r\na=bcd")
+            await wait_until(lambda: respond.forms)
         (request,) = server._requests.values()
-        await until(lambda: request.transport is None)
+        await wait_until(lambda: request.transport is None)
 
-        async with asyncio.timeout(server_room.CLOSE_TIMEOUT_S / 2):
+        async with asyncio.timeout(server_module.CLOSE_TIMEOUT_S / 2):
             await server.close()
 
         assert server._requests == {}
 
 
 @pytest.mark.asyncio
-async def test_a_client_that_leaves_within_its_form_has_asked_nothing(respond: Respond) -> None:
+async def test_client_that_leaves_within_its_form_is_ignored(respond: Respond) -> None:
     async with listening(respond) as (server, port):
         async with connected(port) as (_, writer):
-            writer.write(HEAD + b"\r\na=")
-            await until(lambda: server._requests)
+            writer.write(REQUEST_HEAD + b"\r\na=")
+            await wait_until(lambda: server._requests)
 
-        await until(lambda: not server._requests)
+        await wait_until(lambda: not server._requests)
 
     assert respond.forms == []
 
 
 @pytest.mark.asyncio
-async def test_a_close_cuts_idle_connections_and_forms_that_are_still_coming(
+async def test_close_aborts_idle_connections_and_incomplete_forms(
     respond: Respond,
 ) -> None:
     async with (
@@ -265,22 +263,22 @@ async def test_a_close_cuts_idle_connections_and_forms_that_are_still_coming(
         connected(port) as (idle, idle_writer),
         connected(port) as (half, half_writer),
     ):
-        idle_writer.write(HEAD + b"\r\na=bcd")
+        idle_writer.write(REQUEST_HEAD + b"\r\na=bcd")
         await idle.readuntil(b"{}")
-        half_writer.write(HEAD + b"\r\na=")
-        await until(lambda: server._requests)
+        half_writer.write(REQUEST_HEAD + b"\r\na=")
+        await wait_until(lambda: server._requests)
 
-        async with asyncio.timeout(server_room.CLOSE_TIMEOUT_S / 2):
+        async with asyncio.timeout(server_module.CLOSE_TIMEOUT_S / 2):
             await server.close()
 
-        assert await rest_of(idle) == b""
-        assert await rest_of(half) == b""
+        assert await read_rest(idle) == b""
+        assert await read_rest(half) == b""
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection(HOST, port)
 
 
 @pytest.mark.asyncio
-async def test_no_task_is_left_after_the_close(respond: Respond) -> None:
+async def test_no_task_is_left_after_close(respond: Respond) -> None:
     before = asyncio.all_tasks()
     async with listening(respond) as (server, port):
         async with posting(port):
@@ -292,26 +290,28 @@ async def test_no_task_is_left_after_the_close(respond: Respond) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_spoilt_body_asks_nothing_and_is_no_error_of_the_sandbox(respond: Respond) -> None:
+async def test_corrupt_body_is_refused_without_an_error_of_the_sandbox(respond: Respond) -> None:
     async with listening(respond) as (_, port), connected(port) as (reader, writer):
-        writer.write(HEAD + b"Content-Encoding: gzip\r\n\r\nwrong")
+        writer.write(REQUEST_HEAD + b"Content-Encoding: gzip\r\n\r\nwrong")
         assert (await reader.readline()).startswith(b"HTTP/1.1 400")
 
     assert respond.forms == []
 
 
 @pytest.mark.asyncio
-async def test_an_error_of_the_sandbox_itself_is_raised_at_the_close() -> None:
-    def broken(form: Mapping[str, str]) -> Reply:
+async def test_errors_of_the_sandbox_itself_are_raised_at_close() -> None:
+    def broken(form: Mapping[str, str]) -> HttpReply:
         raise LookupError(form["a"])
 
     server = PanelServer(broken)
     port = await server.start(0)
-    for number in range(server_room.MAX_KEPT_ERRORS + 1):
+    for number in range(server_module.MAX_KEPT_ERRORS + 1):
         async with posting(port, data={"a": str(number)}) as answer:
             assert answer.status == 500
 
-    with pytest.raises(ExceptionGroup, match="the sandbox failed while it answered") as caught:
+    with pytest.raises(
+        ExceptionGroup, match="the sandbox failed while answering requests"
+    ) as caught:
         await server.close()
 
     assert [str(error) for error in caught.value.exceptions] == [str(n) for n in range(10)]
@@ -319,10 +319,10 @@ async def test_an_error_of_the_sandbox_itself_is_raised_at_the_close() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_taken_port_is_an_error_and_leaves_nothing_behind(respond: Respond) -> None:
-    with socket.create_server((HOST, 0)) as taken:
+async def test_port_in_use_is_an_error_without_leftovers(respond: Respond) -> None:
+    with socket.create_server((HOST, 0)) as occupied:
         server = PanelServer(respond)
 
         with pytest.raises(OSError, match="in use"):
-            await server.start(taken.getsockname()[1])
+            await server.start(occupied.getsockname()[1])
         await server.close()

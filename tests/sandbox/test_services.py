@@ -1,3 +1,5 @@
+"""The catalogue of the sandbox and the limits of a service."""
+
 import json
 from collections import Counter
 from decimal import Decimal
@@ -20,7 +22,7 @@ def service(**changes: Any) -> SandboxService:
     return SandboxService(**({"service": 1, "name": "n", "category": "c", "rate": "1"} | changes))
 
 
-def test_the_document_s_own_services_have_its_figures() -> None:
+def test_sample_services_have_the_documented_figures() -> None:
     known = {entry.service: entry for entry in DEFAULT_SERVICES}
 
     assert [
@@ -38,19 +40,19 @@ def test_the_document_s_own_services_have_its_figures() -> None:
     )
 
 
-def test_every_order_type_is_sold_several_times() -> None:
-    sold = Counter(entry.type for entry in DEFAULT_SERVICES)
+def test_every_order_type_has_several_services() -> None:
+    counts = Counter(entry.type for entry in DEFAULT_SERVICES)
 
-    assert set(sold) == set(SERVICE_TYPES)
-    assert min(sold.values()) >= 3
+    assert set(counts) == set(SERVICE_TYPES)
+    assert min(counts.values()) >= 3
 
 
-def test_a_panel_of_the_wider_family_sells_its_own_types_beside_them() -> None:
-    sold = Counter(entry.type for entry in API_V2_SERVICES)
+def test_api_v2_services_add_its_own_types() -> None:
+    counts = Counter(entry.type for entry in API_V2_SERVICES)
 
     assert API_V2_SERVICES[: len(DEFAULT_SERVICES)] == DEFAULT_SERVICES
-    assert set(sold) == set(API_V2_TYPES)
-    assert min(sold.values()) >= 2
+    assert set(counts) == set(API_V2_TYPES)
+    assert min(counts.values()) >= 2
     assert len({entry.service for entry in API_V2_SERVICES}) == len(API_V2_SERVICES)
     for flag in ("dripfeed", "refill", "cancel"):
         assert {getattr(entry, flag) for entry in API_V2_SERVICES} == {True, False}
@@ -61,7 +63,7 @@ def test_ids_are_unique_and_only_default_services_are_drip_fed() -> None:
     assert {entry.type for entry in DEFAULT_SERVICES if entry.dripfeed} == {"default"}
 
 
-def test_an_id_and_a_rate_may_be_written_in_several_ways() -> None:
+def test_id_and_rate_are_converted() -> None:
     assert service(service=7).service == "7"
     assert service(rate=2).rate == service(rate="2").rate == Decimal(2)
 
@@ -78,7 +80,7 @@ def test_an_id_and_a_rate_may_be_written_in_several_ways() -> None:
         {"type": "something new"},
     ],
 )
-def test_a_service_that_cannot_be_sold_is_refused(changes: dict[str, Any]) -> None:
+def test_invalid_service_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"rate|min|max|type"):
         service(**changes)
 
@@ -87,5 +89,5 @@ def test_a_service_that_cannot_be_sold_is_refused(changes: dict[str, Any]) -> No
     "changes",
     [{"rate": "0"}, {"rate": MAX_RATE}, {"min": 9, "max": 9}, {"max": MAX_QUANTITY}],
 )
-def test_the_limits_themselves_are_allowed(changes: dict[str, Any]) -> None:
+def test_values_equal_to_the_limits_are_allowed(changes: dict[str, Any]) -> None:
     service(**changes)

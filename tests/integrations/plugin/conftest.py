@@ -1,4 +1,4 @@
-"""A user's project, in which a user's tests are run."""
+"""A user's project in which the user's tests are run."""
 
 from collections.abc import Callable
 
@@ -9,11 +9,11 @@ from smmfanfast_async import client, desk, sandbox
 from smmfanfast_async.journal import sql
 
 LOADED = (aiosqlite, client, desk, sandbox, sql)
-"""Loaded before: what a run inside loads is forgotten after it, and loaded again by the next; parts
-of SQLAlchemy can't be loaded twice."""
+"""Imported in advance: modules imported by an inner run are forgotten after it and imported again
+by the next, and parts of SQLAlchemy cannot be imported twice."""
 
-QUICK = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
-"""Without a plugin that loads itself anew in each run inside, for a second each time."""
+FAST_OPTIONS = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
+"""Without the plugins that are reloaded in each inner run, which takes a second each time."""
 
 Run = Callable[..., pytest.RunResult]
 
@@ -31,9 +31,9 @@ ORDER = DefaultOrder(service=5, link="https://instagram.com/example", quantity=1
 
 @pytest.fixture
 def run(pytester: pytest.Pytester) -> Run:
-    """Run a test file; warnings are errors, as are markers that nobody registered."""
+    """Run a test file; warnings and unregistered markers are errors."""
 
-    def run_it(
+    def run_file(
         source: str, *arguments: str, mode: str = "strict", ini: str = ""
     ) -> pytest.RunResult:
         pytester.makeini(
@@ -44,6 +44,6 @@ def run(pytester: pytest.Pytester) -> Run:
             f"filterwarnings = error\n{ini}\n"
         )
         pytester.makepyfile(HEAD + source)
-        return pytester.runpytest_inprocess(*QUICK, *arguments)
+        return pytester.runpytest_inprocess(*FAST_OPTIONS, *arguments)
 
-    return run_it
+    return run_file

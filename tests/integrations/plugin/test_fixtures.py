@@ -1,4 +1,4 @@
-"""What the fixtures give, and that nothing of it is left."""
+"""The fixtures: what they return, and that nothing is left open."""
 
 import sys
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import pytest
 Run = Callable[..., pytest.RunResult]
 
 
-def test_the_sandbox_is_a_panel_with_a_clock_that_stands_still(run: Run) -> None:
+def test_sandbox_is_a_panel_with_a_stopped_clock(run: Run) -> None:
     result = run("""
 @pytest.mark.asyncio
 async def test_user(smm_sandbox):
@@ -24,7 +24,7 @@ async def test_user(smm_sandbox):
     result.assert_outcomes(passed=1)
 
 
-def test_the_client_talks_to_the_sandbox_of_its_test(run: Run) -> None:
+def test_client_is_connected_to_the_sandbox_of_its_test(run: Run) -> None:
     result = run("""
 @pytest.mark.asyncio
 async def test_user(smm_client, smm_sandbox):
@@ -42,7 +42,7 @@ async def test_next(smm_sandbox):
     result.assert_outcomes(passed=2)
 
 
-def test_the_client_speaks_what_its_panel_speaks(run: Run) -> None:
+def test_client_uses_the_profile_of_the_dialect(run: Run) -> None:
     result = run("""
 import attrs
 from smmfanfast_async import API_V2
@@ -68,7 +68,7 @@ class TestOwn:
     result.assert_outcomes(passed=2)
 
 
-def test_a_lost_answer_is_an_order_that_stands(run: Run) -> None:
+def test_order_exists_after_a_lost_response(run: Run) -> None:
     result = run("""
 from smmfanfast_async import OutcomeUnknownError
 
@@ -84,7 +84,7 @@ async def test_user(smm_client, smm_sandbox):
     result.assert_outcomes(passed=1)
 
 
-def test_a_price_goes_up_between_the_look_and_the_order(run: Run) -> None:
+def test_price_can_rise_between_quote_and_order(run: Run) -> None:
     result = run("""
 @pytest.mark.asyncio
 async def test_user(smm_client, smm_sandbox):
@@ -99,7 +99,7 @@ async def test_user(smm_client, smm_sandbox):
     result.assert_outcomes(passed=1)
 
 
-def test_the_desk_keeps_its_journal_in_the_tests_own_folder(run: Run) -> None:
+def test_desk_stores_its_journal_in_tmp_path(run: Run) -> None:
     result = run("""
 @pytest.mark.asyncio
 @pytest.mark.smm_sandbox(faults=[{"fault": "drop_after", "action": "add"}])
@@ -114,7 +114,7 @@ async def test_user(smm_desk, smm_sandbox, tmp_path):
     result.assert_outcomes(passed=1)
 
 
-def test_a_second_desk_on_the_file_knows_what_was_ordered(run: Run) -> None:
+def test_second_desk_on_the_file_knows_earlier_orders(run: Run) -> None:
     result = run("""
 from smmfanfast_async.desk import OrderDesk
 from smmfanfast_async.journal.sql import SQLJournal
@@ -133,7 +133,7 @@ async def test_user(smm_desk, smm_client, smm_sandbox, tmp_path):
     result.assert_outcomes(passed=1)
 
 
-def test_without_its_database_the_desk_says_what_to_install(
+def test_missing_database_driver_error_says_what_to_install(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "aiosqlite", None)
@@ -147,7 +147,7 @@ async def test_user(smm_desk): ...
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
-def test_a_fixture_of_the_users_own_may_build_on_them(run: Run) -> None:
+def test_user_fixtures_can_build_on_the_fixtures(run: Run) -> None:
     result = run("""
 import aiohttp
 import pytest_asyncio
@@ -155,7 +155,7 @@ from smmfanfast_async import Client
 
 CALLS = []
 
-async def note(session, context, params):
+async def record_call(session, context, params):
     CALLS.append(params.method)
 
 @pytest.fixture
@@ -166,7 +166,7 @@ def smm_sandbox(smm_sandbox):
 @pytest_asyncio.fixture
 async def smm_client(smm_sandbox):
     trace = aiohttp.TraceConfig()
-    trace.on_request_start.append(note)
+    trace.on_request_start.append(record_call)
     async with Client(
         smm_sandbox.api_key, base_url=smm_sandbox.url, trace_configs=[trace]
     ) as client:
@@ -186,9 +186,7 @@ async def test_user(placed, smm_desk, smm_client, smm_sandbox):
     result.assert_outcomes(passed=1)
 
 
-def test_all_is_closed_from_the_desk_down_also_after_a_failure(
-    run: Run, pytester: pytest.Pytester
-) -> None:
+def test_everything_is_closed_in_order_after_a_failure(run: Run, pytester: pytest.Pytester) -> None:
     pytester.makeconftest("""
 import pytest
 
@@ -196,16 +194,16 @@ from smmfanfast_async import Client
 from smmfanfast_async.desk import OrderDesk
 from smmfanfast_async.sandbox import Sandbox
 
-def told(close, name):
+def print_on_close(close, name):
     async def closing(self):
         print("CLOSING", name)
         await close(self)
     return closing
 
 @pytest.fixture(autouse=True)
-def _tell(monkeypatch):
+def _print_closing(monkeypatch):
     for owner, name in ((OrderDesk, "aclose"), (Client, "aclose"), (Sandbox, "close")):
-        monkeypatch.setattr(owner, name, told(getattr(owner, name), owner.__name__))
+        monkeypatch.setattr(owner, name, print_on_close(getattr(owner, name), owner.__name__))
 """)
     result = run("""
 @pytest.mark.asyncio
@@ -228,8 +226,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 PORTS = []
 
 def sockets():
-    found = [each for each in gc.get_objects() if type(each) is socket.socket]
-    inet = [each for each in found if each.fileno() >= 0 and each.family == socket.AF_INET]
+    open_sockets = [each for each in gc.get_objects() if type(each) is socket.socket]
+    inet = [each for each in open_sockets if each.fileno() >= 0 and each.family == socket.AF_INET]
     return [each for each in inet if each.getsockname()[1] in PORTS]
 
 def threads():

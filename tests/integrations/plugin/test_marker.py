@@ -1,4 +1,4 @@
-"""The marker: what it sets, faults that must be used, and its wrong uses."""
+"""The marker: settings, unused faults, and errors in its arguments."""
 
 from collections.abc import Callable
 
@@ -6,16 +6,16 @@ import pytest
 
 Run = Callable[..., pytest.RunResult]
 
-LEFT = """
+WITH_UNUSED_FAULT = """
 @pytest.mark.asyncio
 @pytest.mark.smm_sandbox(faults=[{"fault": "empty", "action": "add", "times": 2}]%s)
 async def test_user(smm_client):
     await smm_client.balance()
 """
-SAID = "*ended before these scripted faults were met: empty (times=2, action='add')*"
+UNUSED_FAULT_MESSAGE = "*ended without using these scripted faults: empty (times=2, action='add')*"
 
 
-def test_the_settings_are_the_sandboxs(run: Run) -> None:
+def test_settings_are_passed_to_the_sandbox(run: Run) -> None:
     result = run("""
 @pytest.mark.asyncio
 @pytest.mark.smm_sandbox(balance="5.25", currency="EUR", seed=3, existing_orders=4, speed=60)
@@ -31,7 +31,7 @@ async def test_user(smm_client, smm_sandbox):
 
 
 @pytest.mark.parametrize("balance", ["7", "'7'", "Decimal(7)"])
-def test_money_is_a_whole_number_text_or_decimal(run: Run, balance: str) -> None:
+def test_balance_may_be_int_text_or_decimal(run: Run, balance: str) -> None:
     result = run(f"""
 @pytest.mark.asyncio
 @pytest.mark.smm_sandbox(balance={balance})
@@ -44,20 +44,20 @@ async def test_user(smm_sandbox):
 
 def test_equal_seeds_give_equal_orders(run: Run) -> None:
     result = run("""
-SEEN = []
+ORDERS = []
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("_", range(2))
 @pytest.mark.smm_sandbox(seed=9)
 async def test_user(smm_client, _):
-    SEEN.append((await smm_client.add(ORDER)).order)
-    assert len(set(SEEN)) == 1
+    ORDERS.append((await smm_client.add(ORDER)).order)
+    assert len(set(ORDERS)) == 1
 """)
 
     result.assert_outcomes(passed=2)
 
 
-def test_faults_are_met_in_their_order(run: Run) -> None:
+def test_faults_are_used_in_order(run: Run) -> None:
     result = run("""
 from smmfanfast_async import RateLimitError
 from smmfanfast_async.sandbox import Fault, ScriptedFault
@@ -84,7 +84,7 @@ async def test_user(smm_client, smm_sandbox):
     result.assert_outcomes(passed=1)
 
 
-def test_the_closest_marker_has_the_last_word_on_each_argument(run: Run) -> None:
+def test_closest_marker_wins_for_each_argument(run: Run) -> None:
     result = run("""
 pytestmark = [pytest.mark.asyncio, pytest.mark.smm_sandbox(balance=1, currency="EUR", seed=1)]
 
@@ -105,8 +105,8 @@ async def test_without():
     result.assert_outcomes(passed=3)
 
 
-def test_faults_may_stay_unused_unless_told_otherwise(run: Run) -> None:
-    run(LEFT % "").assert_outcomes(passed=1)
+def test_unused_faults_are_allowed_by_default(run: Run) -> None:
+    run(WITH_UNUSED_FAULT % "").assert_outcomes(passed=1)
 
 
 @pytest.mark.parametrize(("marker", "ini"), [
@@ -114,21 +114,21 @@ def test_faults_may_stay_unused_unless_told_otherwise(run: Run) -> None:
     (", fail_on_unused_faults=True", "smm_fail_on_unused_faults = false"),
     ("", "smm_fail_on_unused_faults = true"),
 ])  # fmt: skip
-def test_a_fault_left_unused_fails_the_test_if_asked(run: Run, marker: str, ini: str) -> None:
-    result = run(LEFT % marker, ini=ini)
+def test_unused_fault_fails_the_test_if_enabled(run: Run, marker: str, ini: str) -> None:
+    result = run(WITH_UNUSED_FAULT % marker, ini=ini)
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines([SAID])
+    result.stdout.fnmatch_lines([UNUSED_FAULT_MESSAGE])
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
-def test_the_marker_outweighs_the_setting(run: Run) -> None:
-    source = LEFT % ", fail_on_unused_faults=False"
+def test_marker_overrides_the_ini_option(run: Run) -> None:
+    source = WITH_UNUSED_FAULT % ", fail_on_unused_faults=False"
 
     run(source, ini="smm_fail_on_unused_faults = true").assert_outcomes(passed=1)
 
 
-def test_a_fault_scripted_in_the_test_counts_too(run: Run) -> None:
+def test_fault_scripted_in_the_test_counts_too(run: Run) -> None:
     result = run("""
 @pytest.mark.asyncio
 async def test_user(smm_sandbox):
@@ -136,32 +136,34 @@ async def test_user(smm_sandbox):
 """, ini="smm_fail_on_unused_faults = true")  # fmt: skip
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*before these scripted faults were met: delay (times=1, *"])
+    result.stdout.fnmatch_lines(["*without using these scripted faults: delay (times=1, *"])
 
 
-def test_the_tests_own_failure_is_told_alone(run: Run) -> None:
-    result = run(LEFT % ", fail_on_unused_faults=True" + "    assert not 'what went wrong'\n")
+def test_failing_test_does_not_report_unused_faults(run: Run) -> None:
+    result = run(
+        WITH_UNUSED_FAULT % ", fail_on_unused_faults=True" + "    assert not 'what went wrong'\n"
+    )
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*assert not 'what went wrong'*"])
     result.stdout.no_fnmatch_line("*scripted faults*")
 
 
-@pytest.mark.parametrize(("arguments", "said"), [
-    ("'drop_after'", "smm_sandbox takes its arguments by name, not ('drop_after',)"),
-    ("ballance=1", "smm_sandbox has no argument 'ballance'; it has faults, *balance*"),
+@pytest.mark.parametrize(("arguments", "message"), [
+    ("'drop_after'", "smm_sandbox accepts only keyword arguments, not ('drop_after',)"),
+    ("ballance=1", "smm_sandbox has no argument 'ballance'; use one of faults, *balance*"),
     ("balance='much'", "smm_sandbox: balance 'much' is not a number"),
-    ("balance=0.1", "smm_sandbox: balance 0.1 is no Decimal, int or text"),
+    ("balance=0.1", "smm_sandbox: balance must be a Decimal, int or str, not 0.1"),
     ("api_key='live'", 'smm_sandbox: the api_key of a sandbox must start with "test-"'),
     ("faults='drop_after'", "smm_sandbox: faults must be a list, not 'drop_after'"),
     ("faults=7", "smm_sandbox: faults must be a list, not 7"),
-    ("faults=['drop']", "smm_sandbox: 'drop' names no fault; there are delay, *drop_after*"),
-    ("faults=[7]", "smm_sandbox: 7 names no fault; there are *"),
-    ("faults=[{'action': 'add'}]", "smm_sandbox: {'action': 'add'} names no fault; *"),
+    ("faults=['drop']", "smm_sandbox: 'drop' is not a fault; use one of delay, *drop_after*"),
+    ("faults=[7]", "smm_sandbox: 7 is not a fault; use one of *"),
+    ("faults=[{'action': 'add'}]", "smm_sandbox: {'action': 'add'} is not a fault; *"),
     ("faults=[{'fault': 'empty', 'time': 2}]", "smm_sandbox: *argument 'time'*"),
     ("faults=[{'fault': 'empty', 'times': 0}]", "smm_sandbox: 'times' must be >= 1: 0"),
 ])  # fmt: skip
-def test_a_wrong_marker_is_told_in_a_line(run: Run, arguments: str, said: str) -> None:
+def test_invalid_marker_is_reported_in_one_line(run: Run, arguments: str, message: str) -> None:
     result = run(f"""
 @pytest.mark.asyncio
 @pytest.mark.smm_sandbox({arguments})
@@ -169,21 +171,21 @@ async def test_user(smm_client): ...
 """)
 
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines([said.replace("[", "[[]")])
+    result.stdout.fnmatch_lines([message.replace("[", "[[]")])
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
-def test_a_marker_without_a_fixture_fails_its_test(run: Run) -> None:
+def test_marker_without_a_fixture_fails_the_test(run: Run) -> None:
     result = run("""
 @pytest.mark.smm_sandbox(faults=["drop_after"])
 def test_user(): ...
 """)
 
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*the marker smm_sandbox does nothing*"])
+    result.stdout.fnmatch_lines(["*the marker smm_sandbox has no effect*"])
 
 
-def test_pytest_shows_what_there_is(run: Run) -> None:
+def test_pytest_lists_marker_fixtures_and_option(run: Run) -> None:
     markers = run("", "--markers").stdout
     fixtures = run("", "--fixtures").stdout
     settings = run("", "--help").stdout
