@@ -56,5 +56,5 @@ def not_found(order: str | None = None, text: str = "Incorrect order ID") -> tup
     return OrderNotFoundError, ErrorKind.NOT_FOUND, text, order
 
 
-ABSENT = "the answer does not mention this order"
+ABSENT = "the response does not mention this order"
 status_of = partial(OrderStatus, raw_status="Pending")

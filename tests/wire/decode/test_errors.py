@@ -35,8 +35,8 @@ from smmfanfast_async.profile import SMMFANFAST
 from smmfanfast_async.results import AddedOrder, Response
 
 SENT_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-BESIDE = "an error beside an order id"
-AFTER = "an error that may have come after the order"
+BESIDE = "the response contains both an order id and an error"
+AFTER = "error that may have occurred after the order was created"
 FORM = {"action": "add", "service": "5", "link": "https://example.com/p/1", "quantity": "100"}
 
 
@@ -89,14 +89,14 @@ REFUSALS: list[tuple[str, int, type[PanelError], Kind, str]] = [
         404,
         InvalidResponseError,
         Kind.MALFORMED,
-        "an HTTP error without the panel's word",
+        "HTTP error without a message from the panel",
     ),
     (
         "redirect.html",
         301,
         InvalidResponseError,
         Kind.MALFORMED,
-        "redirected to nowhere; redirects are not followed",
+        "redirected to an unknown address; redirects are not followed",
     ),
     (
         "server_error.html",
@@ -183,17 +183,17 @@ def test_placed(name: str, order: str) -> None:
     ("name", "why", "order"),
     [
         ("errors/error_beside_order.json", f"{BESIDE}: low balance", "32"),
-        ("errors/empty.txt", "the answer is unreadable: empty", None),
-        ("errors/server_error.html", "the answer is unreadable: not JSON", None),
-        ("errors/bare_text.json", "the answer is unreadable: not an object", None),
-        ("errors/order_that_failed.json", f"{BESIDE}: refused without a word", "32"),
+        ("errors/empty.txt", "invalid response: empty", None),
+        ("errors/server_error.html", "invalid response: not JSON", None),
+        ("errors/bare_text.json", "invalid response: not an object", None),
+        ("errors/order_that_failed.json", f"{BESIDE}: refused without a message", "32"),
         ("errors/too_many.json", f"{AFTER}: Too many requests", None),
-        ("hostile/add_list.json", "the answer is unreadable: not an object", None),
-        ("hostile/add_cut.json", "the answer is unreadable: more than one answer", None),
-        ("hostile/add_trailing_text.json", "the answer is unreadable: more than one answer", None),
+        ("hostile/add_list.json", "invalid response: not an object", None),
+        ("hostile/add_cut.json", "invalid response: more than one JSON value", None),
+        ("hostile/add_trailing_text.json", "invalid response: more than one JSON value", None),
         (
             "hostile/add_names_twice.json",
-            "the answer is unreadable: a name stands twice in an object",
+            "invalid response: an object has a name twice",
             None,
         ),
         ("services_empty_data.json", "no usable order id", None),

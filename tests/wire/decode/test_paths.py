@@ -26,14 +26,13 @@ from smmfanfast_async._wire.decode import (
     decode_status,
     decode_statuses,
 )
-from smmfanfast_async._wire.decode.records import (
-    FAST_PATH_REFUSALS,
-    fast_services,
-    fast_status,
-    lenient_service,
-    lenient_status,
+from smmfanfast_async._wire.decode.fast import (
+    FAST_PATH_ERRORS,
+    parse_services_fast,
+    parse_status_fast,
 )
-from smmfanfast_async._wire.decode.values import lenient_json
+from smmfanfast_async._wire.decode.json_values import parse_lenient_json
+from smmfanfast_async._wire.decode.lenient import parse_service_lenient, parse_status_lenient
 from smmfanfast_async.errors import PanelError
 from smmfanfast_async.profile import SMMFANFAST
 from smmfanfast_async.results import OrderStatus, Response, Service
@@ -212,7 +211,7 @@ def digits(found: OrderStatus | Service) -> object:
 def fast(read: Callable[[], OrderStatus | Service]) -> OrderStatus | Service | None:
     try:
         return read()
-    except FAST_PATH_REFUSALS:
+    except FAST_PATH_ERRORS:
         return None
 
 
@@ -225,11 +224,11 @@ def test_status_that_the_fast_road_takes_is_the_same_on_the_lenient_one(seed: in
     random = Random(seed)
     for _ in range(RECORDS):
         written = status_record(random, "7")
-        taken = fast(lambda: fast_status(written.encode(), "7"))  # noqa: B023  # called at once
+        taken = fast(lambda: parse_status_fast(written.encode(), "7"))  # noqa: B023  # called at once
         if taken is not None:
-            read = lenient_json(written)
+            read = parse_lenient_json(written)
             assert isinstance(read, dict)
-            lenient = lenient_status(read, "7")
+            lenient = parse_status_lenient(read, "7")
             assert (written, lenient) == (written, taken)
             assert (written, digits(lenient)) == (written, digits(taken))
 
@@ -240,11 +239,11 @@ def test_service_that_the_fast_road_takes_is_the_same_on_the_lenient_one(seed: i
     random = Random(seed)
     for _ in range(RECORDS):
         written = service_record(random)
-        taken = fast(lambda: fast_services(f"[{written}]".encode(), {})[0])  # noqa: B023  # called at once
+        taken = fast(lambda: parse_services_fast(f"[{written}]".encode(), {})[0])  # noqa: B023  # called at once
         if taken is not None:
-            read = lenient_json(written)
+            read = parse_lenient_json(written)
             assert isinstance(read, dict)
-            lenient = lenient_service(read)
+            lenient = parse_service_lenient(read)
             assert (written, lenient) == (written, taken)
             assert (written, digits(lenient)) == (written, digits(taken))
 
@@ -254,10 +253,10 @@ def test_records_made_here_take_both_roads() -> None:
     statuses = [status_record(random, "7").encode() for _ in range(1000)]
     services = [service_record(random).encode() for _ in range(1000)]
 
-    by_fast = sum(fast(lambda: fast_status(each, "7")) is not None for each in statuses)  # noqa: B023
+    by_fast = sum(fast(lambda: parse_status_fast(each, "7")) is not None for each in statuses)  # noqa: B023
     assert 300 < by_fast < 800
     by_fast = sum(
-        fast(lambda: fast_services(each, {})[0]) is not None  # noqa: B023
+        fast(lambda: parse_services_fast(each, {})[0]) is not None  # noqa: B023
         for each in [b"[%b]" % service for service in services]
     )
     assert 200 < by_fast < 800

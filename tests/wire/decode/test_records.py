@@ -9,7 +9,7 @@ from smmfanfast_async._wire.decode import (
     decode_status,
     decode_statuses,
 )
-from smmfanfast_async._wire.decode.records import _unusual
+from smmfanfast_async._wire.decode.fast import _find_unusual_amounts
 from smmfanfast_async.errors import (
     ErrorKind,
     InvalidResponseError,
@@ -47,7 +47,7 @@ def test_id_that_is_a_number_comes_as_text(charge: str) -> None:
 def test_id_that_cannot_be_read_is_no_id_left_out(order: str) -> None:
     found = one(f'{{"order":{order},"status":"Pending","charge":"1"}}')
 
-    assert found == unreadable("the id in the answer for this order can't be read", "1")
+    assert found == unreadable("the id in the response for this order cannot be read", "1")
 
 
 @pytest.mark.parametrize("order", ['"01"', '"2"', "2", '"1x"'])
@@ -56,7 +56,7 @@ def test_record_about_another_order_is_an_error(order: str, charge: str) -> None
     found = one(f'{{"order":{order},"status":"Completed","charge":{charge}}}')
 
     named = order.strip('"')
-    assert found == unreadable(f"the answer for this order is about order {named}", "1")
+    assert found == unreadable(f"the response for this order is about order {named}", "1")
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_failing_word_alone_is_never_taken_for_an_order(
         ("null", unreadable(ABSENT, "1")),
         ("[]", unreadable("not a status", "1")),
         ("5", unreadable("not a status", "1")),
-        ("{}", unreadable("no status in the answer for this order", "1")),
+        ("{}", unreadable("no status in the response for this order", "1")),
         ('""', (RefusedError, ErrorKind.UNKNOWN, "", "1")),
         ('{"error":{"message":"Incorrect order ID"}}', not_found("1")),
         ('{"error":"Incorrect order ID","status":null,"charge":null}', not_found("1")),
@@ -262,5 +262,5 @@ def test_many_unusual_charges_among_plain_ones_each_keep_their_place() -> None:
 
 
 def test_a_line_end_makes_no_two_amounts_of_one() -> None:
-    assert _unusual(["1", "2\n3", "4"]) == [1]
-    assert _unusual([]) == []
+    assert _find_unusual_amounts(["1", "2\n3", "4"]) == [1]
+    assert _find_unusual_amounts([]) == []

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from smmfanfast_async._wire.decode import decode_balance, decode_statuses
-from smmfanfast_async._wire.decode.refusals import MAX_TEXT_CHARACTERS, error_text
+from smmfanfast_async._wire.decode.refusals import MAX_TEXT_CHARACTERS, find_error_text
 from smmfanfast_async.errors import (
     AuthenticationError,
     ErrorKind,
@@ -83,14 +83,14 @@ def test_known_texts(text: str, kind: ErrorKind) -> None:
         ({"error": {"code": 5}}, "code: 5"),
         ({"error": 104}, "104"),
         ({"error": 104, "message": "x"}, "x"),
-        ({"error": True}, "refused without a word"),
+        ({"error": True}, "refused without a message"),
         ({"error": True, "message": "x"}, "x"),
         ({"errors": ["x"]}, "x"),
         ({"message": "m", "errors": {"link": ["x"]}}, "m: link: x"),
         ({"status": "error", "error": "x"}, "x"),
         ({"status": "Fail", "message": "x"}, "x"),
         ({"status": False, "msg": "x"}, "x"),
-        ({"status": "failed"}, "refused without a word"),
+        ({"status": "failed"}, "refused without a message"),
         ({"success": False, "msg": "x"}, "x"),
         ({"success": "false", "description": "x"}, "x"),
         ({"success": 0, "detail": "x"}, "x"),
@@ -113,7 +113,7 @@ def test_known_texts(text: str, kind: ErrorKind) -> None:
     ],
 )
 def test_shapes_of_an_error(answer: dict[str, object], text: str | None) -> None:
-    assert error_text(answer) == text
+    assert find_error_text(answer) == text
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_shapes_of_an_error(answer: dict[str, object], text: str | None) -> None
 def test_message_alone_counts_under_a_failing_http_status(
     answer: dict[str, object], text: str | None
 ) -> None:
-    assert error_text(answer, http_failed=True) == text
+    assert find_error_text(answer, is_http_error=True) == text
 
 
 @pytest.mark.parametrize("box", ['{"error":', '{"a":', "["])

@@ -22,7 +22,7 @@ from smmfanfast_async._wire.decode import (
     decode_status,
     decode_statuses,
 )
-from smmfanfast_async._wire.decode.values import NestedTooDeepError, strict_json
+from smmfanfast_async._wire.decode.json_values import NestedTooDeepError, parse_strict_json
 from smmfanfast_async.errors import (
     ErrorKind,
     OutcomeUnknownError,
@@ -202,7 +202,7 @@ def test_catalogue(name: str, expected: object) -> None:
         ("balance_document.json", Balance(balance=Decimal("0.03"), currency="USD")),
         ("balance_four_decimals.json", Balance(balance=Decimal("0.0300"), currency="USD")),
         ("balance_number.json", Balance(balance=Decimal("100.84292"), currency="USD")),
-        ("balance_absent.json", unreadable("no balance that is a number")),
+        ("balance_absent.json", unreadable("the balance is missing or not a number")),
         ("errors/error_null.json", Balance(balance=Decimal("1.00"))),
         ("errors/error_empty.json", Balance(balance=Decimal("1.00"))),
     ],
@@ -323,7 +323,7 @@ def test_balance_is_never_guessed_nor_0(value: str) -> None:
     reply = Response(status=200, body=f'{{"balance":{value},"currency":"USD"}}'.encode())
 
     assert outcome(lambda: decode_balance(reply, SMMFANFAST)) == unreadable(
-        "no balance that is a number"
+        "the balance is missing or not a number"
     )
 
 
@@ -357,7 +357,7 @@ def test_refills_each_have_their_own_outcome() -> None:
         "1": RefillResult(order="1", refill="1"),
         "2": RefillResult(order="2", refill="2"),
         "3": not_found("3"),
-        "4": unreadable("the answer does not mention this id", "4"),
+        "4": unreadable("the response does not mention this id", "4"),
     }
 
 
@@ -424,7 +424,7 @@ def test_hostile_body_is_unreadable_and_leaves_an_order_unknown(body: str, text:
 def test_reading_twice_is_as_careful_the_second_time() -> None:
     """An order is read once more to find names that stand twice: depth is a limit there too."""
     with pytest.raises(NestedTooDeepError):
-        strict_json("[" * DEEP)
+        parse_strict_json("[" * DEEP)
 
 
 @pytest.mark.parametrize("box", ['{"error":', "["])

@@ -46,7 +46,11 @@ STATUSES_OF_ONE: list[tuple[str, str, object]] = [
             currency="USD",
         ),
     ),
-    ("status_currency.json", "33", unreadable("the answer for this order is about order 32", "33")),
+    (
+        "status_currency.json",
+        "33",
+        unreadable("the response for this order is about order 32", "33"),
+    ),
     (
         "status_without_order.json",
         "1",
@@ -91,7 +95,7 @@ STATUSES_OF_ONE: list[tuple[str, str, object]] = [
     # Under its id, as in a batch.
     ("statuses_bom.json", "12", one_processing["12"]),
     ("statuses_batch_with_refused_id.json", "2", not_found("2")),
-    ("balance_number.json", "7", unreadable("no status in the answer for this order", "7")),
+    ("balance_number.json", "7", unreadable("no status in the response for this order", "7")),
 ]
 
 
@@ -202,7 +206,7 @@ BATCHES: list[tuple[str, dict[str, object], int]] = [
     (
         "statuses_wrong_inner_id.json",
         {
-            "12": unreadable("the answer for this order is about order 21", "12"),
+            "12": unreadable("the response for this order is about order 21", "12"),
             "13": status_of(order="13", raw_charge="1"),
             "21": unreadable(ABSENT, "21"),
         },

@@ -5,7 +5,11 @@ from typing import Any
 import pytest
 
 from smmfanfast_async._wire.decode import decode_balance, decode_call, decode_statuses
-from smmfanfast_async._wire.decode.values import NestedTooDeepError, lenient_json, strict_json
+from smmfanfast_async._wire.decode.json_values import (
+    NestedTooDeepError,
+    parse_lenient_json,
+    parse_strict_json,
+)
 from smmfanfast_async.errors import (
     AuthenticationError,
     BlockedError,
@@ -78,7 +82,10 @@ def test_status_of_500_and_up_is_a_failed_server(status: int, body: bytes, text:
 @pytest.mark.parametrize("body", [PAGE, BALANCE, REFUSED])
 @pytest.mark.parametrize(
     ("location", "shown"),
-    [(None, "nowhere"), ("https://other.example/\x1b[2J\n", "https://other.example/ [2J")],
+    [
+        (None, "an unknown address"),
+        ("https://other.example/\x1b[2J\n", "https://other.example/ [2J"),
+    ],
 )
 def test_redirect_is_shown_and_never_read(
     status: int, body: bytes, location: str | None, shown: str
@@ -148,13 +155,13 @@ def test_noise_in_front_and_blanks_behind_are_left_out(front: bytes, behind: byt
         (b"{'a':1}", "not JSON"),
         (b'{"a":1,}', "not JSON"),
         (b'{"a":[1]', "not JSON"),
-        (b'{"a":1} x', "more than one answer"),
-        (b'{"a":1}{"a":2}', "more than one answer"),
-        (b'<i>{"a":1}</i>{"a":2}', "more than one answer"),
-        (b'{"a":{"b":1}', "more than one answer"),
-        (b'{"a" : {"b":1}', "more than one answer"),
-        (b'[{"b":1}', "more than one answer"),
-        (b'[1, {"b":1}', "more than one answer"),
+        (b'{"a":1} x', "more than one JSON value"),
+        (b'{"a":1}{"a":2}', "more than one JSON value"),
+        (b'<i>{"a":1}</i>{"a":2}', "more than one JSON value"),
+        (b'{"a":{"b":1}', "more than one JSON value"),
+        (b'{"a" : {"b":1}', "more than one JSON value"),
+        (b'[{"b":1}', "more than one JSON value"),
+        (b'[1, {"b":1}', "more than one JSON value"),
         (b"x" * 64 * 1024 + b'{"a":1}', "not JSON"),
         (b"[ " * 32 + b'x {"a":1}', "not JSON"),
         (b'{"a":[' + b"1," * 50_000 + b'{"b":1}', "not JSON"),
@@ -219,7 +226,7 @@ def test_half_of_a_surrogate_pair_becomes_a_sign_that_can_be_shown(
         assert call(body) == {"a": text}
 
 
-@pytest.mark.parametrize("read", [lenient_json, strict_json])
+@pytest.mark.parametrize("read", [parse_lenient_json, parse_strict_json])
 @pytest.mark.parametrize("text", ["[" * 10**6, '{"a":' * 10**6])
 def test_depth_is_a_value_error(read: Any, text: str) -> None:
     with pytest.raises(NestedTooDeepError):

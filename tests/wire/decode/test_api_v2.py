@@ -32,7 +32,7 @@ def test_refill_without_a_usable_id_is_unreadable(value: str) -> None:
     with pytest.raises(InvalidResponseError) as caught:
         decode_refill(reply, API_V2, "7")
 
-    assert (caught.value.text, caught.value.order) == ("no refill in the answer", "7")
+    assert (caught.value.text, caught.value.order) == ("no refill in the response", "7")
     assert not caught.value.safe_to_retry
 
 
@@ -62,7 +62,7 @@ def test_an_answer_about_another_is_none_about_this_one(named: str) -> None:
     status = ok(f'{{"refill":{named},"status":"Completed"}}')
     found = decode_refill_statuses(status, API_V2, ["7"])["7"]
     assert isinstance(found, InvalidResponseError)
-    assert found.text == "the answer does not mention this id"
+    assert found.text == "the response does not mention this id"
 
 
 @pytest.mark.parametrize("named", ["7", '"7"', '""', "null"])
@@ -81,7 +81,7 @@ def test_cancel_is_accepted_by_a_yes_alone(value: str) -> None:
     found = decode_cancels(ok(f'[{{"order":7,"cancel":{value}}}]'), API_V2, ["7"])["7"]
 
     assert isinstance(found, InvalidResponseError)
-    assert (found.text, found.order) == ("no cancel in the answer", "7")
+    assert (found.text, found.order) == ("no cancel in the response", "7")
 
 
 @pytest.mark.parametrize("value", ["1", '"1"', "true", "90210"])
@@ -102,7 +102,7 @@ def test_refill_status_without_a_word_is_unreadable(status: str) -> None:
     found = decode_refill_statuses(ok(f'{{"status":{status}}}'), API_V2, ["1"])["1"]
 
     assert isinstance(found, InvalidResponseError)
-    assert found.text == "no status in the answer"
+    assert found.text == "no status in the response"
 
 
 def test_ids_in_answers_are_held_to_those_asked_for() -> None:
@@ -115,7 +115,7 @@ def test_ids_in_answers_are_held_to_those_asked_for() -> None:
 
     assert found.pop("9") == RefillResult(order="9", refill="5")
     assert {key: str(each) for key, each in found.items()} == {
-        key: f"refill of order {key}: the answer does not mention this id (HTTP 200)"
+        key: f"refill of order {key}: the response does not mention this id (HTTP 200)"
         for key in ("7", "1e99", "[9]", "None")
     }
 
@@ -160,6 +160,6 @@ def test_two_rows_for_one_id_say_nothing_sure_about_it() -> None:
 
     first = found["1"]
     assert isinstance(first, InvalidResponseError)
-    assert first.text == "the answer mentions this id more than once"
+    assert first.text == "the response mentions this id more than once"
     assert first.raw == '{"order":1,"refill":5} {"order":1,"refill":{"error":"no"}}'
     assert found["2"] == RefillResult(order="2", refill="6")

@@ -83,7 +83,7 @@ def test_error_beside_an_id_keeps_both(beside: str) -> None:
         added(f'{{"order":32,{beside}}}'.encode())
 
     assert caught.value.order == "32"
-    assert caught.value.text.startswith("an error beside an order id: ")
+    assert caught.value.text.startswith("the response contains both an order id and an error: ")
 
 
 @pytest.mark.parametrize("status", [200, *range(400, 430)])

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smmfanfast_async._wire.decode import decode_services
-from smmfanfast_async._wire.decode.pieces import fragments
-from smmfanfast_async._wire.decode.services import PIECE_BYTES, ReplyReadAhead, read_ahead
+from smmfanfast_async._wire.decode.fragments import split_fragments
+from smmfanfast_async._wire.decode.services import FRAGMENT_BYTES, ReplyReadAhead, read_ahead
 from smmfanfast_async.errors import AuthenticationError, InvalidResponseError
 from smmfanfast_async.profile import SMMFANFAST
 from smmfanfast_async.results import Response, Service
@@ -51,7 +51,7 @@ def test_pieces_that_can_be_read_are_the_list(
 
     read: list[object] = []
     try:
-        for piece in fragments(body, size_bytes):
+        for piece in split_fragments(body, size_bytes):
             read += json.loads(piece)
     except ValueError:
         return
@@ -59,7 +59,7 @@ def test_pieces_that_can_be_read_are_the_list(
 
 
 def test_plain_list_is_cut_behind_its_records() -> None:
-    assert list(fragments(b'[{"a":1}, {"a":2},\n{"a":3}]\n', 1)) == [
+    assert list(split_fragments(b'[{"a":1}, {"a":2},\n{"a":3}]\n', 1)) == [
         b'[{"a":1}]',
         b'[ {"a":2}]',
         b'[\n{"a":3}]\n',
@@ -68,27 +68,27 @@ def test_plain_list_is_cut_behind_its_records() -> None:
 
 @pytest.mark.parametrize("body", [b"[]", b"[1,2]", b'[{"a":1}]', b'["},"]'])
 def test_list_with_nothing_to_cut_at_is_one_piece(body: bytes) -> None:
-    assert list(fragments(body, 1000)) == [body]
+    assert list(split_fragments(body, 1000)) == [body]
 
 
 @pytest.mark.parametrize("body", [b"", b'{"a":{"b":1},"c":{}}', b" []", b"x"])
 def test_what_is_no_list_has_no_pieces(body: bytes) -> None:
     with pytest.raises(ValueError, match="not a list"):
-        list(fragments(body, 1))
+        list(split_fragments(body, 1))
 
 
 @pytest.mark.parametrize("end", [b",]", b", \n]", b",", b",]]"])
 def test_comma_at_the_end_is_refused_in_pieces_as_in_the_whole(end: bytes) -> None:
-    body = listed(rows(1, desc="x" * PIECE_BYTES)).body[:-1] + end
+    body = listed(rows(1, desc="x" * FRAGMENT_BYTES)).body[:-1] + end
 
-    assert b"}," in body[PIECE_BYTES:]
+    assert b"}," in body[FRAGMENT_BYTES:]
     with pytest.raises(InvalidResponseError):
         decode_services(Response(status=200, body=body), SMMFANFAST)
 
 
 def test_long_catalogue_keeps_its_order_and_shares_its_texts() -> None:
     reply = listed(rows(5000))
-    assert len(reply.body) > 4 * PIECE_BYTES
+    assert len(reply.body) > 4 * FRAGMENT_BYTES
 
     found = decode_services(reply, SMMFANFAST).services
 
@@ -165,7 +165,7 @@ def test_catalogue_read_ahead_is_the_same_and_took_many_steps() -> None:
     steps, found = ahead(reply)
 
     assert isinstance(found, ReplyReadAhead)
-    assert steps == 1 + len(reply.body) // (PIECE_BYTES + 100)
+    assert steps == 1 + len(reply.body) // (FRAGMENT_BYTES + 100)
     assert decode_services(found, SMMFANFAST) == decode_services(reply, SMMFANFAST)
     assert (found.status, found.body) == (reply.status, reply.body)
 
