@@ -29,7 +29,7 @@ __all__ = ["ServiceRows", "decode_balance", "decode_services", "read_ahead"]
 FRAGMENT_BYTES = 64 * 1024
 """The size of the fragments in which a catalogue is decoded, some 160 services. An irregular
 service costs a second decoding of its fragment, not of the whole catalogue, and a fragment takes a
-third of a millisecond, for 3 % more time in all."""
+third of a millisecond, for 3 to 6 % more time in all."""
 
 FRAME_BYTES = 1024
 """The maximum size of what surrounds a list, before it and after it: a BOM,
