@@ -306,9 +306,9 @@ class Service(
         type: The panel's word for the order type, as it came; `ORDER_TYPES[type]` is the class.
             None if the panel sends none.
         desc: The description; None if there is none.
-        dripfeed: Whether orders may have runs and interval; None if the panel does not say.
-        refill: Whether orders can be refilled (API v2); None if the panel does not say.
-        cancel: Whether orders can be canceled (API v2); None if the panel does not say.
+        dripfeed: Whether orders may have runs and interval; None if the panel does not send it.
+        refill: Whether orders can be refilled (API v2); None if the panel does not send it.
+        cancel: Whether orders can be canceled (API v2); None if the panel does not send it.
         extra: Fields that this class does not have, or whose value cannot be read, by the panel's
             name and as they came; None if there are none.
         raw: The text it was read from, cleaned, its first 2,000 characters; None unless `keep_raw`

@@ -149,7 +149,7 @@ def _is_null(value: object) -> bool:
 def _negate_plus(remains: object) -> object:
     """Return `remains` with a plus sign as a negative number.
 
-    The panel's script stores what a provider delivered too much with a plus sign (seen).
+    The panel's script stores the surplus that a provider delivered with a plus sign (seen).
     """
     has_plus = isinstance(remains, str) and remains.strip().startswith("+")
     return f"-{str(remains).strip()[1:]}" if has_plus else remains

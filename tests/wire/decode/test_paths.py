@@ -336,22 +336,24 @@ def test_irregular_entry_affects_no_other_entry(seed: int) -> None:
         listed = list(batch.items())
         more = dict([*listed[:index], ("9999999", irregular), *listed[index:]])
         assert (irregular, statuses(more, ids)) == (irregular, before)
-        with_odd = statuses(more, [*ids, "9999999"])
-        with_odd.pop("9999999")
-        assert (irregular, with_odd) == (irregular, before)
+        with_irregular = statuses(more, [*ids, "9999999"])
+        with_irregular.pop("9999999")
+        assert (irregular, with_irregular) == (irregular, before)
 
 
 @often
 @seeded
 def test_irregular_service_affects_no_other_service(seed: int) -> None:
     random = Random(seed)
-    rows = [f'{{"service":"{each}","rate":"1.02","desc":{text(random)}}}' for each in range(1, 9)]
-    before = decode_services(ok("[" + ",".join(rows) + "]"), SMMFANFAST)
-    index = random.randint(0, len(rows))
+    records = [
+        f'{{"service":"{each}","rate":"1.02","desc":{text(random)}}}' for each in range(1, 9)
+    ]
+    before = decode_services(ok("[" + ",".join(records) + "]"), SMMFANFAST)
+    index = random.randint(0, len(records))
     irregular = random.choice([service_record(random), value(random)])
 
-    with_odd = [*rows[:index], irregular, *rows[index:]]
-    after = decode_services(ok("[" + ",".join(with_odd) + "]"), SMMFANFAST)
+    with_irregular = [*records[:index], irregular, *records[index:]]
+    after = decode_services(ok("[" + ",".join(with_irregular) + "]"), SMMFANFAST)
 
     assert len(after.services) + len(after.unreadable) == len(before.services) + 1
     assert [each for each in after.services if each in before.services] == before.services
@@ -407,12 +409,12 @@ INSERTIONS += [
 def damaged(random: Random) -> bytes:
     body = random.choice(BODIES)
     for _ in range(random.randint(1, 4)):
-        begin, end = sorted(random.choices(range(len(body) + 1), k=2))
+        start, end = sorted(random.choices(range(len(body) + 1), k=2))
         middle = random.choice(
-            [b"", random.choice(INSERTIONS), body[begin:end] * 2, random.randbytes(3)]
+            [b"", random.choice(INSERTIONS), body[start:end] * 2, random.randbytes(3)]
         )
-        kept = end if random.random() < 0.7 else begin
-        body = body[:begin] + middle + body[kept:]
+        kept = end if random.random() < 0.7 else start
+        body = body[:start] + middle + body[kept:]
     return body
 
 

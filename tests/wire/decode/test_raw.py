@@ -107,17 +107,17 @@ def services(body: str, *, keep_raw: bool = True) -> list[Service]:
 
 
 def test_service_keeps_raw_only_on_request() -> None:
-    rows = services(f"[{PLAIN_SERVICE},{IRREGULAR_SERVICE}]", keep_raw=False)
+    found = services(f"[{PLAIN_SERVICE},{IRREGULAR_SERVICE}]", keep_raw=False)
 
-    assert [each.raw for each in rows] == [None, None]
+    assert [each.raw for each in found] == [None, None]
 
 
 @pytest.mark.parametrize(
-    "rows", [[PLAIN_SERVICE], [PLAIN_SERVICE, PLAIN_SERVICE], [PLAIN_SERVICE, IRREGULAR_SERVICE]]
+    "records", [[PLAIN_SERVICE], [PLAIN_SERVICE, PLAIN_SERVICE], [PLAIN_SERVICE, IRREGULAR_SERVICE]]
 )
-@pytest.mark.parametrize("frame", ["[{}]", '{{"data":[{}]}}'])
-def test_each_service_keeps_its_own_fragment(rows: list[str], frame: str) -> None:
-    assert [each.raw for each in services(frame.format(", ".join(rows)))] == rows
+@pytest.mark.parametrize("template", ["[{}]", '{{"data":[{}]}}'])
+def test_each_service_keeps_its_own_fragment(records: list[str], template: str) -> None:
+    assert [each.raw for each in services(template.format(", ".join(records)))] == records
 
 
 def test_service_of_unsplittable_catalogue_keeps_parsed_value() -> None:
@@ -134,16 +134,16 @@ def test_catalogue_read_ahead_keeps_the_same_fragments() -> None:
         while True:
             next(steps)
     except StopIteration as end:
-        rows = decode_services(end.value, SMMFANFAST).services
+        found = decode_services(end.value, SMMFANFAST).services
 
-    assert [each.raw for each in rows] == [PLAIN_SERVICE, IRREGULAR_SERVICE] * 2000
+    assert [each.raw for each in found] == [PLAIN_SERVICE, IRREGULAR_SERVICE] * 2000
 
 
 @pytest.mark.parametrize("name", ["raw", "extra", "\\u0072aw", "/raw"])
 def test_panel_cannot_fill_own_fields_of_a_service(name: str) -> None:
-    rows = services(
+    found = services(
         f'[{PLAIN_SERVICE},{{"service":6,"rate":"1","{name}":{{"a":1}}}}]', keep_raw=False
     )
 
-    assert [each.raw for each in rows] == [None, None]
-    assert rows[1].extra == {json.loads(f'"{name}"'): {"a": 1}}
+    assert [each.raw for each in found] == [None, None]
+    assert found[1].extra == {json.loads(f'"{name}"'): {"a": 1}}

@@ -131,7 +131,7 @@ def test_record_without_a_status_word_is_an_error(status: str) -> None:
     assert found[3] == "1"  # type: ignore[index]
 
 
-# A failure word other_fields fields of an order is about the order, otherwise about the call.
+# A failure word is about the order if the record has fields of an order, else about the call.
 @pytest.mark.parametrize("word", ["error", "Fail", "failed"])
 @pytest.mark.parametrize(
     ("other_fields", "is_order"),
@@ -261,8 +261,8 @@ def test_charge_is_exact_in_any_format(written: str, read: str | None, other_fie
 
 def test_unusual_charges_stay_with_their_orders() -> None:
     written = ["1.0", "1e-5", ".5", "2", "x", "", "3.25", "1,234.50"]
-    rows = [f'"{n}":{{"status":"Pending","charge":"{c}"}}' for n, c in enumerate(written, 1)]
-    reply = Response(status=200, body=f"{{{','.join(rows)}}}".encode())
+    pairs = [f'"{n}":{{"status":"Pending","charge":"{c}"}}' for n, c in enumerate(written, 1)]
+    reply = Response(status=200, body=f"{{{','.join(pairs)}}}".encode())
     found = decode_statuses(reply, SMMFANFAST, [*map(str, range(1, 9))]).found
 
     charges = [each.raw_charge for each in found.values() if isinstance(each, OrderStatus)]

@@ -275,9 +275,9 @@ def test_unreadable_service_is_reported_sanitized_and_bounded() -> None:
 def test_deeply_nested_service_is_unreadable_or_invalidates_response(
     depth: int, field: str
 ) -> None:
-    row = f'{{"{field}":{"[" * depth}{"]" * depth}}}'
+    record = f'{{"{field}":{"[" * depth}{"]" * depth}}}'
 
-    found = outcome(lambda: services(f'[{row},{{"service":"6"}}]'))
+    found = outcome(lambda: services(f'[{record},{{"service":"6"}}]'))
 
     if isinstance(found, ServiceRows):
         assert found.services == [Service(service="6")]
@@ -307,9 +307,9 @@ def test_catalogue_under_http_201_is_decoded() -> None:
 
 
 def test_equal_categories_share_one_text() -> None:
-    rows = ",".join(f'{{"service":{each},"category":"Followers"}}' for each in range(1, 9))
+    records = ",".join(f'{{"service":{each},"category":"Followers"}}' for each in range(1, 9))
 
-    found = services(f"[{rows}]").services
+    found = services(f"[{records}]").services
 
     assert len({id(each.category) for each in found}) == 1
 
@@ -404,7 +404,7 @@ DEEP = 10**6
         ("{" * DEEP, "not JSON"),
         ('"' + "x" * DEEP, "not JSON"),
     ],
-    ids=["lists", "lists closed", "objects", "cut", "braces", "text"],
+    ids=["lists", "lists closed", "objects", "truncated", "braces", "text"],
 )
 def test_hostile_body_is_invalid_and_leaves_order_unknown(body: str, text: str) -> None:
     reply = Response(status=200, body=body.encode())
@@ -464,13 +464,13 @@ def test_every_sample_is_documented_and_used() -> None:
 
 @pytest.mark.parametrize("desc", ["", r"say \"rate\":5 and \"rate\": 6", r"a\\", "é ✅"])
 def test_rates_that_are_json_numbers_are_exact(desc: str) -> None:
-    rows = [
+    records = [
         f'{{"service":"{each}","rate":{rate},"desc":"{desc}","min":"1"}}'
         for each, rate in (("5", "0.90"), ("6", "12"), ("7", "1e-5"), ("8", "null"))
     ]
-    taken = services(f"[{','.join(rows[:2])}]").services
-    mixed = services(f"[{','.join(rows)}]").services
+    plain = services(f"[{','.join(records[:2])}]").services
+    mixed = services(f"[{','.join(records)}]").services
 
-    assert [each.raw_rate for each in taken] == ["0.90", "12"]
+    assert [each.raw_rate for each in plain] == ["0.90", "12"]
     assert [each.raw_rate for each in mixed] == ["0.90", "12", "0.00001", None]
     assert {each.desc for each in mixed} == {json.loads(f'"{desc}"') or ""}

@@ -252,7 +252,7 @@ BATCHES: list[tuple[str, dict[str, object], int]] = [
                 remains=remains,
             )
             for number, (start, remains) in enumerate(
-                # With a plus sign `remains` is what was delivered too much.
+                # With a plus sign `remains` is the surplus that was delivered.
                 [(1200, 1200)] * 3 + [(None, None)] * 3 + [(5, -5), (1200, 1200)],
                 1,
             )
@@ -322,8 +322,8 @@ def test_status_words_are_parsed_in_any_spelling_and_kept() -> None:
     ids = [str(number) for number in range(1, 22)]
     found = decode_statuses(sample("statuses_words.json"), SMMFANFAST, ids).found
 
-    words = [(each.raw_status, each.status) for each in found.values()]  # type: ignore[union-attr]
-    assert words == [
+    statuses = [(each.raw_status, each.status) for each in found.values()]  # type: ignore[union-attr]
+    assert statuses == [
         ("Active", Status.ACTIVE),
         ("Completed", Status.COMPLETED),
         ("Processing", Status.PROCESSING),
