@@ -116,9 +116,7 @@ def test_error_about_a_whole_response_keeps_it(action: str, shape: str) -> None:
 
 @pytest.mark.parametrize("error", EXAMPLES, ids=repr)
 @pytest.mark.parametrize("method", COPIES)
-def test_raw_survives_copies_and_never_enters_messages(
-    error: PanelError, method: str
-) -> None:
+def test_raw_survives_copies_and_never_enters_messages(error: PanelError, method: str) -> None:
     bare = copy.copy(error)
     kept = copy.copy(error).with_raw("the answer")
 

@@ -43,7 +43,7 @@ def decode_added(
     status = reply.status
     if reply.is_challenge and status in (403, 429, 503):
         blocked = BlockedError(
-            "blocked by a challenge before it reached the panel", http_status=status, action="add"
+            "stopped by a challenge before reaching the panel", http_status=status, action="add"
         )
         raise blocked.with_raw(raw)
     if not (200 <= status < 300 or 400 <= status < 430) or status in _INCONCLUSIVE_STATUSES:

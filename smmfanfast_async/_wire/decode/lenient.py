@@ -26,19 +26,19 @@ _OWN_FIELDS = ("extra", "raw")
 """Fields that this library fills; a field of the panel with such a name goes into `extra`."""
 
 # Types that only choose a hook of the converter: the fields themselves are `str | None`.
-AmountText = NewType("AmountText", str)
-Currency = NewType("Currency", str)
-Id = NewType("Id", str)
+_AmountText = NewType("_AmountText", str)
+_Currency = NewType("_Currency", str)
+_Id = NewType("_Id", str)
 
 _HOOK_TYPES: Mapping[str, Any] = {
-    "order": Id,
-    "service": Id,
+    "order": _Id,
+    "service": _Id,
     "name": str | None,
     "category": str | None,
     "raw_status": str | None,
-    "currency": Currency,
-    "raw_charge": AmountText,
-    "raw_rate": AmountText,
+    "currency": _Currency,
+    "raw_charge": _AmountText,
+    "raw_rate": _AmountText,
 }
 """The type whose hook reads a field, if it is not the type of the field."""
 
@@ -76,10 +76,10 @@ def _converter() -> "Converter":
     converter = Converter()
     hooks: tuple[tuple[Any, Callable[[object], object]], ...] = (
         (str | None, _parse_text),
-        (Id, _parse_optional_id),
+        (_Id, _parse_optional_id),
         (tuple[str, ...], parse_ids),
-        (AmountText, parse_amount_text),
-        (Currency, _parse_currency),
+        (_AmountText, parse_amount_text),
+        (_Currency, _parse_currency),
         (Optional[Count], parse_count),  # noqa: UP045  # pyright rejects | with Annotated here
         (bool | None, parse_flag),
     )

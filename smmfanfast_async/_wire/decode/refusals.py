@@ -47,8 +47,9 @@ _RATE_LIMIT_PHRASES = ("spam protection", "too many requests", "rate limit")
 def find_error_text(answer: Record, *, is_http_error: bool = False) -> str | None:
     """Return the text of the refusal in a JSON object, None if it is not a refusal.
 
-    Panels use these formats (seen): `error`, `errors`, and a failing `status` or `success` with a
-    text beside it or in `data`. `message` alone counts under a failing HTTP status only.
+    Panels use these formats (`tests/samples` has each with its source): `error`, `errors`, and a
+    failing `status` or `success` with a text beside it or in `data`. `message` alone counts only
+    under a failing HTTP status.
     `"error": null` and `""` are not errors. True or a number is one, and its text is in another
     field.
     """
@@ -148,9 +149,9 @@ def _is_rate_limit(text: str) -> bool:
 
 
 def find_retry_after_s(text: str, reply: Response) -> float | None:
-    """Return the delay in the header, else the one of "wait N seconds" in the text; None without.
+    """Return the seconds to wait: from the header, else from "wait N seconds" in the text.
 
-    In seconds.
+    None if neither has one.
     """
     wait = _WAIT.search(text)
     if reply.retry_after_s is not None or wait is None:

@@ -1,4 +1,4 @@
-"""Parse HTTP responses: return the JSON value in one, or raise the error that it is."""
+"""Parse HTTP responses: return the *answer*, the JSON value in the body, or raise the error."""
 
 import re
 import reprlib
@@ -104,7 +104,7 @@ def raise_http_error(reply: Response, profile: Profile, action: str) -> None:
     raw = raw_text(reply.body)
     if reply.is_challenge:
         blocked = BlockedError(
-            "blocked by a challenge before it reached the panel", http_status=status, action=action
+            "stopped by a challenge before reaching the panel", http_status=status, action=action
         )
         raise blocked.with_raw(raw)
     if 300 <= status < 400:
