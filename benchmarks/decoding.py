@@ -1,4 +1,4 @@
-"""Decoding alone, without a wire: a batch of statuses, a catalogue; CPU time."""
+"""Decoding alone, without a network: a batch of statuses and a catalogue, in CPU time."""
 
 import json
 from collections.abc import Callable
@@ -19,12 +19,12 @@ from smmfanfast_async._wire.decode import decode_services, decode_statuses
 from smmfanfast_async.results import Response
 
 IDS = [str(order) for order in range(10_001, 10_101)]
-ODD = (1, 2)
-"""Odd records in a batch, in turn: 1.5 of 100."""
+IRREGULAR_COUNTS = (1, 2)
+"""The number of irregular records in a batch, alternating: 1.5 of 100."""
 
 
-def again(times: int, work: Callable[[], object]) -> Work:
-    """Do a short piece of work so often that the clock can tell it."""
+def repeat(times: int, work: Callable[[], object]) -> Work:
+    """Return a function that repeats `work`, so that it takes long enough to be measured."""
 
     def repeated() -> None:
         for _ in range(times):
@@ -34,47 +34,49 @@ def again(times: int, work: Callable[[], object]) -> Work:
 
 
 async def decode_batches(rounds: int, times: int) -> dict[str, Spread]:
-    """Compare the ways to read a batch of 100."""
+    """Measure the decoding of a batch of 100 statuses by several libraries."""
     encoded = [order.encode() for order in IDS]
     reply = Response(status=200, body=status_body(encoded))
-    odd = [Response(status=200, body=status_body(encoded, count)) for count in ODD]
+    irregular = [
+        Response(status=200, body=status_body(encoded, count)) for count in IRREGULAR_COUNTS
+    ]
     converter = plain_cattrs()
     shares = dict.fromkeys(("ours", "orjson", "json", "cattrs", "pydantic"), times)
-    found = await in_turns(
+    measured = await in_turns(
         {
-            "ours": again(times, lambda: decode_statuses(reply, SMMFANFAST, IDS)),
-            "orjson": again(times, lambda: orjson.loads(reply.body)),
-            "json": again(times, lambda: json.loads(reply.body)),
-            "cattrs": again(
+            "ours": repeat(times, lambda: decode_statuses(reply, SMMFANFAST, IDS)),
+            "orjson": repeat(times, lambda: orjson.loads(reply.body)),
+            "json": repeat(times, lambda: json.loads(reply.body)),
+            "cattrs": repeat(
                 times, lambda: converter.structure(orjson.loads(reply.body), dict[str, StatusRow])
             ),
-            "pydantic": again(times, lambda: STATUS_MODELS.validate_json(reply.body)),
-            "ours, odd": again(
-                times, lambda: [decode_statuses(each, SMMFANFAST, IDS) for each in odd]
+            "pydantic": repeat(times, lambda: STATUS_MODELS.validate_json(reply.body)),
+            "ours, odd": repeat(
+                times, lambda: [decode_statuses(each, SMMFANFAST, IDS) for each in irregular]
             ),
-            "orjson, odd": again(times, lambda: [orjson.loads(each.body) for each in odd]),
+            "orjson, odd": repeat(times, lambda: [orjson.loads(each.body) for each in irregular]),
         },
         rounds,
         shares=shares,
     )
     return {
-        "batch / orjson": ratio(found, "ours", "orjson"),
-        "batch / json": ratio(found, "ours", "json"),
-        "batch, json / orjson": ratio(found, "json", "orjson"),
-        "batch, odd / orjson": ratio(found, "ours, odd", "orjson, odd"),
-        "batch, cattrs / orjson": ratio(found, "cattrs", "orjson"),
-        "batch, pydantic / orjson": ratio(found, "pydantic", "orjson"),
-        "batch, cattrs / ours": ratio(found, "cattrs", "ours"),
-        "batch, pydantic / ours": ratio(found, "pydantic", "ours"),
-        "batch, µs": spread([each * 1e6 for each in found["ours"]]),
+        "batch / orjson": ratio(measured, "ours", "orjson"),
+        "batch / json": ratio(measured, "ours", "json"),
+        "batch, json / orjson": ratio(measured, "json", "orjson"),
+        "batch, odd / orjson": ratio(measured, "ours, odd", "orjson, odd"),
+        "batch, cattrs / orjson": ratio(measured, "cattrs", "orjson"),
+        "batch, pydantic / orjson": ratio(measured, "pydantic", "orjson"),
+        "batch, cattrs / ours": ratio(measured, "cattrs", "ours"),
+        "batch, pydantic / ours": ratio(measured, "pydantic", "ours"),
+        "batch, µs": spread([each * 1e6 for each in measured["ours"]]),
     }
 
 
 async def decode_catalogue(rows: int, rounds: int) -> dict[str, Spread]:
-    """Compare the ways to read a catalogue."""
+    """Measure the decoding of a catalogue by several libraries."""
     reply = Response(status=200, body=services_body(rows))
     converter = plain_cattrs()
-    found = await in_turns(
+    measured = await in_turns(
         {
             "ours": lambda: decode_services(reply, SMMFANFAST),
             "orjson": lambda: orjson.loads(reply.body),
@@ -85,10 +87,10 @@ async def decode_catalogue(rows: int, rounds: int) -> dict[str, Spread]:
     )
     name = f"catalogue of {rows}"
     return {
-        f"{name} / orjson": ratio(found, "ours", "orjson"),
-        f"{name}, cattrs / orjson": ratio(found, "cattrs", "orjson"),
-        f"{name}, pydantic / orjson": ratio(found, "pydantic", "orjson"),
-        f"{name}, cattrs / ours": ratio(found, "cattrs", "ours"),
-        f"{name}, pydantic / ours": ratio(found, "pydantic", "ours"),
-        f"{name}, ms": spread([each * 1e3 for each in found["ours"]]),
+        f"{name} / orjson": ratio(measured, "ours", "orjson"),
+        f"{name}, cattrs / orjson": ratio(measured, "cattrs", "orjson"),
+        f"{name}, pydantic / orjson": ratio(measured, "pydantic", "orjson"),
+        f"{name}, cattrs / ours": ratio(measured, "cattrs", "ours"),
+        f"{name}, pydantic / ours": ratio(measured, "pydantic", "ours"),
+        f"{name}, ms": spread([each * 1e3 for each in measured["ours"]]),
     }

@@ -88,7 +88,12 @@ def wanting(place: str) -> list[str]:
                 wanted.discard(name)
                 found += [] if is_told(node, after) else [name]
                 if isinstance(node, ast.ClassDef):
-                    found += [f"{name}.{each}" for each in untold(node.body)]
+                    listed = ast.get_docstring(node) or ""
+                    found += [
+                        f"{name}.{each}"
+                        for each in untold(node.body)
+                        if f"\n    {each}: " not in listed
+                    ]
     return found + sorted(f"{name}: not found" for name in wanted - {"__version__"})
 
 

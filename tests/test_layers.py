@@ -113,15 +113,17 @@ ENGINE_LAYERS = {
 }
 DECODE_LAYERS = {
     "numbers": 0,
-    "pieces": 0,
-    "values": 1,
+    "fragments": 0,
+    "json_values": 1,
+    "ids": 2,
     "refusals": 2,
-    "records": 3,
-    "answers": 3,
-    "added": 4,
+    "fast": 3,
+    "lenient": 3,
+    "responses": 3,
+    "add_outcome": 4,
     "statuses": 4,
     "services": 4,
-    "refills": 4,
+    "api_v2": 4,
     "__init__": 5,
 }
 

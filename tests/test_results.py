@@ -1,7 +1,9 @@
-"""The answers as values: words read in any spelling, refunds, and frozen copies."""
+"""Results as values: statuses in any spelling, refunds, immutability, documented fields."""
 
 import copy
 import pickle
+import pydoc
+import re
 from collections.abc import Callable
 from decimal import Decimal
 
@@ -119,12 +121,15 @@ COPIES: dict[str, Callable[[msgspec.Struct], msgspec.Struct]] = {
 }
 
 
+RESULT_CLASSES = sorted({type(each) for each in EXAMPLES}, key=lambda cls: cls.__name__)
+
+
 def status(word: str, **fields: int) -> OrderStatus:
     return OrderStatus(order="32", raw_status=word, **fields)
 
 
 @pytest.mark.parametrize(("word", "expected"), SPELLINGS.items())
-def test_a_status_word_is_read_in_any_spelling_and_never_guessed(
+def test_status_word_is_parsed_in_any_spelling_and_never_guessed(
     word: str, expected: Status
 ) -> None:
     assert Status.parse(word) is expected
@@ -132,22 +137,22 @@ def test_a_status_word_is_read_in_any_spelling_and_never_guessed(
     assert RefillStatus(refill="1", raw_status=word).status is expected
 
 
-def test_every_status_reads_its_own_name() -> None:
+def test_every_status_parses_its_own_name() -> None:
     assert [Status.parse(each.name) for each in Status] == list(Status)
 
 
 @given(st.text())
-def test_the_panels_word_is_kept_as_it_came(word: str) -> None:
+def test_raw_status_is_kept_unchanged(word: str) -> None:
     assert status(word).raw_status == word
     assert status(word).status in Status
 
 
-def test_the_table_of_final_words_knows_every_status() -> None:
+def test_table_of_final_statuses_covers_every_status() -> None:
     assert set(FINAL) == set(Status)
 
 
 @pytest.mark.parametrize(("word", "is_final"), FINAL.items())
-def test_final_is_a_word_after_which_nothing_happens(word: Status, *, is_final: bool) -> None:
+def test_is_final_for_exactly_the_final_statuses(word: Status, *, is_final: bool) -> None:
     assert status(word.value).is_final is is_final
     assert (word in FINAL_STATUSES) is is_final
 
@@ -167,7 +172,7 @@ def test_final_is_a_word_after_which_nothing_happens(word: Status, *, is_final: 
     ("Partial", -1, 100, "0"),
     ("Partial", 1, 1, "1"),
 ])  # fmt: skip
-def test_the_refund_is_a_share_from_0_to_1(
+def test_refund_share_is_between_0_and_1(
     word: str, remains: int | None, quantity: int, share: str
 ) -> None:
     order = OrderStatus(raw_status=word, remains=remains)
@@ -185,7 +190,7 @@ def test_the_refund_is_a_share_from_0_to_1(
     ("Failed", 100, 100),
     ("some new word", 40, 100),
 ])  # fmt: skip
-def test_the_refund_is_none_where_it_is_not_known(
+def test_refund_share_is_none_if_it_is_not_known(
     word: str, remains: int | None, quantity: int
 ) -> None:
     order = OrderStatus(raw_status=word, remains=remains)
@@ -194,14 +199,14 @@ def test_the_refund_is_none_where_it_is_not_known(
 
 
 @given(st.integers(-(10**15), 10**15), st.integers(1, 10**12))
-def test_no_refund_is_negative_or_above_the_price(remains: int, quantity: int) -> None:
+def test_refund_share_is_never_negative_or_above_1(remains: int, quantity: int) -> None:
     share = status("Partial", remains=remains).refund_share(quantity)
 
     assert share is not None
     assert 0 <= share <= 1
 
 
-def test_every_class_of_answers_has_an_example() -> None:
+def test_every_result_class_has_an_example() -> None:
     classes = {
         each
         for each in vars(results).values()
@@ -211,36 +216,36 @@ def test_every_class_of_answers_has_an_example() -> None:
     assert {type(each) for each in EXAMPLES} == classes
 
 
-@pytest.mark.parametrize("way", COPIES)
+@pytest.mark.parametrize("method", COPIES)
 @pytest.mark.parametrize("value", EXAMPLES, ids=repr)
-def test_a_copy_is_equal_field_by_field(value: msgspec.Struct, way: str) -> None:
-    twin = COPIES[way](value)
+def test_copy_is_equal_field_by_field(value: msgspec.Struct, method: str) -> None:
+    copied = COPIES[method](value)
 
-    assert twin == value
-    assert repr(twin) == repr(value)
-    assert msgspec.structs.asdict(twin) == msgspec.structs.asdict(value)
+    assert copied == value
+    assert repr(copied) == repr(value)
+    assert msgspec.structs.asdict(copied) == msgspec.structs.asdict(value)
 
 
 @pytest.mark.parametrize("value", EXAMPLES, ids=repr)
-def test_no_field_can_be_set(value: msgspec.Struct) -> None:
+def test_fields_are_read_only(value: msgspec.Struct) -> None:
     for name in value.__struct_fields__:
         with pytest.raises(AttributeError):
             setattr(value, name, None)
 
 
 @pytest.mark.parametrize("value", EXAMPLES, ids=repr)
-def test_a_difference_in_one_field_makes_values_unequal(value: msgspec.Struct) -> None:
+def test_difference_in_one_field_makes_results_unequal(value: msgspec.Struct) -> None:
     for name in set(value.__struct_fields__) - {"raw"}:
         assert msgspec.structs.replace(value, **{name: "something else"}) != value
 
 
 @pytest.mark.parametrize("value", EXAMPLES, ids=repr)
-def test_fields_are_given_by_name_alone(value: msgspec.Struct) -> None:
+def test_fields_are_keyword_only(value: msgspec.Struct) -> None:
     with pytest.raises(TypeError):
         type(value)(*msgspec.structs.astuple(value))
 
 
-def test_a_status_says_none_for_what_the_panel_left_out() -> None:
+def test_fields_that_the_panel_omits_are_none() -> None:
     bare = OrderStatus(raw_status="pending")
 
     absent = (
@@ -257,7 +262,7 @@ def test_a_status_says_none_for_what_the_panel_left_out() -> None:
     assert (bare.order, bare.orders) == ("", ())
 
 
-def test_records_come_back_from_json_that_msgspec_made_of_them() -> None:
+def test_records_survive_a_round_trip_through_msgspec_json() -> None:
     status = OrderStatus(order="7", raw_status="Partial", raw_charge="1.50", remains=3)
     service = Service(service="5", name="A", raw_rate="0.90", extra={"a": [1]})
 
@@ -266,17 +271,27 @@ def test_records_come_back_from_json_that_msgspec_made_of_them() -> None:
         assert msgspec.json.decode(written, type=type(record)) == record
 
 
-def test_digits_written_otherwise_say_the_same() -> None:
+def test_equal_amounts_in_different_digits_are_equivalent() -> None:
     status = OrderStatus(order="7", raw_status="Pending", raw_charge="0.5", raw='{"a"}')
     service = Service(service="5", raw_rate="0.5")
 
     assert status.is_equivalent_to(status)
     assert service.is_equivalent_to(service)
-    for rate, same in (("0.50", True), ("0.51", False), (None, False)):
+    for rate, is_equivalent in (("0.50", True), ("0.51", False), (None, False)):
         other = OrderStatus(order="7", raw_status="Pending", raw_charge=rate, raw="another")
-        assert status.is_equivalent_to(other) is same
-        assert service.is_equivalent_to(Service(service="5", raw_rate=rate, raw="x")) is same
+        assert status.is_equivalent_to(other) is is_equivalent
+        assert service.is_equivalent_to(Service(service="5", raw_rate=rate, raw="x")) is (
+            is_equivalent
+        )
     assert not status.is_equivalent_to(
         OrderStatus(order="7", raw_status="Partial", raw_charge="0.5")
     )
     assert not service.is_equivalent_to(Service(service="5", raw_rate="0.5", min=1))
+
+
+@pytest.mark.parametrize("cls", RESULT_CLASSES)
+def test_pydoc_lists_every_field_with_its_meaning(cls: type[msgspec.Struct]) -> None:
+    rendered = pydoc.render_doc(cls, renderer=pydoc.plaintext)
+    described = re.findall(r"^ \|      (\w+): \S+ \S+", rendered, re.MULTILINE)
+
+    assert sorted(described) == sorted(cls.__struct_fields__)

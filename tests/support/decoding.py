@@ -1,4 +1,4 @@
-"""What tests of decoding share: samples as replies, and errors as values that compare."""
+"""Shared by the tests of decoding: samples as responses, and errors as comparable tuples."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -13,13 +13,13 @@ __all__ = [
     "FORM",
     "SAMPLES",
     "SENT_AT",
-    "entries",
+    "comparable_entries",
+    "error_tuple",
+    "invalid",
     "not_found",
     "outcome",
     "sample",
     "status_of",
-    "told",
-    "unreadable",
 ]
 
 SAMPLES = Path(__file__).parent.parent / "samples"
@@ -31,7 +31,7 @@ def sample(name: str, status: int = 200) -> Response:
     return Response(status=status, body=(SAMPLES / name).read_bytes())
 
 
-def told(error: PanelError) -> tuple[type[PanelError], ErrorKind, str, str | None]:
+def error_tuple(error: PanelError) -> tuple[type[PanelError], ErrorKind, str, str | None]:
     return type(error), error.kind, error.text, error.order
 
 
@@ -39,16 +39,17 @@ def outcome(call: Callable[[], object]) -> object:
     try:
         return call()
     except PanelError as error:
-        return told(error)
+        return error_tuple(error)
 
 
-def entries(found: dict[str, object]) -> dict[str, object]:
+def comparable_entries(entries: dict[str, object]) -> dict[str, object]:
     return {
-        key: told(each) if isinstance(each, PanelError) else each for key, each in found.items()
+        key: error_tuple(each) if isinstance(each, PanelError) else each
+        for key, each in entries.items()
     }
 
 
-def unreadable(text: str, order: str | None = None) -> tuple[object, ...]:
+def invalid(text: str, order: str | None = None) -> tuple[object, ...]:
     return InvalidResponseError, ErrorKind.MALFORMED, text, order
 
 
@@ -56,5 +57,5 @@ def not_found(order: str | None = None, text: str = "Incorrect order ID") -> tup
     return OrderNotFoundError, ErrorKind.NOT_FOUND, text, order
 
 
-ABSENT = "the answer does not mention this order"
+ABSENT = "the response does not mention this order"
 status_of = partial(OrderStatus, raw_status="Pending")

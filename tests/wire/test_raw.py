@@ -1,4 +1,4 @@
-"""The answer beside what was read from it: whole, cleaned, bounded, and of a row its own piece."""
+"""The raw text kept with results and errors: sanitized, bounded, one item's own fragment."""
 
 import copy
 import json
@@ -31,7 +31,7 @@ from smmfanfast_async import (
     RefillStatus,
     RetryPolicy,
 )
-from smmfanfast_async._engine import runner as calls_module
+from smmfanfast_async._engine import runner
 from smmfanfast_async._text import MAX_RAW_CHARACTERS, raw_text
 from smmfanfast_async._wire.decode import (
     decode_added,
@@ -67,7 +67,7 @@ READERS: dict[str, Callable[[Response], object]] = {
     "refills": lambda reply: decode_refills(reply, API_V2, ["7", "8"]),
     "cancel": lambda reply: decode_cancels(reply, API_V2, ["7", "8"]),
     "refill_status": lambda reply: decode_refill_statuses(reply, API_V2, ["7", "8"]),
-    "call": lambda reply: decode_call(reply, SMMFANFAST, "odd"),
+    "call": lambda reply: decode_call(reply, SMMFANFAST, "undocumented"),
 }
 
 
@@ -79,7 +79,7 @@ def client_of(panel: WireServer | FaultPanel) -> Client:
     return Client("test-key", base_url=panel.url, retry=RetryPolicy(max_attempts=1))
 
 
-def told(read: Callable[[Response], object], reply: Response) -> PanelError:
+def error_of(read: Callable[[Response], object], reply: Response) -> PanelError:
     with pytest.raises(PanelError) as caught:
         read(reply)
     return caught.value
@@ -89,51 +89,49 @@ def told(read: Callable[[Response], object], reply: Response) -> PanelError:
 
 WHOLE = {
     "refused": ok('{"error":"Invalid API key"}'),
-    "refused, with more beside": ok('{"status":"fail","message":"Bad Link","code":7}'),
+    "refused, with other fields": ok('{"status":"fail","message":"Bad Link","code":7}'),
     "a bare text": ok('"Invalid API key"'),
     "refused under 400": ok('{"error":"Not enough funds on balance"}', 400),
-    "too often": ok('{"message":"slower"}', 429),
-    "down": ok(PAGE, 502),
+    "rate limited": ok('{"message":"slower"}', 429),
+    "server error": ok(PAGE, 502),
     "challenged": ok(PAGE, 403, is_challenge=True),
-    "moved": ok(PAGE, 301, location="https://example.com"),
-    "no word": ok(PAGE, 404),
+    "redirected": ok(PAGE, 301, location="https://example.com"),
+    "no message": ok(PAGE, 404),
     "no JSON": ok(PAGE),
-    "cut": ok('{"order":'),
+    "truncated": ok('{"order":'),
     "empty": ok(""),
 }
 
 
 @pytest.mark.parametrize("action", READERS)
 @pytest.mark.parametrize("shape", WHOLE)
-def test_an_error_about_a_whole_answer_keeps_it(action: str, shape: str) -> None:
+def test_error_about_a_whole_response_keeps_it(action: str, shape: str) -> None:
     answer = WHOLE[shape]
 
-    error = told(READERS[action], answer)
+    error = error_of(READERS[action], answer)
 
     body = answer.body.decode()
     assert error.raw == (CLEAN_PAGE if body == PAGE else body)
 
 
 @pytest.mark.parametrize("error", EXAMPLES, ids=repr)
-@pytest.mark.parametrize("way", COPIES)
-def test_the_answer_goes_with_copies_of_every_error_and_into_no_text(
-    error: PanelError, way: str
-) -> None:
+@pytest.mark.parametrize("method", COPIES)
+def test_raw_survives_copies_and_never_enters_messages(error: PanelError, method: str) -> None:
     bare = copy.copy(error)
     kept = copy.copy(error).with_raw("the answer")
 
-    assert COPIES[way](kept).raw == "the answer"
+    assert COPIES[method](kept).raw == "the answer"
     assert kept.for_order("77").raw == "the answer"
-    assert COPIES[way](kept.for_order("77")).raw == "the answer"
+    assert COPIES[method](kept.for_order("77")).raw == "the answer"
     assert str(kept) == str(bare)
     assert repr(kept) == repr(bare)
 
 
-def test_an_error_without_an_answer_has_none() -> None:
+def test_error_without_a_response_has_no_raw() -> None:
     assert {error.raw for error in EXAMPLES if not getattr(error, "excerpt", "")} == {None}
 
 
-def test_an_excerpt_is_the_answer_where_nobody_says_more() -> None:
+def test_raw_defaults_to_the_excerpt() -> None:
     assert InvalidResponseError("not JSON", excerpt="<html>").raw == "<html>"
     assert OutcomeUnknownError("not JSON", excerpt="<html>").raw == "<html>"
 
@@ -146,14 +144,14 @@ def test_an_excerpt_is_the_answer_where_nobody_says_more() -> None:
     (b"a\x00\x1b\x9b\r\nb", "a \ufffd b"),
     ("a\u0085\u200b\u2066b".encode(), "a b"),
 ])  # fmt: skip
-def test_the_answer_is_kept_cleaned_and_up_to_its_bound(body: bytes, kept: str) -> None:
+def test_raw_text_is_sanitized_and_bounded(body: bytes, kept: str) -> None:
     assert raw_text(body) == kept
 
 
-# --- rows ----------------------------------------------------------------------------------------
+# --- items ----------------------------------------------------------------------------------------
 
 
-def test_an_error_about_one_row_of_a_batch_keeps_its_own_piece() -> None:
+def test_error_about_one_entry_keeps_its_own_fragment() -> None:
     body = '{"7":"Incorrect order ID","8":{"charge":"1"},"9":{"status":"Pending"}}'
 
     found = decode_statuses(ok(body), SMMFANFAST, ["7", "8", "9", "10"]).found
@@ -164,7 +162,7 @@ def test_an_error_about_one_row_of_a_batch_keeps_its_own_piece() -> None:
     assert not any("Pending" in (raw or "") for raw in raws.values())
 
 
-ROWS: dict[str, tuple[Callable[..., dict[str, Any]], str, list[str]]] = {
+ITEMS: dict[str, tuple[Callable[..., dict[str, Any]], str, list[str]]] = {
     "refills": (decode_refills, "order", [
         '{"order": 7, "refill": 11}',
         '{"order":8,"refill":{"error":"Incorrect order ID"}}',
@@ -183,23 +181,23 @@ ROWS: dict[str, tuple[Callable[..., dict[str, Any]], str, list[str]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("call", ROWS)
-def test_each_row_of_a_list_keeps_its_own_piece(call: str) -> None:
-    decode, _, rows = ROWS[call]
+@pytest.mark.parametrize("call", ITEMS)
+def test_each_item_of_a_list_keeps_its_own_fragment(call: str) -> None:
+    decode, _, items = ITEMS[call]
 
-    found = decode(ok(f"[{', '.join(rows)}]"), API_V2, ["7", "8", "9", "10"])
+    found = decode(ok(f"[{', '.join(items)}]"), API_V2, ["7", "8", "9", "10"])
 
-    assert [each.raw for each in found.values()] == [*rows, None]
+    assert [each.raw for each in found.values()] == [*items, None]
     assert not isinstance(found["7"], PanelError)
     assert isinstance(found["8"], PanelError)
     assert isinstance(found["9"], InvalidResponseError)
 
 
-@pytest.mark.parametrize("call", ROWS)
-def test_a_row_behind_noise_is_shown_as_it_was_read(call: str) -> None:
-    decode, _, rows = ROWS[call]
+@pytest.mark.parametrize("call", ITEMS)
+def test_item_after_noise_keeps_the_parsed_value(call: str) -> None:
+    decode, _, items = ITEMS[call]
 
-    found = decode(ok(f"<b>Notice</b> [{', '.join(rows)}]"), API_V2, ["7", "8"])
+    found = decode(ok(f"<b>Notice</b> [{', '.join(items)}]"), API_V2, ["7", "8"])
 
     for order in ("7", "8"):
         assert order in found[order].raw
@@ -220,14 +218,14 @@ ANSWERS: dict[str, tuple[Callable[[Response], Any], str]] = {
 
 
 @pytest.mark.parametrize("action", ANSWERS)
-def test_a_result_keeps_the_answer_that_it_was_read_from(action: str) -> None:
+def test_result_keeps_the_response_it_was_read_from(action: str) -> None:
     read, body = ANSWERS[action]
 
     found = read(ok(body))
 
     assert found.raw == body.replace("\r\n", " ")
-    for twin in (copy.copy(found), copy.deepcopy(found), pickle.loads(pickle.dumps(found))):  # noqa: S301  # ours
-        assert twin.raw == found.raw
+    for copied in (copy.copy(found), copy.deepcopy(found), pickle.loads(pickle.dumps(found))):  # noqa: S301  # ours
+        assert copied.raw == found.raw
 
 
 RESULTS = (
@@ -240,18 +238,18 @@ RESULTS = (
 
 
 @pytest.mark.parametrize("found", RESULTS, ids=repr)
-def test_results_are_equal_that_say_the_same_in_other_words(found: Any) -> None:
+def test_results_with_equal_content_are_equal_despite_raw(found: Any) -> None:
     other = msgspec.structs.replace(found, raw="another")
 
     assert found == other
-    assert not found != other  # noqa: SIM202  # msgspec has one of its own
+    assert not found != other  # noqa: SIM202  # msgspec has its own
     assert len({found, other}) == 1
     assert repr(found) == repr(other)
     assert pretty_repr(found) == repr(found)
     assert "an answer" not in repr(found)
 
 
-def test_results_of_two_kinds_are_no_equals() -> None:
+def test_results_of_different_classes_are_unequal() -> None:
     assert RESULTS[0] != RESULTS[4]
     assert RESULTS[0] != "32"
     assert RESULTS[0] != msgspec.structs.replace(RESULTS[0], order="33")
@@ -261,7 +259,7 @@ def test_results_of_two_kinds_are_no_equals() -> None:
 
 
 @pytest.mark.asyncio
-async def test_the_verbs_give_the_answer_with_the_result_and_with_the_error() -> None:
+async def test_client_methods_keep_raw_in_results_and_errors() -> None:
     answers = (
         reply('{"status":"success","order":32}'),
         reply('{"balance":"0.03"}'),
@@ -272,7 +270,7 @@ async def test_the_verbs_give_the_answer_with_the_result_and_with_the_error() ->
         assert (await client.add(ORDER)).raw == '{"status":"success","order":32}'
         assert (await client.balance()).raw == '{"balance":"0.03"}'
         with pytest.raises(PanelError) as refused:
-            await client.call("odd")
+            await client.call("undocumented")
         failed = await client.statuses([1, 2])
 
     assert refused.value.raw == '{"error":"no such thing"}'
@@ -280,7 +278,7 @@ async def test_the_verbs_give_the_answer_with_the_result_and_with_the_error() ->
 
 
 @pytest.mark.asyncio
-async def test_what_never_came_is_none() -> None:
+async def test_raw_is_none_without_a_response() -> None:
     async with WireServer(Drop()) as server, client_of(server) as client:
         with pytest.raises(NoResponseError) as silent:
             await client.balance()
@@ -292,10 +290,10 @@ async def test_what_never_came_is_none() -> None:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("verb", ["add", "balance"])
-async def test_an_answer_that_is_too_long_is_kept_as_far_as_it_is_kept_at_all(
+async def test_start_of_an_oversized_response_is_kept(
     monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
-    monkeypatch.setattr(calls_module, "SMALL_BODY_BYTES", 10_000)
+    monkeypatch.setattr(runner, "SMALL_BODY_BYTES", 10_000)
     body = json.dumps({"order": "x" * 100_000})
     async with FaultPanel(Plan(raw=answer(body))) as panel, client_of(panel) as client:
         with pytest.raises(PanelError) as caught:

@@ -1,26 +1,26 @@
-"""Turn status and bytes into a result or an error. Pure; the only room that reads leniently.
+"""Decode an HTTP status and a body into a result or an error. Pure; the only lenient parser.
 
-How this works. A batch of statuses, or a catalogue, first takes the *fast road*: msgspec fills the
-result classes in C. It refuses whatever is odd, a field of another name included; what it would
-take wrongly is ruled out by a look at the bytes and at each amount (`records`). Once it refuses,
-the same answer goes *record by record*, and only the odd records take the *lenient road*: the
-standard library's JSON (`values`) and one cattrs converter (`records`), where every leniency is a
-hook, numbers pass one gate (`numbers`) and a field that can't be read is kept beside the others.
-Where both roads take a record they agree; a test holds them side by side.
+How this works. A batch of statuses, or a catalogue, first takes the *fast path* (`fast`): msgspec
+creates the results in C. It rejects whatever is irregular, an unknown field included; what it would
+accept wrongly is excluded by checks of the bytes and of each amount. If it rejects a body, the body
+is decoded *record by record*, and only the irregular records take the *lenient path*: the standard
+library's JSON parser (`json_values`) and one cattrs converter (`lenient`), in which every leniency
+is a hook, numbers are bounded (`numbers`), and a field that cannot be read is kept beside the
+others. Both paths return the same result for every record that both accept; a test compares them.
 
-Refusals of all shapes are known in `refusals`, what any HTTP answer means in `answers`, and what it
-means for one action in `added`, `statuses`, `services` and `refills`.
+`refusals` recognizes refusals in every format, `responses` maps HTTP statuses and finds the JSON,
+and `add_outcome`, `statuses`, `services` and `api_v2` decode the responses to one action each.
 """
 
-from .added import decode_added
-from .answers import unwrap
-from .refills import (
+from .add_outcome import decode_added
+from .api_v2 import (
     decode_call,
     decode_cancels,
     decode_refill,
     decode_refill_statuses,
     decode_refills,
 )
+from .responses import unwrap
 from .services import ServiceRows, decode_balance, decode_services, read_ahead
 from .statuses import Batch, decode_status, decode_statuses
 

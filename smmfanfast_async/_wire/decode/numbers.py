@@ -1,7 +1,8 @@
-"""The one gate that text passes on its way to a number.
+"""Parse the panel's numbers, with bounds.
 
-Every number of the panel, whichever road it takes, is bounded here in digits and exponent before
-anything is computed with it: `int(Decimal("1e1000000"))` alone would take twenty seconds.
+The digits and the exponent of every number that the lenient path reads are bounded here before
+anything is computed with it: `int(Decimal("1e1000000"))` alone would take twenty seconds. The fast
+path accepts only numbers within the same bounds.
 """
 
 import decimal
@@ -13,28 +14,29 @@ from ...results import MAX_COUNT
 __all__ = [
     "PLAIN_AMOUNT",
     "UnparsedNumber",
-    "amount",
-    "amount_text",
-    "count",
-    "flag",
-    "json_float",
-    "json_int",
+    "parse_amount",
+    "parse_amount_text",
+    "parse_count",
+    "parse_flag",
+    "parse_json_float",
+    "parse_json_int",
 ]
 
 MAX_WHOLE_CHARACTERS = 128
-"""The longest whole number in JSON that is read: as long as the longest id."""
+"""The longest whole number in JSON that is parsed: as long as the longest id."""
 
 MAX_DIGITS = 40
-"""Digits of an amount: more than any currency needs, few enough to cost nothing."""
+"""Digits of an amount: more than any currency needs, few enough to compute with at no cost."""
 
 MAX_EXPONENT = 40
-"""Power of ten of an amount, either sign."""
+"""Power of ten of an amount, positive or negative."""
 
 ABSENT_WORDS = frozenset({"", "null", "none", "n/a", "na", "unknown", "-"})
-"""Texts that stand for no number (seen: "", "N/A", "Unknown"); compared without case."""
+"""Texts that mean that there is no number (seen: "", "N/A", "Unknown"); case is ignored."""
 
-# Traps make every step outside the bounds an exception, instead of a rounded or infinite number.
-_GATE = decimal.Context(
+# The traps raise an exception for every number outside the bounds, instead of rounding it or
+# returning infinity.
+_BOUNDS = decimal.Context(
     prec=MAX_DIGITS,
     Emax=MAX_EXPONENT,
     Emin=-MAX_EXPONENT,
@@ -48,85 +50,95 @@ _GATE = decimal.Context(
     ],
 )
 PLAIN_AMOUNT = "-?[0-9]{1,20}+(?:[.][0-9]{1,20}+)?+"
-"""How an amount is usually written: a pattern of what passes the gate and is kept as it came."""
+"""The usual format of an amount: a pattern of what is within the bounds and kept as it came."""
 
 _PLAIN_AMOUNT = re.compile(PLAIN_AMOUNT)
-_CURRENCY_SIGNS = "$€£¥₹₽₺₴₦"
-_PLAIN = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-# Groups of three only, the first not 0: "1,5" and "0,036" have a decimal comma.
+_CURRENCY_SYMBOLS = "$€£¥₹₽₺₴₦"
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+# Only groups of three digits, the first not 0: "1,5" and "0,036" have a decimal comma.
 _GROUPED = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]*)?")
-# "1,234" may have one too, and money is not guessed: two groups, or a point, tell that it has not.
+# "1,234" may have one too, and money is not guessed: two groups, or a point, prove that the comma
+# separates thousands.
 _GROUPED_MONEY = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:(?:,[0-9]{3}){2,}\.?|,[0-9]{3}\.)[0-9]*")
 
 
 class UnparsedNumber(str):
-    """A JSON number out of bounds, NaN or infinity, as its text: no number to us, and no id."""
+    """The text of a JSON number that is out of bounds, NaN or infinite. It is not an id either."""
 
     __slots__ = ()
 
 
-def amount(value: object) -> Decimal | None:
-    """Read money: None for a word that stands for nothing, `ValueError` for what is no number."""
-    number = _number(value, _GROUPED_MONEY)
-    return None if number is None else _bounded(number)
+def parse_amount(value: object) -> Decimal | None:
+    """Return an amount of money, None for a word that means that there is none.
+
+    Raises `ValueError` if it is not a number, or out of bounds.
+    """
+    number = _parse_number(value, _GROUPED_MONEY)
+    return None if number is None else _require_bounds(number)
 
 
-def amount_text(value: object) -> str | None:
-    """Read money as `amount` does, and give its digits: the panel's own where they are plain."""
+def parse_amount_text(value: object) -> str | None:
+    """Return the digits of an amount: the panel's own if they are in the usual format.
+
+    None and errors are those of `parse_amount`.
+    """
     if isinstance(value, str) and _PLAIN_AMOUNT.fullmatch(value):
         return value
-    number = amount(value)
+    number = parse_amount(value)
     return None if number is None else f"{number:f}"
 
 
-def count(value: object) -> int | None:
-    """Read a whole number; a fraction of nothing ("5.0", 1e3) is whole. Errors as `amount`."""
-    number = _number(value, _GROUPED)
+def parse_count(value: object) -> int | None:
+    """Return a whole number, None for a word that means that there is none.
+
+    "5.0" and 1e3 are whole numbers too. Raises `ValueError` if it is not one, or out of bounds.
+    """
+    number = _parse_number(value, _GROUPED)
     if number is None:
         return None
-    # The fast road goes by way of a float as well; it keeps whole numbers up to the bound.
-    near = float(number)
-    if abs(near) > MAX_COUNT or not near.is_integer():
-        raise ValueError("not a whole number, or above the bound")
-    return int(near)
+    # The fast path converts to a float too, which is exact for whole numbers up to the bound.
+    as_float = float(number)
+    if abs(as_float) > MAX_COUNT or not as_float.is_integer():
+        raise ValueError("not a whole number, or out of bounds")
+    return int(as_float)
 
 
-def _bounded(number: Decimal) -> Decimal:
+def _require_bounds(number: Decimal) -> Decimal:
     try:
-        _GATE.plus(number)
+        _BOUNDS.plus(number)
     except ArithmeticError as error:
         raise ValueError("out of bounds") from error
     return number
 
 
-def _number(value: object, grouped: re.Pattern[str]) -> Decimal | None:
-    """Read a number of any size: nothing has been computed with it yet."""
+def _parse_number(value: object, grouped: re.Pattern[str]) -> Decimal | None:
+    """Return a number of any size: nothing has been computed with it yet."""
     if value is None:
         return None
     if isinstance(value, int | Decimal) and not isinstance(value, bool):
         return Decimal(value)
     if not isinstance(value, str):
         raise ValueError("not a number")
-    bare = value.strip()
-    if bare.lower() in ABSENT_WORDS:
+    text = value.strip()
+    if text.lower() in ABSENT_WORDS:
         return None
-    sign = bare[:1] if bare[:1] in "+-" else ""
-    bare = sign + bare[len(sign) :].strip(_CURRENCY_SIGNS + " ")
-    if grouped.fullmatch(bare):
-        bare = bare.replace(",", "")
-    if not _PLAIN.fullmatch(bare):
+    sign = text[:1] if text[:1] in "+-" else ""
+    text = sign + text[len(sign) :].strip(_CURRENCY_SYMBOLS + " ")
+    if grouped.fullmatch(text):
+        text = text.replace(",", "")
+    if not _NUMBER.fullmatch(text):
         raise ValueError("not a number")
-    return _decimal(bare)
+    return _parse_decimal(text)
 
 
-def _decimal(text: str) -> Decimal:
+def _parse_decimal(text: str) -> Decimal:
     try:
         return Decimal(text)
     except ArithmeticError as error:
-        raise ValueError("an exponent beyond all bounds") from error
+        raise ValueError("exponent out of bounds") from error
 
 
-# "-0" is what the fast road takes for 0 too.
+# The fast path reads "-0" as 0 too.
 _FLAGS = {"1": True, "true": True, "yes": True, "on": True} | {
     "0": False,
     "-0": False,
@@ -136,26 +148,32 @@ _FLAGS = {"1": True, "true": True, "yes": True, "on": True} | {
 }
 
 
-def flag(value: object) -> bool | None:
-    """Read 0, 1, "0", "1", true, "true" (all seen); None for a word that stands for nothing."""
+def parse_flag(value: object) -> bool | None:
+    """Return a flag: 0, 1, "0", "1", true, "true" (all seen) and the like; None if it is absent.
+
+    Raises `ValueError` for anything else.
+    """
     if value is None or isinstance(value, bool):
         return value
     word = str(value).strip().lower() if isinstance(value, str | int) else "?"
     if word in ABSENT_WORDS:
         return None
     if word not in _FLAGS:
-        raise ValueError("neither yes nor no")
+        raise ValueError("not a flag")
     return _FLAGS[word]
 
 
-def json_int(text: str) -> int | UnparsedNumber:
-    """Take a JSON number without fraction; one of thousands of digits stays text."""
+def parse_json_int(text: str) -> int | UnparsedNumber:
+    """Return a JSON number without fraction; one that is too long stays text."""
     return int(text) if len(text) <= MAX_WHOLE_CHARACTERS else UnparsedNumber(text)
 
 
-def json_float(text: str) -> Decimal | UnparsedNumber:
-    """Take a JSON number with fraction or exponent exactly; one out of bounds stays text."""
+def parse_json_float(text: str) -> Decimal | UnparsedNumber:
+    """Return the exact value of a JSON number with fraction or exponent.
+
+    One that is out of bounds stays text.
+    """
     try:
-        return _bounded(_decimal(text))
+        return _require_bounds(_parse_decimal(text))
     except ValueError:
         return UnparsedNumber(text)

@@ -1,4 +1,4 @@
-"""How orders stand: the answer about one, and about a batch."""
+"""Decode the status of one order, or of a batch of orders."""
 
 from collections.abc import Mapping, Sequence
 from typing import cast
@@ -10,16 +10,12 @@ from ..._text import raw_text
 from ...errors import InvalidResponseError, PanelError
 from ...profile import Profile
 from ...results import OrderStatus, Response
-from .answers import answer_of, check_http, shown, value_of
-from .records import (
-    FAST_PATH_REFUSALS,
-    fast_entries,
-    fast_status,
-    lenient_status,
-    raw_entries,
-)
-from .refusals import error_text, refusal
-from .values import Record, id_text, is_list, is_object, lenient_json
+from .fast import FAST_PATH_ERRORS, parse_entries_fast, parse_status_fast, split_entries
+from .ids import format_id
+from .json_values import Record, is_list, is_object, parse_lenient_json
+from .lenient import parse_status_lenient
+from .refusals import create_refusal, find_error_text
+from .responses import format_evidence, parse_answer, parse_value, raise_http_error
 
 __all__ = ["Batch", "decode_status", "decode_statuses"]
 
@@ -28,140 +24,145 @@ _ORDER_FIELDS = frozenset({"charge", "remains", "start_count", "runs", "posts"})
 
 @frozen
 class Batch:
-    """A batch of statuses: one entry for each id asked, in that order."""
+    """A batch of statuses: one entry for each requested id, in the order of the request."""
 
     found: dict[str, OrderStatus | PanelError]
     unexpected: int = 0
-    """Ids that came back and were not asked for: dropped."""
+    """The number of ids in the response that were not requested; their entries are dropped."""
 
 
 def decode_status(
     reply: Response, profile: Profile, order: str, *, keep_raw: bool = False
 ) -> OrderStatus:
-    """Read the answer about one order; raise its error. `keep_raw` keeps the answer with it."""
-    status = _status(reply, profile, order)
+    """Return the status of one order, or raise its error. `keep_raw` keeps the response with it."""
+    status = _decode_status(reply, profile, order)
     if keep_raw:
         force_setattr(status, "raw", raw_text(reply.body))
     return status
 
 
-def _status(reply: Response, profile: Profile, order: str) -> OrderStatus:
+def _decode_status(reply: Response, profile: Profile, order: str) -> OrderStatus:
     try:
         if reply.status == 200:
-            return fast_status(reply.body, order)
-    except FAST_PATH_REFUSALS:
+            return parse_status_fast(reply.body, order)
+    except FAST_PATH_ERRORS:
         pass
-    answer = value_of(reply, profile, "status", order)
-    # Under its id, as in a batch, it is taken too (assumed).
+    answer = parse_value(reply, profile, "status", order)
+    # A record under its id, as in a batch, is accepted too (assumed).
     entry = answer.get(order, answer) if is_object(answer) and "status" not in answer else answer
-    found = _status_of(entry, profile, reply, order)
-    if isinstance(found, PanelError):
-        raise found.with_raw(raw_text(reply.body))
-    return found
+    result = _decode_entry(entry, profile, reply, order)
+    if isinstance(result, PanelError):
+        raise result.with_raw(raw_text(reply.body))
+    return result
 
 
 def decode_statuses(
     reply: Response, profile: Profile, orders: Sequence[str], *, keep_raw: bool = False
 ) -> Batch:
-    """Read the answer about some orders: for each its status, or its own error.
+    """Return the status, or the error, of each of several orders.
 
-    `keep_raw` keeps with each status the piece of the answer that it was read from. Raises only
-    what concerns the batch as a whole: a refusal, a failed or unreadable answer.
+    `keep_raw` keeps with each status the fragment of the response that it was read from. Raises
+    only what concerns the batch as a whole: a refusal, or a failed or invalid response.
     """
-    found, are_statuses = _entries(reply, profile, orders)
-    batch: dict[str, object] = found
-    strays = 0
-    if list(found) != list(orders):
-        are_statuses = False
-        batch = {order: found.get(order) for order in orders}
-        strays = len(found.keys() - batch.keys())
-    if not are_statuses:
+    entries, has_only_statuses = _parse_entries(reply, profile, orders)
+    batch: dict[str, object] = entries
+    unexpected = 0
+    if list(entries) != list(orders):
+        has_only_statuses = False
+        batch = {order: entries.get(order) for order in orders}
+        unexpected = len(entries.keys() - batch.keys())
+    if not has_only_statuses:
         for order in [each for each, entry in batch.items() if not isinstance(entry, OrderStatus)]:
-            batch[order] = _status_of(batch[order], profile, reply, order)
+            batch[order] = _decode_entry(batch[order], profile, reply, order)
     if keep_raw:
         _keep_raw(batch, reply.body)
-    # What was no status became one just above, or an error: no type checker sees that.
-    return Batch(cast("dict[str, OrderStatus | PanelError]", batch), strays)
+    # Every entry that was not a status has just become a status or an error; no type checker can
+    # infer that.
+    return Batch(cast("dict[str, OrderStatus | PanelError]", batch), unexpected)
 
 
 def _keep_raw(batch: Mapping[str, object], body: bytes) -> None:
-    pieces = raw_entries(body)
+    fragments = split_entries(body)
     for order, status in batch.items():
         if isinstance(status, OrderStatus):
-            force_setattr(status, "raw", raw_text(pieces.get(order, body)))
+            force_setattr(status, "raw", raw_text(fragments.get(order, body)))
 
 
-def _entries(
+def _parse_entries(
     reply: Response, profile: Profile, orders: Sequence[str]
 ) -> tuple[dict[str, object], bool]:
-    """Split a batch into the entries of its ids; those that are odd but well-formed stay unread.
+    """Return the entries of a batch by id; those that are irregular but well-formed stay bytes.
 
-    Says too whether all of them are statuses. An answer with no id of ours in it is an empty map,
-    or a refusal of the call as a whole: that is a mapping of texts too, {"error": "…"}.
+    Return also whether all entries are statuses. A response without any requested id is an empty
+    batch, or a refusal of the whole call: {"error": "…"} is a mapping of texts too.
     """
-    check_http(reply, profile, "status")
-    whole: object
-    are_statuses = False
+    raise_http_error(reply, profile, "status")
+    answer: object
+    has_only_statuses = False
     try:
-        whole, are_statuses = fast_entries(reply.body)
-    except FAST_PATH_REFUSALS:
-        whole = value_of(reply, profile, "status")
-    if is_list(whole):
-        whole = _keyed(whole, orders)
-    entries = whole if is_object(whole) else {}
+        answer, has_only_statuses = parse_entries_fast(reply.body)
+    except FAST_PATH_ERRORS:
+        answer = parse_value(reply, profile, "status")
+    if is_list(answer):
+        answer = _key_by_id(answer, orders)
+    entries = answer if is_object(answer) else {}
     if entries.keys().isdisjoint(orders):
-        answer_of(reply, profile, "status")
-    return entries, are_statuses
+        parse_answer(reply, profile, "status")
+    return entries, has_only_statuses
 
 
-def _keyed(entries: list[object], orders: Sequence[str]) -> dict[str, object]:
-    """Key a list: PHP prints an object whose keys run from 0 as a list (seen).
+def _key_by_id(entries: list[object], orders: Sequence[str]) -> dict[str, object]:
+    """Return the entries of a list by id. PHP prints an object with keys from 0 as a list (seen).
 
-    So places are ids only where all of them were asked for; elsewhere an entry has to name its own.
+    So indexes are ids only if all of them were requested; otherwise an entry has to contain its id.
     """
-    by_place = {str(place) for place in range(len(entries))} <= set(orders)
-    keyed: dict[str, object] = {}
-    for place, entry in enumerate(entries):
-        named = id_text(entry.get("order")) if is_object(entry) else None
-        keyed[named or (str(place) if by_place else f"place {place}")] = entry
-    return keyed
+    are_indexes_ids = {str(index) for index in range(len(entries))} <= set(orders)
+    by_id: dict[str, object] = {}
+    for index, entry in enumerate(entries):
+        order = format_id(entry.get("order")) if is_object(entry) else None
+        by_id[order or (str(index) if are_indexes_ids else f"index {index}")] = entry
+    return by_id
 
 
-def _status_of(
+def _decode_entry(
     entry: object, profile: Profile, reply: Response, order: str
 ) -> OrderStatus | PanelError:
-    """Read one entry of a batch: unread bytes, a record, a bare text, None where absent."""
+    """Return the status or error of an entry: bytes, a record, a bare text, or None if absent."""
     try:
-        return _read(entry, profile, reply, order)
+        return _parse_entry(entry, profile, reply, order)
     except ValueError as error:
-        evidence = "" if entry is None else shown(entry)
-        unreadable = InvalidResponseError(
+        evidence = "" if entry is None else format_evidence(entry)
+        invalid = InvalidResponseError(
             str(error), excerpt=evidence, http_status=reply.status, action="status", order=order
         )
-        return unreadable.with_raw(_raw_of(entry))
+        return invalid.with_raw(_format_raw(entry))
 
 
-def _raw_of(entry: object) -> str | None:
-    """Give the text of one entry: as it came where it is unread, else as it was read."""
+def _format_raw(entry: object) -> str | None:
+    """Return the text of an entry: as it came if it is bytes, else as it was parsed."""
     if entry is None:
         return None
-    return raw_text(entry) if isinstance(entry, bytes) else shown(entry)
+    return raw_text(entry) if isinstance(entry, bytes) else format_evidence(entry)
 
 
-def _read(entry: object, profile: Profile, reply: Response, order: str) -> OrderStatus | PanelError:
-    # The fast road has refused bytes already.
-    read = lenient_json(entry.decode(errors="replace")) if isinstance(entry, bytes) else entry
-    if isinstance(read, str):
-        return refusal(read, profile, reply, "status", order)
-    if read is None:
-        raise ValueError("the answer does not mention this order")
-    if not is_object(read):
+def _parse_entry(
+    entry: object, profile: Profile, reply: Response, order: str
+) -> OrderStatus | PanelError:
+    # The fast path has rejected bytes already.
+    value = entry
+    if isinstance(entry, bytes):
+        value = parse_lenient_json(entry.decode(errors="replace"))
+    if isinstance(value, str):
+        return create_refusal(value, profile, reply, "status", order)
+    if value is None:
+        raise ValueError("the response does not mention this order")
+    if not is_object(value):
         raise ValueError("not a status")
-    if not _tells_of_order(read) and (text := error_text(read)):
-        return refusal(text, profile, reply, "status", order, raw=_raw_of(entry))
-    return lenient_status(read, order)
+    if not _describes_order(value) and (text := find_error_text(value)):
+        return create_refusal(text, profile, reply, "status", order, raw=_format_raw(entry))
+    return parse_status_lenient(value, order)
 
 
-def _tells_of_order(entry: Record) -> bool:
-    """Whether `status` is the word of an order, and `error` what ails it, not the call."""
+def _describes_order(entry: Record) -> bool:
+    """Return whether `status` and `error` are about the order, not about the call."""
     return isinstance(entry.get("status"), str) and not _ORDER_FIELDS.isdisjoint(entry)

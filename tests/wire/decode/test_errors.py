@@ -1,4 +1,4 @@
-"""Every shape of a refusal, in every call; and what each means for an order that was sent."""
+"""Every format of a refusal, in every call, and what each means for an order that was sent."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -35,8 +35,8 @@ from smmfanfast_async.profile import SMMFANFAST
 from smmfanfast_async.results import AddedOrder, Response
 
 SENT_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-BESIDE = "an error beside an order id"
-AFTER = "an error that may have come after the order"
+ERROR_AND_ID = "the response contains both an order id and an error"
+MAYBE_AFTER = "error that may have occurred after the order was created"
 FORM = {"action": "add", "service": "5", "link": "https://example.com/p/1", "quantity": "100"}
 
 
@@ -72,7 +72,7 @@ REFUSALS: list[tuple[str, int, type[PanelError], Kind, str]] = [
         Kind.UNKNOWN,
         "The given data was invalid.: link: The link field is required.; quantity: Too few.",
     ),
-    ("error_in_box.json", 200, AuthenticationError, Kind.AUTH, "Invalid API key"),
+    ("error_nested.json", 200, AuthenticationError, Kind.AUTH, "Invalid API key"),
     ("error_true_with_message.json", 200, AuthenticationError, Kind.AUTH, "Invalid API key"),
     ("bare_text.json", 200, OrderNotFoundError, Kind.NOT_FOUND, "Incorrect order ID"),
     (
@@ -89,14 +89,14 @@ REFUSALS: list[tuple[str, int, type[PanelError], Kind, str]] = [
         404,
         InvalidResponseError,
         Kind.MALFORMED,
-        "an HTTP error without the panel's word",
+        "HTTP error without a message from the panel",
     ),
     (
         "redirect.html",
         301,
         InvalidResponseError,
         Kind.MALFORMED,
-        "redirected to nowhere; redirects are not followed",
+        "redirected to an unknown address; redirects are not followed",
     ),
     (
         "server_error.html",
@@ -107,7 +107,7 @@ REFUSALS: list[tuple[str, int, type[PanelError], Kind, str]] = [
     ),
 ]
 
-READS: list[Callable[[Response], object]] = [
+READERS: list[Callable[[Response], object]] = [
     lambda reply: decode_status(reply, SMMFANFAST, "7"),
     lambda reply: decode_statuses(reply, SMMFANFAST, ["7", "8"]),
     lambda reply: decode_services(reply, SMMFANFAST),
@@ -121,47 +121,45 @@ READS: list[Callable[[Response], object]] = [
 ]
 
 
-@pytest.mark.parametrize("decode", READS)
-@pytest.mark.parametrize(("name", "status", "kind_of", "kind", "text"), REFUSALS)
-def test_every_call_knows_every_shape_of_a_refusal(
+@pytest.mark.parametrize("decode", READERS)
+@pytest.mark.parametrize(("name", "status", "error_class", "kind", "text"), REFUSALS)
+def test_every_call_recognizes_every_refusal_format(
     decode: Callable[[Response], object],
     name: str,
     status: int,
-    kind_of: type[PanelError],
+    error_class: type[PanelError],
     kind: Kind,
     text: str,
 ) -> None:
     with pytest.raises(PanelError) as caught:
         decode(sample(f"errors/{name}", status))
 
-    assert (type(caught.value), caught.value.kind, caught.value.text) == (kind_of, kind, text)
+    assert (type(caught.value), caught.value.kind, caught.value.text) == (error_class, kind, text)
     assert caught.value.http_status == status
 
 
-@pytest.mark.parametrize("decode", READS)
+@pytest.mark.parametrize("decode", READERS)
 @pytest.mark.parametrize("status", [403, 429, 503])
-def test_challenge_at_the_edge_blocks_every_call(
-    decode: Callable[[Response], object], status: int
-) -> None:
+def test_challenge_blocks_every_call(decode: Callable[[Response], object], status: int) -> None:
     body = (SAMPLES / "errors/challenge.html").read_bytes()
 
     with pytest.raises(BlockedError):
         decode(Response(status=status, body=body, is_challenge=True))
 
 
-@pytest.mark.parametrize(("name", "status", "kind_of", "kind", "text"), REFUSALS)
-def test_add_is_refused_by_a_known_text_alone(
-    name: str, status: int, kind_of: type[PanelError], kind: Kind, text: str
+@pytest.mark.parametrize(("name", "status", "error_class", "kind", "text"), REFUSALS)
+def test_only_a_known_text_refuses_an_add(
+    name: str, status: int, error_class: type[PanelError], kind: Kind, text: str
 ) -> None:
-    refuses = issubclass(kind_of, RefusedError) and kind is not Kind.UNKNOWN
-    # A bare text is no object, and an answer to `add` must be one.
-    known = refuses and name != "bare_text.json"
+    is_known = issubclass(error_class, RefusedError) and kind is not Kind.UNKNOWN
+    # A bare text is not an object, as a response to `add` must be.
+    is_refused = is_known and name != "bare_text.json"
 
-    with pytest.raises(kind_of if known else OutcomeUnknownError) as caught:
+    with pytest.raises(error_class if is_refused else OutcomeUnknownError) as caught:
         decode_added(sample(f"errors/{name}", status), SMMFANFAST, FORM, SENT_AT)
 
-    assert caught.value.maybe_placed is not known
-    assert not known or (caught.value.kind, caught.value.text) == (kind, text)
+    assert caught.value.maybe_placed is not is_refused
+    assert not is_refused or (caught.value.kind, caught.value.text) == (kind, text)
 
 
 @pytest.mark.parametrize(
@@ -175,36 +173,36 @@ def test_add_is_refused_by_a_known_text_alone(
         ("errors/error_empty.json", "32"),
     ],
 )
-def test_placed(name: str, order: str) -> None:
+def test_add_samples_are_placed(name: str, order: str) -> None:
     assert decode_added(sample(name), SMMFANFAST, FORM, SENT_AT) == AddedOrder(order=order)
 
 
 @pytest.mark.parametrize(
-    ("name", "why", "order"),
+    ("name", "reason", "order"),
     [
-        ("errors/error_beside_order.json", f"{BESIDE}: low balance", "32"),
-        ("errors/empty.txt", "the answer is unreadable: empty", None),
-        ("errors/server_error.html", "the answer is unreadable: not JSON", None),
-        ("errors/bare_text.json", "the answer is unreadable: not an object", None),
-        ("errors/order_that_failed.json", f"{BESIDE}: refused without a word", "32"),
-        ("errors/too_many.json", f"{AFTER}: Too many requests", None),
-        ("hostile/add_list.json", "the answer is unreadable: not an object", None),
-        ("hostile/add_cut.json", "the answer is unreadable: more than one answer", None),
-        ("hostile/add_trailing_text.json", "the answer is unreadable: more than one answer", None),
+        ("errors/error_beside_order.json", f"{ERROR_AND_ID}: low balance", "32"),
+        ("errors/empty.txt", "invalid response: empty", None),
+        ("errors/server_error.html", "invalid response: not JSON", None),
+        ("errors/bare_text.json", "invalid response: not an object", None),
+        ("errors/order_that_failed.json", f"{ERROR_AND_ID}: refused without a message", "32"),
+        ("errors/too_many.json", f"{MAYBE_AFTER}: Too many requests", None),
+        ("hostile/add_list.json", "invalid response: not an object", None),
+        ("hostile/add_truncated.json", "invalid response: more than one JSON value", None),
+        ("hostile/add_trailing_text.json", "invalid response: more than one JSON value", None),
         (
-            "hostile/add_names_twice.json",
-            "the answer is unreadable: a name stands twice in an object",
+            "hostile/add_duplicate_names.json",
+            "invalid response: an object has a name twice",
             None,
         ),
         ("services_empty_data.json", "no usable order id", None),
     ],
 )  # fmt: skip
-def test_unknown_outcome_keeps_its_evidence(name: str, why: str, order: str | None) -> None:
+def test_unknown_outcome_keeps_its_evidence(name: str, reason: str, order: str | None) -> None:
     reply = sample(name)
     with pytest.raises(OutcomeUnknownError) as caught:
         decode_added(reply, SMMFANFAST, FORM, SENT_AT)
 
     error = caught.value
-    assert (error.text, error.order, error.form, error.sent_at) == (why, order, FORM, SENT_AT)
+    assert (error.text, error.order, error.form, error.sent_at) == (reason, order, FORM, SENT_AT)
     assert error.excerpt == reply.body.decode().strip()
     assert error.http_status == 200

@@ -1,4 +1,4 @@
-"""The gate of numbers, both sides of each bound; nothing is guessed, nothing absent is 0."""
+"""Numbers, at both sides of each bound: nothing is guessed, and absent is never 0."""
 
 from decimal import Decimal
 
@@ -6,11 +6,11 @@ import pytest
 
 from smmfanfast_async._wire.decode.numbers import (
     UnparsedNumber,
-    amount,
-    count,
-    flag,
-    json_float,
-    json_int,
+    parse_amount,
+    parse_count,
+    parse_flag,
+    parse_json_float,
+    parse_json_int,
 )
 from smmfanfast_async.results import MAX_COUNT
 
@@ -45,15 +45,15 @@ ABSENT = [None, "", " ", "null", "NULL", "None", "n/a", "N/A", "NA", "Unknown", 
         (Decimal("0.10"), "0.10"),
     ],
 )
-def test_amount(value: object, number: str) -> None:
-    assert str(amount(value)) == str(Decimal(number))
+def test_parse_amount(value: object, number: str) -> None:
+    assert str(parse_amount(value)) == str(Decimal(number))
 
 
 @pytest.mark.parametrize("value", ABSENT)
-def test_absent_is_none_and_not_0(value: object) -> None:
-    assert amount(value) is None
-    assert count(value) is None
-    assert flag(value) is None
+def test_absent_number_is_none_and_not_0(value: object) -> None:
+    assert parse_amount(value) is None
+    assert parse_count(value) is None
+    assert parse_flag(value) is None
 
 
 @pytest.mark.parametrize(
@@ -76,9 +76,9 @@ def test_absent_is_none_and_not_0(value: object) -> None:
         *([], {}, b"5", 10**41, UnparsedNumber("NaN"), UnparsedNumber("9" * 100)),
     ],
 )
-def test_no_amount(value: object) -> None:
+def test_invalid_amount_is_rejected(value: object) -> None:
     with pytest.raises(ValueError, match=r"\w"):
-        amount(value)
+        parse_amount(value)
 
 
 @pytest.mark.parametrize(
@@ -95,10 +95,10 @@ def test_no_amount(value: object) -> None:
         (-MAX_COUNT, -MAX_COUNT),
     ],
 )
-def test_count(value: object, number: int) -> None:
-    found = count(value)
+def test_parse_count(value: object, number: int) -> None:
+    count = parse_count(value)
 
-    assert (found, type(found)) == (number, int)
+    assert (count, type(count)) == (number, int)
 
 
 @pytest.mark.parametrize(
@@ -116,41 +116,41 @@ def test_count(value: object, number: int) -> None:
         ),
     ],
 )
-def test_no_count(value: object) -> None:
+def test_invalid_count_is_rejected(value: object) -> None:
     with pytest.raises(ValueError, match=r"\w"):
-        count(value)
+        parse_count(value)
 
 
 @pytest.mark.parametrize("value", [True, 1, "1", "true", "TRUE", " True ", "yes", "on"])
-def test_yes(value: object) -> None:
-    assert flag(value) is True
+def test_true_flags(value: object) -> None:
+    assert parse_flag(value) is True
 
 
 @pytest.mark.parametrize("value", [False, 0, "0", "-0", "false", "False", "no", "off"])
-def test_no(value: object) -> None:
-    assert flag(value) is False
+def test_false_flags(value: object) -> None:
+    assert parse_flag(value) is False
 
 
 @pytest.mark.parametrize("value", [2, -1, "2", "maybe", "00", Decimal(1), [], {}])
-def test_neither_yes_nor_no(value: object) -> None:
-    with pytest.raises(ValueError, match="neither yes nor no"):
-        flag(value)
+def test_invalid_flag_is_rejected(value: object) -> None:
+    with pytest.raises(ValueError, match="not a flag"):
+        parse_flag(value)
 
 
 @pytest.mark.parametrize(
-    ("read", "kind"),
+    ("parsed", "expected_type"),
     [
-        (json_int("9" * 128), int),
-        (json_int("-" + "9" * 128), UnparsedNumber),
-        (json_int("9" * 129), UnparsedNumber),
-        (json_int("9" * 10**6), UnparsedNumber),
-        (json_float("0.10"), Decimal),
-        (json_float("1e40"), Decimal),
-        (json_float("1e41"), UnparsedNumber),
-        (json_float("1e1000000"), UnparsedNumber),
-        (json_float("1e99999999999999999999"), UnparsedNumber),
-        (json_float("0." + "1" * 10**6), UnparsedNumber),
+        (parse_json_int("9" * 128), int),
+        (parse_json_int("-" + "9" * 128), UnparsedNumber),
+        (parse_json_int("9" * 129), UnparsedNumber),
+        (parse_json_int("9" * 10**6), UnparsedNumber),
+        (parse_json_float("0.10"), Decimal),
+        (parse_json_float("1e40"), Decimal),
+        (parse_json_float("1e41"), UnparsedNumber),
+        (parse_json_float("1e1000000"), UnparsedNumber),
+        (parse_json_float("1e99999999999999999999"), UnparsedNumber),
+        (parse_json_float("0." + "1" * 10**6), UnparsedNumber),
     ],
 )
-def test_json_number_out_of_bounds_stays_text(read: object, kind: type) -> None:
-    assert type(read) is kind
+def test_json_number_out_of_bounds_stays_text(parsed: object, expected_type: type) -> None:
+    assert type(parsed) is expected_type

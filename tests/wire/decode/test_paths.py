@@ -1,8 +1,8 @@
-"""The roads agree: fast and lenient, whole and one by one, with an odd neighbour and without.
+"""The paths agree: fast and lenient, whole and one by one, with and without an irregular record.
 
-Hypothesis draws seeds, a generator of random numbers makes the records of each: so twenty thousand
-come up in seconds. They are made as JSON text, field by field, from every way of writing a value
-that the fast road could take otherwise than the lenient one.
+Hypothesis draws seeds, and a random number generator creates the records of each, so that twenty
+thousand are tested in seconds. They are created as JSON text, field by field, from every format of
+a value that the fast path could read differently from the lenient one.
 """
 
 import json
@@ -26,26 +26,25 @@ from smmfanfast_async._wire.decode import (
     decode_status,
     decode_statuses,
 )
-from smmfanfast_async._wire.decode.records import (
-    FAST_PATH_REFUSALS,
-    fast_services,
-    fast_status,
-    lenient_service,
-    lenient_status,
+from smmfanfast_async._wire.decode.fast import (
+    FAST_PATH_ERRORS,
+    parse_services_fast,
+    parse_status_fast,
 )
-from smmfanfast_async._wire.decode.values import lenient_json
+from smmfanfast_async._wire.decode.json_values import parse_lenient_json
+from smmfanfast_async._wire.decode.lenient import parse_service_lenient, parse_status_lenient
 from smmfanfast_async.errors import PanelError
 from smmfanfast_async.profile import SMMFANFAST
 from smmfanfast_async.results import OrderStatus, Response, Service
 
 RECORDS = 200
-"""Records from one seed; with 110 seeds above 20,000 a test."""
+"""Records from one seed; with 110 seeds more than 20,000 per test."""
 
 seeded = given(st.integers(0, 2**64))
 often = settings(max_examples=110, deadline=None, suppress_health_check=list(HealthCheck))
 
 BOM = b"\xef\xbb\xbf"
-"""In front of an answer it bars the fast road, and means nothing."""
+"""Before a response it disables the fast path and has no meaning."""
 
 # --- values, as JSON text ------------------------------------------------------------------------
 
@@ -84,14 +83,14 @@ QUOTED = [f'"{each}"' for each in TEXTS + NUMBERS]
 NESTED = ["[]", '["1"]', '["1","2"]', "[1,2]", '["a,b"]', '[""]', "[1.5]", "[null]", "[[[]]]", "{}"]
 NESTED += ['{"a":1.5}', '{"error":"x"}', "[NaN]", '{"status":"x"}']
 VALUES = [*QUOTED, *QUOTED, *NUMBERS, *NESTED, "true", "false", "null"]
-SIGNS = "0123456789.,eE+-_ $"
+CHARACTERS = "0123456789.,eE+-_ $"
 
 
 def value(random: Random) -> str:
-    """Write any value, or a text that is nearly a number."""
+    """Return any value, or a text that is nearly a number."""
     if random.random() < 0.7:
         return random.choice(VALUES)
-    return json.dumps("".join(random.choices(SIGNS, k=random.randint(1, 6))))
+    return json.dumps("".join(random.choices(CHARACTERS, k=random.randint(1, 6))))
 
 
 def text(random: Random) -> str:
@@ -147,7 +146,7 @@ UNKNOWN = ("extra", "note", "error", "message", "raw_status", "_", "\\u0073tatus
 
 
 def record(random: Random, first: dict[str, str], fields: dict[str, Write]) -> str:
-    """Write a record; one field in eight is odd, one record in eight has an unknown field."""
+    """Return a record; 1/8 of the fields are irregular, 1/8 of the records have an unknown one."""
     pairs = dict(first)
     for name, write in random.sample(sorted(fields.items()), random.randint(0, len(fields))):
         pairs[name] = value(random) if random.random() < 0.125 else write(random)
@@ -175,28 +174,28 @@ def service_record(random: Random) -> str:
 
 
 def entry(random: Random, order: str) -> str:
-    """Write an entry of a batch: a record, a text, an error in an object."""
+    """Return an entry of a batch: a record, a text, or an object with an error."""
     chance = random.random()
     if chance < 0.1:
         return text(random)
     return f'{{"error":{value(random)}}}' if chance < 0.2 else status_record(random, order)
 
 
-# --- what came -----------------------------------------------------------------------------------
+# --- results -----------------------------------------------------------------------------------
 
 
-def told(found: object) -> object:
-    """Give a result as it is, an error as its class and words: no two errors are equal."""
-    if isinstance(found, PanelError):
-        return type(found), found.kind, found.text, found.order, found.retry_after_s
-    return found
+def comparable(result: object) -> object:
+    """Return a result unchanged, and an error as a tuple, because no two errors are equal."""
+    if isinstance(result, PanelError):
+        return type(result), result.kind, result.text, result.order, result.retry_after_s
+    return result
 
 
 def outcome(call: Callable[[], object]) -> object:
     try:
-        return told(call())
+        return comparable(call())
     except PanelError as error:
-        return told(error)
+        return comparable(error)
 
 
 def ok(body: str | bytes) -> Response:
@@ -204,7 +203,7 @@ def ok(body: str | bytes) -> Response:
 
 
 def digits(found: OrderStatus | Service) -> object:
-    """Give the digits of the money: equal amounts may have been written otherwise."""
+    """Return the digits of the amount: equal amounts may have different digits."""
     money = found.charge if isinstance(found, OrderStatus) else found.rate
     return money if money is None else money.as_tuple()[1:]
 
@@ -212,7 +211,7 @@ def digits(found: OrderStatus | Service) -> object:
 def fast(read: Callable[[], OrderStatus | Service]) -> OrderStatus | Service | None:
     try:
         return read()
-    except FAST_PATH_REFUSALS:
+    except FAST_PATH_ERRORS:
         return None
 
 
@@ -221,43 +220,43 @@ def fast(read: Callable[[], OrderStatus | Service]) -> OrderStatus | Service | N
 
 @often
 @seeded
-def test_status_that_the_fast_road_takes_is_the_same_on_the_lenient_one(seed: int) -> None:
+def test_paths_agree_on_every_status_that_the_fast_one_accepts(seed: int) -> None:
     random = Random(seed)
     for _ in range(RECORDS):
         written = status_record(random, "7")
-        taken = fast(lambda: fast_status(written.encode(), "7"))  # noqa: B023  # called at once
-        if taken is not None:
-            read = lenient_json(written)
+        by_fast_path = fast(lambda: parse_status_fast(written.encode(), "7"))  # noqa: B023  # called at once
+        if by_fast_path is not None:
+            read = parse_lenient_json(written)
             assert isinstance(read, dict)
-            lenient = lenient_status(read, "7")
-            assert (written, lenient) == (written, taken)
-            assert (written, digits(lenient)) == (written, digits(taken))
+            lenient = parse_status_lenient(read, "7")
+            assert (written, lenient) == (written, by_fast_path)
+            assert (written, digits(lenient)) == (written, digits(by_fast_path))
 
 
 @often
 @seeded
-def test_service_that_the_fast_road_takes_is_the_same_on_the_lenient_one(seed: int) -> None:
+def test_paths_agree_on_every_service_that_the_fast_one_accepts(seed: int) -> None:
     random = Random(seed)
     for _ in range(RECORDS):
         written = service_record(random)
-        taken = fast(lambda: fast_services(f"[{written}]".encode(), {})[0])  # noqa: B023  # called at once
-        if taken is not None:
-            read = lenient_json(written)
+        by_fast_path = fast(lambda: parse_services_fast(f"[{written}]".encode(), {})[0])  # noqa: B023  # called at once
+        if by_fast_path is not None:
+            read = parse_lenient_json(written)
             assert isinstance(read, dict)
-            lenient = lenient_service(read)
-            assert (written, lenient) == (written, taken)
-            assert (written, digits(lenient)) == (written, digits(taken))
+            lenient = parse_service_lenient(read)
+            assert (written, lenient) == (written, by_fast_path)
+            assert (written, digits(lenient)) == (written, digits(by_fast_path))
 
 
-def test_records_made_here_take_both_roads() -> None:
+def test_generated_records_take_both_paths() -> None:
     random = Random(1)
     statuses = [status_record(random, "7").encode() for _ in range(1000)]
     services = [service_record(random).encode() for _ in range(1000)]
 
-    by_fast = sum(fast(lambda: fast_status(each, "7")) is not None for each in statuses)  # noqa: B023
+    by_fast = sum(fast(lambda: parse_status_fast(each, "7")) is not None for each in statuses)  # noqa: B023
     assert 300 < by_fast < 800
     by_fast = sum(
-        fast(lambda: fast_services(each, {})[0]) is not None  # noqa: B023
+        fast(lambda: parse_services_fast(each, {})[0]) is not None  # noqa: B023
         for each in [b"[%b]" % service for service in services]
     )
     assert 200 < by_fast < 800
@@ -265,39 +264,39 @@ def test_records_made_here_take_both_roads() -> None:
 
 @often
 @seeded
-def test_answer_about_one_order_means_the_same_by_either_road(seed: int) -> None:
+def test_status_is_the_same_on_either_path(seed: int) -> None:
     random = Random(seed)
     for _ in range(20):
         body = status_record(random, "7").encode()
         found = outcome(lambda: decode_status(ok(body), SMMFANFAST, "7"))  # noqa: B023
-        barred = outcome(lambda: decode_status(ok(BOM + body), SMMFANFAST, "7"))  # noqa: B023
-        assert (body, found) == (body, barred)
+        by_lenient_path = outcome(lambda: decode_status(ok(BOM + body), SMMFANFAST, "7"))  # noqa: B023
+        assert (body, found) == (body, by_lenient_path)
 
 
 @often
 @seeded
-def test_catalogue_means_the_same_by_either_road(seed: int) -> None:
+def test_catalogue_is_the_same_on_either_path(seed: int) -> None:
     random = Random(seed)
     body = "[" + ",".join(service_record(random) for _ in range(20)) + "]"
 
     found = decode_services(ok(body), SMMFANFAST)
-    barred = decode_services(ok(BOM + body.encode()), SMMFANFAST)
+    by_lenient_path = decode_services(ok(BOM + body.encode()), SMMFANFAST)
 
-    assert found.services == barred.services
-    assert len(found.unreadable) == len(barred.unreadable)
+    assert found.services == by_lenient_path.services
+    assert len(found.unreadable) == len(by_lenient_path.unreadable)
 
 
 # --- whole and one by one ------------------------------------------------------------------------
 
 
 def batch_of(random: Random) -> dict[str, str]:
-    """Write a batch; in half of them nearly every entry is plain, as it is in life."""
+    """Return a batch; in half of them only one entry is irregular, as in practice."""
     ids = [str(each) for each in random.sample(range(1, 10**6), random.randint(1, 12))]
     if random.random() < 0.5:
         return {order: entry(random, order) for order in ids}
     batch = {order: f'{{"order":"{order}","status":"Pending","charge":"1"}}' for order in ids}
-    odd = random.choice(ids)
-    return batch | {odd: entry(random, odd)}
+    irregular = random.choice(ids)
+    return batch | {irregular: entry(random, irregular)}
 
 
 def written_batch(batch: dict[str, str]) -> str:
@@ -306,12 +305,12 @@ def written_batch(batch: dict[str, str]) -> str:
 
 def statuses(batch: dict[str, str], ids: list[str]) -> dict[str, object]:
     found = decode_statuses(ok(written_batch(batch)), SMMFANFAST, ids).found
-    return {order: told(each) for order, each in found.items()}
+    return {order: comparable(each) for order, each in found.items()}
 
 
 @often
 @seeded
-def test_batch_is_the_same_as_its_orders_one_by_one(seed: int) -> None:
+def test_batch_equals_its_orders_one_by_one(seed: int) -> None:
     random = Random(seed)
     for _ in range(5):
         batch = batch_of(random)
@@ -324,33 +323,37 @@ def test_batch_is_the_same_as_its_orders_one_by_one(seed: int) -> None:
 
 @often
 @seeded
-def test_odd_entry_changes_no_neighbour(seed: int) -> None:
+def test_irregular_entry_affects_no_other_entry(seed: int) -> None:
     random = Random(seed)
     for _ in range(5):
         batch = batch_of(random)
         ids = list(batch)
         before = statuses(batch, ids)
-        odd = random.choice([entry(random, "0"), value(random), status_record(random, ids[0])])
-        place = random.randint(0, len(ids))
+        irregular = random.choice(
+            [entry(random, "0"), value(random), status_record(random, ids[0])]
+        )
+        index = random.randint(0, len(ids))
         listed = list(batch.items())
-        more = dict([*listed[:place], ("9999999", odd), *listed[place:]])
-        assert (odd, statuses(more, ids)) == (odd, before)
-        with_odd = statuses(more, [*ids, "9999999"])
-        with_odd.pop("9999999")
-        assert (odd, with_odd) == (odd, before)
+        more = dict([*listed[:index], ("9999999", irregular), *listed[index:]])
+        assert (irregular, statuses(more, ids)) == (irregular, before)
+        with_irregular = statuses(more, [*ids, "9999999"])
+        with_irregular.pop("9999999")
+        assert (irregular, with_irregular) == (irregular, before)
 
 
 @often
 @seeded
-def test_odd_row_changes_no_neighbour(seed: int) -> None:
+def test_irregular_service_affects_no_other_service(seed: int) -> None:
     random = Random(seed)
-    rows = [f'{{"service":"{each}","rate":"1.02","desc":{text(random)}}}' for each in range(1, 9)]
-    before = decode_services(ok("[" + ",".join(rows) + "]"), SMMFANFAST)
-    place = random.randint(0, len(rows))
-    odd = random.choice([service_record(random), value(random)])
+    records = [
+        f'{{"service":"{each}","rate":"1.02","desc":{text(random)}}}' for each in range(1, 9)
+    ]
+    before = decode_services(ok("[" + ",".join(records) + "]"), SMMFANFAST)
+    index = random.randint(0, len(records))
+    irregular = random.choice([service_record(random), value(random)])
 
-    with_odd = [*rows[:place], odd, *rows[place:]]
-    after = decode_services(ok("[" + ",".join(with_odd) + "]"), SMMFANFAST)
+    with_irregular = [*records[:index], irregular, *records[index:]]
+    after = decode_services(ok("[" + ",".join(with_irregular) + "]"), SMMFANFAST)
 
     assert len(after.services) + len(after.unreadable) == len(before.services) + 1
     assert [each for each in after.services if each in before.services] == before.services
@@ -377,7 +380,7 @@ BODIES = [
     for path in sorted((Path(__file__).parents[2] / "samples").rglob("*.*"))
     if path.suffix in {".json", ".html", ".txt"}
 ]
-PIECES = [
+INSERTIONS = [
     b"{",
     b"}",
     b"[",
@@ -392,22 +395,30 @@ PIECES = [
     b"NaN",
     b"1e99",
 ]
-PIECES += [b'"order":', b'"error":', b'"status":', b'"data":', b"[" * 500, b'{"error":' * 40, b"-"]
+INSERTIONS += [
+    b'"order":',
+    b'"error":',
+    b'"status":',
+    b'"data":',
+    b"[" * 500,
+    b'{"error":' * 40,
+    b"-",
+]
 
 
 def damaged(random: Random) -> bytes:
     body = random.choice(BODIES)
     for _ in range(random.randint(1, 4)):
-        begin, end = sorted(random.choices(range(len(body) + 1), k=2))
+        start, end = sorted(random.choices(range(len(body) + 1), k=2))
         middle = random.choice(
-            [b"", random.choice(PIECES), body[begin:end] * 2, random.randbytes(3)]
+            [b"", random.choice(INSERTIONS), body[start:end] * 2, random.randbytes(3)]
         )
-        kept = end if random.random() < 0.7 else begin
-        body = body[:begin] + middle + body[kept:]
+        kept = end if random.random() < 0.7 else start
+        body = body[:start] + middle + body[kept:]
     return body
 
 
-def any_call_gives_a_value_or_a_panel_error(reply: Response) -> None:
+def run_every_call(reply: Response) -> None:
     for call in CALLS:
         outcome(lambda: call(reply))  # noqa: B023  # called at once
 
@@ -417,15 +428,17 @@ statuses_seen = st.sampled_from([200, 200, 200, 201, 204, 302, 400, 404, 429, 50
 
 @settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.binary(max_size=200), statuses_seen, st.booleans())
-def test_any_bytes(body: bytes, status: int, is_challenge: bool) -> None:  # noqa: FBT001
-    any_call_gives_a_value_or_a_panel_error(
-        Response(status=status, body=body, is_challenge=is_challenge)
-    )
+def test_any_bytes_give_a_result_or_a_panel_error(
+    body: bytes,
+    status: int,
+    is_challenge: bool,  # noqa: FBT001
+) -> None:
+    run_every_call(Response(status=status, body=body, is_challenge=is_challenge))
 
 
 @often
 @given(st.integers(0, 2**64), statuses_seen)
-def test_any_damage_to_a_sample(seed: int, status: int) -> None:
+def test_damaged_samples_give_a_result_or_a_panel_error(seed: int, status: int) -> None:
     random = Random(seed)
     for _ in range(20):
-        any_call_gives_a_value_or_a_panel_error(Response(status=status, body=damaged(random)))
+        run_every_call(Response(status=status, body=damaged(random)))

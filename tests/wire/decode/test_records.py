@@ -1,15 +1,22 @@
-"""What is odd about one record or entry, and that it stays the matter of this one."""
+"""Irregular records and entries: how they are read, and that they do not affect others."""
 
 from decimal import Decimal
 
 import pytest
-from support.decoding import ABSENT, entries, not_found, outcome, status_of, unreadable
+from support.decoding import (
+    ABSENT,
+    comparable_entries,
+    invalid,
+    not_found,
+    outcome,
+    status_of,
+)
 
 from smmfanfast_async._wire.decode import (
     decode_status,
     decode_statuses,
 )
-from smmfanfast_async._wire.decode.records import _unusual
+from smmfanfast_async._wire.decode.fast import _find_unusual_amounts
 from smmfanfast_async.errors import (
     ErrorKind,
     InvalidResponseError,
@@ -23,40 +30,40 @@ from smmfanfast_async.results import (
 )
 
 
-def one(record: str, order: str = "1", status: int = 200) -> object:
+def decode_one(record: str, order: str = "1", status: int = 200) -> object:
     reply = Response(status=status, body=record.encode())
     return outcome(lambda: decode_status(reply, SMMFANFAST, order))
 
 
-@pytest.mark.parametrize("left_out", ["", '"order":"",', '"order":null,'])
+@pytest.mark.parametrize("omitted", ["", '"order":"",', '"order":null,'])
 @pytest.mark.parametrize("charge", ['"1"', '"N/A"'])
-def test_id_left_out_is_the_one_asked_for(left_out: str, charge: str) -> None:
-    found = one(f'{{{left_out}"status":"Pending","charge":{charge}}}')
+def test_omitted_id_is_the_requested_one(omitted: str, charge: str) -> None:
+    found = decode_one(f'{{{omitted}"status":"Pending","charge":{charge}}}')
 
     assert found == status_of(order="1", raw_charge=None if charge == '"N/A"' else "1")
 
 
 @pytest.mark.parametrize("charge", ['"1"', '"N/A"'])
-def test_id_that_is_a_number_comes_as_text(charge: str) -> None:
-    found = one(f'{{"order":17,"status":"Pending","charge":{charge}}}', "17")
+def test_numeric_id_becomes_text(charge: str) -> None:
+    found = decode_one(f'{{"order":17,"status":"Pending","charge":{charge}}}', "17")
 
     assert found == status_of(order="17", raw_charge=None if charge == '"N/A"' else "1")
 
 
 @pytest.mark.parametrize("order", ["0", "-1", "true", "1.0", "[1]", '"1,2"', '" 1"', "1e99", "NaN"])
-def test_id_that_cannot_be_read_is_no_id_left_out(order: str) -> None:
-    found = one(f'{{"order":{order},"status":"Pending","charge":"1"}}')
+def test_unreadable_id_is_not_an_omitted_id(order: str) -> None:
+    found = decode_one(f'{{"order":{order},"status":"Pending","charge":"1"}}')
 
-    assert found == unreadable("the id in the answer for this order can't be read", "1")
+    assert found == invalid("the id in the response for this order cannot be read", "1")
 
 
 @pytest.mark.parametrize("order", ['"01"', '"2"', "2", '"1x"'])
 @pytest.mark.parametrize("charge", ['"1"', '"N/A"'])
 def test_record_about_another_order_is_an_error(order: str, charge: str) -> None:
-    found = one(f'{{"order":{order},"status":"Completed","charge":{charge}}}')
+    found = decode_one(f'{{"order":{order},"status":"Completed","charge":{charge}}}')
 
     named = order.strip('"')
-    assert found == unreadable(f"the answer for this order is about order {named}", "1")
+    assert found == invalid(f"the response for this order is about order {named}", "1")
 
 
 @pytest.mark.parametrize(
@@ -80,16 +87,16 @@ def test_record_about_another_order_is_an_error(order: str, charge: str) -> None
         ("charge", '"1e-1000000"', "1e-1000000"),
     ],
 )
-def test_what_cannot_be_read_or_has_no_name_is_kept(
+def test_unreadable_and_unknown_fields_are_kept_in_extra(
     field: str, value: str, kept_value: object
 ) -> None:
-    assert one(f'{{"status":"Pending","{field}":{value}}}') == status_of(
+    assert decode_one(f'{{"status":"Pending","{field}":{value}}}') == status_of(
         order="1", extra={field: kept_value}
     )
 
 
-def test_number_for_a_text_is_its_digits() -> None:
-    assert one('{"status":"Pending","charge":"1","currency":840}') == status_of(
+def test_number_in_a_text_field_is_its_digits() -> None:
+    assert decode_one('{"status":"Pending","charge":"1","currency":840}') == status_of(
         order="1", raw_charge="1", currency="840"
     )
 
@@ -97,37 +104,37 @@ def test_number_for_a_text_is_its_digits() -> None:
 @pytest.mark.parametrize("null", ["null", '"NULL"'])
 @pytest.mark.parametrize("charge", ['"1"', '"N/A"'])
 @pytest.mark.parametrize("name", ["extra", "raw"])
-def test_null_under_our_name_is_nothing(null: str, charge: str, name: str) -> None:
-    found = one(f'{{"status":"Pending","{name}":{null},"charge":{charge}}}')
+def test_null_in_an_own_field_is_ignored(null: str, charge: str, name: str) -> None:
+    found = decode_one(f'{{"status":"Pending","{name}":{null},"charge":{charge}}}')
 
     assert found == status_of(order="1", raw_charge=None if charge == '"N/A"' else "1")
 
 
 @pytest.mark.parametrize("orders", ["null", "[]"])
-def test_no_orders(orders: str) -> None:
-    assert one(f'{{"status":"Active","posts":0,"orders":{orders}}}') == OrderStatus(
+def test_null_and_empty_list_are_no_orders(orders: str) -> None:
+    assert decode_one(f'{{"status":"Active","posts":0,"orders":{orders}}}') == OrderStatus(
         order="1", raw_status="Active", posts=0
     )
 
 
-def test_underscores_of_words_do_not_hide_those_of_numbers() -> None:
-    found = one('{"status":"start_count","charge":"1_0"}')
+def test_underscore_in_status_does_not_hide_one_in_amount() -> None:
+    found = decode_one('{"status":"start_count","charge":"1_0"}')
 
     assert found == OrderStatus(order="1", raw_status="start_count", extra={"charge": "1_0"})
 
 
 @pytest.mark.parametrize("status", ["null", "5", "false", "[]"])
-def test_record_without_a_status_word_is_unreadable(status: str) -> None:
-    found = one(f'{{"order":"1","status":{status},"charge":"1"}}')
+def test_record_without_a_status_word_is_an_error(status: str) -> None:
+    found = decode_one(f'{{"order":"1","status":{status},"charge":"1"}}')
 
     assert found[0] in (InvalidResponseError, RefusedError)  # type: ignore[index]
     assert found[3] == "1"  # type: ignore[index]
 
 
-# The document of errors: a failing word beside order fields tells of the order, else of the call.
+# A failure word is about the order if the record has fields of an order, else about the call.
 @pytest.mark.parametrize("word", ["error", "Fail", "failed"])
 @pytest.mark.parametrize(
-    ("beside", "is_order"),
+    ("other_fields", "is_order"),
     [
         ("", False),
         (',"order":"1"', False),
@@ -142,17 +149,17 @@ def test_record_without_a_status_word_is_unreadable(status: str) -> None:
         (',"charge":"N/A","message":"x"', True),
     ],
 )
-def test_failing_word_alone_is_never_taken_for_an_order(
+def test_failure_word_without_order_fields_is_a_refusal(
     word: str,
-    beside: str,
+    other_fields: str,
     is_order: bool,  # noqa: FBT001
 ) -> None:
-    record = f'{{"status":"{word}"{beside}}}'
+    record = f'{{"status":"{word}"{other_fields}}}'
     in_batch = decode_statuses(
         Response(status=200, body=f'{{"1":{record}}}'.encode()), SMMFANFAST, ["1"]
     )
 
-    for found in (one(record), entries(dict(in_batch.found))["1"]):
+    for found in (decode_one(record), comparable_entries(dict(in_batch.found))["1"]):
         if is_order:
             assert isinstance(found, OrderStatus)
             assert found.raw_status == word
@@ -163,10 +170,10 @@ def test_failing_word_alone_is_never_taken_for_an_order(
 @pytest.mark.parametrize(
     ("entry", "expected"),
     [
-        ("null", unreadable(ABSENT, "1")),
-        ("[]", unreadable("not a status", "1")),
-        ("5", unreadable("not a status", "1")),
-        ("{}", unreadable("no status in the answer for this order", "1")),
+        ("null", invalid(ABSENT, "1")),
+        ("[]", invalid("not a status", "1")),
+        ("5", invalid("not a status", "1")),
+        ("{}", invalid("no status in the response for this order", "1")),
         ('""', (RefusedError, ErrorKind.UNKNOWN, "", "1")),
         ('{"error":{"message":"Incorrect order ID"}}', not_found("1")),
         ('{"error":"Incorrect order ID","status":null,"charge":null}', not_found("1")),
@@ -177,17 +184,20 @@ def test_failing_word_alone_is_never_taken_for_an_order(
         (f'{{"status":"Pending","note":{"[" * 10**5}', None),
     ],
 )
-def test_odd_entry_harms_no_other(entry: str, expected: object) -> None:
+def test_irregular_entry_affects_no_other(entry: str, expected: object) -> None:
     body = f'{{"1":{entry},"2":{{"order":"2","status":"Pending","charge":"1"}}}}'
     reply = Response(status=200, body=body.encode())
 
     if expected is None:
-        # Broken brackets leave no entry whole.
+        # With unbalanced brackets no entry can be split off.
         with pytest.raises(InvalidResponseError):
             decode_statuses(reply, SMMFANFAST, ["1", "2"])
         return
     found = decode_statuses(reply, SMMFANFAST, ["1", "2"]).found
-    assert entries(dict(found)) == {"1": expected, "2": status_of(order="2", raw_charge="1")}
+    assert comparable_entries(dict(found)) == {
+        "1": expected,
+        "2": status_of(order="2", raw_charge="1"),
+    }
 
 
 def test_batch_that_is_a_bare_text_is_a_refusal() -> None:
@@ -195,7 +205,7 @@ def test_batch_that_is_a_bare_text_is_a_refusal() -> None:
         decode_statuses(Response(status=200, body=b'"Bad Link"'), SMMFANFAST, ["1"])
 
 
-def test_id_twice_is_asked_once_and_its_last_answer_counts() -> None:
+def test_duplicate_id_has_one_entry_and_its_last_value_counts() -> None:
     body = b'{"1":{"status":"Pending","charge":"1"},"1":{"status":"Partial","charge":"2"}}'
 
     batch = decode_statuses(Response(status=200, body=body), SMMFANFAST, ["1", "1"])
@@ -204,7 +214,7 @@ def test_id_twice_is_asked_once_and_its_last_answer_counts() -> None:
     assert batch.unexpected == 0
 
 
-def test_evidence_of_an_odd_entry_is_its_begin_cleaned() -> None:
+def test_evidence_is_the_sanitized_start_of_the_entry() -> None:
     body = '{"1":{"order":"2","status":"\x1b[31m","note":"' + "x" * 10**6 + '"}}'
 
     error = decode_statuses(Response(status=200, body=body.encode()), SMMFANFAST, ["1"]).found["1"]
@@ -214,7 +224,7 @@ def test_evidence_of_an_odd_entry_is_its_begin_cleaned() -> None:
     assert "\x1b" not in error.excerpt  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("beside", ["", ',"3":{"status":"Pending","remains":"+5"}'])
+@pytest.mark.parametrize("other_fields", ["", ',"3":{"status":"Pending","remains":"+5"}'])
 @pytest.mark.parametrize(
     ("written", "read"),
     [
@@ -235,12 +245,10 @@ def test_evidence_of_an_odd_entry_is_its_begin_cleaned() -> None:
         ('"1\n0"', None),
     ],
 )
-def test_a_charge_is_read_exactly_however_it_is_written(
-    written: str, read: str | None, beside: str
-) -> None:
+def test_charge_is_exact_in_any_format(written: str, read: str | None, other_fields: str) -> None:
     record = f'{{"status":"Pending","charge":{written}}}'
-    body = f'{{"1":{record},"2":{{"status":"Pending","charge":"0.90"}}{beside}}}'
-    ids = ["1", "2", "3"] if beside else ["1", "2"]
+    body = f'{{"1":{record},"2":{{"status":"Pending","charge":"0.90"}}{other_fields}}}'
+    ids = ["1", "2", "3"] if other_fields else ["1", "2"]
     found = decode_statuses(Response(status=200, body=body.encode()), SMMFANFAST, ids).found
 
     first, second = found["1"], found["2"]
@@ -248,19 +256,19 @@ def test_a_charge_is_read_exactly_however_it_is_written(
     assert isinstance(second, OrderStatus)
     assert (first.raw_charge, second.raw_charge) == (read, "0.90")
     assert first.charge == (None if read is None else Decimal(read))
-    assert one(record) == first
+    assert decode_one(record) == first
 
 
-def test_many_unusual_charges_among_plain_ones_each_keep_their_place() -> None:
+def test_unusual_charges_stay_with_their_orders() -> None:
     written = ["1.0", "1e-5", ".5", "2", "x", "", "3.25", "1,234.50"]
-    rows = [f'"{n}":{{"status":"Pending","charge":"{c}"}}' for n, c in enumerate(written, 1)]
-    reply = Response(status=200, body=f"{{{','.join(rows)}}}".encode())
+    pairs = [f'"{n}":{{"status":"Pending","charge":"{c}"}}' for n, c in enumerate(written, 1)]
+    reply = Response(status=200, body=f"{{{','.join(pairs)}}}".encode())
     found = decode_statuses(reply, SMMFANFAST, [*map(str, range(1, 9))]).found
 
     charges = [each.raw_charge for each in found.values() if isinstance(each, OrderStatus)]
     assert charges == ["1.0", "0.00001", "0.5", "2", None, None, "3.25", "1234.50"]
 
 
-def test_a_line_end_makes_no_two_amounts_of_one() -> None:
-    assert _unusual(["1", "2\n3", "4"]) == [1]
-    assert _unusual([]) == []
+def test_line_end_does_not_split_an_amount() -> None:
+    assert _find_unusual_amounts(["1", "2\n3", "4"]) == [1]
+    assert _find_unusual_amounts([]) == []

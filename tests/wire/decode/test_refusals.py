@@ -1,11 +1,11 @@
-"""Each text of a refusal has its class and kind; waits are passed on."""
+"""Each text of a refusal has its error class and kind; delays are passed on."""
 
 from typing import Any
 
 import pytest
 
 from smmfanfast_async._wire.decode import decode_balance, decode_statuses
-from smmfanfast_async._wire.decode.refusals import MAX_TEXT_CHARACTERS, error_text
+from smmfanfast_async._wire.decode.refusals import MAX_TEXT_CHARACTERS, find_error_text
 from smmfanfast_async.errors import (
     AuthenticationError,
     ErrorKind,
@@ -26,22 +26,22 @@ CLASSES = {
 }
 
 
-def refusal_of(body: str, status: int = 200, **more: Any) -> PanelError:
+def error_of(body: str, status: int = 200, **more: Any) -> PanelError:
     with pytest.raises(PanelError) as caught:
         decode_balance(Response(status=status, body=body.encode(), **more), SMMFANFAST)
     return caught.value
 
 
 @pytest.mark.parametrize("refusal", SMMFANFAST.refusals, ids=lambda refusal: refusal.text)
-def test_every_text_of_the_profile_has_its_class(refusal: Refusal) -> None:
-    error = refusal_of(f'{{"error":"{refusal.text.upper()}: please read the documentation"}}')
+def test_every_refusal_text_has_its_error_class(refusal: Refusal) -> None:
+    error = error_of(f'{{"error":"{refusal.text.upper()}: please read the documentation"}}')
 
     assert type(error) is CLASSES.get(refusal.kind, RefusedError)
     assert error.kind is refusal.kind
     assert error.text.startswith(refusal.text.upper())
 
 
-# The wire notes list these; each has to be read as written there.
+# Texts of known panels, each exactly as the panel writes it.
 @pytest.mark.parametrize(
     ("text", "kind"),
     [
@@ -67,8 +67,8 @@ def test_every_text_of_the_profile_has_its_class(refusal: Refusal) -> None:
         ("Bad Linkage", ErrorKind.UNKNOWN),
     ],
 )
-def test_known_texts(text: str, kind: ErrorKind) -> None:
-    error = refusal_of(f'{{"error":"{text}"}}')
+def test_documented_texts_have_their_kind(text: str, kind: ErrorKind) -> None:
+    error = error_of(f'{{"error":"{text}"}}')
 
     assert (error.kind, error.text) == (kind, text)
 
@@ -83,20 +83,20 @@ def test_known_texts(text: str, kind: ErrorKind) -> None:
         ({"error": {"code": 5}}, "code: 5"),
         ({"error": 104}, "104"),
         ({"error": 104, "message": "x"}, "x"),
-        ({"error": True}, "refused without a word"),
+        ({"error": True}, "refused without a message"),
         ({"error": True, "message": "x"}, "x"),
         ({"errors": ["x"]}, "x"),
         ({"message": "m", "errors": {"link": ["x"]}}, "m: link: x"),
         ({"status": "error", "error": "x"}, "x"),
         ({"status": "Fail", "message": "x"}, "x"),
         ({"status": False, "msg": "x"}, "x"),
-        ({"status": "failed"}, "refused without a word"),
+        ({"status": "failed"}, "refused without a message"),
         ({"success": False, "msg": "x"}, "x"),
         ({"success": "false", "description": "x"}, "x"),
         ({"success": 0, "detail": "x"}, "x"),
         ({"status": False, "data": {"msg": "x"}}, "x"),
         ({"status": "error", "data": "x"}, "x"),
-        # No errors.
+        # Not errors.
         ({}, None),
         ({"error": None}, None),
         ({"error": ""}, None),
@@ -112,32 +112,30 @@ def test_known_texts(text: str, kind: ErrorKind) -> None:
         ({"message": "x"}, None),
     ],
 )
-def test_shapes_of_an_error(answer: dict[str, object], text: str | None) -> None:
-    assert error_text(answer) == text
+def test_error_text_is_found_in_every_format(answer: dict[str, object], text: str | None) -> None:
+    assert find_error_text(answer) == text
 
 
 @pytest.mark.parametrize(
     ("answer", "text"),
     [({"message": "x"}, "x"), ({"detail": "x"}, "x"), ({"order": 32}, None), ({}, None)],
 )
-def test_message_alone_counts_under_a_failing_http_status(
-    answer: dict[str, object], text: str | None
-) -> None:
-    assert error_text(answer, http_failed=True) == text
+def test_message_alone_counts_under_http_error(answer: dict[str, object], text: str | None) -> None:
+    assert find_error_text(answer, is_http_error=True) == text
 
 
-@pytest.mark.parametrize("box", ['{"error":', '{"a":', "["])
+@pytest.mark.parametrize("nesting", ['{"error":', '{"a":', "["])
 @pytest.mark.parametrize("depth", [7, 30, 500, 900])
-def test_text_in_many_boxes_is_an_error(box: str, depth: int) -> None:
-    closing = "]" if box == "[" else "}"
+def test_deeply_nested_error_is_an_error(nesting: str, depth: int) -> None:
+    closing = "]" if nesting == "[" else "}"
 
-    error = refusal_of(f'{{"error":{box * depth}"x"{closing * depth}}}')
+    error = error_of(f'{{"error":{nesting * depth}"x"{closing * depth}}}')
 
     assert error.text.endswith("error")
 
 
-def test_text_is_one_harmless_line_of_bounded_length() -> None:
-    error = refusal_of('{"error":"a\\nb\\u001b[31m\\u202ec' + "x" * 10**6 + '"}')
+def test_text_is_one_sanitized_bounded_line() -> None:
+    error = error_of('{"error":"a\\nb\\u001b[31m\\u202ec' + "x" * 10**6 + '"}')
 
     assert error.text.startswith("a b [31m c")
     assert len(error.text) == MAX_TEXT_CHARACTERS
@@ -157,16 +155,16 @@ def test_text_is_one_harmless_line_of_bounded_length() -> None:
         ("rate limit: wait ٣٠ seconds", None),
     ],
 )
-def test_rate_limit_by_text(text: str, wait_s: float | None) -> None:
-    error = refusal_of(f'{{"error":"{text}"}}')
+def test_rate_limit_is_recognized_by_its_text(text: str, wait_s: float | None) -> None:
+    error = error_of(f'{{"error":"{text}"}}')
 
     assert isinstance(error, RateLimitError)
     assert error.retry_after_s == wait_s
 
 
 @pytest.mark.parametrize("text", ["Waiting list is full", "wait for the moderator"])
-def test_waiting_without_a_time_is_no_rate_limit(text: str) -> None:
-    assert type(refusal_of(f'{{"error":"{text}"}}')) is RefusedError
+def test_wait_without_a_time_is_not_a_rate_limit(text: str) -> None:
+    assert type(error_of(f'{{"error":"{text}"}}')) is RefusedError
 
 
 @pytest.mark.parametrize(
@@ -184,16 +182,16 @@ def test_waiting_without_a_time_is_no_rate_limit(text: str) -> None:
         (503, '{"error":"wait 30 seconds"}', None, 30.0),
     ],
 )
-def test_wait_of_the_header_is_passed_on(
+def test_retry_after_header_takes_precedence(
     status: int, body: str, header_s: float | None, wait_s: float | None
 ) -> None:
-    error = refusal_of(body, status, retry_after_s=header_s)
+    error = error_of(body, status, retry_after_s=header_s)
 
     assert type(error) is (ServerError if status == 503 else RateLimitError)
     assert (error.retry_after_s, error.http_status) == (wait_s, status)
 
 
-def test_every_id_of_a_batch_has_its_own_error() -> None:
+def test_each_id_of_a_batch_has_its_own_error() -> None:
     body = b'{"1":"Incorrect order ID","2":"Incorrect order ID"}'
 
     found = decode_statuses(Response(status=200, body=body), SMMFANFAST, ["1", "2"]).found

@@ -1,4 +1,4 @@
-"""Every sample decodes to just this value, or to just this error."""
+"""Every sample decodes to exactly one result or error."""
 
 import json
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from support.decoding import SAMPLES, entries, not_found, outcome, sample, unreadable
+from support.decoding import SAMPLES, comparable_entries, invalid, not_found, outcome, sample
 
 from smmfanfast_async._wire.decode import (
     ServiceRows,
@@ -22,7 +22,7 @@ from smmfanfast_async._wire.decode import (
     decode_status,
     decode_statuses,
 )
-from smmfanfast_async._wire.decode.values import NestedTooDeepError, strict_json
+from smmfanfast_async._wire.decode.json_values import NestedTooDeepError, parse_strict_json
 from smmfanfast_async.errors import (
     ErrorKind,
     OutcomeUnknownError,
@@ -74,9 +74,9 @@ CATALOGUES: list[tuple[str, object]] = [
             ]
         ),
     ),
-    ("services_document_invalid.txt", unreadable("not JSON")),
+    ("services_document_invalid.txt", invalid("not JSON")),
     (
-        "services_odd_fields.json",
+        "services_irregular_fields.json",
         ServiceRows(
             [
                 Service(
@@ -140,9 +140,9 @@ CATALOGUES: list[tuple[str, object]] = [
             ]
         ),
     ),
-    ("services_keyed_by_place.json", ServiceRows(a_and_b)),
+    ("services_keyed_by_index.json", ServiceRows(a_and_b)),
     (
-        "services_rows_without_id.json",
+        "services_records_without_id.json",
         ServiceRows(
             a_and_b,
             (
@@ -186,13 +186,13 @@ CATALOGUES: list[tuple[str, object]] = [
             ]
         ),
     ),
-    ("errors/error_null.json", unreadable("not a list of services")),
+    ("errors/error_null.json", invalid("not a list of services")),
     ("errors/status_fail_with_message.json", INVALID_ACTION),
 ]
 
 
 @pytest.mark.parametrize(("name", "expected"), CATALOGUES)
-def test_catalogue(name: str, expected: object) -> None:
+def test_catalogue_samples(name: str, expected: object) -> None:
     assert repr(outcome(lambda: decode_services(sample(name), SMMFANFAST))) == repr(expected)
 
 
@@ -202,12 +202,12 @@ def test_catalogue(name: str, expected: object) -> None:
         ("balance_document.json", Balance(balance=Decimal("0.03"), currency="USD")),
         ("balance_four_decimals.json", Balance(balance=Decimal("0.0300"), currency="USD")),
         ("balance_number.json", Balance(balance=Decimal("100.84292"), currency="USD")),
-        ("balance_absent.json", unreadable("no balance that is a number")),
+        ("balance_absent.json", invalid("the balance is missing or not a number")),
         ("errors/error_null.json", Balance(balance=Decimal("1.00"))),
         ("errors/error_empty.json", Balance(balance=Decimal("1.00"))),
     ],
 )
-def test_balance(name: str, expected: object) -> None:
+def test_balance_samples(name: str, expected: object) -> None:
     assert repr(outcome(lambda: decode_balance(sample(name), SMMFANFAST))) == repr(expected)
 
 
@@ -225,7 +225,7 @@ def services(body: str | bytes, status: int = 200) -> ServiceRows:
         *[("null", None), ('""', None), ('"N/A"', None)],
     ],
 )
-def test_rate_is_read_through_the_gate(rate: str, read: str | None) -> None:
+def test_rate_is_parsed_within_bounds(rate: str, read: str | None) -> None:
     found = services(f'[{{"service":"5","rate":{rate}}}]')
 
     assert found == ServiceRows([Service(service="5", raw_rate=read or None)])
@@ -239,7 +239,7 @@ def test_rate_is_read_through_the_gate(rate: str, read: str | None) -> None:
         ("9" * 5000, "9" * 5000),
     ],
 )
-def test_rate_that_is_no_number_is_kept(rate: str, kept: object) -> None:
+def test_invalid_rate_is_kept_in_extra(rate: str, kept: object) -> None:
     found = services(f'[{{"service":"5","rate":{rate}}},{{"service":"6","rate":"1"}}]')
 
     assert found.services == [
@@ -251,18 +251,18 @@ def test_rate_that_is_no_number_is_kept(rate: str, kept: object) -> None:
 @pytest.mark.parametrize(
     "number", ["4.99999999999999999999", "5.0", "5e0", "1e99", "Infinity", "9" * 129]
 )
-def test_fraction_is_no_service_id(number: str) -> None:
+def test_fraction_is_not_a_service_id(number: str) -> None:
     found = services(f'[{{"service":{number},"name":"A"}},{{"service":6}}]')
 
     assert found.services == [Service(service="6")]
     assert len(found.unreadable) == 1
 
 
-def test_service_named_by_a_number_text_in_json_is_named_by_text() -> None:
+def test_numeric_and_textual_service_ids_are_equal() -> None:
     assert services('[{"service":12},{"service":"12"}]').services == [Service(service="12")] * 2
 
 
-def test_row_set_aside_is_shown_by_its_begin_cleaned() -> None:
+def test_unreadable_service_is_reported_sanitized_and_bounded() -> None:
     found = services('[{"name":"\u202eA\u2028B","desc":"' + "x" * 10**6 + '"}]')
 
     assert found.services == []
@@ -272,16 +272,18 @@ def test_row_set_aside_is_shown_by_its_begin_cleaned() -> None:
 
 @pytest.mark.parametrize("depth", [100, 900, *range(960, 1000), 10**5])
 @pytest.mark.parametrize("field", ["service", "name", "note"])
-def test_deep_row_is_kept_set_aside_or_makes_the_answer_unreadable(depth: int, field: str) -> None:
-    row = f'{{"{field}":{"[" * depth}{"]" * depth}}}'
+def test_deeply_nested_service_is_unreadable_or_invalidates_response(
+    depth: int, field: str
+) -> None:
+    record = f'{{"{field}":{"[" * depth}{"]" * depth}}}'
 
-    found = outcome(lambda: services(f'[{row},{{"service":"6"}}]'))
+    found = outcome(lambda: services(f'[{record},{{"service":"6"}}]'))
 
     if isinstance(found, ServiceRows):
         assert found.services == [Service(service="6")]
         assert len(found.unreadable) == 1
     else:
-        assert found == unreadable("nested too deep")
+        assert found == invalid("nested too deep")
 
 
 @pytest.mark.parametrize(
@@ -291,23 +293,23 @@ def test_deep_row_is_kept_set_aside_or_makes_the_answer_unreadable(depth: int, f
         *('{"5":"A","6":"B"}', '{"data":{"5":"A"}}'),
     ],
 )
-def test_answer_without_rows_is_not_an_empty_catalogue(body: str) -> None:
-    assert outcome(lambda: services(body)) == unreadable("not a list of services")
+def test_response_without_services_is_not_an_empty_catalogue(body: str) -> None:
+    assert outcome(lambda: services(body)) == invalid("not a list of services")
 
 
 @pytest.mark.parametrize("body", ["[]", '{"data":[]}', '{"data":"empty data"}', "\ufeff[]"])
-def test_empty_catalogue(body: str) -> None:
+def test_empty_catalogue_is_recognized(body: str) -> None:
     assert services(body) == ServiceRows([])
 
 
-def test_catalogue_under_201_is_read() -> None:
+def test_catalogue_under_http_201_is_decoded() -> None:
     assert services('[{"service":"5"}]', 201).services == [Service(service="5")]
 
 
-def test_categories_are_kept_once() -> None:
-    rows = ",".join(f'{{"service":{each},"category":"Followers"}}' for each in range(1, 9))
+def test_equal_categories_share_one_text() -> None:
+    records = ",".join(f'{{"service":{each},"category":"Followers"}}' for each in range(1, 9))
 
-    found = services(f"[{rows}]").services
+    found = services(f"[{records}]").services
 
     assert len({id(each.category) for each in found}) == 1
 
@@ -319,11 +321,11 @@ def test_categories_are_kept_once() -> None:
         *('"1,234"', '"0,03"', "[]", "9" * 5000),
     ],
 )
-def test_balance_is_never_guessed_nor_0(value: str) -> None:
+def test_invalid_balance_is_an_error_and_never_0(value: str) -> None:
     reply = Response(status=200, body=f'{{"balance":{value},"currency":"USD"}}'.encode())
 
-    assert outcome(lambda: decode_balance(reply, SMMFANFAST)) == unreadable(
-        "no balance that is a number"
+    assert outcome(lambda: decode_balance(reply, SMMFANFAST)) == invalid(
+        "the balance is missing or not a number"
     )
 
 
@@ -331,7 +333,7 @@ def test_balance_is_never_guessed_nor_0(value: str) -> None:
     ("value", "number"),
     [("0", "0"), ('"-5.10"', "-5.10"), ('"$1,234.50"', "1234.50"), ("1e-5", "0.00001")],
 )
-def test_balance_as_written(value: str, number: str) -> None:
+def test_balance_is_exact(value: str, number: str) -> None:
     reply = Response(status=200, body=f'{{"balance":{value},"currency":5}}'.encode())
 
     assert decode_balance(reply, SMMFANFAST) == Balance(balance=Decimal(number))
@@ -341,49 +343,49 @@ def test_balance_as_written(value: str, number: str) -> None:
 def test_balance_needs_an_object(body: str) -> None:
     reply = Response(status=200, body=body.encode())
 
-    assert outcome(lambda: decode_balance(reply, SMMFANFAST)) == unreadable("not an object")
+    assert outcome(lambda: decode_balance(reply, SMMFANFAST)) == invalid("not an object")
 
 
-def test_refill() -> None:
+def test_refill_sample() -> None:
     found = decode_refill(sample("refill.json"), SMMFANFAST, "32")
 
     assert found == RefillResult(order="32", refill="1")
 
 
-def test_refills_each_have_their_own_outcome() -> None:
+def test_each_refill_has_its_own_result() -> None:
     found = decode_refills(sample("refills.json"), SMMFANFAST, ["1", "2", "3", "4"])
 
-    assert entries(dict(found)) == {
+    assert comparable_entries(dict(found)) == {
         "1": RefillResult(order="1", refill="1"),
         "2": RefillResult(order="2", refill="2"),
         "3": not_found("3"),
-        "4": unreadable("the answer does not mention this id", "4"),
+        "4": invalid("the response does not mention this id", "4"),
     }
 
 
-def test_refill_status_alone_bears_the_id_asked_for() -> None:
+def test_single_refill_status_has_the_requested_id() -> None:
     found = decode_refill_statuses(sample("refill_status.json"), SMMFANFAST, ["1"])
 
     assert found == {"1": RefillStatus(refill="1", raw_status="Completed")}
 
 
-def test_refill_statuses_each_have_their_own_outcome() -> None:
+def test_each_refill_status_has_its_own_result() -> None:
     found = decode_refill_statuses(sample("refill_statuses.json"), SMMFANFAST, ["1", "2", "3"])
 
-    assert entries(dict(found)) == {
+    assert comparable_entries(dict(found)) == {
         "1": RefillStatus(refill="1", raw_status="Completed"),
         "2": RefillStatus(refill="2", raw_status="Rejected"),
         "3": not_found("3", "Refill not found"),
     }
 
 
-def test_cancels_each_have_their_own_outcome() -> None:
+def test_each_cancel_has_its_own_result() -> None:
     found = decode_cancels(sample("cancels.json"), SMMFANFAST, ["9", "2"])
 
-    assert entries(dict(found)) == {"9": not_found("9"), "2": CancelResult(order="2")}
+    assert comparable_entries(dict(found)) == {"9": not_found("9"), "2": CancelResult(order="2")}
 
 
-def test_undocumented_call_gives_its_json_with_exact_numbers() -> None:
+def test_undocumented_call_returns_json_with_exact_numbers() -> None:
     found = decode_call(sample("balance_number.json"), SMMFANFAST, "me")
 
     assert found == {"balance": Decimal("100.84292"), "currency": "USD"}
@@ -402,9 +404,9 @@ DEEP = 10**6
         ("{" * DEEP, "not JSON"),
         ('"' + "x" * DEEP, "not JSON"),
     ],
-    ids=["lists", "lists closed", "objects", "cut", "braces", "text"],
+    ids=["lists", "lists closed", "objects", "truncated", "braces", "text"],
 )
-def test_hostile_body_is_unreadable_and_leaves_an_order_unknown(body: str, text: str) -> None:
+def test_hostile_body_is_invalid_and_leaves_order_unknown(body: str, text: str) -> None:
     reply = Response(status=200, body=body.encode())
 
     for read in (
@@ -415,22 +417,22 @@ def test_hostile_body_is_unreadable_and_leaves_an_order_unknown(body: str, text:
         lambda: decode_refill(reply, SMMFANFAST, "12"),
         lambda: decode_cancels(reply, SMMFANFAST, ["12"]),
     ):
-        kind_of, kind, why, _ = outcome(read)  # type: ignore[misc]
-        assert (kind_of, kind, why) == unreadable(text)[:3]
+        error_class, kind, reason, _ = outcome(read)  # type: ignore[misc]
+        assert (error_class, kind, reason) == invalid(text)[:3]
     with pytest.raises(OutcomeUnknownError, match=text):
         decode_added(reply, SMMFANFAST, {}, datetime(2026, 1, 2, tzinfo=UTC))
 
 
-def test_reading_twice_is_as_careful_the_second_time() -> None:
-    """An order is read once more to find names that stand twice: depth is a limit there too."""
+def test_strict_parser_limits_nesting_too() -> None:
+    """The response to `add` is parsed again to find duplicate names; its depth is limited too."""
     with pytest.raises(NestedTooDeepError):
-        strict_json("[" * DEEP)
+        parse_strict_json("[" * DEEP)
 
 
-@pytest.mark.parametrize("box", ['{"error":', "["])
-def test_error_in_many_boxes_is_an_error(box: str) -> None:
-    closing = "}" if box.startswith("{") else "]"
-    reply = Response(status=200, body=f'{{"error":{box * 400}"x"{closing * 400}}}'.encode())
+@pytest.mark.parametrize("nesting", ['{"error":', "["])
+def test_deeply_nested_error_text_is_a_refusal(nesting: str) -> None:
+    closing = "}" if nesting.startswith("{") else "]"
+    reply = Response(status=200, body=f'{{"error":{nesting * 400}"x"{closing * 400}}}'.encode())
 
     assert outcome(lambda: decode_balance(reply, SMMFANFAST)) == (
         RefusedError,
@@ -440,7 +442,7 @@ def test_error_in_many_boxes_is_an_error(box: str) -> None:
     )
 
 
-def test_orders_that_are_no_list_are_kept() -> None:
+def test_orders_that_are_not_a_list_go_into_extra() -> None:
     reply = Response(status=200, body=b'{"status":"Active","posts":1,"orders":"7"}')
 
     found = decode_status(reply, SMMFANFAST, "6")
@@ -448,7 +450,7 @@ def test_orders_that_are_no_list_are_kept() -> None:
     assert (found.orders, found.extra) == ((), {"orders": "7"})
 
 
-def test_every_sample_stands_in_the_table_and_is_used() -> None:
+def test_every_sample_is_documented_and_used() -> None:
     files = [path.relative_to(SAMPLES).as_posix() for path in SAMPLES.rglob("*.*")]
     names = {name for name in files if name not in {"README.md", ".gitattributes"}}
     table = (SAMPLES / "README.md").read_text(encoding="utf-8")
@@ -461,14 +463,14 @@ def test_every_sample_stands_in_the_table_and_is_used() -> None:
 
 
 @pytest.mark.parametrize("desc", ["", r"say \"rate\":5 and \"rate\": 6", r"a\\", "é ✅"])
-def test_rates_that_are_bare_numbers_are_read_exactly(desc: str) -> None:
-    rows = [
+def test_rates_that_are_json_numbers_are_exact(desc: str) -> None:
+    records = [
         f'{{"service":"{each}","rate":{rate},"desc":"{desc}","min":"1"}}'
         for each, rate in (("5", "0.90"), ("6", "12"), ("7", "1e-5"), ("8", "null"))
     ]
-    taken = services(f"[{','.join(rows[:2])}]").services
-    mixed = services(f"[{','.join(rows)}]").services
+    plain = services(f"[{','.join(records[:2])}]").services
+    mixed = services(f"[{','.join(records)}]").services
 
-    assert [each.raw_rate for each in taken] == ["0.90", "12"]
+    assert [each.raw_rate for each in plain] == ["0.90", "12"]
     assert [each.raw_rate for each in mixed] == ["0.90", "12", "0.00001", None]
     assert {each.desc for each in mixed} == {json.loads(f'"{desc}"') or ""}

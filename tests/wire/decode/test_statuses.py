@@ -1,9 +1,17 @@
-"""Answers about orders: what each sample says, and what is odd about one."""
+"""Statuses: what each sample decodes to."""
 
 from decimal import Decimal
 
 import pytest
-from support.decoding import ABSENT, entries, not_found, outcome, sample, status_of, unreadable
+from support.decoding import (
+    ABSENT,
+    comparable_entries,
+    invalid,
+    not_found,
+    outcome,
+    sample,
+    status_of,
+)
 
 from smmfanfast_async._wire.decode import (
     decode_status,
@@ -25,7 +33,7 @@ one_processing = {
     )
 }
 
-# sample, order asked for, what it says
+# sample, requested order, expected result
 STATUSES_OF_ONE: list[tuple[str, str, object]] = [
     (
         "status_normal.json",
@@ -46,7 +54,11 @@ STATUSES_OF_ONE: list[tuple[str, str, object]] = [
             currency="USD",
         ),
     ),
-    ("status_currency.json", "33", unreadable("the answer for this order is about order 32", "33")),
+    (
+        "status_currency.json",
+        "33",
+        invalid("the response for this order is about order 32", "33"),
+    ),
     (
         "status_without_order.json",
         "1",
@@ -85,18 +97,18 @@ STATUSES_OF_ONE: list[tuple[str, str, object]] = [
     ),
     ("errors/error.json", "7", not_found("7")),
     ("errors/bare_text.json", "7", not_found("7")),
-    ("errors/empty.txt", "7", unreadable("empty", "7")),
-    ("errors/challenge.html", "7", unreadable("not JSON", "7")),
-    ("statuses_empty_list.json", "7", unreadable("not a status", "7")),
-    # Under its id, as in a batch.
+    ("errors/empty.txt", "7", invalid("empty", "7")),
+    ("errors/challenge.html", "7", invalid("not JSON", "7")),
+    ("statuses_empty_list.json", "7", invalid("not a status", "7")),
+    # A record under its id, as in a batch.
     ("statuses_bom.json", "12", one_processing["12"]),
     ("statuses_batch_with_refused_id.json", "2", not_found("2")),
-    ("balance_number.json", "7", unreadable("no status in the answer for this order", "7")),
+    ("balance_number.json", "7", invalid("no status in the response for this order", "7")),
 ]
 
 
 @pytest.mark.parametrize(("name", "order", "expected"), STATUSES_OF_ONE)
-def test_answer_about_one_order(name: str, order: str, expected: object) -> None:
+def test_samples_of_one_status(name: str, order: str, expected: object) -> None:
     found = outcome(lambda: decode_status(sample(name), SMMFANFAST, order))
 
     assert repr(found) == repr(expected)
@@ -116,7 +128,7 @@ def kept(field: str, *values: object) -> dict[str, object]:
     }
 
 
-# sample, entries expected (their ids are those asked for), strays
+# sample, expected entries (their ids are the requested ones), number of unexpected ids
 BATCHES: list[tuple[str, dict[str, object], int]] = [
     (
         "statuses_batch_with_refused_id.json",
@@ -164,7 +176,7 @@ BATCHES: list[tuple[str, dict[str, object], int]] = [
         },
         0,
     ),
-    ("statuses_empty_list.json", {"12": unreadable(ABSENT, "12")}, 0),
+    ("statuses_empty_list.json", {"12": invalid(ABSENT, "12")}, 0),
     (
         "statuses_list_keys_from_0.json",
         {
@@ -174,10 +186,10 @@ BATCHES: list[tuple[str, dict[str, object], int]] = [
         },
         0,
     ),
-    # Places are no ids where not all of them were asked for.
+    # Indexes are not ids unless all of them were requested.
     (
         "statuses_list_keys_from_0.json",
-        {"1": unreadable(ABSENT, "1"), "2": unreadable(ABSENT, "2")},
+        {"1": invalid(ABSENT, "1"), "2": invalid(ABSENT, "2")},
         3,
     ),
     (
@@ -185,32 +197,32 @@ BATCHES: list[tuple[str, dict[str, object], int]] = [
         {
             "13": OrderStatus(order="13", raw_status="Completed", raw_charge="2"),
             "12": status_of(order="12", raw_charge="1"),
-            "1": unreadable(ABSENT, "1"),
+            "1": invalid(ABSENT, "1"),
         },
         0,
     ),
     (
-        "statuses_stray_and_missing.json",
+        "statuses_unexpected_and_missing.json",
         {
             "12": status_of(order="12", raw_charge="1"),
-            "13": unreadable(ABSENT, "13"),
-            "14": unreadable(ABSENT, "14"),
+            "13": invalid(ABSENT, "13"),
+            "14": invalid(ABSENT, "14"),
         },
         1,
     ),
-    ("statuses_stray_and_missing.json", {"13": unreadable(ABSENT, "13")}, 2),
+    ("statuses_unexpected_and_missing.json", {"13": invalid(ABSENT, "13")}, 2),
     (
         "statuses_wrong_inner_id.json",
         {
-            "12": unreadable("the answer for this order is about order 21", "12"),
+            "12": invalid("the response for this order is about order 21", "12"),
             "13": status_of(order="13", raw_charge="1"),
-            "21": unreadable(ABSENT, "21"),
+            "21": invalid(ABSENT, "21"),
         },
         0,
     ),
     ("statuses_bom.json", one_processing, 0),
     ("statuses_php_notice.html", one_processing, 0),
-    ("statuses_blanks_around.json", one_processing, 0),
+    ("statuses_whitespace_around.json", one_processing, 0),
     (
         "statuses_escapes.json",
         {
@@ -240,7 +252,7 @@ BATCHES: list[tuple[str, dict[str, object], int]] = [
                 remains=remains,
             )
             for number, (start, remains) in enumerate(
-                # With a plus sign `remains` is what was given too much.
+                # With a plus sign `remains` is the surplus that was delivered.
                 [(1200, 1200)] * 3 + [(None, None)] * 3 + [(5, -5), (1200, 1200)],
                 1,
             )
@@ -248,7 +260,7 @@ BATCHES: list[tuple[str, dict[str, object], int]] = [
         0,
     ),
     (
-        "hostile/statuses_no_numbers.json",
+        "hostile/statuses_invalid_amounts.json",
         kept(
             "charge",
             *["NaN", "Infinity", "-Infinity", "NaN", "sNaN", "Infinity"],
@@ -260,7 +272,7 @@ BATCHES: list[tuple[str, dict[str, object], int]] = [
         0,
     ),
     (
-        "hostile/statuses_no_counts.json",
+        "hostile/statuses_invalid_counts.json",
         kept(
             "remains",
             *["NaN", "1e1000000", "1e1000000", "1_000", "١٢", "9" * 5000, True],
@@ -281,7 +293,7 @@ BATCHES: list[tuple[str, dict[str, object], int]] = [
         0,
     ),
     (
-        "hostile/statuses_names_twice.json",
+        "hostile/statuses_duplicate_names.json",
         {"12": OrderStatus(order="12", raw_status="Partial", raw_charge="1")},
         0,
     ),
@@ -291,27 +303,27 @@ BATCHES: list[tuple[str, dict[str, object], int]] = [
         0,
     ),
     (
-        "hostile/statuses_our_name.json",
+        "hostile/statuses_own_field_name.json",
         {"12": status_of(order="12", raw_charge="1", extra={"extra": {"a": Decimal("1.5")}})},
         0,
     ),
 ]
 
 
-@pytest.mark.parametrize(("name", "expected", "strays"), BATCHES)
-def test_answer_about_a_batch(name: str, expected: dict[str, object], strays: int) -> None:
+@pytest.mark.parametrize(("name", "expected", "unexpected"), BATCHES)
+def test_samples_of_batches(name: str, expected: dict[str, object], unexpected: int) -> None:
     batch = decode_statuses(sample(name), SMMFANFAST, list(expected))
 
-    assert repr(entries(dict(batch.found))) == repr(expected)
-    assert batch.unexpected == strays
+    assert repr(comparable_entries(dict(batch.found))) == repr(expected)
+    assert batch.unexpected == unexpected
 
 
-def test_words_are_read_in_any_spelling_and_kept_as_they_came() -> None:
+def test_status_words_are_parsed_in_any_spelling_and_kept() -> None:
     ids = [str(number) for number in range(1, 22)]
     found = decode_statuses(sample("statuses_words.json"), SMMFANFAST, ids).found
 
-    words = [(each.raw_status, each.status) for each in found.values()]  # type: ignore[union-attr]
-    assert words == [
+    statuses = [(each.raw_status, each.status) for each in found.values()]  # type: ignore[union-attr]
+    assert statuses == [
         ("Active", Status.ACTIVE),
         ("Completed", Status.COMPLETED),
         ("Processing", Status.PROCESSING),

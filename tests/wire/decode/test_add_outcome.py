@@ -1,4 +1,4 @@
-"""The outcome of an order that was sent: each row of the table, both sides of each limit."""
+"""The outcome of an order that was sent: every case, and both sides of each limit."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -24,15 +24,15 @@ REFUSED = b'{"error":"Bad Link"}'
 PAGE = b"<html><body>Something went wrong</body></html>"
 
 
-def added(body: bytes, status: int = 200, **more: Any) -> AddedOrder:
+def decode(body: bytes, status: int = 200, **more: Any) -> AddedOrder:
     reply = Response(status=status, body=body, **more)
     return decode_added(reply, SMMFANFAST, {"action": "add"}, SENT_AT)
 
 
 def outcome(body: bytes, status: int = 200, **more: Any) -> str:
-    """Say what became of the order, in the words of the table."""
+    """Return the outcome of the order: "placed", "refused" or "unknown"."""
     try:
-        added(body, status, **more)
+        decode(body, status, **more)
     except PanelError as error:
         return "unknown" if error.maybe_placed else "refused"
     return "placed"
@@ -46,7 +46,7 @@ def outcome(body: bytes, status: int = 200, **more: Any) -> str:
 def test_placed_needs_a_usable_id(order: str, status: int) -> None:
     body = f'{{"order":{order}}}'.encode()
 
-    assert added(body, status) == AddedOrder(order=order.strip('"'))
+    assert decode(body, status) == AddedOrder(order=order.strip('"'))
 
 
 @pytest.mark.parametrize(
@@ -59,35 +59,35 @@ def test_placed_needs_a_usable_id(order: str, status: int) -> None:
         *('"Incorrect order ID"', f'"{"9" * 129}"', '"\\ud83d1"'),
     ],
 )
-def test_anything_else_for_an_id_leaves_the_outcome_unknown(order: str) -> None:
+def test_unusable_id_leaves_outcome_unknown(order: str) -> None:
     assert outcome(f'{{"status":"success","order":{order}}}'.encode()) == "unknown"
 
 
 @pytest.mark.parametrize("quote", ["", '"'])
-def test_longest_id(quote: str) -> None:
+def test_longest_id_is_accepted(quote: str) -> None:
     body = f'{{"order":{quote}{"9" * 128}{quote}}}'
 
-    assert added(body.encode()).order == "9" * 128
+    assert decode(body.encode()).order == "9" * 128
 
 
 @pytest.mark.parametrize(
-    "beside",
+    "other_fields",
     [
         *('"error":"low balance"', '"error":"Bad Link"', '"errors":["Bad Link"]', '"error":true'),
         *('"status":"error"', '"status":false', '"success":false', '"success":0'),
         *('"status":"fail","message":"Bad Link"', '"status":"Fail","charge":"0.10"'),
     ],
 )
-def test_error_beside_an_id_keeps_both(beside: str) -> None:
+def test_error_beside_id_keeps_both(other_fields: str) -> None:
     with pytest.raises(OutcomeUnknownError) as caught:
-        added(f'{{"order":32,{beside}}}'.encode())
+        decode(f'{{"order":32,{other_fields}}}'.encode())
 
     assert caught.value.order == "32"
-    assert caught.value.text.startswith("an error beside an order id: ")
+    assert caught.value.text.startswith("the response contains both an order id and an error: ")
 
 
 @pytest.mark.parametrize("status", [200, *range(400, 430)])
-def test_known_refusal_counts_under_200_and_400_to_429(status: int) -> None:
+def test_known_refusal_counts_under_http_200_and_400_to_429(status: int) -> None:
     expected = "unknown" if status in (408, 409, 425) else "refused"
 
     assert outcome(REFUSED, status) == expected
@@ -101,32 +101,32 @@ def test_known_refusal_counts_under_200_and_400_to_429(status: int) -> None:
     ],
 )
 @pytest.mark.parametrize("body", [PLACED, REFUSED, PAGE, b""])
-def test_any_other_status_leaves_the_outcome_unknown(status: int, body: bytes) -> None:
+def test_any_other_http_status_leaves_outcome_unknown(status: int, body: bytes) -> None:
     assert outcome(body, status) == "unknown"
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422, 429])
 @pytest.mark.parametrize("body", [PLACED, PAGE, b"", b'{"error":"Try again later"}', b"[]"])
-def test_failing_status_without_a_known_refusal_leaves_it_unknown(status: int, body: bytes) -> None:
+def test_http_error_without_known_refusal_leaves_outcome_unknown(status: int, body: bytes) -> None:
     assert outcome(body, status) == "unknown"
 
 
-def test_id_under_a_failing_status_is_kept() -> None:
+def test_id_under_http_error_is_kept() -> None:
     with pytest.raises(OutcomeUnknownError) as caught:
-        added(PLACED, 400)
+        decode(PLACED, 400)
 
     assert (caught.value.order, caught.value.http_status) == ("32", 400)
 
 
 @pytest.mark.parametrize("status", [403, 429, 503])
 @pytest.mark.parametrize("body", [PAGE, PLACED, b""])
-def test_challenge_at_the_edge_refuses(status: int, body: bytes) -> None:
+def test_challenge_refuses_the_order(status: int, body: bytes) -> None:
     with pytest.raises(BlockedError):
-        added(body, status, is_challenge=True)
+        decode(body, status, is_challenge=True)
 
 
 @pytest.mark.parametrize("status", [200, 302, 500, 502])
-def test_challenge_under_another_status_proves_nothing(status: int) -> None:
+def test_challenge_under_other_http_status_leaves_outcome_unknown(status: int) -> None:
     assert outcome(PAGE, status, is_challenge=True) == "unknown"
 
 
@@ -145,22 +145,22 @@ def test_challenge_under_another_status_proves_nothing(status: int) -> None:
         *("Spam protection: wait 30 seconds", "Too many requests"),
     ],
 )
-def test_unknown_text_may_have_come_after_the_order(text: str) -> None:
+def test_unknown_error_text_leaves_outcome_unknown(text: str) -> None:
     assert outcome(f'{{"error":"{text}"}}'.encode()) == "unknown"
 
 
 @pytest.mark.parametrize("refusal", SMMFANFAST.refusals, ids=lambda refusal: refusal.text)
 @pytest.mark.parametrize("wording", ["{}", "  {}! \\n", "{} amount 10."])
-def test_every_text_of_the_profile_refuses(refusal: Refusal, wording: str) -> None:
+def test_every_refusal_text_of_the_profile_refuses(refusal: Refusal, wording: str) -> None:
     body = f'{{"error":"{wording.format(refusal.text)}"}}'.encode()
 
     with pytest.raises(RefusedError) as caught:
-        added(body)
+        decode(body)
 
     assert caught.value.kind is refusal.kind
 
 
-def test_profile_may_list_a_rate_limit_as_a_refusal() -> None:
+def test_profile_may_list_rate_limit_as_refusal() -> None:
     profile = evolve(SMMFANFAST, refusals=(Refusal("One order a minute", ErrorKind.RATE_LIMIT),))
     reply = Response(status=200, body=b'{"error":"One order a minute!"}', retry_after_s=60.0)
 
@@ -192,16 +192,16 @@ def test_profile_may_list_a_rate_limit_as_a_refusal() -> None:
         ),
     ],
 )
-def test_what_is_no_one_object_leaves_the_outcome_unknown(body: bytes) -> None:
+def test_add_answer_that_is_not_one_object_is_unknown(body: bytes) -> None:
     assert outcome(body) == "unknown"
 
 
-def test_204_leaves_the_outcome_unknown() -> None:
+def test_http_204_leaves_outcome_unknown() -> None:
     assert outcome(b"", 204) == "unknown"
 
 
 @pytest.mark.parametrize(
-    "front",
+    "noise",
     [
         b"\xef\xbb\xbf",
         b" \r\n\t",
@@ -210,5 +210,5 @@ def test_204_leaves_the_outcome_unknown() -> None:
         b"\xef\xbb\xbf<p>caf\xe9</p>",
     ],
 )
-def test_noise_in_front_is_left_out(front: bytes) -> None:
-    assert added(front + PLACED + b" \n").order == "32"
+def test_noise_before_the_json_is_ignored(noise: bytes) -> None:
+    assert decode(noise + PLACED + b" \n").order == "32"

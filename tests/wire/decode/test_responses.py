@@ -1,11 +1,15 @@
-"""What an HTTP answer means for the calls that order nothing, and where its JSON begins."""
+"""What an HTTP response means for calls that place no order, and where its JSON starts."""
 
 from typing import Any
 
 import pytest
 
 from smmfanfast_async._wire.decode import decode_balance, decode_call, decode_statuses
-from smmfanfast_async._wire.decode.values import NestedTooDeepError, lenient_json, strict_json
+from smmfanfast_async._wire.decode.json_values import (
+    NestedTooDeepError,
+    parse_lenient_json,
+    parse_strict_json,
+)
 from smmfanfast_async.errors import (
     AuthenticationError,
     BlockedError,
@@ -31,7 +35,7 @@ def error_of(body: bytes, status: int = 200, **more: Any) -> PanelError:
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 409, 413, 425, 430, 499])
 @pytest.mark.parametrize(
-    ("body", "kind_of"),
+    ("body", "error_class"),
     [
         (PAGE, InvalidResponseError),
         (b"", InvalidResponseError),
@@ -42,15 +46,17 @@ def error_of(body: bytes, status: int = 200, **more: Any) -> PanelError:
         (b'{"message":"No such thing"}', RefusedError),
     ],
 )
-def test_status_of_400_to_499(status: int, body: bytes, kind_of: type[PanelError]) -> None:
+def test_http_400_to_499_is_a_refusal_or_invalid(
+    status: int, body: bytes, error_class: type[PanelError]
+) -> None:
     error = error_of(body, status)
 
-    assert type(error) is kind_of
+    assert type(error) is error_class
     assert (error.http_status, error.action) == (status, "balance")
 
 
 @pytest.mark.parametrize("body", [PAGE, REFUSED, BALANCE, b""])
-def test_429_is_a_rate_limit_whatever_it_says(body: bytes) -> None:
+def test_http_429_is_a_rate_limit_with_any_body(body: bytes) -> None:
     error = error_of(body, 429)
 
     assert type(error) is RateLimitError
@@ -68,7 +74,7 @@ def test_429_is_a_rate_limit_whatever_it_says(body: bytes) -> None:
         (b'{"error":"Incorrect order ID"}', "Incorrect order ID"),
     ],
 )
-def test_status_of_500_and_up_is_a_failed_server(status: int, body: bytes, text: str) -> None:
+def test_http_500_and_above_is_a_server_error(status: int, body: bytes, text: str) -> None:
     error = error_of(body, status)
 
     assert (type(error), error.text, error.http_status) == (ServerError, text, status)
@@ -77,33 +83,36 @@ def test_status_of_500_and_up_is_a_failed_server(status: int, body: bytes, text:
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 305, 306, 307, 308])
 @pytest.mark.parametrize("body", [PAGE, BALANCE, REFUSED])
 @pytest.mark.parametrize(
-    ("location", "shown"),
-    [(None, "nowhere"), ("https://other.example/\x1b[2J\n", "https://other.example/ [2J")],
+    ("location", "target"),
+    [
+        (None, "an unknown address"),
+        ("https://other.example/\x1b[2J\n", "https://other.example/ [2J"),
+    ],
 )
-def test_redirect_is_shown_and_never_read(
-    status: int, body: bytes, location: str | None, shown: str
+def test_redirect_is_reported_and_its_body_ignored(
+    status: int, body: bytes, location: str | None, target: str
 ) -> None:
     error = error_of(body, status, location=location)
 
     assert type(error) is InvalidResponseError
-    assert error.text == f"redirected to {shown}; redirects are not followed"
+    assert error.text == f"redirected to {target}; redirects are not followed"
 
 
 @pytest.mark.parametrize("status", [403, 429, 503])
-def test_challenge_is_a_block(status: int) -> None:
+def test_challenge_is_a_blocked_error(status: int) -> None:
     assert type(error_of(PAGE, status, is_challenge=True)) is BlockedError
 
 
 @pytest.mark.parametrize("status", [101, 103])
-def test_status_below_200_is_no_answer(status: int) -> None:
+def test_http_status_below_200_is_invalid(status: int) -> None:
     assert type(error_of(b"", status)) is InvalidResponseError
 
 
-def test_204_is_unreadable() -> None:
+def test_http_204_is_invalid() -> None:
     assert error_of(b"", 204).text == "empty"
 
 
-def test_body_under_201_is_read() -> None:
+def test_body_under_http_201_is_decoded() -> None:
     reply = Response(status=201, body=b'{"1":{"status":"Pending","charge":"1"}}')
 
     assert decode_statuses(reply, SMMFANFAST, ["1"]).found["1"].raw_status == "Pending"  # type: ignore[union-attr]
@@ -114,7 +123,7 @@ def call(body: bytes) -> object:
 
 
 @pytest.mark.parametrize(
-    "front",
+    "noise",
     [
         b"",
         b"\xef\xbb\xbf",
@@ -127,13 +136,13 @@ def call(body: bytes) -> object:
         b"[ " * 31 + b"x ",
     ],
 )
-@pytest.mark.parametrize("behind", [b"", b" \r\n\t\n"])
-def test_noise_in_front_and_blanks_behind_are_left_out(front: bytes, behind: bytes) -> None:
-    assert call(front + b'{"a":[1,{"b":2}]}' + behind) == {"a": [1, {"b": 2}]}
+@pytest.mark.parametrize("trailing", [b"", b" \r\n\t\n"])
+def test_noise_before_and_whitespace_after_json_are_ignored(noise: bytes, trailing: bytes) -> None:
+    assert call(noise + b'{"a":[1,{"b":2}]}' + trailing) == {"a": [1, {"b": 2}]}
 
 
 @pytest.mark.parametrize(
-    ("body", "why"),
+    ("body", "reason"),
     [
         (b"", "empty"),
         (b" \n", "empty"),
@@ -148,13 +157,13 @@ def test_noise_in_front_and_blanks_behind_are_left_out(front: bytes, behind: byt
         (b"{'a':1}", "not JSON"),
         (b'{"a":1,}', "not JSON"),
         (b'{"a":[1]', "not JSON"),
-        (b'{"a":1} x', "more than one answer"),
-        (b'{"a":1}{"a":2}', "more than one answer"),
-        (b'<i>{"a":1}</i>{"a":2}', "more than one answer"),
-        (b'{"a":{"b":1}', "more than one answer"),
-        (b'{"a" : {"b":1}', "more than one answer"),
-        (b'[{"b":1}', "more than one answer"),
-        (b'[1, {"b":1}', "more than one answer"),
+        (b'{"a":1} x', "more than one JSON value"),
+        (b'{"a":1}{"a":2}', "more than one JSON value"),
+        (b'<i>{"a":1}</i>{"a":2}', "more than one JSON value"),
+        (b'{"a":{"b":1}', "more than one JSON value"),
+        (b'{"a" : {"b":1}', "more than one JSON value"),
+        (b'[{"b":1}', "more than one JSON value"),
+        (b'[1, {"b":1}', "more than one JSON value"),
         (b"x" * 64 * 1024 + b'{"a":1}', "not JSON"),
         (b"[ " * 32 + b'x {"a":1}', "not JSON"),
         (b'{"a":[' + b"1," * 50_000 + b'{"b":1}', "not JSON"),
@@ -163,21 +172,21 @@ def test_noise_in_front_and_blanks_behind_are_left_out(front: bytes, behind: byt
         (b"[" * 10**6 + b"]" * 10**6, "nested too deep"),
     ],
 )
-def test_body_with_no_one_json_is_unreadable(body: bytes, why: str) -> None:
+def test_body_without_exactly_one_json_value_is_invalid(body: bytes, reason: str) -> None:
     with pytest.raises(InvalidResponseError) as caught:
         call(body)
 
-    assert caught.value.text == why
+    assert caught.value.text == reason
 
 
-def test_excerpt_is_the_first_500_characters_cleaned() -> None:
+def test_excerpt_is_the_first_500_characters_sanitized() -> None:
     error = error_of(b"\x1b[31m\n" + "é".encode() * 10**6)
 
     assert isinstance(error, InvalidResponseError)
     assert error.excerpt == "[31m " + "é" * 495
 
 
-def test_numbers_come_exact_or_as_they_came() -> None:
+def test_numbers_are_exact_or_kept_as_text() -> None:
     long = b"9" * 5000
     found = call(b'{"a":1,"b":0.10,"c":1e1000000,"d":NaN,"e":-Infinity,"f":1e-3,"g":%b}' % long)
 
@@ -198,7 +207,7 @@ def test_numbers_come_exact_or_as_they_came() -> None:
         (r"\ud83d\ud83d\ude00", "\ufffd\N{GRINNING FACE}"),
         (r"\ud83d\ude00\ude00", "\N{GRINNING FACE}\ufffd"),
         (r"\ud83dx\ude00", "\ufffdx\ufffd"),
-        # A backslash that is escaped itself begins nothing.
+        # An escaped backslash does not start an escape.
         (r"\\ud83d", r"\ud83d"),
         (r"\\\ud83d", "\\\ufffd"),
         (r"\\\\ud83d", r"\\ud83d"),
@@ -207,9 +216,7 @@ def test_numbers_come_exact_or_as_they_came() -> None:
         (r"\/\u00e9\ud83", None),
     ],
 )
-def test_half_of_a_surrogate_pair_becomes_a_sign_that_can_be_shown(
-    escaped: str, text: str | None
-) -> None:
+def test_lone_surrogate_becomes_the_replacement_character(escaped: str, text: str | None) -> None:
     body = f'{{"a":"{escaped}"}}'.encode()
 
     if text is None:
@@ -219,8 +226,8 @@ def test_half_of_a_surrogate_pair_becomes_a_sign_that_can_be_shown(
         assert call(body) == {"a": text}
 
 
-@pytest.mark.parametrize("read", [lenient_json, strict_json])
+@pytest.mark.parametrize("read", [parse_lenient_json, parse_strict_json])
 @pytest.mark.parametrize("text", ["[" * 10**6, '{"a":' * 10**6])
-def test_depth_is_a_value_error(read: Any, text: str) -> None:
+def test_too_deep_nesting_is_a_value_error(read: Any, text: str) -> None:
     with pytest.raises(NestedTooDeepError):
         read(text)

@@ -1,0 +1,108 @@
+"""JSON as the standard library parses it, with bounded numbers: the input of the lenient path."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import TypeGuard
+
+from .numbers import UnparsedNumber, parse_json_float, parse_json_int
+
+__all__ = [
+    "NestedTooDeepError",
+    "Record",
+    "is_list",
+    "is_object",
+    "parse_lenient_json",
+    "parse_lenient_json_at",
+    "parse_strict_json",
+    "replace_lone_surrogates",
+]
+
+Record = Mapping[str, object]
+"""A parsed JSON object."""
+
+
+class NestedTooDeepError(ValueError):
+    """The JSON is nested some thousand levels deep."""
+
+
+def _require_unique_names(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        raise ValueError("an object has a name twice")
+    return record
+
+
+# strict=False accepts unescaped line ends inside strings.
+_LENIENT = json.JSONDecoder(
+    parse_int=parse_json_int,
+    parse_float=parse_json_float,
+    parse_constant=UnparsedNumber,
+    strict=False,
+)
+_STRICT = json.JSONDecoder(
+    parse_int=parse_json_int,
+    parse_float=parse_json_float,
+    parse_constant=UnparsedNumber,
+    strict=False,
+    object_pairs_hook=_require_unique_names,
+)
+
+# Escaped backslashes are matched first: the backslash after them starts an escape of its own.
+_SURROGATES = re.compile(
+    r"(?<!\\)((?:\\\\)*)"
+    r"(?:(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    r"|\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
+
+
+def replace_lone_surrogates(text: str) -> str:
+    r"""Return JSON text with `\ufffd`, the replacement character, for each escaped lone surrogate.
+
+    No file or terminal accepts a lone surrogate. They are replaced in the JSON, before it is
+    parsed.
+    """
+    if "\\u" not in text:
+        return text
+    return _SURROGATES.sub(lambda match: match[0] if match[2] else f"{match[1]}\\ufffd", text)
+
+
+def parse_lenient_json_at(text: str, start: int) -> tuple[object, int]:
+    """Parse the JSON value that starts at `start`; return it and the position of its end.
+
+    Numbers are exact, or `UnparsedNumber` if they are out of bounds. Raises `JSONDecodeError` if it
+    is not JSON, and `NestedTooDeepError`; both are a `ValueError`.
+    """
+    try:
+        return _LENIENT.raw_decode(text, start)
+    except RecursionError as error:
+        raise NestedTooDeepError("nested too deep") from error
+
+
+def parse_lenient_json(text: str) -> object:
+    """Parse the JSON value at the start of a text.
+
+    Numbers and errors are those of `parse_lenient_json_at`.
+    """
+    return parse_lenient_json_at(replace_lone_surrogates(text), 0)[0]
+
+
+def parse_strict_json(text: str) -> object:
+    """Parse a text that is one JSON value; raise `ValueError` too if an object has a name twice.
+
+    JSON parsers keep the last of two values. For an order's id that would be a guess.
+    """
+    try:
+        return _STRICT.decode(text)
+    except RecursionError as error:
+        raise NestedTooDeepError("nested too deep") from error
+
+
+def is_object(value: object) -> TypeGuard[dict[str, object]]:
+    """Return whether a value is a JSON object."""
+    return isinstance(value, dict)
+
+
+def is_list(value: object) -> TypeGuard[list[object]]:
+    """Return whether a value is a JSON list."""
+    return isinstance(value, list)
