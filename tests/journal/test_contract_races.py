@@ -379,7 +379,7 @@ async def main(url, name):
         for ref in (f"shared-{number}", f"{name}-{number}"):
             new = NewEntry(ref=ref, form={"ref": ref}, due_at=now, budget_day="2030-05-17")
             await journal.create(new)
-            if await journal.begin(ref, 0, lease=timedelta(minutes=4), places=99):
+            if await journal.start_attempt(ref, 0, lease=timedelta(minutes=4), max_in_flight=99):
                 accepted = Outcome(state=EntryState.ACCEPTED, order=ref, decided_by=name, due_at=now)
                 await journal.record_outcome(ref, 1, accepted)
     await journal.aclose()

@@ -31,8 +31,8 @@ NUMBERS = {
 USES = {
     "claim": {"smm_orders_followed"},
     "due_to_send": {"smm_orders_prepared", "smm_orders_held"},
-    "hasten": {"smm_orders_followed", "smm_orders_prepared", "smm_orders_held"},
-    "lapse": {"smm_orders_sending"},
+    "reschedule_far_future": {"smm_orders_followed", "smm_orders_prepared", "smm_orders_held"},
+    "expire_leases": {"smm_orders_sending"},
     "next_due": {"smm_orders_followed", "smm_orders_prepared", "smm_orders_held"},
     "unknown": {"smm_orders_unknown"},
 }
@@ -44,7 +44,7 @@ async def run(journal: SQLJournal, name: str) -> object:
         return await journal.claim(1, lease=LEASE)
     if name == "due_to_send":
         return await journal.due_to_send(1)
-    if name == "hasten":
+    if name == "reschedule_far_future":
         return await journal.reschedule_far_future(3, ahead=LEASE)
     return await getattr(journal, name)()
 
