@@ -59,8 +59,8 @@ async def test_order_due_too_far_ahead_becomes_due(
 
     assert count == 3 * is_due
     assert [each.entry.ref for each in await claim_due(journal)] == ["accepted"] * is_due
-    found = {each.ref for each in await journal.due_to_send(9)}
-    assert found == ({"prepared", "held"} if is_due else set())
+    refs = {each.ref for each in await journal.due_to_send(9)}
+    assert refs == ({"prepared", "held"} if is_due else set())
 
 
 @pytest.mark.asyncio

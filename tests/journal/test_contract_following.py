@@ -153,13 +153,13 @@ async def test_status_is_recorded_completely(journal: SQLJournal, clock: Clock) 
     assert (str(entry.charge), entry.currency) == ("0.90", "USD")
     assert (entry.start_count, entry.remains) == (5, 900)
     assert (entry.checked_at, entry.changed_at) == (clock(), clock())
-    events = (await all_events(journal))[-1]
-    assert (events.kind, events.order, events.raw_status) == (
+    event = (await all_events(journal))[-1]
+    assert (event.kind, event.order, event.raw_status) == (
         EventKind.CHANGED,
         "id-a",
         "In progress",
     )
-    assert (events.charge, events.remains, events.at) == (Decimal("0.90"), 900, clock())
+    assert (event.charge, event.remains, event.at) == (Decimal("0.90"), 900, clock())
 
 
 @pytest.mark.asyncio
@@ -213,23 +213,23 @@ async def test_id_missed_three_times_records_one_event_and_stays(
     journal: SQLJournal, clock: Clock
 ) -> None:
     before = await accept(journal)
-    events: list[list[Entry]] = []
+    changed: list[list[Entry]] = []
     for _ in range(4):
         [claim] = await claim_due(journal)
-        events.append(await journal.record_statuses([observe(claim, None)]))
+        changed.append(await journal.record_statuses([observe(claim, None)]))
         clock.advance(7200)
 
     after = await journal.find("a")
     assert after is not None
-    assert [len(each) for each in events] == [0, 0, 1, 0]
+    assert [len(each) for each in changed] == [0, 0, 1, 0]
     assert (after.miss_count, after.state, after.order) == (4, before.state, before.order)
     assert (after.raw_status, after.charge) == (None, None)
     assert (await all_events(journal))[-1].kind is EventKind.MISSING
     [claim] = await claim_due(journal)
     await journal.record_statuses([observe(claim, "Pending")])
-    found = await journal.find("a")
-    assert found is not None
-    assert found.miss_count == 0
+    entry = await journal.find("a")
+    assert entry is not None
+    assert entry.miss_count == 0
 
 
 @pytest.mark.asyncio
@@ -237,17 +237,17 @@ async def test_regressing_or_unknown_status_is_recorded_as_received(
     journal: SQLJournal, clock: Clock
 ) -> None:
     await accept(journal)
-    for word in ("Processing", "Pending", "Zurückgestellt \x1b[2J" + "x" * 300):
+    for raw_status in ("Processing", "Pending", "Zurückgestellt \x1b[2J" + "x" * 300):
         [claim] = await claim_due(journal)
-        await journal.record_statuses([observe(claim, word)])
+        await journal.record_statuses([observe(claim, raw_status)])
         clock.advance(7200)
 
-    words = [event.raw_status for event in await all_events(journal)]
+    statuses = [event.raw_status for event in await all_events(journal)]
 
-    assert words[1:3] == ["Processing", "Pending"]
-    assert words[3] is not None
-    assert words[3].startswith("Zurückgestellt  [2J")
-    assert len(words[3]) == 200
+    assert statuses[1:3] == ["Processing", "Pending"]
+    assert statuses[3] is not None
+    assert statuses[3].startswith("Zurückgestellt  [2J")
+    assert len(statuses[3]) == 200
     summary = await journal.summary()
     assert summary.by_status == {"unknown": 1}
 
@@ -440,9 +440,9 @@ async def test_entries_are_complete_and_ordered_over_many_pages(
     for number in range(22):
         await prepare(journal, f"{number:03}")
 
-    found = [each.ref async for each in journal.entries()]
+    refs = [each.ref async for each in journal.entries()]
 
-    assert found == [f"{number:03}" for number in range(22)]
+    assert refs == [f"{number:03}" for number in range(22)]
 
 
 @pytest.mark.asyncio
@@ -559,10 +559,10 @@ async def test_purge_deletes_personal_data_and_keeps_money_and_refs(
     count = await journal.purge(START + timedelta(seconds=60))
 
     assert count == 2
-    found = await journal.find("done")
-    assert found is not None
-    assert (found.form, found.link, found.reason) == ({}, None, None)
-    assert (found.state, found.order, found.price) == (done.state, done.order, done.price)
+    entry = await journal.find("done")
+    assert entry is not None
+    assert (entry.form, entry.link, entry.reason) == ({}, None, None)
+    assert (entry.state, entry.order, entry.price) == (done.state, done.order, done.price)
     assert await journal.find("young") == young
     texts = {event.ref: event.text for event in await all_events(journal) if event.text}
     assert texts == {"open": "kept"}

@@ -242,8 +242,8 @@ async def test_outcome_and_event_of_each_legal_transition_are_recorded(
     assert (entry.kind, entry.reason) == (ErrorKind.SERVER, "message")
     assert (entry.settled_at, entry.balance_after) == (clock(), Decimal("1.00"))
     [event] = await all_events(journal)
-    events = EventKind.RELEASED if to is S.PREPARED else EventKind(to.value)
-    assert (event.kind, event.ref, event.attempt, event.at) == (events, "a", 1, clock())
+    expected_kind = EventKind.RELEASED if to is S.PREPARED else EventKind(to.value)
+    assert (event.kind, event.ref, event.attempt, event.at) == (expected_kind, "a", 1, clock())
     assert (event.order, event.text) == ("32" if to is S.ACCEPTED else None, "message")
 
 

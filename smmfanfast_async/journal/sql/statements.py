@@ -73,7 +73,7 @@ __all__ = [
 
 _S = EntryState
 _c = orders.c
-_account = bindparam("p_account")
+_account: ColumnElement[str] = bindparam("p_account")
 _in_account = _c.account == _account
 _now = bindparam("p_now", type_=UtcTime)
 

@@ -246,26 +246,26 @@ async def fails_to_open(url: str) -> JournalError:
 
 
 def all_causes(error: BaseException) -> list[BaseException]:
-    found: list[BaseException] = []
+    causes: list[BaseException] = []
     each: BaseException | None = error
-    while each is not None and each not in found:
-        found.append(each)
+    while each is not None and each not in causes:
+        causes.append(each)
         each = each.__cause__ or each.__context__
-    return found
+    return causes
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize(("changed", "to", "word"), [
+@pytest.mark.parametrize(("changed", "to", "message"), [
     (f":{PASSWORD}@", f":{PASSWORD}-wrong@", "password authentication failed"),
     ("/orders", "/nothing", 'database "nothing" does not exist'),
     ("@127.0.0.1", "@127.0.0.2", "Connect"),
 ])  # fmt: skip
 async def test_failing_connection_shows_no_password(
-    postgres: PostgresServer, short_deadline: None, changed: str, to: str, word: str
+    postgres: PostgresServer, short_deadline: None, changed: str, to: str, message: str
 ) -> None:
     error = await fails_to_open(postgres.url.replace(changed, to))
 
-    assert word in str(error)
+    assert message in str(error)
     for cause in all_causes(error):
         assert PASSWORD not in "".join(traceback.format_exception(cause))
         for frame, _ in traceback.walk_tb(cause.__traceback__):

@@ -132,12 +132,12 @@ async def test_sqlite_settings_make_each_commit_durable(journal: SQLJournal) -> 
     engine = journal._database._engine
     assert engine is not None
     async with engine.connect() as connection:
-        result = {
+        settings = {
             name: (await connection.exec_driver_sql(f"PRAGMA {name}")).scalar()
             for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
         }
 
-    assert result == {
+    assert settings == {
         "journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 10_000,
     }  # fmt: skip
 
