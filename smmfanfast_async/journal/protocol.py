@@ -15,8 +15,8 @@ class Journal(Protocol):
     """What a desk needs of a journal. A method that writes returns once the data is durable.
 
     Every method raises `JournalError` if the database cannot be reached, written or understood.
-    Nothing was sent because of that call; retrying is safe. All times are aware UTC, and every
-    method but `now` concerns one account only.
+    Nothing was sent because of that call; retrying is safe. All times are aware UTC. Orders, events
+    and consumers belong to one account (`for_account`); `now` is the same for all.
     """
 
     def for_account(self, account: str) -> "Journal":
@@ -178,7 +178,7 @@ class Journal(Protocol):
         ...
 
     async def pause(self, until: datetime) -> None:
-        """Delay calls of the account reserved from here on until that time, on any machine.
+        """Delay calls of the account reserved from now on until that time, on any machine.
 
         A pause is never shortened.
         """

@@ -88,12 +88,12 @@ async def test_rescheduling_is_bounded_and_keeps_orders_without_due_time(
 async def test_claim_made_long_by_the_clock_is_superseded(
     journals: Journals,
 ) -> None:
-    here, there = await journals(), await journals()
-    await accept(here)
-    [stale] = await claim_due(here)
+    local, remote = await journals(), await journals()
+    await accept(local)
+    [stale] = await claim_due(local)
     journals.clock.advance(-7200)
 
-    await there.reschedule_far_future(9, ahead=AHEAD)
-    [fresh] = await claim_due(there)
+    await remote.reschedule_far_future(9, ahead=AHEAD)
+    [fresh] = await claim_due(remote)
 
     assert fresh.number > stale.number

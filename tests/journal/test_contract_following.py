@@ -56,21 +56,21 @@ async def test_claim_returns_the_longest_due_orders_first(
 async def test_expired_claim_can_be_reclaimed_which_invalidates_it(
     journals: Journals, clock: Clock
 ) -> None:
-    here, there = await journals(), await journals()
-    await accept(here)
-    [stale] = await claim_due(here)
+    local, remote = await journals(), await journals()
+    await accept(local)
+    [stale] = await claim_due(local)
     clock.advance(LEASE.total_seconds() - 1)
-    assert await claim_due(there) == []
+    assert await claim_due(remote) == []
     clock.advance(1)
-    [fresh] = await claim_due(there)
+    [fresh] = await claim_due(remote)
 
-    assert await here.record_statuses([observe(stale)]) == []
-    assert (await here.find("a")) == fresh.entry
-    [entry] = await there.record_statuses([observe(fresh, "Partial", remains=3)])
+    assert await local.record_statuses([observe(stale)]) == []
+    assert (await local.find("a")) == fresh.entry
+    [entry] = await remote.record_statuses([observe(fresh, "Partial", remains=3)])
 
     assert entry.raw_status == "Partial"
-    assert await there.record_statuses([observe(fresh, "Completed")]) == []
-    assert [event.kind for event in await all_events(here)] == [
+    assert await remote.record_statuses([observe(fresh, "Completed")]) == []
+    assert [event.kind for event in await all_events(local)] == [
         EventKind.ACCEPTED, EventKind.FINISHED,
     ]  # fmt: skip
 
@@ -82,20 +82,20 @@ async def test_expired_claim_can_be_reclaimed_which_invalidates_it(
 async def test_released_order_is_due_at_its_time_and_otherwise_unchanged(
     journals: Journals, clock: Clock
 ) -> None:
-    here, there = await journals(), await journals()
-    before = [await accept(here, ref) for ref in ("a", "b", "c")]
-    claims = {each.entry.ref: each for each in await claim_due(here)}
+    local, remote = await journals(), await journals()
+    before = [await accept(local, ref) for ref in ("a", "b", "c")]
+    claims = {each.entry.ref: each for each in await claim_due(local)}
     soon, later = (clock() + timedelta(seconds=seconds) for seconds in (1, 9))
 
-    await here.release([(claims["a"], soon), (claims["b"], later)])
+    await local.release([(claims["a"], soon), (claims["b"], later)])
 
-    assert await claim_due(there) == []
+    assert await claim_due(remote) == []
     clock.advance(1)
-    assert [each.entry.ref for each in await claim_due(there)] == ["a"]
+    assert [each.entry.ref for each in await claim_due(remote)] == ["a"]
     clock.advance(8)
-    assert [each.entry.ref for each in await claim_due(there)] == ["b"]
-    assert [await here.find(ref) for ref in ("a", "b", "c")] == before
-    assert [each.kind for each in await all_events(here)] == [EventKind.ACCEPTED] * 3
+    assert [each.entry.ref for each in await claim_due(remote)] == ["b"]
+    assert [await local.find(ref) for ref in ("a", "b", "c")] == before
+    assert [each.kind for each in await all_events(local)] == [EventKind.ACCEPTED] * 3
 
 
 @pytest.mark.asyncio
@@ -119,19 +119,19 @@ async def test_released_claim_is_invalid(journal: SQLJournal, clock: Clock) -> N
 @pytest.mark.asyncio
 async def test_invalid_claim_releases_nothing(journals: Journals, clock: Clock) -> None:
     """Neither an order that another desk claimed later, nor one that is final."""
-    here, there = await journals(), await journals()
-    await accept(here)
-    [stale] = await claim_due(here)
+    local, remote = await journals(), await journals()
+    await accept(local)
+    [stale] = await claim_due(local)
     clock.advance(LEASE.total_seconds())
-    [fresh] = await claim_due(there)
+    [fresh] = await claim_due(remote)
 
-    await here.release([(stale, clock())])
+    await local.release([(stale, clock())])
 
-    assert await claim_due(here) == []
-    [entry] = await there.record_statuses([observe(fresh)])
-    await there.release([(fresh, clock())])
-    assert await here.find("a") == entry
-    assert await here.next_due() is None
+    assert await claim_due(local) == []
+    [entry] = await remote.record_statuses([observe(fresh)])
+    await remote.release([(fresh, clock())])
+    assert await local.find("a") == entry
+    assert await local.next_due() is None
 
 
 # --- recording statuses --------------------------------------------------------------------------
@@ -337,32 +337,32 @@ async def test_now_is_the_given_clock(journal: SQLJournal, clock: Clock) -> None
 async def test_calls_of_all_machines_are_one_interval_apart(
     journals: Journals, clock: Clock
 ) -> None:
-    here, there = await journals(), await journals()
+    local, remote = await journals(), await journals()
     second = timedelta(seconds=1)
 
-    waits = [await each.reserve_call(second) for each in (here, there, here)]
+    waits = [await each.reserve_call(second) for each in (local, remote, local)]
     clock.advance(2.5)
-    late = await there.reserve_call(second)
+    late = await remote.reserve_call(second)
     clock.advance(100)
 
     assert waits == [0 * second, second, 2 * second]
     assert late == timedelta(seconds=0.5)
-    assert await here.reserve_call(second) == 0 * second
+    assert await local.reserve_call(second) == 0 * second
 
 
 @pytest.mark.asyncio
 async def test_pause_delays_all_reserved_calls_and_is_never_shortened(
     journals: Journals, clock: Clock
 ) -> None:
-    here, there = await journals(), await journals()
-    await here.pause(START + timedelta(seconds=60))
-    await there.pause(START + timedelta(seconds=30))
+    local, remote = await journals(), await journals()
+    await local.pause(START + timedelta(seconds=60))
+    await remote.pause(START + timedelta(seconds=30))
 
-    waits = [await there.reserve_call(timedelta(seconds=1)) for _ in range(2)]
+    waits = [await remote.reserve_call(timedelta(seconds=1)) for _ in range(2)]
     clock.advance(120)
 
     assert waits == [timedelta(seconds=60), timedelta(seconds=61)]
-    assert await here.reserve_call(timedelta(seconds=1)) == timedelta(0)
+    assert await local.reserve_call(timedelta(seconds=1)) == timedelta(0)
 
 
 @pytest.mark.asyncio
@@ -410,14 +410,14 @@ async def test_events_are_read_from_a_position(journal: SQLJournal) -> None:
 
 @pytest.mark.asyncio
 async def test_consumer_position_only_increases(journals: Journals) -> None:
-    here, there = await journals(), await journals()
-    assert await here.position("mail") == 0
+    local, remote = await journals(), await journals()
+    assert await local.position("mail") == 0
 
     for position in (3, 2, 7, 7):
-        await here.acknowledge("mail", position)
+        await local.acknowledge("mail", position)
 
-    assert await there.position("mail") == 7
-    assert await there.position("chat") == 0
+    assert await remote.position("mail") == 7
+    assert await remote.position("chat") == 0
 
 
 @pytest.mark.asyncio

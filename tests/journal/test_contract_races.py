@@ -62,9 +62,9 @@ async def test_budget_holds_against_twenty_concurrent_creations(journals: Journa
         return_exceptions=True,
     )
 
-    written, refused = split_results(results)
+    created, refused = split_results(results)
 
-    assert len(written) == 10
+    assert len(created) == 10
     assert [type(each) for each in refused] == [SpendingLimitError] * 10
     assert len([each async for each in machines[0].entries()]) == 10
 
@@ -84,15 +84,15 @@ async def test_twenty_creations_of_one_ref_fit_a_budget_for_one(
 
 @pytest.mark.asyncio
 async def test_concurrent_forms_of_one_ref_create_one_entry(journals: Journals) -> None:
-    here, there = await journals(), await journals()
+    local, remote = await journals(), await journals()
     results = await asyncio.gather(
-        here.create(new_entry()), there.create(new_entry(form={"service": "6"})),
+        local.create(new_entry()), remote.create(new_entry(form={"service": "6"})),
         return_exceptions=True,
     )  # fmt: skip
 
-    written, refused = split_results(results)
+    created, refused = split_results(results)
 
-    assert len(written) == 1
+    assert len(created) == 1
     assert [type(each) for each in refused] == [RefConflictError]
 
 
@@ -145,18 +145,18 @@ async def test_concurrent_orders_with_one_id_share_it_only_as_suspicion(
 
 @pytest.mark.asyncio
 async def test_of_two_concurrent_decisions_with_one_id_one_raises(journals: Journals) -> None:
-    here, there = await journals(), await journals()
-    await reach(here, S.UNKNOWN, "a")
-    await reach(here, S.UNKNOWN, "b")
+    local, remote = await journals(), await journals()
+    await reach(local, S.UNKNOWN, "a")
+    await reach(local, S.UNKNOWN, "b")
 
     results = await asyncio.gather(
-        here.apply_decision("a", {S.UNKNOWN}, outcome(S.ACCEPTED, "32")),
-        there.apply_decision("b", {S.UNKNOWN}, outcome(S.ACCEPTED, "32")),
+        local.apply_decision("a", {S.UNKNOWN}, outcome(S.ACCEPTED, "32")),
+        remote.apply_decision("b", {S.UNKNOWN}, outcome(S.ACCEPTED, "32")),
         return_exceptions=True,
     )
 
-    moved, refused = split_results(results)
-    assert len(moved) == 1
+    applied, refused = split_results(results)
+    assert len(applied) == 1
     assert [type(each) for each in refused] == [RefConflictError]
 
 
@@ -178,17 +178,17 @@ async def test_no_order_is_claimed_twice(journals: Journals) -> None:
 async def test_concurrent_expiry_and_late_answer_end_in_the_answer(
     journals: Journals, clock: Clock
 ) -> None:
-    here, there = await journals(), await journals()
+    local, remote = await journals(), await journals()
     for number in range(10):
-        await start(here, f"{number}")
+        await start(local, f"{number}")
     clock.advance(LEASE.total_seconds())
 
-    await asyncio.gather(there.expire_leases(), *(
-        here.record_outcome(f"{number}", 1, outcome(S.ACCEPTED, f"id-{number}"))
+    await asyncio.gather(remote.expire_leases(), *(
+        local.record_outcome(f"{number}", 1, outcome(S.ACCEPTED, f"id-{number}"))
         for number in range(10)
     ))  # fmt: skip
 
-    assert [each.state async for each in here.entries()] == [S.ACCEPTED] * 10
+    assert [each.state async for each in local.entries()] == [S.ACCEPTED] * 10
 
 
 # --- events --------------------------------------------------------------------------------------

@@ -177,14 +177,14 @@ async def test_start_needs_a_matching_attempt_and_an_entry(journal: SQLJournal) 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("slots", [1, 2])
 async def test_attempts_in_flight_never_exceed_the_limit(journals: Journals, slots: int) -> None:
-    here, there = await journals(), await journals()
+    local, remote = await journals(), await journals()
     for number in range(slots):
-        await start(here, f"in-flight-{number}")
-    await prepare(there, "next")
+        await start(local, f"in-flight-{number}")
+    await prepare(remote, "next")
 
-    assert await there.start_attempt("next", 0, lease=LEASE, max_in_flight=slots) is None
-    await here.record_outcome("in-flight-0", 1, outcome(S.REFUSED))
-    assert await there.start_attempt("next", 0, lease=LEASE, max_in_flight=slots) is not None
+    assert await remote.start_attempt("next", 0, lease=LEASE, max_in_flight=slots) is None
+    await local.record_outcome("in-flight-0", 1, outcome(S.REFUSED))
+    assert await remote.start_attempt("next", 0, lease=LEASE, max_in_flight=slots) is not None
 
 
 @pytest.mark.asyncio
@@ -405,9 +405,9 @@ async def check_decision(journal: SQLJournal, state: EntryState, to: EntryState)
     )
 
     if to in TRANSITIONS[state] and to not in (S.SENDING, S.FINISHED):
-        moved = await journal.apply_decision(to, {state}, result)
-        assert moved is not None
-        assert moved.state is to
+        decided = await journal.apply_decision(to, {state}, result)
+        assert decided is not None
+        assert decided.state is to
         event = (await all_events(journal))[-1]
         assert (event.position, event.text) == (len(events) + 1, "by ops")
     else:
@@ -454,19 +454,19 @@ async def test_decision_cannot_assign_one_order_to_two_refs(journal: SQLJournal)
 async def test_retried_order_counts_against_the_new_days_budget(journal: SQLJournal) -> None:
     refused = await reach(journal, S.REFUSED)
     await prepare(journal, "b")
-    again = outcome(S.PREPARED, due_at=START)
+    retry = outcome(S.PREPARED, due_at=START)
 
     with pytest.raises(SpendingLimitError):
         await journal.apply_decision(
-            "a", {S.REFUSED}, again, budget_day=DAY, budget=Decimal("2.49")
+            "a", {S.REFUSED}, retry, budget_day=DAY, budget=Decimal("2.49")
         )
     assert await journal.find("a") == refused
-    moved = await journal.apply_decision(
-        "a", {S.REFUSED}, again, budget_day="2030-05-18", budget=Decimal("2.49")
+    decided = await journal.apply_decision(
+        "a", {S.REFUSED}, retry, budget_day="2030-05-18", budget=Decimal("2.49")
     )
 
-    assert moved is not None
-    assert moved.state is S.PREPARED
+    assert decided is not None
+    assert decided.state is S.PREPARED
     with pytest.raises(SpendingLimitError):
         await journal.create(new_entry("c", budget_day="2030-05-18"), budget=Decimal("2.49"))
     unbound = await journal.apply_decision("a", {S.PREPARED}, outcome(S.WITHDRAWN), budget_day=DAY)
@@ -480,11 +480,11 @@ async def test_decision_keeps_the_end_time_of_the_attempt(
     await reach(journal, S.UNKNOWN)
     clock.advance(60)
 
-    moved = await journal.apply_decision("a", {S.UNKNOWN}, outcome(S.WITHDRAWN))
+    decided = await journal.apply_decision("a", {S.UNKNOWN}, outcome(S.WITHDRAWN))
     never_sent = await reach(journal, S.WITHDRAWN, "b")
 
-    assert moved is not None
-    assert (moved.settled_at, never_sent.settled_at) == (START, None)
+    assert decided is not None
+    assert (decided.settled_at, never_sent.settled_at) == (START, None)
 
 
 @pytest.mark.asyncio
@@ -503,21 +503,21 @@ async def test_purged_order_cannot_be_sent_again(journal: SQLJournal, clock: Clo
 async def test_attempt_expires_exactly_at_the_end_of_its_lease(
     journals: Journals, clock: Clock
 ) -> None:
-    here, there = await journals(), await journals()
-    await start(here)
+    local, remote = await journals(), await journals()
+    await start(local)
     clock.advance(LEASE.total_seconds() - 0.000001)
-    assert await there.expire_leases() == []
+    assert await remote.expire_leases() == []
     clock.advance(0.000001)
 
-    [entry] = await there.expire_leases()
+    [entry] = await remote.expire_leases()
 
-    assert entry == await here.find("a")
+    assert entry == await local.find("a")
     assert (entry.state, entry.kind, entry.attempt) == (S.UNKNOWN, ErrorKind.TIMEOUT, 1)
     assert (entry.settled_at, entry.reason) == (
         clock(), "no outcome was recorded before the lease of the attempt expired",
     )  # fmt: skip
-    assert [event.kind for event in await all_events(here)] == [EventKind.UNKNOWN]
-    assert await there.expire_leases() == []
+    assert [event.kind for event in await all_events(local)] == [EventKind.UNKNOWN]
+    assert await remote.expire_leases() == []
 
 
 @pytest.mark.asyncio

@@ -106,11 +106,11 @@ async def start(
     journal: Journal, ref: str = "a", *, max_in_flight: int = 99, **changes: Any
 ) -> Entry:
     entry = await prepare(journal, ref, **changes)
-    moved = await journal.start_attempt(
+    started = await journal.start_attempt(
         ref, entry.attempt, lease=LEASE, max_in_flight=max_in_flight
     )
-    assert moved is not None
-    return moved
+    assert started is not None
+    return started
 
 
 async def accept(
@@ -127,9 +127,9 @@ async def reach(journal: Journal, state: EntryState, ref: str = "a", **changes: 
         return await prepare(journal, ref, **changes)
     if state is S.WITHDRAWN:
         await prepare(journal, ref, **changes)
-        moved = await journal.apply_decision(ref, {S.PREPARED}, outcome(S.WITHDRAWN))
-        assert moved is not None
-        return moved
+        withdrawn = await journal.apply_decision(ref, {S.PREPARED}, outcome(S.WITHDRAWN))
+        assert withdrawn is not None
+        return withdrawn
     if state in (S.ACCEPTED, S.FINISHED):
         entry = await accept(journal, ref, **changes)
         if state is S.ACCEPTED:

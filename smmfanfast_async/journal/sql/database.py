@@ -139,8 +139,8 @@ class Database:
         """Run a function in a transaction and return its result, retrying transient failures.
 
         With `reads`, the function writes nothing. Raises `JournalError` for a database error that
-        is not transient or lasts beyond the deadline; other errors of the function are raised as
-        they are.
+        is not transient or lasts beyond the deadline, and for a value that cannot be read or
+        stored; other errors of the function are raised as they are.
         """
         deadline_s = time.monotonic() + DEADLINE_S
         delay_s = MIN_RETRY_DELAY_S
@@ -298,7 +298,7 @@ def _create_engine(url: URL, *, is_sqlite: bool) -> AsyncEngine:
             connect_args={
                 "timeout": CONNECT_TIMEOUT_S,
                 "command_timeout": STATEMENT_TIMEOUT_S,
-                # A server may be configured to answer before it has written to disk.
+                # A server may be configured to answer before the data is on disk: attempts must be.
                 "server_settings": {
                     "synchronous_commit": "on",
                     "application_name": "smmfanfast_async",
