@@ -265,7 +265,7 @@ def _require_supported(url: URL | None) -> URL:
     if url is None:
         raise InvalidSettingsError("journal", "is not the address of a database")
     if url.drivername not in DRIVERS:
-        reason = f"has driver {url.drivername!r}; supported are {' and '.join(DRIVERS)}"
+        reason = f"has driver {url.drivername!r}; use {' or '.join(DRIVERS)}"
         raise InvalidSettingsError("journal", reason)
     if url.get_backend_name() == "sqlite":
         path = url.database or ":memory:"
