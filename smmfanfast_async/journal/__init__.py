@@ -1,19 +1,19 @@
-"""An order's life in a journal: its states, the legal moves between them, what a journal must do.
+"""The life of an order in a journal: its states, the legal transitions, and the `Journal` protocol.
 
-How this works. An order that is to be placed gets an `Entry` under a name of the caller's own, its
-*ref*, before anything is sent. Each attempt to send it first moves the entry to SENDING, durably;
-whatever becomes of the attempt moves it on. `TRANSITIONS` is the whole of what may follow what. A move
-names the state and the attempt that it starts from, and a journal carries it out only where both
-are still true, so that of two who want the same move one gets it::
+How this works. An order that is to be placed gets an `Entry` before anything is sent. The entry is
+identified by the caller's *ref*, which is the idempotency key. Each attempt to send the order first
+moves the entry to SENDING, durably; the outcome of the attempt moves it on. `TRANSITIONS` lists
+every legal transition. A transition names the state and the attempt that it starts from, and a
+journal applies it only if both still match, so that one of two concurrent writers succeeds::
 
-    PREPARED ──> SENDING ──> ACCEPTED ──> FINISHED        the panel gave an id; the id is final
-       ↑  ↑       │  │  └──> REFUSED ───> PREPARED        the panel said no; `retry` alone goes on
+    PREPARED ──> SENDING ──> ACCEPTED ──> FINISHED        the panel returned an id; the id is final
+       ↑  ↑       │  │  └──> REFUSED ───> PREPARED        the panel refused; only `retry` goes on
        │  └───────┘  └─────> UNKNOWN ───> ACCEPTED, REFUSED, WITHDRAWN
-       │  proved not sent      nothing goes from UNKNOWN to SENDING: a person or a late answer
-     HELD <── SENDING          another order for the same link is under way at the panel
+       │ proved not sent       never from UNKNOWN to SENDING: a person or a late answer decides
+     HELD <── SENDING          another order for the same link is active at the panel
 
-Nobody holds a lock over a network call. SENDING has a lease instead, a time by which the attempt is
-over; once it is past, the outcome counts as UNKNOWN. Pure: no SQL, no clock.
+No lock is held during a network call. SENDING has a lease instead, the time by which the attempt
+must have ended; after it has expired, the outcome counts as UNKNOWN. Pure: no SQL, no clock.
 """
 
 from .entry import (

@@ -1,4 +1,4 @@
-"""What is written in a journal and read from it, as values."""
+"""The values written to a journal and read from it."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -39,16 +39,18 @@ __all__ = [
 _S = EntryState
 
 MAX_REF_CHARACTERS = 200
-"""The longest ref: room for two UUIDs and words around them, short enough for any index."""
+"""The longest ref: enough for two UUIDs with text around them, short enough for any index."""
 
 MAX_REASON_CHARACTERS = 500
-"""How much of the panel's words is kept, in characters; as much as an error keeps of a body."""
+"""How much of the panel's message is kept, in characters; as much as an error keeps of a body."""
 
 
 def parse_ref(ref: object) -> str:
-    """Give a ref, or raise `InvalidOrderError`: a text of 1 to 200 printable characters."""
+    """Return a ref of 1 to 200 printable characters, or raise `InvalidOrderError`."""
     if not isinstance(ref, str) or not ref.strip() or not ref.isprintable():
-        raise InvalidOrderError("OrderDesk", "ref", ref, "is not a text of printable characters")
+        raise InvalidOrderError(
+            "OrderDesk", "ref", ref, "must be a non-blank string of printable characters"
+        )
     if len(ref) > MAX_REF_CHARACTERS:
         raise InvalidOrderError(
             "OrderDesk", "ref", ref, f"is longer than {MAX_REF_CHARACTERS} characters"
@@ -58,112 +60,131 @@ def parse_ref(ref: object) -> str:
 
 @frozen(kw_only=True)
 class NewEntry:
-    """An order that is to be written down."""
+    """An order to be recorded.
+
+    Attributes:
+        ref: The caller's name of the order (the idempotency key); unique within an account.
+        form: The fields to send, without the API key.
+        link: What the panel tells active orders apart by; None for orders without a link, such as
+            subscriptions.
+        quantity: The total quantity; None if the form does not state one.
+        price: The price by the catalogue, otherwise the highest possible one, in the account's
+            currency; None if neither is known.
+        due_at: From when on a running desk sends it, aware UTC.
+        budget_day: The UTC day whose budget it counts against, such as "2030-12-31".
+    """
 
     ref: str
-    """The caller's name of the order; unique within an account."""
     form: Mapping[str, str] = field(repr=False)
-    """What is to be sent, without the key."""
     link: str | None = field(default=None, repr=False)
-    """What the order is about, as far as the panel tells orders apart by it; None without a link,
-    such as for subscriptions."""
     quantity: int | None = None
-    """How many in all; None where the form does not say."""
     price: Decimal | None = None
-    """What it costs by the catalogue, else the most it may cost; None where neither is known."""
     due_at: datetime
-    """From when on a running desk sends it, aware UTC."""
     budget_day: str
-    """The UTC day whose budget it counts against, as 2030-12-31."""
 
 
 @frozen(kw_only=True)
 class Entry:
-    """An order in the journal, as it stood when it was read. All times are aware UTC."""
+    """An order in the journal as it was when it was read. All times are aware UTC.
+
+    Attributes:
+        ref: The caller's name of the order (the idempotency key); unique within an account.
+        state: The state between the caller and the panel; see `EntryState`.
+        attempt: The number of attempts to send it that were started; 0 before the first.
+        form: The fields that are sent, without the API key; empty after `purge`.
+        link: The link that the order is for; None for orders without one and after `purge`.
+        quantity: The total quantity; None if the form does not state one.
+        price: The price by the catalogue, otherwise the highest possible one, in the account's
+            currency; None if neither was known.
+        order: The panel's id; None before it is known. In UNKNOWN, an id that came with an error.
+        kind: Why it is refused, held or unknown, as an `ErrorKind`; None otherwise.
+        reason: The same as text, the panel's own message if it sent one, at most 500 characters;
+            None if there is no message, and after `purge`.
+        was_unknown: Whether an earlier attempt ended unknown and a person decided that it had
+            placed nothing.
+        created_at: When the entry was created.
+        sent_at: When the last attempt started; None before the first.
+        settled_at: When the last attempt ended, as far as this journal knows; None before that.
+        balance_before: The account's balance just before the last attempt, in its currency; None
+            if it was not read.
+        balance_after: The balance just after an attempt that ended unknown; None if it was not
+            read.
+        raw_status: The last status as the panel wrote it, at most 200 characters; None before the
+            first check.
+        charge: The last charge that the panel reported, net of refunds, in `currency`; None if it
+            reported none.
+        currency: The currency of `charge`, such as "USD"; None if the panel did not state one.
+        start_count: The counter before the order started; None if not known.
+        remains: How many are still to be delivered; None if not known.
+        checked_at: When the panel last answered a check of this order; None before that.
+        changed_at: When a check last changed the state, the status or a number of the order, or
+            when the order was accepted; None before that.
+        miss_count: How many checks in succession the panel answered without knowing the id.
+    """
 
     ref: str
-    """The caller's name of the order."""
     state: EntryState
-    """Where it stands; see `EntryState`."""
     attempt: int = 0
-    """Attempts to send it that were begun; 0 before the first."""
     form: Mapping[str, str] = field(factory=dict[str, str], repr=False)
-    """What is sent, without the key; empty after `purge`."""
     link: str | None = field(default=None, repr=False)
-    """What the order is about; None without a link, and after `purge`."""
     quantity: int | None = None
-    """How many in all; None where the form does not say."""
     price: Decimal | None = None
-    """What it costs by the catalogue, or the most it may cost; None where neither was known."""
     order: str | None = None
-    """The panel's id; None before it is known. In UNKNOWN, an id that stood beside an error."""
     kind: ErrorKind | None = None
-    """Why it is refused, held or unknown, as a word; None otherwise."""
     reason: str | None = None
-    """The same in words, the panel's own where it said some, at most 500 characters; None where
-    there is nothing to say."""
     was_unknown: bool = False
-    """Whether an earlier attempt ended unknown, and a person said that it placed nothing."""
     created_at: datetime
-    """When it was written down."""
     sent_at: datetime | None = None
-    """When the last attempt began; None before the first."""
     settled_at: datetime | None = None
-    """When the last attempt ended, as far as this journal knows; None before that."""
     balance_before: Decimal | None = None
-    """The account's balance just before the last attempt; None where it was not read."""
     balance_after: Decimal | None = None
-    """The balance just after an attempt that ended unknown; None where it was not read."""
     raw_status: str | None = None
-    """The panel's last word on it; None before the first look."""
     charge: Decimal | None = None
-    """What the panel last said it cost, net of what came back; None where it said nothing."""
     currency: str | None = None
-    """Of `charge`; None where the panel did not say."""
     start_count: int | None = None
-    """The counter before the start; None where not known."""
     remains: int | None = None
-    """How many are still to come; None where not known."""
     checked_at: datetime | None = None
-    """When the panel last answered about it; None before that."""
     changed_at: datetime | None = None
-    """When something about it last changed at the panel; None before the first look."""
     miss_count: int = 0
-    """Looks in a row that the panel answered without knowing the id."""
 
     @property
     def status(self) -> Status | None:
-        """`raw_status` as one of the known words; None before the first look."""
+        """`raw_status` as a known status; None before the first check."""
         return None if self.raw_status is None else Status.parse(self.raw_status)
 
     @property
     def is_open(self) -> bool:
-        """Whether something still follows, or a person has to say what is true."""
+        """Whether the desk still has something to do, or a person must record the outcome."""
         return self.state in OPEN_STATES
 
     def order_id(self) -> str:
-        """Give the panel's id, or raise what stands against it.
+        """Return the panel's id of an accepted or finished order, or raise why there is none.
 
-        `RefusedError`, `NotSentError` for one that is not on its way (prepared, held, withdrawn),
-        `OutcomeUnknownError` for one whose outcome is not known, or not yet.
+        Raises:
+            RefusedError: The panel refused before creating an order; the subclass matches `kind`
+                (`AuthenticationError`, `InsufficientFundsError`, `BlockedError`). Retry after
+                fixing the cause.
+            NotSentError: The order is prepared, held or withdrawn: it is not being sent.
+            OutcomeUnknownError: The order is being sent, or an order may exist. Check the panel
+                before ordering again.
         """
-        state, said = self.state, self.reason or ""
+        state, reason = self.state, self.reason or ""
         if state in (_S.ACCEPTED, _S.FINISHED) and self.order is not None:
             return self.order
         if state is _S.REFUSED:
-            raise refused_error(said, self.kind)
+            raise refused_error(reason, self.kind)
         if state in (_S.UNKNOWN, _S.SENDING):
-            text = said or "it is on its way"
+            text = reason or "the order is being sent"
             raise OutcomeUnknownError(text, form=self.form, sent_at=self.sent_at, order=self.order)
-        raise NotSentError(f"{state}{said and ': '}{said}", action="add")
+        raise NotSentError(f"{state}{reason and ': '}{reason}", action="add")
 
     @property
     def refund_share(self) -> Decimal | None:
-        """The share of the price that came back, 0 to 1; None where not known (yet)."""
+        """The share of the price that was refunded, 0 to 1; None if not known (yet)."""
         if self.order is None or self.raw_status is None or self.quantity is None:
             return None
-        seen = OrderStatus(order=self.order, raw_status=self.raw_status, remains=self.remains)
-        return seen.refund_share(self.quantity)
+        status = OrderStatus(order=self.order, raw_status=self.raw_status, remains=self.remains)
+        return status.refund_share(self.quantity)
 
 
 _REFUSALS: Mapping[ErrorKind, type[RefusedError]] = {
@@ -174,129 +195,148 @@ _REFUSALS: Mapping[ErrorKind, type[RefusedError]] = {
 
 
 def refused_error(text: str, kind: ErrorKind | None) -> RefusedError:
-    """Make the error of a refusal again, by its word."""
-    found = RefusedError if kind is None else _REFUSALS.get(kind, RefusedError)
-    return found(text, kind=kind, action="add")
+    """Return the error of a recorded refusal, of the class that its kind had."""
+    error_class = RefusedError if kind is None else _REFUSALS.get(kind, RefusedError)
+    return error_class(text, kind=kind, action="add")
 
 
 @frozen(kw_only=True)
 class Outcome:
-    """What became of an attempt, or what a person found out about it."""
+    """The outcome of an attempt, or a person's decision about it.
+
+    Attributes:
+        state: The next state of the entry.
+        order: The panel's id; for UNKNOWN, an id that came with an error. None without an id.
+        kind: The cause as an `ErrorKind`; None without a cause.
+        reason: The cause as text; None without a message.
+        balance_after: The balance after an attempt that ended unknown; None if it was not read.
+        due_at: When it is checked, or sent again, next; None for never.
+        decided_by: The person who decided it; None if no person did.
+    """
 
     state: EntryState
-    """Where the entry goes."""
     order: str | None = None
-    """The panel's id; for UNKNOWN, one that stood beside an error."""
     kind: ErrorKind | None = None
-    """Why, as a word."""
     reason: str | None = None
-    """Why, in words."""
     balance_after: Decimal | None = None
-    """The balance after an attempt that ended unknown, if it could be read."""
     due_at: datetime | None = None
-    """When it is looked at, or tried again, next; None for never."""
     decided_by: str | None = None
-    """Who says so, where it is a person."""
 
 
 @frozen(kw_only=True)
 class Claim:
-    """An accepted order that one desk may look at until its claim lapses."""
+    """An accepted order that only one desk may check until the claim expires.
+
+    Attributes:
+        key: The journal's own key of the entry.
+        number: The version of the claim, a fencing token: a later claim invalidates this one.
+        entry: The order when it was claimed.
+    """
 
     key: int
-    """The journal's own key of the entry."""
     number: int
-    """Which claim on it this is: a later one makes it worthless (a fence)."""
     entry: Entry
-    """The order as it stands."""
 
 
 @frozen(kw_only=True)
 class Observation:
-    """What a look at a claimed order gave."""
+    """The result of checking a claimed order.
+
+    Attributes:
+        claim: The claim under which the order was checked.
+        status: The order's status; None if the panel answered and did not know the id.
+        due_at: When to check next, aware UTC.
+        is_over: Whether the status is final by the panel's own list (`Profile.final_statuses`).
+    """
 
     claim: Claim
-    """Of whose order."""
     status: OrderStatus | None
-    """How it stands; None where the panel answered and did not know the id."""
     due_at: datetime
-    """When to look again."""
     is_over: bool = False
-    """Whether this is an end by a word of the panel's own (`Profile.final_statuses`)."""
 
 
 class EventKind(StrEnum):
-    """What an event tells."""
+    """What happened to an entry."""
 
     ACCEPTED = "accepted"
-    """The panel gave an id."""
+    """The panel returned an id."""
     REFUSED = "refused"
-    """The panel said no."""
+    """The panel refused."""
     UNKNOWN = "unknown"
-    """An order may exist; somebody has to look."""
+    """An order may exist; a person must check the panel."""
     HELD = "held"
     """It waits for another order with the same link."""
     RELEASED = "released"
-    """It waits no longer, or was proved not sent: it is to be sent (again)."""
+    """Its wait is over, or it was proved not sent: it is to be sent (again)."""
     WITHDRAWN = "withdrawn"
-    """Taken back, or found not placed."""
+    """Withdrawn, or found not placed."""
     CHANGED = "changed"
-    """The panel's word or a number changed."""
+    """The panel reported another status or another number."""
     MISSING = "missing"
-    """The panel answered some times running without knowing the id; the entry stays as it is."""
+    """The panel repeatedly did not know the id; the entry is unchanged."""
     FINISHED = "finished"
     """Final at the panel."""
     LATE = "late"
-    """An answer came for an attempt that was given up, and tells of an order; see `order`."""
+    """An answer with an order id arrived for an attempt that was given up; see `order`."""
 
 
 @frozen(kw_only=True)
 class JournalEvent:
-    """Something that happened to an entry, in the order of its happening."""
+    """Something that happened to an entry. Events are numbered in the order they were recorded.
+
+    Attributes:
+        position: Its number among the account's events, 1 for the first, without gaps.
+        at: When it was recorded, aware UTC.
+        ref: The caller's name of the order.
+        kind: What happened; see `EventKind`.
+        attempt: The number of the attempt that it belongs to; 0 before the first.
+        order: The panel's id; None if there is none.
+        raw_status: The status as the panel wrote it; None before the first check.
+        charge: The charge at that time, in the currency of the entry; None if the panel reported
+            none.
+        remains: How many were still to be delivered; None if not known.
+        text: The panel's message, or who decided and why, at most 500 characters; None without a
+            message, and after `purge`.
+    """
 
     position: int
-    """Its place in the account's row of events, 1 for the first, without gaps."""
     at: datetime
-    """When it was written, aware UTC."""
     ref: str
-    """The caller's name of the order."""
     kind: EventKind
-    """What happened."""
     attempt: int
-    """The attempt that it belongs to."""
     order: str | None = None
-    """The panel's id; None where there is none."""
     raw_status: str | None = None
-    """The panel's word; None before the first look."""
     charge: Decimal | None = None
-    """What it cost by then; None where the panel did not say."""
     remains: int | None = None
-    """How many were still to come; None where not known."""
     text: str | None = None
-    """The panel's words, or who decided and why; None where there is nothing to say."""
 
 
 @frozen(kw_only=True)
 class UnknownOrder:
-    """An order whose outcome nobody knows, with what speaks for and against it.
+    """An order whose outcome is unknown, with the evidence for and against its existence.
 
-    None of it is proof: a balance falls by other orders too, and rises by deposits; an order that
-    the panel inserts late shows in neither. Look at the panel's own list of orders, then `resolve`.
+    None of it is proof: a balance is also lowered by other orders and raised by deposits, and an
+    order that the panel creates late shows in neither. Check the panel's own list of orders, then
+    `resolve`.
+
+    Attributes:
+        entry: What was sent, when, and the answer.
+        balance_drop: How much lower the balance was just after the attempt than just before it, in
+            the account's currency; None if one of the two was not read.
+        link_reported_active: Whether the panel has reported, since the attempt, an active order
+            with this link.
+        other_refs: Refs of this journal's other orders with the same link that are accepted, being
+            sent or unknown: one of them may be the active one.
     """
 
     entry: Entry
-    """What was sent, when, and what came back."""
     balance_drop: Decimal | None
-    """By how much the balance fell from just before the attempt to just after; None where either
-    was not read."""
     link_reported_active: bool
-    """Whether the panel has said since that there is an active order with this link."""
     other_refs: tuple[str, ...]
-    """Refs of other open orders in this journal with the same link: they may be what is active."""
 
     @property
     def drop_matches_price(self) -> bool | None:
-        """Whether the balance fell by just the price; None where one of the two is not known."""
+        """Whether the balance fell by exactly the price; None if one of the two is not known."""
         if self.balance_drop is None or self.entry.price is None:
             return None
         return self.balance_drop == self.entry.price
@@ -304,17 +344,20 @@ class UnknownOrder:
 
 @frozen(kw_only=True)
 class Summary:
-    """An account's orders in numbers; money in the account's currency."""
+    """An account's orders in numbers; money in the account's currency.
+
+    Attributes:
+        by_state: How many orders are in each state; states without orders are left out.
+        by_status: How many accepted and finished orders have each status (`Status`), "unseen"
+            before the first check.
+        spent: The charges of accepted and finished orders, net of refunds; the price of an order
+            for which the panel reports no charge.
+        refunded: What was refunded for finished orders: price less charge, if both are known.
+        at_risk: The prices of orders that are unknown or being sent.
+    """
 
     by_state: Mapping[EntryState, int]
-    """How many orders stand where; states without orders are left out."""
     by_status: Mapping[str, int]
-    """How many accepted and finished orders have which status word (`Status`), "unseen" before the
-    first look."""
     spent: Decimal
-    """Charges of accepted and finished orders, net of what came back; the price where the panel
-    gives no charge."""
     refunded: Decimal
-    """What came back of finished orders: price less charge, where both are known."""
     at_risk: Decimal
-    """Prices of orders that are unknown or on their way."""

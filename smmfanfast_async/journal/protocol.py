@@ -1,4 +1,4 @@
-"""What a desk needs of a journal, whatever it is written in."""
+"""The `Journal` protocol: what a desk needs of a journal, whatever stores it."""
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime, timedelta
@@ -12,25 +12,27 @@ __all__ = ["Journal"]
 
 
 class Journal(Protocol):
-    """What a desk needs of a journal. Every method that writes has written when it returns.
+    """What a desk needs of a journal. A method that writes returns once the data is durable.
 
-    All raise `JournalError` where the database can't be reached, written or understood.
+    Every method raises `JournalError` if the database cannot be reached, written or understood.
+    Nothing was sent because of that call; retrying is safe. All times are aware UTC. Orders, events
+    and consumers belong to one account (`for_account`); `now` is the same for all.
     """
 
     def for_account(self, account: str) -> "Journal":
-        """Give this journal for one account; they share connections."""
+        """Return this journal for one account; journals made this way share connections."""
         ...
 
     async def open(self) -> None:
-        """Connect, and see that the schema is this version's, migrating an older one."""
+        """Connect and prepare the schema, migrating an older version."""
         ...
 
     async def aclose(self) -> None:
-        """Close the connections."""
+        """Close the connections, unless another account still uses them. May be called twice."""
         ...
 
     async def now(self) -> datetime:
-        """Give the time by the clock that all users of this journal share."""
+        """Return the time of the clock that all users of this journal share."""
         ...
 
     async def create(
@@ -40,16 +42,22 @@ class Journal(Protocol):
         budget: Decimal | None = None,
         connection: object | None = None,
     ) -> Entry:
-        """Write an order down as PREPARED, or give the entry that has its ref already.
+        """Record an order as PREPARED, or return the existing entry of its ref.
 
-        Raises `RefConflictError` where that has another form, `SpendingLimitError` where the day's
-        budget does not hold the price. `connection` is a transaction of the caller's own on the
-        same database: what is written is there once the caller commits.
+        Args:
+            budget: The highest total price of all orders with the same `budget_day`, in the
+                account's currency; None for no limit. An order without a price is not limited.
+            connection: A transaction of the caller's own on the same database: the entry exists
+                once the caller commits. None for a transaction of its own.
+
+        Raises:
+            RefConflictError: The ref names an order with another form. Use another ref.
+            SpendingLimitError: The price exceeds what is left of the budget; nothing was recorded.
         """
         ...
 
     async def find(self, ref: str) -> Entry | None:
-        """Give an entry, None where there is none."""
+        """Return the entry of a ref, None if there is none."""
         ...
 
     def entries(
@@ -61,10 +69,11 @@ class Journal(Protocol):
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> AsyncIterator[Entry]:
-        """Give entries, the oldest first, page by page, in bounded memory.
+        """Yield entries, the oldest first, page by page, in bounded memory.
 
-        Empty collections and None leave a filter out. `statuses` are words of `Status`, `ref_prefix`
-        is how the ref begins, `since` and `until` bound `created_at`.
+        Empty values and None disable a filter. `statuses` are values of `Status`, `ref_prefix` is
+        the start of the ref (case-sensitive), and `created_at` is at or after `since` and before
+        `until`.
         """
         ...
 
@@ -77,23 +86,25 @@ class Journal(Protocol):
         max_in_flight: int,
         balance_before: Decimal | None = None,
     ) -> Entry | None:
-        """Move PREPARED to SENDING and count the attempt, durably; None where it can't be done now.
+        """Move PREPARED to SENDING and count the attempt, durably, before anything is sent.
 
-        It can't where the entry is not as it was (other state or attempt), or where `places`
-        attempts of the account are on their way already, on any machine.
+        Return None, changing nothing, if the entry does not match (another state or another number
+        of attempts than `attempt`), or if `max_in_flight` attempts of the account are already in
+        flight, on any machine. After `lease` the attempt counts as given up (`expire_leases`).
         """
         ...
 
     async def count_in_flight(self) -> int:
-        """Count the account's attempts that are on their way, on any machine."""
+        """Return how many attempts of the account are in flight, on any machine."""
         ...
 
     async def record_outcome(self, ref: str, attempt: int, outcome: Outcome) -> Entry:
-        """Write what became of an attempt, and give the entry as it stands then.
+        """Record the outcome of an attempt and return the resulting entry.
 
-        Where the attempt was given up meanwhile (UNKNOWN by its lease, or WITHDRAWN by a person) an
-        ACCEPTED, or for UNKNOWN a REFUSED, still lifts it. What can't be a move any more is kept as
-        an event where it tells of an order, and else changes nothing.
+        If the attempt was given up in the meantime (UNKNOWN by its lease, or WITHDRAWN by a
+        person), ACCEPTED still applies, and so does REFUSED to UNKNOWN. An outcome that is not a
+        legal transition any more is recorded as an event if it names an order, and is otherwise
+        ignored. An id that belongs to another ref makes the outcome UNKNOWN.
         """
         ...
 
@@ -106,82 +117,107 @@ class Journal(Protocol):
         budget_day: str | None = None,
         budget: Decimal | None = None,
     ) -> Entry | None:
-        """Carry out a person's move; None where the entry is in none of the states `since`.
+        """Apply a person's decision; return None if the entry is in none of `from_states`.
 
-        `budget_day` and `budget` are for one that is to be sent again; `SpendingLimitError` as in
-        `create`. Raises `RefConflictError` where the order is another ref's already.
+        Args:
+            budget_day: The UTC day whose budget an order that is to be sent again counts against,
+                such as "2030-12-31"; None to leave the day as it is.
+            budget: The highest total price of that day's orders; None for no limit.
+
+        Raises:
+            RefConflictError: The order already belongs to another ref. Check the id.
+            SpendingLimitError: The price exceeds what is left of the budget; nothing was changed.
+            JournalError: The decision is not a legal transition, or the form that would have to be
+                sent again was purged; nothing was changed.
         """
         ...
 
     async def expire_leases(self) -> list[Entry]:
-        """Move every SENDING whose lease is past to UNKNOWN, and give those entries."""
+        """Move every SENDING whose lease has expired to UNKNOWN, and return those entries."""
         ...
 
     async def due_to_send(self, limit: int) -> list[Entry]:
-        """Give PREPARED entries that are due, and HELD ones once they are PREPARED again."""
+        """Return PREPARED entries that are due; HELD ones whose wait is over become PREPARED."""
         ...
 
     async def claim(self, limit: int, *, lease: timedelta) -> list[Claim]:
-        """Take accepted orders that are due, the longest due first, out of everybody else's way."""
+        """Claim accepted orders that are due, the longest due first.
+
+        Other desks skip them until `lease` has passed; then they are due again.
+        """
         ...
 
     async def record_statuses(self, observations: Sequence[Observation]) -> list[Entry]:
-        """Write what looks gave, where the claim still holds; give the entries that changed."""
+        """Record the results of checks whose claim is still valid; return the changed entries."""
         ...
 
     async def release(self, claims: Sequence[tuple[Claim, datetime]]) -> None:
-        """Let claimed orders be due again, each at its moment, where its claim still holds.
+        """Make claimed orders due again, each at its time, if its claim is still valid.
 
-        Nothing else of them changes, and nothing is told: nothing was learned.
+        Nothing else of them changes, and no event is recorded.
         """
         ...
 
     async def reschedule_far_future(self, limit: int, *, ahead: timedelta) -> int:
-        """Let be due what is due further ahead than that; give how many were, `limit` at most.
+        """Make due what is due later than `ahead` from now; return how many, `limit` at most.
 
-        The clock was set back after their time was set. Orders that are followed, and those that
-        are to be sent.
+        This happens if the clock was set back after their time was set. It covers orders that are
+        followed and orders that are to be sent.
         """
         ...
 
     async def next_due(self) -> datetime | None:
-        """Give the moment at which the next order is due to be sent or looked at; None for none."""
+        """Return when the next order is due to be sent or checked; None if there is none."""
         ...
 
     async def reserve_call(self, interval: timedelta) -> timedelta:
-        """Take a place in the account's pace, `interval` after the last one taken on any machine.
+        """Reserve the account's next call, `interval` after the last one reserved on any machine.
 
-        Gives how long to wait for it. A pause by `pause` comes before all places.
+        Return how long to wait for it. No reserved call comes before the end of a `pause`.
         """
         ...
 
     async def pause(self, until: datetime) -> None:
-        """Let no call of the account out before that moment, on any machine."""
+        """Delay calls of the account reserved from now on until that time, on any machine.
+
+        A pause is never shortened.
+        """
         ...
 
     async def unknown(self) -> list[UnknownOrder]:
-        """Give the orders whose outcome nobody knows, the oldest first, with their evidence."""
+        """Return the orders whose outcome is unknown, the oldest first, with their evidence."""
         ...
 
     async def summary(self) -> Summary:
-        """Count the account's orders and money."""
+        """Return the account's orders and money in numbers."""
         ...
 
     async def events(self, after: int, limit: int) -> list[JournalEvent]:
-        """Give the events after a position, in order; all before the last are there."""
+        """Return up to `limit` events after a position, in order.
+
+        Events become visible in the order of their positions: none is added before one that was
+        returned.
+        """
         ...
 
     async def position(self, consumer: str) -> int:
-        """Give the position that a consumer has acknowledged; 0 for none."""
+        """Return the position that a consumer has acknowledged; 0 for none.
+
+        Raises `InvalidSettingsError` for a name that is not a string of 1 to 200 characters.
+        """
         ...
 
     async def acknowledge(self, consumer: str, position: int) -> None:
-        """Write that a consumer is done with the events up to a position; never backwards."""
+        """Record that a consumer has processed the events up to a position; never backwards.
+
+        Raises `InvalidSettingsError` for a name that is not a string of 1 to 200 characters.
+        """
         ...
 
     async def purge(self, older_than: datetime) -> int:
-        """Forget form, link and the panel's words of entries that are over; give how many.
+        """Delete the form, link and messages of closed entries; return how many entries.
 
-        Ref, id, state and money stay; so does the digest that a later `create` is held to.
+        Entries created before `older_than` that are refused, withdrawn or finished. Ref, id, state
+        and money stay; so does the digest that a later `create` is checked against.
         """
         ...

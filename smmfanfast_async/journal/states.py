@@ -1,4 +1,4 @@
-"""The states of an order in a journal, and what may follow what."""
+"""The states of an order in a journal and the legal transitions between them."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -7,22 +7,22 @@ __all__ = ["OPEN_STATES", "SPENDING_STATES", "TRANSITIONS", "EntryState"]
 
 
 class EntryState(StrEnum):
-    """Where an order stands between the caller and the panel."""
+    """The state of an order between the caller and the panel."""
 
     PREPARED = "prepared"
-    """Written down; nothing of it is on its way. A running desk sends it when it is due."""
+    """Recorded and not being sent. A running desk sends it when it is due."""
     HELD = "held"
-    """The panel has an active order with the same link: it is sent when that one ends."""
+    """The panel has an active order with the same link: it is sent after that one has ended."""
     SENDING = "sending"
-    """On its way, or about to be; after its lease the outcome counts as unknown."""
+    """Being sent, or about to be; after its lease has expired the outcome counts as unknown."""
     ACCEPTED = "accepted"
-    """The panel gave an id; it is followed until it is final."""
+    """The panel returned an id; the order is followed until its status is final."""
     REFUSED = "refused"
-    """The panel said no, before it made an order. Nothing sends it again but `retry`."""
+    """The panel refused before creating an order. Only `retry` sends it again."""
     UNKNOWN = "unknown"
-    """An order may exist. Nothing sends it again; a person says what is true (`resolve`)."""
+    """An order may exist. Nothing sends it again; a person records the outcome (`resolve`)."""
     WITHDRAWN = "withdrawn"
-    """Not ordered: taken back before it was sent, or found not placed by a person."""
+    """Not ordered: withdrawn before it was sent, or found not placed by a person."""
     FINISHED = "finished"
     """Final at the panel."""
 
@@ -35,15 +35,15 @@ TRANSITIONS: Mapping[EntryState, frozenset[EntryState]] = {
     _S.SENDING: frozenset({_S.PREPARED, _S.HELD, _S.ACCEPTED, _S.REFUSED, _S.UNKNOWN}),
     _S.UNKNOWN: frozenset({_S.ACCEPTED, _S.REFUSED, _S.WITHDRAWN}),
     _S.REFUSED: frozenset({_S.PREPARED}),
-    # The panel's late word that there is an order counts more than a person's that there is none.
+    # A late answer with an order id overrides a person's decision that there is no order.
     _S.WITHDRAWN: frozenset({_S.PREPARED, _S.ACCEPTED}),
     _S.ACCEPTED: frozenset({_S.FINISHED}),
     _S.FINISHED: frozenset(),
 }
-"""What may follow what. A move that is not here is a bug, and no journal carries it out."""
+"""The legal next states of each state. Any other transition is a bug; no journal applies it."""
 
 OPEN_STATES = frozenset(EntryState) - {_S.REFUSED, _S.WITHDRAWN, _S.FINISHED}
-"""States that something still follows upon, or must."""
+"""States in which the desk, or a person, still has something to do."""
 
 SPENDING_STATES = frozenset(EntryState) - {_S.REFUSED, _S.WITHDRAWN}
 """States in which the price counts against a budget: money that is spent, or may be."""

@@ -180,7 +180,7 @@ async def test_wait_s_bounds_the_waiting_and_not_the_sending(world: World) -> No
     early = await desk.place(order(), ref="a", wait_s=0.15)
 
     assert early.state is S.SENDING
-    with pytest.raises(OutcomeUnknownError, match="on its way"):
+    with pytest.raises(OutcomeUnknownError, match="is being sent"):
         early.order_id()
     assert (await desk.place(order(), ref="a")).state is S.ACCEPTED
 

@@ -1,11 +1,11 @@
-"""Both databases, each new for every test, and journals on them."""
+"""Fixtures: both databases, empty for each test, and journals on them."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from support.journals import Clock, Journals, journals_on
+from support.journals import Clock, Journals, open_journals
 from support.postgres import PostgresServer, shared_server
 
 from smmfanfast_async.journal.sql import SQLJournal
@@ -23,7 +23,7 @@ def sqlite_url(tmp_path: Path) -> str:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def backend(request: pytest.FixtureRequest) -> str:
-    """Tests that ask for a journal run on both databases, unless they set this to one."""
+    """Tests with a journal run on both databases, unless they override this with one."""
     name: str = request.param
     return name
 
@@ -31,16 +31,16 @@ def backend(request: pytest.FixtureRequest) -> str:
 @pytest_asyncio.fixture
 async def url(backend: str, request: pytest.FixtureRequest) -> str:
     if backend == "sqlite":
-        found: str = request.getfixturevalue("sqlite_url")
-        return found
+        sqlite_url: str = request.getfixturevalue("sqlite_url")
+        return sqlite_url
     server: PostgresServer = request.getfixturevalue("postgres")
     return await server.fresh()
 
 
 @pytest_asyncio.fixture
 async def journals(url: str) -> AsyncIterator[Journals]:
-    async with journals_on(url) as made:
-        yield made
+    async with open_journals(url) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -1,41 +1,41 @@
-"""A clock that is set back holds up no order for as long as it was set back."""
+"""A clock that is set back does not delay orders by as much as it was set back."""
 
 from datetime import timedelta
 
 import pytest
-from support.journals import Journals, S, accepted, begun, claimed, in_state, outcome, prepared
+from support.journals import Journals, S, accept, claim_due, outcome, prepare, reach, start
 
 
-@pytest.mark.parametrize(("back_s", "is_given_up"), [(1500, False), (3600, True)])
+@pytest.mark.parametrize(("back_s", "is_expired"), [(1500, False), (3600, True)])
 @pytest.mark.asyncio
-async def test_an_attempt_that_ends_further_ahead_than_any_is_given_up(
+async def test_lease_that_ends_too_far_ahead_is_expired(
     journals: Journals,
     back_s: int,
     *,
-    is_given_up: bool,
+    is_expired: bool,
 ) -> None:
     journal = await journals()
-    await begun(journal)  # and its process is killed
-    journals.clock.go(-back_s)
+    await start(journal)  # and its process is killed
+    journals.clock.advance(-back_s)
 
-    lapsed = [entry.ref for entry in await journal.expire_leases()]
+    expired = [entry.ref for entry in await journal.expire_leases()]
 
-    assert lapsed == ["a"] * is_given_up
-    await prepared(journal, "b")
+    assert expired == ["a"] * is_expired
+    await prepare(journal, "b")
     other = await journal.start_attempt("b", 0, lease=timedelta(minutes=4), max_in_flight=1)
-    assert (other is not None) is is_given_up
+    assert (other is not None) is is_expired
 
 
 @pytest.mark.asyncio
-async def test_what_was_given_up_so_and_lived_is_lifted_by_its_answer(journals: Journals) -> None:
+async def test_late_answer_resolves_attempt_expired_by_the_clock(journals: Journals) -> None:
     journal = await journals()
-    entry = await begun(journal)
-    journals.clock.go(-3600)
+    entry = await start(journal)
+    journals.clock.advance(-3600)
     await journal.expire_leases()
 
-    settled = await journal.record_outcome("a", entry.attempt, outcome(S.ACCEPTED, "32"))
+    entry_after = await journal.record_outcome("a", entry.attempt, outcome(S.ACCEPTED, "32"))
 
-    assert (settled.state, settled.order) == (S.ACCEPTED, "32")
+    assert (entry_after.state, entry_after.order) == (S.ACCEPTED, "32")
 
 
 AHEAD = timedelta(minutes=30)
@@ -43,57 +43,57 @@ AHEAD = timedelta(minutes=30)
 
 @pytest.mark.parametrize(("back_s", "is_due"), [(1800, False), (1801, True)])
 @pytest.mark.asyncio
-async def test_what_is_due_further_ahead_than_any_time_that_is_set_is_due(
+async def test_order_due_too_far_ahead_becomes_due(
     journals: Journals, back_s: int, *, is_due: bool
 ) -> None:
     journal = await journals()
-    await accepted(journal, "accepted")
-    await prepared(journal, "prepared")
-    held = await begun(journal, "held")
+    await accept(journal, "accepted")
+    await prepare(journal, "prepared")
+    held = await start(journal, "held")
     await journal.record_outcome("held", held.attempt, outcome(S.HELD, due_at=journals.clock()))
-    journals.clock.go(-back_s)
-    assert await claimed(journal) == []
+    journals.clock.advance(-back_s)
+    assert await claim_due(journal) == []
     assert await journal.due_to_send(9) == []
 
-    hastened = await journal.reschedule_far_future(9, ahead=AHEAD)
+    count = await journal.reschedule_far_future(9, ahead=AHEAD)
 
-    assert hastened == 3 * is_due
-    assert [each.entry.ref for each in await claimed(journal)] == ["accepted"] * is_due
-    found = {each.ref for each in await journal.due_to_send(9)}
-    assert found == ({"prepared", "held"} if is_due else set())
+    assert count == 3 * is_due
+    assert [each.entry.ref for each in await claim_due(journal)] == ["accepted"] * is_due
+    refs = {each.ref for each in await journal.due_to_send(9)}
+    assert refs == ({"prepared", "held"} if is_due else set())
 
 
 @pytest.mark.asyncio
-async def test_hastening_is_bounded_and_leaves_what_has_no_time_and_other_accounts(
+async def test_rescheduling_is_bounded_and_keeps_orders_without_due_time(
     journals: Journals,
 ) -> None:
     journal, other = await journals(), await journals("another")
     for number in range(5):
-        await accepted(journal, f"{number}")
-    await accepted(other)
+        await accept(journal, f"{number}")
+    await accept(other)
     for state in (S.FINISHED, S.UNKNOWN, S.REFUSED, S.WITHDRAWN, S.SENDING):
-        await in_state(journal, state, state.value)
-    due = [await prepared(journal, f"p{number}") for number in range(2)]
-    journals.clock.go(-7200)
+        await reach(journal, state, state.value)
+    due = [await prepare(journal, f"p{number}") for number in range(2)]
+    journals.clock.advance(-7200)
 
     counts = [await journal.reschedule_far_future(3, ahead=AHEAD) for _ in range(4)]
 
-    # `in_state` has claimed the accepted ones with the one that it finished, and they lapse.
+    # `reach` claimed all accepted orders with the one that it finished; their claims expire later.
     assert counts == [3, 3, 1, 0]
     assert len(due) == 2
-    assert await claimed(other) == []
+    assert await claim_due(other) == []
 
 
 @pytest.mark.asyncio
-async def test_a_claim_that_the_clock_made_long_is_taken_over_with_its_fence(
+async def test_claim_made_long_by_the_clock_is_superseded(
     journals: Journals,
 ) -> None:
-    here, there = await journals(), await journals()
-    await accepted(here)
-    [stale] = await claimed(here)
-    journals.clock.go(-7200)
+    local, remote = await journals(), await journals()
+    await accept(local)
+    [stale] = await claim_due(local)
+    journals.clock.advance(-7200)
 
-    await there.reschedule_far_future(9, ahead=AHEAD)
-    [fresh] = await claimed(there)
+    await remote.reschedule_far_future(9, ahead=AHEAD)
+    [fresh] = await claim_due(remote)
 
     assert fresh.number > stale.number

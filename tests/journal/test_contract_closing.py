@@ -1,81 +1,81 @@
-"""Connections: shared by accounts, spared by cancelled callers, closed with the last user."""
+"""Connections: shared by accounts, unharmed by cancelled callers, closed with the last user."""
 
 import asyncio
 import threading
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
-from support.journals import LEASE, Journals, begun, prepared
+from support.journals import LEASE, Journals, prepare, start
 
 from smmfanfast_async.errors import JournalError
 from smmfanfast_async.journal.sql import SQLJournal
-from smmfanfast_async.journal.sql.database import Database, parsed
+from smmfanfast_async.journal.sql.database import Database, parse_url
 
 
 @pytest.mark.asyncio
-async def test_one_who_fails_to_open_leaves_the_others_connections_open(url: str) -> None:
-    database = Database(parsed(url), None)
+async def test_failed_open_keeps_connections_of_other_users_open(url: str) -> None:
+    database = Database(parse_url(url), None)
     done: list[str] = []
 
-    async def note(_: AsyncConnection) -> None:
-        database.join()  # somebody else, who could open it meanwhile
+    async def fail(_: AsyncConnection) -> None:
+        database.add_user()  # another user opened it in the meantime
         raise JournalError("a refusal")
 
     async def work(_: AsyncConnection) -> None:
         done.append("work")
 
     with pytest.raises(JournalError, match="refusal"):
-        await database.open(note)
+        await database.open(fail)
 
     await database.run(work)
     await database.aclose()
-    await database._dispose()  # a second end does nothing
+    await database._dispose()  # a second call does nothing
     assert done == ["work"]
 
 
 @pytest.mark.asyncio
-async def test_attempts_on_their_way_are_counted_by_account(journals: Journals) -> None:
+async def test_attempts_in_flight_are_counted_per_account(journals: Journals) -> None:
     mine, other = await journals(), await journals("other")
     assert await mine.count_in_flight() == 0
 
-    await begun(mine, "a")
-    await begun(mine, "b")
-    await begun(other, "a")
+    await start(mine, "a")
+    await start(mine, "b")
+    await start(other, "a")
 
     assert await mine.count_in_flight() == 2
     assert await other.count_in_flight() == 1
 
 
 @pytest.mark.asyncio
-async def test_a_twin_that_is_closed_leaves_the_others_connections_open(
+async def test_closing_one_account_keeps_connections_of_another_open(
     journals: Journals,
 ) -> None:
     mine = await journals("mine")
-    twin = mine.for_account("twin")
-    await twin.open()
+    other = mine.for_account("other")
+    await other.open()
 
-    await twin.aclose()
-    await twin.aclose()
+    await other.aclose()
+    await other.aclose()
 
-    assert (await prepared(mine)).ref == "a"
+    assert (await prepare(mine)).ref == "a"
     await mine.aclose()
-    with pytest.raises(JournalError, match="is not open"):
+    with pytest.raises(JournalError, match="not open"):
         await mine.find("a")
 
 
 @pytest.mark.asyncio
-async def test_a_journal_that_was_not_opened_is_closed_without_harm(journals: Journals) -> None:
+async def test_closing_an_unopened_journal_changes_nothing(journals: Journals) -> None:
     mine = await journals("mine")
 
-    await mine.for_account("twin").aclose()
+    await mine.for_account("other").aclose()
 
     assert await mine.find("a") is None
 
 
 @pytest.mark.asyncio
-async def test_a_cancelled_caller_leaves_the_transaction_to_its_end(journals: Journals) -> None:
+async def test_transaction_of_a_cancelled_caller_completes(journals: Journals) -> None:
     journal = await journals()
-    await prepared(journal)
+    await prepare(journal)
     task = asyncio.create_task(journal.start_attempt("a", 0, lease=LEASE, max_in_flight=1))
     for _ in range(3):
         await asyncio.sleep(0)
@@ -105,7 +105,7 @@ async def test_closing_after_a_cancelled_caller_leaves_no_thread(url: str) -> No
         await asyncio.gather(*tasks, return_exceptions=True)
         await journal.aclose()
 
-    # A thread's last step comes after the one that is waited for.
+    # A thread may end a little later than the call that stops it.
     for _ in range(500):
         if threading.active_count() > threads:
             await asyncio.sleep(0.01)

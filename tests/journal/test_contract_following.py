@@ -1,4 +1,4 @@
-"""What every journal must do for many: following, pace, events, and the questions about them."""
+"""The contract of every journal for many orders: following, call rate, events and queries."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -11,21 +11,21 @@ from support.journals import (
     START,
     Clock,
     Journals,
-    accepted,
+    accept,
     all_events,
-    begun,
-    claimed,
-    in_state,
-    look,
-    new,
+    claim_due,
+    new_entry,
+    observe,
     outcome,
-    prepared,
+    prepare,
+    reach,
+    start,
 )
 
 from smmfanfast_async import ErrorKind, InvalidSettingsError, JournalError
 from smmfanfast_async.journal import Entry, EntryState, EventKind
 from smmfanfast_async.journal.sql import SQLJournal
-from smmfanfast_async.journal.sql import journal as room
+from smmfanfast_async.journal.sql import journal as journal_module
 
 S = EntryState
 
@@ -33,142 +33,146 @@ S = EntryState
 
 
 @pytest.mark.asyncio
-async def test_a_claim_takes_what_is_due_the_longest_first_and_leaves_the_rest(
+async def test_claim_returns_the_longest_due_orders_first(
     journal: SQLJournal, clock: Clock
 ) -> None:
     for number in range(4):
         due_at = START - timedelta(minutes=number) if number else START + timedelta(minutes=1)
-        await begun(journal, f"{number}")
+        await start(journal, f"{number}")
         await journal.record_outcome(
             f"{number}", 1, outcome(S.ACCEPTED, f"id-{number}", due_at=due_at)
         )
-    await in_state(journal, S.UNKNOWN, "u")
+    await reach(journal, S.UNKNOWN, "u")
 
-    first = await claimed(journal, 2)
-    rest = await claimed(journal)
+    first = await claim_due(journal, 2)
+    rest = await claim_due(journal)
 
     assert {each.entry.ref for each in first} == {"2", "3"}
     assert [each.entry.ref for each in rest] == ["1"]
-    assert await claimed(journal) == []
+    assert await claim_due(journal) == []
 
 
 @pytest.mark.asyncio
-async def test_a_lapsed_claim_is_anybodys_and_makes_the_older_one_worthless(
+async def test_expired_claim_can_be_reclaimed_which_invalidates_it(
     journals: Journals, clock: Clock
 ) -> None:
-    here, there = await journals(), await journals()
-    await accepted(here)
-    [stale] = await claimed(here)
-    clock.go(LEASE.total_seconds() - 1)
-    assert await claimed(there) == []
-    clock.go(1)
-    [fresh] = await claimed(there)
+    local, remote = await journals(), await journals()
+    await accept(local)
+    [stale] = await claim_due(local)
+    clock.advance(LEASE.total_seconds() - 1)
+    assert await claim_due(remote) == []
+    clock.advance(1)
+    [fresh] = await claim_due(remote)
 
-    assert await here.record_statuses([look(stale)]) == []
-    assert (await here.find("a")) == fresh.entry
-    [entry] = await there.record_statuses([look(fresh, "Partial", remains=3)])
+    assert await local.record_statuses([observe(stale)]) == []
+    assert (await local.find("a")) == fresh.entry
+    [entry] = await remote.record_statuses([observe(fresh, "Partial", remains=3)])
 
     assert entry.raw_status == "Partial"
-    assert await there.record_statuses([look(fresh, "Completed")]) == []
-    assert [event.kind for event in await all_events(here)] == [
+    assert await remote.record_statuses([observe(fresh, "Completed")]) == []
+    assert [event.kind for event in await all_events(local)] == [
         EventKind.ACCEPTED, EventKind.FINISHED,
     ]  # fmt: skip
 
 
-# --- giving back ---------------------------------------------------------------------------------
+# --- releasing -----------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
-async def test_what_is_given_back_is_due_at_its_moment_and_is_else_as_it_was(
+async def test_released_order_is_due_at_its_time_and_otherwise_unchanged(
     journals: Journals, clock: Clock
 ) -> None:
-    here, there = await journals(), await journals()
-    before = [await accepted(here, ref) for ref in ("a", "b", "c")]
-    claims = {each.entry.ref: each for each in await claimed(here)}
+    local, remote = await journals(), await journals()
+    before = [await accept(local, ref) for ref in ("a", "b", "c")]
+    claims = {each.entry.ref: each for each in await claim_due(local)}
     soon, later = (clock() + timedelta(seconds=seconds) for seconds in (1, 9))
 
-    await here.release([(claims["a"], soon), (claims["b"], later)])
+    await local.release([(claims["a"], soon), (claims["b"], later)])
 
-    assert await claimed(there) == []
-    clock.go(1)
-    assert [each.entry.ref for each in await claimed(there)] == ["a"]
-    clock.go(8)
-    assert [each.entry.ref for each in await claimed(there)] == ["b"]
-    assert [await here.find(ref) for ref in ("a", "b", "c")] == before
-    assert [each.kind for each in await all_events(here)] == [EventKind.ACCEPTED] * 3
+    assert await claim_due(remote) == []
+    clock.advance(1)
+    assert [each.entry.ref for each in await claim_due(remote)] == ["a"]
+    clock.advance(8)
+    assert [each.entry.ref for each in await claim_due(remote)] == ["b"]
+    assert [await local.find(ref) for ref in ("a", "b", "c")] == before
+    assert [each.kind for each in await all_events(local)] == [EventKind.ACCEPTED] * 3
 
 
 @pytest.mark.asyncio
-async def test_nothing_given_back_writes_nothing(journal: SQLJournal) -> None:
+async def test_releasing_nothing_writes_nothing(journal: SQLJournal) -> None:
     await journal.release([])
 
 
 @pytest.mark.asyncio
-async def test_what_was_given_back_is_not_this_claims_any_more(
-    journal: SQLJournal, clock: Clock
-) -> None:
-    await accepted(journal)
-    [claim] = await claimed(journal)
+async def test_released_claim_is_invalid(journal: SQLJournal, clock: Clock) -> None:
+    await accept(journal)
+    [claim] = await claim_due(journal)
     await journal.release([(claim, clock())])
 
-    assert await journal.record_statuses([look(claim)]) == []
+    assert await journal.record_statuses([observe(claim)]) == []
 
-    [again] = await claimed(journal)
+    [again] = await claim_due(journal)
     assert again.number > claim.number
     assert again.entry == claim.entry
 
 
 @pytest.mark.asyncio
-async def test_a_claim_that_is_over_gives_nothing_back(journals: Journals, clock: Clock) -> None:
-    """Neither what another desk has claimed since, nor what is final by now."""
-    here, there = await journals(), await journals()
-    await accepted(here)
-    [stale] = await claimed(here)
-    clock.go(LEASE.total_seconds())
-    [fresh] = await claimed(there)
+async def test_invalid_claim_releases_nothing(journals: Journals, clock: Clock) -> None:
+    """Neither an order that another desk claimed later, nor one that is final."""
+    local, remote = await journals(), await journals()
+    await accept(local)
+    [stale] = await claim_due(local)
+    clock.advance(LEASE.total_seconds())
+    [fresh] = await claim_due(remote)
 
-    await here.release([(stale, clock())])
+    await local.release([(stale, clock())])
 
-    assert await claimed(here) == []
-    [entry] = await there.record_statuses([look(fresh)])
-    await there.release([(fresh, clock())])
-    assert await here.find("a") == entry
-    assert await here.next_due() is None
+    assert await claim_due(local) == []
+    [entry] = await remote.record_statuses([observe(fresh)])
+    await remote.release([(fresh, clock())])
+    assert await local.find("a") == entry
+    assert await local.next_due() is None
 
 
-# --- observing -----------------------------------------------------------------------------------
+# --- recording statuses --------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
-async def test_a_look_is_written_whole(journal: SQLJournal, clock: Clock) -> None:
-    await accepted(journal)
-    [claim] = await claimed(journal)
-    clock.go(7)
-    seen = look(claim, "In progress", raw_charge="0.90", currency="USD", start_count=5, remains=900)
+async def test_status_is_recorded_completely(journal: SQLJournal, clock: Clock) -> None:
+    await accept(journal)
+    [claim] = await claim_due(journal)
+    clock.advance(7)
+    observation = observe(
+        claim, "In progress", raw_charge="0.90", currency="USD", start_count=5, remains=900
+    )
 
-    [entry] = await journal.record_statuses([seen])
+    [entry] = await journal.record_statuses([observation])
 
     assert entry == await journal.find("a")
     assert (entry.state, entry.raw_status) == (S.ACCEPTED, "In progress")
     assert (str(entry.charge), entry.currency) == ("0.90", "USD")
     assert (entry.start_count, entry.remains) == (5, 900)
     assert (entry.checked_at, entry.changed_at) == (clock(), clock())
-    told = (await all_events(journal))[-1]
-    assert (told.kind, told.order, told.raw_status) == (EventKind.CHANGED, "id-a", "In progress")
-    assert (told.charge, told.remains, told.at) == (Decimal("0.90"), 900, clock())
+    event = (await all_events(journal))[-1]
+    assert (event.kind, event.order, event.raw_status) == (
+        EventKind.CHANGED,
+        "id-a",
+        "In progress",
+    )
+    assert (event.charge, event.remains, event.at) == (Decimal("0.90"), 900, clock())
 
 
 @pytest.mark.asyncio
-async def test_only_changes_are_told_and_what_is_left_out_stays(
+async def test_only_changes_record_events_and_missing_fields_stay(
     journal: SQLJournal, clock: Clock
 ) -> None:
-    await accepted(journal)
-    [claim] = await claimed(journal)
-    [first] = await journal.record_statuses([look(claim, "Pending", raw_charge="1", remains=9)])
-    clock.go(7200)
-    [claim] = await claimed(journal)
+    await accept(journal)
+    [claim] = await claim_due(journal)
+    [first] = await journal.record_statuses([observe(claim, "Pending", raw_charge="1", remains=9)])
+    clock.advance(7200)
+    [claim] = await claim_due(journal)
 
-    assert await journal.record_statuses([look(claim, "Pending")]) == []
+    assert await journal.record_statuses([observe(claim, "Pending")]) == []
 
     after = await journal.find("a")
     assert after is not None
@@ -178,206 +182,210 @@ async def test_only_changes_are_told_and_what_is_left_out_stays(
 
 
 @pytest.mark.asyncio
-async def test_no_looks_write_nothing(journal: SQLJournal) -> None:
+async def test_recording_no_statuses_writes_nothing(journal: SQLJournal) -> None:
     assert await journal.record_statuses([]) == []
 
 
 @pytest.mark.asyncio
-async def test_a_batch_of_looks_is_one_statement(journal: SQLJournal) -> None:
+async def test_batch_of_statuses_is_one_statement(journal: SQLJournal) -> None:
     for number in range(25):
-        await accepted(journal, f"{number}")
-    claims = await claimed(journal)
-    seen: list[str] = []
+        await accept(journal, f"{number}")
+    claims = await claim_due(journal)
+    executed: list[str] = []
     engine = journal._database._engine
     assert engine is not None
     sql_event.listen(
         engine.sync_engine, "before_cursor_execute",
-        lambda connection, cursor, words, *rest: seen.append(words),
+        lambda connection, cursor, sql, *rest: executed.append(sql),
     )  # fmt: skip
 
-    changed = await journal.record_statuses([look(each, "Pending") for each in claims])
+    changed = await journal.record_statuses([observe(each, "Pending") for each in claims])
 
     assert len(changed) == 25
-    assert [words.split()[1] for words in seen if words.startswith("UPDATE")] == [
+    assert [sql.split()[1] for sql in executed if sql.startswith("UPDATE")] == [
         "smm_orders", "smm_accounts",
     ]  # fmt: skip
-    assert len([words for words in seen if words.startswith("INSERT")]) == 1
+    assert len([sql for sql in executed if sql.startswith("INSERT")]) == 1
 
 
 @pytest.mark.asyncio
-async def test_an_id_that_is_missed_three_times_is_told_once_and_stays(
+async def test_id_missed_three_times_records_one_event_and_stays(
     journal: SQLJournal, clock: Clock
 ) -> None:
-    before = await accepted(journal)
-    told: list[list[Entry]] = []
+    before = await accept(journal)
+    changed: list[list[Entry]] = []
     for _ in range(4):
-        [claim] = await claimed(journal)
-        told.append(await journal.record_statuses([look(claim, None)]))
-        clock.go(7200)
+        [claim] = await claim_due(journal)
+        changed.append(await journal.record_statuses([observe(claim, None)]))
+        clock.advance(7200)
 
     after = await journal.find("a")
     assert after is not None
-    assert [len(each) for each in told] == [0, 0, 1, 0]
+    assert [len(each) for each in changed] == [0, 0, 1, 0]
     assert (after.miss_count, after.state, after.order) == (4, before.state, before.order)
     assert (after.raw_status, after.charge) == (None, None)
     assert (await all_events(journal))[-1].kind is EventKind.MISSING
-    [claim] = await claimed(journal)
-    await journal.record_statuses([look(claim, "Pending")])
-    found = await journal.find("a")
-    assert found is not None
-    assert found.miss_count == 0
+    [claim] = await claim_due(journal)
+    await journal.record_statuses([observe(claim, "Pending")])
+    entry = await journal.find("a")
+    assert entry is not None
+    assert entry.miss_count == 0
 
 
 @pytest.mark.asyncio
-async def test_a_word_that_goes_back_or_is_not_known_is_written_as_it_comes(
+async def test_regressing_or_unknown_status_is_recorded_as_received(
     journal: SQLJournal, clock: Clock
 ) -> None:
-    await accepted(journal)
-    for word in ("Processing", "Pending", "Zurückgestellt \x1b[2J" + "x" * 300):
-        [claim] = await claimed(journal)
-        await journal.record_statuses([look(claim, word)])
-        clock.go(7200)
+    await accept(journal)
+    for raw_status in ("Processing", "Pending", "Zurückgestellt \x1b[2J" + "x" * 300):
+        [claim] = await claim_due(journal)
+        await journal.record_statuses([observe(claim, raw_status)])
+        clock.advance(7200)
 
-    words = [event.raw_status for event in await all_events(journal)]
+    statuses = [event.raw_status for event in await all_events(journal)]
 
-    assert words[1:3] == ["Processing", "Pending"]
-    assert words[3] is not None
-    assert words[3].startswith("Zurückgestellt  [2J")
-    assert len(words[3]) == 200
+    assert statuses[1:3] == ["Processing", "Pending"]
+    assert statuses[3] is not None
+    assert statuses[3].startswith("Zurückgestellt  [2J")
+    assert len(statuses[3]) == 200
     summary = await journal.summary()
     assert summary.by_status == {"unknown": 1}
 
 
 @pytest.mark.asyncio
-async def test_numbers_at_their_bounds_harm_no_order_beside_them(journal: SQLJournal) -> None:
+async def test_numbers_at_their_bounds_do_not_affect_other_orders(journal: SQLJournal) -> None:
     for ref in ("a", "b"):
-        await accepted(journal, ref)
-    odd, plain = await claimed(journal)
-    most = 2**53
-    seen = look(odd, "Pending", start_count=most, remains=-most, raw_charge="1" + "0" * 39,
-                currency="x" * 99 + "\0")  # fmt: skip
+        await accept(journal, ref)
+    extreme, plain = await claim_due(journal)
+    max_count = 2**53
+    observation = observe(
+        extreme, "Pending", start_count=max_count, remains=-max_count,
+        raw_charge="1" + "0" * 39, currency="x" * 99 + "\0",
+    )  # fmt: skip
 
-    assert len(await journal.record_statuses([seen, look(plain)])) == 2
+    assert len(await journal.record_statuses([observation, observe(plain)])) == 2
 
-    entry = await journal.find(odd.entry.ref)
+    entry = await journal.find(extreme.entry.ref)
     assert entry is not None
-    assert (entry.start_count, entry.remains, entry.charge) == (most, -most, Decimal("1E+39"))
+    assert (entry.start_count, entry.remains, entry.charge) == (
+        max_count,
+        -max_count,
+        Decimal("1E+39"),
+    )
     assert entry.currency == "x" * 16
 
 
 @pytest.mark.asyncio
-async def test_a_final_word_ends_the_following(journal: SQLJournal, clock: Clock) -> None:
-    await accepted(journal)
-    [claim] = await claimed(journal)
+async def test_final_status_finishes_the_order(journal: SQLJournal, clock: Clock) -> None:
+    await accept(journal)
+    [claim] = await claim_due(journal)
 
-    [entry] = await journal.record_statuses([look(claim, "Partial", remains=250)])
+    [entry] = await journal.record_statuses([observe(claim, "Partial", remains=250)])
 
     assert entry.state is S.FINISHED
     assert entry == await journal.find("a")
     assert entry.refund_share == Decimal("0.25")
-    clock.go(9999)
-    assert await claimed(journal) == []
+    clock.advance(9999)
+    assert await claim_due(journal) == []
     assert await journal.next_due() is None
 
 
-# --- what is due ---------------------------------------------------------------------------------
+# --- due times -----------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
-async def test_what_is_to_be_sent_comes_when_it_is_due_in_that_order(
-    journal: SQLJournal, clock: Clock
-) -> None:
-    await prepared(journal, "later", due_at=START + timedelta(seconds=30))
-    await prepared(journal, "second")
-    await prepared(journal, "first", due_at=START - timedelta(seconds=1))
+async def test_due_to_send_is_ordered_by_due_time(journal: SQLJournal, clock: Clock) -> None:
+    await prepare(journal, "later", due_at=START + timedelta(seconds=30))
+    await prepare(journal, "second")
+    await prepare(journal, "first", due_at=START - timedelta(seconds=1))
 
     assert [each.ref for each in await journal.due_to_send(9)] == ["first", "second"]
     assert [each.ref for each in await journal.due_to_send(1)] == ["first"]
-    clock.go(30)
+    clock.advance(30)
     assert [each.ref for each in await journal.due_to_send(9)] == ["first", "second", "later"]
 
 
 @pytest.mark.asyncio
-async def test_the_next_moment_is_the_nearest_of_sending_holding_and_looking(
+async def test_next_due_is_the_earliest_of_sending_holding_and_checking(
     journal: SQLJournal, clock: Clock
 ) -> None:
     def at(seconds: int) -> Any:
         return START + timedelta(seconds=seconds)
 
     assert await journal.next_due() is None
-    await prepared(journal, "p", due_at=at(30))
+    await prepare(journal, "p", due_at=at(30))
     assert await journal.next_due() == at(30)
-    await begun(journal, "h")
+    await start(journal, "h")
     await journal.record_outcome("h", 1, outcome(S.HELD, due_at=at(20)))
     assert await journal.next_due() == at(20)
-    await begun(journal, "a")
+    await start(journal, "a")
     await journal.record_outcome("a", 1, outcome(S.ACCEPTED, "1", due_at=at(10)))
     assert await journal.next_due() == at(10)
 
 
 @pytest.mark.asyncio
 async def test_now_is_the_given_clock(journal: SQLJournal, clock: Clock) -> None:
-    clock.go(5)
+    clock.advance(5)
 
     assert await journal.now() == START + timedelta(seconds=5)
 
 
-# --- pace ----------------------------------------------------------------------------------------
+# --- call rate -----------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
 async def test_calls_of_all_machines_are_one_interval_apart(
     journals: Journals, clock: Clock
 ) -> None:
-    here, there = await journals(), await journals()
+    local, remote = await journals(), await journals()
     second = timedelta(seconds=1)
 
-    waits = [await each.reserve_call(second) for each in (here, there, here)]
-    clock.go(2.5)
-    late = await there.reserve_call(second)
-    clock.go(100)
+    waits = [await each.reserve_call(second) for each in (local, remote, local)]
+    clock.advance(2.5)
+    late = await remote.reserve_call(second)
+    clock.advance(100)
 
     assert waits == [0 * second, second, 2 * second]
     assert late == timedelta(seconds=0.5)
-    assert await here.reserve_call(second) == 0 * second
+    assert await local.reserve_call(second) == 0 * second
 
 
 @pytest.mark.asyncio
-async def test_a_pause_comes_before_all_places_and_is_never_shortened(
+async def test_pause_delays_all_reserved_calls_and_is_never_shortened(
     journals: Journals, clock: Clock
 ) -> None:
-    here, there = await journals(), await journals()
-    await here.pause(START + timedelta(seconds=60))
-    await there.pause(START + timedelta(seconds=30))
+    local, remote = await journals(), await journals()
+    await local.pause(START + timedelta(seconds=60))
+    await remote.pause(START + timedelta(seconds=30))
 
-    waits = [await there.reserve_call(timedelta(seconds=1)) for _ in range(2)]
-    clock.go(120)
+    waits = [await remote.reserve_call(timedelta(seconds=1)) for _ in range(2)]
+    clock.advance(120)
 
     assert waits == [timedelta(seconds=60), timedelta(seconds=61)]
-    assert await here.reserve_call(timedelta(seconds=1)) == timedelta(0)
+    assert await local.reserve_call(timedelta(seconds=1)) == timedelta(0)
 
 
 @pytest.mark.asyncio
-async def test_a_clock_that_is_set_back_holds_up_neither_calls_nor_outcomes(
+async def test_clock_set_back_delays_neither_calls_nor_outcomes(
     journal: SQLJournal, clock: Clock
 ) -> None:
     second = timedelta(seconds=1)
     await journal.reserve_call(second)
-    await begun(journal)
-    clock.go(-3600)
+    await start(journal)
+    clock.advance(-3600)
 
     assert [await journal.reserve_call(second) for _ in range(2)] == [0 * second, second]
-    # Nobody waits an hour for a place: it is given up, and lifted when the answer comes.
+    # No lease lasts an hour: the attempt is given up, and resolved when its answer arrives.
     assert [each.state for each in await journal.expire_leases()] == [S.UNKNOWN]
     assert (await journal.record_outcome("a", 1, outcome(S.ACCEPTED, "32"))).state is S.ACCEPTED
 
 
 @pytest.mark.asyncio
-async def test_a_clock_that_is_set_forward_gives_an_attempt_up_until_its_answer_comes(
+async def test_clock_set_forward_expires_attempt_until_its_answer_arrives(
     journal: SQLJournal, clock: Clock
 ) -> None:
-    await begun(journal)
-    clock.go(3600)
+    await start(journal)
+    clock.advance(3600)
     assert [each.state for each in await journal.expire_leases()] == [S.UNKNOWN]
     assert await journal.start_attempt("a", 1, lease=LEASE, max_in_flight=1) is None
 
@@ -388,9 +396,9 @@ async def test_a_clock_that_is_set_forward_gives_an_attempt_up_until_its_answer_
 
 
 @pytest.mark.asyncio
-async def test_events_are_read_on_from_a_position(journal: SQLJournal) -> None:
+async def test_events_are_read_from_a_position(journal: SQLJournal) -> None:
     for number in range(5):
-        await accepted(journal, f"{number}")
+        await accept(journal, f"{number}")
 
     first = await journal.events(0, 2)
     rest = await journal.events(first[-1].position, 99)
@@ -401,78 +409,78 @@ async def test_events_are_read_on_from_a_position(journal: SQLJournal) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_consumers_position_goes_forwards_alone(journals: Journals) -> None:
-    here, there = await journals(), await journals()
-    assert await here.position("mail") == 0
+async def test_consumer_position_only_increases(journals: Journals) -> None:
+    local, remote = await journals(), await journals()
+    assert await local.position("mail") == 0
 
     for position in (3, 2, 7, 7):
-        await here.acknowledge("mail", position)
+        await local.acknowledge("mail", position)
 
-    assert await there.position("mail") == 7
-    assert await there.position("chat") == 0
+    assert await remote.position("mail") == 7
+    assert await remote.position("chat") == 0
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("name", ["", "x" * 201, 7])
-async def test_a_consumers_name_is_a_short_text(journal: SQLJournal, name: Any) -> None:
+async def test_consumer_name_is_a_short_string(journal: SQLJournal, name: Any) -> None:
     with pytest.raises(InvalidSettingsError):
         await journal.position(name)
     with pytest.raises(InvalidSettingsError):
         await journal.acknowledge(name, 1)
 
 
-# --- questions -----------------------------------------------------------------------------------
+# --- queries -------------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
-async def test_entries_come_whole_and_in_order_over_many_pages(
+async def test_entries_are_complete_and_ordered_over_many_pages(
     journal: SQLJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "PAGE_ROWS", 7)
+    monkeypatch.setattr(journal_module, "PAGE_ROWS", 7)
     for number in range(22):
-        await prepared(journal, f"{number:03}")
+        await prepare(journal, f"{number:03}")
 
-    found = [each.ref async for each in journal.entries()]
+    refs = [each.ref async for each in journal.entries()]
 
-    assert found == [f"{number:03}" for number in range(22)]
+    assert refs == [f"{number:03}" for number in range(22)]
 
 
 @pytest.mark.asyncio
-async def test_entries_are_chosen_by_state_status_ref_and_time(
+async def test_entries_are_filtered_by_state_status_ref_and_time(
     journal: SQLJournal, clock: Clock
 ) -> None:
-    await in_state(journal, S.FINISHED, "inv-1")
-    clock.go(10)
-    await prepared(journal, "inv-2")
-    clock.go(10)
-    await prepared(journal, "INV%3")
+    await reach(journal, S.FINISHED, "inv-1")
+    clock.advance(10)
+    await prepare(journal, "inv-2")
+    clock.advance(10)
+    await prepare(journal, "INV%3")
 
-    async def chosen(**filters: Any) -> list[str]:
+    async def refs(**filters: Any) -> list[str]:
         return [each.ref async for each in journal.entries(**filters)]
 
-    assert await chosen(states={S.PREPARED}) == ["inv-2", "INV%3"]
-    assert await chosen(states=[S.FINISHED, S.PREPARED]) == ["inv-1", "inv-2", "INV%3"]
-    assert await chosen(statuses={"completed"}) == ["inv-1"]
-    assert await chosen(ref_prefix="inv-") == ["inv-1", "inv-2"]
-    assert await chosen(ref_prefix="INV%") == ["INV%3"]
-    assert await chosen(since=START + timedelta(seconds=10)) == ["inv-2", "INV%3"]
-    assert await chosen(until=START + timedelta(seconds=10)) == ["inv-1"]
-    assert await chosen(ref_prefix="inv", since=START, until=clock()) == ["inv-1", "inv-2"]
+    assert await refs(states={S.PREPARED}) == ["inv-2", "INV%3"]
+    assert await refs(states=[S.FINISHED, S.PREPARED]) == ["inv-1", "inv-2", "INV%3"]
+    assert await refs(statuses={"completed"}) == ["inv-1"]
+    assert await refs(ref_prefix="inv-") == ["inv-1", "inv-2"]
+    assert await refs(ref_prefix="INV%") == ["INV%3"]
+    assert await refs(since=START + timedelta(seconds=10)) == ["inv-2", "INV%3"]
+    assert await refs(until=START + timedelta(seconds=10)) == ["inv-1"]
+    assert await refs(ref_prefix="inv", since=START, until=clock()) == ["inv-1", "inv-2"]
 
 
 @pytest.mark.asyncio
-async def test_an_unknown_order_comes_with_what_speaks_for_and_against_it(
+async def test_unknown_order_is_returned_with_its_evidence(
     journal: SQLJournal, clock: Clock
 ) -> None:
     link = "https://x.test/shared"
-    await accepted(journal, "before", link=link)
-    await in_state(journal, S.REFUSED, "refused", link=link)
-    await prepared(journal, "lost", link=link)
+    await accept(journal, "before", link=link)
+    await reach(journal, S.REFUSED, "refused", link=link)
+    await prepare(journal, "lost", link=link)
     await journal.start_attempt(
         "lost", 0, lease=LEASE, max_in_flight=9, balance_before=Decimal("9.10")
     )
     await journal.record_outcome("lost", 1, outcome(S.UNKNOWN, balance_after=Decimal("7.85")))
-    await in_state(journal, S.UNKNOWN, "alone", link=None)
+    await reach(journal, S.UNKNOWN, "alone", link=None)
 
     [lost, alone] = await journal.unknown()
 
@@ -480,8 +488,8 @@ async def test_an_unknown_order_comes_with_what_speaks_for_and_against_it(
     assert (lost.balance_drop, lost.drop_matches_price) == (Decimal("1.25"), True)
     assert (lost.link_reported_active, lost.other_refs) == (False, ("before",))
     assert (alone.balance_drop, alone.link_reported_active, alone.other_refs) == (None, False, ())
-    clock.go(1)
-    await begun(journal, "later", link=link)
+    clock.advance(1)
+    await start(journal, "later", link=link)
     await journal.record_outcome(
         "later", 1, outcome(S.HELD, kind=ErrorKind.DUPLICATE, due_at=START)
     )
@@ -492,14 +500,14 @@ async def test_an_unknown_order_comes_with_what_speaks_for_and_against_it(
 
 
 @pytest.mark.asyncio
-async def test_a_duplicate_that_was_reported_before_the_attempt_is_no_evidence(
+async def test_duplicate_reported_before_the_attempt_is_not_evidence(
     journal: SQLJournal, clock: Clock
 ) -> None:
     link = "https://x.test/shared"
-    await begun(journal, "earlier", link=link)
+    await start(journal, "earlier", link=link)
     await journal.record_outcome("earlier", 1, outcome(S.REFUSED, kind=ErrorKind.DUPLICATE))
-    clock.go(1)
-    await in_state(journal, S.UNKNOWN, "lost", link=link)
+    clock.advance(1)
+    await reach(journal, S.UNKNOWN, "lost", link=link)
 
     [lost] = await journal.unknown()
 
@@ -507,20 +515,20 @@ async def test_a_duplicate_that_was_reported_before_the_attempt_is_no_evidence(
 
 
 @pytest.mark.asyncio
-async def test_a_summary_counts_in_exact_money(journal: SQLJournal) -> None:
+async def test_summary_adds_money_exactly(journal: SQLJournal) -> None:
     assert await journal.summary() == await journal.summary()
     tenth = Decimal("0.10")
     for number in range(30):
-        await prepared(journal, f"p{number}", price=tenth)
+        await prepare(journal, f"p{number}", price=tenth)
     for number in range(3):
-        await accepted(journal, f"a{number}", price=tenth)
-    await in_state(journal, S.UNKNOWN, "u", price=Decimal("0.3"))
-    await begun(journal, "s", price=None)
-    await begun(journal, "s2", price=Decimal("0.005"))
-    await in_state(journal, S.REFUSED, "r")
-    first, second, _ = sorted(await claimed(journal), key=lambda each: each.entry.ref)
+        await accept(journal, f"a{number}", price=tenth)
+    await reach(journal, S.UNKNOWN, "u", price=Decimal("0.3"))
+    await start(journal, "s", price=None)
+    await start(journal, "s2", price=Decimal("0.005"))
+    await reach(journal, S.REFUSED, "r")
+    first, second, _ = sorted(await claim_due(journal), key=lambda each: each.entry.ref)
     await journal.record_statuses([
-        look(first, "Partial", raw_charge="0.07"), look(second, "Pending"),
+        observe(first, "Partial", raw_charge="0.07"), observe(second, "Pending"),
     ])  # fmt: skip
 
     summary = await journal.summary()
@@ -535,54 +543,54 @@ async def test_a_summary_counts_in_exact_money(journal: SQLJournal) -> None:
 
 
 @pytest.mark.asyncio
-async def test_purging_forgets_what_is_personal_and_keeps_money_and_names(
+async def test_purge_deletes_personal_data_and_keeps_money_and_refs(
     journal: SQLJournal, clock: Clock
 ) -> None:
-    done = await in_state(journal, S.FINISHED, "done")
-    await begun(journal, "refused")
+    done = await reach(journal, S.FINISHED, "done")
+    await start(journal, "refused")
     await journal.record_outcome(
         "refused", 1, outcome(S.REFUSED, reason="link x.test/me is private")
     )
-    await begun(journal, "open")
+    await start(journal, "open")
     await journal.record_outcome("open", 1, outcome(S.UNKNOWN, reason="kept"))
-    clock.go(60)
-    young = await in_state(journal, S.FINISHED, "young")
+    clock.advance(60)
+    young = await reach(journal, S.FINISHED, "young")
 
     count = await journal.purge(START + timedelta(seconds=60))
 
     assert count == 2
-    found = await journal.find("done")
-    assert found is not None
-    assert (found.form, found.link, found.reason) == ({}, None, None)
-    assert (found.state, found.order, found.price) == (done.state, done.order, done.price)
+    entry = await journal.find("done")
+    assert entry is not None
+    assert (entry.form, entry.link, entry.reason) == ({}, None, None)
+    assert (entry.state, entry.order, entry.price) == (done.state, done.order, done.price)
     assert await journal.find("young") == young
     texts = {event.ref: event.text for event in await all_events(journal) if event.text}
     assert texts == {"open": "kept"}
-    assert (await journal.create(new("done"))).order == done.order
+    assert (await journal.create(new_entry("done"))).order == done.order
     assert await journal.purge(START + timedelta(seconds=60)) == 0
 
 
-# --- what must not be met ------------------------------------------------------------------------
+# --- faults --------------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
-async def test_a_row_that_is_not_understood_is_an_error_of_the_journal(
+async def test_unreadable_row_raises_journal_error(
     journal: SQLJournal,
 ) -> None:
-    await prepared(journal)
+    await prepare(journal)
     engine = journal._database._engine
     assert engine is not None
     async with engine.begin() as connection:
         await connection.exec_driver_sql("UPDATE smm_orders SET price = 'much'")
 
-    with pytest.raises(JournalError, match="not understood"):
+    with pytest.raises(JournalError, match="invalid value"):
         await journal.find("a")
-    with pytest.raises(JournalError, match="not understood"):
+    with pytest.raises(JournalError, match="invalid value"):
         _ = [each async for each in journal.entries()]
 
 
 @pytest.mark.asyncio
-async def test_a_journal_that_is_not_open_says_so(journal: SQLJournal) -> None:
+async def test_closed_journal_raises_until_reopened(journal: SQLJournal) -> None:
     await journal.aclose()
     await journal.aclose()
 
@@ -593,16 +601,16 @@ async def test_a_journal_that_is_not_open_says_so(journal: SQLJournal) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_mistake_of_the_caller_is_no_error_of_the_journal(journal: SQLJournal) -> None:
+async def test_mistake_of_the_caller_is_not_a_journal_error(journal: SQLJournal) -> None:
     with pytest.raises(TypeError):
-        await journal.create(new(form={"service": object()}))
+        await journal.create(new_entry(form={"service": object()}))
 
 
 @pytest.mark.asyncio
-async def test_an_account_that_cannot_be_opened_harms_no_other(
+async def test_account_that_cannot_be_opened_does_not_affect_another(
     journal: SQLJournal, backend: str
 ) -> None:
-    await prepared(journal)
+    await prepare(journal)
     too_long = journal.for_account("x" * 65 if backend == "postgresql" else "\ud800")
 
     with pytest.raises(JournalError):

@@ -1,9 +1,12 @@
-"""States, moves and values of a journal, without any database."""
+"""States, transitions and values of a journal, without a database."""
 
+import pydoc
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import attrs
 import pytest
 
 from smmfanfast_async import (
@@ -22,8 +25,14 @@ from smmfanfast_async.journal import (
     OPEN_STATES,
     SPENDING_STATES,
     TRANSITIONS,
+    Claim,
     Entry,
     EntryState,
+    JournalEvent,
+    NewEntry,
+    Observation,
+    Outcome,
+    Summary,
     UnknownOrder,
     parse_ref,
 )
@@ -34,38 +43,38 @@ AT = datetime(2030, 5, 17, tzinfo=UTC)
 
 
 def entry(**values: Any) -> Entry:
-    given: dict[str, Any] = {"ref": "a", "state": S.PREPARED, "created_at": AT} | values
-    return Entry(**given)
+    defaults: dict[str, Any] = {"ref": "a", "state": S.PREPARED, "created_at": AT} | values
+    return Entry(**defaults)
 
 
-def test_every_state_has_its_moves() -> None:
+def test_every_state_has_its_transitions() -> None:
     assert set(TRANSITIONS) == set(EntryState)
 
 
 def test_only_prepared_is_ever_sent() -> None:
-    assert {since for since, to in TRANSITIONS.items() if S.SENDING in to} == {S.PREPARED}
+    assert {state for state, to in TRANSITIONS.items() if S.SENDING in to} == {S.PREPARED}
 
 
-def test_nothing_leads_from_unknown_back_to_sending_but_a_person() -> None:
+def test_unknown_leads_back_to_sending_only_by_a_person() -> None:
     assert TRANSITIONS[S.UNKNOWN] == {S.ACCEPTED, S.REFUSED, S.WITHDRAWN}
 
 
-def test_an_id_is_never_given_back() -> None:
+def test_accepted_order_can_only_finish() -> None:
     assert TRANSITIONS[S.ACCEPTED] == {S.FINISHED}
     assert TRANSITIONS[S.FINISHED] == set()
 
 
-def test_money_is_bound_in_every_state_but_the_two_that_ordered_nothing() -> None:
+def test_every_state_but_refused_and_withdrawn_counts_as_spending() -> None:
     assert set(EntryState) - SPENDING_STATES == {S.REFUSED, S.WITHDRAWN}
 
 
-def test_what_is_over_is_refused_withdrawn_or_finished() -> None:
+def test_closed_states_are_refused_withdrawn_and_finished() -> None:
     assert set(EntryState) - OPEN_STATES == {S.REFUSED, S.WITHDRAWN, S.FINISHED}
     assert [entry(state=each).is_open for each in (S.UNKNOWN, S.FINISHED)] == [True, False]
 
 
 @pytest.mark.parametrize("ref", ["a", "invoice-771", "ü 7", "x" * MAX_REF_CHARACTERS])
-def test_a_ref_is_a_text_of_printable_characters(ref: str) -> None:
+def test_ref_of_printable_characters_is_accepted(ref: str) -> None:
     assert parse_ref(ref) == ref
 
 
@@ -76,7 +85,7 @@ def test_any_other_ref_is_refused(ref: object) -> None:
 
 
 @pytest.mark.parametrize("state", [S.ACCEPTED, S.FINISHED])
-def test_placed_gives_the_id(state: EntryState) -> None:
+def test_order_id_of_a_placed_order_is_returned(state: EntryState) -> None:
     assert entry(state=state, order="32").order_id() == "32"
 
 
@@ -87,7 +96,9 @@ def test_placed_gives_the_id(state: EntryState) -> None:
     (ErrorKind.VALIDATION, RefusedError),
     (None, RefusedError),
 ])  # fmt: skip
-def test_placed_raises_a_refusal_as_it_was(kind: ErrorKind | None, error: type[Exception]) -> None:
+def test_order_id_of_a_refused_order_raises_its_error_class(
+    kind: ErrorKind | None, error: type[Exception]
+) -> None:
     with pytest.raises(RefusedError, match="no money") as caught:
         entry(state=S.REFUSED, kind=kind, reason="no money").order_id()
 
@@ -96,7 +107,7 @@ def test_placed_raises_a_refusal_as_it_was(kind: ErrorKind | None, error: type[E
 
 
 @pytest.mark.parametrize("state", [S.UNKNOWN, S.SENDING])
-def test_placed_raises_what_is_not_known(state: EntryState) -> None:
+def test_order_id_of_an_unknown_order_raises_outcome_unknown(state: EntryState) -> None:
     with pytest.raises(OutcomeUnknownError) as caught:
         entry(state=state, order="32", sent_at=AT, form={"service": "5"}).order_id()
 
@@ -105,41 +116,51 @@ def test_placed_raises_what_is_not_known(state: EntryState) -> None:
 
 
 @pytest.mark.parametrize("state", [S.PREPARED, S.HELD, S.WITHDRAWN])
-def test_placed_says_that_nothing_is_on_its_way(state: EntryState) -> None:
+def test_order_id_of_an_unsent_order_raises_not_sent(state: EntryState) -> None:
     with pytest.raises(NotSentError, match=state.value):
         entry(state=state).order_id()
 
 
-def test_a_status_word_is_read_as_one_of_the_known_ones() -> None:
+def test_raw_status_is_parsed_as_a_known_status() -> None:
     assert entry().status is None
     assert entry(raw_status="In progress").status is Status.IN_PROGRESS
 
 
-def test_the_share_that_came_back_needs_a_look_an_id_and_a_quantity() -> None:
-    seen = {"order": "32", "raw_status": "Partial", "remains": 250, "quantity": 1000}
+def test_refund_share_needs_a_status_an_id_and_a_quantity() -> None:
+    values = {"order": "32", "raw_status": "Partial", "remains": 250, "quantity": 1000}
 
-    assert entry(**seen).refund_share == Decimal("0.25")
+    assert entry(**values).refund_share == Decimal("0.25")
     assert all(
-        entry(**seen | {gone: None}).refund_share is None
-        for gone in ("order", "raw_status", "quantity")
+        entry(**values | {missing: None}).refund_share is None
+        for missing in ("order", "raw_status", "quantity")
     )
 
 
-@pytest.mark.parametrize(("drop", "price", "fits"), [
+@pytest.mark.parametrize(("drop", "price", "matches"), [
     ("1.25", "1.25", True),
     ("1.250", "1.25", True),
     ("1.24", "1.25", False),
     (None, "1.25", None),
     ("1.25", None, None),
 ])  # fmt: skip
-def test_a_drop_fits_only_where_it_is_just_the_price(
-    drop: str | None, price: str | None, *, fits: bool | None
+def test_drop_matches_price_only_if_equal(
+    drop: str | None, price: str | None, *, matches: bool | None
 ) -> None:
-    found = UnknownOrder(
+    unknown = UnknownOrder(
         entry=entry(price=None if price is None else Decimal(price)),
         balance_drop=None if drop is None else Decimal(drop),
         link_reported_active=False,
         other_refs=(),
     )
 
-    assert found.drop_matches_price is fits
+    assert unknown.drop_matches_price is matches
+
+
+@pytest.mark.parametrize(
+    "cls", [Claim, Entry, JournalEvent, NewEntry, Observation, Outcome, Summary, UnknownOrder]
+)
+def test_help_of_a_class_describes_each_of_its_fields(cls: type[attrs.AttrsInstance]) -> None:
+    text = pydoc.render_doc(cls, renderer=pydoc.plaintext)
+    described = set(re.findall(r"^ \|      (\w+): \w", text, re.MULTILINE))
+
+    assert {each.name for each in attrs.fields(cls)} <= described

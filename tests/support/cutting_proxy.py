@@ -1,4 +1,4 @@
-"""A proxy on loopback that cuts a database's connection at a commit."""
+"""A proxy on loopback that closes a database connection at a commit."""
 
 import asyncio
 import re
@@ -12,42 +12,42 @@ __all__ = ["CuttingProxy"]
 CHUNK_BYTES = 65536
 
 COMMIT = re.compile(rb"COMMIT(?!TED)")
-"""What ends a transaction; one begins with ISOLATION LEVEL READ COMMITTED."""
+"""The end of a transaction, but not ISOLATION LEVEL READ COMMITTED at its start."""
 
 
 class CuttingProxy(LoopbackServer):
-    """Passes bytes on to a port, and cuts as many connections at a COMMIT as `cuts` names.
+    """Forward bytes to a port, and close one connection at a COMMIT for each item of `cuts`.
 
-    "before" cuts before the server sees it, "after" when the server has answered and the client has
-    not heard: it can't tell the one from the other.
+    "before" closes it before the server receives the COMMIT, "after" once the server has answered
+    and the client has not received that: the client cannot distinguish the two.
     """
 
     def __init__(self, port: int) -> None:
         super().__init__()
         self.cuts: list[Literal["before", "after"]] = []
-        self._to = port
+        self._port = port
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        answers, server = await asyncio.open_connection("127.0.0.1", self._to)
-        back = asyncio.create_task(_copy(answers, writer))
+        responses, server = await asyncio.open_connection("127.0.0.1", self._port)
+        copying = asyncio.create_task(_copy(responses, writer))
         try:
             while data := await reader.read(CHUNK_BYTES):
                 if COMMIT.search(data) and self.cuts:
-                    back.cancel()
-                    # It reads until it has heard of that, and two can't read at once.
-                    await asyncio.gather(back, return_exceptions=True)
+                    copying.cancel()
+                    # It reads until it is cancelled, and two tasks cannot read at once.
+                    await asyncio.gather(copying, return_exceptions=True)
                     if self.cuts.pop(0) == "after":
                         server.write(data)
-                        await answers.read(CHUNK_BYTES)
+                        await responses.read(CHUNK_BYTES)
                     return
                 server.write(data)
         except ConnectionError:
             pass
         finally:
-            back.cancel()
+            copying.cancel()
             writer.close()
             server.close()
-            await asyncio.gather(back, return_exceptions=True)
+            await asyncio.gather(copying, return_exceptions=True)
             for each in (writer, server):
                 with suppress(ConnectionError):
                     await each.wait_closed()

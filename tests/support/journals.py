@@ -1,4 +1,4 @@
-"""Orders for journals, brought to a state by the journal's own moves, under a clock that is set."""
+"""Orders brought to a state by the journal's own methods, with a clock that tests control."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -26,16 +26,16 @@ __all__ = [
     "START",
     "Clock",
     "Journals",
-    "accepted",
+    "accept",
     "all_events",
-    "begun",
-    "claimed",
-    "in_state",
-    "journals_on",
-    "look",
-    "new",
+    "claim_due",
+    "new_entry",
+    "observe",
+    "open_journals",
     "outcome",
-    "prepared",
+    "prepare",
+    "reach",
+    "start",
 ]
 
 S = EntryState
@@ -46,7 +46,7 @@ ACCOUNT = "an-account"
 
 
 class Clock:
-    """A clock that stands until it is moved."""
+    """A clock that stands still until it is advanced."""
 
     def __init__(self) -> None:
         self.time = START
@@ -54,12 +54,12 @@ class Clock:
     def __call__(self) -> datetime:
         return self.time
 
-    def go(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         self.time += timedelta(seconds=seconds)
 
 
 class Journals:
-    """Makes journals on one database, each with connections of its own, as machines have."""
+    """Open journals on one database, each with connections of its own, like separate machines."""
 
     def __init__(self, url: str, clock: Clock, stack: AsyncExitStack) -> None:
         self.url = url
@@ -69,19 +69,19 @@ class Journals:
     async def __call__(
         self, account: str = ACCOUNT, *, clock: Callable[[], datetime] | None = None
     ) -> SQLJournal:
-        made = SQLJournal(self.url, clock=clock or self.clock).for_account(account)
-        self.stack.push_async_callback(made.aclose)
-        await made.open()
-        return made
+        journal = SQLJournal(self.url, clock=clock or self.clock).for_account(account)
+        self.stack.push_async_callback(journal.aclose)
+        await journal.open()
+        return journal
 
 
 @asynccontextmanager
-async def journals_on(url: str) -> AsyncIterator[Journals]:
+async def open_journals(url: str) -> AsyncIterator[Journals]:
     async with AsyncExitStack() as stack:
         yield Journals(url, Clock(), stack)
 
 
-def new(ref: str = "a", **changes: Any) -> NewEntry:
+def new_entry(ref: str = "a", **changes: Any) -> NewEntry:
     values: dict[str, Any] = {
         "ref": ref,
         "form": {"action": "add", "service": "5", "link": f"https://x.test/{ref}"},
@@ -98,58 +98,64 @@ def outcome(state: EntryState, order: str | None = None, **values: Any) -> Outco
     return Outcome(state=state, order=order, **{"due_at": None} | values)
 
 
-async def prepared(journal: Journal, ref: str = "a", **changes: Any) -> Entry:
-    return await journal.create(new(ref, **changes))
+async def prepare(journal: Journal, ref: str = "a", **changes: Any) -> Entry:
+    return await journal.create(new_entry(ref, **changes))
 
 
-async def begun(journal: Journal, ref: str = "a", *, places: int = 99, **changes: Any) -> Entry:
-    entry = await prepared(journal, ref, **changes)
-    moved = await journal.start_attempt(ref, entry.attempt, lease=LEASE, max_in_flight=places)
-    assert moved is not None
-    return moved
+async def start(
+    journal: Journal, ref: str = "a", *, max_in_flight: int = 99, **changes: Any
+) -> Entry:
+    entry = await prepare(journal, ref, **changes)
+    started = await journal.start_attempt(
+        ref, entry.attempt, lease=LEASE, max_in_flight=max_in_flight
+    )
+    assert started is not None
+    return started
 
 
-async def accepted(
+async def accept(
     journal: Journal, ref: str = "a", order: str | None = None, **changes: Any
 ) -> Entry:
-    entry = await begun(journal, ref, **changes)
-    said = outcome(S.ACCEPTED, order or f"id-{ref}", due_at=START)
-    return await journal.record_outcome(ref, entry.attempt, said)
+    entry = await start(journal, ref, **changes)
+    result = outcome(S.ACCEPTED, order or f"id-{ref}", due_at=START)
+    return await journal.record_outcome(ref, entry.attempt, result)
 
 
-async def in_state(journal: Journal, state: EntryState, ref: str = "a", **changes: Any) -> Entry:
-    """Bring a new order to a state."""
+async def reach(journal: Journal, state: EntryState, ref: str = "a", **changes: Any) -> Entry:
+    """Create an order and bring it to a state."""
     if state is S.PREPARED:
-        return await prepared(journal, ref, **changes)
+        return await prepare(journal, ref, **changes)
     if state is S.WITHDRAWN:
-        await prepared(journal, ref, **changes)
-        moved = await journal.apply_decision(ref, {S.PREPARED}, outcome(S.WITHDRAWN))
-        assert moved is not None
-        return moved
+        await prepare(journal, ref, **changes)
+        withdrawn = await journal.apply_decision(ref, {S.PREPARED}, outcome(S.WITHDRAWN))
+        assert withdrawn is not None
+        return withdrawn
     if state in (S.ACCEPTED, S.FINISHED):
-        entry = await accepted(journal, ref, **changes)
+        entry = await accept(journal, ref, **changes)
         if state is S.ACCEPTED:
             return entry
-        claims = await claimed(journal)
-        await journal.record_statuses([look(each) for each in claims if each.entry.ref == ref])
-        found = await journal.find(ref)
-        assert found is not None
-        return found
-    entry = await begun(journal, ref, **changes)
+        claims = await claim_due(journal)
+        await journal.record_statuses([observe(each) for each in claims if each.entry.ref == ref])
+        finished = await journal.find(ref)
+        assert finished is not None
+        return finished
+    entry = await start(journal, ref, **changes)
     if state is S.SENDING:
         return entry
     return await journal.record_outcome(ref, entry.attempt, outcome(state))
 
 
-async def claimed(journal: Journal, limit: int = 1000) -> list[Claim]:
+async def claim_due(journal: Journal, limit: int = 1000) -> list[Claim]:
     return await journal.claim(limit, lease=LEASE)
 
 
-def look(claim: Claim, word: str | None = "Completed", **values: Any) -> Observation:
-    """Give a look at a claimed order; None for an id that the panel did not know."""
+def observe(claim: Claim, raw_status: str | None = "Completed", **values: Any) -> Observation:
+    """Return an observation of a claimed order; without a status, the panel did not know its id."""
     assert claim.entry.order is not None
     status = (
-        None if word is None else OrderStatus(order=claim.entry.order, raw_status=word, **values)
+        None
+        if raw_status is None
+        else OrderStatus(order=claim.entry.order, raw_status=raw_status, **values)
     )
     return Observation(claim=claim, status=status, due_at=START + timedelta(hours=1))
 

@@ -1,6 +1,6 @@
 """A real PostgreSQL server on loopback, in a folder of its own, that tests may stop and restart.
 
-Where the server is not installed, root on Debian gets it by apt; anybody else is told its name.
+If the server is not installed, root on Debian installs it by apt; otherwise an error names it.
 """
 
 import atexit
@@ -22,17 +22,17 @@ import asyncpg
 __all__ = ["PostgresServer", "shared_server"]
 
 PACKAGE = "postgresql"
-"""Debian's name of it."""
+"""The name of Debian's package."""
 
 START_S = 60.0
-"""Seconds for a start; it takes below one, and a recovery on a busy machine a few."""
+"""Seconds for a start: it takes less than one, a recovery on a busy machine a few."""
 
 USER, PASSWORD, DATABASE = "tester", "test-password", "orders"
 
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
-    # What is tested is durability.
+    # The tests are about durability.
     "fsync": "on",
     "synchronous_commit": "on",
     "shared_buffers": "32MB",
@@ -54,15 +54,15 @@ class PostgresServer:
 
     @property
     def url(self) -> str:
-        """The database's address, as a journal takes it."""
+        """The database's address for a journal."""
         return f"postgresql+asyncpg://{USER}:{PASSWORD}@127.0.0.1:{self.port}/{DATABASE}"
 
     def start(self) -> None:
-        """Start it, making its files at first, and wait until it answers."""
+        """Start the server, creating its files the first time, and wait until it answers."""
         if self._process is not None:
             return
         if self._folder is None:
-            self._folder = self._made()
+            self._folder = self._create_files()
         options = [f"--{name}={value}" for name, value in SETTINGS.items()]
         log = (self._folder / "log").open("ab")
         with log:
@@ -73,37 +73,37 @@ class PostgresServer:
                 stderr=log,
                 cwd=self._folder,
                 start_new_session=True,
-                **_as_user(),
+                **_user_options(),
             )
         self._wait()
 
     def stop(self, mode: Literal["fast", "immediate"] = "fast") -> None:
-        """Stop it: `fast` breaks connections off, `immediate` is like a crash."""
+        """Stop the server: `fast` closes connections, `immediate` is like a crash."""
         process, self._process = self._process, None
         if process is not None:
             process.send_signal(_SIGNALS[mode])
             process.wait(START_S)
 
     def restart(self, mode: Literal["fast", "immediate"] = "fast") -> None:
-        """Stop and start it on the same port."""
+        """Stop the server and start it on the same port."""
         self.stop(mode)
         self.start()
 
     def remove(self) -> None:
-        """Stop it and remove its files."""
+        """Stop the server and remove its files."""
         self.stop("immediate")
         folder, self._folder = self._folder, None
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
 
     async def connect(self) -> "asyncpg.Connection[asyncpg.Record]":
-        """Give a connection of the test's own, beside any journal."""
+        """Return a connection for the test itself, independent of any journal."""
         return await asyncpg.connect(
             host="127.0.0.1", port=self.port, user=USER, password=PASSWORD, database=DATABASE
         )
 
     async def fresh(self) -> str:
-        """Empty the database, whoever still uses it, and give its address."""
+        """Empty the database, closing other connections, and return its address."""
         self.start()
         connection = await self.connect()
         try:
@@ -116,10 +116,10 @@ class PostgresServer:
             await connection.close()
         return self.url
 
-    async def stopped_still(self) -> list[int]:
-        """Let every connection and the server itself hang, as on a machine that is frozen.
+    async def freeze(self) -> list[int]:
+        """Suspend every connection and the server itself, as on a machine that is frozen.
 
-        Gives the processes, for `move_again`.
+        Returns the process ids for `thaw`.
         """
         assert self._process is not None
         connection = await self.connect()
@@ -133,13 +133,13 @@ class PostgresServer:
             os.kill(each, signal.SIGSTOP)
         return processes
 
-    def move_again(self, processes: list[int]) -> None:
-        """Let what hangs go on."""
+    def thaw(self, processes: list[int]) -> None:
+        """Resume suspended processes."""
         for each in processes:
             os.kill(each, signal.SIGCONT)
 
-    def _made(self) -> Path:
-        """Make the files of a server, owned by whom it runs as."""
+    def _create_files(self) -> Path:
+        """Create the files of a server, owned by the user it runs as."""
         folder = Path(tempfile.mkdtemp(prefix="smm-postgres-"))
         secret = folder / "secret"
         secret.write_text(PASSWORD)
@@ -151,17 +151,17 @@ class PostgresServer:
                   "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", cwd=folder)  # fmt: skip
         script = f"CREATE DATABASE {DATABASE}".encode()
         self._run("postgres", "--single", "-D", folder / "data", "-F", "postgres",
-                  cwd=folder, told=script)  # fmt: skip
+                  cwd=folder, stdin=script)  # fmt: skip
         return folder
 
-    def _run(self, name: str, *words: str | Path, cwd: Path, told: bytes = b"") -> None:
+    def _run(self, name: str, *arguments: str | Path, cwd: Path, stdin: bytes = b"") -> None:
         done = subprocess.run(  # noqa: S603  # Debian's binaries
-            [self._bin / name, *words], cwd=cwd, input=told, capture_output=True, check=False,
-            **_as_user(),
+            [self._bin / name, *arguments], cwd=cwd, input=stdin, capture_output=True, check=False,
+            **_user_options(),
         )  # fmt: skip
         assert done.returncode == 0, done.stderr.decode()
 
-    def _answers(self) -> bool:
+    def _is_ready(self) -> bool:
         done = subprocess.run(  # noqa: S603  # Debian's binary
             [self._bin / "pg_isready", "-q", "-h", "127.0.0.1", f"-p{self.port}"], check=False
         )
@@ -173,7 +173,7 @@ class PostgresServer:
             assert self._process is not None
             if self._process.poll() is not None:
                 break
-            if self._answers():
+            if self._is_ready():
                 return
             time.sleep(0.02)
         log = self._folder / "log" if self._folder else None
@@ -182,7 +182,7 @@ class PostgresServer:
 
 @functools.cache
 def shared_server() -> PostgresServer:
-    """Give the one server of this process, started; it ends with the process."""
+    """Return the one server of this process, started; it stops with the process."""
     server = PostgresServer()
     atexit.register(server.remove)
     server.start()
@@ -190,22 +190,22 @@ def shared_server() -> PostgresServer:
 
 
 def _binaries() -> Path:
-    found = _newest()
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+    folder = _newest()
+    if folder is None and os.geteuid() == 0 and shutil.which("apt-get"):
         _install()
-        found = _newest()
-    assert found is not None, (
+        folder = _newest()
+    assert folder is not None, (
         f"the tests of the journal need a PostgreSQL server: install Debian's package {PACKAGE!r}"
     )
-    return found
+    return folder
 
 
 def _newest() -> Path | None:
-    places = [*Path("/usr/lib/postgresql").glob("*/bin/postgres")]
+    paths = [*Path("/usr/lib/postgresql").glob("*/bin/postgres")]
     on_path = shutil.which("postgres")
     if on_path is not None:
-        places.append(Path(on_path).resolve())
-    folders = [each.parent for each in places if (each.parent / "initdb").exists()]
+        paths.append(Path(on_path).resolve())
+    folders = [each.parent for each in paths if (each.parent / "initdb").exists()]
     return max(
         folders,
         default=None,
@@ -214,22 +214,25 @@ def _newest() -> Path | None:
 
 
 def _install() -> None:
-    # Debian's package would start a server of its own at once.
+    # Otherwise Debian's package starts a server of its own at once.
     settings = Path("/etc/postgresql-common/createcluster.conf")
     if not settings.exists():
         settings.parent.mkdir(parents=True, exist_ok=True)
         settings.write_text("create_main_cluster = false\n")
-    quietly = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    for words in (["update", "-q"], ["install", "-y", "-q", "--no-install-recommends", PACKAGE]):
-        done = subprocess.run(  # noqa: S603  # fixed words
-            ["apt-get", *words],  # noqa: S607
-            env=quietly, capture_output=True, text=True, check=False,
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    for arguments in (
+        ["update", "-q"],
+        ["install", "-y", "-q", "--no-install-recommends", PACKAGE],
+    ):
+        done = subprocess.run(  # noqa: S603  # fixed arguments
+            ["apt-get", *arguments],  # noqa: S607
+            env=environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
-        assert done.returncode == 0, f"apt-get {' '.join(words)}: {done.stderr[-2000:]}"
+        assert done.returncode == 0, f"apt-get {' '.join(arguments)}: {done.stderr[-2000:]}"
 
 
-def _as_user() -> dict[str, Any]:
-    """Give how a process is run: the server refuses to be root."""
+def _user_options() -> dict[str, Any]:
+    """Return arguments that run a process as another user: the server refuses to run as root."""
     if os.geteuid() != 0:
         return {}
     owner = pwd.getpwnam("postgres")
@@ -237,7 +240,7 @@ def _as_user() -> dict[str, Any]:
 
 
 def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
         return port

@@ -1,10 +1,10 @@
-"""Connecting, transactions and their errors: what differs between SQLite and PostgreSQL.
+"""Connections, transactions and their errors: what differs between SQLite and PostgreSQL.
 
-How this works. `Database.run` carries out a piece of work in a transaction of its own, and again
-where the database broke off (a restart, a lost connection, a deadlock, a busy file), until a
-deadline. So work has to be such that doing it twice does it once: a commit whose answer was lost
-may have happened. Every error leaves as `JournalError`, without the frames below it, where the
-database's address holds a password.
+How this works. `Database.run` runs a function in a transaction of its own, and retries it after a
+transient failure (a restart, a lost connection, a deadlock, a busy file) until a deadline. So the
+function must be idempotent: a commit whose answer was lost may have happened. Every database error
+is raised as `JournalError`, without the stack frames below it, which contain the password of the
+database's address.
 """
 
 import asyncio
@@ -26,19 +26,19 @@ from ..._text import sanitize
 from ...errors import InvalidSettingsError, JournalError, PanelError, without_frames
 from .schema import MIGRATIONS, SCHEMA_VERSION, metadata, versions
 
-__all__ = ["Database", "journal_error", "parsed"]
+__all__ = ["Database", "journal_error", "parse_url"]
 
 DRIVERS = ("sqlite+aiosqlite", "postgresql+asyncpg")
-"""The databases that this is written and tested for."""
+"""The supported databases and drivers; others are not tested."""
 
 DEADLINE_S = 30.0
-"""Seconds for a piece of work with all its repeats: a PostgreSQL restart takes a few."""
+"""Seconds for a transaction with all its retries: a PostgreSQL restart takes a few."""
 
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.02, 1.0
-"""Seconds between repeats, doubling from the one to the other, with jitter."""
+MIN_RETRY_DELAY_S, MAX_RETRY_DELAY_S = 0.02, 1.0
+"""Seconds between retries, doubling from the minimum to the maximum, with jitter."""
 
 BUSY_TIMEOUT_MS = 10_000
-"""Milliseconds that SQLite waits for another process's transaction: each takes a few."""
+"""Milliseconds to wait for another process's transaction on SQLite: each takes a few."""
 
 CONNECT_TIMEOUT_S = 10.0
 """Seconds to connect to PostgreSQL."""
@@ -47,120 +47,124 @@ STATEMENT_TIMEOUT_S = 60.0
 """Seconds for one statement; the slowest, a summary of millions of orders, takes a few."""
 
 POOL_SIZE = 5
-"""Connections to PostgreSQL of one journal: placing, following, events and a caller's questions."""
+"""Connections to PostgreSQL of one journal: placing, following, events and a caller's queries."""
 
 CLOSE_WAIT_S = 5.0
-"""Seconds that closing waits for work under way: each takes milliseconds."""
+"""Seconds that closing waits for running transactions: each takes milliseconds."""
 
-CLOCK_FOR_S = 300.0
-"""Seconds after which the database's clock is asked again; clocks drift by far less meanwhile."""
+CLOCK_REFRESH_S = 300.0
+"""Seconds after which the database's clock is read again; in that time clocks hardly drift."""
 
-CHECKED_BYTES = 64 * 1024 * 1024
-"""A SQLite file up to this size is checked whole when it is opened, in below a second; of a larger
-one, only what is read is noticed to be damaged."""
+MAX_CHECKED_BYTES = 64 * 1024 * 1024
+"""A SQLite file up to this size is checked completely when it is opened, in under a second; in a
+larger one, damage is noticed only in the pages that are read."""
 
 SCHEMA_LOCK = 0x534D4D46
-"""The number of PostgreSQL's advisory lock under which the tables are made or changed."""
+"""The number of PostgreSQL's advisory lock under which the tables are created or migrated."""
 
-_REPEATABLE_STATES = frozenset(
+_TRANSIENT_SQLSTATES = frozenset(
     {"23505", "40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300"}
 )
-"""PostgreSQL's words for: a unique key that another transaction took at the same moment (work looks
-first, so it finds that one's row the next time), serialization, deadlock, lock, shutdown (three),
-too many connections."""
+"""PostgreSQL's codes for: a unique key that another transaction inserted at the same time (the
+function reads first, so the retry finds that row), serialization failure, deadlock, lock not
+available, shutdown (three), too many connections."""
 
-_REPEATABLE_WORDS = ("database is locked", "connection", "cannot switch to state")
-"""The same in words, where there is no code; the last are asyncpg's where a connection ends in the
-middle of a step of its own (seen with 0.30 when a server restarts)."""
+_TRANSIENT_MESSAGES = ("database is locked", "connection", "cannot switch to state")
+"""The same as texts, for errors without a code; the last is asyncpg's if a connection ends in the
+middle of one of its steps (seen with 0.30 when a server restarts)."""
 
 T = TypeVar("T")
 Work = Callable[[AsyncConnection], Awaitable[T]]
 
 
 class Database:
-    """A database, from one event loop."""
+    """A database, used from one event loop."""
 
-    _shown = "without an address"
+    _address = "without an address"
 
     def __init__(self, url: URL | None, clock: Callable[[], datetime] | None) -> None:
-        self._url = _checked(url)
+        self._url = _require_supported(url)
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
         self._clock = clock
-        self._shown = self._url.render_as_string(hide_password=True)
-        # The clock of the database less the monotonic one here, and when it was asked for.
+        self._address = self._url.render_as_string(hide_password=True)
+        # The database's clock minus this machine's monotonic clock, and when it was read.
         self._offset_s: float | None = None
-        self._asked_at_s = 0.0
+        self._offset_read_at_s = 0.0
         self._engine: AsyncEngine | None = None
         self._users = 0
-        self._under_way: set[asyncio.Task[Any]] = set()
+        self._running: set[asyncio.Task[Any]] = set()
 
     def __repr__(self) -> str:
-        return f"<Database {self._shown}>"
+        return f"<Database {self._address}>"
 
-    async def open(self, note: Work[None]) -> None:
-        """Connect, make or check the tables, and do one more piece of work with them."""
-        makes = self._engine is None
+    async def open(self, prepare_account: Work[None]) -> None:
+        """Connect, create or check the tables, and run one more transaction on them."""
+        is_first = self._engine is None
         if self._engine is None:
             if self.is_sqlite:
-                _make_file(self._url)
-            self._engine = _engine(self._url, is_sqlite=self.is_sqlite)
+                _create_file(self._url)
+            self._engine = _create_engine(self._url, is_sqlite=self.is_sqlite)
         try:
             await self.run(self._prepare)
-            await self.run(note)
+            await self.run(prepare_account)
         except BaseException:
-            # Nobody closes what could not be opened, but for those who could meanwhile.
-            if makes and self._users == 0:
+            # A user that could not open does not close. Another may have opened in the meantime.
+            if is_first and self._users == 0:
                 await self._dispose()
             raise
 
-    def join(self) -> None:
-        """Take note of one more who will close it."""
+    def add_user(self) -> None:
+        """Count one more user, which will call `aclose`."""
         self._users += 1
 
     async def aclose(self) -> None:
-        """Close the connections with the last who joined; the next `open` makes new ones."""
+        """Close the connections with the last user; the next `open` creates new ones."""
         self._users -= 1
         if self._users == 0:
             await self._dispose()
 
     async def _dispose(self) -> None:
-        """Take no more work, let what is under way end, and close the connections."""
+        """Start no more transactions, wait for the running ones, and close the connections."""
         engine, self._engine = self._engine, None
         if engine is None:
             return
         try:
-            if self._under_way:
-                # A connection that is given back to a pool that is gone is closed by nobody.
-                await asyncio.wait(self._under_way, timeout=CLOSE_WAIT_S)
+            if self._running:
+                # A connection that is returned to a pool after its disposal would never be closed.
+                await asyncio.wait(self._running, timeout=CLOSE_WAIT_S)
         finally:
             await engine.dispose()
 
     async def run(self, work: Work[T], *, reads: bool = False) -> T:
-        """Do some work in a transaction, again where that may help; `reads` writes nothing."""
+        """Run a function in a transaction and return its result, retrying transient failures.
+
+        With `reads`, the function writes nothing. Raises `JournalError` for a database error that
+        is not transient or lasts beyond the deadline, and for a value that cannot be read or
+        stored; other errors of the function are raised as they are.
+        """
         deadline_s = time.monotonic() + DEADLINE_S
-        pause_s = FIRST_PAUSE_S
+        delay_s = MIN_RETRY_DELAY_S
         while True:
             try:
-                return await self._once(work, reads=reads)
+                return await self._run_once(work, reads=reads)
             except PanelError:
                 raise
             except (ValueError, ArithmeticError) as error:
-                # A row that another hand has written, or a number that no column holds.
-                said = f"a value is not understood: {type(error).__name__}"
-                raise JournalError(said) from error
+                # A row that was edited by another program, or a number too large for its column.
+                raise JournalError(f"invalid value: {type(error).__name__}") from error
             except Exception as error:
-                if not _is_databases(error):
+                if not _is_database_error(error):
                     raise
-                if not _may_pass(error) or time.monotonic() + pause_s > deadline_s:
+                if not _is_transient(error) or time.monotonic() + delay_s > deadline_s:
                     raise journal_error(error) from without_frames(error)
-            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311  # no secret
-            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+            await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))  # noqa: S311  # no secret
+            delay_s = min(delay_s * 2, MAX_RETRY_DELAY_S)
 
-    async def _once(self, work: Work[T], *, reads: bool) -> T:
-        """Do some work in a transaction, in a task that a cancelled caller leaves to its end.
+    async def _run_once(self, work: Work[T], *, reads: bool) -> T:
+        """Run a function in a transaction, in a task that continues if the caller is cancelled.
 
-        Cut off in the middle, a connection is lost; SQLite's leaves a thread behind as well, which
-        wakes up in an event loop that may be closed by then.
+        Cancelling it would lose the connection; SQLite's also leaves a thread behind, which may
+        wake up after the event loop is closed.
         """
 
         async def transaction() -> T:
@@ -168,14 +172,14 @@ class Database:
                 return await work(connection)
 
         task = asyncio.create_task(transaction())
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
 
     @asynccontextmanager
     async def _transaction(self, *, reads: bool) -> AsyncGenerator[AsyncConnection, None]:
         if self._engine is None:
-            raise JournalError("is not open")
+            raise JournalError("not open; call open() first")
         async with self._engine.connect() as connection:
             if reads and self.is_sqlite:
                 await connection.execution_options(smm_reads=True)
@@ -183,105 +187,108 @@ class Database:
                 yield connection
 
     async def now(self) -> datetime:
-        """Give the time by the clock that all who use this database share.
+        """Return the time of the clock that all users of this database share.
 
-        For PostgreSQL it is the server's, asked for now and then and carried on by a clock that
-        does not jump; SQLite's users are on one machine.
+        For PostgreSQL it is the server's, read every 300 s and advanced by this machine's monotonic
+        clock, which does not jump; SQLite's users are on one machine.
         """
         if self._clock is not None:
             return self._clock()
         if self.is_sqlite:
             return datetime.now(UTC)
-        here_s = time.monotonic()
-        if self._offset_s is None or here_s - self._asked_at_s > CLOCK_FOR_S:
-            there = await self.run(_database_time, reads=True)
-            here_s = time.monotonic()
-            self._offset_s, self._asked_at_s = there.timestamp() - here_s, here_s
-        return datetime.fromtimestamp(here_s + self._offset_s, UTC)
+        monotonic_s = time.monotonic()
+        if self._offset_s is None or monotonic_s - self._offset_read_at_s > CLOCK_REFRESH_S:
+            server_time = await self.run(_database_time, reads=True)
+            monotonic_s = time.monotonic()
+            self._offset_s = server_time.timestamp() - monotonic_s
+            self._offset_read_at_s = monotonic_s
+        return datetime.fromtimestamp(monotonic_s + self._offset_s, UTC)
 
     # --- the schema ------------------------------------------------------------------------------
 
     async def _prepare(self, connection: AsyncConnection) -> None:
-        """See that the tables are there and of this version; all in one transaction."""
+        """Create the tables, or check and migrate their version; all in one transaction."""
         if self.is_sqlite:
             await self._check_file(connection)
         else:
             await connection.execute(select(func.pg_advisory_xact_lock(SCHEMA_LOCK)))
-        there = await connection.run_sync(lambda sync: inspect(sync).has_table(versions.name))
-        if not there:
+        exists = await connection.run_sync(lambda sync: inspect(sync).has_table(versions.name))
+        if not exists:
             await connection.run_sync(metadata.create_all)
             await connection.execute(versions.insert().values(id=1, version=SCHEMA_VERSION))
             return
-        have = (await connection.execute(select(versions.c.version))).scalar()
-        await _migrate(connection, have)
+        version = (await connection.execute(select(versions.c.version))).scalar()
+        await _migrate(connection, version)
 
     async def _check_file(self, connection: AsyncConnection) -> None:
-        """Refuse a damaged file, where looking through it is quick."""
+        """Raise `JournalError` if the file is damaged, if it is small enough to check quickly."""
         pages = (await connection.exec_driver_sql("PRAGMA page_count")).scalar_one()
         page_bytes = (await connection.exec_driver_sql("PRAGMA page_size")).scalar_one()
-        if pages * page_bytes <= CHECKED_BYTES:
-            said = (await connection.exec_driver_sql("PRAGMA quick_check(1)")).scalar()
-            if said != "ok":
-                raise JournalError(f"the file is damaged: {sanitize(str(said), 200)}")
+        if pages * page_bytes <= MAX_CHECKED_BYTES:
+            result = (await connection.exec_driver_sql("PRAGMA quick_check(1)")).scalar()
+            if result != "ok":
+                raise JournalError(f"the file is damaged: {sanitize(str(result), 200)}")
 
 
-async def _migrate(connection: AsyncConnection, have: int | None) -> None:
-    """Bring the tables from the version they have to this one."""
-    if have is None or have > SCHEMA_VERSION:
-        said = f"has schema version {have}, and this release knows up to {SCHEMA_VERSION}"
-        raise JournalError(said)
-    for version in range(have, SCHEMA_VERSION):
+async def _migrate(connection: AsyncConnection, from_version: int | None) -> None:
+    """Migrate the tables to the current version."""
+    if from_version is None or from_version > SCHEMA_VERSION:
+        raise JournalError(
+            f"schema version {from_version} is not supported; this release knows up to"
+            f" {SCHEMA_VERSION}"
+        )
+    for version in range(from_version, SCHEMA_VERSION):
         for statement in MIGRATIONS[version]:
             await connection.exec_driver_sql(statement)
-    if have < SCHEMA_VERSION:
+    if from_version < SCHEMA_VERSION:
         await connection.execute(versions.update().values(version=SCHEMA_VERSION))
 
 
 async def _database_time(connection: AsyncConnection) -> datetime:
-    found: datetime = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
-    return found
+    server_time: datetime = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
+    return server_time
 
 
-# --- making an engine ----------------------------------------------------------------------------
+# --- creating an engine --------------------------------------------------------------------------
 
 
-def parsed(url: str) -> URL | None:
-    """Read the address of a database, None if it is none; no error, which would show a password."""
+def parse_url(url: str) -> URL | None:
+    """Return the address of a database, None if it is invalid: an error would show a password."""
     try:
         return make_url(url)
     except (ArgumentError, ValueError):
         return None
 
 
-def _checked(found: URL | None) -> URL:
-    """Give an address that a journal can be at, or raise `InvalidSettingsError`."""
-    if found is None:
+def _require_supported(url: URL | None) -> URL:
+    """Return an address that a journal supports, or raise `InvalidSettingsError`."""
+    if url is None:
         raise InvalidSettingsError("journal", "is not the address of a database")
-    if found.drivername not in DRIVERS:
-        reason = f"is on {found.drivername!r}; it can be on {' or '.join(DRIVERS)}"
+    if url.drivername not in DRIVERS:
+        reason = f"has driver {url.drivername!r}; use {' or '.join(DRIVERS)}"
         raise InvalidSettingsError("journal", reason)
-    if found.get_backend_name() == "sqlite":
-        path = found.database or ":memory:"
+    if url.get_backend_name() == "sqlite":
+        path = url.database or ":memory:"
         if path == ":memory:":
             raise InvalidSettingsError("journal", "needs a file: memory is lost in a crash")
         if path.startswith("file:"):
             raise InvalidSettingsError("journal", "needs the path of a file, not a file: address")
-    return found
+    return url
 
 
-def _make_file(url: URL) -> None:
-    """Make the file with mode 0600, since links and user names are personal data.
+def _create_file(url: URL) -> None:
+    """Create the file with mode 0600, since links and user names are personal data.
 
-    One that is there keeps its mode; SQLite gives its side files the same.
+    An existing file keeps its mode; SQLite creates its side files with the same mode.
     """
     try:
         os.close(os.open(str(url.database), os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
-        said = f"the file {url.database!r} can't be written: {error.strerror}"
-        raise JournalError(said) from error
+        text = f"the file {url.database!r} cannot be written: {error.strerror}"
+        raise JournalError(text) from error
 
 
-def _engine(url: URL, *, is_sqlite: bool) -> AsyncEngine:
+def _create_engine(url: URL, *, is_sqlite: bool) -> AsyncEngine:
     if not is_sqlite:
         return create_async_engine(
             url,
@@ -291,14 +298,14 @@ def _engine(url: URL, *, is_sqlite: bool) -> AsyncEngine:
             connect_args={
                 "timeout": CONNECT_TIMEOUT_S,
                 "command_timeout": STATEMENT_TIMEOUT_S,
-                # A server may be set to answer before it has written: an intent must be on disk.
+                # A server may be configured to answer before the data is on disk: attempts must be.
                 "server_settings": {
                     "synchronous_commit": "on",
                     "application_name": "smmfanfast_async",
                 },
             },
         )
-    # One connection: SQLite has one writer, and waiting for it here costs less than in the file.
+    # One connection: SQLite has one writer, and waiting for it here is cheaper than in the file.
     engine = create_async_engine(
         url,
         hide_parameters=True,
@@ -306,13 +313,13 @@ def _engine(url: URL, *, is_sqlite: bool) -> AsyncEngine:
         pool_size=1,
         max_overflow=0,
     )
-    event.listen(engine.sync_engine, "connect", _set_up_sqlite)
+    event.listen(engine.sync_engine, "connect", _configure_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
 
 
-def _set_up_sqlite(connection: Any, _record: object) -> None:
-    # Python's module would begin transactions by itself, and later than it should.
+def _configure_sqlite(connection: Any, _record: object) -> None:
+    # Otherwise Python's module starts transactions by itself, and too late.
     connection.isolation_level = None
     cursor = connection.cursor()
     try:
@@ -325,13 +332,13 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
     except BaseException:
-        # The pool forgets what it could not set up, and the thread behind it would stay.
+        # The pool drops a connection that fails here, and its thread would stay.
         connection.close()
         raise
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A transaction that begins to write later than it reads can't wait for its turn.
+    # A transaction that reads before it writes cannot wait for another writer.
     reads = connection.get_execution_options().get("smm_reads", False)
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
@@ -340,36 +347,36 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def journal_error(error: BaseException) -> JournalError:
-    """Say what a database's error means, in one line, without rows and passwords."""
+    """Return the error for a database error, in one line, without rows and passwords."""
     cause = _driver_error(error)
-    words = str(cause).partition("\n")[0]
-    # The driver's own class stands in the text in angle brackets; ours names it already.
-    words = words.partition(">: ")[2] or words
+    message = str(cause).partition("\n")[0]
+    # SQLAlchemy puts the driver's class into the text, in angle brackets; it is named below anyway.
+    message = message.partition(">: ")[2] or message
     kind = type(cause).__name__
-    return JournalError(sanitize(f"{kind}: {words}".rstrip(": "), 300))
+    return JournalError(sanitize(f"{kind}: {message}".rstrip(": "), 300))
 
 
-def _is_databases(error: Exception) -> bool:
-    """Whether an error comes from the database, or the way to it.
+def _is_database_error(error: Exception) -> bool:
+    """Return whether an error comes from the database or the connection to it.
 
-    SQLAlchemy 2.0 lets asyncpg's own errors through where there is no connection yet.
+    SQLAlchemy 2.0 passes asyncpg's own errors through while there is no connection yet.
     """
-    is_drivers = type(error).__module__.partition(".")[0] == "asyncpg"
-    return is_drivers or isinstance(error, SQLAlchemyError | OSError)
+    is_from_driver = type(error).__module__.partition(".")[0] == "asyncpg"
+    return is_from_driver or isinstance(error, SQLAlchemyError | OSError)
 
 
 def _driver_error(error: BaseException) -> BaseException:
     return error.orig or error if isinstance(error, DBAPIError) else error
 
 
-def _may_pass(error: Exception) -> bool:
-    """Whether the same work may succeed a little later."""
+def _is_transient(error: Exception) -> bool:
+    """Return whether the same transaction may succeed a little later."""
     cause = _driver_error(error)
     is_cut = isinstance(error, DBAPIError) and error.connection_invalidated
     if is_cut or isinstance(cause, OSError):
-        return True  # not reached, broken off, or given up while it was waited for
+        return True  # not reached, disconnected, or timed out
     state = getattr(cause, "sqlstate", None)
     if state is not None:
-        return state in _REPEATABLE_STATES or state.startswith("08")
-    words = str(cause).lower()
-    return any(each in words for each in _REPEATABLE_WORDS)
+        return state in _TRANSIENT_SQLSTATES or state.startswith("08")
+    message = str(cause).lower()
+    return any(each in message for each in _TRANSIENT_MESSAGES)

@@ -1,12 +1,12 @@
-"""`SQLJournal`: the journal's methods, each a transaction made of named statements."""
+"""`SQLJournal`: the methods of the journal, each one transaction of named statements."""
 
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
-from sqlalchemy import ColumnElement, func
+from sqlalchemy import ColumnElement, Executable, func
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
@@ -24,87 +24,93 @@ from .. import (
     UnknownOrder,
 )
 from . import statements
-from .database import Database, journal_error, parsed
+from .database import Database, journal_error, parse_url
 from .polling import Polling
-from .rows import entry_of, event_of, event_row, summary_of, unknown_order
+from .rows import (
+    build_summary,
+    build_unknown_order,
+    entry_from_row,
+    event_from_row,
+    event_row,
+)
 from .schema import accounts, consumers, orders
+from .transaction import eventful_transaction, timed_transaction, transaction
 from .transitions import Transitions
 
 __all__ = ["SQLJournal"]
 
 PAGE_ROWS = 500
-"""Rows that `entries` reads at a time."""
+"""How many rows `entries` reads at a time."""
 
-FAR = timedelta(minutes=30)
-"""How far ahead a place in the pace, or the end of an attempt, may be: nobody waits that long, and
-what is further ahead was written before the clock was set back."""
+MAX_AHEAD = timedelta(minutes=30)
+"""How far ahead a reserved call, or the end of a lease, may be: no call waits that long, and a
+later time was written before the clock was set back."""
 
-EVERYBODY = ""
-"""The account of a journal that is bound to none yet: it holds no orders."""
+NO_ACCOUNT = ""
+"""The account of a journal that is not bound to one yet: it has no orders."""
 
 MAX_CONSUMER_CHARACTERS = 200
-"""The longest name of a reader of events."""
-
-T = TypeVar("T")
+"""The longest name of a consumer of events."""
 
 
 class SQLJournal:
     """A journal in a database: `sqlite+aiosqlite:///orders.db` or `postgresql+asyncpg://…`.
 
-    A SQLite file serves any number of processes of one machine, PostgreSQL any number of machines;
-    the tables, all named `smm_…`, may stand beside your own. An `OrderDesk` opens and closes the
-    journal that it is given. Rows hold no key: accounts are told apart by a short HMAC of it.
+    A SQLite file serves any number of processes on one machine, PostgreSQL any number of machines;
+    the tables, all named `smm_…`, may share a database with your own. An `OrderDesk` opens and
+    closes the journal that it is given. Rows contain no API key: accounts are told apart by a short
+    HMAC of it. The contract of each method is documented in `Journal`.
 
-    `clock` gives the time, aware UTC, for tests; without it, it is the database server's.
-    Raises `InvalidSettingsError` for an address that is none of these.
+    `clock` returns the time, aware UTC, for tests; without it, the time is the database server's,
+    or this machine's for SQLite. Raises `InvalidSettingsError` for any other address.
     """
 
-    # An error report shows a journal that could not be made, too.
-    _shown = "<SQLJournal>"
+    # An error report also shows a journal whose constructor raised.
+    _repr = "<SQLJournal>"
 
     def __init__(self, url: str, *, clock: Callable[[], datetime] | None = None) -> None:
-        address = parsed(url)
-        del url  # it may hold a password, and an error below shows this frame
+        address = parse_url(url)
+        del url  # it may contain a password, and an error below shows this frame
         self._database = Database(address, clock)
-        self._shown = f"<SQLJournal {self._database!r}>"
-        self._account = EVERYBODY
+        self._repr = f"<SQLJournal {self._database!r}>"
+        self._account = NO_ACCOUNT
         self._is_open = False
-        self._transitions = Transitions(EVERYBODY, is_sqlite=self._database.is_sqlite)
-        self._polling = Polling(EVERYBODY, is_sqlite=self._database.is_sqlite)
+        self._transitions = Transitions(NO_ACCOUNT, is_sqlite=self._database.is_sqlite)
+        self._polling = Polling(NO_ACCOUNT, is_sqlite=self._database.is_sqlite)
 
     def __repr__(self) -> str:
-        return self._shown
+        return self._repr
 
     def for_account(self, account: str) -> Self:
-        """Give this journal for one account; they share connections."""
-        twin = object.__new__(type(self))
-        twin.__dict__.update(self.__dict__)
-        twin._account = account
-        twin._is_open = False
-        twin._transitions = Transitions(account, is_sqlite=self._database.is_sqlite)
-        twin._polling = Polling(account, is_sqlite=self._database.is_sqlite)
-        return twin
+        """Return a journal for one account on the same connections; it is opened separately."""
+        journal = object.__new__(type(self))
+        journal.__dict__.update(self.__dict__)
+        journal._account = account
+        journal._is_open = False
+        journal._transitions = Transitions(account, is_sqlite=self._database.is_sqlite)
+        journal._polling = Polling(account, is_sqlite=self._database.is_sqlite)
+        return journal
 
     async def open(self) -> None:
-        """Connect, make the tables or migrate older ones, and note the account."""
+        """Connect, create or migrate the tables, and insert the account's row."""
 
-        async def note(connection: AsyncConnection) -> None:
-            insert = statements.insert_unless_there(accounts, is_sqlite=self._database.is_sqlite)
+        async def insert_account(connection: AsyncConnection) -> None:
+            insert = statements.insert_or_ignore(accounts, is_sqlite=self._database.is_sqlite)
             await connection.execute(insert.values(account=self._account, last_event=0))
 
-        await self._database.open(note)
+        await self._database.open(insert_account)
         if not self._is_open:
             self._is_open = True
-            self._database.join()
+            self._database.add_user()
 
     async def aclose(self) -> None:
-        """Close the connections, unless a twin of another account still uses them."""
+        """Close the connections with the last account that uses them."""
         if self._is_open:
             self._is_open = False
             await self._database.aclose()
 
     async def now(self) -> datetime:
-        """Give the time by the clock that all users of this journal share."""
+        """Return the time of the constructor's `clock`, or else of the database."""
         return await self._database.now()
 
     # --- one order -------------------------------------------------------------------------------
@@ -116,27 +122,30 @@ class SQLJournal:
         budget: Decimal | None = None,
         connection: object | None = None,
     ) -> Entry:
-        """Write an order down as PREPARED, or give the entry that has its ref already."""
-        now = await self.now()
+        """Insert an order; `connection` is an `AsyncConnection` or `AsyncSession` of SQLAlchemy.
 
-        async def write(connection: AsyncConnection) -> Entry:
-            return await self._transitions.create(connection, new, budget, now)
-
+        Raises as `Journal.create`, and `InvalidSettingsError` for any other `connection`.
+        """
         if connection is None:
-            return await self._database.run(write)
+            return await self._create(new, budget)
+        now = await self.now()
         try:
-            return await write(await _core(connection))
+            core_connection = await _require_connection(connection)
+            return await self._transitions.create(core_connection, new, budget, now)
         except SQLAlchemyError as error:
             raise journal_error(error) from error
 
-    async def find(self, ref: str) -> Entry | None:
-        """Give an entry, None where there is none."""
+    @timed_transaction
+    async def _create(
+        self, connection: AsyncConnection, now: datetime, new: NewEntry, budget: Decimal | None
+    ) -> Entry:
+        return await self._transitions.create(connection, new, budget, now)
 
-        async def look(connection: AsyncConnection) -> Entry | None:
-            row = await self._transitions.row(connection, statements.BY_REF, ref)
-            return None if row is None else entry_of(row)
-
-        return await self._database.run(look, reads=True)
+    @transaction(reads=True)
+    async def find(self, connection: AsyncConnection, ref: str) -> Entry | None:
+        """Read one row by its unique ref."""
+        row = await self._transitions.find_row(connection, statements.BY_REF, ref)
+        return None if row is None else entry_from_row(row)
 
     async def start_attempt(
         self,
@@ -147,38 +156,48 @@ class SQLJournal:
         max_in_flight: int,
         balance_before: Decimal | None = None,
     ) -> Entry | None:
-        """Move PREPARED to SENDING and count the attempt, durably; None where it can't be now."""
+        """Mark the row with a random owner, by which a second try recognises its own commit."""
         owner = secrets.token_hex(16)
-        now = await self.now()
+        return await self._start_attempt(
+            ref, attempt, owner, lease=lease, max_in_flight=max_in_flight, balance=balance_before
+        )
 
-        async def begin(connection: AsyncConnection) -> Entry | None:
-            return await self._transitions.start_attempt(
-                connection, ref, attempt,
-                owner=owner, until=now + lease, max_in_flight=max_in_flight, balance=balance_before, now=now,
-            )  # fmt: skip
+    @timed_transaction
+    async def _start_attempt(
+        self,
+        connection: AsyncConnection,
+        now: datetime,
+        ref: str,
+        attempt: int,
+        owner: str,
+        *,
+        lease: timedelta,
+        max_in_flight: int,
+        balance: Decimal | None,
+    ) -> Entry | None:
+        return await self._transitions.start_attempt(
+            connection, ref, attempt, owner=owner, lease_until=now + lease,
+            max_in_flight=max_in_flight, balance=balance, now=now,
+        )  # fmt: skip
 
-        return await self._database.run(begin)
+    @transaction(reads=True)
+    async def count_in_flight(self, connection: AsyncConnection) -> int:
+        """Count the slots in use."""
+        return len((await connection.execute(statements.TAKEN_SLOTS, self._params())).all())
 
-    async def count_in_flight(self) -> int:
-        """Count the account's attempts that are on their way, on any machine."""
+    @timed_transaction
+    async def record_outcome(
+        self, connection: AsyncConnection, now: datetime, ref: str, attempt: int, outcome: Outcome
+    ) -> Entry:
+        """Lock the row, then apply the transition, or record a late event."""
+        return await self._transitions.record_outcome(connection, ref, attempt, outcome, now)
 
-        async def count(connection: AsyncConnection) -> int:
-            about = {"of_account": self._account}
-            return len((await connection.execute(statements.SLOTS_TAKEN, about)).all())
-
-        return await self._database.run(count, reads=True)
-
-    async def record_outcome(self, ref: str, attempt: int, outcome: Outcome) -> Entry:
-        """Write what became of an attempt, and give the entry as it stands then."""
-        now = await self.now()
-
-        async def settle(connection: AsyncConnection) -> Entry:
-            return await self._transitions.record_outcome(connection, ref, attempt, outcome, now)
-
-        return await self._database.run(settle)
-
+    @eventful_transaction
     async def apply_decision(
         self,
+        transitions: Transitions,
+        connection: AsyncConnection,
+        now: datetime,
         ref: str,
         from_states: Collection[EntryState],
         outcome: Outcome,
@@ -186,135 +205,104 @@ class SQLJournal:
         budget_day: str | None = None,
         budget: Decimal | None = None,
     ) -> Entry | None:
-        """Carry out a person's move; None where the entry is in none of the states `since`."""
-        now = await self.now()
+        """Lock the day's budget and the row, then apply the transition."""
+        return await transitions.apply_decision(
+            connection, ref, from_states, outcome, now, budget_day=budget_day, budget=budget
+        )
 
-        async def decide(moves: Transitions, connection: AsyncConnection) -> Entry | None:
-            return await moves.apply_decision(
-                connection, ref, from_states, outcome, now, budget_day=budget_day, budget=budget
-            )
-
-        return await self._once(decide)
-
-    async def expire_leases(self) -> list[Entry]:
-        """Move every SENDING whose lease is past to UNKNOWN, and give those entries."""
-        now = await self.now()
-
-        async def lapse(moves: Transitions, connection: AsyncConnection) -> list[Entry]:
-            lapsed = await connection.execute(statements.EXPIRE_LEASES, {
-                "of_account": self._account, "now": now, "far": now + FAR,
-                "why_kind": ErrorKind.TIMEOUT.value,
-                "why": "no outcome was written before the attempt's time was over",
-            })  # fmt: skip
-            rows = lapsed.mappings().all()
-            await moves.append_events(
-                connection, [event_row(row, EventKind.UNKNOWN, now) for row in rows]
-            )
-            return [entry_of(row) for row in rows]
-
-        return await self._once(lapse)
-
-    async def _once(self, work: Callable[[Transitions, AsyncConnection], Awaitable[T]]) -> T:
-        """Carry out a move that tells of all that it gives.
-
-        Where the answer to its commit was lost it is done already, and a second try finds nothing
-        to do; its events show that, and what the first gave is given.
-        """
-        moves = Transitions(self._account, is_sqlite=self._database.is_sqlite)
-        given: list[T] = []
-
-        async def once(connection: AsyncConnection) -> T:
-            if not await moves.already_committed(connection):
-                given.append(await work(moves, connection))
-            return given[-1]
-
-        return await self._database.run(once)
+    @eventful_transaction
+    async def expire_leases(
+        self, transitions: Transitions, connection: AsyncConnection, now: datetime
+    ) -> list[Entry]:
+        """Update all of them with one statement."""
+        expired = await connection.execute(statements.EXPIRE_LEASES, self._params(
+            now=now, far=now + MAX_AHEAD, kind=ErrorKind.TIMEOUT.value,
+            reason="no outcome was recorded before the lease of the attempt expired",
+        ))  # fmt: skip
+        rows = expired.mappings().all()
+        await transitions.append_events(
+            connection, [event_row(row, EventKind.UNKNOWN, now) for row in rows]
+        )
+        return [entry_from_row(row) for row in rows]
 
     # --- sending and following -------------------------------------------------------------------
 
-    async def due_to_send(self, limit: int) -> list[Entry]:
-        """Give PREPARED entries that are due, and HELD ones once they are PREPARED again."""
-        now = await self.now()
-        about = {"of_account": self._account, "now": now}
+    @timed_transaction
+    async def due_to_send(
+        self, connection: AsyncConnection, now: datetime, limit: int
+    ) -> list[Entry]:
+        """Release HELD orders whose wait is over, then read what is due."""
+        params = self._params(now=now)
+        released = (await connection.execute(statements.RELEASE_HELD, params)).mappings().all()
+        await self._transitions.append_events(
+            connection, [event_row(row, EventKind.RELEASED, now) for row in released]
+        )
+        due = await connection.execute(statements.DUE_TO_SEND, params | {"p_limit": limit})
+        return [entry_from_row(row) for row in due.mappings()]
 
-        async def due(connection: AsyncConnection) -> list[Entry]:
-            released = (await connection.execute(statements.RELEASE_HELD, about)).mappings().all()
-            told = [event_row(row, EventKind.RELEASED, now) for row in released]
-            await self._transitions.append_events(connection, told)
-            found = await connection.execute(statements.DUE_TO_SEND, about | {"most": limit})
-            return [entry_of(row) for row in found.mappings()]
-
-        return await self._database.run(due)
-
-    async def claim(self, limit: int, *, lease: timedelta) -> list[Claim]:
-        """Take accepted orders that are due, the longest due first, out of everybody else's way."""
-        now = await self.now()
-
-        async def claim(connection: AsyncConnection) -> list[Claim]:
-            return await self._polling.claim(connection, limit, now, now + lease)
-
-        return await self._database.run(claim)
+    @timed_transaction
+    async def claim(
+        self, connection: AsyncConnection, now: datetime, limit: int, *, lease: timedelta
+    ) -> list[Claim]:
+        """Increase the claim version of each row, skipping rows that are locked."""
+        return await self._polling.claim(connection, limit, now, now + lease)
 
     async def record_statuses(self, observations: Sequence[Observation]) -> list[Entry]:
-        """Write what looks gave, where the claim still holds; give the entries that changed."""
-        now = await self.now()
+        """Update all rows with one statement; without observations, do nothing."""
+        return await self._record_statuses(observations) if observations else []
 
-        async def observe(moves: Transitions, connection: AsyncConnection) -> list[Entry]:
-            return await self._polling.record_statuses(moves, connection, observations, now)
-
-        return await self._once(observe) if observations else []
+    @eventful_transaction
+    async def _record_statuses(
+        self,
+        transitions: Transitions,
+        connection: AsyncConnection,
+        now: datetime,
+        observations: Sequence[Observation],
+    ) -> list[Entry]:
+        return await self._polling.record_statuses(transitions, connection, observations, now)
 
     async def release(self, claims: Sequence[tuple[Claim, datetime]]) -> None:
-        """Let claimed orders be due again, each at its moment, where its claim still holds."""
-
-        async def give_back(connection: AsyncConnection) -> None:
-            await self._polling.release(connection, claims)
-
+        """Update all rows with one statement; without claims, do nothing."""
         if claims:
-            await self._database.run(give_back)
+            await self._release(claims)
 
-    async def reschedule_far_future(self, limit: int, *, ahead: timedelta) -> int:
-        """Let be due what is due further ahead than that; give how many were, `limit` at most."""
-        now = await self.now()
+    @transaction()
+    async def _release(
+        self, connection: AsyncConnection, claims: Sequence[tuple[Claim, datetime]]
+    ) -> None:
+        await self._polling.release(connection, claims)
 
-        async def hasten(connection: AsyncConnection) -> int:
-            return await self._polling.reschedule_far_future(connection, limit, now, now + ahead)
+    @timed_transaction
+    async def reschedule_far_future(
+        self, connection: AsyncConnection, now: datetime, limit: int, *, ahead: timedelta
+    ) -> int:
+        """Update accepted, prepared and held orders in turn, up to the limit in all."""
+        return await self._polling.reschedule_far_future(connection, limit, now, now + ahead)
 
-        return await self._database.run(hasten)
+    @transaction(reads=True)
+    async def next_due(self, connection: AsyncConnection) -> datetime | None:
+        """Read the minimum of the indexes on due times."""
+        row = (await connection.execute(statements.NEXT_DUE, self._params())).one()
+        times: list[datetime] = [each for each in row if each is not None]
+        return min(times, default=None)
 
-    async def next_due(self) -> datetime | None:
-        """Give the moment at which the next order is due to be sent or looked at; None for none."""
+    @timed_transaction
+    async def reserve_call(
+        self, connection: AsyncConnection, now: datetime, interval: timedelta
+    ) -> timedelta:
+        """Move the time of the account's next call by `interval`, in whole microseconds."""
+        reserved = await connection.execute(statements.RESERVE_CALL, self._params(
+            now=now, far=now + MAX_AHEAD, interval=interval // timedelta(microseconds=1),
+        ))  # fmt: skip
+        call_at: datetime = reserved.scalar_one() - interval
+        return max(call_at - now, timedelta(0))
 
-        async def look(connection: AsyncConnection) -> datetime | None:
-            found = await connection.execute(statements.NEXT_DUE, {"of_account": self._account})
-            moments: list[datetime] = [each for each in found.one() if each is not None]
-            return min(moments, default=None)
+    @transaction()
+    async def pause(self, connection: AsyncConnection, until: datetime) -> None:
+        """Set the account's `paused_until`, unless it is later already."""
+        await connection.execute(statements.PAUSE, self._params(until=until))
 
-        return await self._database.run(look, reads=True)
-
-    async def reserve_call(self, interval: timedelta) -> timedelta:
-        """Take a place in the account's pace, and give how long to wait for it."""
-        now = await self.now()
-        step = interval // timedelta(microseconds=1)
-
-        async def take(connection: AsyncConnection) -> timedelta:
-            about = {"of_account": self._account, "now": now, "interval": step}
-            taken = await connection.execute(statements.RESERVE_CALL, about | {"far": now + FAR})
-            place: datetime = taken.scalar_one() - interval
-            return max(place - now, timedelta(0))
-
-        return await self._database.run(take)
-
-    async def pause(self, until: datetime) -> None:
-        """Let no call of the account out before that moment, on any machine."""
-
-        async def pause(connection: AsyncConnection) -> None:
-            about = {"of_account": self._account, "until": until}
-            await connection.execute(statements.PAUSE, about)
-
-        await self._database.run(pause)
-
-    # --- questions -------------------------------------------------------------------------------
+    # --- queries ---------------------------------------------------------------------------------
 
     async def entries(
         self,
@@ -325,7 +313,7 @@ class SQLJournal:
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> AsyncIterator[Entry]:
-        """Give entries, the oldest first, page by page, in bounded memory."""
+        """Read pages of 500 rows by id, each in a transaction of its own."""
         c = orders.c
         conditions: list[ColumnElement[bool]] = []
         if states:
@@ -338,103 +326,94 @@ class SQLJournal:
             conditions.append(c.created_at >= since)
         if until is not None:
             conditions.append(c.created_at < until)
-        statement = statements.page(conditions, PAGE_ROWS)
+        statement = statements.entries_page(conditions, PAGE_ROWS)
         after = 0
         while True:
-            about = {"of_account": self._account, "after": after}
-
-            async def read(
-                connection: AsyncConnection, about: dict[str, Any] = about
-            ) -> list[tuple[int, Entry]]:
-                rows = (await connection.execute(statement, about)).mappings()
-                return [(row["id"], entry_of(row)) for row in rows]
-
-            found = await self._database.run(read, reads=True)
-            for after, entry in found:  # noqa: B007  # the last one is where the next page begins
+            page = await self._page(statement, after)
+            for after, entry in page:  # noqa: B007  # the next page starts after the last id
                 yield entry
-            if len(found) < PAGE_ROWS:
+            if len(page) < PAGE_ROWS:
                 return
 
-    async def unknown(self) -> list[UnknownOrder]:
-        """Give the orders whose outcome nobody knows, the oldest first, with their evidence."""
-        about = {"of_account": self._account}
+    @transaction(reads=True)
+    async def _page(
+        self, connection: AsyncConnection, statement: Executable, after: int
+    ) -> list[tuple[int, Entry]]:
+        rows = (await connection.execute(statement, self._params(after=after))).mappings()
+        return [(row["id"], entry_from_row(row)) for row in rows]
 
-        async def look(connection: AsyncConnection) -> list[UnknownOrder]:
-            found = (await connection.execute(statements.UNKNOWN, about)).mappings().all()
-            links = sorted({row["link"] for row in found if row["link"]})
-            beside = await connection.execute(statements.with_links(links), about)
-            others = beside.mappings().all()
-            return [unknown_order(entry_of(row), others) for row in found]
+    @transaction(reads=True)
+    async def unknown(self, connection: AsyncConnection) -> list[UnknownOrder]:
+        """Read them, and then all orders with their links."""
+        params = self._params()
+        rows = (await connection.execute(statements.UNKNOWN_ORDERS, params)).mappings().all()
+        links = sorted({row["link"] for row in rows if row["link"]})
+        related = await connection.execute(statements.orders_with_links(links), params)
+        related_rows = related.mappings().all()
+        return [build_unknown_order(entry_from_row(row), related_rows) for row in rows]
 
-        return await self._database.run(look, reads=True)
-
-    async def summary(self) -> Summary:
-        """Count the account's orders and money."""
-
-        async def count(connection: AsyncConnection) -> Summary:
-            groups = await connection.execute(statements.COUNTED, {"of_account": self._account})
-            return summary_of(groups)
-
-        return await self._database.run(count, reads=True)
+    @transaction(reads=True)
+    async def summary(self, connection: AsyncConnection) -> Summary:
+        """Count in the database, and add up money exactly in Python."""
+        return build_summary(await connection.execute(statements.ORDER_COUNTS, self._params()))
 
     # --- events ----------------------------------------------------------------------------------
 
-    async def events(self, after: int, limit: int) -> list[JournalEvent]:
-        """Give the events after a position, in order; all before the last are there."""
-        about = {"of_account": self._account, "after": after, "most": limit}
-
-        async def look(connection: AsyncConnection) -> list[JournalEvent]:
-            found = await connection.execute(statements.EVENTS_AFTER, about)
-            return [event_of(row) for row in found.mappings()]
-
-        return await self._database.run(look, reads=True)
+    @transaction(reads=True)
+    async def events(
+        self, connection: AsyncConnection, after: int, limit: int
+    ) -> list[JournalEvent]:
+        """Read a page of events."""
+        params = self._params(after=after, limit=limit)
+        rows = (await connection.execute(statements.EVENTS_AFTER, params)).mappings()
+        return [event_from_row(row) for row in rows]
 
     async def position(self, consumer: str) -> int:
-        """Give the position that a consumer has acknowledged; 0 for none."""
-        about = {"of_account": self._account, "of_consumer": _checked_consumer(consumer)}
+        """Read the row of a consumer; a name has 1 to 200 characters."""
+        return await self._position(_require_consumer(consumer))
 
-        async def look(connection: AsyncConnection) -> int:
-            return (await connection.execute(statements.POSITION, about)).scalar() or 0
-
-        return await self._database.run(look, reads=True)
+    @transaction(reads=True)
+    async def _position(self, connection: AsyncConnection, consumer: str) -> int:
+        params = self._params(consumer=consumer)
+        return (await connection.execute(statements.CONSUMER_POSITION, params)).scalar() or 0
 
     async def acknowledge(self, consumer: str, position: int) -> None:
-        """Write that a consumer is done with the events up to a position; never backwards."""
-        name = _checked_consumer(consumer)
-        insert = statements.insert_unless_there(consumers, is_sqlite=self._database.is_sqlite)
-        first = insert.values(account=self._account, consumer=name, position=position)
-        about = {"of_account": self._account, "of_consumer": name, "done": position}
+        """Insert or update the row of a consumer; a name has 1 to 200 characters."""
+        await self._acknowledge(_require_consumer(consumer), position)
 
-        async def write(connection: AsyncConnection) -> None:
-            await connection.execute(first)
-            await connection.execute(statements.ACKNOWLEDGE, about)
+    @transaction()
+    async def _acknowledge(self, connection: AsyncConnection, consumer: str, position: int) -> None:
+        insert = statements.insert_or_ignore(consumers, is_sqlite=self._database.is_sqlite)
+        await connection.execute(
+            insert.values(account=self._account, consumer=consumer, position=position)
+        )
+        params = self._params(consumer=consumer, position=position)
+        await connection.execute(statements.ACKNOWLEDGE, params)
 
-        await self._database.run(write)
+    @transaction()
+    async def purge(self, connection: AsyncConnection, older_than: datetime) -> int:
+        """Set the columns to NULL, in the events of these orders too."""
+        purged = await connection.execute(statements.PURGE, self._params(older_than=older_than))
+        await connection.execute(statements.PURGE_EVENTS, self._params())
+        return purged.rowcount
 
-    async def purge(self, older_than: datetime) -> int:
-        """Forget form, link and the panel's words of entries that are over; give how many."""
-
-        async def purge(connection: AsyncConnection) -> int:
-            about = {"of_account": self._account, "older": older_than}
-            done = await connection.execute(statements.PURGE, about)
-            await connection.execute(statements.PURGE_EVENTS, {"of_account": self._account})
-            return done.rowcount
-
-        return await self._database.run(purge)
+    def _params(self, **values: Any) -> dict[str, Any]:
+        """Return bind parameters (`p_…`) with the account among them."""
+        return {"p_account": self._account} | {f"p_{name}": value for name, value in values.items()}
 
 
-def _checked_consumer(name: str) -> str:
+def _require_consumer(name: str) -> str:
     if not isinstance(name, str) or not 0 < len(name) <= MAX_CONSUMER_CHARACTERS:
-        reason = f"{name!r} is not a text of 1 to {MAX_CONSUMER_CHARACTERS} characters"
+        reason = f"{name!r} is not a string of 1 to {MAX_CONSUMER_CHARACTERS} characters"
         raise InvalidSettingsError("consumer", reason)
     return name
 
 
-async def _core(connection: object) -> AsyncConnection:
-    """Give the connection of a caller's transaction, of an `AsyncSession` too."""
+async def _require_connection(connection: object) -> AsyncConnection:
+    """Return the connection of a caller's transaction, also of an `AsyncSession`."""
     if isinstance(connection, AsyncSession):
         return await connection.connection()
     if isinstance(connection, AsyncConnection):
         return connection
-    reason = f"{type(connection).__name__} is no AsyncConnection or AsyncSession of SQLAlchemy"
+    reason = f"{type(connection).__name__} is not an AsyncConnection or AsyncSession of SQLAlchemy"
     raise InvalidSettingsError("connection", reason)

@@ -1,4 +1,4 @@
-"""Following accepted orders: pieces of transactions that claim, observe and give back."""
+"""Following accepted orders: parts of transactions that claim, record checks and release."""
 
 import json
 from collections.abc import Sequence
@@ -8,71 +8,82 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from .. import Claim, Entry, EntryState, Observation
 from . import statements
-from .rows import back_row, entry_of, observed, seen_row, told_of_observation
+from .rows import (
+    apply_observation,
+    entry_from_row,
+    event_kind_of_observation,
+    release_row,
+    status_row,
+)
 from .transitions import Transitions
 
 __all__ = ["Polling"]
 
 _S = EntryState
 
-_HASTENED = tuple(
+_RESCHEDULE = tuple(
     statements.reschedule_far_future(state) for state in (_S.ACCEPTED, _S.PREPARED, _S.HELD)
 )
 
 
 class Polling:
-    """Pieces of transactions about the orders of one account that are followed."""
+    """Parts of transactions on the followed orders of one account."""
 
     def __init__(self, account: str, *, is_sqlite: bool) -> None:
         self._account = account
-        self._observe = statements.record_statuses(is_sqlite=is_sqlite)
-        self._give_back = statements.release(is_sqlite=is_sqlite)
+        self._record_statuses = statements.record_statuses(is_sqlite=is_sqlite)
+        self._release = statements.release(is_sqlite=is_sqlite)
 
     async def claim(
         self, connection: AsyncConnection, limit: int, now: datetime, until: datetime
     ) -> list[Claim]:
-        """Take accepted orders that are due."""
-        about = {"of_account": self._account, "now": now, "most": limit, "until": until}
-        rows = (await connection.execute(statements.CLAIM, about)).mappings().all()
+        """Claim accepted orders that are due."""
+        params = {"p_account": self._account, "p_now": now, "p_limit": limit, "p_until": until}
+        rows = (await connection.execute(statements.CLAIM, params)).mappings().all()
         return [
-            Claim(key=row["id"], number=row["claim_version"], entry=entry_of(row)) for row in rows
+            Claim(key=row["id"], number=row["claim_version"], entry=entry_from_row(row))
+            for row in rows
         ]
 
     async def record_statuses(
         self,
-        moves: Transitions,
+        transitions: Transitions,
         connection: AsyncConnection,
         observations: Sequence[Observation],
         now: datetime,
     ) -> list[Entry]:
-        """Write what looks gave, where the claim still holds; give the entries that changed."""
-        seen = [(each, observed(each, now)) for each in observations]
-        rows = json.dumps([seen_row(each, entry) for each, entry in seen])
-        written = set((await connection.execute(self._observe, {"rows": rows})).scalars())
-        told = [
+        """Record the checks whose claim is still valid, and return the entries that changed."""
+        checked = [(each, apply_observation(each, now)) for each in observations]
+        rows = json.dumps([status_row(each, entry) for each, entry in checked])
+        updated = await connection.execute(self._record_statuses, {"p_rows": rows})
+        updated_keys = set(updated.scalars())
+        changes = [
             (entry, kind)
-            for each, entry in seen
-            if each.claim.key in written and (kind := told_of_observation(each, entry))
+            for each, entry in checked
+            if each.claim.key in updated_keys and (kind := event_kind_of_observation(each, entry))
         ]
-        ended = [entry.link for entry, _ in told if entry.state is _S.FINISHED and entry.link]
-        await moves.release_held(connection, ended, now)
-        rows_told = [moves.event_of_entry(entry, kind, now) for entry, kind in told]
-        await moves.append_events(connection, rows_told)
-        return [entry for entry, _ in told]
+        links = [entry.link for entry, _ in changes if entry.state is _S.FINISHED and entry.link]
+        await transitions.make_held_due(connection, links, now)
+        await transitions.append_events(
+            connection, [transitions.entry_event_row(entry, kind, now) for entry, kind in changes]
+        )
+        return [entry for entry, _ in changes]
 
     async def release(
         self, connection: AsyncConnection, claims: Sequence[tuple[Claim, datetime]]
     ) -> None:
-        """Let claimed orders be due again, where the claim still holds."""
-        rows = json.dumps([back_row(claim, due_at) for claim, due_at in claims])
-        await connection.execute(self._give_back, {"rows": rows})
+        """Make claimed orders due again if their claim is still valid."""
+        rows = json.dumps([release_row(claim, due_at) for claim, due_at in claims])
+        await connection.execute(self._release, {"p_rows": rows})
 
     async def reschedule_far_future(
         self, connection: AsyncConnection, limit: int, now: datetime, far: datetime
     ) -> int:
-        """Let be due what is due later than `far`; give how many were."""
-        done = 0
-        for statement in _HASTENED:
-            about = {"of_account": self._account, "now": now, "far": far, "most": limit - done}
-            done += len((await connection.execute(statement, about)).all())
-        return done
+        """Make due what is due later than `far`, and return how many."""
+        count = 0
+        for statement in _RESCHEDULE:
+            params = {
+                "p_account": self._account, "p_now": now, "p_far": far, "p_limit": limit - count,
+            }  # fmt: skip
+            count += len((await connection.execute(statement, params)).all())
+        return count

@@ -1,4 +1,4 @@
-"""Between rows of the tables and the values of `journal`; no statements, no connections."""
+"""Conversions between rows of the tables and the values of `journal`; no statements."""
 
 import hashlib
 import json
@@ -25,37 +25,37 @@ from .. import (
     Summary,
     UnknownOrder,
 )
-from .schema import microseconds
+from .schema import to_microseconds
 
 __all__ = [
-    "back_row",
-    "digest_of",
-    "entry_of",
-    "event_of",
+    "apply_observation",
+    "build_summary",
+    "build_unknown_order",
+    "entry_from_row",
+    "event_from_row",
+    "event_kind_of_observation",
+    "event_of_transition",
     "event_row",
-    "late_row",
-    "new_row",
-    "observed",
+    "form_digest",
+    "has_event_kind",
+    "late_event_row",
+    "new_order_row",
     "outcome_values",
-    "seen_row",
-    "summary_of",
-    "told_of_move",
-    "told_of_observation",
-    "told_of_state",
-    "unknown_order",
+    "release_row",
+    "status_row",
 ]
 
-MISSES = 3
-"""Looks in a row that must miss an order before it is told as missing."""
+MISSES_BEFORE_EVENT = 3
+"""How many checks in succession must miss an order before a MISSING event is recorded."""
 
-MAX_WORD_CHARACTERS = 200
-"""How much of a status word is kept, in characters: real ones have below 20."""
+MAX_STATUS_CHARACTERS = 200
+"""How much of a status is kept, in characters: real ones have fewer than 20."""
 
 MAX_CURRENCY_CHARACTERS = 16
 """How much of a currency is kept, in characters: real ones have three."""
 
 Row = Mapping[Any, Any]
-"""A row by the names of its columns."""
+"""A database row as a mapping from column names."""
 
 _S = EntryState
 _SAME_NAMES = (
@@ -63,24 +63,24 @@ _SAME_NAMES = (
     "settled_at", "balance_before", "balance_after", "raw_status", "charge", "currency",
     "start_count", "remains", "checked_at", "changed_at", "miss_count",
 )  # fmt: skip
-"""Columns that are fields of an `Entry` under the same name."""
+"""Columns that are fields of `Entry` with the same name."""
 
 
 # --- one order -----------------------------------------------------------------------------------
 
 
-def digest_of(form: Mapping[str, str]) -> str:
-    """Give what two forms have in common if and only if they are the same order."""
-    plain = json.dumps(sorted(form.items()), ensure_ascii=True)
-    return hashlib.sha256(plain.encode()).hexdigest()
+def form_digest(form: Mapping[str, str]) -> str:
+    """Return a digest that two forms share if and only if they are the same order."""
+    text = json.dumps(sorted(form.items()), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
-def new_row(account: str, new: NewEntry, now: datetime) -> dict[str, Any]:
-    """Give the row of an order that is written down."""
+def new_order_row(account: str, new: NewEntry, now: datetime) -> dict[str, Any]:
+    """Return the row of a new order."""
     return {
         "account": account,
         "ref": new.ref,
-        "digest": digest_of(new.form),
+        "digest": form_digest(new.form),
         "form": json.dumps(dict(new.form)),
         "link": new.link,
         "quantity": new.quantity,
@@ -96,8 +96,8 @@ def new_row(account: str, new: NewEntry, now: datetime) -> dict[str, Any]:
     }
 
 
-def entry_of(row: Row) -> Entry:
-    """Read an order."""
+def entry_from_row(row: Row) -> Entry:
+    """Return the entry of an order's row."""
     form = row["form"]
     kind = row["kind"]
     return Entry(
@@ -111,8 +111,8 @@ def entry_of(row: Row) -> Entry:
 
 
 def outcome_values(outcome: Outcome, now: datetime) -> dict[str, Any]:
-    """Give what a move writes."""
-    is_sure = outcome.state is not _S.UNKNOWN
+    """Return the columns that a transition with this outcome sets."""
+    is_certain = outcome.state is not _S.UNKNOWN
     values: dict[str, Any] = {
         "state": outcome.state.value,
         "slot": None,
@@ -121,18 +121,18 @@ def outcome_values(outcome: Outcome, now: datetime) -> dict[str, Any]:
         "due_at": outcome.due_at,
         "kind": outcome.kind.value if outcome.kind else None,
         "reason": sanitize(outcome.reason, MAX_REASON_CHARACTERS) if outcome.reason else None,
-        "panel_order": outcome.order if is_sure else None,
-        "suspected_order": None if is_sure else outcome.order,
+        "panel_order": outcome.order if is_certain else None,
+        "suspected_order": None if is_certain else outcome.order,
     }
     if outcome.balance_after is not None:
         values["balance_after"] = outcome.balance_after
     if outcome.state is _S.ACCEPTED:
-        # How long it has stood still, and with it how soon it is looked at, counts from here.
+        # The polling interval depends on how long the order is unchanged, counted from here.
         values["changed_at"] = now
     return values
 
 
-_TOLD_OF_STATE = {
+_EVENT_KINDS = {
     _S.PREPARED: EventKind.RELEASED,
     _S.HELD: EventKind.HELD,
     _S.ACCEPTED: EventKind.ACCEPTED,
@@ -142,91 +142,95 @@ _TOLD_OF_STATE = {
 }
 
 
-def told_of_state(state: EntryState) -> bool:
-    """Whether a single order can be moved to a state, and that is told: SENDING is not."""
-    return state in _TOLD_OF_STATE
+def has_event_kind(state: EntryState) -> bool:
+    """Return whether a transition to this state records an event of its own. Not SENDING."""
+    return state in _EVENT_KINDS
 
 
-def told_of_move(outcome: Outcome) -> tuple[EventKind, str | None]:
-    """Give the event of a move, and its text."""
-    words = [f"by {outcome.decided_by}"] if outcome.decided_by else []
-    words += [outcome.reason] if outcome.reason else []
-    text = sanitize(": ".join(words), MAX_REASON_CHARACTERS)
-    return _TOLD_OF_STATE[outcome.state], text or None
+def event_of_transition(outcome: Outcome) -> tuple[EventKind, str | None]:
+    """Return the event kind of a transition and the event's text."""
+    parts = [f"by {outcome.decided_by}"] if outcome.decided_by else []
+    parts += [outcome.reason] if outcome.reason else []
+    text = sanitize(": ".join(parts), MAX_REASON_CHARACTERS)
+    return _EVENT_KINDS[outcome.state], text or None
 
 
-# --- looks ---------------------------------------------------------------------------------------
+# --- checks --------------------------------------------------------------------------------------
 
 
-def observed(look: Observation, now: datetime) -> Entry:
-    """Give an order as it stands after a look."""
-    entry, status = look.claim.entry, look.status
+def apply_observation(observation: Observation, now: datetime) -> Entry:
+    """Return the entry as it is after a check."""
+    entry, status = observation.claim.entry, observation.status
     if status is None:
         return attrs.evolve(entry, miss_count=entry.miss_count + 1, checked_at=now)
-    # What the panel leaves out this time it has not taken back.
-    told: dict[str, Any] = {  # in the order of `_told`
-        "state": _S.FINISHED if status.is_final or look.is_over else entry.state,
-        "raw_status": sanitize(status.raw_status, MAX_WORD_CHARACTERS),
+    # A field that is missing from this answer keeps its last value.
+    reported: dict[str, Any] = {  # in the order of `_reported_values`
+        "state": _S.FINISHED if status.is_final or observation.is_over else entry.state,
+        "raw_status": sanitize(status.raw_status, MAX_STATUS_CHARACTERS),
         "charge": entry.charge if status.charge is None else status.charge,
         "start_count": entry.start_count if status.start_count is None else status.start_count,
         "remains": entry.remains if status.remains is None else status.remains,
     }
-    stands_still = tuple(told.values()) == _told(entry)
+    is_unchanged = tuple(reported.values()) == _reported_values(entry)
     currency = status.currency
     return attrs.evolve(
         entry,
         currency=sanitize(currency, MAX_CURRENCY_CHARACTERS) if currency else entry.currency,
         miss_count=0,
         checked_at=now,
-        changed_at=entry.changed_at if stands_still else now,
-        **told,
+        changed_at=entry.changed_at if is_unchanged else now,
+        **reported,
     )
 
 
-def _told(entry: Entry) -> tuple[object, ...]:
-    """Give what of an order is worth an event where it changes."""
+def _reported_values(entry: Entry) -> tuple[object, ...]:
+    """Return the values whose change records an event."""
     return entry.state, entry.raw_status, entry.charge, entry.start_count, entry.remains
 
 
-def told_of_observation(look: Observation, after: Entry) -> EventKind | None:
-    """Give the event of a look, None where nothing is to be told."""
-    if look.status is None:
-        return EventKind.MISSING if after.miss_count == MISSES else None
+def event_kind_of_observation(observation: Observation, after: Entry) -> EventKind | None:
+    """Return the event kind of a check, None if it records no event."""
+    if observation.status is None:
+        return EventKind.MISSING if after.miss_count == MISSES_BEFORE_EVENT else None
     if after.state is _S.FINISHED:
         return EventKind.FINISHED
-    return EventKind.CHANGED if _told(after) != _told(look.claim.entry) else None
+    return (
+        EventKind.CHANGED
+        if _reported_values(after) != _reported_values(observation.claim.entry)
+        else None
+    )
 
 
-def seen_row(look: Observation, after: Entry) -> dict[str, Any]:
-    """Give what the statement `observe` takes."""
+def status_row(observation: Observation, after: Entry) -> dict[str, Any]:
+    """Return a row for the statement `record_statuses`."""
     is_final = after.state is _S.FINISHED
     return {
-        "id": look.claim.key,
-        "claim_version": look.claim.number,
+        "id": observation.claim.key,
+        "claim_version": observation.claim.number,
         "is_final": int(is_final),
-        "due_at": None if is_final else microseconds(look.due_at),
+        "due_at": None if is_final else to_microseconds(observation.due_at),
         "raw_status": after.raw_status,
         "status": None if after.status is None else after.status.value,
         "charge": None if after.charge is None else f"{after.charge:f}",
         "currency": after.currency,
         "start_count": after.start_count,
         "remains": after.remains,
-        "checked_at": microseconds(after.checked_at) if after.checked_at else None,
-        "changed_at": microseconds(after.changed_at) if after.changed_at else None,
+        "checked_at": to_microseconds(after.checked_at) if after.checked_at else None,
+        "changed_at": to_microseconds(after.changed_at) if after.changed_at else None,
         "miss_count": after.miss_count,
     }
 
 
-def back_row(claim: Claim, due_at: datetime) -> dict[str, int]:
-    """Give what the statement `give_back` takes."""
-    return {"id": claim.key, "claim_version": claim.number, "due_at": microseconds(due_at)}
+def release_row(claim: Claim, due_at: datetime) -> dict[str, int]:
+    """Return a row for the statement `release`."""
+    return {"id": claim.key, "claim_version": claim.number, "due_at": to_microseconds(due_at)}
 
 
 # --- events --------------------------------------------------------------------------------------
 
 
 def event_row(row: Row, kind: EventKind, now: datetime) -> dict[str, Any]:
-    """Give the row of an event about an order; its position comes last."""
+    """Return the row of an event about an order; its position is added later."""
     return {
         "account": row["account"],
         "at": now,
@@ -241,15 +245,15 @@ def event_row(row: Row, kind: EventKind, now: datetime) -> dict[str, Any]:
     }
 
 
-def late_row(row: Row, attempt: int, outcome: Outcome, now: datetime) -> dict[str, Any]:
-    """Give the row of an event about an order that came too late for a move."""
+def late_event_row(row: Row, attempt: int, outcome: Outcome, now: datetime) -> dict[str, Any]:
+    """Return the row of an event about an order id that came too late for a transition."""
     text = sanitize(outcome.reason, MAX_REASON_CHARACTERS) if outcome.reason else None
-    about = {"attempt": attempt, "panel_order": outcome.order, "text": text}
-    return event_row(row, EventKind.LATE, now) | about
+    values = {"attempt": attempt, "panel_order": outcome.order, "text": text}
+    return event_row(row, EventKind.LATE, now) | values
 
 
-def event_of(row: Row) -> JournalEvent:
-    """Read an event."""
+def event_from_row(row: Row) -> JournalEvent:
+    """Return the event of its row."""
     return JournalEvent(
         position=row["position"],
         at=row["at"],
@@ -264,38 +268,38 @@ def event_of(row: Row) -> JournalEvent:
     )
 
 
-# --- questions -----------------------------------------------------------------------------------
+# --- queries -------------------------------------------------------------------------------------
 
 
-def unknown_order(entry: Entry, others: Sequence[Row]) -> UnknownOrder:
-    """Put together what speaks for and against an order whose outcome nobody knows."""
+def build_unknown_order(entry: Entry, rows: Sequence[Row]) -> UnknownOrder:
+    """Return an order with an unknown outcome and the evidence for and against its existence."""
     before, after = entry.balance_before, entry.balance_after
-    beside = [row for row in others if entry.link and row["link"] == entry.link]
+    same_link = [row for row in rows if entry.link and row["link"] == entry.link]
     since = entry.sent_at
-    called_active = any(
+    is_reported_active = any(
         row["kind"] == ErrorKind.DUPLICATE
         and (row["ref"] == entry.ref or (since and row["sent_at"] and row["sent_at"] >= since))
-        for row in beside
+        for row in same_link
     )
     return UnknownOrder(
         entry=entry,
         balance_drop=None if before is None or after is None else before - after,
-        link_reported_active=called_active,
+        link_reported_active=is_reported_active,
         other_refs=tuple(
             row["ref"]
-            for row in beside
+            for row in same_link
             if row["ref"] != entry.ref and row["state"] in (_S.ACCEPTED, _S.SENDING, _S.UNKNOWN)
         ),
     )
 
 
-def summary_of(groups: Iterable[Any]) -> Summary:
-    """Sum up groups of (state, status, price, charge, how many)."""
+def build_summary(groups: Iterable[Any]) -> Summary:
+    """Return the summary of groups of (state, status, price, charge, count)."""
     states: Counter[EntryState] = Counter()
     statuses: Counter[str] = Counter()
     spent = refunded = at_risk = Decimal(0)
-    for state_word, status, price, charge, count in groups:
-        state = _S(state_word)
+    for state_value, status, price, charge, count in groups:
+        state = _S(state_value)
         states[state] += count
         if state in (_S.ACCEPTED, _S.FINISHED):
             statuses[status or "unseen"] += count

@@ -1,7 +1,7 @@
-"""The tables, and how an older version of them becomes this one.
+"""The tables and the migrations of older versions of them.
 
-Money is kept as text and comes back as the same `Decimal`, times as whole microseconds since 1970:
-SQLite has no exact type for either, and one form on both databases is one to be wrong about.
+Money is stored as text and read as the same `Decimal`, times as whole microseconds since 1970:
+SQLite has no exact type for either, and one representation on both databases is simpler to test.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,70 +31,72 @@ from .. import EntryState
 __all__ = [
     "MIGRATIONS",
     "SCHEMA_VERSION",
+    "Money",
+    "UtcTime",
     "accounts",
     "budgets",
     "consumers",
     "events",
-    "is_in",
+    "from_microseconds",
+    "has_state",
     "metadata",
-    "microseconds",
-    "moment",
     "orders",
+    "to_microseconds",
     "versions",
 ]
 
 SCHEMA_VERSION = 1
-"""The version of the tables below; a database of a later one is refused."""
+"""The version of the tables below; a database with a later version is refused."""
 
 MIGRATIONS: Mapping[int, Sequence[str]] = {}
-"""For each older version, the statements that make the next one of it, in order, keeping all rows;
-they run in one transaction and have to be understood by both databases."""
+"""For each older version, the statements that turn it into the next one, in order, keeping all
+rows; they run in one transaction and must be valid on both databases."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-def microseconds(value: datetime) -> int:
-    """Give an aware time as whole microseconds since 1970."""
+def to_microseconds(value: datetime) -> int:
+    """Return an aware time as whole microseconds since 1970."""
     return (value - _EPOCH) // _MICROSECOND
 
 
-def moment(value: int) -> datetime:
-    """Give microseconds since 1970 as an aware UTC time."""
+def from_microseconds(value: int) -> datetime:
+    """Return microseconds since 1970 as an aware UTC time."""
     return _EPOCH + value * _MICROSECOND
 
 
-class Moment(TypeDecorator[datetime]):
-    """An aware UTC time, kept as whole microseconds since 1970."""
+class UtcTime(TypeDecorator[datetime]):
+    """An aware UTC time, stored as whole microseconds since 1970."""
 
     impl = BigInteger
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        """Give what is kept."""
-        return None if value is None else microseconds(value)
+        """Return the stored value."""
+        return None if value is None else to_microseconds(value)
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
-        """Give the time that was kept."""
-        return None if value is None else moment(value)
+        """Return the time of a stored value."""
+        return None if value is None else from_microseconds(value)
 
 
 class Money(TypeDecorator[Decimal]):
-    """An exact amount, kept as the text of it."""
+    """An exact amount, stored as text."""
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> str | None:
-        """Give what is kept: never with an exponent, so that people can read it too."""
+        """Return the stored value, never with an exponent, so that people can read it too."""
         return None if value is None else f"{value:f}"
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Decimal | None:
-        """Give the amount that was kept."""
+        """Return the amount of a stored value."""
         return None if value is None else Decimal(value)
 
 
-# SQLite counts rows up by itself only under this type.
+# SQLite numbers rows automatically only with this type.
 _Key = BigInteger().with_variant(Integer, "sqlite")
 
 metadata = MetaData()
@@ -110,11 +112,11 @@ accounts = Table(
     "smm_accounts",
     metadata,
     Column("account", String(64), primary_key=True),
-    # The position of the last event: taken up with the row locked, so that events are written in
-    # the order of their positions and none comes in behind a reader's back.
+    # The position of the last event. It is increased with the row locked, so that events become
+    # visible in the order of their positions and a reader misses none.
     Column("last_event", BigInteger, nullable=False, default=0),
-    Column("next_call_at", Moment),
-    Column("paused_until", Moment),
+    Column("next_call_at", UtcTime),
+    Column("paused_until", UtcTime),
 )
 
 budgets = Table(
@@ -122,8 +124,8 @@ budgets = Table(
     metadata,
     Column("account", String(64), primary_key=True),
     Column("day", String(10), primary_key=True),
-    # Counted up, and so locked, by whoever holds an order against the day's budget. A table of its
-    # own, since a caller's transaction may hold it for long.
+    # Increased, and so locked, by every check of an order against the day's budget. A separate
+    # table since a caller's transaction may hold the lock for long.
     Column("checks", BigInteger, nullable=False),
 )
 
@@ -139,23 +141,23 @@ orders = Table(
     Column("quantity", BigInteger),
     Column("price", Money),
     Column("budget_day", String(10), nullable=False),
-    Column("created_at", Moment, nullable=False),
-    # Where it stands.
+    Column("created_at", UtcTime, nullable=False),
+    # The state.
     Column("state", String(16), nullable=False),
     Column("attempt", Integer, nullable=False),
-    Column("due_at", Moment),
+    Column("due_at", UtcTime),
     Column("kind", String(32)),
     Column("reason", Text),
     Column("was_unknown", Boolean, nullable=False),
-    # The attempt under way. No two of an account have the same place.
+    # The attempt in flight. No two attempts of an account have the same slot.
     Column("slot", Integer),
     Column("owner", String(32)),
-    Column("lease_until", Moment),
-    Column("sent_at", Moment),
-    Column("settled_at", Moment),
+    Column("lease_until", UtcTime),
+    Column("sent_at", UtcTime),
+    Column("settled_at", UtcTime),
     Column("balance_before", Money),
     Column("balance_after", Money),
-    # The panel's order. An id that came beside an error is no order of this ref for sure.
+    # The panel's order. An id that came with an error may not be an order of this ref.
     Column("panel_order", String(128)),
     Column("suspected_order", String(128)),
     Column("raw_status", Text),
@@ -164,8 +166,8 @@ orders = Table(
     Column("currency", String(16)),
     Column("start_count", BigInteger),
     Column("remains", BigInteger),
-    Column("checked_at", Moment),
-    Column("changed_at", Moment),
+    Column("checked_at", UtcTime),
+    Column("changed_at", UtcTime),
     Column("miss_count", Integer, nullable=False),
     Column("claim_version", BigInteger, nullable=False),
     UniqueConstraint("account", "ref", name="smm_orders_ref"),
@@ -174,14 +176,14 @@ orders = Table(
 )
 
 
-def is_in(*states: EntryState) -> ColumnElement[bool]:
-    """Say that an order is in one of some states, in words and not as a parameter."""
-    words: list[ColumnElement[Any]] = [literal_column(f"'{state.value}'") for state in states]
-    return orders.c.state == words[0] if len(words) == 1 else orders.c.state.in_(words)
+def has_state(*states: EntryState) -> ColumnElement[bool]:
+    """Return the condition that an order is in one of the states, as literals, not parameters."""
+    literals: list[ColumnElement[Any]] = [literal_column(f"'{state.value}'") for state in states]
+    return orders.c.state == literals[0] if len(literals) == 1 else orders.c.state.in_(literals)
 
 
-# An index a state, since most orders are final and few are in any other one. SQLite takes such an
-# index only where the statement says the very same, which is why statements spell states out.
+# One partial index per state, since most orders are final and few are in any other state. SQLite
+# uses a partial index only if the statement contains the same condition, hence literal states.
 for _name, _state, _order in (
     ("smm_orders_followed", EntryState.ACCEPTED, "due_at"),
     ("smm_orders_prepared", EntryState.PREPARED, "due_at"),
@@ -189,7 +191,7 @@ for _name, _state, _order in (
     ("smm_orders_sending", EntryState.SENDING, "lease_until"),
     ("smm_orders_unknown", EntryState.UNKNOWN, "id"),
 ):
-    _where = is_in(_state)
+    _where = has_state(_state)
     Index(
         _name,
         orders.c.account,
@@ -197,7 +199,7 @@ for _name, _state, _order in (
         sqlite_where=_where,
         postgresql_where=_where,
     )
-Index("smm_orders_booked", orders.c.account, orders.c.budget_day)
+Index("smm_orders_budget_day", orders.c.account, orders.c.budget_day)
 Index("smm_orders_link", orders.c.account, orders.c.link)
 Index("smm_orders_created", orders.c.account, orders.c.created_at)
 
@@ -206,7 +208,7 @@ events = Table(
     metadata,
     Column("account", String(64), primary_key=True),
     Column("position", BigInteger, primary_key=True, autoincrement=False),
-    Column("at", Moment, nullable=False),
+    Column("at", UtcTime, nullable=False),
     Column("ref", String(200), nullable=False),
     Column("kind", String(16), nullable=False),
     Column("attempt", Integer, nullable=False),

@@ -1,7 +1,8 @@
-"""Every statement, by name; one set serves both databases.
+"""Every SQL statement by name; one set serves both databases.
 
-The two places where they differ stand at the end: how a list of rows is handed over, and how an
-insert gives way to a row that is there.
+The two places where the databases differ are at the end of the module: how a list of rows is passed
+as a parameter, and how an insert ignores an existing row. Bind parameters are named `p_…` since
+SQLAlchemy reserves the names of columns for the values of an INSERT or UPDATE.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +34,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSONB
 
 from .. import OPEN_STATES, SPENDING_STATES, EntryState
-from .schema import Moment, accounts, budgets, consumers, events, is_in, orders
+from .schema import UtcTime, accounts, budgets, consumers, events, has_state, orders
 
 __all__ = [
     "ACKNOWLEDGE",
@@ -42,69 +43,70 @@ __all__ = [
     "BY_REF",
     "BY_REF_LOCKED",
     "CLAIM",
-    "COUNTED",
+    "CONSUMER_POSITION",
     "DUE_TO_SEND",
     "EVENTS_AFTER",
     "EVENT_AT",
     "EXPIRE_LEASES",
-    "FREE_LINK",
     "INSERT_EVENT",
     "LOCK_BUDGET",
+    "MAKE_HELD_DUE",
     "NEXT_DUE",
-    "NUMBER_EVENTS",
+    "ORDER_COUNTS",
     "PAUSE",
-    "POSITION",
     "PURGE",
     "PURGE_EVENTS",
     "RELEASE_HELD",
     "RESERVE_CALL",
-    "SLOTS_TAKEN",
+    "RESERVE_POSITIONS",
     "START_ATTEMPT",
-    "UNKNOWN",
-    "insert_unless_there",
-    "page",
+    "TAKEN_SLOTS",
+    "UNKNOWN_ORDERS",
+    "entries_page",
+    "insert_or_ignore",
+    "orders_with_links",
     "record_statuses",
     "release",
     "reschedule_far_future",
     "transition",
-    "with_links",
 ]
 
 _S = EntryState
 _c = orders.c
-_mine = _c.account == bindparam("of_account")
-_now = bindparam("now", type_=Moment)
+_account: ColumnElement[str] = bindparam("p_account")
+_in_account = _c.account == _account
+_now = bindparam("p_now", type_=UtcTime)
 
 # --- one order -----------------------------------------------------------------------------------
 
-BY_REF = select(orders).where(_mine, _c.ref == bindparam("of_ref"))
-"""The row of a ref."""
+BY_REF = select(orders).where(_in_account, _c.ref == bindparam("p_ref"))
+"""The order of a ref."""
 
 BY_REF_LOCKED = BY_REF.with_for_update()
-"""The same, held until the transaction's end; SQLite's transaction holds all."""
+"""The same, locked until the end of the transaction. SQLite locks the whole database anyway."""
 
-BY_PANEL_ORDER = select(_c.ref).where(_mine, _c.panel_order == bindparam("of_order"))
-"""The ref that an order of the panel belongs to."""
+BY_PANEL_ORDER = select(_c.ref).where(_in_account, _c.panel_order == bindparam("p_order"))
+"""The ref that a panel's order id belongs to."""
 
-SLOTS_TAKEN = select(_c.slot).where(_mine, _c.slot.is_not(None))
-"""The places of the attempts that are on their way."""
+TAKEN_SLOTS = select(_c.slot).where(_in_account, _c.slot.is_not(None))
+"""The slots of the attempts in flight."""
 
 START_ATTEMPT = (
     update(orders)
     .where(
-        _mine,
-        _c.ref == bindparam("of_ref"),
-        is_in(_S.PREPARED),
-        _c.attempt == bindparam("of_attempt"),
+        _in_account,
+        _c.ref == bindparam("p_ref"),
+        has_state(_S.PREPARED),
+        _c.attempt == bindparam("p_attempt"),
     )
     .values(
         state=_S.SENDING,
         attempt=_c.attempt + 1,
-        slot=bindparam("at_slot"),
-        owner=bindparam("by_owner"),
-        lease_until=bindparam("until", type_=Moment),
+        slot=bindparam("p_slot"),
+        owner=bindparam("p_owner"),
+        lease_until=bindparam("p_until", type_=UtcTime),
         sent_at=_now,
-        balance_before=bindparam("balance"),
+        balance_before=bindparam("p_balance"),
         settled_at=None,
         balance_after=None,
         due_at=None,
@@ -113,14 +115,16 @@ START_ATTEMPT = (
     )
     .returning(orders)
 )
-"""PREPARED → SENDING, of the attempt that is named; no row where it is not so any more."""
+"""PREPARED → SENDING for the given attempt; returns no row if the order does not match."""
 
 
-def transition(since: EntryState, values: dict[str, Any]) -> Update:
-    """Move a row, if it is still in that state and attempt (`key`, `of_attempt`)."""
+def transition(from_state: EntryState, values: dict[str, Any]) -> Update:
+    """Update an order if it still is in that state and attempt (`p_id`, `p_attempt`)."""
     return (
         update(orders)
-        .where(_c.id == bindparam("key"), is_in(since), _c.attempt == bindparam("of_attempt"))
+        .where(
+            _c.id == bindparam("p_id"), has_state(from_state), _c.attempt == bindparam("p_attempt")
+        )
         .values(values)
         .returning(orders)
     )
@@ -129,141 +133,134 @@ def transition(since: EntryState, values: dict[str, Any]) -> Update:
 EXPIRE_LEASES = (
     update(orders)
     .where(
-        _mine,
-        is_in(_S.SENDING),
-        or_(_c.lease_until <= _now, _c.lease_until > bindparam("far", type_=Moment)),
+        _in_account,
+        has_state(_S.SENDING),
+        or_(_c.lease_until <= _now, _c.lease_until > bindparam("p_far", type_=UtcTime)),
     )
     .values(
         state=_S.UNKNOWN,
         slot=None,
         lease_until=None,
         settled_at=_now,
-        kind=bindparam("why_kind"),
-        reason=bindparam("why"),
+        kind=bindparam("p_kind"),
+        reason=bindparam("p_reason"),
     )
     .returning(orders)
 )
-"""SENDING → UNKNOWN where the lease is past, or further ahead than any: the clock was set back, and
-the place of a dead attempt would hold up every other order until then."""
+"""SENDING → UNKNOWN if the lease has expired, or ends later than any lease can: then the clock was
+set back, and the slot of a dead attempt would block every other order until that time."""
 
-# --- what is to be sent --------------------------------------------------------------------------
+# --- sending -------------------------------------------------------------------------------------
 
 RELEASE_HELD = (
     update(orders)
-    .where(_mine, is_in(_S.HELD), _c.due_at <= _now)
+    .where(_in_account, has_state(_S.HELD), _c.due_at <= _now)
     .values(state=_S.PREPARED)
     .returning(orders)
 )
-"""HELD → PREPARED where the wait is over."""
+"""HELD → PREPARED if the wait is over."""
 
-FREE_LINK = (
+MAKE_HELD_DUE = (
     update(orders)
-    .where(_mine, is_in(_S.HELD), _c.link.in_(bindparam("links", expanding=True)))
+    .where(_in_account, has_state(_S.HELD), _c.link.in_(bindparam("p_links", expanding=True)))
     .values(due_at=_now)
 )
-"""Let those that are held for a link be tried again: an order for it has ended."""
+"""Make orders due that are held for one of the links: an order for it has ended."""
 
 DUE_TO_SEND = (
     select(orders)
-    .where(_mine, is_in(_S.PREPARED), _c.due_at <= _now)
+    .where(_in_account, has_state(_S.PREPARED), _c.due_at <= _now)
     .order_by(_c.due_at, _c.id)
-    .limit(bindparam("most", type_=Integer))
+    .limit(bindparam("p_limit", type_=Integer))
 )
-"""What is to be sent by now."""
+"""PREPARED orders that are due, the longest due first."""
 
 NEXT_DUE = select(
     *(
-        select(func.min(_c.due_at, type_=Moment))
-        .where(_mine, is_in(state))
+        select(func.min(_c.due_at, type_=UtcTime))
+        .where(_in_account, has_state(state))
         .scalar_subquery()
         .label(state.value)
         for state in (_S.PREPARED, _S.HELD, _S.ACCEPTED)
     )
 )
-"""The nearest moment at which there is something to do, for each state that has one."""
+"""The earliest due time in each state that has one."""
 
 # --- following -----------------------------------------------------------------------------------
 
-# What another desk has just locked is its claim: skipped, not waited for (PostgreSQL).
+# Rows that another desk has locked are being claimed by it: skipped, not waited for (PostgreSQL).
 _due = (
     select(_c.id)
-    .where(_mine, is_in(_S.ACCEPTED), _c.due_at <= _now)
+    .where(_in_account, has_state(_S.ACCEPTED), _c.due_at <= _now)
     .order_by(_c.due_at)
-    .limit(bindparam("most", type_=Integer))
+    .limit(bindparam("p_limit", type_=Integer))
     .with_for_update(skip_locked=True)
     .cte("due")
 )
 CLAIM = (
     update(orders)
     .where(_c.id.in_(select(_due.c.id)))
-    .values(claim_version=_c.claim_version + 1, due_at=bindparam("until", type_=Moment))
+    .values(claim_version=_c.claim_version + 1, due_at=bindparam("p_until", type_=UtcTime))
     .returning(orders)
 )
-"""Take what is due. A claim lapses by itself: the order is due again once the lease is over."""
+"""Claim what is due. A claim expires by itself: the order is due again after the lease."""
 
 
 def release(*, is_sqlite: bool) -> Update:
-    """Let claimed orders be due again (`rows`, JSON), each only where its claim still holds."""
-    back = _given(_BACK_COLUMNS, is_sqlite=is_sqlite)
+    """Make claimed orders due again (`p_rows`, JSON), each only if its claim is still valid."""
+    released = _json_rows(_RELEASE_COLUMNS, is_sqlite=is_sqlite)
     return (
         update(orders)
-        .where(_c.id == back.c.id, _c.claim_version == back.c.claim_version, is_in(_S.ACCEPTED))
-        .values(claim_version=_c.claim_version + 1, due_at=back.c.due_at)
+        .where(
+            _c.id == released.c.id,
+            _c.claim_version == released.c.claim_version,
+            has_state(_S.ACCEPTED),
+        )
+        .values(claim_version=_c.claim_version + 1, due_at=released.c.due_at)
     )
 
 
 def reschedule_far_future(state: EntryState) -> Update:
-    """Let be due what is due further ahead than any time that is set: the clock was set back."""
+    """Make due what is due later than any time that is set (`p_far`): the clock was set back."""
     far = (
         select(_c.id)
-        .where(_mine, is_in(state), _c.due_at > bindparam("far", type_=Moment))
-        .limit(bindparam("most", type_=Integer))
+        .where(_in_account, has_state(state), _c.due_at > bindparam("p_far", type_=UtcTime))
+        .limit(bindparam("p_limit", type_=Integer))
         .with_for_update(skip_locked=True)
         .cte("far")
     )
-    hastened = update(orders).where(_c.id.in_(select(far.c.id))).values(due_at=_now)
-    return hastened.returning(_c.id)
+    rescheduled = update(orders).where(_c.id.in_(select(far.c.id))).values(due_at=_now)
+    return rescheduled.returning(_c.id)
 
 
 def record_statuses(*, is_sqlite: bool) -> Update:
-    """Write a batch of looks at once (`rows`, JSON), each only where its claim still holds."""
-    seen = _given(_SEEN_COLUMNS, is_sqlite=is_sqlite)
-    is_final = seen.c.is_final == literal(1)
+    """Record a batch of checks (`p_rows`, JSON), each only if its claim is still valid."""
+    checked = _json_rows(_STATUS_COLUMNS, is_sqlite=is_sqlite)
+    is_final = checked.c.is_final == literal(1)
     return (
         update(orders)
         .where(
-            _c.id == seen.c.id,
-            _c.claim_version == seen.c.claim_version,
-            is_in(_S.ACCEPTED),
+            _c.id == checked.c.id,
+            _c.claim_version == checked.c.claim_version,
+            has_state(_S.ACCEPTED),
         )
         .values(
             state=case((is_final, _S.FINISHED.value), else_=_c.state),
             claim_version=_c.claim_version + 1,
-            due_at=seen.c.due_at,
-            raw_status=seen.c.raw_status,
-            status=seen.c.status,
-            charge=seen.c.charge,
-            currency=seen.c.currency,
-            start_count=seen.c.start_count,
-            remains=seen.c.remains,
-            checked_at=seen.c.checked_at,
-            changed_at=seen.c.changed_at,
-            miss_count=seen.c.miss_count,
+            **{name: checked.c[name] for name in ("due_at", *_REPORTED_COLUMNS)},
         )
         .returning(_c.id)
     )
 
 
-_BACK_COLUMNS: Mapping[str, Any] = {
+_RELEASE_COLUMNS: Mapping[str, Any] = {
     "id": BigInteger,
     "claim_version": BigInteger,
     "due_at": BigInteger,
 }
-"""What a row of `give_back` has."""
+"""The columns of a row of `release`."""
 
-_SEEN_COLUMNS: Mapping[str, Any] = {
-    **_BACK_COLUMNS,
-    "is_final": Integer,
+_REPORTED_COLUMNS: Mapping[str, Any] = {
     "raw_status": Text,
     "status": Text,
     "charge": Text,
@@ -274,122 +271,134 @@ _SEEN_COLUMNS: Mapping[str, Any] = {
     "changed_at": BigInteger,
     "miss_count": Integer,
 }
-"""What a row of `observe` has."""
+"""The columns that a check of an order sets."""
+
+_STATUS_COLUMNS = {**_RELEASE_COLUMNS, "is_final": Integer, **_REPORTED_COLUMNS}
+"""The columns of a row of `record_statuses`."""
 
 # --- events --------------------------------------------------------------------------------------
 
-NUMBER_EVENTS = (
+RESERVE_POSITIONS = (
     update(accounts)
-    .where(accounts.c.account == bindparam("of_account"))
-    .values(last_event=accounts.c.last_event + bindparam("many", type_=BigInteger))
+    .where(accounts.c.account == _account)
+    .values(last_event=accounts.c.last_event + bindparam("p_count", type_=BigInteger))
     .returning(accounts.c.last_event)
 )
-"""Take so many positions, holding the account's row until the events are written."""
+"""Reserve `p_count` positions, locking the account's row until the events are written."""
 
 INSERT_EVENT = events.insert()
-"""Append."""
+"""Append events."""
 
 EVENTS_AFTER = (
     select(events)
-    .where(events.c.account == bindparam("of_account"), events.c.position > bindparam("after"))
+    .where(events.c.account == _account, events.c.position > bindparam("p_after"))
     .order_by(events.c.position)
-    .limit(bindparam("most", type_=Integer))
+    .limit(bindparam("p_limit", type_=Integer))
 )
-"""The next page of events."""
+"""The next events after a position."""
 
 EVENT_AT = select(events.c.at, events.c.ref, events.c.kind).where(
-    events.c.account == bindparam("of_account"), events.c.position == bindparam("at_position")
+    events.c.account == _account, events.c.position == bindparam("p_position")
 )
-"""What tells an event from any other that could have its place."""
+"""What distinguishes an event from any other that could have its position."""
 
-POSITION = select(consumers.c.position).where(
-    consumers.c.account == bindparam("of_account"), consumers.c.consumer == bindparam("of_consumer")
+CONSUMER_POSITION = select(consumers.c.position).where(
+    consumers.c.account == _account, consumers.c.consumer == bindparam("p_consumer")
 )
-"""What a consumer has acknowledged."""
+"""The position that a consumer has acknowledged."""
 
 ACKNOWLEDGE = (
     update(consumers)
     .where(
-        consumers.c.account == bindparam("of_account"),
-        consumers.c.consumer == bindparam("of_consumer"),
-        consumers.c.position < bindparam("done"),
+        consumers.c.account == _account,
+        consumers.c.consumer == bindparam("p_consumer"),
+        consumers.c.position < bindparam("p_position"),
     )
-    .values(position=bindparam("done"))
+    .values(position=bindparam("p_position"))
 )
-"""Only forwards."""
+"""Move a consumer's position, only forwards."""
 
-# --- money and pace ------------------------------------------------------------------------------
+# --- budgets and call rate -----------------------------------------------------------------------
 
 LOCK_BUDGET = (
     update(budgets)
-    .where(budgets.c.account == bindparam("of_account"), budgets.c.day == bindparam("of_day"))
+    .where(budgets.c.account == _account, budgets.c.day == bindparam("p_day"))
     .values(checks=budgets.c.checks + 1)
 )
-"""Let nobody else hold an order against the day's budget until the transaction's end."""
+"""Lock a day's budget until the end of the transaction, so that checks of it are serialized."""
 
 BUDGET_SPENT = (
     select(_c.price, func.count())
     .where(
-        _mine,
-        _c.budget_day == bindparam("day"),
-        is_in(*sorted(SPENDING_STATES)),
+        _in_account,
+        _c.budget_day == bindparam("p_day"),
+        has_state(*sorted(SPENDING_STATES)),
         _c.price.is_not(None),
     )
     .group_by(_c.price)
 )
-"""What a day's orders cost, by price: summed exactly in Python."""
+"""A day's orders counted by price; the sum is computed exactly in Python."""
 
-COUNTED = (
+ORDER_COUNTS = (
     select(_c.state, _c.status, _c.price, _c.charge, func.count())
-    .where(_mine)
+    .where(_in_account)
     .group_by(_c.state, _c.status, _c.price, _c.charge)
 )
-"""All orders by state, status and money: far fewer groups than orders."""
+"""Orders counted by state, status and money: far fewer groups than orders."""
 
-_later = func.coalesce(accounts.c.next_call_at, _now)
-# A place that is further ahead than any queue was taken by a clock that has been set back since.
-_free = case((_later > bindparam("far", type_=Moment), _now), (_later > _now, _later), else_=_now)
-_open = case((accounts.c.paused_until > _free, accounts.c.paused_until), else_=_free)
+_next_call_at = func.coalesce(accounts.c.next_call_at, _now)
+# A call reserved further ahead than any queue is long was reserved before the clock was set back.
+_not_before_now = case(
+    (_next_call_at > bindparam("p_far", type_=UtcTime), _now),
+    (_next_call_at > _now, _next_call_at),
+    else_=_now,
+)
+_not_before_pause_ends = case(
+    (accounts.c.paused_until > _not_before_now, accounts.c.paused_until), else_=_not_before_now
+)
 RESERVE_CALL = (
     update(accounts)
-    .where(accounts.c.account == bindparam("of_account"))
-    .values(next_call_at=cast(_open, BigInteger) + bindparam("interval", type_=BigInteger))
+    .where(accounts.c.account == _account)
+    .values(
+        next_call_at=cast(_not_before_pause_ends, BigInteger)
+        + bindparam("p_interval", type_=BigInteger)
+    )
     .returning(accounts.c.next_call_at)
 )
-"""Take the next place in the pace."""
+"""Reserve the next call; returns the earliest time of the one after it."""
 
 PAUSE = (
     update(accounts)
     .where(
-        accounts.c.account == bindparam("of_account"),
+        accounts.c.account == _account,
         or_(
             accounts.c.paused_until.is_(None),
-            accounts.c.paused_until < bindparam("until", type_=Moment),
+            accounts.c.paused_until < bindparam("p_until", type_=UtcTime),
         ),
     )
-    .values(paused_until=bindparam("until", type_=Moment))
+    .values(paused_until=bindparam("p_until", type_=UtcTime))
 )
-"""Only lengthened."""
+"""Pause the account's calls; a pause is never shortened."""
 
-# --- questions -----------------------------------------------------------------------------------
+# --- queries -------------------------------------------------------------------------------------
 
-UNKNOWN = select(orders).where(_mine, is_in(_S.UNKNOWN)).order_by(_c.id)
-"""Those that a person has to look at."""
+UNKNOWN_ORDERS = select(orders).where(_in_account, has_state(_S.UNKNOWN)).order_by(_c.id)
+"""Orders whose outcome a person has to decide."""
 
 
-def with_links(links: Sequence[str]) -> Executable:
-    """Give what is known of orders for these links: open ones, and those called duplicates."""
+def orders_with_links(links: Sequence[str]) -> Executable:
+    """Return a query of the orders for these links that are open or were reported as duplicates."""
     is_duplicate = _c.kind == "duplicate"
     return select(_c.link, _c.ref, _c.state, _c.kind, _c.sent_at).where(
-        _mine, _c.link.in_(links), or_(is_in(*sorted(OPEN_STATES)), is_duplicate)
+        _in_account, _c.link.in_(links), or_(has_state(*sorted(OPEN_STATES)), is_duplicate)
     )
 
 
-def page(conditions: Sequence[ColumnElement[bool]], size: int) -> Executable:
-    """Give a page of rows, the oldest first, after the row `after`."""
+def entries_page(conditions: Sequence[ColumnElement[bool]], size: int) -> Executable:
+    """Return a query of a page of orders, the oldest first, after the id `p_after`."""
     return (
         select(orders)
-        .where(_mine, _c.id > bindparam("after"), *conditions)
+        .where(_in_account, _c.id > bindparam("p_after"), *conditions)
         .order_by(_c.id)
         .limit(size)
     )
@@ -398,53 +407,54 @@ def page(conditions: Sequence[ColumnElement[bool]], size: int) -> Executable:
 PURGE = (
     update(orders)
     .where(
-        _mine,
-        not_(is_in(*sorted(OPEN_STATES))),
-        _c.created_at < bindparam("older", type_=Moment),
+        _in_account,
+        not_(has_state(*sorted(OPEN_STATES))),
+        _c.created_at < bindparam("p_older_than", type_=UtcTime),
         or_(_c.form.is_not(None), _c.link.is_not(None), _c.reason.is_not(None)),
     )
     .values(form=None, link=None, reason=None)
 )
-"""Forget what is personal of orders that are over."""
+"""Delete personal data of closed orders."""
 
 PURGE_EVENTS = (
     update(events)
     .where(
-        events.c.account == bindparam("of_account"),
+        events.c.account == _account,
         events.c.text.is_not(None),
         exists().where(
             and_(
                 _c.account == events.c.account,
                 _c.ref == events.c.ref,
                 _c.form.is_(None),
-                not_(is_in(*sorted(OPEN_STATES))),
+                not_(has_state(*sorted(OPEN_STATES))),
             )
         ),
     )
     .values(text=None)
 )
-"""The same in what was told of them."""
+"""Delete the messages in their events."""
 
-# --- where the two databases differ --------------------------------------------------------------
+# --- differences between the databases -----------------------------------------------------------
 
 
-def insert_unless_there(table: Table, *, is_sqlite: bool) -> Any:
-    """Insert a row, or nothing where its key is taken; with RETURNING, no row then."""
+def insert_or_ignore(table: Table, *, is_sqlite: bool) -> Any:
+    """Return an INSERT that ignores a row whose key exists; with RETURNING, it returns no row."""
     insert = sqlite.insert if is_sqlite else postgresql.insert
     return insert(table).on_conflict_do_nothing()
 
 
-def _given(columns: Mapping[str, Any], *, is_sqlite: bool) -> Subquery:
+def _json_rows(columns: Mapping[str, Any], *, is_sqlite: bool) -> Subquery:
+    """Return a JSON array of objects (`p_rows`) as a table with these columns."""
     if is_sqlite:
-        each = func.json_each(bindparam("rows")).table_valued("value", name="each_row")
-        found: list[ColumnElement[Any]] = [
+        each = func.json_each(bindparam("p_rows")).table_valued("value", name="each_row")
+        values: list[ColumnElement[Any]] = [
             cast(func.json_extract(each.c.value, f"$.{name}"), kind).label(name)
             for name, kind in columns.items()
         ]
-        return select(*found).subquery("given_rows")
-    rows = cast(bindparam("rows", type_=Text), JSONB)
-    given = func.jsonb_to_recordset(rows).table_valued(
+        return select(*values).subquery("json_rows")
+    array = cast(bindparam("p_rows", type_=Text), JSONB)
+    records = func.jsonb_to_recordset(array).table_valued(
         *(column(name, kind) for name, kind in columns.items())
     )
-    derived = given.render_derived(name="given", with_types=True)
-    return select(*derived.c).subquery("given_rows")
+    derived = records.render_derived(name="records", with_types=True)
+    return select(*derived.c).subquery("json_rows")

@@ -1,4 +1,4 @@
-"""The statements of every round find their rows by an index of their own, however many."""
+"""Statements that run periodically find their rows by an index, however many rows there are."""
 
 from datetime import timedelta
 from typing import Any
@@ -31,12 +31,12 @@ NUMBERS = {
 USES = {
     "claim": {"smm_orders_followed"},
     "due_to_send": {"smm_orders_prepared", "smm_orders_held"},
-    "hasten": {"smm_orders_followed", "smm_orders_prepared", "smm_orders_held"},
-    "lapse": {"smm_orders_sending"},
+    "reschedule_far_future": {"smm_orders_followed", "smm_orders_prepared", "smm_orders_held"},
+    "expire_leases": {"smm_orders_sending"},
     "next_due": {"smm_orders_followed", "smm_orders_prepared", "smm_orders_held"},
     "unknown": {"smm_orders_unknown"},
 }
-"""The indexes that each of them needs."""
+"""The indexes that each method needs."""
 
 
 async def run(journal: SQLJournal, name: str) -> object:
@@ -44,52 +44,50 @@ async def run(journal: SQLJournal, name: str) -> object:
         return await journal.claim(1, lease=LEASE)
     if name == "due_to_send":
         return await journal.due_to_send(1)
-    if name == "hasten":
+    if name == "reschedule_far_future":
         return await journal.reschedule_far_future(3, ahead=LEASE)
     return await getattr(journal, name)()
 
 
-async def filled(journals: Journals, backend: str) -> SQLJournal:
+async def fill(journals: Journals, backend: str) -> SQLJournal:
     journal = await journals()
-    words = FILL.format(
+    sql = FILL.format(
         account=ACCOUNT, day=DAY, states=STATES, numbers=NUMBERS[backend],
         false="false" if backend == "postgresql" else "0",
     )  # fmt: skip
     engine = journal._database._engine
     assert engine is not None
     async with engine.begin() as connection:
-        await connection.exec_driver_sql(words)
+        await connection.exec_driver_sql(sql)
         await connection.exec_driver_sql("ANALYZE")
     return journal
 
 
 async def statements_of(journal: SQLJournal, name: str) -> list[tuple[str, tuple[Any, ...]]]:
-    """Give the statements about orders that a question runs, word for word."""
+    """Return the statements on orders that a method runs, with their parameters."""
     engine = journal._database._engine
     assert engine is not None
-    ran: list[tuple[str, tuple[Any, ...]]] = []
+    executed: list[tuple[str, tuple[Any, ...]]] = []
     sql_event.listen(
         engine.sync_engine, "before_cursor_execute",
-        lambda connection, cursor, words, given, *rest: ran.append((words, given)),
+        lambda connection, cursor, sql, values, *rest: executed.append((sql, values)),
     )  # fmt: skip
     await run(journal, name)
-    return [each for each in ran if "smm_orders" in each[0].partition("RETURNING")[0]]
+    return [each for each in executed if "smm_orders" in each[0].partition("RETURNING")[0]]
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("backend", ["sqlite"])
 @pytest.mark.parametrize("name", sorted(USES))
-async def test_sqlite_finds_what_is_due_by_its_index(
-    journals: Journals, backend: str, name: str
-) -> None:
-    journal = await filled(journals, backend)
+async def test_sqlite_uses_partial_indexes(journals: Journals, backend: str, name: str) -> None:
+    journal = await fill(journals, backend)
     engine = journal._database._engine
     assert engine is not None
 
     plan = ""
-    for words, given in await statements_of(journal, name):
+    for sql, values in await statements_of(journal, name):
         async with engine.connect() as connection:
-            rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {words}", given)
+            rows = await connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values)
             plan += "\n".join(str(row.detail) for row in rows) + "\n"
 
     assert {each for each in USES[name] if each in plan} == USES[name], plan
@@ -100,21 +98,21 @@ async def test_sqlite_finds_what_is_due_by_its_index(
 @pytest.mark.parametrize("backend", ["postgresql"])
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
 @pytest.mark.parametrize("name", sorted(USES))
-async def test_postgres_finds_what_is_due_by_its_index_prepared_or_not(
+async def test_postgres_uses_partial_indexes_with_either_plan_cache_mode(
     journals: Journals, backend: str, postgres: PostgresServer, name: str, mode: str
 ) -> None:
-    journal = await filled(journals, backend)
-    asked = await statements_of(journal, name)
+    journal = await fill(journals, backend)
+    executed = await statements_of(journal, name)
     other = await postgres.connect()
 
-    # From its sixth run on, a prepared statement has one plan for all values: the generic one.
+    # After five runs, PostgreSQL may use one generic plan for all values of a prepared statement.
     plan = ""
     try:
         await other.execute(f"SET plan_cache_mode = {mode}")
-        for number, (words, given) in enumerate(asked):
-            values = ", ".join(literal(each) for each in given)
-            await other.execute(f"PREPARE p{number} AS {words}")
-            rows = await other.fetch(f"EXPLAIN EXECUTE p{number}({values})")
+        for number, (sql, values) in enumerate(executed):
+            literals = ", ".join(literal(each) for each in values)
+            await other.execute(f"PREPARE p{number} AS {sql}")
+            rows = await other.fetch(f"EXPLAIN EXECUTE p{number}({literals})")
             plan += "\n".join(row[0] for row in rows) + "\n"
     finally:
         await other.close()
@@ -130,8 +128,8 @@ def literal(value: object) -> str:
 
 
 @pytest.mark.asyncio
-async def test_what_is_long_over_costs_a_claim_nothing(journals: Journals, backend: str) -> None:
-    journal = await filled(journals, backend)
+async def test_claim_skips_closed_orders_of_the_past(journals: Journals, backend: str) -> None:
+    journal = await fill(journals, backend)
     journals.clock.time = START + timedelta(days=1)
 
     claims = await journal.claim(10_000, lease=LEASE)

@@ -1,4 +1,4 @@
-"""PostgreSQL that stops, restarts and breaks off in a commit; passwords that must not be seen."""
+"""PostgreSQL that stops, restarts and disconnects during a commit; passwords that must not leak."""
 
 import asyncio
 import gc
@@ -16,15 +16,15 @@ from support.journals import (
     START,
     Clock,
     Journals,
-    accepted,
+    accept,
     all_events,
-    begun,
-    claimed,
-    in_state,
-    look,
-    new,
+    claim_due,
+    new_entry,
+    observe,
     outcome,
-    prepared,
+    prepare,
+    reach,
+    start,
 )
 from support.postgres import PASSWORD, PostgresServer
 
@@ -42,7 +42,7 @@ def backend() -> str:
 
 @pytest.fixture
 def running(postgres: PostgresServer) -> Any:
-    """The server, which is running again after the test."""
+    """The server, restarted after the test."""
     yield postgres
     postgres.start()
 
@@ -57,10 +57,10 @@ def short_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
-async def test_a_server_that_is_stopped_is_an_error_within_the_deadline(
+async def test_stopped_server_raises_within_the_deadline(
     journal: SQLJournal, running: PostgresServer, mode: Any, short_deadline: None
 ) -> None:
-    entry = await prepared(journal)
+    entry = await prepare(journal)
     running.stop(mode)
 
     async with asyncio.timeout(5):
@@ -73,20 +73,20 @@ async def test_a_server_that_is_stopped_is_an_error_within_the_deadline(
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
-async def test_work_goes_through_a_restart(
+async def test_transactions_survive_a_restart(
     journals: Journals, running: PostgresServer, mode: Any
 ) -> None:
     machines = [await journals() for _ in range(2)]
-    begin_of_the_end = asyncio.Event()
+    under_load = asyncio.Event()
 
     async def work(number: int, journal: SQLJournal) -> None:
         for each in range(15):
-            await accepted(journal, f"{number}-{each}")
+            await accept(journal, f"{number}-{each}")
             if each == 3:
-                begin_of_the_end.set()
+                under_load.set()
 
     async def restart() -> None:
-        await begin_of_the_end.wait()
+        await under_load.wait()
         for _ in range(2):
             await asyncio.to_thread(running.restart, mode)
             await asyncio.sleep(0.1)
@@ -101,7 +101,7 @@ async def test_work_goes_through_a_restart(
 
 
 @pytest.mark.asyncio
-async def test_work_is_done_again_where_the_driver_lost_its_step(journal: SQLJournal) -> None:
+async def test_transaction_is_retried_after_a_driver_state_error(journal: SQLJournal) -> None:
     errors = [asyncpg.InternalClientError("cannot switch to state 15; another operation (2)")]
 
     async def work(connection: Any) -> str:
@@ -113,26 +113,26 @@ async def test_work_is_done_again_where_the_driver_lost_its_step(journal: SQLJou
 
 
 @pytest.mark.asyncio
-async def test_a_server_that_hangs_is_an_error_within_the_deadline(
+async def test_hanging_server_raises_within_the_deadline(
     url: str, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, short_deadline: None
 ) -> None:
     monkeypatch.setattr(database, "STATEMENT_TIMEOUT_S", 0.3)
     monkeypatch.setattr(database, "CONNECT_TIMEOUT_S", 0.3)
     journal = SQLJournal(url, clock=Clock()).for_account("a")
     await journal.open()
-    processes = await postgres.stopped_still()
+    processes = await postgres.freeze()
 
     try:
         async with asyncio.timeout(5):
             with pytest.raises(JournalError, match="Timeout"):
                 await journal.find("a")
     finally:
-        postgres.move_again(processes)
+        postgres.thaw(processes)
     assert await journal.find("a") is None
     await journal.aclose()
 
 
-# --- broken off in a commit ----------------------------------------------------------------------
+# --- disconnected in a commit --------------------------------------------------------------------
 
 
 @pytest_asyncio.fixture
@@ -142,7 +142,7 @@ async def proxy(postgres: PostgresServer, url: str) -> AsyncIterator[CuttingProx
 
 
 @pytest_asyncio.fixture
-async def cut_off(proxy: CuttingProxy, postgres: PostgresServer, clock: Clock) -> Any:
+async def cut_journal(proxy: CuttingProxy, postgres: PostgresServer, clock: Clock) -> Any:
     address = postgres.url.replace(f":{postgres.port}/", f":{proxy.port}/")
     journal = SQLJournal(address, clock=clock).for_account("an-account")
     await journal.open()
@@ -153,8 +153,10 @@ async def cut_off(proxy: CuttingProxy, postgres: PostgresServer, clock: Clock) -
 Step = Callable[[SQLJournal, list[Claim]], Awaitable[object]]
 
 STEPS: dict[str, Step] = {
-    "create": lambda journal, _: journal.create(new("new")),
-    "begin": lambda journal, _: journal.start_attempt("prepared", 0, lease=LEASE, max_in_flight=9),
+    "create": lambda journal, _: journal.create(new_entry("new")),
+    "start_attempt": lambda journal, _: journal.start_attempt(
+        "prepared", 0, lease=LEASE, max_in_flight=9
+    ),
     "accepted": lambda journal, _: journal.record_outcome("sending", 1, outcome(S.ACCEPTED, "32")),
     "refused": lambda journal, _: journal.record_outcome("sending", 1, outcome(S.REFUSED)),
     "unknown": lambda journal, _: journal.record_outcome("sending", 1, outcome(S.UNKNOWN, "33")),
@@ -162,17 +164,19 @@ STEPS: dict[str, Step] = {
         "sending", 1, outcome(S.ACCEPTED, "id-accepted")
     ),
     "late": lambda journal, _: journal.record_outcome("unknown", 1, outcome(S.ACCEPTED, "late")),
-    "lapse": lambda journal, _: journal.expire_leases(),
-    "decide": lambda journal, _: journal.apply_decision(
+    "expire_leases": lambda journal, _: journal.expire_leases(),
+    "apply_decision": lambda journal, _: journal.apply_decision(
         "unknown", {S.UNKNOWN}, outcome(S.WITHDRAWN)
     ),
     "acknowledge": lambda journal, _: journal.acknowledge("mail", 1),
-    "observe": lambda journal, claims: journal.record_statuses([look(each) for each in claims]),
-    "give_back": lambda journal, claims: journal.release([(each, START) for each in claims]),
+    "record_statuses": lambda journal, claims: journal.record_statuses(
+        [observe(each) for each in claims]
+    ),
+    "release": lambda journal, claims: journal.release([(each, START) for each in claims]),
 }
 
 
-async def ledger(journal: SQLJournal) -> object:
+async def contents_of(journal: SQLJournal) -> object:
     entries = [each async for each in journal.entries()]
     due = await journal.next_due()
     return entries, due, await all_events(journal), await journal.position("mail")
@@ -181,55 +185,55 @@ async def ledger(journal: SQLJournal) -> object:
 @pytest.mark.asyncio
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("step", sorted(STEPS))
-async def test_work_whose_commit_is_cut_is_done_once(
-    cut_off: SQLJournal,
+async def test_transaction_whose_commit_is_cut_applies_once(
+    cut_journal: SQLJournal,
     proxy: CuttingProxy,
     postgres: PostgresServer,
     clock: Clock,
     step: str,
     when: Literal["before", "after"],
 ) -> None:
-    async def arranged() -> list[Claim]:
-        await prepared(cut_off, "prepared")
-        await accepted(cut_off, "accepted")
-        await in_state(cut_off, S.UNKNOWN, "unknown")
-        await begun(cut_off, "sending")
-        claims = await claimed(cut_off)
-        if step == "lapse":
-            clock.go(999)
+    async def arrange() -> list[Claim]:
+        await prepare(cut_journal, "prepared")
+        await accept(cut_journal, "accepted")
+        await reach(cut_journal, S.UNKNOWN, "unknown")
+        await start(cut_journal, "sending")
+        claims = await claim_due(cut_journal)
+        if step == "expire_leases":
+            clock.advance(999)
         return claims
 
-    given = await STEPS[step](cut_off, await arranged())
-    expected = await ledger(cut_off)
+    expected_result = await STEPS[step](cut_journal, await arrange())
+    expected = await contents_of(cut_journal)
     await postgres.fresh()
-    clock.go(-999 if step == "lapse" else 0)
-    await cut_off.aclose()
-    await cut_off.open()
-    claims = await arranged()
+    clock.advance(-999 if step == "expire_leases" else 0)
+    await cut_journal.aclose()
+    await cut_journal.open()
+    claims = await arrange()
 
     proxy.cuts = [when] * 2
-    again = await STEPS[step](cut_off, claims)
+    result = await STEPS[step](cut_journal, claims)
 
     assert proxy.cuts == []
-    assert await ledger(cut_off) == expected
-    assert again == given
+    assert await contents_of(cut_journal) == expected
+    assert result == expected_result
 
 
 @pytest.mark.asyncio
-async def test_what_began_and_lapsed_before_its_commit_was_answered_did_not_begin(
+async def test_attempt_that_expired_before_its_commit_answer_is_not_started(
     journal: SQLJournal, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("secrets.token_hex", lambda size: "one-owner")
-    await prepared(journal)
+    await prepare(journal)
     assert await journal.start_attempt("a", 0, lease=LEASE, max_in_flight=9) is not None
     assert await journal.start_attempt("a", 0, lease=LEASE, max_in_flight=9) is not None
-    clock.go(LEASE.total_seconds())
+    clock.advance(LEASE.total_seconds())
     await journal.expire_leases()
 
     assert await journal.start_attempt("a", 0, lease=LEASE, max_in_flight=9) is None
 
 
-# --- what can't be connected to ------------------------------------------------------------------
+# --- failing connections -------------------------------------------------------------------------
 
 
 async def fails_to_open(url: str) -> JournalError:
@@ -242,26 +246,26 @@ async def fails_to_open(url: str) -> JournalError:
 
 
 def all_causes(error: BaseException) -> list[BaseException]:
-    found: list[BaseException] = []
+    causes: list[BaseException] = []
     each: BaseException | None = error
-    while each is not None and each not in found:
-        found.append(each)
+    while each is not None and each not in causes:
+        causes.append(each)
         each = each.__cause__ or each.__context__
-    return found
+    return causes
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize(("changed", "to", "word"), [
+@pytest.mark.parametrize(("changed", "to", "message"), [
     (f":{PASSWORD}@", f":{PASSWORD}-wrong@", "password authentication failed"),
     ("/orders", "/nothing", 'database "nothing" does not exist'),
     ("@127.0.0.1", "@127.0.0.2", "Connect"),
 ])  # fmt: skip
-async def test_a_failing_connection_shows_no_password(
-    postgres: PostgresServer, short_deadline: None, changed: str, to: str, word: str
+async def test_failing_connection_shows_no_password(
+    postgres: PostgresServer, short_deadline: None, changed: str, to: str, message: str
 ) -> None:
     error = await fails_to_open(postgres.url.replace(changed, to))
 
-    assert word in str(error)
+    assert message in str(error)
     for cause in all_causes(error):
         assert PASSWORD not in "".join(traceback.format_exception(cause))
         for frame, _ in traceback.walk_tb(cause.__traceback__):
@@ -273,7 +277,7 @@ async def test_a_failing_connection_shows_no_password(
 
 
 @pytest.mark.asyncio
-async def test_a_schema_of_later_times_is_refused(url: str, postgres: PostgresServer) -> None:
+async def test_newer_schema_version_is_refused(url: str, postgres: PostgresServer) -> None:
     journal = SQLJournal(url).for_account("a")
     await journal.open()
     await journal.aclose()
@@ -287,9 +291,7 @@ async def test_a_schema_of_later_times_is_refused(url: str, postgres: PostgresSe
 
 
 @pytest.mark.asyncio
-async def test_a_database_that_can_only_be_read_is_refused(
-    url: str, postgres: PostgresServer
-) -> None:
+async def test_read_only_database_is_refused(url: str, postgres: PostgresServer) -> None:
     journal = SQLJournal(url).for_account("a")
     await journal.open()
     await journal.aclose()
@@ -309,28 +311,28 @@ async def test_a_database_that_can_only_be_read_is_refused(
 
 
 @pytest.mark.asyncio
-async def test_without_a_clock_the_time_is_the_servers(
+async def test_postgres_uses_the_servers_time_by_default(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = SQLJournal(url).for_account("a")
     await journal.open()
-    asked = 0
-    there = database._database_time
+    reads = 0
+    database_time = database._database_time
 
     async def ahead(connection: Any) -> datetime:
-        nonlocal asked
-        asked += 1
-        return await there(connection) + timedelta(hours=1)
+        nonlocal reads
+        reads += 1
+        return await database_time(connection) + timedelta(hours=1)
 
     monkeypatch.setattr(database, "_database_time", ahead)
     journal._database._offset_s = None
 
     times = [await journal.now() for _ in range(3)]
 
-    assert asked == 1
+    assert reads == 1
     assert times == sorted(times)
     assert timedelta(minutes=59) < times[0] - datetime.now(UTC) < timedelta(minutes=61)
-    journal._database._asked_at_s -= database.CLOCK_FOR_S + 1
+    journal._database._offset_read_at_s -= database.CLOCK_REFRESH_S + 1
     await journal.now()
-    assert asked == 2
+    assert reads == 2
     await journal.aclose()

@@ -1,9 +1,9 @@
-"""Tables of older versions become those of this one, with every row, or stay as they were."""
+"""Tables of older versions are migrated with every row, or stay as they were."""
 
 import asyncio
 
 import pytest
-from support.journals import Journals, accepted, all_events, prepared
+from support.journals import Journals, accept, all_events, prepare
 
 from smmfanfast_async import JournalError
 from smmfanfast_async.journal.sql import SQLJournal, database
@@ -18,17 +18,17 @@ async def version_of(journal: SQLJournal) -> int:
     engine = journal._database._engine
     assert engine is not None
     async with engine.connect() as connection:
-        found = await connection.exec_driver_sql("SELECT version FROM smm_versions")
-        version: int = found.scalar_one()
+        row = await connection.exec_driver_sql("SELECT version FROM smm_versions")
+        version: int = row.scalar_one()
         return version
 
 
 @pytest.mark.asyncio
-async def test_an_older_schema_is_brought_up_step_by_step_with_all_rows(
+async def test_older_schema_is_migrated_step_by_step_with_all_rows(
     journal: SQLJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = [await accepted(journal, "a"), await prepared(journal, "b")]
-    told = await all_events(journal)
+    before = [await accept(journal, "a"), await prepare(journal, "b")]
+    events = await all_events(journal)
     monkeypatch.setattr(database, "SCHEMA_VERSION", 3)
     monkeypatch.setattr(database, "MIGRATIONS", STEPS)
 
@@ -36,7 +36,7 @@ async def test_an_older_schema_is_brought_up_step_by_step_with_all_rows(
 
     assert await version_of(journal) == 3
     assert [each async for each in journal.entries()] == before
-    assert await all_events(journal) == told
+    assert await all_events(journal) == events
     engine = journal._database._engine
     assert engine is not None
     async with engine.connect() as connection:
@@ -47,11 +47,11 @@ async def test_an_older_schema_is_brought_up_step_by_step_with_all_rows(
 
 
 @pytest.mark.asyncio
-async def test_a_migration_that_fails_leaves_everything_as_it_was(
+async def test_failed_migration_changes_nothing(
     journals: Journals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = await journals()
-    before = await prepared(journal)
+    before = await prepare(journal)
     await journal.aclose()
     with monkeypatch.context() as patched:
         patched.setattr(database, "SCHEMA_VERSION", 3)
@@ -66,7 +66,7 @@ async def test_a_migration_that_fails_leaves_everything_as_it_was(
 
 
 @pytest.mark.asyncio
-async def test_machines_that_open_at_once_make_the_tables_once(journals: Journals) -> None:
+async def test_concurrent_opens_create_the_tables_once(journals: Journals) -> None:
     machines = await asyncio.gather(*(journals(f"{number}") for number in range(5)))
 
     assert {await version_of(each) for each in machines} == {1}

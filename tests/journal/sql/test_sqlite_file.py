@@ -1,4 +1,4 @@
-"""The file of a SQLite journal: its mode, its settings, and what may be wrong with it."""
+"""The file of a SQLite journal: its mode, its settings and its faults."""
 
 import asyncio
 import os
@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.journals import accepted, begun, claimed, look, new, outcome, prepared
+from support.journals import accept, claim_due, new_entry, observe, outcome, prepare, start
 
 from smmfanfast_async import InvalidSettingsError, JournalError
 from smmfanfast_async.journal import EntryState
 from smmfanfast_async.journal.sql import SQLJournal, database
 
 S = EntryState
-NOBODY = 65534
+NOBODY_UID = 65534
 
 
 @pytest.fixture
@@ -32,8 +32,8 @@ def path(sqlite_url: str) -> Path:
     return Path(sqlite_url.partition(":///")[2])
 
 
-async def refused(url: str) -> JournalError:
-    """Open a journal that can't be, see that nothing is left of it, and give the error."""
+async def open_fails(url: str) -> JournalError:
+    """Open a journal that cannot be opened, check that no thread is left, and return the error."""
     before = set(threading.enumerate())
     journal = SQLJournal(url).for_account("a")
     with pytest.raises(JournalError) as caught:
@@ -46,12 +46,12 @@ async def refused(url: str) -> JournalError:
 
 
 @contextmanager
-def as_nobody() -> Iterator[None]:
-    """Be somebody whom the modes of files bind, where root runs the tests."""
+def as_unprivileged_user() -> Iterator[None]:
+    """Run as a user to whom file modes apply, if root runs the tests."""
     if os.geteuid() != 0:
         yield
         return
-    os.seteuid(NOBODY)
+    os.seteuid(NOBODY_UID)
     try:
         yield
     finally:
@@ -60,12 +60,12 @@ def as_nobody() -> Iterator[None]:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder that others than root may go into, unlike `tmp_path`."""
-    with tempfile.TemporaryDirectory() as made:
-        found = Path(made)
-        found.chmod(0o755)
-        yield found
-        found.chmod(0o755)
+    """A folder that other users than root may enter, unlike `tmp_path`."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+        folder.chmod(0o755)
 
 
 def make_writable_in_a_read_only_folder(path: Path) -> None:
@@ -74,11 +74,11 @@ def make_writable_in_a_read_only_folder(path: Path) -> None:
     path.parent.chmod(0o555)
 
 
-def damaged(path: Path, at: int) -> bytes:
-    whole = bytearray(path.read_bytes())
-    whole[at : at + 4096] = b"\xa5" * 4096
-    path.write_bytes(whole)
-    return bytes(whole)
+def damage(path: Path, at: int) -> bytes:
+    content = bytearray(path.read_bytes())
+    content[at : at + 4096] = b"\xa5" * 4096
+    path.write_bytes(content)
+    return bytes(content)
 
 
 def content_of(path: Path) -> bytes:
@@ -88,21 +88,19 @@ def content_of(path: Path) -> bytes:
 # --- the address ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("address", "why"), [
+@pytest.mark.parametrize(("address", "reason"), [
     ("orders.db", "not the address"),
     ("sqlite+aiosqlite://", "needs a file"),
     ("sqlite+aiosqlite:///:memory:", "needs a file"),
     ("sqlite+aiosqlite:///file::memory:?uri=true", "file: address"),
-    ("sqlite:///orders.db", "is on 'sqlite'"),
-    ("mysql+aiomysql://me:hidden@host/orders", "is on 'mysql"),
-    ("postgresql://me:hidden@host/orders", "is on 'postgresql'"),
+    ("sqlite:///orders.db", "has driver 'sqlite'"),
+    ("mysql+aiomysql://me:hidden@host/orders", "has driver 'mysql"),
+    ("postgresql://me:hidden@host/orders", "has driver 'postgresql'"),
     ("postgresql+asyncpg://me:hidden@host:port/orders", "not the address"),
     (None, "not the address"),
 ])  # fmt: skip
-def test_an_address_that_no_journal_can_be_at_is_refused_without_its_password(
-    address: Any, why: str
-) -> None:
-    with pytest.raises(InvalidSettingsError, match=why) as caught:
+def test_unsupported_address_is_refused_without_its_password(address: Any, reason: str) -> None:
+    with pytest.raises(InvalidSettingsError, match=reason) as caught:
         SQLJournal(address)
 
     trace = caught.value.__traceback__
@@ -115,14 +113,14 @@ def test_an_address_that_no_journal_can_be_at_is_refused_without_its_password(
     assert caught.value.__cause__ is caught.value.__context__ is None
 
 
-# --- how it is kept ------------------------------------------------------------------------------
+# --- file and settings ---------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
-async def test_the_file_is_its_owners_alone_and_its_side_files_too(
+async def test_database_file_and_side_files_are_private_to_their_owner(
     journal: SQLJournal, path: Path
 ) -> None:
-    await prepared(journal)
+    await prepare(journal)
 
     modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()}
 
@@ -130,23 +128,25 @@ async def test_the_file_is_its_owners_alone_and_its_side_files_too(
 
 
 @pytest.mark.asyncio
-async def test_what_is_written_is_on_the_disk_when_it_returns(journal: SQLJournal) -> None:
+async def test_sqlite_settings_make_each_commit_durable(journal: SQLJournal) -> None:
     engine = journal._database._engine
     assert engine is not None
     async with engine.connect() as connection:
-        said = {
+        settings = {
             name: (await connection.exec_driver_sql(f"PRAGMA {name}")).scalar()
             for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
         }
 
-    assert said == {
+    assert settings == {
         "journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 10_000,
     }  # fmt: skip
 
 
 @pytest.mark.asyncio
-async def test_a_journal_is_there_after_it_was_closed(journal: SQLJournal, sqlite_url: str) -> None:
-    entry = await accepted(journal)
+async def test_closed_journal_can_be_reopened_with_its_entries(
+    journal: SQLJournal, sqlite_url: str
+) -> None:
+    entry = await accept(journal)
     await journal.aclose()
 
     await journal.open()
@@ -155,25 +155,25 @@ async def test_a_journal_is_there_after_it_was_closed(journal: SQLJournal, sqlit
 
 
 @pytest.mark.asyncio
-async def test_without_a_clock_the_time_is_the_machines(sqlite_url: str) -> None:
+async def test_sqlite_uses_the_machines_time_by_default(sqlite_url: str) -> None:
     now = await SQLJournal(sqlite_url).now()
 
     assert now.tzinfo is not None
     assert repr(SQLJournal(sqlite_url)).startswith("<SQLJournal <Database sqlite")
 
 
-# --- what may be wrong with it -------------------------------------------------------------------
+# --- faults --------------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
-async def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    error = await refused(f"sqlite+aiosqlite:///{tmp_path / 'nowhere' / 'orders.db'}")
+async def test_missing_folder_is_named_in_the_error(tmp_path: Path) -> None:
+    error = await open_fails(f"sqlite+aiosqlite:///{tmp_path / 'nowhere' / 'orders.db'}")
 
-    assert "nowhere/orders.db' can't be written: No such file" in error.text
+    assert "nowhere/orders.db' cannot be written: No such file" in error.text
 
 
 @pytest.mark.asyncio
-async def test_a_file_that_is_read_only_is_refused(folder: Path) -> None:
+async def test_read_only_file_is_refused(folder: Path) -> None:
     path = folder / "orders.db"
     url = f"sqlite+aiosqlite:///{path}"
     journal = SQLJournal(url).for_account("a")
@@ -181,79 +181,79 @@ async def test_a_file_that_is_read_only_is_refused(folder: Path) -> None:
     await journal.aclose()
     path.chmod(0o444)
 
-    with as_nobody():
-        error = await refused(url)
+    with as_unprivileged_user():
+        error = await open_fails(url)
 
-    assert "can't be written: Permission denied" in error.text
+    assert "cannot be written: Permission denied" in error.text
 
 
 @pytest.mark.asyncio
-async def test_a_folder_that_is_read_only_is_refused(folder: Path) -> None:
+async def test_read_only_folder_is_refused(folder: Path) -> None:
     path = folder / "orders.db"
     make_writable_in_a_read_only_folder(path)
 
-    with as_nobody():
-        error = await refused(f"sqlite+aiosqlite:///{path}")
+    with as_unprivileged_user():
+        error = await open_fails(f"sqlite+aiosqlite:///{path}")
 
     assert "unable to open database file" in error.text or "readonly" in error.text
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("at", [0, 4096])
-async def test_a_damaged_file_is_refused_and_left_as_it_is(
+async def test_damaged_file_is_refused_and_unchanged(
     journal: SQLJournal, path: Path, sqlite_url: str, at: int
 ) -> None:
     for number in range(20):
-        await prepared(journal, f"{number}")
+        await prepare(journal, f"{number}")
     await journal.aclose()
-    whole = damaged(path, at)
+    content = damage(path, at)
 
-    error = await refused(sqlite_url)
+    error = await open_fails(sqlite_url)
 
     assert "not a database" in error.text or "damaged" in error.text or "malformed" in error.text
-    assert content_of(path) == whole
+    assert content_of(path) == content
 
 
 @pytest.mark.asyncio
-async def test_a_large_file_is_opened_without_a_look_at_all_of_it(
+async def test_large_file_is_opened_without_a_complete_check(
     journal: SQLJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "CHECKED_BYTES", 4096)
+    monkeypatch.setattr(database, "MAX_CHECKED_BYTES", 4096)
 
     await journal.open()
 
-    assert (await prepared(journal)).state is S.PREPARED
+    assert (await prepare(journal)).state is S.PREPARED
 
 
 @pytest.mark.asyncio
-async def test_a_full_disk_loses_nothing_that_was_written(journal: SQLJournal) -> None:
-    await begun(journal, "sent")
+async def test_full_disk_loses_nothing_that_was_written(journal: SQLJournal) -> None:
+    await start(journal, "sent")
     engine = journal._database._engine
     assert engine is not None
 
-    async def pages(most: int) -> None:
+    async def limit_pages(max_pages: int) -> None:
         async with engine.connect() as connection:
-            await connection.exec_driver_sql(f"PRAGMA max_page_count = {most}")
+            await connection.exec_driver_sql(f"PRAGMA max_page_count = {max_pages}")
 
-    await pages(1)
+    await limit_pages(1)
     written: list[str] = []
 
     async def fill() -> None:
         for number in range(200):
-            await journal.create(new(f"{number}", form={"comments": "x" * 2000}))
+            await journal.create(new_entry(f"{number}", form={"comments": "x" * 2000}))
             written.append(f"{number}")
 
     with pytest.raises(JournalError, match="full"):
         await fill()
     assert [each.ref async for each in journal.entries()] == ["sent", *written]
 
-    await pages(100_000)
+    await limit_pages(100_000)
     entry = await journal.record_outcome("sent", 1, outcome(S.ACCEPTED, "32"))
     assert (entry.state, entry.order) == (S.ACCEPTED, "32")
 
 
 @pytest.mark.asyncio
-async def test_a_file_that_another_process_writes_is_waited_for(
+async def test_write_waits_for_another_process_with_the_file(
     journal: SQLJournal, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = journal._database._engine
@@ -262,20 +262,20 @@ async def test_a_file_that_another_process_writes_is_waited_for(
         await connection.exec_driver_sql("PRAGMA busy_timeout = 1")
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        writing = asyncio.create_task(journal.create(new()))
+        writing = asyncio.create_task(journal.create(new_entry()))
         await asyncio.sleep(0.05)
         assert not writing.done()
-        assert await journal_find(path, "a") is None
+        assert await find_ref(path, "a") is None
         other.execute("COMMIT")
 
         assert (await writing).ref == "a"
         monkeypatch.setattr(database, "DEADLINE_S", 0.05)
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(JournalError, match="locked"):
-            await journal.create(new("b"))
+            await journal.create(new_entry("b"))
 
 
-async def journal_find(path: Path, ref: str) -> object:
+async def find_ref(path: Path, ref: str) -> object:
     with closing(sqlite3.connect(path)) as reader:
         row: object = reader.execute("SELECT ref FROM smm_orders WHERE ref = ?", (ref,)).fetchone()
         return row
@@ -286,7 +286,7 @@ async def journal_find(path: Path, ref: str) -> object:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("version", [2, 99, None])
-async def test_a_schema_that_is_not_known_is_refused(
+async def test_unsupported_schema_version_is_refused(
     journal: SQLJournal, path: Path, sqlite_url: str, version: int | None
 ) -> None:
     await journal.aclose()
@@ -296,13 +296,13 @@ async def test_a_schema_that_is_not_known_is_refused(
         other.execute("UPDATE smm_versions SET version = ?", (version,))
         other.commit()
 
-    error = await refused(sqlite_url)
+    error = await open_fails(sqlite_url)
 
-    assert f"schema version {version}, and this release knows up to 1" in error.text
+    assert f"schema version {version} is not supported; this release knows up to 1" in error.text
 
 
 @pytest.mark.asyncio
-async def test_tables_of_others_in_the_file_are_left_alone(path: Path, sqlite_url: str) -> None:
+async def test_other_tables_in_the_file_are_kept(path: Path, sqlite_url: str) -> None:
     with closing(sqlite3.connect(path)) as other:
         other.execute("CREATE TABLE orders (id INTEGER)")
         other.commit()
@@ -317,15 +317,15 @@ async def test_tables_of_others_in_the_file_are_left_alone(path: Path, sqlite_ur
 
 
 @pytest.mark.asyncio
-async def test_a_look_that_fails_the_database_writes_no_part_of_it(journal: SQLJournal) -> None:
-    await accepted(journal)
-    [claim] = await claimed(journal)
+async def test_failing_record_statuses_writes_nothing(journal: SQLJournal) -> None:
+    await accept(journal)
+    [claim] = await claim_due(journal)
     engine = journal._database._engine
     assert engine is not None
     async with engine.begin() as connection:
         await connection.exec_driver_sql("ALTER TABLE smm_events RENAME TO gone")
 
     with pytest.raises(JournalError, match="no such table"):
-        await journal.record_statuses([look(claim)])
+        await journal.record_statuses([observe(claim)])
 
     assert await journal.find("a") == claim.entry
