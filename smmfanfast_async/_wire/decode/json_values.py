@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypeGuard
 
 from .numbers import UnparsedNumber, parse_json_float, parse_json_int
@@ -22,8 +22,13 @@ Record = Mapping[str, object]
 """A parsed JSON object."""
 
 
+MAX_NESTING = 500
+"""Levels of nesting in a response: panels use up to five (seen). A bound of our own, since the depth
+at which `json` raises `RecursionError` (990 or more) depends on the version of Python."""
+
+
 class NestedTooDeepError(ValueError):
-    """The JSON is nested some thousand levels deep."""
+    """The JSON is nested more than `MAX_NESTING` levels deep."""
 
 
 def _require_unique_names(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -32,6 +37,8 @@ def _require_unique_names(pairs: list[tuple[str, object]]) -> dict[str, object]:
         raise ValueError("an object has a name twice")
     return record
 
+
+_TOO_DEEP = "nested too deep"
 
 # strict=False accepts unescaped line ends inside strings.
 _LENIENT = json.JSONDecoder(
@@ -74,9 +81,11 @@ def parse_lenient_json_at(text: str, start: int) -> tuple[object, int]:
     is not JSON, and `NestedTooDeepError`; both are a `ValueError`.
     """
     try:
-        return _LENIENT.raw_decode(text, start)
+        value, end = _LENIENT.raw_decode(text, start)
     except RecursionError as error:
-        raise NestedTooDeepError("nested too deep") from error
+        raise NestedTooDeepError(_TOO_DEEP) from error
+    _check_nesting(value)
+    return value, end
 
 
 def parse_lenient_json(text: str) -> object:
@@ -93,9 +102,27 @@ def parse_strict_json(text: str) -> object:
     JSON parsers keep the last of two values. For an order's id that would be a guess.
     """
     try:
-        return _STRICT.decode(text)
+        value: object = _STRICT.decode(text)
     except RecursionError as error:
-        raise NestedTooDeepError("nested too deep") from error
+        raise NestedTooDeepError(_TOO_DEEP) from error
+    _check_nesting(value)
+    return value
+
+
+def _check_nesting(value: object) -> None:
+    """Raise `NestedTooDeepError` for a value of more than `MAX_NESTING` levels."""
+    level = [value]
+    for _ in range(MAX_NESTING + 1):
+        level = [child for parent in level for child in _children(parent)]
+        if not level:
+            return
+    raise NestedTooDeepError(_TOO_DEEP)
+
+
+def _children(value: object) -> Iterable[object]:
+    if is_object(value):
+        return value.values()
+    return value if is_list(value) else ()
 
 
 def is_object(value: object) -> TypeGuard[dict[str, object]]:
