@@ -1,4 +1,4 @@
-"""Events, read in order by consumers of a name, each from where it came to."""
+"""Reading events in order, for named consumers, each from its own position."""
 
 import asyncio
 import logging
@@ -6,45 +6,43 @@ from collections.abc import AsyncGenerator
 
 from ..errors import JournalError
 from ..journal import Journal, JournalEvent
+from .timing import Timing
 
-__all__ = ["Feed"]
+__all__ = ["EventReader"]
 
-EVENTS_ROWS = 200
-"""Events read at a time, and acknowledged at a time: so many may come again after a crash."""
-
-EVENTS_EVERY_S = 1.0
-"""Seconds between looks for events that other machines have written."""
-
-
-LAST_WORD_S = 5.0
-"""Seconds for which a reader who goes away is held up to acknowledge what it has read."""
+EVENTS_PER_PAGE = 200
+"""Events read, and acknowledged, at a time: up to so many are repeated after a crash."""
 
 _LOG = logging.getLogger("smmfanfast_async")
 
 
-class Feed:
+class EventReader:
     """Reads the events of one account for any number of consumers."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(
+        self, journal: Journal, timing: Timing, *, page_size: int = EVENTS_PER_PAGE
+    ) -> None:
         self._journal = journal
-        self._news = asyncio.Event()
+        self._timing = timing
+        self._page_size = page_size
+        self._has_events = asyncio.Event()
         self._is_closed = False
 
-    def tell(self) -> None:
-        """Say that there are events."""
-        self._news.set()
+    def notify(self) -> None:
+        """Wake the readers: there may be new events."""
+        self._has_events.set()
 
     def close(self) -> None:
-        """End all reading; what is not acknowledged by then comes again."""
+        """End all reading. Events that are not acknowledged by then are repeated."""
         self._is_closed = True
-        self._news.set()
+        self._has_events.set()
 
     async def read(self, consumer: str, *, wait: bool) -> AsyncGenerator[JournalEvent, None]:
-        """Give the events after what the consumer has acknowledged; see `OrderDesk.events`."""
+        """Yield the events after what the consumer has acknowledged; see `OrderDesk.events`."""
         done = acknowledged = await self._journal.position(consumer)
         try:
             while not self._is_closed:
-                page = await self._journal.events(done, EVENTS_ROWS)
+                page = await self._journal.events(done, self._page_size)
                 for event in page:
                     yield event
                     done = event.position
@@ -52,30 +50,30 @@ class Feed:
                     await self._journal.acknowledge(consumer, done)
                     acknowledged = done
                 elif wait:
-                    await self._some_news()
+                    await self._wait_for_events()
                 else:
                     return
         except JournalError:
-            if not self._is_closed:  # else it was closed under a look, and the end is no error
+            if not self._is_closed:  # else the desk was closed during a poll, which is no error
                 raise
         finally:
             if done > acknowledged and not self._is_closed:
-                await self._acknowledged_at_last(consumer, done)
+                await self._acknowledge_before_exit(consumer, done)
 
-    async def _acknowledged_at_last(self, consumer: str, done: int) -> None:
-        """Acknowledge for a reader who goes away, whose own reason must not be lost for it."""
+    async def _acknowledge_before_exit(self, consumer: str, done: int) -> None:
+        """Acknowledge for a reader that stops; a failure must not hide why it stops."""
         try:
-            async with asyncio.timeout(LAST_WORD_S):
+            async with asyncio.timeout(self._timing.final_acknowledge_s):
                 await self._journal.acknowledge(consumer, done)
         except (JournalError, TimeoutError) as error:
-            _LOG.warning("events up to %d will come again to %r: %s", done, consumer, error)
+            _LOG.warning("events up to %d will be repeated to %r: %s", done, consumer, error)
 
-    async def _some_news(self) -> None:
-        """Wait until there may be events; every reader has its own look, told or not."""
+    async def _wait_for_events(self) -> None:
+        """Wait until there may be events; every reader also polls, notified or not."""
         try:
-            async with asyncio.timeout(EVENTS_EVERY_S):
-                await self._news.wait()
+            async with asyncio.timeout(self._timing.event_poll_s):
+                await self._has_events.wait()
         except TimeoutError:
             return
-        # Whoever tells next wakes all again; who is in between looks once more than needed.
-        self._news.clear()
+        # The next `notify` wakes all readers again; one between two polls polls once too often.
+        self._has_events.clear()
