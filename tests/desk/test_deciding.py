@@ -72,7 +72,7 @@ async def test_order_resolved_as_not_placed_can_be_retried(world: World) -> None
 @pytest.mark.asyncio
 async def test_active_link_after_unknown_attempt_is_unknown_again(world: World) -> None:
     desk = await world.desk(queue_active_links=True)
-    await place_unknown(world, desk)  # it was placed, and a person says that it was not
+    await place_unknown(world, desk)  # it was placed, and a person decides that it was not
     await desk.resolve("a", placed=False, decided_by="operator")
 
     entry = await desk.retry("a", decided_by="operator")

@@ -66,23 +66,23 @@ async def test_waiting_reader_gets_events_of_this_and_other_desks(
     world: World, desk: OrderDesk
 ) -> None:
     other = await world.desk(record_balance=False)
-    seen: list[str] = []
+    received: list[str] = []
 
     async def read() -> None:
-        nonlocal seen
+        nonlocal received
         async for event in desk.events("mail"):
-            seen += [event.ref]
+            received += [event.ref]
 
     readers = [asyncio.create_task(read())]
-    await eventually(lambda: len(seen) == 3)
+    await eventually(lambda: len(received) == 3)
     await desk.place(order("here"), ref="here")
     await other.place(order("there"), ref="there")
-    await eventually(lambda: len(seen) == 5)
+    await eventually(lambda: len(received) == 5)
     readers[0].cancel()
     with pytest.raises(asyncio.CancelledError):
         await readers[0]
 
-    assert seen[3:] == ["here", "there"]
+    assert received[3:] == ["here", "there"]
     # The last one was acknowledged, since the next was requested.
     assert await read_events(desk, "mail") == []
 
@@ -90,19 +90,19 @@ async def test_waiting_reader_gets_events_of_this_and_other_desks(
 @pytest.mark.asyncio
 async def test_closing_ends_waiting_readers(world: World, tmp_path: Path) -> None:
     desk = timed_desk()(await world.client(), SQLJournal(world.url))
-    seen: list[JournalEvent] = []
+    received: list[JournalEvent] = []
     async with desk:
         await desk.place(order(), ref="a")
 
         async def read() -> None:
             async for event in desk.events("mail"):
-                seen[:] = [*seen, event]
+                received[:] = [*received, event]
 
         task = asyncio.create_task(read())
-        await eventually(lambda: seen)
+        await eventually(lambda: received)
 
     await asyncio.wait_for(task, 5)
-    assert len(seen) == 1
+    assert len(received) == 1
 
 
 @pytest.mark.asyncio
@@ -153,18 +153,18 @@ async def test_cancelled_reader_ends_though_it_cannot_acknowledge(
             raise failure
         await asyncio.Event().wait()
 
-    seen: list[JournalEvent] = []
+    received: list[JournalEvent] = []
 
     async def read() -> None:
         async with aclosing(desk.events("mail")) as events:
             async for event in events:
-                seen.append(event)
-                if len(seen) == 2:
+                received.append(event)
+                if len(received) == 2:
                     await asyncio.Event().wait()
 
     monkeypatch.setattr(SQLJournal, "acknowledge", failing)
     task = asyncio.create_task(read())
-    await eventually(lambda: len(seen) == 2)
+    await eventually(lambda: len(received) == 2)
     task.cancel()
 
     with pytest.raises(asyncio.CancelledError):

@@ -167,7 +167,7 @@ async def test_outage_changes_no_order_and_causes_few_calls(world: World) -> Non
 
     assert during == before
     assert len(entries) == 30
-    # The first call is retried and bisected, as far as the client's retry budget goes: 100 times.
+    # The first call is retried and bisected, as far as the client's retry budget allows: 100 times.
     assert first <= 140
     assert later == 1
 
@@ -241,15 +241,15 @@ async def test_missing_extra_or_bad_ids_do_not_affect_others(world: World) -> No
     async with world.following(desk):
         await in_state(desk, "r0", S.FINISHED)
 
-    found = {entry.ref: entry async for entry in desk.entries()}
-    assert [found[f"r{n}"].miss_count for n in range(4)] == [0, 1, 0, 0]
-    assert found["r1"].state is S.ACCEPTED
-    assert found["r2"].checked_at is None, "an order that the answer left out is unchanged"
+    entry_by_ref = {entry.ref: entry async for entry in desk.entries()}
+    assert [entry_by_ref[f"r{n}"].miss_count for n in range(4)] == [0, 1, 0, 0]
+    assert entry_by_ref["r1"].state is S.ACCEPTED
+    assert entry_by_ref["r2"].checked_at is None, "an order that the answer left out is unchanged"
     due_at = await desk._journal.next_due()
     assert due_at is not None
     assert (due_at - clock()).total_seconds() > 400, "and checked at the usual time"
-    assert found["r3"].raw_status == "Levitating"
-    assert found["r3"].state is S.ACCEPTED
+    assert entry_by_ref["r3"].raw_status == "Levitating"
+    assert entry_by_ref["r3"].state is S.ACCEPTED
 
 
 @pytest.mark.asyncio
@@ -594,7 +594,7 @@ async def test_failed_send_is_logged_and_retried(
 async def test_rate_limit_holds_across_two_desks(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The journal's clock stands still, so that each reserved wait is exact."""
+    """The journal's clock does not move, so each reserved wait is exact."""
     now = datetime.now(UTC)
     desks = [
         await world.desk(journal=SQLJournal(world.url, clock=lambda: now), calls_per_minute=1200)

@@ -112,20 +112,20 @@ async def test_other_content_under_a_ref_is_a_conflict(world: World) -> None:
 
 @pytest.mark.asyncio
 async def test_intent_is_on_disk_before_the_first_byte(world: World) -> None:
-    seen: list[Any] = []
+    rows: list[Any] = []
 
     def read_database(form: Mapping[str, str]) -> None:
         if form["action"] == "add":
             path = world.url.partition("///")[2]
             with sqlite3.connect(path) as connection:
                 query = "SELECT ref, state, attempt FROM smm_orders"
-                seen.extend(connection.execute(query).fetchall())
+                rows.extend(connection.execute(query).fetchall())
             connection.close()
 
     world.panel.on_request = read_database
     await (await world.desk()).place(order(), ref="a")
 
-    assert seen == [("a", "sending", 1)]
+    assert rows == [("a", "sending", 1)]
 
 
 @pytest.mark.parametrize("turns", [0, 1, 3, 10, 30, 100])

@@ -60,7 +60,7 @@ SERVICES = (
 
 
 class Panel(Sandbox):
-    """A panel that records requests, and that can be told how to answer the next one."""
+    """A panel that records requests, whose next answers can be scripted."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"services": SERVICES, "speed": 0} | options)
@@ -101,7 +101,7 @@ class ShiftedClock:
 
 
 class SteppedClock:
-    """A monotonic clock for a desk that stands still until it is advanced."""
+    """A monotonic clock for a desk that only moves when it is advanced."""
 
     def __init__(self) -> None:
         # The client measures with the real clock, and compares with times of this one.
@@ -118,7 +118,7 @@ class SteppedClock:
         await waiter
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, and wake those who slept until then."""
+        """Move the clock, and wake what slept until then."""
         self.time_s += seconds
         for until_s, waiter in self.sleepers:
             if until_s <= self.time_s and not waiter.done():

@@ -27,8 +27,9 @@ async def kill_repeatedly(
     panel: Sandbox,
     refs: list[str],
     rand: random.Random,
-    reads: list[list[int]],
+    *,
     name: str,
+    reads: list[list[int]],
     kill_s: float,
 ) -> None:
     """Start a process and kill it at a random moment, at least once and for `kill_s` seconds."""
@@ -95,7 +96,8 @@ async def test_random_kills_double_no_order_and_lose_no_event(
     async with asyncio.TaskGroup() as group:
         for number, (name, reads) in enumerate(reads_by_name.items()):
             rand = random.Random(f"{SEED}/{number}")
-            group.create_task(kill_repeatedly(url, panel, refs, rand, reads, name, kill_s))
+            killing = kill_repeatedly(url, panel, refs, rand, name=name, reads=reads, kill_s=kill_s)
+            group.create_task(killing)
     panel.clear_faults()
 
     await place_the_rest(url, panel, refs)

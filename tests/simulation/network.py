@@ -1,6 +1,6 @@
-"""Bytes between transports of the client and the panel: in order, but when and how far is chosen.
+"""Bytes between the client's transports and the panel: in order, but the scenario chooses when.
 
-A connection has two pipes. What is put into a pipe comes out in pieces, each at its time, unless a
+A connection has two pipes. Bytes put into a pipe arrive in pieces, each at its own time, unless a
 partition delays it (until it heals, as TCP retransmits) or forever. A cut ends both directions
 after a number of bytes, as a middlebox does.
 """
@@ -24,7 +24,7 @@ PORT = 8080
 """The port of the panel; no other port accepts connections."""
 
 TICK_S = 1e-6
-"""Between two pieces at least: timers that are due together come in no sure order."""
+"""Seconds between two pieces at least: timers due at the same time run in no defined order."""
 
 Direction = Literal["up", "down"]
 End = Literal["fin", "rst"]
@@ -56,12 +56,12 @@ class Link:
     fate: Literal["accept", "refuse", "hang"] = "accept"
     latency_s: float = 0.01
     jitter_s: float = 0.0
-    """The most that a piece takes longer than `latency_s`."""
+    """How much longer than `latency_s` a piece can take, at most."""
     pieces: int = 1
     """In how many pieces a write arrives, at most."""
     cut: Cut | None = None
     seed: str = ""
-    """Where the pieces end and what each of them takes."""
+    """Chooses the ends of the pieces and their delays."""
 
 
 class Panel(Protocol):
@@ -69,7 +69,7 @@ class Panel(Protocol):
 
     @property
     def state(self) -> Literal["up", "down", "dark"]:
-        """Up, process gone (connections are refused), or host gone (nothing comes back)."""
+        """Up, process gone (connections are refused), or host gone (no reply of any kind)."""
         ...
 
     def accept(self, wire: "Wire") -> None:
@@ -252,7 +252,7 @@ class Wire:
             self.up.put(how)
 
     def die(self, how: End | None) -> None:
-        """End it because the client's process is gone."""
+        """End it because the client's process has ended."""
         self.down.is_dead = True
         if how is not None:
             self.up.put(how)
@@ -302,9 +302,9 @@ class _Pipe:
         self._is_blocked = False
         self.sent_bytes = 0
         self.is_closed = False
-        """Nothing more is taken in; what is on its way arrives."""
+        """Nothing more is accepted; what is in flight arrives."""
         self.is_dead = False
-        """Nothing more comes out."""
+        """Nothing more is delivered."""
         cut = wire.link.cut
         self._cut = cut if cut is not None and cut.direction == direction else None
 
@@ -330,7 +330,7 @@ class _Pipe:
         span_s = link.latency_s + self._rng.random() * link.jitter_s
         arrival_s = network.arrival_s(self._direction, span_s)
         if arrival_s is None or self._is_blocked:
-            # What is behind a lost piece never comes either: bytes keep their order.
+            # What follows a lost piece never arrives either: bytes keep their order.
             self._is_blocked = True
             return
         self._last_s = max(arrival_s, self._last_s + TICK_S)

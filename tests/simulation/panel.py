@@ -22,7 +22,7 @@ class Kind:
     """One way to answer."""
 
     body: str = ""
-    """ORDER stands for the id, RIGHT for what a read should be answered."""
+    """ORDER is replaced by the id, RIGHT by the correct answer to a read."""
     status: int = 200
     headers: tuple[str, ...] = ()
     stores: bool | None = False
@@ -30,9 +30,9 @@ class Kind:
     means: Literal["placed", "refused", "unknown"] = "unknown"
     """What a client may conclude from it."""
     ahead: str = ""
-    """What comes before the answer."""
+    """Bytes before the answer."""
     behind: str = ""
-    """What comes behind the answer."""
+    """Bytes after the answer."""
     missing_bytes: int = 0
     """How many bytes the head promises beyond the body."""
     is_chunked: bool = False
@@ -113,7 +113,7 @@ class Answer:
     ends: End | None = None
     """How the connection ends behind the answer; None if it is kept."""
     crash: Literal["before", "after"] | None = None
-    """The panel dies before or after the storing, and says nothing."""
+    """The panel crashes before or after storing the order, and does not answer."""
     outlives: bool = True
     """Whether it works on for a client that hung up."""
 
@@ -124,11 +124,11 @@ class Ledger:
 
     orders: dict[int, str] = field(factory=dict)
     """The link of each order."""
-    seen: list[str] = field(factory=list)
+    received: list[str] = field(factory=list)
     """The link of each `add` that was read whole, stored or not."""
 
     def store(self, link: str) -> int:
-        """Make an order."""
+        """Store an order, and return its id."""
         order = 100 + len(self.orders)
         self.orders[order] = link
         return order
@@ -148,7 +148,7 @@ class Panel:
     restart_s: float = 5.0
     """Seconds from a crash to the next start."""
     crash_dark: bool = False
-    """Whether a crash takes the host down, so that nothing comes back."""
+    """Whether a crash takes the host down, so that nothing replies."""
     ledger: Ledger = field(factory=Ledger)
     state: Literal["up", "down", "dark"] = "up"
     shared: list[str] = field(factory=list)
@@ -214,7 +214,7 @@ class Panel:
         if "add" in actions and len(actions) > 1:
             self.shared.append(f"wire {wire.number}: {', '.join(actions)}")
         if action == "add":
-            self.ledger.seen.append(about)
+            self.ledger.received.append(about)
         if answer.crash == "before":
             self.crash()
             return

@@ -315,7 +315,7 @@ class _Run:
         return work
 
     async def _call(self, client: Client, op: Op, name: str, asked: str | None = None) -> None:
-        """Make a call, cancel it if the scenario says so, and record its result."""
+        """Make a call, cancel it if the scenario requires it, and record its result."""
         call = Call(name, op.verb, self.now_s, op)
         call.life = self.scene.network.life
         call.asked = asked or (self.known[-1] if self.known else "1")

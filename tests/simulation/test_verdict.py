@@ -86,7 +86,7 @@ def test_wrong_result_is_reported(report: Report, words: str) -> None:
 
 def test_add_sent_twice_is_reported_though_stored_once() -> None:
     report = report_of()
-    report.ledger.seen = [link_of("a")] * 2
+    report.ledger.received = [link_of("a")] * 2
 
     assert verdict(report) == ["a (placed): sent 2 times"]
 

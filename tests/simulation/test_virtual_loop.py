@@ -26,13 +26,13 @@ def test_a_day_passes_at_once(loop: VirtualLoop) -> None:
 
 
 def test_timers_run_in_the_order_of_their_times(loop: VirtualLoop) -> None:
-    seen: list[int] = []
+    ran: list[int] = []
     for span_s in (3, 1, 2):
-        loop.call_later(span_s, seen.append, span_s)
+        loop.call_later(span_s, ran.append, span_s)
 
     loop.run_until_complete(asyncio.sleep(4))
 
-    assert seen == [1, 2, 3]
+    assert ran == [1, 2, 3]
 
 
 def test_no_time_passes_while_something_is_ready(loop: VirtualLoop) -> None:

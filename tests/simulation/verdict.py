@@ -50,8 +50,8 @@ def _add_errors(report: Report, call: Call) -> Iterator[str]:
         yield "is not a result of an add"
     if stored > 1:
         yield f"ordered {stored} times"
-    if ledger.seen.count(link) > 1:
-        yield f"sent {ledger.seen.count(link)} times"
+    if ledger.received.count(link) > 1:
+        yield f"sent {ledger.received.count(link)} times"
     if call.result in {"refused", "not sent"} and stored:
         yield "but the panel has the order"
     if call.result == "not sent" and report.bytes_of[call.name]:

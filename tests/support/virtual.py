@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run to the end; a wait that nothing can end raises, and so do loop errors and remaining tasks."""
+    """Run to the end; a wait that nothing can end, loop errors and remaining tasks are errors."""
     loop = VirtualLoop()
     try:
         result = loop.run_until_complete(main)
