@@ -46,9 +46,9 @@ class Admission:
         ref = parse_ref(ref)
         form = add_form(order, self.client.profile)
         if max_charge is not None and not is_amount(max_charge):
-            where = type(order).__name__
+            name = type(order).__name__
             reason = "is not a finite Decimal of at least 0"
-            raise InvalidOrderError(where, "max_charge", max_charge, reason)
+            raise InvalidOrderError(name, "max_charge", max_charge, reason)
         now = await self.journal.now()
         # An existing entry is not priced again: its service may be gone, or cost more.
         is_known = await self.journal.find(ref) is not None

@@ -54,7 +54,7 @@ class EventReader:
                 else:
                     return
         except JournalError:
-            if not self._is_closed:  # else the desk was closed during a poll, which is no error
+            if not self._is_closed:  # else the desk was closed during a poll, which is not an error
                 raise
         finally:
             if done > acknowledged and not self._is_closed:

@@ -61,7 +61,7 @@ class _Attempt:
 
 @frozen(kw_only=True)
 class Sender:
-    """Takes the orders of one account through their attempts."""
+    """Sends the orders of one account, attempt by attempt."""
 
     client: Client
     journal: Journal

@@ -499,7 +499,14 @@ async def test_follower_with_expired_claim_cannot_record(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = ShiftedClock()
-    stopped, desk = [await world.desk(journal=SQLJournal(world.url, clock=clock)) for _ in range(2)]
+    # One call at a time: the stopped follower must not claim the order again itself.
+    profile = attrs.evolve(SMMFANFAST, concurrency=1)
+    stopped, desk = [
+        await world.desk(
+            await world.client(profile=profile), journal=SQLJournal(world.url, clock=clock)
+        )
+        for _ in range(2)
+    ]
     (entry,) = await placed(desk, 1)
     released = asyncio.Event()
     record, late = stopped._journal.record_statuses, asyncio.Event()

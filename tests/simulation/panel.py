@@ -26,7 +26,7 @@ class Kind:
     status: int = 200
     headers: tuple[str, ...] = ()
     stores: bool | None = False
-    """Whether an order is behind it; None for either."""
+    """Whether an order is stored before this answer; None for either."""
     means: Literal["placed", "refused", "unknown"] = "unknown"
     """What a client may conclude from it."""
     ahead: str = ""
@@ -115,7 +115,7 @@ class Answer:
     crash: Literal["before", "after"] | None = None
     """The panel crashes before or after storing the order, and does not answer."""
     outlives: bool = True
-    """Whether it works on for a client that hung up."""
+    """Whether it continues after the client has disconnected."""
 
 
 @define

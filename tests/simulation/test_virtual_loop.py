@@ -16,7 +16,7 @@ def loop() -> Iterator[VirtualLoop]:
     created.close()
 
 
-def test_a_day_passes_at_once(loop: VirtualLoop) -> None:
+def test_virtual_day_passes_instantly(loop: VirtualLoop) -> None:
     started_s = time.monotonic()
 
     loop.run_until_complete(asyncio.sleep(86_400))
