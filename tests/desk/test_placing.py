@@ -476,6 +476,24 @@ async def test_orders_stay_prepared_if_no_slot_becomes_free(world: World) -> Non
 
 
 @pytest.mark.asyncio
+async def test_order_is_sent_when_another_desk_frees_its_slot(world: World) -> None:
+    client, clock = await world.client(), SteppedClock()
+    desk, other = await world.desk(client), await world.desk(desk_class=timed_desk(clock.clock))
+    await other.place(order("first"), ref="first")
+    released = hold_answers(client, "add")
+    task = asyncio.create_task(desk.place(order(), ref="a"))
+    await eventually(lambda: len(world.panel.calls("add")) == 2)
+
+    waiting = asyncio.create_task(other.place(order("b"), ref="b"))
+    await eventually(lambda: clock.sleepers)
+    released.set()
+    assert (await task).state is S.ACCEPTED
+    clock.advance(1)
+
+    assert (await waiting).state is S.ACCEPTED
+
+
+@pytest.mark.asyncio
 async def test_wait_for_a_slot_of_another_desk_is_limited(world: World) -> None:
     client, clock = await world.client(), SteppedClock()
     desk, other = await world.desk(client), await world.desk(desk_class=timed_desk(clock.clock))
