@@ -1,8 +1,8 @@
-"""The order desk: place once by a name of your own, follow to the end, on one machine or many.
+"""The order desk: place each order once under a ref, and follow it to its final status.
 
-`desk` is its face; `sending` takes one order through its attempts, `following` looks at all that
-the panel took. What is true of an order stands in the journal and nowhere else: a desk that is
-killed at any moment leaves nothing that another can't take up.
+`desk` is the public class; `sending` takes one order through its attempts, `following` checks the
+orders that the panel accepted. The journal is the only source of truth: a desk that is killed at
+any moment leaves nothing that another desk cannot continue.
 """
 
 from .desk import OrderDesk

@@ -1,4 +1,4 @@
-"""An order on its way into the journal: checked, priced, held against limits, written down."""
+"""Admitting an order: check it, price it, enforce the limits, and create its journal entry."""
 
 import asyncio
 from datetime import timedelta
@@ -17,17 +17,17 @@ __all__ = ["PLACE_GRACE_S", "Admission", "is_amount"]
 
 PLACE_GRACE_S = 60.0
 """Seconds for which an order that is being placed here is left to its caller; a running desk takes
-up those that are older, as after a crash."""
+over older ones, as after a crash."""
 
 
 @frozen(kw_only=True)
 class Admission:
-    """Writes orders down, for one account."""
+    """Creates the entries of one account."""
 
     client: Client
     journal: Journal
     budget: Decimal | None
-    """What the orders of a UTC day may cost together; None for no bound."""
+    """What the orders of a UTC day may cost together; None for no limit."""
 
     async def create_entry(
         self,
@@ -38,20 +38,21 @@ class Admission:
         connection: object | None = None,
         wait_s: float | None = None,
     ) -> Entry:
-        """Write an order down, or give the entry that has its ref already.
+        """Create the entry of an order, or return the one that already has its ref.
 
-        `connection` is a transaction of the caller's own; a running desk sends the order then.
-        `wait_s` bounds the waiting for the catalogue.
+        `connection` is a transaction of the caller's own; a running desk then sends the order.
+        `wait_s` limits the wait for the catalogue.
         """
         ref = parse_ref(ref)
         form = add_form(order, self.client.profile)
         if max_charge is not None and not is_amount(max_charge):
-            where = type(order).__name__
-            raise InvalidOrderError(where, "max_charge", max_charge, "is no amount as a Decimal")
+            name = type(order).__name__
+            reason = "is not a finite Decimal of at least 0"
+            raise InvalidOrderError(name, "max_charge", max_charge, reason)
         now = await self.journal.now()
-        # What is known already is not priced again: its service may have gone, or cost more.
+        # An existing entry is not priced again: its service may be gone, or cost more.
         is_known = await self.journal.find(ref) is not None
-        price = None if is_known else await self._price(order, max_charge, wait_s)
+        price = None if is_known else await self._check_price(order, max_charge, wait_s)
         grace_s = 0.0 if connection is not None else PLACE_GRACE_S
         new = NewEntry(
             ref=ref,
@@ -65,11 +66,11 @@ class Admission:
         budget = None if is_known else self.budget
         return await self.journal.create(new, budget=budget, connection=connection)
 
-    async def _price(
+    async def _check_price(
         self, order: Order, max_charge: Decimal | None, wait_s: float | None
     ) -> Decimal | None:
-        """Check an order, and give its price; raise where that breaks a limit, or can't be told."""
-        catalogue = await self._catalogue(wait_s)
+        """Check an order and return its price; raise if that breaks a limit or is not known."""
+        catalogue = await self._fetch_catalogue(wait_s)
         catalogue.check(order)
         price = catalogue.quote(order)
         limit = self.budget if max_charge is None else max_charge
@@ -77,33 +78,35 @@ class Admission:
             return price
         name = "budget_per_day" if max_charge is None else "max_charge"
         if price is None:
-            reason = f"can't be held: the price of service {order.service} is not known before"
+            reason = (
+                f"cannot be enforced: the price of service {order.service} is not known in advance"
+            )
             raise InvalidOrderError(type(order).__name__, name, limit, reason)
         if catalogue.is_stale:
-            text = f"{name} can't be held: the catalogue could not be fetched anew"
+            text = f"{name} cannot be enforced: the catalogue could not be refreshed"
             raise NotSentError(text, action="add")
         if max_charge is not None and price > max_charge:
             raise SpendingLimitError("max_charge", price, max_charge)
         return price
 
-    async def _catalogue(self, wait_s: float | None) -> Catalogue:
-        """Give the catalogue; where it can't be had, nothing of the order was sent."""
+    async def _fetch_catalogue(self, wait_s: float | None) -> Catalogue:
+        """Return the catalogue; if that fails, raise an error that says nothing was ordered."""
         try:
             async with asyncio.timeout(wait_s):
                 return await self.client.services()
         except TimeoutError as error:
-            text = f"the catalogue was not there within {wait_s:g} s"
+            text = f"timed out after {wait_s:g} s waiting for the catalogue"
             raise NotSentError(text, action="add") from error
         except PanelError as error:
             if isinstance(error, RefusedError) or not error.maybe_sent:
                 raise
-            # That the catalogue was asked for is no sending of the order.
-            text = f"the catalogue can't be had: {error.text or error.kind.value}"
+            # A catalogue request that was sent does not mean that the order was.
+            text = f"the catalogue could not be fetched: {error.text or error.kind.value}"
             raise NotSentError(
                 text, http_status=error.http_status, retry_after_s=error.retry_after_s, action="add"
             ) from error
 
 
 def is_amount(value: object) -> bool:
-    """Whether a value is an amount of money: a `Decimal` that is a number, and not below 0."""
+    """Return whether a value is an amount of money: a finite `Decimal` of at least 0."""
     return isinstance(value, Decimal) and value.is_finite() and value >= 0

@@ -1,4 +1,4 @@
-"""What an answer of the panel, or the want of one, means for an order in the journal. Pure."""
+"""What an error of an attempt means for its order in the journal. Pure."""
 
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -16,41 +16,41 @@ from ..errors import (
 from ..journal import Entry, EntryState, Outcome
 from .rate_limit import MAX_WAIT_S
 
-__all__ = ["AGAIN_S", "HOLD_S", "outcome_of"]
+__all__ = ["HELD_RETRY_S", "NOT_SENT_RETRY_S", "outcome_of_error"]
 
-HOLD_S = 600.0
-"""Seconds after which an order that is held is tried again: what it waits for may not be ours."""
+HELD_RETRY_S = 600.0
+"""Seconds after which a held order is retried: the order it waits for may not be one of ours."""
 
-AGAIN_S = 30.0
-"""Seconds after which a running desk tries again what was proved not sent."""
+NOT_SENT_RETRY_S = 30.0
+"""Seconds after which a running desk retries an order that was proved not sent."""
 
 _S = EntryState
 
 
-def outcome_of(
+def outcome_of_error(
     error: PanelError,
-    begun: Entry,
+    entry: Entry,
     now: datetime,
     *,
     queue_active_links: bool,
     balance_after: Decimal | None = None,
 ) -> Outcome:
-    """Say what an error of an attempt means for its entry. Pure.
+    """Return the outcome that an error of an attempt means for its entry.
 
-    "Active order with this link" is a refusal, but where an earlier attempt ended unknown it may be
-    that very order: nobody decides that but a person.
+    "Active order with this link" is a refusal, but if an earlier attempt ended unknown, the active
+    order may be that very one: only a person can decide.
     """
     reason = error.text
     if isinstance(error, RefusedError):
-        if error.kind is ErrorKind.DUPLICATE and begun.was_unknown:
+        if error.kind is ErrorKind.DUPLICATE and entry.was_unknown:
             return Outcome(state=_S.UNKNOWN, kind=error.kind, reason=reason)
         if error.kind is ErrorKind.DUPLICATE and queue_active_links:
-            due_at = now + timedelta(seconds=HOLD_S)
+            due_at = now + timedelta(seconds=HELD_RETRY_S)
             return Outcome(state=_S.HELD, kind=error.kind, reason=reason, due_at=due_at)
         return Outcome(state=_S.REFUSED, kind=error.kind, reason=reason)
-    # Of settings the key alone can fail so late, and only one that is asked for anew each time.
+    # The only setting that can fail this late is a key that is fetched anew for each call.
     if isinstance(error, NotSentError | ClosedError | InvalidSettingsError | RateLimitError):
-        wait_s = min(max(AGAIN_S, error.retry_after_s or 0.0), MAX_WAIT_S)
+        wait_s = min(max(NOT_SENT_RETRY_S, error.retry_after_s or 0.0), MAX_WAIT_S)
         due_at = now + timedelta(seconds=wait_s)
         return Outcome(state=_S.PREPARED, kind=error.kind, reason=reason, due_at=due_at)
     excerpt = error.excerpt if isinstance(error, OutcomeUnknownError) else ""

@@ -1,17 +1,17 @@
-"""The account's pace, kept in the journal so that it holds over all machines.
+"""The account's rate limit, kept in the journal so that it holds across machines.
 
-A row of the journal's own is asked for each place. A limiter library on the same database would
-bring a second pool of connections and a clock of each machine's own; the row costs one short
-transaction a call, by the clock and the connections that are there, and a panel's "too often"
-stands in it too.
+Each call reserves its time in a row of the journal. A rate limiter library on the same database
+would bring a second connection pool and use each machine's own clock; the row costs one short
+transaction per call, on the journal's clock and connections, and it also holds the pause after a
+panel's "too many requests".
 """
 
-import asyncio
 import logging
 from datetime import timedelta
 
-from attrs import frozen
+from attrs import field, frozen
 
+from .._engine.limiter import Clock
 from ..errors import JournalError
 from ..journal import Journal
 
@@ -20,37 +20,38 @@ __all__ = ["MAX_WAIT_S", "AccountRateLimit"]
 MINUTE = timedelta(minutes=1)
 
 MAX_WAIT_S = 900.0
-"""The longest pause that a panel is granted, and the longest wait of one call for its place, in
-seconds: a panel that asks for more is asked again after that, should it have been a mistake."""
+"""The longest pause that a panel is granted, and the longest wait of one call for its turn, in
+seconds: a panel that asks for more is called again after that, in case it was a mistake."""
 
 _LOG = logging.getLogger("smmfanfast_async")
 
 
 @frozen
 class AccountRateLimit:
-    """Hands out places, one after the other."""
+    """Spaces the calls of one account."""
 
     journal: Journal
     calls_per_minute: int | None
-    """None for no pace: nothing is asked."""
+    """None for no limit: nothing is reserved."""
+    clock: Clock = field(factory=Clock)
 
-    async def wait(self, longest_s: float = MAX_WAIT_S) -> float:
-        """Wait for a place; give 0.
+    async def wait(self, max_wait_s: float = MAX_WAIT_S) -> float:
+        """Wait until the next call is allowed; return 0.
 
-        Where that would take more than `longest_s` nothing is waited for, and its seconds given.
+        If that would take longer than `max_wait_s`, return the seconds at once instead.
         """
         if self.calls_per_minute is None:
             return 0.0
         wait = await self.journal.reserve_call(MINUTE / self.calls_per_minute)
         wait_s = min(wait.total_seconds(), MAX_WAIT_S)
-        if wait_s > longest_s:
+        if wait_s > max_wait_s:
             return wait_s
-        await asyncio.sleep(wait_s)
+        await self.clock.sleep(wait_s)
         return 0.0
 
-    async def pause(self, asked_s: float) -> None:
-        """Let no call of the account out for some time, on any machine."""
-        span = timedelta(seconds=min(asked_s, MAX_WAIT_S))
+    async def pause(self, pause_s: float) -> None:
+        """Delay all calls of the account, on every machine, for `pause_s` seconds."""
+        span = timedelta(seconds=min(pause_s, MAX_WAIT_S))
         try:
             await self.journal.pause(await self.journal.now() + span)
         except JournalError as error:

@@ -30,7 +30,8 @@ from smmfanfast_async.cli._codes import (
 from smmfanfast_async.cli.commands import follow as follow_command
 from smmfanfast_async.cli.commands.follow import follow
 from smmfanfast_async.cli.commands.watch import watch
-from smmfanfast_async.desk import backoff, following
+from smmfanfast_async.desk import OrderDesk
+from smmfanfast_async.desk.timing import Timing
 from smmfanfast_async.journal import Entry, EntryState, Summary, UnknownOrder
 from smmfanfast_async.sandbox import Fault, Sandbox
 
@@ -44,9 +45,8 @@ async def panel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterato
     monkeypatch.setattr(
         "smmfanfast_async._engine.policy.PollPolicy.interval_s", lambda *_, **__: 0.02
     )
-    monkeypatch.setattr(backoff, "BACKOFF_S", 0.01)
-    monkeypatch.setattr(following, "CLAIM_S", 0.5)
-    monkeypatch.setattr(following, "IDLE_S", 0.02)
+    timing = Timing(min_backoff_s=0.01, claim_s=0.5, idle_s=0.02)
+    monkeypatch.setattr(OrderDesk, "_timing", timing)
     monkeypatch.setattr(follow_command, "COUNT_EVERY_S", 0.02)
     async with Sandbox(speed=0) as sandbox:
         monkeypatch.setenv("SMMFANFAST_API_KEY", sandbox.api_key)
@@ -175,7 +175,7 @@ async def test_an_outage_is_told_and_marks_no_order(
     said = capsys.readouterr()
     assert rows(said.out)[-1]["kind"] == "finished"
     assert "503" in said.err
-    assert "quiet for" in said.err
+    assert "no status calls for" in said.err
 
 
 @pytest.mark.asyncio

@@ -182,7 +182,9 @@ async def test_a_refusal_has_its_exit_code_and_may_be_sent_again(
     assert await run("retry", "two", "--by", "ann") == OK
     assert "order 2 placed as two" in Said(capsys).out
     assert await run("retry", "two", "--by", "ann") == USAGE
-    assert "is accepted; it would have to be refused or withdrawn" in Said(capsys).err
+    assert (
+        "is already accepted; only refused or withdrawn orders can be retried" in Said(capsys).err
+    )
 
 
 # --- what is unknown -----------------------------------------------------------------------------
@@ -248,7 +250,7 @@ async def test_a_ref_that_nobody_knows_is_said(
     assert await run("resolve", "none", "--not-placed", "--by", "ann") == USAGE
     assert "is not in the journal" in Said(capsys).err
     assert await run("withdraw", "one", "--by", "ann") == USAGE
-    assert "is accepted; it would have to be held or prepared" in Said(capsys).err
+    assert "is already accepted; only prepared or held orders can be withdrawn" in Said(capsys).err
 
 
 def unknown_order(**changes: Any) -> UnknownOrder:

@@ -1,4 +1,4 @@
-"""Opening and closing: what is on its way ends, nothing begins after it, nothing is left."""
+"""Opening and closing: orders in flight end, nothing starts afterwards, nothing remains."""
 
 import asyncio
 import copy
@@ -13,23 +13,21 @@ import pytest
 
 from smmfanfast_async._engine.policy import PollPolicy
 from smmfanfast_async.desk import OrderDesk
-from smmfanfast_async.desk import desk as room
 from smmfanfast_async.errors import ClosedError, JournalError
 from smmfanfast_async.journal import Entry
 from smmfanfast_async.journal.sql import SQLJournal
-from smmfanfast_async.sandbox import Fault
 
-from .world import S, World, in_state, order, soon
+from .world import S, World, eventually, hold_answers, in_state, order, timed_desk
 
-VERBS: dict[str, Callable[[OrderDesk], Awaitable[object]]] = {
+METHODS: dict[str, Callable[[OrderDesk], Awaitable[object]]] = {
     "place": lambda desk: desk.place(order(), ref="a"),
     "enqueue": lambda desk: desk.enqueue(order(), ref="a", connection=object()),
     "follow": lambda desk: desk.follow(),
     "events": lambda desk: anext(desk.events("mail")),
     "unknown": lambda desk: desk.unknown(),
-    "resolve": lambda desk: desk.resolve("a", placed=False, decided_by="somebody"),
-    "withdraw": lambda desk: desk.withdraw("a", decided_by="somebody"),
-    "retry": lambda desk: desk.retry("a", decided_by="somebody"),
+    "resolve": lambda desk: desk.resolve("a", placed=False, decided_by="operator"),
+    "withdraw": lambda desk: desk.withdraw("a", decided_by="operator"),
+    "retry": lambda desk: desk.retry("a", decided_by="operator"),
     "find": lambda desk: desk.find("a"),
     "entries": lambda desk: anext(desk.entries()),
     "summary": lambda desk: desk.summary(),
@@ -37,117 +35,128 @@ VERBS: dict[str, Callable[[OrderDesk], Awaitable[object]]] = {
 }
 
 
-async def opened(world: World, **options: Any) -> OrderDesk:
+SHORT_GRACE = timed_desk(close_grace_s=0.05)
+
+
+async def open_desk(
+    world: World, desk_class: type[OrderDesk] | None = None, **options: Any
+) -> OrderDesk:
     options.setdefault("poll", PollPolicy(min_interval_s=0.02, max_interval_s=0.05))
-    desk = OrderDesk(await world.client(), SQLJournal(world.url), **options)
+    desk = (desk_class or timed_desk())(await world.client(), SQLJournal(world.url), **options)
     await desk.open()
     return desk
 
 
-def test_every_verb_has_its_case() -> None:
+def test_every_public_method_has_a_case() -> None:
     public = {name for name in vars(OrderDesk) if not name.startswith("_")}
 
-    assert set(VERBS) == public - {"open", "aclose"}
+    assert set(METHODS) == public - {"open", "aclose"}
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.asyncio
-async def test_every_verb_of_a_desk_that_is_not_open_is_closed(world: World, verb: str) -> None:
+async def test_every_method_of_a_desk_that_is_not_open_raises(world: World, method: str) -> None:
     desk = OrderDesk(await world.client(), SQLJournal(world.url))
 
     with pytest.raises(ClosedError):
-        await VERBS[verb](desk)
+        await METHODS[method](desk)
     await desk.open()
     await desk.aclose()
     with pytest.raises(ClosedError):
-        await VERBS[verb](desk)
-    assert not world.panel.seen
+        await METHODS[method](desk)
+    assert not world.panel.forms
 
 
 @pytest.mark.asyncio
-async def test_another_event_loop_is_told_so(world: World) -> None:
+async def test_use_from_another_event_loop_raises(world: World) -> None:
     desk = await world.desk()
 
-    def elsewhere() -> None:
+    def use_in_another_loop() -> None:
         asyncio.run(desk.find("a"))
 
     with pytest.raises(ClosedError, match="another event loop"):
-        await asyncio.to_thread(elsewhere)
+        await asyncio.to_thread(use_in_another_loop)
 
 
 @pytest.mark.asyncio
-async def test_closing_twice_is_fine_and_opening_again_is_told_not_to_be(world: World) -> None:
-    desk = await opened(world)
+async def test_desk_closes_twice_and_cannot_be_reopened(world: World) -> None:
+    desk = await open_desk(world)
     await desk.aclose()
     await desk.aclose()
 
-    with pytest.raises(ClosedError, match="make another one"):
+    with pytest.raises(ClosedError, match="create a new one"):
         await desk.open()
 
 
 @pytest.mark.asyncio
-async def test_closing_lets_orders_on_their_way_end(world: World) -> None:
-    desk = await opened(world)
-    world.panel.fail_next(Fault.DELAY, action="add", delay_s=0.3)
-    await desk.place(order(), ref="a", wait_s=0.1)
+async def test_closing_waits_for_orders_in_flight(world: World) -> None:
+    client = await world.client()
+    desk = timed_desk()(client, SQLJournal(world.url))
+    await desk.open()
+    released = hold_answers(client, "add")
+    caller = asyncio.create_task(desk.place(order(), ref="a"))
+    await eventually(lambda: world.panel.calls("add"))
 
-    await desk.aclose()
+    closing = asyncio.create_task(desk.aclose())
+    await asyncio.sleep(0.05)
+    assert not closing.done()
+    released.set()
+    await closing
 
+    assert (await caller).state is S.ACCEPTED
     entry = await (await world.desk()).find("a")
     assert entry is not None
     assert entry.state is S.ACCEPTED
 
 
 @pytest.mark.asyncio
-async def test_what_is_not_over_in_time_is_given_up_and_nothing_begins_after_it(
-    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+async def test_close_timeout_cancels_sends_and_starts_no_others(
+    world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(room, "CLOSE_GRACE_S", 0.05)
     journal = SQLJournal(world.url)
     client = await world.client()
-    desk = OrderDesk(client, journal, record_balance=False)
+    desk = SHORT_GRACE(client, journal, record_balance=False)
     await desk.open()
     await desk.place(order("first"), ref="first")
-    world.panel.fail_next(Fault.DELAY, action="add", delay_s=0.4)
+    released = hold_answers(client, "add")
     callers = [asyncio.create_task(desk.place(order(n), ref=f"r{n}")) for n in range(3)]
-    await soon(lambda: len(world.panel.asked("add")) == 2)
+    await eventually(lambda: len(world.panel.calls("add")) == 2)
 
     await desk.aclose()
 
-    ends = await asyncio.gather(*callers, return_exceptions=True)
-    assert [type(each) for each in ends] == [ClosedError] * 3
-    # Open again beside it: what is left of the closed desk must not use it.
-    other = OrderDesk(client, journal, record_balance=False)
+    results = await asyncio.gather(*callers, return_exceptions=True)
+    assert [type(each) for each in results] == [ClosedError] * 3
+    # The journal is open again, for another desk: what the closed desk left must not use it.
+    other = timed_desk()(client, journal, record_balance=False)
     async with other:
-        await asyncio.sleep(0.5)
-        assert len(world.panel.asked("add")) == 2
+        released.set()
+        await asyncio.sleep(0.1)
+        assert len(world.panel.calls("add")) == 2
         assert (await in_state(other, "r0", S.SENDING)).attempt == 1
         assert (await in_state(other, "r1", S.PREPARED)).attempt == 0
-    assert "'r0' is on its way, and the desk was closed meanwhile" in caplog.text
+    assert "'r0' is being sent, and the desk was closed meanwhile" in caplog.text
 
 
 @pytest.mark.asyncio
-async def test_an_attempt_that_the_client_holds_in_its_queue_does_not_begin_after_the_close(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(room, "CLOSE_GRACE_S", 0.05)
+async def test_attempt_queued_in_the_client_does_not_start_after_closing(world: World) -> None:
     client, journal = await world.client(), SQLJournal(world.url)
-    desk, other = (OrderDesk(client, journal, record_balance=False) for _ in range(2))
+    desk, other = (SHORT_GRACE(client, journal, record_balance=False) for _ in range(2))
     await other.open()
     await desk.open()
     await desk.place(order("first"), ref="first")
-    world.panel.fail_next(Fault.DELAY, action="add", delay_s=0.3)
+    released = hold_answers(client, "add")
     direct = asyncio.create_task(client.add(order("direct")))
-    await soon(lambda: len(world.panel.asked("add")) == 2)
+    await eventually(lambda: len(world.panel.calls("add")) == 2)
     task = asyncio.create_task(desk.place(order(), ref="a"))
-    await soon(lambda: desk._sends)
+    await eventually(lambda: desk._sends.tasks)
     await asyncio.sleep(0.05)
 
     await desk.aclose()
+    released.set()
     await direct
     await asyncio.sleep(0.1)
 
-    assert len(world.panel.asked("add")) == 2
+    assert len(world.panel.calls("add")) == 2
     await asyncio.gather(task, return_exceptions=True)
     again = await world.desk()
     assert (await in_state(again, "a", S.PREPARED)).attempt == 0
@@ -155,37 +164,36 @@ async def test_an_attempt_that_the_client_holds_in_its_queue_does_not_begin_afte
 
 
 @pytest.mark.asyncio
-async def test_an_attempt_that_begins_while_the_desk_is_closed_sends_nothing(
+async def test_attempt_started_while_closing_sends_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "CLOSE_GRACE_S", 0.05)
-    desk = await opened(world, record_balance=False)
+    desk = await open_desk(world, SHORT_GRACE, record_balance=False)
     await desk.place(order("first"), ref="first")
-    begin, reached, go_on = SQLJournal.start_attempt, asyncio.Event(), asyncio.Event()
+    start, reached, released = SQLJournal.start_attempt, asyncio.Event(), asyncio.Event()
 
     async def slow(self: SQLJournal, *args: Any, **options: Any) -> Entry | None:
-        found = await begin(self, *args, **options)
+        entry = await start(self, *args, **options)
         reached.set()
-        await go_on.wait()
-        return found
+        await released.wait()
+        return entry
 
     monkeypatch.setattr(SQLJournal, "start_attempt", slow)
     task = asyncio.create_task(desk.place(order(), ref="a"))
     await reached.wait()
 
     await desk.aclose()
-    go_on.set()
+    released.set()
     await asyncio.gather(task, return_exceptions=True)
     await asyncio.sleep(0.1)
 
-    assert len(world.panel.asked("add")) == 1
+    assert len(world.panel.calls("add")) == 1
 
 
 @pytest.mark.asyncio
-async def test_a_caller_who_comes_while_the_desk_closes_sends_nothing(
+async def test_place_during_closing_sends_nothing(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk = await opened(world, record_balance=False)
+    desk = await open_desk(world, record_balance=False)
     create = SQLJournal.create
 
     async def closing(self: SQLJournal, *args: Any, **options: Any) -> Entry:
@@ -197,12 +205,12 @@ async def test_a_caller_who_comes_while_the_desk_closes_sends_nothing(
     with pytest.raises(ClosedError):
         await desk.place(order(), ref="a")
 
-    assert not world.panel.asked("add")
-    assert not desk._sends
+    assert not world.panel.calls("add")
+    assert not desk._sends.tasks
 
 
 @pytest.mark.asyncio
-async def test_an_outcome_that_closing_cuts_off_is_in_the_log(
+async def test_outcome_cut_off_by_closing_is_logged(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def never(*_: object) -> None:
@@ -210,9 +218,8 @@ async def test_an_outcome_that_closing_cuts_off_is_in_the_log(
         await asyncio.Event().wait()
 
     reached = asyncio.Event()
-    monkeypatch.setattr(room, "CLOSE_GRACE_S", 0.05)
     monkeypatch.setattr(SQLJournal, "record_outcome", never)
-    desk = await opened(world)
+    desk = await open_desk(world, SHORT_GRACE)
     task = asyncio.create_task(desk.place(order(), ref="a"))
     await reached.wait()
 
@@ -220,36 +227,33 @@ async def test_an_outcome_that_closing_cuts_off_is_in_the_log(
 
     await asyncio.gather(task, return_exceptions=True)
     (stored,) = world.panel.orders
-    assert f"'a' is accepted (order {stored}), and the desk was closed" in caplog.text
+    assert f"'a' is accepted (order {stored}), and the desk was closed before" in caplog.text
 
 
 @pytest.mark.asyncio
 async def test_closing_ends_follow(world: World) -> None:
-    desk = await opened(world)
+    desk = await open_desk(world)
     await desk.place(order(), ref="a")
     tasks = [asyncio.create_task(desk.follow()) for _ in range(2)]
-    await soon(lambda: world.panel.asked("status"))
+    await eventually(lambda: world.panel.calls("status"))
 
     await desk.aclose()
 
-    assert all(task.done() for task in tasks), "before the journal is closed under them"
-    ends = await asyncio.gather(*tasks, return_exceptions=True)
-    assert [type(each) for each in ends] == [ClosedError, ClosedError]
+    assert all(task.done() for task in tasks), "they end before the journal is closed"
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(each) for each in results] == [ClosedError, ClosedError]
 
 
 @pytest.mark.asyncio
-async def test_closing_does_not_wait_for_a_follow_that_does_not_end(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(room, "CLOSE_GRACE_S", 0.05)
-    desk = await opened(world)
+async def test_closing_does_not_wait_forever_for_follow(world: World) -> None:
+    desk = await open_desk(world, SHORT_GRACE)
     desk._follower._runs = 1
 
     await asyncio.wait_for(desk.aclose(), 5)
 
 
 @pytest.mark.asyncio
-async def test_a_desk_that_can_not_open_leaves_the_journal_closed(
+async def test_desk_that_fails_to_open_closes_the_journal(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def gone(_: SQLJournal) -> None:
@@ -264,11 +268,11 @@ async def test_a_desk_that_can_not_open_leaves_the_journal_closed(
 
     with pytest.raises(ClosedError):
         await desk.find("a")
-    await soon(lambda: threading.active_count() == threads)
+    await eventually(lambda: threading.active_count() == threads)
 
 
 @pytest.mark.asyncio
-async def test_desks_of_two_accounts_share_a_journal_and_close_apart(world: World) -> None:
+async def test_two_accounts_share_a_journal_and_close_separately(world: World) -> None:
     journal = SQLJournal(world.url)
     first = await world.desk(journal=journal)
     second = OrderDesk(await world.client(), journal, account="another")
@@ -282,7 +286,7 @@ async def test_desks_of_two_accounts_share_a_journal_and_close_apart(world: Worl
 
 
 @pytest.mark.asyncio
-async def test_a_desk_is_not_copied_or_pickled(world: World) -> None:
+async def test_desk_cannot_be_copied_or_pickled(world: World) -> None:
     desk = await world.desk()
 
     with pytest.raises(TypeError, match="holds connections"):
@@ -292,7 +296,7 @@ async def test_a_desk_is_not_copied_or_pickled(world: World) -> None:
 
 
 @pytest.mark.asyncio
-async def test_no_task_is_left_after_the_close(world: World, tmp_path: Path) -> None:
+async def test_no_task_remains_after_closing(world: World, tmp_path: Path) -> None:
     client = await world.client()
     before = asyncio.all_tasks()
     desk = OrderDesk(
@@ -301,12 +305,12 @@ async def test_no_task_is_left_after_the_close(world: World, tmp_path: Path) -> 
     async with desk:
         follow = asyncio.create_task(desk.follow())
         await asyncio.gather(*(desk.place(order(n), ref=f"r{n}") for n in range(3)))
-        await soon(lambda: world.panel.asked("status"))
+        await eventually(lambda: world.panel.calls("status"))
 
     await asyncio.gather(follow, return_exceptions=True)
-    await soon(lambda: all(_is_panels(task) for task in asyncio.all_tasks() - before))
+    await eventually(lambda: all(_is_of_panel(task) for task in asyncio.all_tasks() - before))
 
 
-def _is_panels(task: "asyncio.Task[Any]") -> bool:
-    """Whether a task is the sandbox's, or aiohttp's on its side."""
+def _is_of_panel(task: "asyncio.Task[Any]") -> bool:
+    """Return whether a task belongs to the sandbox, or to aiohttp on its side."""
     return "RequestHandler" in repr(task.get_coro())

@@ -1,4 +1,4 @@
-"""A person's verbs: unknown, resolve, withdraw, retry; and what a late answer does."""
+"""Decisions of a person: unknown, resolve, withdraw, retry; and what a late answer does."""
 
 import asyncio
 from datetime import timedelta
@@ -7,18 +7,19 @@ from typing import Any
 
 import pytest
 
-from smmfanfast_async.desk import OrderDesk, sending
+from smmfanfast_async.desk import OrderDesk
 from smmfanfast_async.errors import ErrorKind, InvalidOrderError, RefConflictError
 from smmfanfast_async.journal import Entry
 from smmfanfast_async.journal.sql import SQLJournal
-from smmfanfast_async.sandbox import Fault
 
-from .world import S, World, in_state, order, soon, told
+from .world import S, ShiftedClock, World, eventually, hold_answers, in_state, order, read_events
 
 ACTIVE = '{"error": "You have an active order with this link. Please wait"}'
 
 
-async def lost(world: World, desk: OrderDesk, ref: str = "a", fault: str = "drop_after") -> Entry:
+async def place_unknown(
+    world: World, desk: OrderDesk, ref: str = "a", fault: str = "drop_after"
+) -> Entry:
     world.panel.fail_next(fault, action="add")
     entry = await desk.place(order(ref), ref=ref)
     assert entry.state is S.UNKNOWN
@@ -26,10 +27,10 @@ async def lost(world: World, desk: OrderDesk, ref: str = "a", fault: str = "drop
 
 
 @pytest.mark.asyncio
-async def test_unknown_gives_the_evidence(world: World) -> None:
+async def test_unknown_returns_the_evidence(world: World) -> None:
     desk = await world.desk()
-    await lost(world, desk, "a")
-    await lost(world, desk, "b", "drop_before")
+    await place_unknown(world, desk, "a")
+    await place_unknown(world, desk, "b", "drop_before")
 
     first, second = await desk.unknown()
 
@@ -39,42 +40,42 @@ async def test_unknown_gives_the_evidence(world: World) -> None:
 
 
 @pytest.mark.asyncio
-async def test_resolve_with_the_panels_id_lets_it_be_followed(world: World) -> None:
+async def test_order_resolved_with_an_id_is_followed(world: World) -> None:
     desk = await world.desk()
-    await lost(world, desk)
+    await place_unknown(world, desk)
     (stored,) = world.panel.orders
 
-    entry = await desk.resolve("a", order=int(stored), decided_by="somebody", note="in the list")
+    entry = await desk.resolve("a", order=int(stored), decided_by="operator", note="in the list")
 
     assert (entry.state, entry.order, entry.reason) == (S.ACCEPTED, stored, "in the list")
-    assert (await told(desk))[-1].text == "by somebody: in the list"
+    assert (await read_events(desk))[-1].text == "by operator: in the list"
     world.panel.set_status(stored, "completed")
     async with world.following(desk):
         await in_state(desk, "a", S.FINISHED)
 
 
 @pytest.mark.asyncio
-async def test_resolve_as_not_placed_lets_retry_send_it(world: World) -> None:
+async def test_order_resolved_as_not_placed_can_be_retried(world: World) -> None:
     desk = await world.desk()
-    await lost(world, desk, fault="drop_before")
+    await place_unknown(world, desk, fault="drop_before")
 
-    withdrawn = await desk.resolve("a", placed=False, decided_by=" somebody ")
+    withdrawn = await desk.resolve("a", placed=False, decided_by=" operator ")
     again = await desk.place(order("a"), ref="a")
-    retried = await desk.retry("a", decided_by="somebody")
+    retried = await desk.retry("a", decided_by="operator")
 
     assert (withdrawn.state, withdrawn.reason) == (S.WITHDRAWN, "not placed")
-    assert again == withdrawn, "placing does not undo what a person said"
+    assert again == withdrawn, "placing does not undo a decision"
     assert (retried.state, retried.attempt, retried.was_unknown) == (S.ACCEPTED, 2, True)
     assert len(world.panel.orders) == 1
 
 
 @pytest.mark.asyncio
-async def test_an_active_link_after_an_unknown_attempt_is_unknown_again(world: World) -> None:
+async def test_active_link_after_unknown_attempt_is_unknown_again(world: World) -> None:
     desk = await world.desk(queue_active_links=True)
-    await lost(world, desk)  # it was placed, and a person says that it was not
-    await desk.resolve("a", placed=False, decided_by="somebody")
+    await place_unknown(world, desk)  # it was placed, and a person decides that it was not
+    await desk.resolve("a", placed=False, decided_by="operator")
 
-    entry = await desk.retry("a", decided_by="somebody")
+    entry = await desk.retry("a", decided_by="operator")
 
     assert (entry.state, entry.kind) == (S.UNKNOWN, ErrorKind.DUPLICATE)
     (evidence,) = await desk.unknown()
@@ -90,103 +91,103 @@ async def test_an_active_link_after_an_unknown_attempt_is_unknown_again(world: W
         {"order": 5, "placed": True},
         {"order": -1},
         {"order": "x y"},
-        {"placed": False, "by": " "},
-        {"placed": False, "by": "a" * 201},
-        {"placed": False, "by": "a\nb"},
-        {"placed": False, "by": 5},
+        {"placed": False, "decided_by": " "},
+        {"placed": False, "decided_by": "a" * 201},
+        {"placed": False, "decided_by": "a\nb"},
+        {"placed": False, "decided_by": 5},
     ],
 )
 @pytest.mark.asyncio
-async def test_a_decision_that_says_nothing_clear_is_refused(
-    world: World, wrong: dict[str, Any]
-) -> None:
+async def test_ambiguous_decision_is_rejected(world: World, wrong: dict[str, Any]) -> None:
     desk = await world.desk()
-    entry = await lost(world, desk)
+    entry = await place_unknown(world, desk)
 
     with pytest.raises(InvalidOrderError):
-        await desk.resolve("a", **{"by": "somebody"} | wrong)
+        await desk.resolve("a", **{"decided_by": "operator"} | wrong)
 
     assert await desk.find("a") == entry
 
 
 @pytest.mark.asyncio
-async def test_verbs_are_refused_where_the_state_does_not_fit(world: World) -> None:
+async def test_decision_is_rejected_in_a_state_that_forbids_it(world: World) -> None:
     desk = await world.desk()
     await desk.place(order(), ref="a")
 
-    with pytest.raises(InvalidOrderError, match="is accepted; it would have to be unknown"):
-        await desk.resolve("a", placed=False, decided_by="somebody")
-    with pytest.raises(InvalidOrderError, match="is accepted; it would have to be held or prepar"):
-        await desk.withdraw("a", decided_by="somebody")
-    with pytest.raises(InvalidOrderError, match="it would have to be refused or withdrawn"):
-        await desk.retry("a", decided_by="somebody")
+    with pytest.raises(InvalidOrderError, match="is already accepted; only orders with an unkn"):
+        await desk.resolve("a", placed=False, decided_by="operator")
+    with pytest.raises(InvalidOrderError, match="only prepared or held orders can be withdrawn"):
+        await desk.withdraw("a", decided_by="operator")
+    with pytest.raises(InvalidOrderError, match="only refused or withdrawn orders can be retried"):
+        await desk.retry("a", decided_by="operator")
     with pytest.raises(InvalidOrderError, match="is not in the journal"):
-        await desk.retry("b", decided_by="somebody")
+        await desk.retry("b", decided_by="operator")
 
 
 @pytest.mark.asyncio
-async def test_an_order_of_another_ref_is_not_given_away(world: World) -> None:
+async def test_order_of_another_ref_cannot_resolve(world: World) -> None:
     desk = await world.desk()
     placed = await desk.place(order("b"), ref="b")
-    await lost(world, desk)
+    await place_unknown(world, desk)
 
     with pytest.raises(RefConflictError):
-        await desk.resolve("a", order=placed.order_id(), decided_by="somebody")
+        await desk.resolve("a", order=placed.order_id(), decided_by="operator")
 
 
 @pytest.mark.asyncio
-async def test_a_refused_order_is_sent_again_by_retry_alone(world: World) -> None:
+async def test_only_retry_sends_a_refused_order_again(world: World) -> None:
     desk = await world.desk()
-    world.panel.say("add", '{"error": "Not enough funds"}')
+    world.panel.answer_next("add", '{"error": "Not enough funds"}')
     await desk.place(order(), ref="a")
 
     async with world.following(desk):
         await asyncio.sleep(0.1)
-        assert len(world.panel.asked("add")) == 1
-        entry = await desk.retry("a", decided_by="somebody")
+        assert len(world.panel.calls("add")) == 1
+        entry = await desk.retry("a", decided_by="operator")
 
     assert (entry.state, entry.attempt) == (S.ACCEPTED, 2)
 
 
 @pytest.mark.asyncio
-async def test_retry_is_answered_by_its_own_attempt(world: World) -> None:
-    """The sending that wrote the refusal may not be over when somebody retries."""
+async def test_retry_returns_the_outcome_of_its_own_attempt(world: World) -> None:
+    """The task that recorded the refusal may not have ended when the order is retried."""
     desk = await world.desk()
-    world.panel.say("add", '{"error": "Not enough funds"}')
+    world.panel.answer_next("add", '{"error": "Not enough funds"}')
     refused = await desk.place(order(), ref="a")
 
-    async def ending() -> Entry:
+    async def previous() -> Entry:
         await asyncio.sleep(0.1)
         return refused
 
-    desk._sends["a"] = task = asyncio.create_task(ending())
-    task.add_done_callback(lambda done: desk._sent("a", done))
-    entry = await desk.retry("a", decided_by="somebody")
+    desk._sends.tasks["a"] = task = asyncio.create_task(previous())
+    task.add_done_callback(lambda done: desk._sends._on_task_done("a", done))
+    entry = await desk.retry("a", decided_by="operator")
 
     assert (entry.state, entry.attempt) == (S.ACCEPTED, 2)
 
 
 @pytest.mark.asyncio
-async def test_retry_waits_as_long_as_it_is_told(world: World) -> None:
-    desk = await world.desk()
-    world.panel.say("add", '{"error": "Not enough funds"}')
+async def test_retry_respects_wait_s(world: World) -> None:
+    client = await world.client()
+    desk = await world.desk(client)
+    world.panel.answer_next("add", '{"error": "Not enough funds"}')
     await desk.place(order(), ref="a")
-    world.panel.fail_next(Fault.DELAY, action="add", delay_s=0.3)
+    released = hold_answers(client, "add")
 
-    entry = await desk.retry("a", decided_by="somebody", wait_s=0.1)
+    entry = await desk.retry("a", decided_by="operator", wait_s=0.1)
 
-    assert entry.state is S.SENDING
+    assert entry.state in {S.PREPARED, S.SENDING}
+    released.set()
     assert (await desk.place(order(), ref="a")).state is S.ACCEPTED
 
 
 @pytest.mark.asyncio
-async def test_what_was_not_sent_can_be_withdrawn(world: World) -> None:
+async def test_order_not_sent_can_be_withdrawn(world: World) -> None:
     desk = await world.desk(record_balance=False)
     await desk.place(order("first"), ref="first")
     await world.panel.close()
     await desk.place(order(), ref="a")
 
-    entry = await desk.withdraw("a", decided_by="somebody", note="too late")
+    entry = await desk.withdraw("a", decided_by="operator", note="too late")
 
     await world.panel.start()
     assert (entry.state, entry.reason) == (S.WITHDRAWN, "too late")
@@ -195,28 +196,25 @@ async def test_what_was_not_sent_can_be_withdrawn(world: World) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_late_answer_lifts_what_its_lease_made_unknown(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sending, "LEASE_S", 0.1)
-    desk = await world.desk()
-    world.panel.fail_next(Fault.DELAY, action="add", delay_s=0.6)
+async def test_late_answer_resolves_expired_attempt(world: World) -> None:
+    client, clock = await world.client(), ShiftedClock()
+    desk = await world.desk(client, SQLJournal(world.url, clock=clock))
+    released = hold_answers(client, "add")
     task = asyncio.create_task(desk.place(order(), ref="a"))
-    await soon(lambda: world.panel.asked("add"))
+    await eventually(lambda: world.panel.calls("add"))
 
-    async def lapsed() -> bool:
-        return bool(await desk.unknown())
-
-    await soon(lapsed)
+    clock.advance(241)
+    assert [each.entry.ref for each in await desk.unknown()] == ["a"]
+    released.set()
 
     assert (await task).state is S.ACCEPTED
-    assert [each.kind.value for each in await told(desk)] == ["unknown", "accepted"]
+    assert [each.kind.value for each in await read_events(desk)] == ["unknown", "accepted"]
 
 
 @pytest.mark.asyncio
-async def test_an_active_link_is_refused_by_default(world: World) -> None:
+async def test_order_for_active_link_is_refused_by_default(world: World) -> None:
     desk = await world.desk()
-    world.panel.say("add", ACTIVE)
+    world.panel.answer_next("add", ACTIVE)
 
     entry = await desk.place(order(), ref="a")
 
@@ -224,7 +222,7 @@ async def test_an_active_link_is_refused_by_default(world: World) -> None:
 
 
 @pytest.mark.asyncio
-async def test_an_order_for_an_active_link_is_held_and_sent_when_the_other_ends(
+async def test_queued_order_is_sent_when_the_active_one_ends(
     world: World,
 ) -> None:
     desk = await world.desk(queue_active_links=True)
@@ -234,23 +232,23 @@ async def test_an_order_for_an_active_link_is_held_and_sent_when_the_other_ends(
 
     async with world.following(desk):
         await asyncio.sleep(0.1)
-        assert len(world.panel.asked("add")) == 2, "not tried while the other is active"
+        assert len(world.panel.calls("add")) == 2, "not sent while the other is active"
         world.panel.set_status(first.order_id(), "completed")
         entry = await in_state(desk, "second", S.ACCEPTED)
 
     assert entry.order in world.panel.orders
     assert (await in_state(desk, "first", S.FINISHED)).order == first.order
-    kinds = [each.kind.value for each in await told(desk) if each.ref == "second"]
+    kinds = [each.kind.value for each in await read_events(desk) if each.ref == "second"]
     assert kinds == ["held", "released", "accepted"]
 
 
 @pytest.mark.asyncio
-async def test_a_held_order_can_be_withdrawn(world: World) -> None:
+async def test_held_order_can_be_withdrawn(world: World) -> None:
     desk = await world.desk(queue_active_links=True)
     await desk.place(order(), ref="first")
     await desk.place(order(), ref="second")
 
-    assert (await desk.withdraw("second", decided_by="somebody")).state is S.WITHDRAWN
+    assert (await desk.withdraw("second", decided_by="operator")).state is S.WITHDRAWN
 
 
 @pytest.mark.asyncio
@@ -258,30 +256,30 @@ async def test_summary_counts_orders_and_money(world: World) -> None:
     desk = await world.desk()
     first = await desk.place(order(), ref="first")
     await desk.place(order("b"), ref="b")
-    await lost(world, desk, "c")
+    await place_unknown(world, desk, "c")
     world.panel.set_status(first.order_id(), "partial", remains=250)
     async with world.following(desk):
         await in_state(desk, "first", S.FINISHED)
 
-        async def seen() -> bool:
+        async def has_status() -> bool:
             return "unseen" not in (await desk.summary()).by_status
 
-        await soon(seen)
+        await eventually(has_status)
 
-    found = await desk.summary()
+    summary = await desk.summary()
 
-    assert found.by_state == {S.FINISHED: 1, S.ACCEPTED: 1, S.UNKNOWN: 1}
-    assert found.by_status == {"partial": 1, "pending": 1}
-    assert (found.spent, found.refunded, found.at_risk) == (
+    assert summary.by_state == {S.FINISHED: 1, S.ACCEPTED: 1, S.UNKNOWN: 1}
+    assert summary.by_status == {"partial": 1, "pending": 1}
+    assert (summary.spent, summary.refunded, summary.at_risk) == (
         Decimal("1.75"), Decimal("0.25"), Decimal(1),
     )  # fmt: skip
     assert (await in_state(desk, "first", S.FINISHED)).refund_share == Decimal("0.25")
 
 
 @pytest.mark.asyncio
-async def test_purge_forgets_words_and_keeps_the_ref(world: World) -> None:
+async def test_purge_deletes_content_and_keeps_the_ref(world: World) -> None:
     desk = await world.desk()
-    world.panel.say("add", '{"error": "Not enough funds"}')
+    world.panel.answer_next("add", '{"error": "Not enough funds"}')
     await desk.place(order(), ref="a")
     await desk.place(order("b"), ref="b")
 
@@ -297,11 +295,11 @@ async def test_purge_forgets_words_and_keeps_the_ref(world: World) -> None:
 
 
 @pytest.mark.asyncio
-async def test_entries_are_found_by_state_begin_and_time(world: World) -> None:
+async def test_entries_filter_by_state_and_ref_prefix(world: World) -> None:
     desk = await world.desk()
     for ref in ("a-1", "a-2", "b-1"):
         await desk.place(order(ref), ref=ref)
-    await lost(world, desk, "a-3")
+    await place_unknown(world, desk, "a-3")
 
     async def refs(**options: Any) -> list[str]:
         return [entry.ref async for entry in desk.entries(**options)]
@@ -312,19 +310,18 @@ async def test_entries_are_found_by_state_begin_and_time(world: World) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_desk_that_opens_gives_up_what_a_dead_one_left(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sending, "LEASE_S", 0.05)
-    desk = await world.desk()
-    world.panel.fail_next(Fault.DELAY, action="add", delay_s=0.4)
+async def test_opening_expires_attempts_of_a_dead_desk(world: World) -> None:
+    client, clock = await world.client(), ShiftedClock()
+    desk = await world.desk(client, SQLJournal(world.url, clock=clock))
+    released = hold_answers(client, "add")
     task = asyncio.create_task(desk.place(order(), ref="a"))
-    await soon(lambda: world.panel.asked("add"))
-    await asyncio.sleep(0.06)
+    await eventually(lambda: world.panel.calls("add"))
+    clock.advance(241)
 
-    other = await world.desk(journal=SQLJournal(world.url))
+    other = await world.desk(journal=SQLJournal(world.url, clock=clock))
 
     entry = await other.find("a")
     assert entry is not None
     assert entry.state is S.UNKNOWN
+    released.set()
     await task

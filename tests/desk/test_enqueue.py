@@ -1,4 +1,4 @@
-"""Orders written down inside a transaction of the caller's own."""
+"""Orders stored inside a transaction of the caller's own."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -34,7 +34,7 @@ async def engine(world: World) -> AsyncIterator[AsyncEngine]:
 
 @pytest.mark.parametrize("kind", ["connection", "session"])
 @pytest.mark.asyncio
-async def test_a_running_desk_sends_what_the_caller_commits(
+async def test_running_desk_sends_a_committed_order(
     world: World, engine: AsyncEngine, kind: str
 ) -> None:
     desk = await world.desk()
@@ -42,8 +42,8 @@ async def test_a_running_desk_sends_what_the_caller_commits(
     async with world.following(desk):
         async with engine.begin() as connection:
             await connection.execute(text("CREATE TABLE invoices (id INTEGER)"))
-            given = AsyncSession(connection) if kind == "session" else connection
-            entry = await desk.enqueue(order(), ref="a", connection=given)
+            transaction = AsyncSession(connection) if kind == "session" else connection
+            entry = await desk.enqueue(order(), ref="a", connection=transaction)
             await asyncio.sleep(0.1)
             assert not world.panel.orders
         await in_state(desk, "a", S.ACCEPTED)
@@ -53,9 +53,7 @@ async def test_a_running_desk_sends_what_the_caller_commits(
 
 
 @pytest.mark.asyncio
-async def test_what_is_committed_one_after_the_other_is_all_sent(
-    world: World, engine: AsyncEngine
-) -> None:
+async def test_successive_commits_are_all_sent(world: World, engine: AsyncEngine) -> None:
     desk = await world.desk()
 
     async with world.following(desk):
@@ -68,7 +66,7 @@ async def test_what_is_committed_one_after_the_other_is_all_sent(
 
 
 @pytest.mark.asyncio
-async def test_what_the_caller_rolls_back_is_never_sent(world: World, engine: AsyncEngine) -> None:
+async def test_rolled_back_order_is_never_sent(world: World, engine: AsyncEngine) -> None:
     desk = await world.desk(budget_per_day=Decimal(1))
 
     async with world.following(desk):
@@ -79,12 +77,12 @@ async def test_what_the_caller_rolls_back_is_never_sent(world: World, engine: As
 
     assert await desk.find("a") is None
     assert not world.panel.orders
-    # Neither its ref nor its money is taken.
+    # Neither its ref nor its part of the budget is taken.
     assert (await desk.place(order("b"), ref="a")).state is S.ACCEPTED
 
 
 @pytest.mark.asyncio
-async def test_the_same_rules_hold_as_for_placing(world: World, engine: AsyncEngine) -> None:
+async def test_enqueue_follows_the_rules_of_place(world: World, engine: AsyncEngine) -> None:
     desk = await world.desk(budget_per_day=Decimal(1))
     placed = await desk.place(order(), ref="a")
     world.panel.change_rate(1, Decimal(100))
@@ -105,7 +103,7 @@ async def test_the_same_rules_hold_as_for_placing(world: World, engine: AsyncEng
 
 @pytest.mark.parametrize("wrong", [object(), "sqlite://"])
 @pytest.mark.asyncio
-async def test_what_is_no_transaction_is_refused(world: World, wrong: Any) -> None:
+async def test_connection_must_be_a_transaction(world: World, wrong: Any) -> None:
     desk = await world.desk()
 
     with pytest.raises(InvalidSettingsError, match="connection"):

@@ -1,4 +1,4 @@
-"""Events: each at least once for every consumer, in order, from where it came to."""
+"""Events: each at least once per consumer, in order, from the position it has reached."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,24 +9,24 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from smmfanfast_async.desk import OrderDesk, feed
+from smmfanfast_async.desk import OrderDesk
 from smmfanfast_async.errors import ClosedError, JournalError
 from smmfanfast_async.journal import JournalEvent
 from smmfanfast_async.journal.sql import SQLJournal
 
-from .world import World, order, soon, told
+from .world import World, eventually, order, read_events, timed_desk
 
 
 @pytest_asyncio.fixture
 async def desk(world: World) -> AsyncIterator[OrderDesk]:
-    desk = await world.desk(record_balance=False)
+    desk = await world.desk(record_balance=False, desk_class=timed_desk(final_acknowledge_s=0.05))
     for n in range(3):
         await desk.place(order(n), ref=f"r{n}")
     yield desk
 
 
-async def some(desk: OrderDesk, count: int, consumer: str = "mail") -> list[str]:
-    """Read so many events and break off."""
+async def read_some(desk: OrderDesk, count: int, consumer: str = "mail") -> list[str]:
+    """Read `count` events and stop."""
     refs: list[str] = []
     async with aclosing(desk.events(consumer)) as events:
         async for event in events:
@@ -37,77 +37,77 @@ async def some(desk: OrderDesk, count: int, consumer: str = "mail") -> list[str]
 
 
 @pytest.mark.asyncio
-async def test_an_event_is_done_with_when_the_next_is_asked_for(desk: OrderDesk) -> None:
-    assert await some(desk, 2) == ["r0", "r1"]
-    assert await some(desk, 2) == ["r1", "r2"], "the one that was broken off at comes again"
-    assert [each.ref for each in await told(desk, "mail")] == ["r2"]
-    assert await told(desk, "mail") == []
+async def test_event_is_processed_when_the_next_is_requested(desk: OrderDesk) -> None:
+    assert await read_some(desk, 2) == ["r0", "r1"]
+    assert await read_some(desk, 2) == ["r1", "r2"], "the last one was not acknowledged"
+    assert [each.ref for each in await read_events(desk, "mail")] == ["r2"]
+    assert await read_events(desk, "mail") == []
 
 
 @pytest.mark.asyncio
-async def test_two_consumers_are_independent(desk: OrderDesk) -> None:
-    first, second = await asyncio.gather(told(desk, "mail"), told(desk, "shop"))
+async def test_consumers_are_independent(desk: OrderDesk) -> None:
+    first, second = await asyncio.gather(read_events(desk, "mail"), read_events(desk, "shop"))
 
     assert first == second
     assert [each.position for each in first] == [1, 2, 3]
 
 
 @pytest.mark.asyncio
-async def test_a_consumer_that_starts_again_misses_none(world: World, desk: OrderDesk) -> None:
-    await some(desk, 2)
+async def test_restarted_consumer_misses_no_event(world: World, desk: OrderDesk) -> None:
+    await read_some(desk, 2)
     other = await world.desk(record_balance=False)
     await other.place(order("late"), ref="late")
 
-    assert [each.ref for each in await told(other, "mail")] == ["r1", "r2", "late"]
+    assert [each.ref for each in await read_events(other, "mail")] == ["r1", "r2", "late"]
 
 
 @pytest.mark.asyncio
-async def test_a_waiting_reader_is_told_what_this_and_other_desks_do(
+async def test_waiting_reader_gets_events_of_this_and_other_desks(
     world: World, desk: OrderDesk
 ) -> None:
     other = await world.desk(record_balance=False)
-    seen: list[str] = []
+    received: list[str] = []
 
     async def read() -> None:
-        nonlocal seen
+        nonlocal received
         async for event in desk.events("mail"):
-            seen += [event.ref]
+            received += [event.ref]
 
     readers = [asyncio.create_task(read())]
-    await soon(lambda: len(seen) == 3)
+    await eventually(lambda: len(received) == 3)
     await desk.place(order("here"), ref="here")
     await other.place(order("there"), ref="there")
-    await soon(lambda: len(seen) == 5)
+    await eventually(lambda: len(received) == 5)
     readers[0].cancel()
     with pytest.raises(asyncio.CancelledError):
         await readers[0]
 
-    assert seen[3:] == ["here", "there"]
-    # The last one was done with, since the next was asked for.
-    assert await told(desk, "mail") == []
+    assert received[3:] == ["here", "there"]
+    # The last one was acknowledged, since the next was requested.
+    assert await read_events(desk, "mail") == []
 
 
 @pytest.mark.asyncio
-async def test_closing_ends_readers_quietly(world: World, tmp_path: Path) -> None:
-    desk = OrderDesk(await world.client(), SQLJournal(world.url))
-    seen: list[JournalEvent] = []
+async def test_closing_ends_waiting_readers(world: World, tmp_path: Path) -> None:
+    desk = timed_desk()(await world.client(), SQLJournal(world.url))
+    received: list[JournalEvent] = []
     async with desk:
         await desk.place(order(), ref="a")
 
         async def read() -> None:
             async for event in desk.events("mail"):
-                seen[:] = [*seen, event]
+                received[:] = [*received, event]
 
         task = asyncio.create_task(read())
-        await soon(lambda: seen)
+        await eventually(lambda: received)
 
     await asyncio.wait_for(task, 5)
-    assert len(seen) == 1
+    assert len(received) == 1
 
 
 @pytest.mark.asyncio
-async def test_a_reader_who_is_busy_while_the_desk_closes_ends_quietly(world: World) -> None:
-    desk = OrderDesk(await world.client(), SQLJournal(world.url))
+async def test_closing_ends_a_busy_reader(world: World) -> None:
+    desk = timed_desk()(await world.client(), SQLJournal(world.url))
     await desk.open()
     for n in range(2):
         await desk.place(order(n), ref=f"r{n}")
@@ -121,7 +121,7 @@ async def test_a_reader_who_is_busy_while_the_desk_closes_ends_quietly(world: Wo
 
 
 @pytest.mark.asyncio
-async def test_a_journal_that_is_gone_is_told_and_events_come_again(
+async def test_journal_failure_is_raised_and_no_event_is_lost(
     desk: OrderDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, calls = SQLJournal.events, 0
@@ -135,14 +135,14 @@ async def test_a_journal_that_is_gone_is_told_and_events_come_again(
 
     monkeypatch.setattr(SQLJournal, "events", failing)
     with pytest.raises(JournalError):
-        await told(desk, "mail")
+        await read_events(desk, "mail")
 
-    assert await told(desk, "mail") == [], "what was read to the end is acknowledged"
+    assert await read_events(desk, "mail") == [], "the page that was read is acknowledged"
 
 
 @pytest.mark.parametrize("failure", [JournalError("is restarting"), None])
 @pytest.mark.asyncio
-async def test_a_reader_who_is_cancelled_is_cancelled_though_nothing_can_be_acknowledged(
+async def test_cancelled_reader_ends_though_it_cannot_acknowledge(
     desk: OrderDesk,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -153,47 +153,44 @@ async def test_a_reader_who_is_cancelled_is_cancelled_though_nothing_can_be_ackn
             raise failure
         await asyncio.Event().wait()
 
-    seen: list[JournalEvent] = []
+    received: list[JournalEvent] = []
 
     async def read() -> None:
         async with aclosing(desk.events("mail")) as events:
             async for event in events:
-                seen.append(event)
-                if len(seen) == 2:
+                received.append(event)
+                if len(received) == 2:
                     await asyncio.Event().wait()
 
     monkeypatch.setattr(SQLJournal, "acknowledge", failing)
-    monkeypatch.setattr(feed, "LAST_WORD_S", 0.05)
     task = asyncio.create_task(read())
-    await soon(lambda: len(seen) == 2)
+    await eventually(lambda: len(received) == 2)
     task.cancel()
 
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert "events up to 1 will come again to 'mail'" in caplog.text
+    assert "events up to 1 will be repeated to 'mail'" in caplog.text
 
 
 @pytest.mark.asyncio
-async def test_pages_are_acknowledged_one_by_one(
-    desk: OrderDesk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(feed, "EVENTS_ROWS", 2)
+async def test_each_page_is_acknowledged(desk: OrderDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk._event_reader._page_size = 2
     done: list[int] = []
     real = SQLJournal.acknowledge
 
-    async def noting(self: SQLJournal, consumer: str, position: int) -> None:
+    async def recording(self: SQLJournal, consumer: str, position: int) -> None:
         done.append(position)
         await real(self, consumer, position)
 
-    monkeypatch.setattr(SQLJournal, "acknowledge", noting)
+    monkeypatch.setattr(SQLJournal, "acknowledge", recording)
 
-    assert len(await told(desk, "mail")) == 3
+    assert len(await read_events(desk, "mail")) == 3
     assert done == [2, 3]
 
 
 @pytest.mark.asyncio
-async def test_a_desk_that_is_closed_gives_no_events(world: World) -> None:
-    desk = OrderDesk(await world.client(), SQLJournal(world.url))
+async def test_events_of_a_closed_desk_raise(world: World) -> None:
+    desk = timed_desk()(await world.client(), SQLJournal(world.url))
 
     with pytest.raises(ClosedError):
         await anext(desk.events("mail"))

@@ -1,4 +1,4 @@
-"""A desk whose client has a key that changes: one account, one order a ref, none lost."""
+"""A desk whose client has a rotating key: one account, one order per ref, none lost."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -21,24 +21,26 @@ NEW_KEY = "test-the-second-key"
 
 
 class KeyRing(Panel):
-    """A panel that takes more than one key, and the caller's key as it is now."""
+    """A panel that accepts several keys, and the key that the caller uses."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.good = {self.api_key}
-        self.now: str | None = self.api_key
+        self.accepted = {self.api_key}
+        self.current: str | None = self.api_key
 
     def key(self) -> str:
-        if self.now is None:
+        if self.current is None:
             raise LookupError("no key in the vault")
-        return self.now
+        return self.current
 
     def rotate(self) -> None:
-        self.good.add(NEW_KEY)
-        self.now = NEW_KEY
+        self.accepted.add(NEW_KEY)
+        self.current = NEW_KEY
 
     def _respond(self, form: Mapping[str, str]) -> HttpReply:
-        return super()._respond({**form, "key": self.api_key if form["key"] in self.good else ""})
+        return super()._respond(
+            {**form, "key": self.api_key if form["key"] in self.accepted else ""}
+        )
 
 
 @pytest_asyncio.fixture
@@ -59,7 +61,7 @@ async def client_of(world: World, key: Callable[[], str], **options: Any) -> Cli
 
 
 @pytest.mark.asyncio
-async def test_a_desk_asks_for_the_account_when_it_is_made(world: World, ring: KeyRing) -> None:
+async def test_desk_with_rotating_key_requires_an_account(world: World, ring: KeyRing) -> None:
     client = await client_of(world, ring.key)
 
     with pytest.raises(InvalidSettingsError, match=r"account is missing, .* give one: Client\("):
@@ -68,22 +70,20 @@ async def test_a_desk_asks_for_the_account_when_it_is_made(world: World, ring: K
 
 
 @pytest.mark.asyncio
-async def test_orders_go_on_under_one_account_while_the_key_changes(
-    world: World, ring: KeyRing
-) -> None:
+async def test_account_keeps_its_orders_while_the_key_changes(world: World, ring: KeyRing) -> None:
     keys: set[str] = set()
 
     def key() -> str:
         keys.add(ring.key())
         return ring.key()
 
-    def seen(form: Mapping[str, str]) -> None:
-        if len(world.panel.asked("add")) == 5:
+    def rotate(form: Mapping[str, str]) -> None:
+        if len(world.panel.calls("add")) == 5:
             ring.rotate()
-        if len(world.panel.asked("add")) == 10:
-            ring.good = {NEW_KEY}
+        if len(world.panel.calls("add")) == 10:
+            ring.accepted = {NEW_KEY}
 
-    world.panel.watch = seen
+    world.panel.on_request = rotate
     desk = await world.desk(await client_of(world, key, account="main"))
 
     entries = await asyncio.gather(*(desk.place(order(n), ref=f"r{n}") for n in range(15)))
@@ -91,7 +91,7 @@ async def test_orders_go_on_under_one_account_while_the_key_changes(
     assert len(keys) == 2
     assert {each.state for each in entries} == {S.ACCEPTED}
     assert sorted(world.links()) == sorted(f"https://links.test/{n}" for n in range(15))
-    # The same ref is the same order, for whoever has the account's name, and its new key.
+    # The same ref is the same order for any desk with the account's name and its new key.
     again = await world.desk(await client_of(world, lambda: NEW_KEY, account="main"))
     assert (await again.place(order(3), ref="r3")).order == entries[3].order
     assert (await again.summary()).by_state == {S.ACCEPTED: 15}
@@ -99,20 +99,18 @@ async def test_orders_go_on_under_one_account_while_the_key_changes(
 
 
 @pytest.mark.asyncio
-async def test_an_order_waits_while_there_is_no_key_and_is_sent_when_there_is(
-    world: World, ring: KeyRing
-) -> None:
+async def test_order_waits_until_there_is_a_key(world: World, ring: KeyRing) -> None:
     client = await client_of(world, ring.key, account="main")
     desk = await world.desk(client, record_balance=False)
     await client.services()
-    ring.now = None
+    ring.current = None
 
     entry = await desk.place(order(), ref="a")
 
     assert entry.state is S.PREPARED
     assert "no key" not in str(entry.reason)
     assert "api_key can't be had: LookupError" in str(entry.reason)
-    assert world.panel.asked("add") == []
+    assert world.panel.calls("add") == []
     ring.rotate()
     assert (await desk.place(order(), ref="a")).state is S.ACCEPTED
     assert len(world.panel.orders) == 1

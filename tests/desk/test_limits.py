@@ -1,4 +1,4 @@
-"""What orders may cost, one by one and in a day."""
+"""What orders may cost, each and per day."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ from smmfanfast_async.sandbox import Fault
 from .world import S, World, order
 
 BOTH = pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
-SUBSCRIPTION = SubscriptionsOrder(service=2, username="somebody", min=1, max=5, posts=3, delay=0)
+SUBSCRIPTION = SubscriptionsOrder(service=2, username="operator", min=1, max=5, posts=3, delay=0)
 
 
 class Clock:
@@ -32,7 +32,7 @@ class Clock:
 
 
 @pytest.mark.asyncio
-async def test_a_price_at_max_charge_is_placed_and_above_it_is_not(world: World) -> None:
+async def test_price_at_max_charge_is_placed_and_above_it_is_not(world: World) -> None:
     desk = await world.desk()
 
     placed = await desk.place(order(), ref="a", max_charge=Decimal(1))
@@ -42,12 +42,12 @@ async def test_a_price_at_max_charge_is_placed_and_above_it_is_not(world: World)
     assert placed.state is S.ACCEPTED
     assert (caught.value.limit_name, caught.value.price) == ("max_charge", Decimal("1.001"))
     assert await desk.find("b") is None
-    assert len(world.panel.asked("add")) == 1
+    assert len(world.panel.calls("add")) == 1
 
 
 @pytest.mark.parametrize("wrong", [1.5, Decimal("NaN"), Decimal(-1), 1, "1"])
 @pytest.mark.asyncio
-async def test_a_max_charge_that_is_no_amount_is_refused(world: World, wrong: Any) -> None:
+async def test_max_charge_must_be_an_amount(world: World, wrong: Any) -> None:
     desk = await world.desk()
 
     with pytest.raises(InvalidOrderError, match="max_charge"):
@@ -56,37 +56,35 @@ async def test_a_max_charge_that_is_no_amount_is_refused(world: World, wrong: An
 
 @pytest.mark.parametrize("wrong", [1.5, Decimal("NaN"), Decimal(-1), 1])
 @pytest.mark.asyncio
-async def test_a_budget_that_is_no_amount_is_refused(world: World, wrong: Any) -> None:
+async def test_budget_must_be_an_amount(world: World, wrong: Any) -> None:
     with pytest.raises(InvalidSettingsError, match="budget_per_day"):
         await world.desk(budget_per_day=wrong)
 
 
 @pytest.mark.parametrize("wrong", [{"calls_per_minute": 0}, {"account": ""}, {"account": "a" * 65}])
 @pytest.mark.asyncio
-async def test_settings_that_no_desk_can_work_with_are_refused(
-    world: World, wrong: dict[str, Any]
-) -> None:
+async def test_invalid_settings_are_rejected(world: World, wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidSettingsError, match=next(iter(wrong))):
         await world.desk(**wrong)
 
 
 @BOTH
 @pytest.mark.asyncio
-async def test_the_days_budget_holds_over_desks_and_callers(world: World) -> None:
+async def test_daily_budget_holds_across_desks_and_callers(world: World) -> None:
     desks = [await world.desk(budget_per_day=Decimal(3)) for _ in range(2)]
 
-    found = await asyncio.gather(
+    results = await asyncio.gather(
         *(desks[n % 2].place(order(n), ref=f"r{n}") for n in range(6)), return_exceptions=True
     )
 
-    refused = [each for each in found if isinstance(each, SpendingLimitError)]
+    refused = [each for each in results if isinstance(each, SpendingLimitError)]
     assert len(refused) == 3
     assert len(world.panel.orders) == 3
     assert {each.limit_name for each in refused} == {"budget_per_day"}
 
 
 @pytest.mark.asyncio
-async def test_a_new_utc_day_has_a_budget_of_its_own(world: World) -> None:
+async def test_each_utc_day_has_its_own_budget(world: World) -> None:
     clock = Clock()
     desk = await world.desk(journal=SQLJournal(world.url, clock=clock), budget_per_day=Decimal(1))
     await desk.place(order("a"), ref="a")
@@ -99,7 +97,7 @@ async def test_a_new_utc_day_has_a_budget_of_its_own(world: World) -> None:
 
 
 @pytest.mark.asyncio
-async def test_accounts_have_budgets_and_refs_of_their_own(world: World) -> None:
+async def test_each_account_has_its_own_budget_and_refs(world: World) -> None:
     first = await world.desk(budget_per_day=Decimal(1))
     second = await world.desk(account="another", budget_per_day=Decimal(1))
 
@@ -110,7 +108,7 @@ async def test_accounts_have_budgets_and_refs_of_their_own(world: World) -> None
 
 
 @pytest.mark.asyncio
-async def test_what_is_placed_already_is_given_though_the_budget_is_spent(world: World) -> None:
+async def test_existing_entry_is_returned_though_the_budget_is_spent(world: World) -> None:
     desk = await world.desk(budget_per_day=Decimal(1))
     placed = await desk.place(order(), ref="a")
 
@@ -118,16 +116,16 @@ async def test_what_is_placed_already_is_given_though_the_budget_is_spent(world:
 
 
 @pytest.mark.asyncio
-async def test_a_refused_order_gives_its_budget_back_and_retry_asks_for_it_again(
+async def test_retry_of_a_refused_order_needs_budget_again(
     world: World,
 ) -> None:
     desk = await world.desk(budget_per_day=Decimal(1))
-    world.panel.say("add", '{"error": "Not enough funds"}')
+    world.panel.answer_next("add", '{"error": "Not enough funds"}')
     await desk.place(order("a"), ref="a")
     await desk.place(order("b"), ref="b")
 
     with pytest.raises(SpendingLimitError):
-        await desk.retry("a", decided_by="somebody")
+        await desk.retry("a", decided_by="operator")
 
     entry = await desk.find("a")
     assert entry is not None
@@ -139,19 +137,19 @@ async def test_a_refused_order_gives_its_budget_back_and_retry_asks_for_it_again
     [({"max_charge": Decimal(0)}, "max_charge"), ({}, "budget_per_day")],
 )
 @pytest.mark.asyncio
-async def test_a_price_that_is_not_known_can_not_be_held_against_a_limit(
+async def test_limit_rejects_an_order_of_unknown_price(
     world: World, options: dict[str, Any], limit: str
 ) -> None:
     desk = await world.desk(budget_per_day=Decimal(5))
 
-    with pytest.raises(InvalidOrderError, match=f"{limit}.*not known before"):
+    with pytest.raises(InvalidOrderError, match=f"{limit}.*not known in advance"):
         await desk.place(SUBSCRIPTION, ref="a", **options)
 
     assert await desk.find("a") is None
 
 
 @pytest.mark.asyncio
-async def test_a_price_that_is_not_known_is_placed_without_a_limit(world: World) -> None:
+async def test_order_of_unknown_price_is_placed_without_a_limit(world: World) -> None:
     desk = await world.desk()
 
     entry = await desk.place(SUBSCRIPTION, ref="a")
@@ -160,13 +158,13 @@ async def test_a_price_that_is_not_known_is_placed_without_a_limit(world: World)
 
 
 @pytest.mark.asyncio
-async def test_a_stale_catalogue_prices_only_where_no_limit_needs_it(world: World) -> None:
+async def test_stale_catalogue_cannot_enforce_a_limit(world: World) -> None:
     desk = await world.desk(await world.client(services_ttl_s=0.0))
     await desk.place(order(), ref="a")
     world.panel.fail_next(Fault.HTTP_500, action="services", times=2)
 
     entry = await desk.place(order("b"), ref="b")
-    with pytest.raises(NotSentError, match="max_charge can't be held"):
+    with pytest.raises(NotSentError, match="max_charge cannot be enforced"):
         await desk.place(order("c"), ref="c", max_charge=Decimal(9))
 
     assert entry.state is S.ACCEPTED

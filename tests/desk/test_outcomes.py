@@ -1,4 +1,4 @@
-"""What each error means for an order: the whole of `errors`, case by case."""
+"""What each error class of `errors` means for an order, case by case."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from smmfanfast_async import errors as all_errors
-from smmfanfast_async.desk.outcomes import AGAIN_S, HOLD_S, outcome_of
+from smmfanfast_async.desk.outcomes import HELD_RETRY_S, NOT_SENT_RETRY_S, outcome_of_error
 from smmfanfast_async.desk.rate_limit import MAX_WAIT_S
 from smmfanfast_async.errors import (
     AuthenticationError,
@@ -51,36 +51,36 @@ CASES: list[tuple[PanelError, EntryState]] = [
     (PausedError("no", retry_after_s=100.0, action="add"), S.PREPARED),
     (RateLimitError("no", http_status=429, retry_after_s=100.0, action="add"), S.PREPARED),
     (ClosedError("no", action="add"), S.PREPARED),
-    (InvalidSettingsError("api_key", "can't be had"), S.PREPARED),
+    (InvalidSettingsError("api_key", "could not be fetched"), S.PREPARED),
     (OutcomeUnknownError("gone"), S.UNKNOWN),
-    # None of these comes of an attempt; if one ever does, an order may exist.
-    (PanelError("odd"), S.UNKNOWN),
+    # No attempt raises one of these; if one ever does, an order may exist.
+    (PanelError("broken"), S.UNKNOWN),
     (NoResponseError("gone"), S.UNKNOWN),
     (ServerError("gone"), S.UNKNOWN),
-    (InvalidResponseError("odd"), S.UNKNOWN),
+    (InvalidResponseError("broken"), S.UNKNOWN),
     (WaitTimeoutError("late"), S.UNKNOWN),
-    (InvalidOrderError("A", "b", 1, "is odd"), S.UNKNOWN),
-    (JournalError("odd"), S.UNKNOWN),
-    (RefConflictError("odd"), S.UNKNOWN),
+    (InvalidOrderError("A", "b", 1, "is broken"), S.UNKNOWN),
+    (JournalError("broken"), S.UNKNOWN),
+    (RefConflictError("broken"), S.UNKNOWN),
     (SpendingLimitError("max_charge", Decimal(2), Decimal(1)), S.UNKNOWN),
-    (UnsupportedActionError("odd"), S.UNKNOWN),
+    (UnsupportedActionError("broken"), S.UNKNOWN),
 ]
 
 
-def begun(*, was_unknown: bool = False) -> Entry:
+def started_entry(*, was_unknown: bool = False) -> Entry:
     return Entry(ref="a", state=S.SENDING, attempt=1, created_at=NOW, was_unknown=was_unknown)
 
 
-def found(
+def outcome_for(
     error: PanelError, *, was_unknown: bool = False, queue: bool = False, **values: Decimal
 ) -> Outcome:
-    entry = begun(was_unknown=was_unknown)
-    return outcome_of(error, entry, NOW, queue_active_links=queue, **values)
+    entry = started_entry(was_unknown=was_unknown)
+    return outcome_of_error(error, entry, NOW, queue_active_links=queue, **values)
 
 
 @pytest.mark.parametrize(("error", "state"), CASES, ids=lambda value: type(value).__name__)
 def test_each_error_has_its_state(error: PanelError, state: EntryState) -> None:
-    outcome = found(error)
+    outcome = outcome_for(error)
 
     assert outcome.state is state
     assert outcome.kind is error.kind
@@ -88,47 +88,52 @@ def test_each_error_has_its_state(error: PanelError, state: EntryState) -> None:
     assert outcome.decided_by is None
 
 
-def test_every_class_of_errors_has_its_case() -> None:
+def test_every_error_class_has_a_case() -> None:
     public = {getattr(all_errors, name) for name in all_errors.__all__} - {ErrorKind}
 
     assert {type(error) for error, _ in CASES} == public
 
 
 @pytest.mark.parametrize("queue", [False, True])
-def test_a_duplicate_after_an_unknown_attempt_may_be_that_very_order(*, queue: bool) -> None:
-    outcome = found(DUPLICATE, was_unknown=True, queue=queue)
+def test_duplicate_after_unknown_attempt_is_unknown(*, queue: bool) -> None:
+    outcome = outcome_for(DUPLICATE, was_unknown=True, queue=queue)
 
     assert (outcome.state, outcome.kind) == (S.UNKNOWN, ErrorKind.DUPLICATE)
 
 
-def test_a_duplicate_is_held_where_that_is_wanted() -> None:
-    outcome = found(DUPLICATE, queue=True)
+def test_duplicate_is_held_if_queueing_is_enabled() -> None:
+    outcome = outcome_for(DUPLICATE, queue=True)
 
-    assert (outcome.state, outcome.due_at) == (S.HELD, NOW + timedelta(seconds=HOLD_S))
+    assert (outcome.state, outcome.due_at) == (S.HELD, NOW + timedelta(seconds=HELD_RETRY_S))
 
 
-def test_another_refusal_is_not_held() -> None:
-    assert found(InsufficientFundsError("no"), queue=True).state is S.REFUSED
+def test_other_refusals_are_not_held() -> None:
+    assert outcome_for(InsufficientFundsError("no"), queue=True).state is S.REFUSED
 
 
 @pytest.mark.parametrize(
     ("asked_s", "wait_s"),
-    [(None, AGAIN_S), (AGAIN_S - 1, AGAIN_S), (AGAIN_S + 1, AGAIN_S + 1), (1e12, MAX_WAIT_S)],
+    [
+        (None, NOT_SENT_RETRY_S),
+        (NOT_SENT_RETRY_S - 1, NOT_SENT_RETRY_S),
+        (NOT_SENT_RETRY_S + 1, NOT_SENT_RETRY_S + 1),
+        (1e12, MAX_WAIT_S),
+    ],
 )
-def test_what_was_not_sent_is_due_again_as_the_panel_asks_within_bounds(
-    asked_s: float | None, wait_s: float
-) -> None:
-    outcome = found(RateLimitError("no", http_status=429, retry_after_s=asked_s, action="add"))
+def test_retry_after_is_respected_within_bounds(asked_s: float | None, wait_s: float) -> None:
+    outcome = outcome_for(
+        RateLimitError("no", http_status=429, retry_after_s=asked_s, action="add")
+    )
 
     assert outcome.due_at == NOW + timedelta(seconds=wait_s)
 
 
-def test_an_unknown_outcome_keeps_what_came_back() -> None:
+def test_unknown_outcome_keeps_the_answer() -> None:
     error = OutcomeUnknownError(
         "no usable order id", form={}, sent_at=NOW, excerpt="<html>", http_status=200, order="77"
     )
 
-    outcome = found(error, balance_after=Decimal(5))
+    outcome = outcome_for(error, balance_after=Decimal(5))
 
     assert outcome.order == "77"
     assert outcome.reason == "no usable order id: <html>"
@@ -136,5 +141,5 @@ def test_an_unknown_outcome_keeps_what_came_back() -> None:
     assert outcome.due_at is None
 
 
-def test_an_unknown_outcome_without_an_answer_keeps_the_words() -> None:
-    assert found(OutcomeUnknownError("reset")).reason == "reset"
+def test_unknown_outcome_without_an_answer_keeps_the_message() -> None:
+    assert outcome_for(OutcomeUnknownError("reset")).reason == "reset"

@@ -1,4 +1,4 @@
-"""PlacementOutcome by ref: once, whoever calls, however often, whatever becomes of the caller."""
+"""Placing by ref: once, for any number of callers and calls, cancelled or not."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from smmfanfast_async import RetryPolicy
-from smmfanfast_async.desk import OrderDesk, sending
+from smmfanfast_async.desk import OrderDesk
 from smmfanfast_async.errors import (
     ClosedError,
     ErrorKind,
@@ -28,19 +28,30 @@ from smmfanfast_async.journal.sql import SQLJournal
 from smmfanfast_async.profile import SMMFANFAST, Refusal
 from smmfanfast_async.sandbox import Fault, SandboxService
 
-from .world import S, World, in_state, order, soon, told
+from .world import (
+    S,
+    ShiftedClock,
+    SteppedClock,
+    World,
+    eventually,
+    hold_answers,
+    in_state,
+    order,
+    read_events,
+    timed_desk,
+)
 
 LIMITING = attrs.evolve(
     SMMFANFAST,
     refusals=(*SMMFANFAST.refusals, Refusal("Too many requests", ErrorKind.RATE_LIMIT)),
 )
-"""A panel of which it is known that it turns an order away before it makes one."""
+"""A panel that is known to reject requests above its rate limit before creating an order."""
 
 BOTH = pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
 
 
 @pytest.mark.asyncio
-async def test_the_same_ref_and_content_are_one_order(world: World) -> None:
+async def test_same_ref_and_content_are_one_order(world: World) -> None:
     desk = await world.desk()
 
     first = await desk.place(order(), ref="a")
@@ -55,30 +66,30 @@ async def test_the_same_ref_and_content_are_one_order(world: World) -> None:
 
 @BOTH
 @pytest.mark.asyncio
-async def test_a_hundred_callers_at_once_on_two_desks_make_one_order(world: World) -> None:
+async def test_hundred_concurrent_callers_place_one_order(world: World) -> None:
     desks = [await world.desk() for _ in range(2)]
 
-    found = await asyncio.gather(*(desks[n % 2].place(order(), ref="a") for n in range(100)))
+    entries = await asyncio.gather(*(desks[n % 2].place(order(), ref="a") for n in range(100)))
 
-    assert {each.order_id() for each in found} == set(world.panel.orders)
+    assert {each.order_id() for each in entries} == set(world.panel.orders)
     assert len(world.panel.orders) == 1
 
 
 @BOTH
 @pytest.mark.asyncio
-async def test_many_refs_on_two_desks_are_each_one_order(world: World) -> None:
+async def test_each_ref_on_two_desks_is_one_order(world: World) -> None:
     desks = [await world.desk() for _ in range(2)]
 
-    found = await asyncio.gather(
+    entries = await asyncio.gather(
         *(desk.place(order(n), ref=f"r{n}") for n in range(15) for desk in desks)
     )
 
-    assert all(each.state is S.ACCEPTED for each in found)
+    assert all(each.state is S.ACCEPTED for each in entries)
     assert sorted(world.links()) == sorted(f"https://links.test/{n}" for n in range(15))
 
 
 @pytest.mark.asyncio
-async def test_a_desk_that_starts_again_gives_the_same_entry(world: World) -> None:
+async def test_restarted_desk_returns_the_same_entry(world: World) -> None:
     async with OrderDesk(await world.client(), SQLJournal(world.url)) as desk:
         first = await desk.place(order(), ref="a")
     again = await world.desk()
@@ -88,7 +99,7 @@ async def test_a_desk_that_starts_again_gives_the_same_entry(world: World) -> No
 
 
 @pytest.mark.asyncio
-async def test_other_content_under_a_ref_is_a_conflict_and_sends_nothing(world: World) -> None:
+async def test_other_content_under_a_ref_is_a_conflict(world: World) -> None:
     desk = await world.desk()
     placed = await desk.place(order(), ref="a")
 
@@ -96,30 +107,30 @@ async def test_other_content_under_a_ref_is_a_conflict_and_sends_nothing(world: 
         await desk.place(order(quantity=2000), ref="a")
 
     assert caught.value.order == placed.order
-    assert len(world.panel.asked("add")) == 1
+    assert len(world.panel.calls("add")) == 1
 
 
 @pytest.mark.asyncio
-async def test_the_intent_is_on_disk_before_the_first_byte(world: World) -> None:
-    seen: list[Any] = []
+async def test_intent_is_on_disk_before_the_first_byte(world: World) -> None:
+    rows: list[Any] = []
 
-    def look(form: Mapping[str, str]) -> None:
+    def read_database(form: Mapping[str, str]) -> None:
         if form["action"] == "add":
             path = world.url.partition("///")[2]
             with sqlite3.connect(path) as connection:
                 query = "SELECT ref, state, attempt FROM smm_orders"
-                seen.extend(connection.execute(query).fetchall())
+                rows.extend(connection.execute(query).fetchall())
             connection.close()
 
-    world.panel.watch = look
+    world.panel.on_request = read_database
     await (await world.desk()).place(order(), ref="a")
 
-    assert seen == [("a", "sending", 1)]
+    assert rows == [("a", "sending", 1)]
 
 
 @pytest.mark.parametrize("turns", [0, 1, 3, 10, 30, 100])
 @pytest.mark.asyncio
-async def test_a_caller_who_is_cancelled_changes_nothing(world: World, turns: int) -> None:
+async def test_cancelling_the_caller_changes_nothing(world: World, turns: int) -> None:
     desk = await world.desk()
     task = asyncio.create_task(desk.place(order(), ref="a"))
     for _ in range(turns):
@@ -134,13 +145,13 @@ async def test_a_caller_who_is_cancelled_changes_nothing(world: World, turns: in
 
 
 @pytest.mark.asyncio
-async def test_the_outcome_lands_though_the_caller_is_cancelled_after_the_send(
+async def test_outcome_is_recorded_though_the_caller_is_cancelled(
     world: World,
 ) -> None:
     desk = await world.desk()
     world.panel.fail_next(Fault.DELAY, action="add", delay_s=0.2)
     task = asyncio.create_task(desk.place(order(), ref="a"))
-    await soon(lambda: world.panel.asked("add"))
+    await eventually(lambda: world.panel.calls("add"))
 
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -150,17 +161,17 @@ async def test_the_outcome_lands_though_the_caller_is_cancelled_after_the_send(
 
 
 @pytest.mark.asyncio
-async def test_the_outcome_lands_though_the_caller_is_cancelled_while_it_is_written(
+async def test_cancelling_during_the_recording_loses_no_outcome(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settle = SQLJournal.record_outcome
+    record = SQLJournal.record_outcome
     task: asyncio.Task[Entry] | None = None
 
     async def cancelling(self: SQLJournal, *args: Any) -> Entry:
         assert task is not None
         task.cancel()
         await asyncio.sleep(0)
-        return await settle(self, *args)
+        return await record(self, *args)
 
     monkeypatch.setattr(SQLJournal, "record_outcome", cancelling)
     desk = await world.desk()
@@ -173,22 +184,26 @@ async def test_the_outcome_lands_though_the_caller_is_cancelled_while_it_is_writ
 
 
 @pytest.mark.asyncio
-async def test_wait_s_bounds_the_waiting_and_not_the_sending(world: World) -> None:
-    desk = await world.desk()
-    world.panel.fail_next(Fault.DELAY, action="add", delay_s=0.3)
+async def test_wait_s_limits_the_wait_and_not_the_sending(world: World) -> None:
+    client = await world.client()
+    desk = await world.desk(client)
+    released = hold_answers(client, "add")
+    task = asyncio.create_task(desk.place(order(), ref="a"))
+    await eventually(lambda: world.panel.calls("add"))
 
-    early = await desk.place(order(), ref="a", wait_s=0.15)
+    early = await desk.place(order(), ref="a", wait_s=0.05)
 
     assert early.state is S.SENDING
     with pytest.raises(OutcomeUnknownError, match="is being sent"):
         early.order_id()
-    assert (await desk.place(order(), ref="a")).state is S.ACCEPTED
+    released.set()
+    assert (await task).state is S.ACCEPTED
 
 
 @pytest.mark.asyncio
-async def test_a_refused_order_stays_refused(world: World) -> None:
+async def test_refused_order_stays_refused(world: World) -> None:
     desk = await world.desk()
-    world.panel.say("add", json.dumps({"error": "Not enough funds on balance"}))
+    world.panel.answer_next("add", json.dumps({"error": "Not enough funds on balance"}))
 
     entry = await desk.place(order(), ref="a")
     again = await desk.place(order(), ref="a")
@@ -197,12 +212,12 @@ async def test_a_refused_order_stays_refused(world: World) -> None:
     assert (entry.state, entry.kind) == (S.REFUSED, ErrorKind.FUNDS)
     with pytest.raises(InsufficientFundsError):
         entry.order_id()
-    assert len(world.panel.asked("add")) == 1
+    assert len(world.panel.calls("add")) == 1
 
 
 @pytest.mark.parametrize("fault", [Fault.DROP_AFTER, Fault.HTTP_500, Fault.EMPTY])
 @pytest.mark.asyncio
-async def test_an_unknown_outcome_is_never_sent_again(world: World, fault: Fault) -> None:
+async def test_unknown_outcome_is_never_sent_again(world: World, fault: Fault) -> None:
     desk = await world.desk()
     world.panel.fail_next(fault, action="add")
 
@@ -210,13 +225,13 @@ async def test_an_unknown_outcome_is_never_sent_again(world: World, fault: Fault
 
     assert entry.state is S.UNKNOWN
     assert await desk.place(order(), ref="a") == entry
-    assert len(world.panel.asked("add")) == 1
+    assert len(world.panel.calls("add")) == 1
     assert entry.balance_before is not None
     assert entry.balance_after is not None
 
 
 @pytest.mark.asyncio
-async def test_what_was_proved_not_sent_stays_prepared_and_goes_out_at_the_next_call(
+async def test_order_proved_not_sent_is_sent_by_the_next_call(
     world: World,
 ) -> None:
     desk = await world.desk(record_balance=False)
@@ -235,7 +250,7 @@ async def test_what_was_proved_not_sent_stays_prepared_and_goes_out_at_the_next_
 
 
 @pytest.mark.asyncio
-async def test_what_was_proved_not_sent_is_tried_again_at_once_as_the_policy_says(
+async def test_order_proved_not_sent_is_retried_by_the_policy(
     world: World,
 ) -> None:
     desk = await world.desk(
@@ -250,31 +265,29 @@ async def test_what_was_proved_not_sent_is_tried_again_at_once_as_the_policy_say
 
 
 @pytest.mark.asyncio
-async def test_the_panels_too_often_leaves_it_prepared_and_pauses_every_desk(
-    world: World,
-) -> None:
+async def test_rate_limit_keeps_order_prepared_and_pauses_all_desks(world: World) -> None:
+    clock = SteppedClock()
     clients = [await world.client(profile=LIMITING) for _ in range(2)]
-    desk, other = [
-        await world.desk(client, calls_per_minute=60_000, record_balance=False)
-        for client in clients
-    ]
-    await other.place(order("b"), ref="b")
-    world.panel.fail_next(Fault.RATE_LIMIT, action="add", retry_after_s=1)
+    options = {"calls_per_minute": 60_000, "record_balance": False}
+    desk = await world.desk(clients[0], **options)
+    other = await world.desk(clients[1], desk_class=timed_desk(clock.clock), **options)
+    await other._admission.client.services()
+    world.panel.fail_next(Fault.RATE_LIMIT, action="add", retry_after_s=60)
 
     entry = await desk.place(order(), ref="a")
-    waits = await asyncio.gather(
-        other.place(order("c"), ref="c", wait_s=0.3), return_exceptions=True
-    )
+    waiting = await other.place(order("c"), ref="c", wait_s=0.05)
+    await eventually(lambda: any(until_s > clock.time_s + 50 for until_s, _ in clock.sleepers))
 
     assert (entry.state, entry.kind) == (S.PREPARED, ErrorKind.RATE_LIMIT)
-    assert [each.state for each in waits if isinstance(each, Entry)] == [S.PREPARED]
+    assert waiting.state is S.PREPARED
+    clock.advance(61)
     assert (await other.place(order("c"), ref="c")).state is S.ACCEPTED
 
 
 @pytest.mark.asyncio
-async def test_a_wait_that_reaches_past_the_calendar_is_bounded(world: World) -> None:
+async def test_absurd_retry_after_is_capped_while_placing(world: World) -> None:
     desk = await world.desk(await world.client(profile=LIMITING), record_balance=False)
-    world.panel.say(
+    world.panel.answer_next(
         "add", json.dumps({"error": "Too many requests"}), 429, **{"Retry-After": "9" * 12}
     )
 
@@ -284,10 +297,12 @@ async def test_a_wait_that_reaches_past_the_calendar_is_bounded(world: World) ->
 
 
 @pytest.mark.asyncio
-async def test_an_id_that_is_another_refs_makes_it_unknown_and_keeps_both(world: World) -> None:
+async def test_id_of_another_ref_makes_the_outcome_unknown(world: World) -> None:
     desk = await world.desk()
     first = await desk.place(order(), ref="a")
-    world.panel.say("add", json.dumps({"status": "success", "order": int(first.order_id())}))
+    world.panel.answer_next(
+        "add", json.dumps({"status": "success", "order": int(first.order_id())})
+    )
 
     second = await desk.place(order("b"), ref="b")
 
@@ -297,9 +312,9 @@ async def test_an_id_that_is_another_refs_makes_it_unknown_and_keeps_both(world:
 
 
 @pytest.mark.asyncio
-async def test_an_id_beside_an_error_is_kept_and_decides_nothing(world: World) -> None:
+async def test_id_next_to_an_error_is_kept_and_unknown(world: World) -> None:
     desk = await world.desk()
-    world.panel.say("add", json.dumps({"order": 77, "error": "something odd"}))
+    world.panel.answer_next("add", json.dumps({"order": 77, "error": "something unknown"}))
 
     entry = await desk.place(order(), ref="a")
 
@@ -307,7 +322,7 @@ async def test_an_id_beside_an_error_is_kept_and_decides_nothing(world: World) -
 
 
 @pytest.mark.asyncio
-async def test_every_caller_gets_an_error_of_their_own(
+async def test_each_caller_gets_its_own_error_object(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def gone(*_: object, **__: object) -> None:
@@ -323,25 +338,24 @@ async def test_every_caller_gets_an_error_of_their_own(
 
     assert [type(each) for each in errors] == [JournalError, JournalError]
     assert errors[0] is not errors[1]
-    assert len(world.panel.asked("add")) == 1
+    assert len(world.panel.calls("add")) == 1
 
 
 @pytest.mark.asyncio
-async def test_an_order_id_is_not_lost_where_the_journal_is_gone_for_a_while(
+async def test_order_id_survives_a_journal_outage(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settle, tries = SQLJournal.record_outcome, 0
+    record, tries = SQLJournal.record_outcome, 0
 
     async def failing(self: SQLJournal, *args: Any) -> Entry:
         nonlocal tries
         tries += 1
         if tries < 3:
             raise JournalError("is full")
-        return await settle(self, *args)
+        return await record(self, *args)
 
     monkeypatch.setattr(SQLJournal, "record_outcome", failing)
-    monkeypatch.setattr(sending, "LONGEST_POLL_S", 0.01)
-    desk = await world.desk()
+    desk = await world.desk(desk_class=timed_desk(max_poll_s=0.01))
 
     entry = await desk.place(order(), ref="a")
 
@@ -350,25 +364,25 @@ async def test_an_order_id_is_not_lost_where_the_journal_is_gone_for_a_while(
 
 @pytest.mark.parametrize("fault", [None, Fault.DROP_AFTER])
 @pytest.mark.asyncio
-async def test_a_journal_that_can_not_tell_the_time_after_the_send_loses_no_outcome(
+async def test_outcome_is_recorded_without_the_journals_time(
     world: World, monkeypatch: pytest.MonkeyPatch, fault: Fault | None
 ) -> None:
     desk = await world.desk(record_balance=False)
-    settle = SQLJournal.record_outcome
+    record = SQLJournal.record_outcome
 
     async def no_time(_: SQLJournal) -> None:
         raise JournalError("is restarting")
 
-    async def settling(self: SQLJournal, *args: Any) -> Entry:
+    async def recording(self: SQLJournal, *args: Any) -> Entry:
         monkeypatch.undo()
-        return await settle(self, *args)
+        return await record(self, *args)
 
-    def break_off(form: Mapping[str, str]) -> None:
+    def break_clock(form: Mapping[str, str]) -> None:
         if form["action"] == "add":
             monkeypatch.setattr(SQLJournal, "now", no_time)
-            monkeypatch.setattr(SQLJournal, "record_outcome", settling)
+            monkeypatch.setattr(SQLJournal, "record_outcome", recording)
 
-    world.panel.watch = break_off
+    world.panel.on_request = break_clock
     if fault is not None:
         world.panel.fail_next(fault, action="add")
     entry = await desk.place(order(), ref="a")
@@ -377,15 +391,14 @@ async def test_a_journal_that_can_not_tell_the_time_after_the_send_loses_no_outc
 
 
 @pytest.mark.asyncio
-async def test_an_outcome_that_can_not_be_written_is_in_the_error_and_the_log(
+async def test_outcome_not_recorded_is_in_the_error_and_the_log(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def full(*_: object) -> None:
         raise JournalError("is full")
 
     monkeypatch.setattr(SQLJournal, "record_outcome", full)
-    monkeypatch.setattr(sending, "OUTCOME_WAIT_S", 0.0)
-    desk = await world.desk()
+    desk = await world.desk(desk_class=timed_desk(outcome_wait_s=0.0))
 
     with pytest.raises(OutcomeUnknownError) as caught:
         await desk.place(order(), ref="a")
@@ -396,92 +409,121 @@ async def test_an_outcome_that_can_not_be_written_is_in_the_error_and_the_log(
 
 
 @pytest.mark.asyncio
-async def test_an_attempt_whose_outcome_nobody_wrote_is_unknown_after_its_lease(
+async def test_attempt_without_outcome_is_unknown_after_its_lease(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sending, "LEASE_S", 0.2)
-    monkeypatch.setattr(sending, "LONGEST_POLL_S", 0.04)
-    lost, other = await world.desk(), await world.desk()
-    journal = lost._journal
+    clock = ShiftedClock()
+    lost, other = [
+        await world.desk(
+            journal=SQLJournal(world.url, clock=clock), desk_class=timed_desk(max_poll_s=0.04)
+        )
+        for _ in range(2)
+    ]
+    reached = asyncio.Event()
 
     async def never(*_: object) -> None:
+        reached.set()
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(journal, "record_outcome", never)
-    await lost.place(order(), ref="a", wait_s=0.1)
+    monkeypatch.setattr(lost._journal, "record_outcome", never)
+    abandoned = asyncio.create_task(lost.place(order(), ref="a"))
+    await reached.wait()
+    task = asyncio.create_task(other.place(order(), ref="a"))
+    await asyncio.sleep(0.1)
+    assert not task.done()
+    clock.advance(241)
+
+    assert (await task).state is S.UNKNOWN
+    assert len(world.panel.calls("add")) == 1
+    await lost._sends.cancel_all()
+    await asyncio.gather(abandoned, return_exceptions=True)
+
+
+@pytest.mark.asyncio
+async def test_wait_for_an_attempt_of_another_desk_is_limited(world: World) -> None:
+    client = await world.client()
+    desk, other = (
+        await world.desk(client),
+        await world.desk(desk_class=timed_desk(other_desk_s=0.1)),
+    )
+    released = hold_answers(client, "add")
+    task = asyncio.create_task(desk.place(order(), ref="a"))
+    await eventually(lambda: world.panel.calls("add"))
 
     entry = await other.place(order(), ref="a")
 
-    assert entry.state is S.UNKNOWN
-    assert len(world.panel.asked("add")) == 1
-    for task in lost._sends.values():
-        task.cancel()
-
-
-@pytest.mark.asyncio
-async def test_an_attempt_elsewhere_that_no_lease_ends_is_not_waited_for_for_ever(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sending, "OTHER_DESK_S", 0.1)
-    desk, other = await world.desk(), await world.desk()
-    world.panel.fail_next(Fault.DELAY, action="add", delay_s=0.6)
-    task = asyncio.create_task(desk.place(order(), ref="a"))
-    await soon(lambda: world.panel.asked("add"))
-
-    seen = await other.place(order(), ref="a")
-
-    assert seen.state is S.SENDING
+    assert entry.state is S.SENDING
+    released.set()
     assert (await task).state is S.ACCEPTED
 
 
 @pytest.mark.asyncio
-async def test_an_order_waits_for_another_desks_and_gives_its_turn_up_in_the_end(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sending, "SLOT_WAIT_S", 0.3)
-    desk, other = await world.desk(), await world.desk()
+async def test_orders_stay_prepared_if_no_slot_becomes_free(world: World) -> None:
+    client = await world.client()
+    desk, other = await world.desk(client), await world.desk(desk_class=timed_desk(slot_wait_s=0.3))
     await other.place(order("first"), ref="first")
-    world.panel.fail_next(Fault.DELAY, action="add", delay_s=1.0)
+    released = hold_answers(client, "add")
     task = asyncio.create_task(desk.place(order(), ref="a"))
-    await soon(lambda: len(world.panel.asked("add")) == 2)
-    balances = len(world.panel.asked("balance"))
+    await eventually(lambda: len(world.panel.calls("add")) == 2)
+    balances = len(world.panel.calls("balance"))
 
-    found = await asyncio.gather(*(other.place(order(n), ref=f"b{n}") for n in range(20)))
+    entries = await asyncio.gather(*(other.place(order(n), ref=f"b{n}") for n in range(20)))
 
-    assert {each.state for each in found} == {S.PREPARED}
-    assert len(world.panel.asked("balance")) - balances <= 22, "once each, not while they wait"
+    assert {each.state for each in entries} == {S.PREPARED}
+    assert len(world.panel.calls("balance")) - balances <= 22, "once each, not while they wait"
+    released.set()
     assert (await task).state is S.ACCEPTED
 
 
 @pytest.mark.asyncio
-async def test_a_desk_that_waits_for_another_gives_its_turn_up_in_the_end(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    desk, other = await world.desk(), await world.desk()
+async def test_order_is_sent_when_another_desk_frees_its_slot(world: World) -> None:
+    client, clock = await world.client(), SteppedClock()
+    desk, other = await world.desk(client), await world.desk(desk_class=timed_desk(clock.clock))
     await other.place(order("first"), ref="first")
-    world.panel.fail_next(Fault.DELAY, action="add", delay_s=0.6)
+    released = hold_answers(client, "add")
     task = asyncio.create_task(desk.place(order(), ref="a"))
-    await soon(lambda: len(world.panel.asked("add")) == 2)
+    await eventually(lambda: len(world.panel.calls("add")) == 2)
 
-    monkeypatch.setattr(sending, "SLOT_WAIT_S", 0.2)
-    found = await other.place(order("b"), ref="b")
+    waiting = asyncio.create_task(other.place(order("b"), ref="b"))
+    await eventually(lambda: clock.sleepers)
+    released.set()
+    assert (await task).state is S.ACCEPTED
+    clock.advance(1)
 
-    assert (found.state, found.attempt) == (S.PREPARED, 0)
+    assert (await waiting).state is S.ACCEPTED
+
+
+@pytest.mark.asyncio
+async def test_wait_for_a_slot_of_another_desk_is_limited(world: World) -> None:
+    client, clock = await world.client(), SteppedClock()
+    desk, other = await world.desk(client), await world.desk(desk_class=timed_desk(clock.clock))
+    await other.place(order("first"), ref="first")
+    released = hold_answers(client, "add")
+    task = asyncio.create_task(desk.place(order(), ref="a"))
+    await eventually(lambda: len(world.panel.calls("add")) == 2)
+
+    waiting = asyncio.create_task(other.place(order("b"), ref="b"))
+    await eventually(lambda: clock.sleepers)
+    clock.advance(601)
+    entry = await waiting
+
+    assert (entry.state, entry.attempt) == (S.PREPARED, 0)
+    released.set()
     assert (await task).state is S.ACCEPTED
 
 
 @pytest.mark.asyncio
-async def test_the_balance_before_an_order_is_read_at_its_turn(world: World) -> None:
+async def test_balance_before_an_order_is_read_at_its_turn(world: World) -> None:
     desk = await world.desk()
 
     await asyncio.gather(*(desk.place(order(n), ref=f"r{n}") for n in range(5)))
 
-    found = [entry.balance_before async for entry in desk.entries()]
-    assert len(set(found)) == 5, "each after the one before it was paid"
+    balances = [entry.balance_before async for entry in desk.entries()]
+    assert len(set(balances)) == 5, "each after the previous one was charged"
 
 
 @pytest.mark.asyncio
-async def test_evidence_that_can_not_be_read_harms_nothing(world: World) -> None:
+async def test_unreadable_balance_does_not_prevent_placing(world: World) -> None:
     desk = await world.desk()
     world.panel.fail_next(Fault.HTTP_500, action="balance")
 
@@ -492,7 +534,7 @@ async def test_evidence_that_can_not_be_read_harms_nothing(world: World) -> None
 
 
 @pytest.mark.asyncio
-async def test_evidence_is_not_waited_for_while_the_account_is_paused(world: World) -> None:
+async def test_balance_is_not_read_while_the_account_is_paused(world: World) -> None:
     desk = await world.desk(calls_per_minute=60_000)
     await desk.place(order("first"), ref="first")
 
@@ -501,7 +543,7 @@ async def test_evidence_is_not_waited_for_while_the_account_is_paused(world: Wor
             tasks.append(asyncio.ensure_future(desk._sender.rate_limit.pause(600.0)))
 
     tasks: list[asyncio.Future[None]] = []
-    world.panel.watch = pausing
+    world.panel.on_request = pausing
     world.panel.fail_next(Fault.DROP_AFTER, action="add")
     entry = await asyncio.wait_for(desk.place(order(), ref="a"), 5)
 
@@ -511,17 +553,17 @@ async def test_evidence_is_not_waited_for_while_the_account_is_paused(world: Wor
 
 @pytest.mark.parametrize("ref", ["", " ", "a\nb", "a" * 201, 7])
 @pytest.mark.asyncio
-async def test_a_ref_that_is_none_is_refused(world: World, ref: Any) -> None:
+async def test_invalid_ref_is_rejected(world: World, ref: Any) -> None:
     desk = await world.desk()
 
     with pytest.raises(InvalidOrderError):
         await desk.place(order(), ref=ref)
 
-    assert not world.panel.seen
+    assert not world.panel.forms
 
 
 @pytest.mark.asyncio
-async def test_an_order_that_the_service_does_not_take_is_not_written_down(world: World) -> None:
+async def test_order_the_service_rejects_is_not_stored(world: World) -> None:
     desk = await world.desk()
 
     with pytest.raises(InvalidOrderError):
@@ -531,7 +573,7 @@ async def test_an_order_that_the_service_does_not_take_is_not_written_down(world
 
 
 @pytest.mark.asyncio
-async def test_what_is_known_is_given_though_its_service_is_gone(world: World) -> None:
+async def test_existing_entry_is_returned_though_its_service_is_gone(world: World) -> None:
     client = await world.client(services_ttl_s=0.0)
     desk = await world.desk(client)
     placed = await desk.place(order(), ref="a")
@@ -547,9 +589,7 @@ async def test_what_is_known_is_given_though_its_service_is_gone(world: World) -
 
 @pytest.mark.parametrize("fault", [Fault.HTTP_500, Fault.DROP_BEFORE, Fault.RATE_LIMIT])
 @pytest.mark.asyncio
-async def test_a_catalogue_that_can_not_be_had_means_that_nothing_was_sent(
-    world: World, fault: Fault
-) -> None:
+async def test_catalogue_failure_means_nothing_was_sent(world: World, fault: Fault) -> None:
     desk = await world.desk()
     world.panel.fail_next(fault, action="services")
 
@@ -557,22 +597,22 @@ async def test_a_catalogue_that_can_not_be_had_means_that_nothing_was_sent(
         await desk.place(order(), ref="a")
 
     assert not caught.value.maybe_sent
-    assert not world.panel.asked("add")
+    assert not world.panel.calls("add")
 
 
 @pytest.mark.asyncio
-async def test_wait_s_bounds_the_waiting_for_the_catalogue(world: World) -> None:
+async def test_wait_s_limits_the_wait_for_the_catalogue(world: World) -> None:
     desk = await world.desk()
     world.panel.fail_next(Fault.DELAY, action="services", delay_s=5.0)
 
-    with pytest.raises(NotSentError, match="was not there within"):
+    with pytest.raises(NotSentError, match=r"timed out after 0.05 s waiting for the catalogue"):
         await desk.place(order(), ref="a", wait_s=0.05)
 
     assert await desk.find("a") is None
 
 
 @pytest.mark.asyncio
-async def test_an_order_that_the_client_holds_back_is_not_begun(world: World) -> None:
+async def test_attempt_is_not_started_while_the_client_is_paused(world: World) -> None:
     client = await world.client()
     desk = await world.desk(client)
     await desk.place(order("first"), ref="first")
@@ -581,20 +621,20 @@ async def test_an_order_that_the_client_holds_back_is_not_begun(world: World) ->
     entry = await desk.place(order(), ref="a")
 
     assert (entry.state, entry.attempt) == (S.PREPARED, 0)
-    assert len(world.panel.asked("add")) == 1
+    assert len(world.panel.calls("add")) == 1
 
 
 @pytest.mark.asyncio
-async def test_a_catalogue_that_the_panel_refuses_says_so(world: World) -> None:
+async def test_refusal_of_the_catalogue_is_raised(world: World) -> None:
     desk = await world.desk()
-    world.panel.say("services", json.dumps({"error": "Invalid API key"}))
+    world.panel.answer_next("services", json.dumps({"error": "Invalid API key"}))
 
     with pytest.raises(RefusedError):
         await desk.place(order(), ref="a")
 
 
 @pytest.mark.asyncio
-async def test_a_catalogue_asked_of_a_client_that_is_closed_says_so(world: World) -> None:
+async def test_placing_with_a_closed_client_raises(world: World) -> None:
     client = await world.client()
     desk = await world.desk(client)
     await client.aclose()
@@ -604,20 +644,20 @@ async def test_a_catalogue_asked_of_a_client_that_is_closed_says_so(world: World
 
 
 @pytest.mark.asyncio
-async def test_a_ref_that_the_journal_loses_is_told(
+async def test_entry_lost_by_the_journal_is_an_error(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk = await world.desk()
     entry = await desk.place(order(), ref="a")
 
     with pytest.raises(JournalError, match="has lost the entry 'b'"):
-        await desk._sender._now("b")
+        await desk._sender._reload("b")
 
     assert entry.state is S.ACCEPTED
 
 
 @pytest.mark.asyncio
-async def test_a_bug_in_a_sending_is_told_though_nobody_waits(
+async def test_bug_in_a_send_is_raised_and_logged(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def broken(*_: object, **__: object) -> None:
@@ -634,13 +674,13 @@ async def test_a_bug_in_a_sending_is_told_though_nobody_waits(
 
 
 @pytest.mark.asyncio
-async def test_events_tell_what_became_of_orders(world: World) -> None:
+async def test_outcomes_create_events(world: World) -> None:
     desk = await world.desk()
     await desk.place(order(), ref="a")
     world.panel.fail_next(Fault.DROP_AFTER, action="add")
     await desk.place(order("b"), ref="b")
 
-    assert [(each.ref, each.kind.value) for each in await told(desk)] == [
+    assert [(each.ref, each.kind.value) for each in await read_events(desk)] == [
         ("a", "accepted"),
         ("b", "unknown"),
     ]

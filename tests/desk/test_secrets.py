@@ -1,4 +1,4 @@
-"""Neither key nor password nor links are in what is shown or logged."""
+"""No key or password is shown or logged, and no link is logged."""
 
 import asyncio
 import logging
@@ -10,7 +10,7 @@ from smmfanfast_async.errors import ClosedError, PanelError
 from smmfanfast_async.journal.sql import SQLJournal
 from smmfanfast_async.sandbox import Fault
 
-from .world import World, order, soon, told
+from .world import World, eventually, order, read_events
 
 KEY, PASSWORD, LINK = "test-key", "test-password", "links.test"
 
@@ -36,15 +36,17 @@ async def test_no_secret_is_shown_and_no_link_is_logged(
             entry.order_id()
         except PanelError as error:
             shown.append("".join(traceback.format_exception(error)))
-    world.panel.say("add", '{"error": "Not enough funds"}')
+    world.panel.answer_next("add", '{"error": "Not enough funds"}')
     shown.append(repr(await desk.place(order("f"), ref="f")))
     world.panel.fail_next(Fault.HTTP_503, action="status")
     async with world.following(desk):
-        await soon(lambda: world.panel.asked("status"))
+        await eventually(lambda: world.panel.calls("status"))
         await asyncio.sleep(0.05)
-    shown += map(repr, (desk, journal, desk._sender, desk._follower, desk._admission, desk._feed))
+    shown += map(
+        repr, (desk, journal, desk._sender, desk._follower, desk._admission, desk._event_reader)
+    )
     shown += map(repr, await desk.unknown())
-    shown += map(repr, await told(desk))
+    shown += map(repr, await read_events(desk))
     await desk.aclose()
     with pytest.raises(ClosedError) as caught:
         await desk.place(order(), ref="z")

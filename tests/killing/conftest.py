@@ -1,4 +1,4 @@
-"""A new database for each test, on SQLite and on PostgreSQL, and a panel beside it."""
+"""A new database for each test, on SQLite and on PostgreSQL, and a panel."""
 
 from collections.abc import AsyncIterator
 from decimal import Decimal
@@ -27,8 +27,8 @@ async def url(backend: str, tmp_path: Path) -> str:
 
 @pytest_asyncio.fixture
 async def panel() -> AsyncIterator[Sandbox]:
-    async with Sandbox(balance=Decimal(10**6)) as made:
-        yield made
-        # A test that fails leaves its children at work.
+    async with Sandbox(balance=Decimal(10**6)) as started:
+        yield started
+        # A test that failed has left its children running.
         for child in list(Child.alive):
             await child.kill()

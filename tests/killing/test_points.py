@@ -1,7 +1,7 @@
-"""A process that is killed at each step of placing, and another that takes up what it left."""
+"""A process is killed at each step of placing, and another one continues."""
 
 import pytest
-from support.killing import Child, entries_of, event_positions, until, verify
+from support.killing import PATIENT, Child, entries_of, event_positions, eventually, verify
 
 from smmfanfast_async.journal import EntryState
 from smmfanfast_async.sandbox import Fault, Sandbox
@@ -9,29 +9,27 @@ from smmfanfast_async.sandbox import Fault, Sandbox
 REFS = ["one", "two", "three"]
 
 
-async def killed(url: str, panel: Sandbox, point: str, **asked: object) -> None:
-    """Let a process do its work up to a point, and kill it there."""
-    child = await Child.start(url, panel, point=point, **asked)
+async def kill_at(url: str, panel: Sandbox, point: str, **task: object) -> None:
+    """Run a process up to a point, and kill it there."""
+    child = await Child.start(url, panel, point=point, **task)
     await child.until("at")
     await child.kill()
 
 
-async def taken_up(url: str, panel: Sandbox) -> None:
-    """Let another process place the same refs, and follow for a while."""
-    child = await Child.start(url, panel, refs=REFS, follow=True, stay_s=1.5)
+async def continue_in_another_process(url: str, panel: Sandbox) -> None:
+    """Place the same refs in another process that also follows; it waits for expired leases."""
+    child = await Child.start(url, panel, refs=REFS, follow=True, stay_s=0.3, **PATIENT)
     await child.until("done")
-    await child.ended()
+    await child.wait()
     assert child.process.returncode == 0
 
 
 @pytest.mark.asyncio
-async def test_killed_before_the_intent_is_committed_nothing_was_there(
-    url: str, panel: Sandbox
-) -> None:
-    await killed(url, panel, "intent", refs=REFS)
+async def test_kill_before_the_intent_is_committed_leaves_nothing(url: str, panel: Sandbox) -> None:
+    await kill_at(url, panel, "intent", refs=REFS)
     assert await entries_of(url) == {}
 
-    await taken_up(url, panel)
+    await continue_in_another_process(url, panel)
 
     entries = await entries_of(url)
     assert [entries[ref].state for ref in REFS] == [EntryState.ACCEPTED] * 3
@@ -39,13 +37,13 @@ async def test_killed_before_the_intent_is_committed_nothing_was_there(
 
 
 @pytest.mark.asyncio
-async def test_killed_between_commit_and_send_it_is_unknown_and_never_sent(
+async def test_kill_between_commit_and_send_is_unknown_and_not_sent(
     url: str, panel: Sandbox
 ) -> None:
-    await killed(url, panel, "begun", refs=REFS)
+    await kill_at(url, panel, "started", refs=REFS)
     assert len(panel.orders) == 0
 
-    await taken_up(url, panel)
+    await continue_in_another_process(url, panel)
 
     entries = await entries_of(url)
     assert entries["one"].state is EntryState.UNKNOWN
@@ -54,15 +52,15 @@ async def test_killed_between_commit_and_send_it_is_unknown_and_never_sent(
 
 
 @pytest.mark.asyncio
-async def test_killed_between_send_and_answer_it_is_unknown_and_there_once(
+async def test_kill_between_send_and_answer_is_unknown_and_sent_once(
     url: str, panel: Sandbox
 ) -> None:
     panel.fail_next(Fault.DELAY, action="add", delay_s=3.0)
     child = await Child.start(url, panel, refs=REFS)
-    await until(lambda: bool(panel.orders))
+    await eventually(lambda: bool(panel.orders))
     await child.kill()
 
-    await taken_up(url, panel)
+    await continue_in_another_process(url, panel)
 
     entries = await entries_of(url)
     assert entries["one"].state is EntryState.UNKNOWN
@@ -71,13 +69,13 @@ async def test_killed_between_send_and_answer_it_is_unknown_and_there_once(
 
 
 @pytest.mark.asyncio
-async def test_killed_between_answer_and_commit_it_is_unknown_and_there_once(
+async def test_kill_between_answer_and_commit_is_unknown_and_sent_once(
     url: str, panel: Sandbox
 ) -> None:
-    await killed(url, panel, "outcome", refs=REFS)
+    await kill_at(url, panel, "outcome", refs=REFS)
     assert len(panel.orders) == 1
 
-    await taken_up(url, panel)
+    await continue_in_another_process(url, panel)
 
     entries = await entries_of(url)
     assert entries["one"].state is EntryState.UNKNOWN
@@ -86,12 +84,12 @@ async def test_killed_between_answer_and_commit_it_is_unknown_and_there_once(
 
 
 @pytest.mark.asyncio
-async def test_killed_while_a_person_resolves_it_stays_unknown(url: str, panel: Sandbox) -> None:
-    await killed(url, panel, "begun", refs=REFS)
-    await taken_up(url, panel)
+async def test_kill_while_resolving_leaves_the_order_unknown(url: str, panel: Sandbox) -> None:
+    await kill_at(url, panel, "started", refs=REFS)
+    await continue_in_another_process(url, panel)
     events = await event_positions(url)
 
-    await killed(url, panel, "resolve", resolve="one")
+    await kill_at(url, panel, "resolve", resolve="one")
 
     entries = await entries_of(url)
     assert entries["one"].state is EntryState.UNKNOWN
@@ -100,20 +98,21 @@ async def test_killed_while_a_person_resolves_it_stays_unknown(url: str, panel: 
 
 
 @pytest.mark.asyncio
-async def test_a_process_that_was_stopped_past_its_lease_sends_nothing(
-    url: str, panel: Sandbox
-) -> None:
-    child = await Child.start(url, panel, refs=["one"], point="begun", still_s=0.3)
+async def test_process_suspended_past_its_lease_sends_nothing(url: str, panel: Sandbox) -> None:
+    child = await Child.start(url, panel, refs=["one"], point="started")
     await child.until("at")
-    child.stop()
-    other = await Child.start(url, panel, refs=["two"], follow=True, stay_s=1.5)
+    other = await Child.start(url, panel, refs=["two"], follow=True, stay_s=600, **PATIENT)
     await other.until("done")
-    await other.ended()
-    assert (await entries_of(url))["one"].state is EntryState.UNKNOWN
 
-    child.go_on()
+    async def has_expired() -> bool:
+        return (await entries_of(url))["one"].state is EntryState.UNKNOWN
+
+    await eventually(has_expired)
+    await other.kill()
+
+    child.resume()
     await child.until("done")
-    await child.ended()
+    await child.wait()
 
     entries = await entries_of(url)
     assert [each.link.rpartition("/")[2] for each in panel.orders.values()] == ["two"]
@@ -121,15 +120,15 @@ async def test_a_process_that_was_stopped_past_its_lease_sends_nothing(
     verify(entries, panel, ["one", "two"])
 
 
+@pytest.mark.parametrize("count", [6, pytest.param(20, marks=pytest.mark.slow)])
 @pytest.mark.asyncio
-async def test_twenty_processes_with_one_ref_make_one_order(url: str, panel: Sandbox) -> None:
-    children = [
-        await Child.start(url, panel, refs=["one"], lease_s=60, write_within_s=30)
-        for _ in range(20)
-    ]
-    said = [await child.until("entry") for child in children]
+async def test_many_processes_with_one_ref_place_one_order(
+    url: str, panel: Sandbox, count: int
+) -> None:
+    children = [await Child.start(url, panel, refs=["one"], **PATIENT) for _ in range(count)]
+    reports = [await child.until("entry") for child in children]
     for child in children:
-        await child.ended()
+        await child.wait()
 
     assert len(panel.orders) == 1
-    assert {(each["state"], each["order"]) for each in said} == {("accepted", *panel.orders)}
+    assert {(each["state"], each["order"]) for each in reports} == {("accepted", *panel.orders)}

@@ -31,25 +31,25 @@ LINK = "https://instagram.com/example"
 
 @define
 class Chat:
-    """What a person does, and what the bot says to it."""
+    """A chat with the bot: a person's actions, and the bot's replies."""
 
     feed: Callable[[dict[str, Any]], Any]
-    said: list[str] = field(factory=list)
+    replies: list[str] = field(factory=list)
 
     async def tap(self, number: int, data: str = BUTTON, message: int = 1) -> str:
-        """Tap a button under a message, and give what the bot answers."""
+        """Tap a button below a message, and return the bot's reply."""
         query = {"id": str(number), "from": USER, "chat_instance": "1", "data": data}
         query["message"] = {"message_id": message, "date": now(), "chat": CHAT, "text": "Offer"}
         await self.feed({"update_id": number, "callback_query": query})
-        return self.said[-1]
+        return self.replies[-1]
 
-    async def write(self, text: str) -> str:
-        """Write a command, and give what the bot answers."""
+    async def send_command(self, text: str) -> str:
+        """Send a command, and return the bot's reply."""
         length = len(text.split(maxsplit=1)[0])
         command = {"type": "bot_command", "offset": 0, "length": length}
         message = {"message_id": 2, "date": now(), "chat": CHAT, "from": USER, "text": text}
         await self.feed({"update_id": 9, "message": {**message, "entities": [command]}})
-        return self.said[-1]
+        return self.replies[-1]
 
 
 def now() -> int:
@@ -57,30 +57,30 @@ def now() -> int:
 
 
 class Session(BaseSession):
-    """What aiogram calls Telegram with; nothing leaves it."""
+    """Replaces aiogram's connection to Telegram; nothing is sent."""
 
-    def __init__(self, said: list[str]) -> None:
+    def __init__(self, replies: list[str]) -> None:
         super().__init__()
-        self.said = said
+        self.replies = replies
 
     async def make_request(self, bot: Any, method: Any, timeout: Any = None) -> Any:  # noqa: ASYNC109  # aiogram's name
-        self.said.append(method.text)
+        self.replies.append(method.text)
         return True
 
     def stream_content(self, *arguments: Any, **options: Any) -> NoReturn:
-        raise AssertionError("these recipes fetch no files")
+        raise AssertionError("these recipes do not fetch files")
 
     async def close(self) -> None:
         """Close nothing."""
 
 
 class Request(BaseRequest):
-    """What python-telegram-bot calls Telegram with; nothing leaves it."""
+    """Replaces python-telegram-bot's connection to Telegram; nothing is sent."""
 
     read_timeout = None
 
-    def __init__(self, said: list[str]) -> None:
-        self.said = said
+    def __init__(self, replies: list[str]) -> None:
+        self.replies = replies
 
     async def initialize(self) -> None:
         """Open nothing."""
@@ -95,41 +95,41 @@ class Request(BaseRequest):
         if url.endswith("/getMe"):
             answer = {**USER, "is_bot": True, "username": "example_bot"}
         else:
-            self.said.append(request_data.parameters["text"])
+            self.replies.append(request_data.parameters["text"])
         if url.endswith("/sendMessage"):
-            answer = {"message_id": 3, "date": now(), "chat": CHAT, "text": "Said"}
+            answer = {"message_id": 3, "date": now(), "chat": CHAT, "text": "Sent"}
         return 200, json.dumps({"ok": True, "result": answer}).encode()
 
 
 @asynccontextmanager
 async def aiogram_bot() -> AsyncIterator[Chat]:
-    said: list[str] = []
-    bot = aiogram.Bot(TOKEN, session=Session(said))
-    async with with_aiogram.opened() as dispatcher:
+    replies: list[str] = []
+    bot = aiogram.Bot(TOKEN, session=Session(replies))
+    async with with_aiogram.open_dispatcher() as dispatcher:
 
         async def feed(update: dict[str, Any]) -> None:
             await dispatcher.feed_update(bot, aiogram.types.Update(**update))
 
-        yield Chat(feed, said)
+        yield Chat(feed, replies)
 
 
 @asynccontextmanager
 async def telegram_bot() -> AsyncIterator[Chat]:
-    """Do what `run_polling` does, in its order, without polling."""
-    said: list[str] = []
-    builder = ApplicationBuilder().token(TOKEN).request(Request(said)).updater(None)
-    application = with_telegram_bot.make(builder.get_updates_request(Request(said)))
+    """Do what `run_polling` does, in the same order, without polling."""
+    replies: list[str] = []
+    builder = ApplicationBuilder().token(TOKEN).request(Request(replies)).updater(None)
+    application = with_telegram_bot.build_application(builder.get_updates_request(Request(replies)))
     await application.initialize()
-    await with_telegram_bot.opened(application)
+    await with_telegram_bot.open_resources(application)
     await application.start()
 
     async def feed(update: dict[str, Any]) -> None:
         await application.process_update(telegram.Update.de_json(update, application.bot))
 
-    yield Chat(feed, said)
+    yield Chat(feed, replies)
     await application.stop()
     await application.shutdown()
-    await with_telegram_bot.closed(application)
+    await with_telegram_bot.close_resources(application)
 
 
 BOTS = {"aiogram": aiogram_bot, "python-telegram-bot": telegram_bot}
@@ -137,22 +137,22 @@ BOTS = {"aiogram": aiogram_bot, "python-telegram-bot": telegram_bot}
 
 @pytest_asyncio.fixture(params=BOTS)
 async def chat(request: pytest.FixtureRequest, panel: Sandbox) -> AsyncIterator[Chat]:
-    async with BOTS[request.param]() as made:
-        yield made
+    async with BOTS[request.param]() as opened:
+        yield opened
 
 
-def placed(panel: Sandbox) -> int:
+def count_placed(panel: Sandbox) -> int:
     return sum(order.link == LINK for order in panel.orders.values())
 
 
 @pytest.mark.asyncio
-async def test_a_double_tap_is_one_order_and_both_taps_are_answered(
+async def test_double_tap_places_one_order_and_answers_both_taps(
     chat: Chat, panel: Sandbox
 ) -> None:
     await asyncio.gather(chat.tap(1), chat.tap(2))
 
-    assert chat.said == ["Ordered.", "Ordered."]
-    assert placed(panel) == 1
+    assert chat.replies == ["Ordered.", "Ordered."]
+    assert count_placed(panel) == 1
 
 
 @pytest.mark.asyncio
@@ -160,120 +160,118 @@ async def test_another_button_of_the_same_message_orders_nothing(
     chat: Chat, panel: Sandbox
 ) -> None:
     await chat.tap(1)
-    said = await chat.tap(2, "buy:2000:example")
+    reply = await chat.tap(2, "buy:2000:example")
 
-    assert said == "Something else was ordered here already."
-    assert placed(panel) == 1
+    assert reply == "Another order was placed with this message already."
+    assert count_placed(panel) == 1
 
 
 @pytest.mark.asyncio
-async def test_what_the_panel_refuses_is_told(chat: Chat, panel: Sandbox) -> None:
+async def test_refusal_is_reported(chat: Chat, panel: Sandbox) -> None:
     await chat.tap(1)
-    said = await chat.tap(2, message=5)  # the panel takes no second active order for a link
+    reply = await chat.tap(2, message=5)  # the panel refuses a second active order for a link
 
-    assert said == "Not possible."
-    assert placed(panel) == 1
+    assert reply == "Not possible."
+    assert count_placed(panel) == 1
 
 
 @pytest.mark.asyncio
-async def test_an_unknown_outcome_is_told_and_a_further_tap_orders_nothing(
+async def test_unknown_outcome_is_reported_and_not_ordered_again(
     chat: Chat, panel: Sandbox
 ) -> None:
     panel.fail_next(Fault.DROP_AFTER, action="add")
-    said = [await chat.tap(1), await chat.tap(2)]
+    replies = [await chat.tap(1), await chat.tap(2)]
 
-    assert said == [with_aiogram.LATER] * 2
-    assert placed(panel) == 1
+    assert replies == [with_aiogram.PENDING] * 2
+    assert count_placed(panel) == 1
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
     ("button", "why"),
-    [("buy:1:example", "minimum"), ("buy:10000:example", "at once"), ("buy:0:a", "quantity")],
+    [("buy:1:example", "minimum"), ("buy:10000:example", "limit for one"), ("buy:0:a", "quantity")],
 )
-async def test_a_forged_button_is_told_why_and_nothing_is_sent(
+async def test_forged_button_gets_the_reason_and_sends_nothing(
     chat: Chat, panel: Sandbox, button: str, why: str
 ) -> None:
-    said = await chat.tap(1, button)
+    reply = await chat.tap(1, button)
 
-    assert why in said
+    assert why in reply
     assert panel.requests["add"] == 0
 
 
 @pytest.mark.asyncio
-async def test_a_panel_that_is_away_is_told_and_the_next_tap_orders(
-    chat: Chat, panel: Sandbox
-) -> None:
+async def test_tap_after_an_outage_places_the_order(chat: Chat, panel: Sandbox) -> None:
     panel.fail_next(Fault.BLOCKED)
-    said = [await chat.tap(1), await chat.tap(2)]
+    replies = [await chat.tap(1), await chat.tap(2)]
 
-    assert said == ["Not ordered: please tap again later.", "Ordered."]
-    assert placed(panel) == 1
+    assert replies == ["Not ordered: please tap again later.", "Ordered."]
+    assert count_placed(panel) == 1
 
 
 @pytest.mark.asyncio
-async def test_many_who_ask_at_a_time_share_calls(chat: Chat, panel: Sandbox) -> None:
-    await asyncio.gather(*(chat.write(f"/status {order}") for order in panel.orders))
+async def test_concurrent_status_commands_share_calls(chat: Chat, panel: Sandbox) -> None:
+    await asyncio.gather(*(chat.send_command(f"/status {order}") for order in panel.orders))
 
-    assert len(chat.said) == 200
-    assert all(text.endswith(" to come") for text in chat.said)
+    assert len(chat.replies) == 200
+    assert all(text.endswith(" remaining") for text in chat.replies)
     assert panel.requests["status"] == 2
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("command", ["/status 99999999", "/status", "/status none"])
-async def test_an_order_that_is_none_is_told(chat: Chat, command: str) -> None:
-    said = await chat.write(command)
+async def test_missing_order_is_reported(chat: Chat, command: str) -> None:
+    reply = await chat.send_command(command)
 
-    assert said == "There is no such order."
+    assert reply == "This order does not exist."
 
 
 @pytest.mark.asyncio
-async def test_a_status_that_cannot_be_had_is_told(chat: Chat, panel: Sandbox) -> None:
+async def test_status_failure_is_reported(chat: Chat, panel: Sandbox) -> None:
     panel.fail_next(Fault.BLOCKED, action="status")
-    said = await chat.write("/status 1")
+    reply = await chat.send_command("/status 1")
 
-    assert said == "Please ask again later."
+    assert reply == "Please try again later."
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("name", BOTS)
-async def test_a_restart_knows_the_message_and_leaves_nothing_running(
-    name: str, panel: Sandbox
-) -> None:
+async def test_restart_knows_the_message_and_leaves_no_task(name: str, panel: Sandbox) -> None:
     async with BOTS[name]() as chat:
         await chat.tap(1)
         assert is_followed()
     assert not is_followed()
     async with BOTS[name]() as chat:
-        said = await chat.tap(2)
+        reply = await chat.tap(2)
 
-    assert said == "Ordered."
-    assert placed(panel) == 1
+    assert reply == "Ordered."
+    assert count_placed(panel) == 1
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("name", BOTS)
-async def test_a_wrong_key_is_never_told(
+async def test_wrong_key_is_never_shown(
     name: str, panel: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SMMFANFAST_API_KEY", f"{API_KEY}-of-another-account")
     async with BOTS[name]() as chat:
-        said = await chat.tap(1)
+        reply = await chat.tap(1)
 
-    assert said == "Not ordered: please tap again later."
+    assert reply == "Not ordered: please tap again later."
     assert panel.requests["add"] == 0
 
 
 @pytest.mark.asyncio
-async def test_a_bot_whose_journal_cannot_be_opened_closes_its_client(
+async def test_bot_that_cannot_open_its_journal_closes_its_client(
     panel: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(with_telegram_bot, "SQLJournal", lambda _url: 1 / 0)
-    application = with_telegram_bot.make(ApplicationBuilder().token(TOKEN).updater(None))
+    application = with_telegram_bot.build_application(
+        ApplicationBuilder().token(TOKEN).updater(None)
+    )
     with pytest.raises(ZeroDivisionError):
-        await with_telegram_bot.opened(application)
-    await with_telegram_bot.closed(application)
+        await with_telegram_bot.open_resources(application)
+    await with_telegram_bot.close_resources(application)
 
     assert repr(application.bot_data["client"]).endswith(" closed>")
 
@@ -285,9 +283,7 @@ class RefusedDesk:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("recipe", [with_aiogram, with_telegram_bot])
-async def test_an_end_of_following_is_told_in_the_log(
-    recipe: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_end_of_following_is_logged(recipe: Any, caplog: pytest.LogCaptureFixture) -> None:
     await recipe.follow(RefusedDesk())
 
-    assert "orders are not followed any more" in caplog.text
+    assert "orders are no longer followed" in caplog.text

@@ -1,4 +1,4 @@
-"""The recipes for web frameworks: all of them answer a buyer alike."""
+"""The recipes for web frameworks: all of them answer a buyer in the same way."""
 
 import asyncio
 import logging
@@ -15,13 +15,13 @@ import with_fastapi
 import with_litestar
 import with_starlette
 from aiohttp.test_utils import TestServer
-from conftest import API_KEY, is_followed, served
+from conftest import API_KEY, is_followed, serve
 from django.test import AsyncRequestFactory
 
 from smmfanfast_async import AuthenticationError, Client
 from smmfanfast_async.sandbox import Fault, Sandbox
 
-WANTED = {"service": 5, "link": "https://example.com/a", "quantity": 1000}
+ORDER = {"service": 5, "link": "https://example.com/a", "quantity": 1000}
 KEY = {"Idempotency-Key": "cart-17"}
 ASGI = {
     "fastapi": with_fastapi.app,
@@ -32,11 +32,11 @@ ASGI = {
 
 
 @asynccontextmanager
-async def shop_of(name: str) -> AsyncIterator[httpx.AsyncClient]:
-    """Serve a recipe and give what a buyer's program calls it with."""
+async def open_shop(name: str) -> AsyncIterator[httpx.AsyncClient]:
+    """Serve a recipe, and yield an HTTP client for it."""
     limits = httpx.Limits(max_connections=None)
     if name in ASGI:
-        async with served(ASGI[name]) as app:
+        async with serve(ASGI[name]) as app:
             transport = httpx.ASGITransport(app)
             async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
                 yield http
@@ -49,116 +49,110 @@ async def shop_of(name: str) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest_asyncio.fixture(params=[*ASGI, "aiohttp"])
 async def shop(request: pytest.FixtureRequest, panel: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
-    async with shop_of(request.param) as http:
+    async with open_shop(request.param) as http:
         yield http
 
 
-def placed(panel: Sandbox) -> int:
-    return sum(order.link == WANTED["link"] for order in panel.orders.values())
+def count_placed(panel: Sandbox) -> int:
+    return sum(order.link == ORDER["link"] for order in panel.orders.values())
 
 
 @pytest.mark.asyncio
-async def test_the_same_key_twice_at_once_and_again_later_is_one_order(
+async def test_same_key_concurrently_and_later_is_one_order(
     shop: httpx.AsyncClient, panel: Sandbox
 ) -> None:
-    calls = (shop.post("/orders", json=WANTED, headers=KEY) for _ in range(2))
-    answers = [*await asyncio.gather(*calls), await shop.post("/orders", json=WANTED, headers=KEY)]
+    calls = (shop.post("/orders", json=ORDER, headers=KEY) for _ in range(2))
+    answers = [*await asyncio.gather(*calls), await shop.post("/orders", json=ORDER, headers=KEY)]
 
     assert [answer.status_code for answer in answers] == [200, 200, 200]
     assert answers[0].json() == answers[1].json() == answers[2].json()
     assert answers[0].json()["order"] in panel.orders
-    assert placed(panel) == 1
+    assert count_placed(panel) == 1
 
 
 @pytest.mark.asyncio
-async def test_a_key_that_names_another_order_already_is_409(
-    shop: httpx.AsyncClient, panel: Sandbox
-) -> None:
-    await shop.post("/orders", json=WANTED, headers=KEY)
-    answer = await shop.post("/orders", json={**WANTED, "quantity": 2000}, headers=KEY)
+async def test_key_of_another_order_is_409(shop: httpx.AsyncClient, panel: Sandbox) -> None:
+    await shop.post("/orders", json=ORDER, headers=KEY)
+    answer = await shop.post("/orders", json={**ORDER, "quantity": 2000}, headers=KEY)
 
     assert (answer.status_code, answer.json()) == (409, {"error": "conflict"})
-    assert placed(panel) == 1
+    assert count_placed(panel) == 1
 
 
 @pytest.mark.asyncio
-async def test_what_the_panel_refuses_is_422_with_a_word(
-    shop: httpx.AsyncClient, panel: Sandbox
-) -> None:
-    await shop.post("/orders", json=WANTED, headers={"Idempotency-Key": "cart-16"})
-    answer = await shop.post("/orders", json=WANTED, headers=KEY)
+async def test_refusal_is_422_with_its_kind(shop: httpx.AsyncClient, panel: Sandbox) -> None:
+    await shop.post("/orders", json=ORDER, headers={"Idempotency-Key": "cart-16"})
+    answer = await shop.post("/orders", json=ORDER, headers=KEY)
 
     assert answer.status_code == 422
     assert answer.json() == {"state": "refused", "order": None, "kind": "duplicate"}
-    assert placed(panel) == 1
+    assert count_placed(panel) == 1
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
-    ("wrong", "word"),
+    ("wrong", "text"),
     [
         ({"quantity": 1}, '"invalid"'),  # below the minimum of the service
-        ({"quantity": 10_000}, '"budget"'),  # dearer than the shop allows
-        ({"quantity": "many"}, ""),  # each framework has words of its own
+        ({"quantity": 10_000}, '"budget"'),  # above the shop's price limit
+        ({"quantity": "many"}, ""),  # each framework has its own message
     ],
 )
-async def test_what_cannot_be_ordered_is_a_buyers_error_and_never_sent(
-    shop: httpx.AsyncClient, panel: Sandbox, wrong: dict[str, Any], word: str
+async def test_invalid_order_is_a_client_error_and_not_sent(
+    shop: httpx.AsyncClient, panel: Sandbox, wrong: dict[str, Any], text: str
 ) -> None:
-    answer = await shop.post("/orders", json={**WANTED, **wrong}, headers=KEY)
+    answer = await shop.post("/orders", json={**ORDER, **wrong}, headers=KEY)
 
     assert answer.status_code in {400, 422}
-    assert word in answer.text
+    assert text in answer.text
     assert panel.requests["add"] == 0
 
 
 @pytest.mark.asyncio
-async def test_an_order_without_a_key_is_turned_away(
-    shop: httpx.AsyncClient, panel: Sandbox
-) -> None:
-    answer = await shop.post("/orders", json=WANTED)
+async def test_order_without_a_key_is_rejected(shop: httpx.AsyncClient, panel: Sandbox) -> None:
+    answer = await shop.post("/orders", json=ORDER)
 
     assert answer.status_code in {400, 422}
     assert panel.requests["add"] == 0
 
 
 @pytest.mark.asyncio
-async def test_an_unknown_outcome_is_202_and_the_same_key_orders_nothing_more(
+async def test_unknown_outcome_is_202_and_not_ordered_again(
     shop: httpx.AsyncClient, panel: Sandbox
 ) -> None:
     panel.fail_next(Fault.DROP_AFTER, action="add")
-    answers = [await shop.post("/orders", json=WANTED, headers=KEY) for _ in range(2)]
+    answers = [await shop.post("/orders", json=ORDER, headers=KEY) for _ in range(2)]
 
     assert [answer.status_code for answer in answers] == [202, 202]
     assert answers[0].json()["state"] == answers[1].json()["state"] == "unknown"
-    assert placed(panel) == 1
+    assert count_placed(panel) == 1
 
 
 @pytest.mark.asyncio
-async def test_two_hundred_requests_for_a_status_share_calls(
+async def test_two_hundred_status_requests_share_calls(
     shop: httpx.AsyncClient, panel: Sandbox
 ) -> None:
     ids = list(panel.orders)
     answers = await asyncio.gather(*(shop.get(f"/orders/{order}") for order in ids))
 
     assert [answer.status_code for answer in answers] == [200] * 200
-    # Over real sockets they trickle in, and some calls leave before they are full.
+    # Over real sockets they arrive one by one, and some batches leave before they are full.
     assert panel.requests["status"] <= (2 if shop.base_url.port is None else 10)
 
 
 @pytest.mark.asyncio
-async def test_an_order_that_nobody_knows_is_404(shop: httpx.AsyncClient) -> None:
+async def test_unknown_order_is_404(shop: httpx.AsyncClient) -> None:
     answer = await shop.get("/orders/99999999")
 
     assert answer.status_code == 404
 
 
 @pytest.mark.asyncio
-async def test_what_is_the_shops_own_matter_is_503_without_details(
+async def test_panel_failure_is_503_without_details(
     shop: httpx.AsyncClient, panel: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     panel.fail_next(Fault.BLOCKED, times=10)
-    answer = await shop.post("/orders", json=WANTED, headers=KEY)
+    answer = await shop.post("/orders", json=ORDER, headers=KEY)
 
     assert answer.status_code == 503
     assert answer.json() == {"error": "later"}
@@ -167,28 +161,26 @@ async def test_what_is_the_shops_own_matter_is_503_without_details(
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("name", [*ASGI, "aiohttp"])
-async def test_a_restart_knows_the_key_and_what_became_of_its_order(
-    name: str, panel: Sandbox
-) -> None:
-    async with shop_of(name) as http:
-        first = await http.post("/orders", json=WANTED, headers=KEY)
+async def test_restart_knows_the_key_and_its_order(name: str, panel: Sandbox) -> None:
+    async with open_shop(name) as http:
+        first = await http.post("/orders", json=ORDER, headers=KEY)
         assert is_followed()
     assert not is_followed()
-    async with shop_of(name) as http:
-        again = await http.post("/orders", json=WANTED, headers=KEY)
+    async with open_shop(name) as http:
+        again = await http.post("/orders", json=ORDER, headers=KEY)
 
     assert (again.status_code, again.json()["order"]) == (200, first.json()["order"])
-    assert placed(panel) == 1
+    assert count_placed(panel) == 1
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("name", [*ASGI, "aiohttp"])
-async def test_a_key_that_the_panel_refuses_is_told_in_the_log_without_the_key(
+async def test_rejected_api_key_is_logged_without_the_key(
     name: str, panel: Sandbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("SMMFANFAST_API_KEY", f"{API_KEY}-of-another-account")
-    async with shop_of(name) as http:
-        answer = await http.post("/orders", json=WANTED, headers=KEY)
+    async with open_shop(name) as http:
+        answer = await http.post("/orders", json=ORDER, headers=KEY)
 
     assert answer.status_code == 503
     assert API_KEY not in answer.text
@@ -196,7 +188,7 @@ async def test_a_key_that_the_panel_refuses_is_told_in_the_log_without_the_key(
 
 
 @pytest.mark.asyncio
-async def test_a_django_view_in_another_event_loop_is_an_error_and_sends_nothing(
+async def test_django_view_in_another_event_loop_sends_nothing(
     panel: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with Client.from_env() as client:
@@ -221,9 +213,7 @@ class RefusedDesk:
 @pytest.mark.parametrize(
     "recipe", [with_aiohttp, with_django, with_fastapi, with_litestar, with_starlette]
 )
-async def test_an_end_of_following_is_told_in_the_log(
-    recipe: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_end_of_following_is_logged(recipe: Any, caplog: pytest.LogCaptureFixture) -> None:
     await recipe.follow(RefusedDesk())
 
-    assert "orders are not followed any more" in caplog.text
+    assert "orders are no longer followed" in caplog.text

@@ -1,7 +1,7 @@
-"""aiohttp.web: `cleanup_ctx` opens and closes the client and the desk, a middleware tells errors.
+"""aiohttp.web: `cleanup_ctx` opens and closes the client and the desk, a middleware maps errors.
 
-The buyer's `Idempotency-Key` is the `ref`: a double click, or a second try, orders once.
-The API key comes from SMMFANFAST_API_KEY and gets into no log: errors never hold it.
+The buyer's `Idempotency-Key` is the `ref`: a double click or a repeated request orders once.
+The API key comes from SMMFANFAST_API_KEY and appears in no log: errors never contain it.
 """
 
 import asyncio
@@ -19,8 +19,8 @@ from smmfanfast_async.journal.sql import SQLJournal
 LOG = logging.getLogger(__name__)
 CLIENT = web.AppKey("CLIENT", Client)
 DESK = web.AppKey("DESK", OrderDesk)
-CODES = {"accepted": 200, "finished": 200, "refused": 422, "withdrawn": 422}  # of states; else 202
-ERRORS = {  # what the buyer can do something about; all else is ours: 503
+CODES = {"accepted": 200, "finished": 200, "refused": 422, "withdrawn": 422}  # others: 202
+ERRORS = {  # errors that the buyer can correct; all others are ours: 503
     msgspec.ValidationError: 422,
     msgspec.DecodeError: 422,
     errors.InvalidOrderError: 422,
@@ -30,7 +30,7 @@ ERRORS = {  # what the buyer can do something about; all else is ours: 503
 }
 
 
-class Wanted(msgspec.Struct):
+class OrderRequest(msgspec.Struct):
     service: int
     link: str
     quantity: int
@@ -39,11 +39,11 @@ class Wanted(msgspec.Struct):
 async def follow(desk: OrderDesk) -> None:
     try:
         await desk.follow()
-    except PanelError:  # such as a key that the panel refuses
-        LOG.exception("orders are not followed any more")
+    except PanelError:  # such as a key that the panel rejects
+        LOG.exception("orders are no longer followed")
 
 
-async def opened(app: web.Application) -> AsyncIterator[None]:
+async def open_resources(app: web.Application) -> AsyncIterator[None]:
     journal = SQLJournal("sqlite+aiosqlite:///orders.db")
     async with Client.from_env() as client, OrderDesk(client, journal) as desk:
         app[CLIENT], app[DESK] = client, desk
@@ -56,21 +56,21 @@ async def opened(app: web.Application) -> AsyncIterator[None]:
 
 
 async def place(request: web.Request) -> web.Response:
-    wanted = msgspec.json.decode(await request.read(), type=Wanted)
-    order = DefaultOrder(**msgspec.structs.asdict(wanted))
-    ref = request.headers.get("Idempotency-Key", "")  # with many buyers: the buyer's id before it
+    requested = msgspec.json.decode(await request.read(), type=OrderRequest)
+    order = DefaultOrder(**msgspec.structs.asdict(requested))
+    ref = request.headers.get("Idempotency-Key", "")  # with many buyers: prefix the buyer's id
     entry = await request.app[DESK].place(order, ref=ref, max_charge=Decimal(5), wait_s=20)
-    told = {"state": entry.state, "order": entry.order, "kind": entry.kind}
-    return web.json_response(told, status=CODES.get(entry.state, 202))
+    body = {"state": entry.state, "order": entry.order, "kind": entry.kind}
+    return web.json_response(body, status=CODES.get(entry.state, 202))
 
 
 async def status(request: web.Request) -> web.Response:
-    found = await request.app[CLIENT].status(request.match_info["order"])
-    return web.json_response({"status": found.raw_status, "remains": found.remains})
+    result = await request.app[CLIENT].status(request.match_info["order"])
+    return web.json_response({"status": result.raw_status, "remains": result.remains})
 
 
 @web.middleware
-async def tell(
+async def handle_error(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
     try:
@@ -79,13 +79,14 @@ async def tell(
         code = ERRORS.get(type(error), 503)
         if code == 503:
             LOG.warning("%s %s: %s", request.method, request.path, error)
-        word = getattr(error, "kind", "invalid")  # its text tells what the shop pays
-        return web.json_response({"error": "later" if code == 503 else word}, status=code)
+        # The kind, not the error's text, which reveals what the shop pays.
+        reason = getattr(error, "kind", "invalid")
+        return web.json_response({"error": "later" if code == 503 else reason}, status=code)
 
 
 def make_app() -> web.Application:
-    app = web.Application(middlewares=[tell])
-    app.cleanup_ctx.append(opened)
+    app = web.Application(middlewares=[handle_error])
+    app.cleanup_ctx.append(open_resources)
     app.router.add_post("/orders", place)
     app.router.add_get("/orders/{order}", status)
     return app

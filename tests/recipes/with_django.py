@@ -1,9 +1,9 @@
 """Django: async views, and an ASGI application that opens and closes the client and the desk.
 
-Django has no lifespan of its own, so asgi.py answers the server's (`uvicorn --lifespan on …`),
-whose state comes with each request. The client lives in the server's one event loop, and so do
-`async def` views; `asyncio.run` in a plain view makes another, and there it raises `ClosedError`.
-The API key comes from SMMFANFAST_API_KEY and gets into no log: errors never hold it.
+Django has no lifespan of its own, so asgi.py handles the server's (`uvicorn --lifespan on …`),
+whose state is passed with each request. The client lives in the server's one event loop, and so do
+`async def` views; `asyncio.run` in a plain view creates another loop: the client raises there.
+The API key comes from SMMFANFAST_API_KEY and appears in no log: errors never contain it.
 """
 
 import asyncio
@@ -25,8 +25,8 @@ from smmfanfast_async.desk import OrderDesk
 from smmfanfast_async.journal.sql import SQLJournal
 
 LOG = logging.getLogger(__name__)
-CODES = {"accepted": 200, "finished": 200, "refused": 422, "withdrawn": 422}  # of states; else 202
-ERRORS = {  # what the buyer can do something about; all else is ours: 503
+CODES = {"accepted": 200, "finished": 200, "refused": 422, "withdrawn": 422}  # others: 202
+ERRORS = {  # errors that the buyer can correct; all others are ours: 503
     msgspec.ValidationError: 422,
     msgspec.DecodeError: 422,
     errors.InvalidOrderError: 422,
@@ -37,13 +37,13 @@ ERRORS = {  # what the buyer can do something about; all else is ours: 503
 View = Callable[..., Coroutine[Any, Any, JsonResponse]]
 
 
-class Wanted(msgspec.Struct):
+class OrderRequest(msgspec.Struct):
     service: int
     link: str
     quantity: int
 
 
-def told(view: View) -> View:
+def handle_errors(view: View) -> View:
     @wraps(view)
     async def inner(request: ASGIRequest, **parts: str) -> JsonResponse:
         try:
@@ -52,18 +52,19 @@ def told(view: View) -> View:
             code = ERRORS.get(type(error), 503)
             if code == 503:
                 LOG.warning("%s %s: %s", request.method, request.path, error)
-            word = getattr(error, "kind", "invalid")  # its text tells what the shop pays
-            return JsonResponse({"error": "later" if code == 503 else word}, status=code)
+            # The kind, not the error's text, which reveals what the shop pays.
+            reason = getattr(error, "kind", "invalid")
+            return JsonResponse({"error": "later" if code == 503 else reason}, status=code)
 
     return inner
 
 
 @require_POST
-@told
+@handle_errors
 async def place(request: ASGIRequest) -> JsonResponse:
-    wanted = msgspec.json.decode(request.body, type=Wanted)
-    order = DefaultOrder(**msgspec.structs.asdict(wanted))
-    # The buyer's name of the order; with many buyers, put the buyer's id before it.
+    requested = msgspec.json.decode(request.body, type=OrderRequest)
+    order = DefaultOrder(**msgspec.structs.asdict(requested))
+    # The buyer's name for the order; with many buyers, prefix the buyer's id.
     ref = request.headers.get("Idempotency-Key", "")
     desk = request.scope["state"]["desk"]
     entry = await desk.place(order, ref=ref, max_charge=Decimal(5), wait_s=20)
@@ -72,21 +73,21 @@ async def place(request: ASGIRequest) -> JsonResponse:
 
 
 @require_GET
-@told
+@handle_errors
 async def status(request: ASGIRequest, order: str) -> JsonResponse:
-    found = await request.scope["state"]["client"].status(order)
-    return JsonResponse({"status": found.raw_status, "remains": found.remains})
+    result = await request.scope["state"]["client"].status(order)
+    return JsonResponse({"status": result.raw_status, "remains": result.remains})
 
 
 urlpatterns = [path("orders", place), path("orders/<str:order>", status)]  # urls.py
-django = get_asgi_application()  # from here on asgi.py
+django = get_asgi_application()  # asgi.py starts here
 
 
 async def follow(desk: OrderDesk) -> None:
     try:
         await desk.follow()
-    except PanelError:  # such as a key that the panel refuses
-        LOG.exception("orders are not followed any more")
+    except PanelError:  # such as a key that the panel rejects
+        LOG.exception("orders are no longer followed")
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:

@@ -1,7 +1,7 @@
-"""FastAPI: `Idempotency-Key` names an order, and all requests for a status share calls.
+"""FastAPI: `Idempotency-Key` names an order, and concurrent status requests share calls.
 
-One client and one desk live as long as the app. A restart, or a second worker, orders
-nothing twice. The API key comes from SMMFANFAST_API_KEY and gets into no log: errors never hold it.
+One client and one desk live as long as the app. A restart or a second worker orders
+nothing twice. The API key comes from SMMFANFAST_API_KEY and appears in no log.
 """
 
 import asyncio
@@ -20,8 +20,8 @@ from smmfanfast_async.desk import OrderDesk
 from smmfanfast_async.journal.sql import SQLJournal
 
 LOG = logging.getLogger(__name__)
-CODES = {"accepted": 200, "finished": 200, "refused": 422, "withdrawn": 422}  # of states; else 202
-ERRORS = {  # what the buyer can do something about; all else is ours: 503
+CODES = {"accepted": 200, "finished": 200, "refused": 422, "withdrawn": 422}  # others: 202
+ERRORS = {  # errors that the buyer can correct; all others are ours: 503
     errors.InvalidOrderError: 422,
     errors.SpendingLimitError: 422,
     errors.RefConflictError: 409,
@@ -29,7 +29,7 @@ ERRORS = {  # what the buyer can do something about; all else is ours: 503
 }
 
 
-class Wanted(BaseModel):
+class OrderRequest(BaseModel):
     service: int
     link: str
     quantity: int
@@ -38,8 +38,8 @@ class Wanted(BaseModel):
 async def follow(desk: OrderDesk) -> None:
     try:
         await desk.follow()
-    except PanelError:  # such as a key that the panel refuses
-        LOG.exception("orders are not followed any more")
+    except PanelError:  # such as a key that the panel rejects
+        LOG.exception("orders are no longer followed")
 
 
 @asynccontextmanager
@@ -54,7 +54,7 @@ async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, Any]]:
             await asyncio.wait({following})
 
 
-async def the_desk(request: Request) -> OrderDesk:
+async def get_desk(request: Request) -> OrderDesk:
     desk: OrderDesk = request.state.desk
     return desk
 
@@ -64,27 +64,26 @@ app = FastAPI(lifespan=lifespan)
 
 @app.post("/orders")
 async def place(
-    wanted: Wanted,
-    idempotency_key: Annotated[str, Header()],  # with many buyers: put the buyer's id before it
-    desk: Annotated[OrderDesk, Depends(the_desk)],
+    requested: OrderRequest,
+    idempotency_key: Annotated[str, Header()],  # with many buyers: prefix the buyer's id
+    desk: Annotated[OrderDesk, Depends(get_desk)],
 ) -> JSONResponse:
-    order = DefaultOrder(**wanted.model_dump())
-    most = Decimal(5)
-    entry = await desk.place(order, ref=idempotency_key, max_charge=most, wait_s=20)
-    told = {"state": entry.state, "order": entry.order, "kind": entry.kind}
-    return JSONResponse(told, CODES.get(entry.state, 202))
+    order = DefaultOrder(**requested.model_dump())
+    entry = await desk.place(order, ref=idempotency_key, max_charge=Decimal(5), wait_s=20)
+    body = {"state": entry.state, "order": entry.order, "kind": entry.kind}
+    return JSONResponse(body, CODES.get(entry.state, 202))
 
 
 @app.get("/orders/{order}")
 async def status(order: str, request: Request) -> JSONResponse:
-    found = await request.state.client.status(order)
-    return JSONResponse({"status": found.raw_status, "remains": found.remains})
+    result = await request.state.client.status(order)
+    return JSONResponse({"status": result.raw_status, "remains": result.remains})
 
 
 @app.exception_handler(PanelError)
-async def tell(request: Request, error: PanelError) -> JSONResponse:
+async def handle_error(request: Request, error: PanelError) -> JSONResponse:
     code = ERRORS.get(type(error), 503)
     if code == 503:
         LOG.warning("%s %s: %s", request.method, request.url.path, error)
-    # A word, not the error's text: that tells what the shop pays.
+    # The kind, not the error's text, which reveals what the shop pays.
     return JSONResponse({"error": "later" if code == 503 else error.kind}, code)

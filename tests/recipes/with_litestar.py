@@ -1,7 +1,7 @@
 """Litestar: a lifespan opens the client and the desk, handlers get them as dependencies.
 
-The buyer's `Idempotency-Key` is the `ref`: a double click, or a second try, orders once.
-The API key comes from SMMFANFAST_API_KEY and gets into no log: errors never hold it.
+The buyer's `Idempotency-Key` is the `ref`: a double click or a repeated request orders once.
+The API key comes from SMMFANFAST_API_KEY and appears in no log: errors never contain it.
 """
 
 import asyncio
@@ -22,8 +22,8 @@ from smmfanfast_async.desk import OrderDesk
 from smmfanfast_async.journal.sql import SQLJournal
 
 LOG = logging.getLogger(__name__)
-CODES = {"accepted": 200, "finished": 200, "refused": 422, "withdrawn": 422}  # of states; else 202
-ERRORS = {  # what the buyer can do something about; all else is ours: 503
+CODES = {"accepted": 200, "finished": 200, "refused": 422, "withdrawn": 422}  # others: 202
+ERRORS = {  # errors that the buyer can correct; all others are ours: 503
     errors.InvalidOrderError: 422,
     errors.SpendingLimitError: 422,
     errors.RefConflictError: 409,
@@ -32,7 +32,7 @@ ERRORS = {  # what the buyer can do something about; all else is ours: 503
 
 
 @dataclass
-class Wanted:
+class OrderRequest:
     service: int
     link: str
     quantity: int
@@ -41,8 +41,8 @@ class Wanted:
 async def follow(desk: OrderDesk) -> None:
     try:
         await desk.follow()
-    except PanelError:  # such as a key that the panel refuses
-        LOG.exception("orders are not followed any more")
+    except PanelError:  # such as a key that the panel rejects
+        LOG.exception("orders are no longer followed")
 
 
 @asynccontextmanager
@@ -58,41 +58,43 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
             await asyncio.wait({following})
 
 
-async def the_client(state: State) -> Client:
+async def get_client(state: State) -> Client:
     client: Client = state.client
     return client
 
 
-async def the_desk(state: State) -> OrderDesk:
+async def get_desk(state: State) -> OrderDesk:
     desk: OrderDesk = state.desk
     return desk
 
 
-Key = Annotated[str, HeaderParameter(name="Idempotency-Key")]  # many buyers: their id first
+# With many buyers: prefix the buyer's id.
+IdempotencyKey = Annotated[str, HeaderParameter(name="Idempotency-Key")]
 
 
-@post("/orders", dependencies={"desk": Provide(the_desk)})
+@post("/orders", dependencies={"desk": Provide(get_desk)})
 async def place(
-    data: JSONBody[Wanted], key: Key, desk: NamedDependency[OrderDesk]
+    data: JSONBody[OrderRequest], key: IdempotencyKey, desk: NamedDependency[OrderDesk]
 ) -> Response[dict[str, Any]]:
     order = DefaultOrder(**asdict(data))
     entry = await desk.place(order, ref=key, max_charge=Decimal(5), wait_s=20)
-    told = {"state": entry.state, "order": entry.order, "kind": entry.kind}
-    return Response(told, status_code=CODES.get(entry.state, 202))
+    body = {"state": entry.state, "order": entry.order, "kind": entry.kind}
+    return Response(body, status_code=CODES.get(entry.state, 202))
 
 
-@get("/orders/{order:str}", dependencies={"client": Provide(the_client)})
+@get("/orders/{order:str}", dependencies={"client": Provide(get_client)})
 async def status(order: FromPath[str], client: NamedDependency[Client]) -> dict[str, Any]:
-    found = await client.status(order)
-    return {"status": found.raw_status, "remains": found.remains}
+    result = await client.status(order)
+    return {"status": result.raw_status, "remains": result.remains}
 
 
-def tell(request: Request[Any, Any, Any], error: PanelError) -> Response[dict[str, str]]:
+def handle_error(request: Request[Any, Any, Any], error: PanelError) -> Response[dict[str, str]]:
     code = ERRORS.get(type(error), 503)
     if code == 503:
         LOG.warning("%s %s: %s", request.method, request.url.path, error)
-    word = "later" if code == 503 else error.kind  # its text tells what the shop pays
-    return Response({"error": word}, status_code=code)
+    # The kind, not the error's text, which reveals what the shop pays.
+    reason = "later" if code == 503 else error.kind
+    return Response({"error": reason}, status_code=code)
 
 
-app = Litestar([place, status], lifespan=[lifespan], exception_handlers={PanelError: tell})
+app = Litestar([place, status], lifespan=[lifespan], exception_handlers={PanelError: handle_error})

@@ -1,7 +1,7 @@
-"""Starlette: the client and the desk are lifespan state; errors become answers in one place.
+"""Starlette: the client and the desk are lifespan state; one handler maps errors to responses.
 
-The buyer's `Idempotency-Key` is the `ref`: a double click, or a second try, orders once.
-The API key comes from SMMFANFAST_API_KEY and gets into no log: errors never hold it.
+The buyer's `Idempotency-Key` is the `ref`: a double click or a repeated request orders once.
+The API key comes from SMMFANFAST_API_KEY and appears in no log: errors never contain it.
 """
 
 import asyncio
@@ -22,8 +22,8 @@ from smmfanfast_async.desk import OrderDesk
 from smmfanfast_async.journal.sql import SQLJournal
 
 LOG = logging.getLogger(__name__)
-CODES = {"accepted": 200, "finished": 200, "refused": 422, "withdrawn": 422}  # of states; else 202
-ERRORS = {  # what the buyer can do something about; all else is ours: 503
+CODES = {"accepted": 200, "finished": 200, "refused": 422, "withdrawn": 422}  # others: 202
+ERRORS = {  # errors that the buyer can correct; all others are ours: 503
     msgspec.ValidationError: 422,
     msgspec.DecodeError: 422,
     errors.InvalidOrderError: 422,
@@ -33,7 +33,7 @@ ERRORS = {  # what the buyer can do something about; all else is ours: 503
 }
 
 
-class Wanted(msgspec.Struct):
+class OrderRequest(msgspec.Struct):
     service: int
     link: str
     quantity: int
@@ -42,8 +42,8 @@ class Wanted(msgspec.Struct):
 async def follow(desk: OrderDesk) -> None:
     try:
         await desk.follow()
-    except PanelError:  # such as a key that the panel refuses
-        LOG.exception("orders are not followed any more")
+    except PanelError:  # such as a key that the panel rejects
+        LOG.exception("orders are no longer followed")
 
 
 @asynccontextmanager
@@ -59,27 +59,28 @@ async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Any]]:
 
 
 async def place(request: Request) -> JSONResponse:
-    wanted = msgspec.json.decode(await request.body(), type=Wanted)
-    order = DefaultOrder(**msgspec.structs.asdict(wanted))
-    ref = request.headers.get("Idempotency-Key", "")  # with many buyers: the buyer's id before it
+    requested = msgspec.json.decode(await request.body(), type=OrderRequest)
+    order = DefaultOrder(**msgspec.structs.asdict(requested))
+    ref = request.headers.get("Idempotency-Key", "")  # with many buyers: prefix the buyer's id
     entry = await request.state.desk.place(order, ref=ref, max_charge=Decimal(5), wait_s=20)
-    told = {"state": entry.state, "order": entry.order, "kind": entry.kind}
-    return JSONResponse(told, CODES.get(entry.state, 202))
+    body = {"state": entry.state, "order": entry.order, "kind": entry.kind}
+    return JSONResponse(body, CODES.get(entry.state, 202))
 
 
 async def status(request: Request) -> JSONResponse:
-    found = await request.state.client.status(request.path_params["order"])
-    return JSONResponse({"status": found.raw_status, "remains": found.remains})
+    result = await request.state.client.status(request.path_params["order"])
+    return JSONResponse({"status": result.raw_status, "remains": result.remains})
 
 
-async def tell(request: Request, error: Exception) -> JSONResponse:
+async def handle_error(request: Request, error: Exception) -> JSONResponse:
     code = ERRORS.get(type(error), 503)
     if code == 503:
         LOG.warning("%s %s: %s", request.method, request.url.path, error)
-    word = getattr(error, "kind", "invalid")  # its text tells what the shop pays
-    return JSONResponse({"error": "later" if code == 503 else word}, code)
+    # The kind, not the error's text, which reveals what the shop pays.
+    reason = getattr(error, "kind", "invalid")
+    return JSONResponse({"error": "later" if code == 503 else reason}, code)
 
 
 routes = [Route("/orders", place, methods=["POST"]), Route("/orders/{order}", status)]
-handlers = {PanelError: tell, msgspec.DecodeError: tell}
+handlers = {PanelError: handle_error, msgspec.DecodeError: handle_error}
 app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)

@@ -1,9 +1,9 @@
 """python-telegram-bot: `post_init` opens, `post_shutdown` closes; a button orders once.
 
-With `concurrent_updates`, two taps are two calls of `buy` at the same time, and a slow panel holds
-up no other chat. The message with the button names the order: chat and message are the `ref`.
-SMMFANFAST_API_KEY and BOT_TOKEN come from the environment; errors, which get into the log, never
-hold the API key. A client can't be pickled: with a persistence, leave `bot_data` out of it.
+With `concurrent_updates`, two taps are two concurrent calls of `buy`, and a slow panel delays
+no other chat. The message with the button names the order: chat and message are the `ref`.
+SMMFANFAST_API_KEY and BOT_TOKEN come from the environment; errors, which are logged, never
+contain the API key. A client cannot be pickled: exclude `bot_data` from a persistence.
 """
 
 import asyncio
@@ -21,43 +21,43 @@ from smmfanfast_async.journal.sql import SQLJournal
 
 App = Application[Any, Any, Any, Any, Any, Any]
 LOG = logging.getLogger(__name__)
-WORDS = {"accepted": "Ordered.", "finished": "Ordered and done.", "refused": "Not possible."}
-LATER = "We are looking into it. Tapping again orders nothing more."
+MESSAGES = {"accepted": "Ordered.", "finished": "Ordered and done.", "refused": "Not possible."}
+PENDING = "The outcome is being checked. Tapping again orders nothing more."
 
 
 async def buy(update: Update, context: Any) -> None:
-    query, found = update.callback_query, context.matches[0]
-    if query is None or query.message is None:  # the button stands in no message of this bot
+    query, match = update.callback_query, context.matches[0]
+    if query is None or query.message is None:  # the button is not in a message of this bot
         return
     ref = f"{query.message.chat.id}:{query.message.message_id}"
     try:
-        link = f"https://instagram.com/{found[2]}"
-        order = DefaultOrder(service=5, link=link, quantity=int(found[1]))
-        # What a button sends can be forged: the bot's own limit bounds it. Telegram waits seconds.
+        link = f"https://instagram.com/{match[2]}"
+        order = DefaultOrder(service=5, link=link, quantity=int(match[1]))
+        # A button's data can be forged: max_charge limits it. Telegram waits only seconds.
         desk = context.bot_data["desk"]
         entry = await desk.place(order, ref=ref, max_charge=Decimal(5), wait_s=8)
-        text = WORDS.get(entry.state, LATER)
+        text = MESSAGES.get(entry.state, PENDING)
     except RefConflictError:
-        text = "Something else was ordered here already."
+        text = "Another order was placed with this message already."
     except errors.InvalidOrderError as error:  # such as a quantity that is too low
         text = str(error)
-    except errors.SpendingLimitError:  # its text tells what the bot pays
-        text = "That is more than can be bought at once."
-    except PanelError as error:  # ours, not the buyer's: nothing was sent
+    except errors.SpendingLimitError:  # its text reveals what the bot pays
+        text = "This exceeds the limit for one order."
+    except PanelError as error:  # not the buyer's fault: nothing was sent
         LOG.warning("order %s: %s", ref, error)
         text = "Not ordered: please tap again later."
-    await query.answer(text[:200])  # what Telegram shows at most
+    await query.answer(text[:200])  # Telegram's limit
 
 
 async def status(update: Update, context: Any) -> None:
     try:
-        found = await context.bot_data["client"].status("".join(context.args))
-        text = f"{found.raw_status}, {found.remains} to come"
+        result = await context.bot_data["client"].status("".join(context.args))
+        text = f"{result.raw_status}, {result.remains} remaining"
     except (errors.InvalidOrderError, errors.OrderNotFoundError):
-        text = "There is no such order."
+        text = "This order does not exist."
     except PanelError as error:
         LOG.warning("status: %s", error)
-        text = "Please ask again later."
+        text = "Please try again later."
     if update.effective_message is not None:
         await update.effective_message.reply_text(text)
 
@@ -65,11 +65,11 @@ async def status(update: Update, context: Any) -> None:
 async def follow(desk: OrderDesk) -> None:
     try:
         await desk.follow()
-    except PanelError:  # such as a key that the panel refuses
-        LOG.exception("orders are not followed any more")
+    except PanelError:  # such as a key that the panel rejects
+        LOG.exception("orders are no longer followed")
 
 
-async def opened(application: App) -> None:
+async def open_resources(application: App) -> None:
     client = application.bot_data["client"] = Client.from_env()
     desk = OrderDesk(client, SQLJournal("sqlite+aiosqlite:///orders.db"))
     await desk.open()
@@ -77,20 +77,20 @@ async def opened(application: App) -> None:
     application.bot_data["following"] = asyncio.create_task(follow(desk))
 
 
-async def closed(application: App) -> None:
-    """Close what was opened, in turn: it is called as well where opening failed half way."""
-    opened = application.bot_data
-    if "following" in opened:
-        opened["following"].cancel()
-        await asyncio.wait({opened["following"]})
-        await opened["desk"].aclose()
-    if "client" in opened:
-        await opened["client"].aclose()
+async def close_resources(application: App) -> None:
+    """Close what was opened; this is also called if opening failed halfway."""
+    resources = application.bot_data
+    if "following" in resources:
+        resources["following"].cancel()
+        await asyncio.wait({resources["following"]})
+        await resources["desk"].aclose()
+    if "client" in resources:
+        await resources["client"].aclose()
 
 
-def make(builder: ApplicationBuilder[Any, Any, Any, Any, Any, Any]) -> App:
+def build_application(builder: ApplicationBuilder[Any, Any, Any, Any, Any, Any]) -> App:
     builder.concurrent_updates(64)
-    application = builder.post_init(opened).post_shutdown(closed).build()
+    application = builder.post_init(open_resources).post_shutdown(close_resources).build()
     button = r"^buy:(\d{1,6}):(\w{1,30})$"
     application.add_handler(CallbackQueryHandler(buy, button))
     application.add_handler(CommandHandler("status", status))
@@ -98,6 +98,6 @@ def make(builder: ApplicationBuilder[Any, Any, Any, Any, Any, Any]) -> App:
 
 
 if __name__ == "__main__":
-    # httpx tells at INFO every address it calls, and Telegram's hold the bot's token.
+    # httpx logs every URL at INFO, and Telegram's URLs contain the bot's token.
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    make(Application.builder().token(os.environ["BOT_TOKEN"])).run_polling()
+    build_application(Application.builder().token(os.environ["BOT_TOKEN"])).run_polling()

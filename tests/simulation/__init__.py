@@ -1,15 +1,16 @@
-"""A world in memory with a clock of its own: the real client on real aiohttp, and a panel.
+"""An in-memory simulation with virtual time: the real client on real aiohttp, and a panel.
 
 How this works. `virtual_loop` is an event loop whose time jumps to the next timer when nothing is
 ready, and which knows no sockets. `network` carries bytes between the client's transports and the
 `panel`: late, in pieces, not at all, or up to a cut. Which of it happens is chosen before it
 happens, by a seed (`scenario`). `run` lets tasks of callers work, cancels, closes and crashes them,
-and `verdict` compares what the client said with what the panel's ledger holds. The same seed gives
-the same trace: `SMMFANFAST_SEED=123` replays one, `SMMFANFAST_SEEDS=5000` runs more.
+and `verdict` compares the results of calls with what the panel's ledger contains. The same seed
+gives the same trace: `SMMFANFAST_SEED=123` replays one, `-m slow` runs 2,000, and
+`SMMFANFAST_SEEDS=5000` with it runs more.
 
 Real here: the client, aiohttp's session, connector, parser and writer, asyncio's tasks and locks.
 
-What can't be seen here:
+What it cannot show:
 
 - kernels: send buffers that fill, half-open sockets, TCP's own time-outs, keep-alive probes;
   a write is taken whole and at once, so nothing ever waits for a drain;
@@ -17,8 +18,8 @@ What can't be seen here:
   between them; proxies, and everything that is decided by a CONNECT;
 - uvloop and the proactor loop, whose transports order their callbacks in another way;
 - threads, signals, other processes, a blocked loop, a clock that jumps, a disk;
-- answers that lie: the panel here is broken in many ways, yet it never calls an order placed that
-  it did not store, nor refused (in the words of the profile) one that it did;
+- false answers: the panel here is broken in many ways, yet it never reports an order as placed that
+  it did not store, nor as refused (in texts that the profile knows) one that it did;
 - answers of many kilobytes: the bounds on bodies and compressed bodies are tested elsewhere;
-- sessions that are given, with their middlewares and redirects of their own.
+- sessions passed by the caller, with their own middlewares and redirects.
 """

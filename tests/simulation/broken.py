@@ -1,4 +1,4 @@
-"""Clients with one fault each, to see that the simulation finds it."""
+"""Clients with one fault each, to check that the simulation finds it."""
 
 from typing import Any
 
@@ -28,8 +28,8 @@ class RepeatingClient(Client):
             return await super().add(order, wait_s=wait_s)
 
 
-class HopingClient(Client):
-    """Takes an unknown outcome for a success."""
+class OptimisticClient(Client):
+    """Reports an unknown outcome as a success."""
 
     async def add(self, order: Order, *, wait_s: float | None = None) -> AddedOrder:
         try:
@@ -38,8 +38,8 @@ class HopingClient(Client):
             return AddedOrder(order="100")
 
 
-class DenyingClient(Client):
-    """Takes an unknown outcome for nothing sent."""
+class NotSentClient(Client):
+    """Reports an unknown outcome as not sent."""
 
     async def add(self, order: Order, *, wait_s: float | None = None) -> AddedOrder:
         try:
@@ -48,8 +48,8 @@ class DenyingClient(Client):
             raise NotSentError(error.text) from error
 
 
-class DiscouragedClient(Client):
-    """Takes an unknown outcome for a refusal."""
+class RefusingClient(Client):
+    """Reports an unknown outcome as a refusal."""
 
     async def add(self, order: Order, *, wait_s: float | None = None) -> AddedOrder:
         try:
@@ -59,7 +59,7 @@ class DiscouragedClient(Client):
 
 
 class CredulousClient(Client):
-    """Takes a text for a refusal that panels also send for orders they then place."""
+    """Treats a text as a refusal that panels also send for orders they then place."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -68,7 +68,7 @@ class CredulousClient(Client):
         self._runner.profile = self.profile
 
 
-class LeavingClient(Client):
+class LeakingClient(Client):
     """Closes nothing."""
 
     async def aclose(self) -> None:
@@ -76,14 +76,14 @@ class LeavingClient(Client):
 
 
 class PatientClient(Client):
-    """Waits longer than it was told to."""
+    """Waits longer than `wait_s`."""
 
     async def add(self, order: Order, *, wait_s: float | None = None) -> AddedOrder:
         return await super().add(order)
 
 
 class MixingClient(Client):
-    """Asks about another order than the one it was asked about."""
+    """Requests the status of another order than the caller's."""
 
     async def status(self, order: int | str) -> Any:
         return await super().status(100)
@@ -104,13 +104,13 @@ class PoolingClient(Client):
 
 BROKEN = [
     (RepeatingClient, "ordered 2 times"),
-    (HopingClient, "is no order for"),
-    (DenyingClient, "but the panel has the order"),
-    (DiscouragedClient, "but the panel has the order"),
+    (OptimisticClient, "is not an order for"),
+    (NotSentClient, "but the panel has the order"),
+    (RefusingClient, "but the panel has the order"),
     (CredulousClient, "but the panel has the order"),
-    (LeavingClient, "left behind"),
+    (LeakingClient, "left behind"),
     (PatientClient, "waited"),
     (MixingClient, "answer of another"),
     (PoolingClient, "no connection of its own"),
 ]
-"""Each client and a part of the sentence that its fault is found by."""
+"""Each client and a part of the sentence that reports its fault."""

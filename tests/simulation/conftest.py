@@ -1,4 +1,4 @@
-"""What all of these tests need."""
+"""Fixtures of all simulation tests."""
 
 import logging
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
-    """Thousands of orders end badly here, each with a line in the log."""
+    """Silence the log: thousands of orders fail here, each with a line."""
     logger = logging.getLogger("smmfanfast_async")
     level = logger.level
     logger.setLevel(logging.CRITICAL)

@@ -1,8 +1,8 @@
-"""Bytes between transports of the client and the panel: in order, but when and how far is chosen.
+"""Bytes between the client's transports and the panel: in order, but the scenario chooses when.
 
-A connection has two pipes. What is put into a pipe comes out in pieces, each at its time, unless a
-partition holds it up (until it heals, as TCP sends again) or for ever. A cut ends both directions
-after a number of bytes, as a box on the way does.
+A connection has two pipes. Bytes put into a pipe arrive in pieces, each at its own time, unless a
+partition delays it (until it heals, as TCP retransmits) or forever. A cut ends both directions
+after a number of bytes, as a middlebox does.
 """
 
 import asyncio
@@ -17,14 +17,14 @@ from attrs import define, field, frozen
 
 __all__ = ["CALL", "PORT", "Cut", "End", "Link", "Network", "Panel", "Partition", "Wire"]
 
-CALL: ContextVar[str] = ContextVar("CALL", default="nobody")
+CALL: ContextVar[str] = ContextVar("CALL", default="no call")
 """Which call is running; a connection is named after the call that made it."""
 
 PORT = 8080
-"""Where the panel listens; nobody listens anywhere else."""
+"""The port of the panel; no other port accepts connections."""
 
 TICK_S = 1e-6
-"""Between two pieces at least: timers that are due together come in no sure order."""
+"""Seconds between two pieces at least: timers due at the same time run in no defined order."""
 
 Direction = Literal["up", "down"]
 End = Literal["fin", "rst"]
@@ -35,7 +35,7 @@ class Partition:
     """A time in which nothing arrives in one direction."""
 
     direction: Direction
-    begin_s: float
+    start_s: float
     end_s: float
     """`math.inf` for one that never heals."""
 
@@ -56,12 +56,12 @@ class Link:
     fate: Literal["accept", "refuse", "hang"] = "accept"
     latency_s: float = 0.01
     jitter_s: float = 0.0
-    """The most that a piece takes longer than `latency_s`."""
+    """How much longer than `latency_s` a piece can take, at most."""
     pieces: int = 1
     """In how many pieces a write arrives, at most."""
     cut: Cut | None = None
     seed: str = ""
-    """Where the pieces end and what each of them takes."""
+    """Chooses the ends of the pieces and their delays."""
 
 
 class Panel(Protocol):
@@ -69,19 +69,19 @@ class Panel(Protocol):
 
     @property
     def state(self) -> Literal["up", "down", "dark"]:
-        """Up, process gone (connections are refused), or host gone (nothing comes back)."""
+        """Up, process gone (connections are refused), or host gone (no reply of any kind)."""
         ...
 
     def accept(self, wire: "Wire") -> None:
-        """Take a connection."""
+        """Accept a connection."""
         ...
 
-    def arrived(self, wire: "Wire", data: bytes) -> None:
-        """Take bytes."""
+    def receive(self, wire: "Wire", data: bytes) -> None:
+        """Receive bytes."""
         ...
 
-    def ended(self, wire: "Wire") -> None:
-        """Hear that the client's side ended."""
+    def peer_closed(self, wire: "Wire") -> None:
+        """Handle the end of the client's side."""
         ...
 
 
@@ -96,10 +96,10 @@ class Network:
     panel: Panel = field(init=False)
     wires: list["Wire"] = field(factory=list)
     trace: list[tuple[float, str]] = field(factory=list)
-    strangers: list[tuple[str, int]] = field(factory=list)
-    """Addresses other than the panel's that someone tried to reach."""
+    unexpected_addresses: list[tuple[str, int]] = field(factory=list)
+    """Addresses other than the panel's that the client tried to reach."""
     spans: dict[int, tuple[float, float]] = field(factory=dict)
-    """Begin and end of each connection by number, from the first try to the letting go."""
+    """Start and end of each connection by number, from the first attempt to its release."""
     life: int = 0
     """Which process of the client is the living one; sockets of earlier ones are dead."""
     _count: int = 0
@@ -109,45 +109,45 @@ class Network:
         self.trace.append((round(self.loop.time(), 9), text))
 
     def socket(self, _: object) -> Any:
-        """Make a socket that is none; the `socket_factory` of a connector."""
+        """Create a simulated socket; the `socket_factory` of a connector."""
         return _Socket(self)
 
     def arrival_s(self, direction: Direction, span_s: float) -> float | None:
-        """Say when what leaves now arrives after `span_s`, None for never."""
+        """Return when data sent now arrives after `span_s`; None for never."""
         arrival_s = self.loop.time() + span_s
-        for each in sorted(self.partitions, key=lambda each: each.begin_s):
-            if each.direction == direction and each.begin_s <= arrival_s < each.end_s:
+        for each in sorted(self.partitions, key=lambda each: each.start_s):
+            if each.direction == direction and each.start_s <= arrival_s < each.end_s:
                 arrival_s = each.end_s + span_s
         return None if math.isinf(arrival_s) else arrival_s
 
     def new_number(self) -> int:
-        """Count a connection that is tried."""
+        """Count a connection attempt."""
         self._count += 1
         self.spans[self._count] = (self.loop.time(), math.inf)
         return self._count
 
-    def let_go(self, number: int) -> None:
-        """Take note of the end of a connection."""
-        begun_s, ended_s = self.spans[number]
-        self.spans[number] = (begun_s, min(ended_s, self.loop.time()))
+    def release(self, number: int) -> None:
+        """Record the end of a connection."""
+        started_s, ended_s = self.spans[number]
+        self.spans[number] = (started_s, min(ended_s, self.loop.time()))
 
     def open_wires(self) -> list["Wire"]:
-        """Give the connections that the living client has not let go."""
-        return [each for each in self.wires if each.life == self.life and not each.is_let_go]
+        """Return the connections that the current client has not released."""
+        return [each for each in self.wires if each.life == self.life and not each.is_released]
 
     def bytes_of(self, call: str) -> int:
         """Count the bytes that left on the connections of a call."""
-        return sum(each.up.taken for each in self.wires if each.call == call)
+        return sum(each.up.sent_bytes for each in self.wires if each.call == call)
 
     def crash_client(self, how: End | None) -> None:
-        """End the client's process; its kernel says so to the panel, or nobody does (None)."""
+        """End the client's process; `how` is what its kernel sends, None for nothing."""
         for wire in self.open_wires():
             wire.die(how)
         self.life += 1
 
 
 class _Socket:
-    """Stands where aiohttp's connector wants a socket."""
+    """Replaces the socket of aiohttp's connector."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
@@ -159,35 +159,37 @@ class _Socket:
         """Do nothing: nothing here blocks."""
 
     def close(self) -> None:
-        """Give the connection up before a transport had it."""
+        """Close the connection before it has a transport."""
         self._is_closed = True
         if self._wire is not None:
-            self._wire.let_go("fin")
+            self._wire.release("fin")
 
     async def connect(self, address: tuple[str, int]) -> None:
-        """Shake hands, be refused, or wait for ever."""
+        """Connect, be refused, or wait forever."""
         network, call = self._network, CALL.get()
         number = network.new_number()
         network.note(f"wire {number}: {call} connects to {address[1]}")
         try:
-            await self._shake_hands(number, call, address)
+            await self._connect(number, call, address)
         except BaseException:
-            network.let_go(number)
+            network.release(number)
             raise
 
-    async def _shake_hands(self, number: int, call: str, address: tuple[str, int]) -> None:
+    async def _connect(self, number: int, call: str, address: tuple[str, int]) -> None:
         network = self._network
         if address[1] != PORT:
-            network.strangers.append(address)
-            raise ConnectionRefusedError(111, "nobody is there")
+            network.unexpected_addresses.append(address)
+            raise ConnectionRefusedError(111, "no panel at this port")
         link = network.choose_link(call, number)
         answer: asyncio.Future[None] = network.loop.create_future()
         arrival_s = network.arrival_s("up", link.latency_s)
         if arrival_s is not None and link.fate != "hang" and self._life == network.life:
-            network.loop.call_at(arrival_s, self._knock, number, call, link, answer)
+            network.loop.call_at(arrival_s, self._receive_connect, number, call, link, answer)
         await answer
 
-    def _knock(self, number: int, call: str, link: Link, answer: asyncio.Future[None]) -> None:
+    def _receive_connect(
+        self, number: int, call: str, link: Link, answer: asyncio.Future[None]
+    ) -> None:
         network = self._network
         if network.panel.state == "dark" or self._is_closed or self._life != network.life:
             return
@@ -197,7 +199,7 @@ class _Socket:
             network.panel.accept(self._wire)
         arrival_s = network.arrival_s("down", link.latency_s)
         if arrival_s is not None:
-            network.loop.call_at(arrival_s, _answer_knock, answer, accepts)
+            network.loop.call_at(arrival_s, _answer_connect, answer, accepts)
 
     def open(self, protocol: asyncio.Protocol) -> "_ClientTransport":
         """Put a transport on the connection."""
@@ -205,7 +207,7 @@ class _Socket:
         return self._wire.open(protocol)
 
 
-def _answer_knock(answer: asyncio.Future[None], accepts: bool) -> None:  # noqa: FBT001
+def _answer_connect(answer: asyncio.Future[None], accepts: bool) -> None:  # noqa: FBT001
     if answer.done():
         return
     if accepts:
@@ -223,10 +225,10 @@ class Wire:
         self.call = call
         self.life = network.life
         self.link = link
-        dice = Random(link.seed)
-        self.up = _Pipe(self, "up", dice, self._reach_panel)
-        self.down = _Pipe(self, "down", dice, self._reach_client)
-        self.is_let_go = False
+        rng = Random(link.seed)
+        self.up = _Pipe(self, "up", rng, self._reach_panel)
+        self.down = _Pipe(self, "down", rng, self._reach_client)
+        self.is_released = False
         self._transport: _ClientTransport | None = None
         self._waiting: list[bytes | End] = []
         network.wires.append(self)
@@ -236,27 +238,27 @@ class Wire:
         self.network.note(f"wire {self.number}: {text}")
 
     def open(self, protocol: asyncio.Protocol) -> "_ClientTransport":
-        """Give the client its end; what came before it is handed on in the next turn."""
+        """Return the client's transport; earlier bytes are delivered in the next turn."""
         self._transport = _ClientTransport(self, protocol)
         self.network.loop.call_soon(self._hand_on)
         return self._transport
 
-    def let_go(self, how: End) -> None:
+    def release(self, how: End) -> None:
         """End it from the client's side."""
-        if not self.is_let_go:
-            self.is_let_go = True
-            self.network.let_go(self.number)
+        if not self.is_released:
+            self.is_released = True
+            self.network.release(self.number)
             self.note(f"client: {how}")
             self.up.put(how)
 
     def die(self, how: End | None) -> None:
-        """End it because the client's process is gone."""
+        """End it because the client's process has ended."""
         self.down.is_dead = True
         if how is not None:
             self.up.put(how)
-        self.up.is_full = True
-        self.is_let_go = True
-        self.network.let_go(self.number)
+        self.up.is_closed = True
+        self.is_released = True
+        self.network.release(self.number)
 
     def cut(self, how: End) -> None:
         """End both directions at once."""
@@ -267,9 +269,9 @@ class Wire:
 
     def _reach_panel(self, item: bytes | End) -> None:
         if isinstance(item, bytes):
-            self.network.panel.arrived(self, item)
+            self.network.panel.receive(self, item)
         else:
-            self.network.panel.ended(self)
+            self.network.panel.peer_closed(self)
 
     def _reach_client(self, item: bytes | End) -> None:
         self._waiting.append(item)
@@ -288,47 +290,47 @@ class _Pipe:
         self,
         wire: Wire,
         direction: Direction,
-        dice: Random,
-        give: Callable[[bytes | End], None],
+        rng: Random,
+        deliver: Callable[[bytes | End], None],
     ) -> None:
         self._wire = wire
         self._direction: Direction = direction
-        self._dice = dice
-        self._give = give
+        self._rng = rng
+        self._deliver = deliver
         self._last_s = 0.0
-        self._given = 0
+        self._delivered = 0
         self._is_blocked = False
-        self.taken = 0
-        self.is_full = False
-        """Nothing more is taken in; what is on its way arrives."""
+        self.sent_bytes = 0
+        self.is_closed = False
+        """Nothing more is accepted; what is in flight arrives."""
         self.is_dead = False
-        """Nothing more comes out."""
+        """Nothing more is delivered."""
         cut = wire.link.cut
         self._cut = cut if cut is not None and cut.direction == direction else None
 
     def put(self, item: bytes | End) -> None:
-        """Take bytes, or the end of them."""
-        if self.is_full:
+        """Send bytes, or the end of the stream."""
+        if self.is_closed:
             return
         if isinstance(item, bytes):
-            self.taken += len(item)
+            self.sent_bytes += len(item)
             for piece in self._pieces(item):
                 self._send(piece)
         else:
             self._send(item)
-            self.is_full = True
+            self.is_closed = True
 
     def _pieces(self, data: bytes) -> list[bytes]:
         count = min(self._wire.link.pieces, len(data))
-        ends = sorted(self._dice.sample(range(1, len(data)), count - 1)) if count > 1 else []
+        ends = sorted(self._rng.sample(range(1, len(data)), count - 1)) if count > 1 else []
         return [data[begin:end] for begin, end in pairwise([0, *ends, len(data)])]
 
     def _send(self, item: bytes | End) -> None:
         link, network = self._wire.link, self._wire.network
-        span_s = link.latency_s + self._dice.random() * link.jitter_s
+        span_s = link.latency_s + self._rng.random() * link.jitter_s
         arrival_s = network.arrival_s(self._direction, span_s)
         if arrival_s is None or self._is_blocked:
-            # What is behind a lost piece never comes either: bytes keep their order.
+            # What follows a lost piece never arrives either: bytes keep their order.
             self._is_blocked = True
             return
         self._last_s = max(arrival_s, self._last_s + TICK_S)
@@ -339,14 +341,14 @@ class _Pipe:
             return
         if not isinstance(item, bytes):
             self._wire.note(f"{self._direction}: {item}")
-            self._give(item)
+            self._deliver(item)
             return
         cut = self._cut
-        rest = len(item) if cut is None else cut.after_bytes - self._given
-        self._given += len(item)
+        rest = len(item) if cut is None else cut.after_bytes - self._delivered
+        self._delivered += len(item)
         self._wire.note(f"{self._direction}: {min(rest, len(item))} bytes")
         if rest > 0:
-            self._give(item[:rest])
+            self._deliver(item[:rest])
         if cut is not None and rest <= len(item):
             self._wire.cut(cut.how)
 
@@ -382,7 +384,7 @@ class _ClientTransport(asyncio.Transport):
         self._wire.network.loop.call_soon(self._wire._hand_on)
 
     def take(self, item: bytes | End) -> None:
-        """Take what came from the panel."""
+        """Receive what the panel sent."""
         if self._is_closing:
             return
         if isinstance(item, bytes):
@@ -396,5 +398,5 @@ class _ClientTransport(asyncio.Transport):
         if self._is_closing:
             return
         self._is_closing = True
-        self._wire.let_go(how)
+        self._wire.release(how)
         self._wire.network.loop.call_soon(self._protocol.connection_lost, error)

@@ -1,7 +1,7 @@
-"""The panel: reads requests from the wire, stores orders, and answers as it was told to.
+"""The panel: reads requests from the wire, stores orders, and answers as the scenario says.
 
-It is honest, however broken: it calls placed only what it stored, and refuses in words of the
-profile only what it did not store. Everything else it may say with or without an order behind it.
+It is broken but honest: it reports an order as placed only if it stored it, and sends a refusal
+that the profile knows only if it did not. It sends any other answer with or without a stored order.
 """
 
 import asyncio
@@ -22,17 +22,17 @@ class Kind:
     """One way to answer."""
 
     body: str = ""
-    """ORDER stands for the id, RIGHT for what a read should be answered."""
+    """ORDER is replaced by the id, RIGHT by the correct answer to a read."""
     status: int = 200
     headers: tuple[str, ...] = ()
     stores: bool | None = False
-    """Whether an order is behind it; None for either."""
+    """Whether an order is stored before this answer; None for either."""
     means: Literal["placed", "refused", "unknown"] = "unknown"
-    """What a client may make of it."""
+    """What a client may conclude from it."""
     ahead: str = ""
-    """What comes before the answer."""
+    """Bytes before the answer."""
     behind: str = ""
-    """What comes behind the answer."""
+    """Bytes after the answer."""
     missing_bytes: int = 0
     """How many bytes the head promises beyond the body."""
     is_chunked: bool = False
@@ -40,7 +40,7 @@ class Kind:
 
 
 _PLACED = '{"status":"success","order":ORDER}'
-_STRAY = "HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n" + '{"order":98765}'
+_UNEXPECTED = "HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n" + '{"order":98765}'
 _PAGE = "<html><body>Bad gateway</body></html>"
 _FUNDS = '{"status":"fail","message":"Not enough funds on balance"}'
 
@@ -71,7 +71,9 @@ ADD_KINDS = {
     "placed": Kind(body=_PLACED, stores=True, means="placed"),
     "placed, id as text": Kind(body='{"order":"ORDER"}', stores=True, means="placed"),
     "placed, chunked": Kind(body=_PLACED, stores=True, means="placed", is_chunked=True),
-    "placed, then a stray": Kind(body=_PLACED, stores=True, means="placed", behind=_STRAY),
+    "placed, then an unexpected answer": Kind(
+        body=_PLACED, stores=True, means="placed", behind=_UNEXPECTED
+    ),
     "placed, after hints": Kind(
         body=_PLACED, stores=True, means="placed", ahead="HTTP/1.1 103 Early Hints\r\n\r\n"
     ),
@@ -93,7 +95,7 @@ READ_KINDS = {
     **_BOTH_KINDS,
     "right": Kind(body="RIGHT"),
     "right, chunked": Kind(body="RIGHT", is_chunked=True),
-    "right, then a stray": Kind(body="RIGHT", behind=_STRAY),
+    "right, then an unexpected answer": Kind(body="RIGHT", behind=_UNEXPECTED),
     "cut": Kind(body="RIGHT", missing_bytes=9),
 }
 """Answers to what changes nothing."""
@@ -101,7 +103,7 @@ READ_KINDS = {
 
 @frozen(kw_only=True)
 class Answer:
-    """What becomes of one request."""
+    """What happens to one request."""
 
     kind: str
     stores: bool = False
@@ -111,9 +113,9 @@ class Answer:
     ends: End | None = None
     """How the connection ends behind the answer; None if it is kept."""
     crash: Literal["before", "after"] | None = None
-    """The panel dies before or after the storing, and says nothing."""
+    """The panel crashes before or after storing the order, and does not answer."""
     outlives: bool = True
-    """Whether it works on for a client that hung up."""
+    """Whether it continues after the client has disconnected."""
 
 
 @define
@@ -122,17 +124,17 @@ class Ledger:
 
     orders: dict[int, str] = field(factory=dict)
     """The link of each order."""
-    seen: list[str] = field(factory=list)
+    received: list[str] = field(factory=list)
     """The link of each `add` that was read whole, stored or not."""
 
     def store(self, link: str) -> int:
-        """Make an order."""
+        """Store an order, and return its id."""
         order = 100 + len(self.orders)
         self.orders[order] = link
         return order
 
     def count(self, link: str) -> int:
-        """Say how many orders a link has."""
+        """Return how many orders a link has."""
         return list(self.orders.values()).count(link)
 
 
@@ -146,7 +148,7 @@ class Panel:
     restart_s: float = 5.0
     """Seconds from a crash to the next start."""
     crash_dark: bool = False
-    """Whether a crash takes the host down, so that nothing comes back."""
+    """Whether a crash takes the host down, so that nothing replies."""
     ledger: Ledger = field(factory=Ledger)
     state: Literal["up", "down", "dark"] = "up"
     shared: list[str] = field(factory=list)
@@ -156,11 +158,11 @@ class Panel:
     _work: list[asyncio.TimerHandle] = field(factory=list)
 
     def accept(self, wire: Wire) -> None:
-        """Take a connection."""
+        """Accept a connection."""
         self._inboxes[wire] = b""
 
-    def arrived(self, wire: Wire, data: bytes) -> None:
-        """Take bytes; a connection of an earlier life is reset."""
+    def receive(self, wire: Wire, data: bytes) -> None:
+        """Receive bytes; a connection from before a restart is reset."""
         if self.state == "dark":
             return
         if wire not in self._inboxes:
@@ -170,8 +172,8 @@ class Panel:
         while wire in self._inboxes and (form := self._next_form(wire)) is not None:
             self._begin(wire, form)
 
-    def ended(self, wire: Wire) -> None:
-        """Hear that the client's side ended; hang up too."""
+    def peer_closed(self, wire: Wire) -> None:
+        """Handle the end of the client's side; close this side too."""
         if self._inboxes.pop(wire, None) is not None:
             wire.down.put("fin")
 
@@ -192,7 +194,7 @@ class Panel:
         self.state = "up"
 
     def _next_form(self, wire: Wire) -> dict[str, str] | None:
-        """Take a whole request out of what came, None if there is none yet."""
+        """Return the next complete request and remove it, None if there is none yet."""
         head, mark, rest = self._inboxes[wire].partition(b"\r\n\r\n")
         if not mark:
             return None
@@ -212,7 +214,7 @@ class Panel:
         if "add" in actions and len(actions) > 1:
             self.shared.append(f"wire {wire.number}: {', '.join(actions)}")
         if action == "add":
-            self.ledger.seen.append(about)
+            self.ledger.received.append(about)
         if answer.crash == "before":
             self.crash()
             return

@@ -1,4 +1,4 @@
-"""Run one scenario: callers, a closer, perhaps a crash; note what each call was told."""
+"""Run one scenario: callers, closing, perhaps a crash; record the result of each call."""
 
 import asyncio
 import random
@@ -37,9 +37,9 @@ __all__ = [
     "Close",
     "Report",
     "World",
+    "add_failure",
     "client_of",
     "link_of",
-    "said",
     "simulate",
     "world",
 ]
@@ -48,27 +48,27 @@ BASE_URL = f"http://127.0.0.1:{PORT}/api/v1"
 KEY = "test-simulation"
 
 CALLS_END_S = 40_000.0
-"""Seconds after which a call that still runs is given up, and reported."""
+"""Seconds after which a call that still runs is cancelled, and reported."""
 
-BACKOFF_S = 2000.0
+SETTLE_S = 2000.0
 """Seconds after the last call, in which the panel may still store what it has read."""
 
 
 @define(eq=False)
 class Call:
-    """One call and what became of it."""
+    """One call and its result."""
 
     name: str
     verb: str
-    begun_s: float
+    started_s: float
     op: Op | None = None
     asked: str = ""
-    """The id that a status was asked about."""
-    told: str | None = None
+    """The id whose status was requested."""
+    result: str | None = None
     """One of placed, refused, not sent, unknown, cancelled, crashed, read, no read; or what no call
     may end with. None while it runs."""
     order: str | None = None
-    """The id that the client gave."""
+    """The id that the client returned."""
     waited_s: float | None = None
     """Seconds until `wait_s` ended the waiting; None if it did not."""
     ended_s: float | None = None
@@ -82,7 +82,7 @@ class Close:
     """One closing of the client."""
 
     life: int
-    begun_s: float
+    started_s: float
     ended_s: float
 
 
@@ -108,22 +108,22 @@ class Report:
     calls: list[Call] = field(factory=list)
     ledger: Ledger = field(factory=Ledger)
     trace: list[tuple[float, str]] = field(factory=list)
-    strangers: list[tuple[str, int]] = field(factory=list)
+    unexpected_addresses: list[tuple[str, int]] = field(factory=list)
     bytes_of: dict[str, int] = field(factory=dict)
     """Bytes that left on the connections of each call."""
     left: list[str] = field(factory=list)
     """Tasks and connections that are still there."""
-    kept: list[str] = field(factory=list)
-    """Connections of orders that were used for something else, or kept for it."""
-    complaints: list[str] = field(factory=list)
-    """What the loop had to complain of."""
+    shared: list[str] = field(factory=list)
+    """Connections of orders that were also used for something else."""
+    loop_errors: list[str] = field(factory=list)
+    """Errors that the loop reported."""
     closes: list[Close] = field(factory=list)
     spans: list[tuple[float, float]] = field(factory=list)
-    """Begin and end of each connection, from the first try to connect to the letting go."""
+    """Start and end of each connection, from the first attempt to connect to its release."""
 
 
 def simulate(seed: int, client_class: type[Client] = Client) -> Report:
-    """Run a seed from its begin to its end."""
+    """Run a seed from start to end."""
     scenario = Scenario.of(seed)
     report = Report(scenario)
     with world(scenario.link, _answers_of(scenario)) as scene:
@@ -137,24 +137,24 @@ def simulate(seed: int, client_class: type[Client] = Client) -> Report:
         except StuckError as error:
             report.left.append(f"stuck: {error}")
         report.ledger = scene.ledger
-        # Connections that are let go at one moment are so in no sure order.
+        # Connections released at the same moment have no defined order.
         report.trace = sorted(scene.network.trace)
-        report.strangers = scene.network.strangers
+        report.unexpected_addresses = scene.network.unexpected_addresses
         report.bytes_of = {each.name: scene.network.bytes_of(each.name) for each in report.calls}
-        report.kept = scene.panel.shared
+        report.shared = scene.panel.shared
         report.spans = list(scene.network.spans.values())
-        report.complaints = scene.loop.complaints
+        report.loop_errors = scene.loop.loop_errors
     return report
 
 
 @contextmanager
 def world(link: Callable[[str, int], Any], answer: Callable[..., Answer]) -> Iterator[World]:
-    """Make a loop, a network and a panel, and let virtual time pass for aiohttp too."""
+    """Create a loop, a network and a panel, with virtual time for aiohttp too."""
     loop = VirtualLoop()
     network = Network(loop, link)
     panel = Panel(network, answer)
     network.panel = panel
-    # The connector draws lots among those who wait for a connection.
+    # The connector chooses at random among the waiters for a connection.
     state = random.getstate()
     random.seed(0)
     try:
@@ -162,12 +162,12 @@ def world(link: Callable[[str, int], Any], answer: Callable[..., Answer]) -> Ite
             yield World(loop, network, panel)
     finally:
         random.setstate(state)
-        loop.run_until_complete(_end_all(loop))
+        loop.run_until_complete(_cancel_all(loop))
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
 
 
-async def _end_all(loop: VirtualLoop) -> None:
+async def _cancel_all(loop: VirtualLoop) -> None:
     tasks = asyncio.all_tasks(loop) - {asyncio.current_task(loop)}
     for task in tasks:
         task.cancel()
@@ -188,7 +188,7 @@ def _answers_of(scenario: Scenario) -> Callable[..., Answer]:
 async def client_of(
     scene: World, setup: Setup, client_class: type[Client] = Client
 ) -> AsyncIterator[Client]:
-    """Give a client on the network, its clock and its lots; a connector that was given is closed.
+    """Yield a client on the network with its clock and random numbers; close its connector.
 
     The caller closes the client.
     """
@@ -211,7 +211,7 @@ async def client_of(
         ),
         add_concurrency=setup.add_concurrency,
         clock=Clock(now_s=scene.loop.time),
-        rng=random.Random(setup.draw_seed).random,
+        rng=random.Random(setup.rng_seed).random,
     )
     client._furnish(calls, PollPolicy())
     try:
@@ -222,12 +222,12 @@ async def client_of(
 
 
 def link_of(name: str) -> str:
-    """Give the link that an `add` orders for: each call has its own."""
+    """Return the link that an `add` orders for: each call has its own."""
     return f"https://example.com/{name}"
 
 
-def said(error: BaseException) -> str:
-    """Give the one word for how an `add` failed."""
+def add_failure(error: BaseException) -> str:
+    """Return how an `add` failed, as one of the results of `Call.result`."""
     match error:
         case NotSentError() | ClosedError():
             return "not sent"
@@ -247,34 +247,34 @@ class _Run:
     report: Report
     client_class: type[Client]
     known: list[str] = field(factory=list)
-    """Ids that the client was given: a process writes them down before it goes on."""
+    """Ids that the client returned: a process would have stored them before it continues."""
 
     @property
     def now_s(self) -> float:
         return self.scene.loop.time()
 
     async def play(self) -> None:
-        """Let one process live, a second one if the first crashes, and wait until all is quiet."""
+        """Run one process, a second one if the first crashes, and wait until the panel is done."""
         scenario = self.report.scenario
         tasks = [self._task(f"{row}", ops) for row, ops in enumerate(scenario.tasks)]
         async with client_of(self.scene, scenario.setup, self.client_class) as client:
             if await self._live(client, tasks):
                 await self._close(client)
-        self._look_around()
-        # Of one that is gone, or that closes badly, this sweeps up; nothing of it reaches anyone.
+        self._record_leftovers()
+        # Cleans up after a client that crashed or did not close; nothing of it is recorded.
         await Client.aclose(client)
         if scenario.crash is not None:
             async with client_of(self.scene, scenario.setup, self.client_class) as client:
                 await self._after_crash(client)
                 await self._close(client)
-            self._look_around()
+            self._record_leftovers()
             await Client.aclose(client)
-        await asyncio.sleep(BACKOFF_S)
+        await asyncio.sleep(SETTLE_S)
 
     async def _live(
         self, client: Client, jobs: list[Callable[[Client], Coroutine[Any, Any, None]]]
     ) -> bool:
-        """Let callers work; False if the process crashed meanwhile."""
+        """Run the callers; return False if the process crashed meanwhile."""
         scenario, loop = self.report.scenario, self.scene.loop
         tasks = [loop.create_task(job(client)) for job in jobs]
         if scenario.close_at_s is not None:
@@ -283,28 +283,28 @@ class _Run:
         await asyncio.wait(tasks, timeout=CALLS_END_S if crash is None else crash.at_s)
         if crash is not None:
             self._crash()
-            await _end_all(loop)
+            await _cancel_all(loop)
         elif left := [each for each in tasks if not each.done()]:
             self.report.left += [f"running: {each.name}" for each in self._running()]
             await _cancel(left)
         return crash is None
 
     def _crash(self) -> None:
-        """End the process: nothing that it does from here on reaches anyone."""
-        assert self.report.scenario.crash is not None, "called for a crash alone"
+        """End the process: nothing that it does from here on has an effect."""
+        assert self.report.scenario.crash is not None, "called only for a crash"
         self.scene.network.note("client: crash")
         self.scene.network.crash_client(self.report.scenario.crash.how)
         for call in self._running():
-            call.told = "crashed"
+            call.result = "crashed"
 
     async def _after_crash(self, client: Client) -> None:
-        """Ask about the orders that were written down, and place another."""
+        """Request the status of the orders that were stored, and place another."""
         for number, asked in enumerate(tuple(self.known)):
             await self._call(client, Op(verb="status", after_s=0.0), f"after-{number}", asked)
         await self._call(client, Op(verb="add", after_s=0.0), "after-add")
 
     def _running(self) -> list[Call]:
-        return [each for each in self.report.calls if each.told is None]
+        return [each for each in self.report.calls if each.result is None]
 
     def _task(self, row: str, ops: list[Op]) -> Callable[[Client], Coroutine[Any, Any, None]]:
         async def work(client: Client) -> None:
@@ -315,7 +315,7 @@ class _Run:
         return work
 
     async def _call(self, client: Client, op: Op, name: str, asked: str | None = None) -> None:
-        """Make a call, cancel it if that is chosen, and note what it was told."""
+        """Make a call, cancel it if the scenario requires it, and record its result."""
         call = Call(name, op.verb, self.now_s, op)
         call.life = self.scene.network.life
         call.asked = asked or (self.known[-1] if self.known else "1")
@@ -328,27 +328,27 @@ class _Run:
         if op.cancel_after_turns is not None:
             _after_turns(loop, op.cancel_after_turns, lambda: _cancel_call(call, task))
         await asyncio.wait({task})
-        if call.told is None:
-            self._told(call, task)
+        if call.result is None:
+            self._record_result(call, task)
 
-    def _told(self, call: Call, task: asyncio.Task[Any]) -> None:
+    def _record_result(self, call: Call, task: asyncio.Task[Any]) -> None:
         call.ended_s = self.now_s
         if task.cancelled():
-            call.told = "cancelled" if call.was_cancelled else "foreign CancelledError"
+            call.result = "cancelled" if call.was_cancelled else "foreign CancelledError"
         elif (error := task.exception()) is None:
             result = task.result()
-            call.told = "placed" if call.verb == "add" else "read"
+            call.result = "placed" if call.verb == "add" else "read"
             if isinstance(result, AddedOrder | OrderStatus):
                 call.order = result.order
             if isinstance(result, AddedOrder):
                 self.known.append(result.order)
             if isinstance(result, OrderStatus) and result.start_count != int(call.asked):
-                call.told = f"answer of another: {result.start_count}"
+                call.result = f"answer of another: {result.start_count}"
         elif call.verb == "add":
-            call.told = said(error)
+            call.result = add_failure(error)
         else:
-            call.told = _failed_read(error)
-        self.scene.network.note(f"{call.name}: {call.verb} was told: {call.told}")
+            call.result = _read_failure(error)
+        self.scene.network.note(f"{call.name}: {call.verb} result: {call.result}")
 
     async def _verb(self, client: Client, call: Call, op: Op) -> object:
         if op.verb == "balance":
@@ -359,8 +359,8 @@ class _Run:
         try:
             return await client.add(order, wait_s=op.wait_s)
         except (OutcomeUnknownError, NotSentError) as error:
-            call.waited_s = self.now_s - call.begun_s
-            if not op.settles or isinstance(error, NotSentError):
+            call.waited_s = self.now_s - call.started_s
+            if not op.waits_for_outcome or isinstance(error, NotSentError):
                 raise
             return await error.wait_for_outcome()
 
@@ -371,21 +371,21 @@ class _Run:
         await self._close(client)
 
     async def _close(self, client: Client) -> None:
-        begun_s = self.now_s
+        started_s = self.now_s
         self.scene.network.note("client: aclose")
         await asyncio.gather(*(client.aclose() for _ in range(self.report.scenario.closes)))
         life = self.scene.network.life
-        self.report.closes.append(Close(life, begun_s, self.now_s))
+        self.report.closes.append(Close(life, started_s, self.now_s))
 
-    def _look_around(self) -> None:
-        """Note what a client that was closed has left behind."""
+    def _record_leftovers(self) -> None:
+        """Record the tasks and connections that a closed client left behind."""
         wires = self.scene.network.open_wires()
         self.report.left += [f"connection {each.number} of {each.call}" for each in wires]
         tasks = asyncio.all_tasks(self.scene.loop) - {asyncio.current_task(self.scene.loop)}
         self.report.left += [f"task {each.get_coro()}" for each in tasks]
 
 
-def _failed_read(error: BaseException) -> str:
+def _read_failure(error: BaseException) -> str:
     if isinstance(error, OrderNotFoundError):
         return "not found"
     if isinstance(error, OutcomeUnknownError) or not isinstance(error, PanelError):

@@ -1,4 +1,4 @@
-"""The judge: each lie is seen, and each truth passes."""
+"""The verdict: each wrong result is reported, and each correct one passes."""
 
 import math
 
@@ -11,7 +11,7 @@ from .verdict import verdict
 
 
 def report_of(
-    told: str | None = "placed",
+    result: str | None = "placed",
     verb: str = "add",
     stored: int = 1,
     *,
@@ -22,9 +22,9 @@ def report_of(
     asked: str = "100",
     bytes_left: int = 0,
 ) -> Report:
-    """Make a run of one call, and of so many orders for its link."""
+    """Return a run of one call, with `stored` orders for its link."""
     report = Report(Scenario.of(1), ledger=Ledger())
-    call = Call("a", verb, 0.0, op, asked=asked, told=told, order=order)
+    call = Call("a", verb, 0.0, op, asked=asked, result=result, order=order)
     call.ended_s, call.waited_s = ended_s, waited_s
     report.calls.append(call)
     report.bytes_of["a"] = bytes_left
@@ -48,9 +48,9 @@ def report_of(
         report_of("not found", "status", asked="999"),
         report_of("no read", "balance"),
     ],
-    ids=lambda report: report.calls[0].told,
+    ids=lambda report: report.calls[0].result,
 )
-def test_the_truth_passes(report: Report) -> None:
+def test_correct_result_passes(report: Report) -> None:
     assert verdict(report) == []
 
 
@@ -59,15 +59,15 @@ def test_the_truth_passes(report: Report) -> None:
     [
         (report_of("placed", stored=2), "ordered 2 times"),
         (report_of("unknown", stored=2), "ordered 2 times"),
-        (report_of("placed", stored=0), "is no order for"),
-        (report_of("placed", order="101"), "is no order for"),
-        (report_of("placed", order=None), "is no order for"),
+        (report_of("placed", stored=0), "is not an order for"),
+        (report_of("placed", order="101"), "is not an order for"),
+        (report_of("placed", order=None), "is not an order for"),
         (report_of("refused"), "but the panel has the order"),
         (report_of("not sent"), "but the panel has the order"),
         (report_of("not sent", stored=0, bytes_left=1), "1 bytes left"),
-        (report_of("foreign KeyError: 1"), "no way for an add to end"),
-        (report_of("foreign KeyError: 1", "status"), "no way for a read to end"),
-        (report_of("unknown", "balance"), "no way for a read to end"),
+        (report_of("foreign KeyError: 1"), "is not a result of an add"),
+        (report_of("foreign KeyError: 1", "status"), "is not a result of a read"),
+        (report_of("unknown", "balance"), "is not a result of a read"),
         (report_of("read", "status", stored=0), "there is no order 100"),
         (report_of("not found", "status"), "there is an order 100"),
         (report_of(None, ended_s=None), "never ended"),
@@ -80,40 +80,40 @@ def test_the_truth_passes(report: Report) -> None:
         ),
     ],
 )
-def test_a_lie_is_seen(report: Report, words: str) -> None:
+def test_wrong_result_is_reported(report: Report, words: str) -> None:
     assert any(words in text for text in verdict(report))
 
 
-def test_an_add_that_was_sent_twice_is_seen_though_it_was_stored_once() -> None:
+def test_add_sent_twice_is_reported_though_stored_once() -> None:
     report = report_of()
-    report.ledger.seen = [link_of("a")] * 2
+    report.ledger.received = [link_of("a")] * 2
 
     assert verdict(report) == ["a (placed): sent 2 times"]
 
 
-def test_what_is_left_behind_is_seen() -> None:
+def test_leftovers_are_reported() -> None:
     report = report_of()
-    report.left, report.complaints = ["task x"], ["never retrieved"]
-    report.strangers, report.kept = [("127.0.0.1", 1)], ["wire 3 of a"]
+    report.left, report.loop_errors = ["task x"], ["never retrieved"]
+    report.unexpected_addresses, report.shared = [("127.0.0.1", 1)], ["wire 3 of a"]
 
     assert len(verdict(report)) == 4
 
 
-def test_a_long_closing_is_seen() -> None:
+def test_slow_closing_is_reported() -> None:
     report = report_of()
     report.closes = [Close(0, 1.0, 30.0)]
 
     assert verdict(report) == ["closing took 29.0 s"]
 
 
-def test_an_add_that_goes_on_after_the_close_is_seen() -> None:
+def test_add_that_continues_after_closing_is_reported() -> None:
     report = report_of(ended_s=5.0)
     report.closes = [Close(0, 1.0, 2.0)]
 
-    assert verdict(report) == ["a (placed): went on for 3.0 s after the close"]
+    assert verdict(report) == ["a (placed): continued for 3.0 s after closing"]
 
 
-def test_the_close_of_another_process_ends_no_add() -> None:
+def test_closing_of_another_process_does_not_count() -> None:
     report = report_of(ended_s=5.0)
     report.closes = [Close(1, 1.0, 2.0)]
 
@@ -123,16 +123,16 @@ def test_the_close_of_another_process_ends_no_add() -> None:
 @pytest.mark.parametrize(
     "spans", [[(300.0, 400.0)], [(0.0, 100.0)], [(0.0, 100.0), (50.0, 90.0), (300.0, 400.0)]]
 )
-def test_a_long_wait_in_which_nothing_is_under_way_is_seen(
+def test_long_wait_without_a_connection_is_reported(
     spans: list[tuple[float, float]],
 ) -> None:
     report = report_of(ended_s=400.0)
     report.spans = spans
 
-    assert any("while nothing was under way" in text for text in verdict(report))
+    assert any("while nothing was in flight" in text for text in verdict(report))
 
 
-def test_a_wait_between_two_connections_that_is_short_passes() -> None:
+def test_short_wait_between_two_connections_passes() -> None:
     report = report_of(ended_s=40.0)
     report.spans = [(-9.0, -1.0), (2.0, 10.0), (25.0, 39.0)]
 

@@ -1,4 +1,4 @@
-"""The loop without a clock: what it promises to those who run on it."""
+"""The loop with virtual time: what code that runs on it can rely on."""
 
 import asyncio
 import time
@@ -11,28 +11,28 @@ from .virtual_loop import StuckError, VirtualLoop
 
 @pytest.fixture
 def loop() -> Iterator[VirtualLoop]:
-    made = VirtualLoop()
-    yield made
-    made.close()
+    created = VirtualLoop()
+    yield created
+    created.close()
 
 
-def test_a_day_passes_at_once(loop: VirtualLoop) -> None:
-    begun_s = time.monotonic()
+def test_virtual_day_passes_instantly(loop: VirtualLoop) -> None:
+    started_s = time.monotonic()
 
     loop.run_until_complete(asyncio.sleep(86_400))
 
     assert loop.time() == pytest.approx(86_400)
-    assert time.monotonic() - begun_s < 5
+    assert time.monotonic() - started_s < 5
 
 
-def test_timers_come_in_the_order_of_their_times(loop: VirtualLoop) -> None:
-    seen: list[int] = []
+def test_timers_run_in_the_order_of_their_times(loop: VirtualLoop) -> None:
+    ran: list[int] = []
     for span_s in (3, 1, 2):
-        loop.call_later(span_s, seen.append, span_s)
+        loop.call_later(span_s, ran.append, span_s)
 
     loop.run_until_complete(asyncio.sleep(4))
 
-    assert seen == [1, 2, 3]
+    assert ran == [1, 2, 3]
 
 
 def test_no_time_passes_while_something_is_ready(loop: VirtualLoop) -> None:
@@ -45,7 +45,7 @@ def test_no_time_passes_while_something_is_ready(loop: VirtualLoop) -> None:
     assert loop.time() == 0.0
 
 
-def test_a_wait_that_nothing_can_end_is_told(loop: VirtualLoop) -> None:
+def test_wait_that_nothing_can_end_raises(loop: VirtualLoop) -> None:
     with pytest.raises(StuckError):
         loop.run_until_complete(loop.create_future())
 
@@ -59,9 +59,9 @@ async def _in_thread() -> None:
     await asyncio.to_thread(time.monotonic)
 
 
-def test_what_a_callback_raises_is_kept(loop: VirtualLoop) -> None:
+def test_error_of_a_callback_is_recorded(loop: VirtualLoop) -> None:
     loop.call_soon(int, "x")
 
     loop.run_until_complete(asyncio.sleep(0))
 
-    assert "ValueError" in loop.complaints[0]
+    assert "ValueError" in loop.loop_errors[0]

@@ -9,18 +9,18 @@ __all__ = ["StuckError", "VirtualLoop"]
 
 
 class StuckError(RuntimeError):
-    """Nothing is ready and no timer is set: what is awaited can't come any more."""
+    """Nothing is ready and no timer is set: what is awaited can never happen."""
 
 
 class Socket(Protocol):
-    """What the loop asks of a socket that is none."""
+    """What the loop needs of a simulated socket."""
 
     async def connect(self, address: tuple[str, int]) -> None:
         """Return when the other side has accepted."""
         ...
 
     def open(self, protocol: asyncio.Protocol) -> asyncio.Transport:
-        """Give the transport of the connection."""
+        """Return the transport of the connection."""
         ...
 
 
@@ -29,21 +29,21 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def __init__(self) -> None:
         super().__init__()
-        self._selector = _Jump(self.pass_s)
+        self._selector = _Jump(self.advance)
         self._now_s = 0.0
-        self.complaints: list[str] = []
-        self.set_exception_handler(self._complain)
+        self.loop_errors: list[str] = []
+        self.set_exception_handler(self._on_loop_error)
 
     def time(self) -> float:
-        """Give the seconds since the loop was made."""
+        """Return the seconds since the loop was created."""
         return self._now_s
 
-    def pass_s(self, span_s: float) -> None:
-        """Let time pass."""
+    def advance(self, span_s: float) -> None:
+        """Advance the clock."""
         self._now_s += span_s
 
     async def sock_connect(self, sock: Any, address: Any) -> None:
-        """Connect a socket that is none."""
+        """Connect a simulated socket."""
         await sock.connect(address)
 
     async def create_connection(  # type: ignore[override]
@@ -70,23 +70,23 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Do nothing: there are no sockets that could have events."""
 
     def _write_to_self(self) -> None:
-        """Do nothing: nothing sleeps that had to be woken."""
+        """Do nothing: the loop never blocks."""
 
-    def _complain(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        self.complaints.append(f"{context['message']} {context.get('exception')!r}")
+    def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self.loop_errors.append(f"{context['message']} {context.get('exception')!r}")
 
 
 class _Jump(selectors.SelectSelector):
-    """Stands where the loop waits for sockets: the wait is skipped, its span is added up."""
+    """Replaces the wait for sockets: the wait is skipped, and the clock advanced by it."""
 
-    def __init__(self, pass_s: Callable[[float], None]) -> None:
+    def __init__(self, advance: Callable[[float], None]) -> None:
         super().__init__()
-        self._pass_s = pass_s
+        self._advance = advance
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
             raise StuckError("nothing is ready and no timer is set")
-        self._pass_s(timeout)
+        self._advance(timeout)
         return []
 
 

@@ -1,4 +1,4 @@
-"""Starting, killing and stopping children; holding what is left against what the panel stored."""
+"""Start, kill and stop child processes; compare the journal with what the panel stored."""
 
 import asyncio
 import json
@@ -12,11 +12,14 @@ from smmfanfast_async.journal import Entry, EntryState
 from smmfanfast_async.journal.sql import SQLJournal
 from smmfanfast_async.sandbox import Sandbox
 
-__all__ = ["Child", "entries_of", "event_positions", "until", "verify"]
+__all__ = ["PATIENT", "Child", "entries_of", "event_positions", "eventually", "verify"]
 
 CHILD = Path(__file__).with_name("killing_child.py")
 WAIT_S = 60.0
 """Seconds that a child may take for anything a test waits for."""
+
+PATIENT = {"lease_s": 60, "write_within_s": 30}
+"""For a child that is not to lose a lease, however slow the machine is."""
 
 SENT = {EntryState.ACCEPTED, EntryState.FINISHED}
 NOT_SENT = {EntryState.PREPARED, EntryState.HELD, EntryState.REFUSED, EntryState.WITHDRAWN}
@@ -26,22 +29,22 @@ class Child:
     """A process that places orders."""
 
     alive: ClassVar[set["Child"]] = set()
-    """Those that were started and have not ended, for a test that fails meanwhile."""
+    """Children that have not ended, to be killed if a test fails."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.alive.add(self)
         self.process = process
-        self.said: list[dict[str, Any]] = []
+        self.reports: list[dict[str, Any]] = []
         self._reading = asyncio.create_task(self._read())
-        self._news = asyncio.Event()
+        self._has_report = asyncio.Event()
 
     @classmethod
-    async def start(cls, journal: str, panel: Sandbox, **asked: Any) -> "Child":
+    async def start(cls, journal: str, panel: Sandbox, **task: Any) -> "Child":
         """Start a child on a journal and a panel."""
-        words = json.dumps({"journal": journal, "panel": panel.url, **asked})
+        argument = json.dumps({"journal": journal, "panel": panel.url, **task})
         return cls(
             await asyncio.create_subprocess_exec(
-                sys.executable, str(CHILD), words, stdout=asyncio.subprocess.PIPE
+                sys.executable, str(CHILD), argument, stdout=asyncio.subprocess.PIPE
             )
         )
 
@@ -49,54 +52,50 @@ class Child:
         assert self.process.stdout is not None
         async for line in self.process.stdout:
             if line.endswith(b"\n"):  # the last one may be cut by the kill
-                self.said.append(json.loads(line))
-            self._news.set()
+                self.reports.append(json.loads(line))
+            self._has_report.set()
 
-    async def until(self, word: str) -> dict[str, Any]:
-        """Wait until the child says a word, and give what it said with it."""
+    async def until(self, field: str) -> dict[str, Any]:
+        """Wait until the child reports a field, and return the report."""
         async with asyncio.timeout(WAIT_S):
             while True:
-                found = next((each for each in self.said if word in each), None)
-                if found is not None:
-                    return found
-                assert not self._reading.done(), f"it ended without {word!r}: {self.said}"
-                self._news.clear()
-                await self._news.wait()
+                report = next((each for each in self.reports if field in each), None)
+                if report is not None:
+                    return report
+                assert not self._reading.done(), f"it ended without {field!r}: {self.reports}"
+                self._has_report.clear()
+                await self._has_report.wait()
 
-    def stop(self) -> None:
-        """Let it stand still, whatever it does."""
-        self.process.send_signal(signal.SIGSTOP)
-
-    def go_on(self) -> None:
-        """Let it go on."""
+    def resume(self) -> None:
+        """Continue a child that stopped itself."""
         self.process.send_signal(signal.SIGCONT)
 
     async def kill(self) -> None:
-        """End it without a chance to tidy up; what it said by then is read."""
+        """Kill it without a chance to clean up; what it reported by then is read."""
         if self.process.returncode is None:
             self.process.kill()
-        await self.ended()
+        await self.wait()
 
-    async def ended(self) -> None:
-        """Wait for its end."""
+    async def wait(self) -> None:
+        """Wait until it has ended."""
         async with asyncio.timeout(WAIT_S):
             await self._reading
             await self.process.wait()
         self.alive.discard(self)
 
 
-async def until(is_so: Callable[[], bool | Awaitable[bool]]) -> None:
-    """Wait until something is so that no process tells of."""
+async def eventually(condition: Callable[[], bool | Awaitable[bool]]) -> None:
+    """Wait until a condition is true that no process reports."""
     async with asyncio.timeout(WAIT_S):
         while True:
-            found = is_so()
-            if found if isinstance(found, bool) else await found:
+            value = condition()
+            if value if isinstance(value, bool) else await value:
                 return
             await asyncio.sleep(0.05)
 
 
 async def entries_of(url: str) -> dict[str, Entry]:
-    """Read the journal of the children, by ref."""
+    """Return the entries in the journal of the children, by ref."""
     journal = SQLJournal(url).for_account("killing")
     await journal.open()
     try:
@@ -106,7 +105,7 @@ async def entries_of(url: str) -> dict[str, Entry]:
 
 
 async def event_positions(url: str) -> list[int]:
-    """Read the positions of all events."""
+    """Return the positions of all events."""
     journal = SQLJournal(url).for_account("killing")
     await journal.open()
     try:
@@ -124,13 +123,13 @@ async def _all_events(journal: SQLJournal) -> AsyncIterator[Any]:
 
 
 def verify(entries: dict[str, Entry], panel: Sandbox, refs: Iterable[str]) -> None:
-    """Hold what the journal says of each ref against what the panel stored: it counts, not we."""
+    """Compare the journal's state of each ref with the orders that the panel stored for it."""
     stored: dict[str, list[str]] = {}
     for order, each in panel.orders.items():
         stored.setdefault(each.link.rpartition("/")[2], []).append(order)
     doubled = {ref: orders for ref, orders in stored.items() if len(orders) > 1}
     assert doubled == {}, "ordered twice"
-    lies = [
+    wrong = [
         (ref, entry.state, entry.order, stored.get(ref))
         for ref in refs
         if (entry := entries.get(ref)) is not None
@@ -139,6 +138,6 @@ def verify(entries: dict[str, Entry], panel: Sandbox, refs: Iterable[str]) -> No
             or (entry.state in NOT_SENT and ref in stored)
         )
     ]
-    assert lies == [], "the journal is not true"
+    assert wrong == [], "the journal contradicts the panel"
     lost = [ref for ref in stored if ref not in entries]
-    assert lost == [], "an order that the journal does not know"
+    assert lost == [], "the journal does not know an order"

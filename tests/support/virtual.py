@@ -1,4 +1,4 @@
-"""Running a coroutine on a loop whose time passes at once, and looking what it leaves behind."""
+"""Run a coroutine on a loop with virtual time, and check what it leaves behind."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -12,13 +12,13 @@ T = TypeVar("T")
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run to the end; a wait that nothing can end raises, and so do complaints and left tasks."""
+    """Run to the end; a wait that nothing can end, loop errors and remaining tasks are errors."""
     loop = VirtualLoop()
     try:
         result = loop.run_until_complete(main)
         left = asyncio.all_tasks(loop)
         assert not left, left
-        assert not loop.complaints, loop.complaints
+        assert not loop.loop_errors, loop.loop_errors
         return result
     finally:
         left = asyncio.all_tasks(loop)
@@ -33,6 +33,6 @@ async def _ended(tasks: set[asyncio.Task[Any]]) -> None:
 
 
 async def turns(number: int = 20) -> None:
-    """Let everything happen that needs no time."""
+    """Run everything that needs no time."""
     for _ in range(number):
         await asyncio.sleep(0)

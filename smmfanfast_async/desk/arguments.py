@@ -1,0 +1,38 @@
+"""Validation of what callers pass to `OrderDesk`."""
+
+from .._settings import check_above_0
+from ..errors import InvalidOrderError, InvalidSettingsError
+from .admission import is_amount
+
+__all__ = ["check_settings", "parse_decided_by"]
+
+MAX_ACCOUNT_CHARACTERS = 64
+"""The longest name of an account, in characters: what a journal's rows hold."""
+
+MAX_DECIDED_BY_CHARACTERS = 200
+"""The longest name of who decides, in characters."""
+
+
+def check_settings(budget: object, calls_per_minute: int | None, account: str | None) -> None:
+    """Raise `InvalidSettingsError` for settings that no desk can work with."""
+    if budget is not None and not is_amount(budget):
+        reason = f"must be a finite Decimal of at least 0, not {budget!r}"
+        raise InvalidSettingsError("budget_per_day", reason)
+    if calls_per_minute is not None:
+        check_above_0("calls_per_minute", calls_per_minute)
+    if account is not None and not 0 < len(account) <= MAX_ACCOUNT_CHARACTERS:
+        reason = f"must have 1 to {MAX_ACCOUNT_CHARACTERS} characters, not {account!r}"
+        raise InvalidSettingsError("account", reason)
+
+
+def parse_decided_by(name: object) -> str:
+    """Return the name of who decides, stripped; raise `InvalidOrderError` if it is not a name."""
+    if (
+        isinstance(name, str)
+        and name.strip()
+        and name.isprintable()
+        and len(name) <= MAX_DECIDED_BY_CHARACTERS
+    ):
+        return name.strip()
+    reason = f"is not a name of 1 to {MAX_DECIDED_BY_CHARACTERS} printable characters"
+    raise InvalidOrderError("OrderDesk", "decided_by", name, reason)
