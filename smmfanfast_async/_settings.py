@@ -24,21 +24,21 @@ __all__ = [
 _ACCOUNT = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-def account_name(key: Key, url: str, given: str | None = None) -> str | None:
+def account_name(key: Key, url: str, name: str | None = None) -> str | None:
     """Give the name of an account: the given one, checked, or one made of its key and address.
 
     The key can't be told of it. 64 bits of an HMAC: enough to tell a user's accounts apart, too few
     to try keys against. None for a key that changes, since the name would change with it.
     """
-    if given is not None:
-        if not isinstance(given, str) or not _ACCOUNT.fullmatch(given):
-            reason = f"{shown_value(given)} is not made of 1 to 64 letters, digits and . _ -"
+    if name is not None:
+        if not isinstance(name, str) or not _ACCOUNT.fullmatch(name):
+            reason = f"{shown_value(name)} is not made of 1 to 64 letters, digits and . _ -"
             raise InvalidSettingsError("account", reason)
-        return given
+        return name
     if isinstance(key, RotatingKey):
         return None
-    about = f"smmfanfast_async account {url}".encode()
-    return hmac.new(key.reveal().encode(), about, hashlib.sha256).hexdigest()[:16]
+    message = f"smmfanfast_async account {url}".encode()
+    return hmac.new(key.reveal().encode(), message, hashlib.sha256).hexdigest()[:16]
 
 
 def require_account(name: str | None) -> str:
@@ -84,8 +84,8 @@ def options_from_env(options: Mapping[str, Any]) -> dict[str, Any]:
 
     A new mapping, in no frame of ours: a proxy's address may hold a password.
     """
-    said = {
+    from_environment = {
         "base_url": os.environ.get("SMMFANFAST_BASE_URL") or None,
         "proxy": os.environ.get("SMMFANFAST_PROXY") or None,
     }
-    return said | dict(options)
+    return from_environment | dict(options)

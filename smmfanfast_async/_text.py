@@ -19,11 +19,11 @@ MAX_RAW_CHARACTERS = 2000
 """How much of an answer is kept beside what was read from it, in characters: real ones to a single
 question have below 200, and 100 of the longest errors together are below a megabyte."""
 
-_JOINTS = str.maketrans("", "", "_-")
+_SEPARATORS = str.maketrans("", "", "_-")
 
 # Every sign that some reader takes for the end of a line, and NUL, which ends a text in C.
 _LINE_ENDS = re.compile("[\r\n\0\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
-_HALF_PAIRS = re.compile("[\ud800-\udfff]")
+_LONE_SURROGATES = re.compile("[\ud800-\udfff]")
 
 # C0 and C1 controls, line and paragraph separators, bidirectional overrides, zero-width signs and
 # tags, lone surrogates: they forge log lines, drive terminals or hide text.
@@ -35,7 +35,7 @@ _HARMFUL = re.compile(
 
 def normalize_word(word: str) -> str:
     """Bring a word of the panel into one spelling: lower case, without blanks, `_` and `-`."""
-    return "".join(word.lower().split()).translate(_JOINTS)
+    return "".join(word.lower().split()).translate(_SEPARATORS)
 
 
 def normalize_text(text: str) -> str:
@@ -44,13 +44,15 @@ def normalize_text(text: str) -> str:
     An underscore belongs to its word: the code `error.link_duplicate` does not begin with
     `error.link`.
     """
-    signs = (sign if sign.isalnum() or sign == "_" else " " for sign in text.lower())
-    return " ".join("".join(signs).split())
+    characters = (sign if sign.isalnum() or sign == "_" else " " for sign in text.lower())
+    return " ".join("".join(characters).split())
 
 
 def text_flaw(text: str) -> str | None:
     """Say why a text can't be sent, None if it can."""
-    return "holds half a surrogate pair, which no UTF-8 has" if _HALF_PAIRS.search(text) else None
+    return (
+        "holds half a surrogate pair, which no UTF-8 has" if _LONE_SURROGATES.search(text) else None
+    )
 
 
 def line_flaw(text: str) -> str | None:
@@ -58,21 +60,21 @@ def line_flaw(text: str) -> str | None:
     return "holds a line end or NUL" if _LINE_ENDS.search(text) else text_flaw(text)
 
 
-def sanitize(text: str, most: int | None = None) -> str:
+def sanitize(text: str, max_characters: int | None = None) -> str:
     """Give a text for logs, terminals and errors: one line, no sign that hides or commands.
 
     `most` cuts it to so many characters; None leaves it whole.
     """
     # Cut first with room to spare, so that a text of megabytes costs no more than a short one.
-    short = text if most is None else text[: most * 4]
-    return _HARMFUL.sub(" ", short).strip()[:most]
+    start = text if max_characters is None else text[: max_characters * 4]
+    return _HARMFUL.sub(" ", start).strip()[:max_characters]
 
 
 def raw_text(body: bytes) -> str:
     """Give an answer as `raw` keeps it: its text, cleaned, as far as `MAX_RAW_CHARACTERS`."""
     # A sign has four bytes at most; as much again for what is cleaned away.
-    begin = body[: MAX_RAW_CHARACTERS * 8].decode(errors="replace")
-    return sanitize(begin, MAX_RAW_CHARACTERS)
+    start = body[: MAX_RAW_CHARACTERS * 8].decode(errors="replace")
+    return sanitize(start, MAX_RAW_CHARACTERS)
 
 
 class _Shown(str):

@@ -320,9 +320,9 @@ def test_a_quantity_is_held_against_min_and_max(name: str) -> None:
     above = refusal(lambda: offer_for(over(21), **limits).check(over(21)))
 
     assert above.reason == "is above the maximum 20 of service 5"
-    assert (above.where, above.value) == (where, "21")
+    assert (above.owner, above.value) == (where, "21")
     assert below.reason == "is below the minimum 10 of service 5"
-    assert (below.where, below.value) == (where, "9")
+    assert (below.owner, below.value) == (where, "9")
     assert field in {above.field, below.field}
 
 

@@ -359,7 +359,7 @@ def test_a_wrong_value_is_shown_as_python_writes_it_cut_to_200_characters() -> N
     error = InvalidOrderError("CustomCommentsOrder", "comments", "x" * 1000, "is too long")
 
     assert error.value == "'" + "x" * 199
-    assert (error.where, error.field) == ("CustomCommentsOrder", "comments")
+    assert (error.owner, error.field) == ("CustomCommentsOrder", "comments")
     assert error.reason == "is too long"
 
 

@@ -279,7 +279,7 @@ def test_a_demanded_field_left_out_is_named(cls: type[Order], name: str) -> None
 def test_none_is_refused_where_the_document_demands_a_field(cls: type[Order], name: str) -> None:
     error = refusal(lambda: build(cls, **{name: None}))
 
-    assert (error.where, error.field, error.value) == (cls.__name__, name, "None")
+    assert (error.owner, error.field, error.value) == (cls.__name__, name, "None")
 
 
 @pytest.mark.parametrize(("cls", "name"), FREE)
@@ -308,7 +308,7 @@ def test_what_is_no_text_of_one_line_is_refused(
 ) -> None:
     error = refusal(lambda: build(cls, **{name: value}))
 
-    assert (error.where, error.field, error.value) == (cls.__name__, name, shown)
+    assert (error.owner, error.field, error.value) == (cls.__name__, name, shown)
     assert error.reason == reason
 
 
@@ -389,7 +389,7 @@ def test_a_list_without_items_is_refused(cls: type[Order], name: str, value: obj
 def test_what_holds_no_items_is_no_list(cls: type[Order], name: str, value: object) -> None:
     error = refusal(lambda: build(cls, **{name: value}))
 
-    assert (error.where, error.field, error.value) == (cls.__name__, name, repr(value))
+    assert (error.owner, error.field, error.value) == (cls.__name__, name, repr(value))
     assert error.reason == "is neither a text nor a list of texts"
 
 
@@ -611,7 +611,7 @@ def test_an_extra_field_takes_no_name_that_is_taken(
     """PHP leaves out blanks before a name and makes a list of `name[]`, in place of `name`."""
     error = refusal(lambda: build(cls, extra={spelled(name): "x"}))
 
-    assert (error.where, error.field) == (cls.__name__, "extra")
+    assert (error.owner, error.field) == (cls.__name__, "extra")
     assert error.value == repr(spelled(name))
     assert error.reason == "can't be the name of an extra field"
 
@@ -695,7 +695,7 @@ def test_a_number_below_1_and_a_text_that_could_part_or_join_ids_are_no_id(value
     ):
         error = refusal(make)
 
-        assert (error.where, error.field, error.value) == (where, field, repr(value)[:200])
+        assert (error.owner, error.field, error.value) == (where, field, repr(value)[:200])
         assert error.reason.startswith("is not an id: a whole number above 0, or a text")
 
 

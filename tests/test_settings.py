@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smmfanfast_async import InvalidSettingsError
-from smmfanfast_async._secrets import MIN_MASKED_CHARACTERS, Secret, check_key
+from smmfanfast_async._secrets import MIN_MASKED_KEY_CHARACTERS, Secret, check_key
 from smmfanfast_async._settings import key_from_env
 
 
@@ -106,7 +106,7 @@ SPELLINGS = [
 def test_a_key_is_masked_however_an_answer_spells_it(spelling: str) -> None:
     text = f"<{spelling}> and {spelling}{spelling}."
 
-    assert Secret(LONG).masked(text) == "<***> and ******."
+    assert Secret(LONG).mask_text(text) == "<***> and ******."
 
 
 @pytest.mark.parametrize("spelling", [
@@ -119,17 +119,18 @@ def test_a_key_is_masked_however_an_answer_spells_it(spelling: str) -> None:
 ])  # fmt: skip
 def test_a_key_is_masked_as_json_and_html_spell_it(spelling: str) -> None:
     assert (
-        Secret(r"""test-<a>/b"c\d'e&f""").masked(f'{{"error":"{spelling}"}}') == '{"error":"***"}'
+        Secret(r"""test-<a>/b"c\d'e&f""").mask_text(f'{{"error":"{spelling}"}}')
+        == '{"error":"***"}'
     )
 
 
 @pytest.mark.parametrize(("length", "masked"), [
-    (MIN_MASKED_CHARACTERS - 1, False), (MIN_MASKED_CHARACTERS, True),
+    (MIN_MASKED_KEY_CHARACTERS - 1, False), (MIN_MASKED_KEY_CHARACTERS, True),
 ])  # fmt: skip
 def test_a_key_is_masked_from_a_length_on(length: int, *, masked: bool) -> None:
     key = "k" * length
 
-    assert Secret(key).masked(f"({key})") == ("(***)" if masked else f"({key})")
+    assert Secret(key).mask_text(f"({key})") == ("(***)" if masked else f"({key})")
 
 
 @given(
@@ -146,10 +147,10 @@ def test_a_key_is_found_whatever_pieces_an_answer_comes_in(
     for start, end in pairwise(bounds):
         since = len(body)
         body += whole[start:end]
-        secret.mask(body, since)
+        secret.mask_in_place(body, since)
 
     assert body == whole.replace(LONG.encode(), b"***")
 
 
 def test_signs_of_all_kinds_stay_as_they_are_beside_a_key() -> None:
-    assert Secret(LONG).masked(f"\ud800é\0{LONG}") == "\ud800é\0***"
+    assert Secret(LONG).mask_text(f"\ud800é\0{LONG}") == "\ud800é\0***"

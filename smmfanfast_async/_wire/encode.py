@@ -35,29 +35,29 @@ def add_form(order: Order, profile: Profile) -> Form:
     """
     _check_profile(order, profile)
     form = {"action": "add"}
-    where = type(order).__name__
+    owner = type(order).__name__
     for attribute in attrs.fields(type(order)):
         value = getattr(order, attribute.name)
         if attribute.metadata.get("form", True) and value is not None:
-            form[attribute.name] = _text(value, where, attribute.name)
+            form[attribute.name] = _encode_value(value, owner, attribute.name)
     form.update(order.extra)
-    return _escaped(form, profile)
+    return _escape_values(form, profile)
 
 
 def _check_profile(order: Order, profile: Profile) -> None:
-    where, word = type(order).__name__, order.panel_type
-    if word and not profile.supports_order_type(word):
+    owner, order_type = type(order).__name__, order.panel_type
+    if order_type and not profile.supports_order_type(order_type):
         known = ", ".join(sorted(profile.order_types))
         reason = f"is no order type of {profile.name}, which takes {known}"
-        raise InvalidOrderError(where, "panel_type", word, reason)
+        raise InvalidOrderError(owner, "panel_type", order_type, reason)
     for name in sorted(profile.ignored_fields):
         value = getattr(order, name, None)
         if value is not None:
-            raise InvalidOrderError(where, name, value, f"is not read by {profile.name}")
-    legal = profile.delays_minutes
-    if isinstance(order, SubscriptionsOrder) and legal is not None and order.delay not in legal:
-        reason = f"is none of {sorted(legal)}, the delays of {profile.name}"
-        raise InvalidOrderError(where, "delay", order.delay, reason)
+            raise InvalidOrderError(owner, name, value, f"is not read by {profile.name}")
+    allowed = profile.delays_minutes
+    if isinstance(order, SubscriptionsOrder) and allowed is not None and order.delay not in allowed:
+        reason = f"is none of {sorted(allowed)}, the delays of {profile.name}"
+        raise InvalidOrderError(owner, "delay", order.delay, reason)
 
 
 def ids_form(action: str, field: str, ids: Sequence[str]) -> Form:
@@ -83,11 +83,11 @@ def call_form(action: str, fields: Mapping[str, object], profile: Profile) -> Fo
         if name in {"key", "action"}:
             raise InvalidOrderError("Client.call", name, "…", "is set by the client itself")
         if value is not None:
-            form[name] = _text(value, "Client.call", name)
-    return _escaped(form, profile)
+            form[name] = _encode_value(value, "Client.call", name)
+    return _escape_values(form, profile)
 
 
-def _text(value: object, where: str, field: str) -> str:
+def _encode_value(value: object, owner: str, field: str) -> str:
     match value:
         case bool():
             return str(int(value))
@@ -99,23 +99,23 @@ def _text(value: object, where: str, field: str) -> str:
             return value.strftime("%d/%m/%Y")
         case tuple() | list():
             items = cast("Iterable[object]", value)  # of what, the match can't say
-            return "\n".join(_line(item, where, field) for item in items)
+            return "\n".join(_encode_item(item, owner, field) for item in items)
         case str():
             if flaw := text_flaw(value):
-                raise InvalidOrderError(where, field, value, flaw)
+                raise InvalidOrderError(owner, field, value, flaw)
             return value
         case _:
-            raise InvalidOrderError(where, field, value, "has no form as text")
+            raise InvalidOrderError(owner, field, value, "has no form as text")
 
 
-def _line(item: object, where: str, field: str) -> str:
-    line = _text(item, where, field)
+def _encode_item(item: object, owner: str, field: str) -> str:
+    line = _encode_value(item, owner, field)
     if flaw := line_flaw(line):
-        raise InvalidOrderError(where, field, item, flaw)
+        raise InvalidOrderError(owner, field, item, flaw)
     return line
 
 
-def _escaped(form: Form, profile: Profile) -> Form:
+def _escape_values(form: Form, profile: Profile) -> Form:
     if not profile.double_decodes:
         return form
     return {name: text.replace("%", "%25").replace("+", "%2B") for name, text in form.items()}

@@ -28,12 +28,12 @@ from smmfanfast_async import (
 )
 from smmfanfast_async._secrets import Secret
 from smmfanfast_async._wire import transport as transport_module
-from smmfanfast_async._wire.transport import Limits, Transport, is_loopback, parse_url
-from smmfanfast_async._wire.transport.answer import retry_after_s
-from smmfanfast_async._wire.transport.form import OneShotForm, urlencoded
+from smmfanfast_async._wire.transport import RequestLimits, Transport, is_loopback, parse_url
+from smmfanfast_async._wire.transport.answer import parse_retry_after
+from smmfanfast_async._wire.transport.form import SingleUseForm, urlencode
 
 KEY = "test-marker-key"
-LIMITS = Limits(read_timeout_s=5, body_bytes=1000)
+LIMITS = RequestLimits(timeout_s=5, max_body_bytes=1000)
 FORM = {"action": "add", "service": "5", "link": "https://example.com/?a=b&c"}
 
 
@@ -95,8 +95,8 @@ async def test_reads_share_a_connection() -> None:
 async def test_a_fresh_post_neither_takes_nor_leaves_a_connection() -> None:
     async with transport_to(reply("{}")) as (transport, server):
         await transport.post(FORM, LIMITS)
-        await transport.post(FORM, LIMITS, fresh=True)
-        await transport.post(FORM, LIMITS, fresh=True)
+        await transport.post(FORM, LIMITS, new_connection=True)
+        await transport.post(FORM, LIMITS, new_connection=True)
         await transport.post(FORM, LIMITS)
 
     assert [request.connection for request in server.requests] == [1, 2, 3, 1]
@@ -107,7 +107,7 @@ async def test_a_fresh_post_neither_takes_nor_leaves_a_connection() -> None:
 async def test_a_peer_that_closes_unannounced_does_not_harm_the_next_fresh_post() -> None:
     async with transport_to(reply('{"order":1}', close=True)) as (transport, server):
         for _ in range(3):
-            assert (await transport.post(FORM, LIMITS, fresh=True)).body == b'{"order":1}'
+            assert (await transport.post(FORM, LIMITS, new_connection=True)).body == b'{"order":1}'
 
     assert len(server.requests) == 3
 
@@ -171,7 +171,7 @@ async def test_a_bomb_costs_no_more_than_its_cap() -> None:
     async with transport_to(packed) as (transport, _):
         tracemalloc.start()
         with pytest.raises(InvalidResponseError, match="longer than 100000 bytes"):
-            await transport.post(FORM, Limits(5, 100_000))
+            await transport.post(FORM, RequestLimits(5, 100_000))
         _, peak_bytes = tracemalloc.get_traced_memory()
         tracemalloc.stop()
 
@@ -199,7 +199,7 @@ NOW_S = datetime(2030, 1, 1, tzinfo=UTC).timestamp()
 def test_a_wait_is_read_from_seconds_dates_and_moments(
     headers: dict[str, str], wait_s: float | None
 ) -> None:
-    assert retry_after_s(headers, NOW_S) == wait_s
+    assert parse_retry_after(headers, NOW_S) == wait_s
 
 
 # --- what failed: sent, or proved not sent -------------------------------------------------------
@@ -222,7 +222,7 @@ async def test_a_pool_without_room_is_proved_not_sent() -> None:
         await server.has_received()
 
         with pytest.raises(NotSentError, match="Timeout"):
-            await transport.post(FORM, Limits(0.05, 1000))
+            await transport.post(FORM, RequestLimits(0.05, 1000))
         busy.cancel()
         await asyncio.gather(busy, return_exceptions=True)
     await connector.close()
@@ -245,7 +245,7 @@ async def test_a_pool_without_room_is_proved_not_sent() -> None:
 async def test_whatever_fails_after_the_connection_may_have_been_sent(answer: Answer) -> None:
     async with transport_to(answer) as (transport, _):
         with pytest.raises(NoResponseError) as caught:
-            await transport.post(FORM, Limits(0.2, 1000), fresh=True)
+            await transport.post(FORM, RequestLimits(0.2, 1000), new_connection=True)
 
     assert caught.value.maybe_sent
     assert caught.value.maybe_placed
@@ -261,7 +261,7 @@ async def test_a_second_write_of_a_form_is_refused() -> None:
             self.written.append(chunk)
 
     writer: Any = Writer()
-    form = OneShotForm(Secret(KEY), FORM)
+    form = SingleUseForm(Secret(KEY), FORM)
     await form.write_with_length(writer, 10)
 
     with pytest.raises(RuntimeError, match="twice"):
@@ -305,7 +305,7 @@ async def test_a_session_that_closes_before_the_start_is_proved_not_sent(
 
 
 def test_the_payload_hides_the_key() -> None:
-    form = OneShotForm(Secret(KEY), FORM)
+    form = SingleUseForm(Secret(KEY), FORM)
 
     assert KEY not in f"{form!r} {form.decode()}"
     assert "service=5" in form.decode()
@@ -318,7 +318,7 @@ async def test_a_write_that_fails_leaves_no_frame_with_the_key() -> None:
             raise ConnectionResetError("gone")
 
     broken: Any = Broken()
-    form = OneShotForm(Secret(KEY), FORM)
+    form = SingleUseForm(Secret(KEY), FORM)
 
     with pytest.raises(ConnectionResetError) as caught:
         await form.write(broken)
@@ -331,7 +331,7 @@ async def test_a_write_that_fails_leaves_no_frame_with_the_key() -> None:
 async def test_no_frame_of_a_failure_holds_the_key(answer: Answer) -> None:
     async with transport_to(answer) as (transport, _):
         with pytest.raises(PanelError) as caught:
-            await transport.post(FORM, Limits(0.2, 1000))
+            await transport.post(FORM, RequestLimits(0.2, 1000))
 
     # The frames of this test know the key by name; those of the library must not.
     own = {id(values) for values in frames_of(caught.value) if "caught" in values}
@@ -493,10 +493,10 @@ def test_another_event_loop_is_refused() -> None:
 
 @given(st.dictionaries(st.text(), st.one_of(st.text(), st.from_regex(r"[a-z0-9_.~, +-]*"))))
 def test_form_is_encoded_as_the_standard_library_does(form: dict[str, str]) -> None:
-    assert urlencoded(form) == urlencode(form).encode()
+    assert urlencode(form) == urlencode(form).encode()
 
 
 def test_ids_are_joined_by_an_encoded_comma() -> None:
-    assert urlencoded({"action": "status", "orders": "12,2,13"}) == (
+    assert urlencode({"action": "status", "orders": "12,2,13"}) == (
         b"action=status&orders=12%2C2%2C13"
     )

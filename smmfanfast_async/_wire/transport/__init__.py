@@ -28,11 +28,11 @@ from .address import check_proxy, is_loopback, parse_url
 from .answer import build_response, read_body
 from .connection import middlewares_for
 from .failure import map_failure
-from .form import OneShotForm
+from .form import SingleUseForm
 
 __all__ = [
     "Connector",
-    "Limits",
+    "RequestLimits",
     "Session",
     "TraceConfig",
     "Transport",
@@ -61,22 +61,22 @@ _HEADERS = CIMultiDict(
         hdrs.USER_AGENT: USER_AGENT,
     }
 )
-_CLOSE = CIMultiDict({hdrs.CONNECTION: "close"})
-_FRESH_HEADERS = CIMultiDict({**_HEADERS, **_CLOSE})
+_CLOSE_HEADERS = CIMultiDict({hdrs.CONNECTION: "close"})
+_NEW_CONNECTION_HEADERS = CIMultiDict({**_HEADERS, **_CLOSE_HEADERS})
 
 # aiohttp has it from 3.14.4 on.
 _UPLOAD_TRACKER = getattr(aiohttp, "UploadTracker", None)
 
 
 @frozen
-class Limits:
+class RequestLimits:
     """What bounds one request."""
 
-    read_timeout_s: float
+    timeout_s: float
     """Seconds from the begin of the request to the end of the answer."""
-    body_bytes: int
+    max_body_bytes: int
     """The longest answer that is taken, decompressed."""
-    write_by_s: float | None = None
+    write_deadline_s: float | None = None
     """The moment of the monotonic clock after which nothing of it may leave any more, for a process
     that stood still meanwhile; None for none."""
 
@@ -113,7 +113,7 @@ class Transport:
         self.is_closed = False
 
     async def post(
-        self, form: Mapping[str, str], limits: Limits, *, fresh: bool = False
+        self, form: Mapping[str, str], limits: RequestLimits, *, new_connection: bool = False
     ) -> Response:
         """Post a form once and read the whole answer.
 
@@ -121,13 +121,15 @@ class Transport:
         `NotSentError`, `NoResponseError`, `ClosedError`, `InvalidSettingsError` where there is no key
         to be had, or `InvalidResponseError` for an answer over the limit.
         """
-        session = self._session()
-        payload = OneShotForm(self._key.current(), form, limits.write_by_s)
+        session = self._get_session()
+        payload = SingleUseForm(self._key.current(), form, limits.write_deadline_s)
         # What changes nothing may be asked again either way, and needs no second witness.
-        tracker = _upload_tracker() if payload.action not in READS else None
+        tracker = _create_upload_tracker() if payload.action not in READS else None
         failure: PanelError
         try:
-            return await self._exchange(session, payload, limits, tracker, fresh=fresh)
+            return await self._exchange(
+                session, payload, limits, tracker, new_connection=new_connection
+            )
         except PanelError as error:
             failure = error
         except asyncio.CancelledError as error:
@@ -148,41 +150,48 @@ class Transport:
     async def _exchange(
         self,
         session: aiohttp.ClientSession,
-        payload: OneShotForm,
-        limits: Limits,
+        payload: SingleUseForm,
+        limits: RequestLimits,
         tracker: object,
         *,
-        fresh: bool,
+        new_connection: bool,
     ) -> Response:
         async with session.post(
-            self.url, data=payload, **self._options(session, limits, tracker, fresh=fresh)
+            self.url,
+            data=payload,
+            **self._request_options(session, limits, tracker, new_connection=new_connection),
         ) as response:
             secret = payload.secret
-            body = await read_body(response, limits.body_bytes, payload.action, secret)
+            body = await read_body(response, limits.max_body_bytes, payload.action, secret)
             return build_response(response, body, secret)
 
-    def _options(
-        self, session: aiohttp.ClientSession, limits: Limits, tracker: object, *, fresh: bool
+    def _request_options(
+        self,
+        session: aiohttp.ClientSession,
+        limits: RequestLimits,
+        tracker: object,
+        *,
+        new_connection: bool,
     ) -> dict[str, Any]:
         options: dict[str, Any] = {
             "allow_redirects": False,
             "raise_for_status": False,
-            "middlewares": middlewares_for(session, fresh=fresh),
+            "middlewares": middlewares_for(session, new_connection=new_connection),
             "auto_decompress": False,
             "timeout": aiohttp.ClientTimeout(
-                total=limits.read_timeout_s,
+                total=limits.timeout_s,
                 connect=CONNECT_TIMEOUT_S,
                 sock_connect=CONNECT_TIMEOUT_S,
             ),
             "proxy": None if self._proxy is None else self._proxy.reveal(),
         }
         if self._given_session is not None:
-            options["headers"] = _FRESH_HEADERS if fresh else _HEADERS
-        elif fresh:
-            options["headers"] = _CLOSE
+            options["headers"] = _NEW_CONNECTION_HEADERS if new_connection else _HEADERS
+        elif new_connection:
+            options["headers"] = _CLOSE_HEADERS
         if tracker is not None:
             options["upload_tracker"] = tracker
-        if fresh:
+        if new_connection:
             # A name of its own in the pool, so that no idle connection is taken: over https the
             # host said out loud, over http (loopback) a setting for TLS that nothing reads.
             if self.url.scheme == "https":
@@ -205,7 +214,7 @@ class Transport:
         if self._connector is not None and self._connector.closed:
             raise ClosedError("the connector that was given is closed")
 
-    def _session(self) -> aiohttp.ClientSession:
+    def _get_session(self) -> aiohttp.ClientSession:
         """Give the session for a request; ours is made at its first request."""
         self.check_usable()
         if self._given_session is not None:
@@ -234,6 +243,6 @@ class Transport:
                 await self._connector.close()
 
 
-def _upload_tracker() -> Any:
+def _create_upload_tracker() -> Any:
     """Make the second witness, None where aiohttp has none."""
     return None if _UPLOAD_TRACKER is None else _UPLOAD_TRACKER()

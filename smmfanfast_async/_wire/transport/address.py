@@ -44,12 +44,12 @@ def check_proxy(proxy: Secret) -> None:
 
     Its address, which may hold a password, is in no frame that the error leaves through.
     """
-    fault = _proxy_fault(proxy.reveal())
+    fault = _find_proxy_fault(proxy.reveal())
     if fault is not None:
         raise InvalidSettingsError("proxy", fault)
 
 
-def _proxy_fault(text: str) -> str | None:
+def _find_proxy_fault(text: str) -> str | None:
     try:
         url = URL(text)
     except (ValueError, TypeError):

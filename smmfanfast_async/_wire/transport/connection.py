@@ -25,14 +25,14 @@ class _ClosingResponse(aiohttp.ClientResponse):
         return await super().start(connection)
 
 
-async def _closing(
+async def _close_after_response(
     request: aiohttp.ClientRequest, handler: ClientHandlerType
 ) -> aiohttp.ClientResponse:
     request.response_class = _ClosingResponse
     return await handler(request)
 
 
-async def _without_netrc(
+async def _remove_netrc_login(
     request: aiohttp.ClientRequest, handler: ClientHandlerType
 ) -> aiohttp.ClientResponse:
     request.headers.popall(hdrs.AUTHORIZATION, None)
@@ -40,18 +40,18 @@ async def _without_netrc(
 
 
 def middlewares_for(
-    session: aiohttp.ClientSession, *, fresh: bool
+    session: aiohttp.ClientSession, *, new_connection: bool
 ) -> tuple[ClientMiddlewareType, ...]:
     """Give the middlewares of a request; a session's own might send again, or another body.
 
     A session that trusts the environment would send a password of ~/.netrc to the panel, if there
     is one for its host (read in aiohttp 3.13 and 3.14): it is taken off again.
     """
-    closing = (_closing,) if fresh else ()
-    return (*closing, _without_netrc) if _may_read_netrc(session) else closing
+    closing = (_close_after_response,) if new_connection else ()
+    return (*closing, _remove_netrc_login) if _may_use_netrc(session) else closing
 
 
-def _may_read_netrc(session: aiohttp.ClientSession) -> bool:
+def _may_use_netrc(session: aiohttp.ClientSession) -> bool:
     if not isinstance(session, aiohttp.ClientSession):
         return True  # something around one, and nobody knows of what kind
     # A login of the session's own was meant, and goes before a .netrc.

@@ -9,16 +9,16 @@ import aiohttp
 from ..._secrets import MASK, Secret
 from ..._text import sanitize
 from ...errors import NoResponseError, NotSentError, PanelError, without_frames
-from .form import OneShotForm
+from .form import SingleUseForm
 
 __all__ = ["map_failure"]
 
-MAX_WORDS_CHARACTERS = 500
+MAX_MESSAGE_CHARACTERS = 500
 """How much of a foreign error's text ours keeps."""
 
 # Failures that arise before the request is written, as far as aiohttp's source goes. The last
 # counts only beside the witnesses, like every other of them.
-_BEFORE_THE_SEND: tuple[type[BaseException], ...] = (
+_ERRORS_BEFORE_SENDING: tuple[type[BaseException], ...] = (
     aiohttp.ClientConnectorError,
     aiohttp.ConnectionTimeoutError,
     aiohttp.ClientHttpProxyError,
@@ -39,54 +39,54 @@ _LOGIN = re.compile(r"//[^/\s@]*@")
 _LOGIN_HEADER = "Authorization"
 
 
-def map_failure(error: BaseException, payload: OneShotForm, tracker: Any) -> PanelError:
+def map_failure(error: BaseException, payload: SingleUseForm, tracker: Any) -> PanelError:
     """Say what a failure proves, in words that hold neither the key nor a proxy's password."""
     secret, action = payload.secret, payload.action
-    words = f"{type(error).__name__}: {_harmless(str(error), secret)}".rstrip(": ")
+    message = f"{type(error).__name__}: {_redact(str(error), secret)}".rstrip(": ")
     # The tracker counts the last attempt alone, and there must not have been another.
-    is_clean = tracker is None or (tracker.bytes_written == 0 and tracker.attempts <= 1)
-    untouched = not payload.was_asked and is_clean
+    tracker_saw_nothing = tracker is None or (tracker.bytes_written == 0 and tracker.attempts <= 1)
+    nothing_written = not payload.write_started and tracker_saw_nothing
     failure: PanelError
-    if untouched and _is_before_the_send(error):
-        failure = NotSentError(words, action=action)
+    if nothing_written and _may_precede_sending(error):
+        failure = NotSentError(message, action=action)
     else:
-        failure = NoResponseError(words, was_written=payload.was_written, action=action)
-    failure.__cause__ = _cause(error, secret)
+        failure = NoResponseError(message, was_written=payload.was_written, action=action)
+    failure.__cause__ = _safe_cause(error, secret)
     return failure
 
 
-def _is_before_the_send(error: BaseException) -> bool:
+def _may_precede_sending(error: BaseException) -> bool:
     is_closed = isinstance(error, RuntimeError) and "closed" in str(error).lower()
     library = type(error).__module__.partition(".")[0]
-    return is_closed or library in _SOCKS_LIBRARIES or isinstance(error, _BEFORE_THE_SEND)
+    return is_closed or library in _SOCKS_LIBRARIES or isinstance(error, _ERRORS_BEFORE_SENDING)
 
 
-def _harmless(text: str, secret: Secret) -> str:
-    return sanitize(_LOGIN.sub("//***@", _masked(text, secret)), MAX_WORDS_CHARACTERS)
+def _redact(text: str, secret: Secret) -> str:
+    return sanitize(_LOGIN.sub("//***@", _mask_key(text, secret)), MAX_MESSAGE_CHARACTERS)
 
 
-def _masked(text: str, secret: Secret) -> str:
-    text = secret.masked(text)
+def _mask_key(text: str, secret: Secret) -> str:
+    text = secret.mask_text(text)
     # aiohttp quotes what it can't parse as Python writes bytes, each backslash twice, and that
     # quotation as Python writes a text, each twice again.
     while r"\\" in text:
-        text = secret.masked(text.replace(r"\\", "\\"))
+        text = secret.mask_text(text.replace(r"\\", "\\"))
     return text
 
 
-def _cause(error: BaseException, secret: Secret) -> BaseException | None:
+def _safe_cause(error: BaseException, secret: Secret) -> BaseException | None:
     """Give a foreign error without its frames, or None where it or its causes show a secret.
 
     A peer's bytes may be in it, and the headers that a proxy refused.
     """
-    each: BaseException | None = error
-    while each is not None:
-        shown = f"{each} {each!r}"
+    current: BaseException | None = error
+    while current is not None:
+        shown = f"{current} {current!r}"
         if (
-            MASK.decode() in _masked(shown, secret)
+            MASK.decode() in _mask_key(shown, secret)
             or _LOGIN.search(shown)
             or _LOGIN_HEADER in shown
         ):
             return None
-        each = each.__cause__ or each.__context__
+        current = current.__cause__ or current.__context__
     return without_frames(error)
