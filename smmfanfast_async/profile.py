@@ -110,7 +110,7 @@ class Profile:
     """Fields of the order classes that the panel ignores. An order that sets one raises
     `InvalidOrderError` and is not sent: the panel would accept it and silently ignore the field."""
     ids_per_call: int = field(default=100, validator=_validate_positive_integer)
-    """Maximum ids in one call of status, refill, refill_status or cancel. The document sets no limit;
+    """Maximum ids per call of status, refill, refill_status or cancel. The document sets no limit;
     API v2 panels document 100 for each."""
     concurrency: int = field(default=10, validator=_validate_positive_integer)
     """Maximum concurrent requests: 8 to 10 full batches are as fast as more (measured)."""
@@ -132,11 +132,11 @@ class Profile:
     this one: a `t.me/+…` link arrives with a space). Off by default: not in the document."""
     # Hidden, because the repr is part of the signature of `Client` on its help page.
     refusals: tuple[Refusal, ...] = field(default=_REFUSALS, repr=False)
-    """Error texts that the panel returns before it creates an order. Any other error text leaves the
+    """Error texts that the panel returns before creating an order. Any other error text leaves the
     outcome of an `add` unknown. Add the texts of a panel in another language here."""
 
     def supports_order_type(self, order_type: str) -> bool:
-        """Return whether the panel supports an order type; case, spaces, `_` and `-` are ignored."""
+        """Return whether the panel supports an order type, ignoring case, spaces, `_` and `-`."""
         return normalize_word(order_type) in _normalized_words(self.order_types)
 
     def is_final_status(self, word: str) -> bool:

@@ -50,8 +50,8 @@ FIELDS: dict[str, Any] = {
 EXAMPLES: list[PanelError] = [
     PanelError(),
     PanelError("a text", kind=ErrorKind.SERVICE, **FIELDS),
-    InvalidOrderError("DefaultOrder", "quantity", 0, "is not from 1 to 10"),
-    InvalidOrderError("DefaultOrder", "link", "a\nb", "holds a line end or NUL"),
+    InvalidOrderError("DefaultOrder", "quantity", 0, "must be between 1 and 10"),
+    InvalidOrderError("DefaultOrder", "link", "a\nb", "contains a line break or NUL"),
     InvalidSettingsError("base_url", "is not an address"),
     UnsupportedActionError("no such verb", **FIELDS),
     ClosedError("closed", **FIELDS),
@@ -254,8 +254,8 @@ def test_doubtful_outcomes_answer_by_what_the_action_can_do(
 
 
 @pytest.mark.parametrize(("error", "expected"), [
-    (InvalidOrderError("DefaultOrder", "link", "", "is missing"), NOTHING_SENT),
-    (InvalidSettingsError("timeout_s", "0 is not above 0"), NOTHING_SENT),
+    (InvalidOrderError("DefaultOrder", "link", "", "must not be empty"), NOTHING_SENT),
+    (InvalidSettingsError("timeout_s", "0 must be greater than 0"), NOTHING_SENT),
     (OutcomeUnknownError("no answer"), MAY_HAVE_ORDERED),
     (SpendingLimitError("max_charge", Decimal(2), Decimal(1)), NOTHING_SENT),
     (WaitTimeoutError("not final"), UNDONE),
@@ -332,11 +332,11 @@ def test_a_refusal_carries_the_finer_kind_of_its_text() -> None:
     (NoResponseError("no answer within 60 s", action="status"), "status: no answer within 60 s"),
     (OrderNotFoundError("Incorrect order ID", http_status=200, action="status", order="2"),
         "status of order 2: Incorrect order ID (HTTP 200)"),
-    (InvalidOrderError("DefaultOrder", "quantity", 3, "is below the minimum 10 of service 5"),
-        "DefaultOrder.quantity: 3 is below the minimum 10 of service 5"),
-    (InvalidOrderError("DefaultOrder", "link", "a\nb", "holds a line end or NUL"),
-        r"DefaultOrder.link: 'a\nb' holds a line end or NUL"),
-    (InvalidSettingsError("timeout_s", "0 is not above 0"), "timeout_s 0 is not above 0"),
+    (InvalidOrderError("DefaultOrder", "quantity", 3, "is below the minimum of service 5 (10)"),
+        "quantity 3 is below the minimum of service 5 (10)"),
+    (InvalidOrderError("DefaultOrder", "link", "a\nb", "contains a line break or NUL"),
+        r"link 'a\nb' contains a line break or NUL"),
+    (InvalidSettingsError("timeout_s", "0 must be greater than 0"), "timeout_s 0 must be greater than 0"),
     (SpendingLimitError("max_charge", Decimal("1.50"), Decimal(1)),
         "add: a price of 1.50 exceeds max_charge 1"),
     (SpendingLimitError("budget_per_day", Decimal(2), Decimal(9), Decimal("8.1")),
@@ -349,7 +349,7 @@ def test_a_refusal_carries_the_finer_kind_of_its_text() -> None:
     (OutcomeUnknownError("no answer"),
         "add: outcome unknown: no answer; the order may have been placed: check the panel before ordering again"),
     (OutcomeUnknownError("x", form=FORM, sent_at=SENT_AT, excerpt="{}", http_status=200, order="32"),
-        "add: outcome unknown beside order 32: x (HTTP 200); the order may have been placed: check the panel before ordering again"),
+        "add: outcome unknown, but the panel named order 32: x (HTTP 200); the order may have been placed: check the panel before ordering again"),
 ])  # fmt: skip
 def test_a_message_names_the_call_the_value_and_the_reason(error: PanelError, message: str) -> None:
     assert str(error) == message

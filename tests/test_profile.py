@@ -196,7 +196,7 @@ def test_a_profile_that_could_send_nothing_is_refused(name: str, value: object) 
         attrs.evolve(SMMFANFAST, **{name: value})
 
     assert raised.value.name == f"Profile.{name}"
-    assert raised.value.reason == f"{value!r} is not a whole number above 0"
+    assert raised.value.reason == f"{value!r} must be a positive integer"
 
 
 @pytest.mark.parametrize("name", BOUNDS)

@@ -114,7 +114,7 @@ def test_a_cleaned_text_is_one_line_that_any_log_takes(text: str, most: int | No
 def test_what_some_reader_takes_for_a_line_end_is_a_flaw_of_a_line_alone(sign: str) -> None:
     text = f"a{sign}b"
 
-    assert line_flaw(text) == "holds a line end or NUL"
+    assert line_flaw(text) == "contains a line break or NUL"
     assert text_flaw(text) is None
 
 
@@ -122,7 +122,7 @@ def test_what_some_reader_takes_for_a_line_end_is_a_flaw_of_a_line_alone(sign: s
 def test_half_a_surrogate_pair_is_a_flaw_of_any_text(code_point: int) -> None:
     text = f"a{chr(code_point)}b"
 
-    assert text_flaw(text) == line_flaw(text) == "holds half a surrogate pair, which no UTF-8 has"
+    assert text_flaw(text) == line_flaw(text) == "contains a lone surrogate, which UTF-8 cannot encode"
 
 
 @pytest.mark.parametrize("sign", ["\ud7ff", "\ue000", "\U0001f600", "\x1f", "\x84", "\u2027", " "])

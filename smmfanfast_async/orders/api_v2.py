@@ -11,13 +11,13 @@ from attrs import field, frozen
 from ..errors import InvalidOrderError
 from .fields import (
     check_runs_and_interval,
-    validate_lines,
-    validate_text,
     integer_validator,
-    split_items,
     optional,
+    split_items,
     strip,
     strip_optional,
+    validate_lines,
+    validate_text,
 )
 from .standard import Order
 

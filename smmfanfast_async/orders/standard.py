@@ -17,16 +17,16 @@ from .fields import (
     check_runs_and_interval,
     copy_mapping,
     id_to_text,
+    integer_validator,
+    optional,
+    split_items,
+    strip,
+    strip_optional,
     validate_expiry,
     validate_extra,
     validate_id,
     validate_lines,
     validate_text,
-    integer_validator,
-    split_items,
-    optional,
-    strip,
-    strip_optional,
 )
 
 __all__ = [
@@ -55,7 +55,7 @@ class Order:
     """Base class of all order types: the service, and extra fields that only some panels have."""
 
     panel_type: ClassVar[str] = ""
-    """The panel's word for the type, as in `Service.type`; empty if the profile is not to check it."""
+    """The panel's word for the type, as in `Service.type`; if empty, it is not checked."""
 
     service: str = field(converter=id_to_text, validator=validate_id)
     """Id of the service (document: "Service ID"); int or text, stored as text."""

@@ -111,7 +111,7 @@ async def test_an_order_waits_while_there_is_no_key_and_is_sent_when_there_is(
 
     assert entry.state is S.PREPARED
     assert "no key" not in str(entry.reason)
-    assert "api_key can't be had: LookupError" in str(entry.reason)
+    assert "api_key is not available: the callable raised LookupError" in str(entry.reason)
     assert world.panel.asked("add") == []
     ring.rotate()
     assert (await desk.place(order(), ref="a")).state is S.ACCEPTED

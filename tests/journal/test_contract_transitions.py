@@ -400,9 +400,7 @@ async def test_a_person_moves_an_entry_along_the_moves_alone(
 async def check_deciding(journal: SQLJournal, state: EntryState, to: EntryState) -> None:
     entry = await in_state(journal, state, to)
     told = await all_events(journal)
-    said = outcome(
-        to, entry.order or "7" if to in (S.ACCEPTED, S.FINISHED) else None, decided_by="ops"
-    )
+    said = outcome(to, entry.order or "7" if to in (S.ACCEPTED, S.FINISHED) else None, decided_by="ops")
 
     if to in TRANSITIONS[state] and to not in (S.SENDING, S.FINISHED):
         moved = await journal.apply_decision(to, {state}, said)

@@ -133,12 +133,12 @@ async def test_a_proxy_that_is_down_is_proved_not_sent_and_its_login_shown_nowhe
 
 
 @pytest.mark.parametrize(("proxy", "why"), [
-    (f"{USER}:{PASSWORD}@panel.example", "is no address"),
-    (f"//{USER}:{PASSWORD}@panel.example:99999999", "is no address"),
-    (f"ftp://{USER}:{PASSWORD}@panel.example", "with http or https and a host"),
-    ("http://", "with http or https and a host"),
+    (f"{USER}:{PASSWORD}@panel.example", "is not a valid URL"),
+    (f"//{USER}:{PASSWORD}@panel.example:99999999", "is not a valid URL"),
+    (f"ftp://{USER}:{PASSWORD}@panel.example", "an http or https URL with a host"),
+    ("http://", "an http or https URL with a host"),
     (f"socks5://{USER}:{PASSWORD}@127.0.0.1:1", "ProxyConnector of aiohttp-socks"),
-    (b"http://127.0.0.1:1", "is no address"),
+    (b"http://127.0.0.1:1", "is not a valid URL"),
 ])  # fmt: skip
 def test_what_is_no_proxy_is_refused_unshown(
     proxy: Any, why: str, monkeypatch: pytest.MonkeyPatch
@@ -303,7 +303,7 @@ async def test_a_netrc_has_the_login_of_a_proxy(
 @pytest.mark.asyncio
 async def test_a_session_that_is_given_trusts_the_environment_or_not_by_itself() -> None:
     async with aiohttp.ClientSession() as session:
-        with pytest.raises(InvalidSettingsError, match="trust_env is for the client's own"):
+        with pytest.raises(InvalidSettingsError, match="trust_env applies to the client's own"):
             Client(KEY, base_url="http://127.0.0.1:1/", session=session, trust_env=True)
 
 

@@ -1,4 +1,4 @@
-"""An answer as it comes in: its bytes up to a cap, and what its headers say."""
+"""Read a response: its body up to a size limit, and its headers."""
 
 import time
 import zlib
@@ -15,17 +15,17 @@ from ..._text import raw_text
 from ...errors import InvalidResponseError
 from ...results import Response
 
-__all__ = ["build_response", "read_body", "parse_retry_after"]
+__all__ = ["build_response", "parse_retry_after", "read_body"]
 
 MIN_TIMESTAMP_S = 10**9
-"""From here on a reset is a moment, seconds since 1970, and not a span: it is in the year 2001."""
+"""From this value on (the year 2001), a reset is a time in seconds since 1970, not a duration."""
 
 MAX_SECONDS_DIGITS = 12
-"""Digits of a number of seconds; with more it is no number that anyone meant."""
+"""Maximum digits of a number of seconds; a longer number is ignored."""
 
 SHORT_BODY_BYTES = 256 * 1024
-"""An answer up to here is read and looked through at once, in a tenth of a millisecond. A longer
-one goes chunk by chunk: 32 MB at once would be 10 ms for which nobody else has a turn."""
+"""A response up to this size is read and masked in one step, in a tenth of a millisecond. A longer
+one is processed chunk by chunk: 32 MB in one step would block the event loop for 10 ms."""
 
 _RATE_LIMIT_RESET, _CF_MITIGATED = istr("X-RateLimit-Reset"), istr("cf-mitigated")
 
@@ -33,17 +33,17 @@ _RATE_LIMIT_RESET, _CF_MITIGATED = istr("X-RateLimit-Reset"), istr("cf-mitigated
 async def read_body(
     response: aiohttp.ClientResponse, max_bytes: int, action: str | None, secret: Secret
 ) -> bytes:
-    """Read an answer up to a cap that holds for the sent and for the unpacked bytes alike.
+    """Return a body up to a size limit that applies to compressed and decompressed bytes alike.
 
-    Unpacked here and not by aiohttp, whose chunks may be tens of megabytes: of a bomb no more than
-    the cap is ever made. A panel may say the key back ("Invalid API key: …", a PHP notice with the
-    whole form): from here on `***` stands for it, wherever the answer is kept or shown.
+    It is decompressed here, not by aiohttp, whose chunks may be tens of megabytes: of a
+    decompression bomb, no more than the limit is produced. A panel may echo the key ("Invalid API
+    key: …", a PHP notice with the whole form): it is replaced by `***` before anything else.
     """
     headers = response.headers
     if hdrs.CONTENT_ENCODING not in headers and hdrs.TRANSFER_ENCODING not in headers:
         length = response.content_length
         if length is not None and length <= min(max_bytes, SHORT_BODY_BYTES):
-            # Whoever says so sends no more: what is longer is no part of this answer to aiohttp.
+            # aiohttp reads no more than the announced length as part of this response.
             return secret.mask_bytes(await response.read())
     decompressor = _create_decompressor(headers.get(hdrs.CONTENT_ENCODING, ""))
     body = bytearray()
@@ -60,12 +60,12 @@ async def read_body(
         secret.mask_in_place(body, length_before)
         if is_over:
             response.close()
-            text = f"the answer is longer than {max_bytes} bytes"
-            # The caps are far beyond what it keeps: no key that is cut at the end is in it.
+            text = f"the response is longer than {max_bytes} bytes"
+            # The limits are far above the size of `raw`: a key truncated at the end is not in it.
             error = InvalidResponseError(text, http_status=response.status, action=action)
             raise error.with_raw(raw_text(bytes(body)))
     if decompressor is not None and not decompressor.eof:
-        raise aiohttp.ClientPayloadError("the packed answer is cut")
+        raise aiohttp.ClientPayloadError("the compressed response is truncated")
     return bytes(body)
 
 
@@ -74,17 +74,17 @@ def _create_decompressor(encoding: str) -> "zlib._Decompress | None":
         case "" | "identity":
             return None
         case "gzip" | "x-gzip" | "deflate":
-            # 32 above the largest window: zlib finds out by itself which of the two it is.
+            # 32 above the largest window: zlib detects gzip or deflate automatically.
             return zlib.decompressobj(wbits=zlib.MAX_WBITS + 32)
         case _:
-            raise aiohttp.ClientPayloadError("packed in a way that was not asked for")
+            raise aiohttp.ClientPayloadError("unsupported content encoding")
 
 
 def build_response(response: aiohttp.ClientResponse, body: bytes, secret: Secret) -> Response:
-    """Put together what decoding needs of an answer."""
+    """Return the parts of a response that decoding needs."""
     headers = response.headers
     if response.status == HTTPStatus.OK:
-        # Neither redirected nor challenged.
+        # Neither a redirect nor a challenge.
         return Response(
             status=200, body=body, retry_after_s=parse_retry_after(headers, time.time())
         )
@@ -99,9 +99,10 @@ def build_response(response: aiohttp.ClientResponse, body: bytes, secret: Secret
 
 
 def parse_retry_after(headers: Mapping[str, str], now_s: float) -> float | None:
-    """Read Retry-After (seconds or a date) or X-RateLimit-Reset (seconds, or seconds since 1970).
+    """Return the seconds to wait by Retry-After or X-RateLimit-Reset; None if absent or invalid.
 
-    None for what is neither, or lies in the past.
+    Retry-After has seconds or a date, X-RateLimit-Reset seconds or seconds since 1970. A
+    Retry-After in the past is None, a reset in the past 0.
     """
     if hdrs.RETRY_AFTER not in headers and _RATE_LIMIT_RESET not in headers:
         return None
