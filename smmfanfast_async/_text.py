@@ -16,7 +16,7 @@ MAX_SHOWN_CHARACTERS = 200
 """How much of an invalid value an error shows, in characters: enough to recognize it."""
 
 MAX_RAW_CHARACTERS = 2000
-"""How much of a response `raw` keeps, in characters: responses about one id have below 200 (seen), and
+"""How much of a response `raw` keeps, in characters: one about a single id has below 200 (seen), and
 100 errors of the maximum length take less than a megabyte."""
 
 _SEPARATORS = str.maketrans("", "", "_-")
@@ -67,7 +67,7 @@ def sanitize(text: str, max_characters: int | None = None) -> str:
 
     The result is truncated to `max_characters`; None keeps all of it.
     """
-    # Truncated before cleaning too, with a margin, so that megabytes of text cost no more than a line.
+    # Truncated before cleaning too, with a margin, to keep the cost of huge texts low.
     start = text if max_characters is None else text[: max_characters * 4]
     return _HARMFUL.sub(" ", start).strip()[:max_characters]
 

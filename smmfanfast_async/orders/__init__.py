@@ -109,8 +109,8 @@ ORDER_TYPES: Mapping[str, type[Order]] = _OrderTypes(
     CommentLikesOrder,
     SubscriptionsOrder,
 )
-"""The panel's word for a type → its class, in the document's order. Lookups ignore case, spaces, `_`
-and `-`: `ORDER_TYPES["Custom Comments"]`."""
+"""The panel's word for a type → its class, in the document's order. Lookups ignore case, spaces,
+`_` and `-`: `ORDER_TYPES["Custom Comments"]`."""
 
 API_V2_ORDER_TYPES: Mapping[str, type[Order]] = _OrderTypes(
     "API_V2_ORDER_TYPES",

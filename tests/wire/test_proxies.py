@@ -133,7 +133,7 @@ async def test_a_proxy_that_is_down_is_proved_not_sent_and_its_login_shown_nowhe
 
 
 @pytest.mark.parametrize(("proxy", "why"), [
-    (f"{USER}:{PASSWORD}@panel.example", "is not a valid URL"),
+    (f"{USER}:{PASSWORD}@panel.example", "an http or https URL with a host"),
     (f"//{USER}:{PASSWORD}@panel.example:99999999", "is not a valid URL"),
     (f"ftp://{USER}:{PASSWORD}@panel.example", "an http or https URL with a host"),
     ("http://", "an http or https URL with a host"),
