@@ -62,7 +62,7 @@ async def client_of(world: World, key: Callable[[], str], **options: Any) -> Cli
 async def test_a_desk_asks_for_the_account_when_it_is_made(world: World, ring: KeyRing) -> None:
     client = await client_of(world, ring.key)
 
-    with pytest.raises(InvalidSettingsError, match=r"account is missing, .* give one: Client\("):
+    with pytest.raises(InvalidSettingsError, match=r"account is required .* Client\("):
         OrderDesk(client, SQLJournal(world.url))
     assert OrderDesk(client, SQLJournal(world.url), account="main")
 
