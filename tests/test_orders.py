@@ -1,11 +1,14 @@
 """Order classes: their fields, the validator of each field, and the rules of single classes."""
 
+import ast
 import copy
+import inspect
 import pickle
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
@@ -695,3 +698,16 @@ def test_single_text_is_not_a_list_of_ids(text: Any) -> None:
     assert [str(error) for error in errors] == [
         f"{field} {text!r} must be a list of ids, not a single text" for field in ("orders", "ids")
     ]
+
+
+@pytest.mark.parametrize("cls", [Order, *CLASSES])
+def test_class_docstring_repeats_the_text_of_each_field(cls: type[Order]) -> None:
+    """`pydoc` shows only the docstring of a class, editors the text under a field."""
+    (node,) = ast.parse(inspect.getsource(cls)).body
+    assert isinstance(node, ast.ClassDef)
+    shown = " ".join((cls.__doc__ or "").split())
+    for item, text in pairwise(node.body):
+        if isinstance(item, ast.AnnAssign) and "ClassVar" not in ast.unparse(item.annotation):
+            assert isinstance(text, ast.Expr)
+            expected = f"{ast.unparse(item.target)}: {ast.literal_eval(text.value)}"
+            assert " ".join(expected.split()) in shown

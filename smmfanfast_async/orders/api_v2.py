@@ -46,7 +46,13 @@ BLANK_REFERRER = 3
 
 @frozen(kw_only=True)
 class MentionsOrder(Order):
-    """`mentions`: a quantity of mentions among these users."""
+    """`mentions`: a quantity of mentions among these users.
+
+    Attributes:
+        link: Link to the page.
+        quantity: How many mentions; this is what is charged, not the number of users (seen).
+        usernames: User names; an iterable of texts, or one text with a name per line.
+    """
 
     panel_type: ClassVar[str] = "mentions"
 
@@ -60,7 +66,13 @@ class MentionsOrder(Order):
 
 @frozen(kw_only=True)
 class SeoOrder(Order):
-    """`seo`: a quantity for a page under these keywords."""
+    """`seo`: a quantity for a page under these keywords.
+
+    Attributes:
+        link: Link to the page.
+        quantity: How many.
+        keywords: Keywords; an iterable of texts, or one text with a keyword per line.
+    """
 
     panel_type: ClassVar[str] = "seo"
 
@@ -74,7 +86,16 @@ class SeoOrder(Order):
 
 @frozen(kw_only=True)
 class CommentRepliesOrder(Order):
-    """`comment_replies`: these replies, posted under a user's comment."""
+    """`comment_replies`: these replies, posted under a user's comment.
+
+    Attributes:
+        link: Link to the page.
+        username: User whose comment is replied to.
+        comments: The replies; their number is the quantity (seen). An iterable of texts, or one
+            text with a reply per line.
+        quantity: Not documented by any of these panels; for those that require it for every type
+            (seen). None leaves it out.
+    """
 
     panel_type: ClassVar[str] = "comment_replies"
 
@@ -92,7 +113,13 @@ class CommentRepliesOrder(Order):
 
 @frozen(kw_only=True)
 class PollOrder(Order):
-    """`poll`: votes for one answer of a poll."""
+    """`poll`: votes for one answer of a poll.
+
+    Attributes:
+        link: Link to the page.
+        quantity: How many votes.
+        answer_number: Number of the answer, at least 1: that the first answer is 1 is **assumed**.
+    """
 
     panel_type: ClassVar[str] = "poll"
 
@@ -106,7 +133,13 @@ class PollOrder(Order):
 
 @frozen(kw_only=True)
 class InvitesFromGroupsOrder(Order):
-    """`invites_from_groups`: invitations sent to the members of these groups."""
+    """`invites_from_groups`: invitations sent to the members of these groups.
+
+    Attributes:
+        link: Link to the page or group they are invited to.
+        quantity: How many.
+        groups: Groups; an iterable of texts, or one text with a group per line.
+    """
 
     panel_type: ClassVar[str] = "invites_from_groups"
 
@@ -120,7 +153,22 @@ class InvitesFromGroupsOrder(Order):
 
 @frozen(kw_only=True)
 class WebTrafficOrder(Order):
-    """`web_traffic`: visits to a website, delivered at once or in runs (drip-feed)."""
+    """`web_traffic`: visits to a website, delivered at once or in runs (drip-feed).
+
+    Attributes:
+        link: Link to the visited page.
+        quantity: How many visits; with `runs`, how many per run, as for `DefaultOrder`
+            (**assumed**).
+        country: Country of the visitors: a code or a name, such as "US" or "United States" (seen).
+        device: Device: 1 desktop, 2 Android, 3 iOS, 4 mobile mixed, 5 mobile and desktop (seen).
+        type_of_traffic: Source: 1 a Google keyword, 2 a referring URL, 3 no referrer (seen).
+        google_keyword: The search keyword; required if `type_of_traffic` is 1 (seen). None leaves
+            it out.
+        referring_url: The referring URL; required if `type_of_traffic` is 2 (seen). None leaves it
+            out.
+        runs: Number of runs; None means no drip-feed. Requires `interval`.
+        interval: Minutes between runs; None means no drip-feed. Requires `runs`.
+    """
 
     panel_type: ClassVar[str] = "web_traffic"
 

@@ -52,7 +52,12 @@ DELAYS_MINUTES = frozenset({0, 5, 10, 15, 30, 60, 90})
 
 @frozen(kw_only=True)
 class Order:
-    """Base class of all order types: the service, and extra fields that only some panels have."""
+    """Base class of all order types: the service, and extra fields that only some panels have.
+
+    Attributes:
+        service: Id of the service (document: "Service ID"); int or text, stored as text.
+        extra: More form fields by name, sent unchanged, for panels that require undocumented ones.
+    """
 
     panel_type: ClassVar[str] = ""
     """The panel's word for the type, as in `Service.type`; if empty, it is not checked."""
@@ -72,7 +77,15 @@ class Order:
 
 @frozen(kw_only=True)
 class DefaultOrder(Order):
-    """`default`: a quantity for a link, delivered at once or in runs (drip-feed)."""
+    """`default`: a quantity for a link, delivered at once or in runs (drip-feed).
+
+    Attributes:
+        link: Link to the page (document: "Link to page").
+        quantity: How many; with `runs`, how many per run (seen): the total is `runs × quantity`.
+        runs: Number of runs (document: optional); None means no drip-feed. Requires `interval`.
+        interval: Minutes between runs (document: optional); None means no drip-feed. Requires
+            `runs`.
+    """
 
     panel_type: ClassVar[str] = "default"
 
@@ -92,7 +105,13 @@ class DefaultOrder(Order):
 
 @frozen(kw_only=True)
 class PackageOrder(Order):
-    """`package`: one package of fixed size and fixed price for a link."""
+    """`package`: one package of fixed size and fixed price for a link.
+
+    Attributes:
+        link: Link to the page.
+        quantity: Not in the document; some copies of the panel require it (seen). None leaves it
+            out.
+    """
 
     panel_type: ClassVar[str] = "package"
 
@@ -104,7 +123,15 @@ class PackageOrder(Order):
 
 @frozen(kw_only=True)
 class CustomCommentsOrder(Order):
-    """`custom_comments`: these comments, posted under a link."""
+    r"""`custom_comments`: these comments, posted under a link.
+
+    Attributes:
+        link: Link to the page.
+        comments: The comments; their number is the quantity. An iterable of texts, or one text
+            with a comment per line (document: "Comments list separated by \\r\\n or \\n").
+        quantity: Not in the document; some copies of the panel require it (seen). None leaves it
+            out.
+    """
 
     panel_type: ClassVar[str] = "custom_comments"
 
@@ -119,7 +146,14 @@ class CustomCommentsOrder(Order):
 
 @frozen(kw_only=True)
 class MentionsWithHashtagsOrder(Order):
-    """`mentions_with_hashtags`: mentions of these users, with these hashtags."""
+    """`mentions_with_hashtags`: mentions of these users, with these hashtags.
+
+    Attributes:
+        link: Link to the page.
+        quantity: How many (document: "Needed quantity").
+        usernames: User names; an iterable of texts, or one text with a name per line.
+        hashtags: Hashtags; an iterable of texts, or one text with a hashtag per line.
+    """
 
     panel_type: ClassVar[str] = "mentions_with_hashtags"
 
@@ -135,7 +169,14 @@ class MentionsWithHashtagsOrder(Order):
 
 @frozen(kw_only=True)
 class MentionsCustomListOrder(Order):
-    """`mentions_custom_list`: mentions of exactly these users; their number is the quantity."""
+    """`mentions_custom_list`: mentions of exactly these users; their number is the quantity.
+
+    Attributes:
+        link: Link to the page.
+        usernames: User names; an iterable of texts, or one text with a name per line.
+        quantity: Not in the document; some copies of the panel require it (seen). None leaves it
+            out.
+    """
 
     panel_type: ClassVar[str] = "mentions_custom_list"
 
@@ -149,7 +190,13 @@ class MentionsCustomListOrder(Order):
 
 @frozen(kw_only=True)
 class MentionsHashtagOrder(Order):
-    """`mentions_hashtag`: mentions of users found under a hashtag."""
+    """`mentions_hashtag`: mentions of users found under a hashtag.
+
+    Attributes:
+        link: Link to the page.
+        quantity: How many (document: "Needed quantity").
+        hashtag: One hashtag (document: "Hashtag to scrape usernames from").
+    """
 
     panel_type: ClassVar[str] = "mentions_hashtag"
 
@@ -163,7 +210,13 @@ class MentionsHashtagOrder(Order):
 
 @frozen(kw_only=True)
 class MentionsUserFollowersOrder(Order):
-    """`mentions_user_followers`: mentions of the followers of a user."""
+    """`mentions_user_followers`: mentions of the followers of a user.
+
+    Attributes:
+        link: Link to the page.
+        quantity: How many (document: "Needed quantity").
+        username: URL of the user's page (document: "URL to scrape followers from").
+    """
 
     panel_type: ClassVar[str] = "mentions_user_followers"
 
@@ -177,7 +230,14 @@ class MentionsUserFollowersOrder(Order):
 
 @frozen(kw_only=True)
 class CustomCommentsPackageOrder(Order):
-    """`custom_comments_package`: these comments, posted under a link at a fixed price."""
+    """`custom_comments_package`: these comments, posted under a link at a fixed price.
+
+    Attributes:
+        link: Link to the page.
+        comments: The comments; an iterable of texts, or one text with a comment per line.
+        quantity: Not in the document; some copies of the panel require it (seen). None leaves it
+            out.
+    """
 
     panel_type: ClassVar[str] = "custom_comments_package"
 
@@ -191,7 +251,14 @@ class CustomCommentsPackageOrder(Order):
 
 @frozen(kw_only=True)
 class MentionsMediaLikersOrder(Order):
-    """`mentions_media_likers`: mentions of the users who liked a post."""
+    """`mentions_media_likers`: mentions of the users who liked a post.
+
+    Attributes:
+        link: Link to the page.
+        quantity: Not in the document; some copies of the panel require it (seen). None leaves it
+            out.
+        media: Link to the liked post. Not in the document (seen); None leaves it out.
+    """
 
     panel_type: ClassVar[str] = "mentions_media_likers"
 
@@ -207,7 +274,13 @@ class MentionsMediaLikersOrder(Order):
 
 @frozen(kw_only=True)
 class CommentLikesOrder(Order):
-    """`comment_likes`: likes for a user's comment."""
+    """`comment_likes`: likes for a user's comment.
+
+    Attributes:
+        link: Link to the page.
+        quantity: How many (document: "Needed quantity").
+        username: User who wrote the comment (document: "Username of the comment owner").
+    """
 
     panel_type: ClassVar[str] = "comment_likes"
 
@@ -221,7 +294,25 @@ class CommentLikesOrder(Order):
 
 @frozen(kw_only=True)
 class SubscriptionsOrder(Order):
-    """`subscriptions`: a quantity for each future post of a user."""
+    """`subscriptions`: a quantity for each future post of a user.
+
+    Attributes:
+        username: User whose posts are covered (document: "Username").
+        min: Lowest quantity per post (document: "Quantity min").
+        max: Highest quantity per post, at least `min` (document: "Quantity max").
+        delay: Minutes to wait after a post (document: "Delay in minutes"); one of
+            `allowed_delays_minutes`.
+        expiry: Last day, not before today in UTC (document: optional, sent as d/m/Y); None means
+            no end.
+        posts: Number of future posts. Not in the document (seen); None leaves it out.
+        old_posts: Number of existing posts to include. Only API v2 panels have this field (seen);
+            for other panels the order is rejected before sending (`Profile.ignored_fields`). None
+            leaves it out.
+        link: Link. Not in the document (seen); None leaves it out.
+        quantity: Not in the document (seen); None leaves it out.
+        allowed_delays_minutes: Delays that the panel accepts, in minutes: by default those of the
+            document; pass `profile.delays_minutes` for another panel, None for any. Never sent.
+    """
 
     panel_type: ClassVar[str] = "subscriptions"
 
