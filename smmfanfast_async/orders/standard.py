@@ -128,7 +128,7 @@ class CustomCommentsOrder(Order):
     Attributes:
         link: Link to the page.
         comments: The comments; their number is the quantity. An iterable of texts, or one text
-            with a comment per line (document: "Comments list separated by \\r\\n or \\n").
+            with a comment per line (document: "Comments list separated by \r\n or \n").
         quantity: Not in the document; some copies of the panel require it (seen). None leaves it
             out.
     """

@@ -120,7 +120,7 @@ def client_of(panel: FaultPanel, **options: Any) -> Client:
 
 
 async def told(call: Awaitable[T]) -> T | PanelError:
-    """Give what a call gives, its error too."""
+    """Return the result of a call, or its error."""
     try:
         return await call
     except PanelError as error:
