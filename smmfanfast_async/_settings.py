@@ -1,4 +1,4 @@
-"""Settings of a client: account names, number checks, and what comes from the environment."""
+"""Settings of a client: account names, number checks and environment variables."""
 
 import hashlib
 import hmac
@@ -24,68 +24,67 @@ __all__ = [
 _ACCOUNT = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-def account_name(key: Key, url: str, given: str | None = None) -> str | None:
-    """Give the name of an account: the given one, checked, or one made of its key and address.
+def account_name(key: Key, url: str, name: str | None = None) -> str | None:
+    """Return the account name: the given one after validation, or one derived from key and URL.
 
-    The key can't be told of it. 64 bits of an HMAC: enough to tell a user's accounts apart, too few
-    to try keys against. None for a key that changes, since the name would change with it.
+    The key cannot be recovered from it: 64 bits of an HMAC distinguish the accounts of a user, but
+    are too few to verify guessed keys. None for a rotating key: the name would change with it.
     """
-    if given is not None:
-        if not isinstance(given, str) or not _ACCOUNT.fullmatch(given):
-            reason = f"{shown_value(given)} is not made of 1 to 64 letters, digits and . _ -"
+    if name is not None:
+        if not isinstance(name, str) or not _ACCOUNT.fullmatch(name):
+            reason = f"{shown_value(name)} must have 1 to 64 characters: letters, digits and . _ -"
             raise InvalidSettingsError("account", reason)
-        return given
+        return name
     if isinstance(key, RotatingKey):
         return None
-    about = f"smmfanfast_async account {url}".encode()
-    return hmac.new(key.reveal().encode(), about, hashlib.sha256).hexdigest()[:16]
+    message = f"smmfanfast_async account {url}".encode()
+    return hmac.new(key.reveal().encode(), message, hashlib.sha256).hexdigest()[:16]
 
 
 def require_account(name: str | None) -> str:
-    """Give the name of an account, or raise `InvalidSettingsError` where it has none."""
+    """Return the account name, or raise `InvalidSettingsError` if there is none."""
     if name is None:
-        how = "a name made of the key would change with it; give one: Client(…, account='main')"
-        raise InvalidSettingsError("account", f"is missing, and the key changes: {how}")
+        reason = "is required with a rotating key: pass a name, Client(…, account='main')"
+        raise InvalidSettingsError("account", reason)
     return name
 
 
 def check_above_0(name: str, number: float) -> None:
-    """Raise `InvalidSettingsError` for a number that bounds nothing."""
+    """Raise `InvalidSettingsError` unless the number is greater than 0."""
     if not number > 0:
-        raise InvalidSettingsError(name, f"{number} is not above 0")
+        raise InvalidSettingsError(name, f"{number} must be greater than 0")
 
 
 def check_numbers(**numbers: float | None) -> None:
-    """Raise `InvalidSettingsError` for the first that bounds nothing; None is no bound at all."""
+    """Raise `InvalidSettingsError` for the first number not greater than 0; None is skipped."""
     for name, number in numbers.items():
         if number is not None:
             check_above_0(name, number)
 
 
 def key_from_env() -> str:
-    """Give the key of SMMFANFAST_API_KEY, or of the file that SMMFANFAST_API_KEY_FILE names."""
+    """Return the key from SMMFANFAST_API_KEY, or from the file named by SMMFANFAST_API_KEY_FILE."""
     key, path = os.environ.get("SMMFANFAST_API_KEY"), os.environ.get("SMMFANFAST_API_KEY_FILE")
     if key:
         return key.strip()
     if not path:
-        text = "set SMMFANFAST_API_KEY, or SMMFANFAST_API_KEY_FILE to the path of a file with it"
+        text = "set SMMFANFAST_API_KEY, or SMMFANFAST_API_KEY_FILE to the path of a key file"
         raise InvalidSettingsError("api_key", f"is missing: {text}")
     try:
         return Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         fault = type(error).__name__
-    # Out here, without it for a context: what was read is in a `UnicodeDecodeError`, and in the
-    # frames below it.
-    raise InvalidSettingsError("api_key", f"can't be read from the file {path!r}: {fault}")
+    # Raised here, without a context: a `UnicodeDecodeError` and its frames contain what was read.
+    raise InvalidSettingsError("api_key", f"cannot be read from the file {path!r}: {fault}")
 
 
 def options_from_env(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Give a client's options with what the environment says where they say nothing.
+    """Return the options of a client, completed by those of the environment.
 
-    A new mapping, in no frame of ours: a proxy's address may hold a password.
+    A new mapping, so that no frame of this package contains it: a proxy URL may contain a password.
     """
-    said = {
+    from_environment = {
         "base_url": os.environ.get("SMMFANFAST_BASE_URL") or None,
         "proxy": os.environ.get("SMMFANFAST_PROXY") or None,
     }
-    return said | dict(options)
+    return from_environment | dict(options)

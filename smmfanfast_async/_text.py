@@ -1,4 +1,4 @@
-"""How texts are compared, found unfit to send, and made harmless to show. Pure."""
+"""Normalize texts for comparison, check them before sending, sanitize them for display. Pure."""
 
 import re
 
@@ -13,20 +13,20 @@ __all__ = [
 ]
 
 MAX_SHOWN_CHARACTERS = 200
-"""How much of a wrong value an error shows, in characters: enough to know it again."""
+"""How much of an invalid value an error shows, in characters: enough to recognize it."""
 
 MAX_RAW_CHARACTERS = 2000
-"""How much of an answer is kept beside what was read from it, in characters: real ones to a single
-question have below 200, and 100 of the longest errors together are below a megabyte."""
+"""How much of a response `raw` keeps, in characters: one about a single id has below 200 (seen), and
+100 errors of the maximum length take less than a megabyte."""
 
-_JOINTS = str.maketrans("", "", "_-")
+_SEPARATORS = str.maketrans("", "", "_-")
 
-# Every sign that some reader takes for the end of a line, and NUL, which ends a text in C.
+# Every character that some parser treats as a line break, and NUL, which ends a text in C.
 _LINE_ENDS = re.compile("[\r\n\0\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
-_HALF_PAIRS = re.compile("[\ud800-\udfff]")
+_LONE_SURROGATES = re.compile("[\ud800-\udfff]")
 
-# C0 and C1 controls, line and paragraph separators, bidirectional overrides, zero-width signs and
-# tags, lone surrogates: they forge log lines, drive terminals or hide text.
+# C0 and C1 controls, line and paragraph separators, bidirectional overrides, zero-width characters
+# and tags, lone surrogates: they forge log lines, control terminals or hide text.
 _HARMFUL = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
     "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]+"
@@ -34,45 +34,49 @@ _HARMFUL = re.compile(
 
 
 def normalize_word(word: str) -> str:
-    """Bring a word of the panel into one spelling: lower case, without blanks, `_` and `-`."""
-    return "".join(word.lower().split()).translate(_JOINTS)
+    """Return a word of the panel in lower case, without whitespace, `_` and `-`."""
+    return "".join(word.lower().split()).translate(_SEPARATORS)
 
 
 def normalize_text(text: str) -> str:
-    """Bring a text to its bare words: lower case, one blank between, no punctuation but `_`.
+    """Return the words of a text in lower case, separated by one space, no punctuation but `_`.
 
-    An underscore belongs to its word: the code `error.link_duplicate` does not begin with
+    An underscore is part of its word: the code `error.link_duplicate` does not start with
     `error.link`.
     """
-    signs = (sign if sign.isalnum() or sign == "_" else " " for sign in text.lower())
-    return " ".join("".join(signs).split())
+    characters = (each if each.isalnum() or each == "_" else " " for each in text.lower())
+    return " ".join("".join(characters).split())
 
 
 def text_flaw(text: str) -> str | None:
-    """Say why a text can't be sent, None if it can."""
-    return "holds half a surrogate pair, which no UTF-8 has" if _HALF_PAIRS.search(text) else None
+    """Return why a text cannot be sent; None if it can."""
+    return (
+        "contains a lone surrogate, which UTF-8 cannot encode"
+        if _LONE_SURROGATES.search(text)
+        else None
+    )
 
 
 def line_flaw(text: str) -> str | None:
-    """Say why a text can't be sent as one line, None if it can."""
-    return "holds a line end or NUL" if _LINE_ENDS.search(text) else text_flaw(text)
+    """Return why a text cannot be sent as one line; None if it can."""
+    return "contains a line break or NUL" if _LINE_ENDS.search(text) else text_flaw(text)
 
 
-def sanitize(text: str, most: int | None = None) -> str:
-    """Give a text for logs, terminals and errors: one line, no sign that hides or commands.
+def sanitize(text: str, max_characters: int | None = None) -> str:
+    """Return a text for logs, terminals and errors: one line without harmful characters.
 
-    `most` cuts it to so many characters; None leaves it whole.
+    The result is truncated to `max_characters`; None keeps all of it.
     """
-    # Cut first with room to spare, so that a text of megabytes costs no more than a short one.
-    short = text if most is None else text[: most * 4]
-    return _HARMFUL.sub(" ", short).strip()[:most]
+    # Truncated before cleaning too, with a margin, to keep the cost of huge texts low.
+    start = text if max_characters is None else text[: max_characters * 4]
+    return _HARMFUL.sub(" ", start).strip()[:max_characters]
 
 
 def raw_text(body: bytes) -> str:
-    """Give an answer as `raw` keeps it: its text, cleaned, as far as `MAX_RAW_CHARACTERS`."""
-    # A sign has four bytes at most; as much again for what is cleaned away.
-    begin = body[: MAX_RAW_CHARACTERS * 8].decode(errors="replace")
-    return sanitize(begin, MAX_RAW_CHARACTERS)
+    """Return a response as `raw` keeps it: sanitized text of at most `MAX_RAW_CHARACTERS`."""
+    # A character has at most four bytes; the same again allows for characters that are removed.
+    start = body[: MAX_RAW_CHARACTERS * 8].decode(errors="replace")
+    return sanitize(start, MAX_RAW_CHARACTERS)
 
 
 class _Shown(str):
@@ -82,12 +86,12 @@ class _Shown(str):
 
 
 def shown_value(value: object) -> str:
-    """Give a wrong value as an error shows it; what was given by this stays as it is."""
+    """Return an invalid value as an error shows it; a result of this function stays unchanged."""
     if isinstance(value, _Shown):
         return value
     try:
         text = repr(value)
     except ValueError:
-        # Python does not write a whole number of more than 4300 digits.
+        # Python does not convert an integer of more than 4300 digits to text.
         text = object.__repr__(value)
     return _Shown(text[:MAX_SHOWN_CHARACTERS])

@@ -157,10 +157,10 @@ class Catalogue(Mapping[str, Service]):
         service = self._service_of(order)
         expected = API_V2_ORDER_TYPES.get(service.type or "")
         if expected is not None and expected is not type(order):
-            reason = f"takes orders of type {service.type!r}: {expected.__name__}"
+            reason = f"accepts only orders of type {service.type!r}: use {expected.__name__}"
             raise InvalidOrderError(where, "service", order.service, reason)
         if isinstance(order, _DRIP_FED) and order.runs is not None and service.dripfeed is False:
-            reason = f"needs drip-feed, which service {service.service} does not have"
+            reason = f"requires drip-feed, which service {service.service} does not support"
             raise InvalidOrderError(where, "runs", order.runs, reason)
         for name, quantity in _quantities(order):
             _check_limits(where, name, quantity, service)
@@ -238,12 +238,9 @@ def _quantities(order: Order) -> Iterator[tuple[str, int]]:
 
 
 def _check_limits(where: str, name: str, quantity: int, service: Service) -> None:
-    about = f"of service {service.service}"
     if service.min is not None and quantity < service.min:
-        raise InvalidOrderError(
-            where, name, quantity, f"is below the minimum {service.min} {about}"
-        )
+        reason = f"is below the minimum of service {service.service} ({service.min})"
+        raise InvalidOrderError(where, name, quantity, reason)
     if service.max is not None and quantity > service.max:
-        raise InvalidOrderError(
-            where, name, quantity, f"is above the maximum {service.max} {about}"
-        )
+        reason = f"is above the maximum of service {service.service} ({service.max})"
+        raise InvalidOrderError(where, name, quantity, reason)

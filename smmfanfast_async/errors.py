@@ -2,7 +2,7 @@
 
 Each error answers three questions, as attributes:
 
-- ``sent``: may a byte of the request have left this machine? False is a proof, True is not.
+- ``maybe_sent``: may a byte of the request have left this machine? False is a proof, True is not.
 - ``maybe_placed``: may an order exist because of this call?
 - ``safe_to_retry``: is making the same call again harmless?
 
@@ -18,16 +18,16 @@ Each error answers three questions, as attributes:
     ├── JournalError           the journal of orders cannot be written or read; nothing was sent
     ├── NotSentError           proved: no byte of the request left
     │   └── PausedError        (also RateLimitError) the panel asked for a longer pause
-    ├── NoResponseError           the request may have left, no complete response came back
+    ├── NoResponseError        the request may have left, no complete response came back
     ├── InvalidResponseError   a response came back that has no certain meaning
     ├── ServerError            HTTP 5xx: the panel, or a proxy in front of it, failed
     ├── WaitTimeoutError       (also TimeoutError) the order was not final in time
-    ├── RateLimitError       too many requests; `retry_after_s` says when, if the panel did
+    ├── RateLimitError         too many requests; `retry_after_s` says when, if the panel did
     ├── RefusedError           the panel refused and did nothing
-    │   ├── AuthenticationError          wrong key, or a blocked account
-    │   ├── InsufficientFundsError         the balance is too low
-    │   ├── OrderNotFoundError the panel does not know this id as one of this account
-    │   └── BlockedError       stopped by a challenge page before it reached the panel
+    │   ├── AuthenticationError    wrong key, or a blocked account
+    │   ├── InsufficientFundsError the balance is too low
+    │   ├── OrderNotFoundError     the panel does not know this id as one of this account
+    │   └── BlockedError           stopped by a challenge page before it reached the panel
     └── OutcomeUnknownError    `add` only: an order may exist; never repeat the call blindly
 
 The panel's answer is kept in `raw`, sanitised and truncated. No error contains the key: a response
@@ -74,7 +74,7 @@ READS = frozenset({"status", "services", "balance", "refill_status"})
 services, balance; refill_status is from API v2)."""
 
 # Actions that cannot create an order, whatever happens to the response.
-_CREATES_NO_ORDER = READS | {"refill", "cancel"}
+_CANNOT_CREATE_ORDER = READS | {"refill", "cancel"}
 
 
 class ErrorKind(StrEnum):
@@ -127,7 +127,7 @@ class PanelError(Exception):
         self.action = action
         """The action that was called, as in the form (`"status"`); None outside a call."""
         self.order = order
-        """The order id that this is about; None if it is about none, or about many."""
+        """The id of the order concerned; None if there is none, or more than one."""
         self.raw: str | None = None
         """The response as received, sanitised, its first 2,000 characters; for one id of a batch,
         the part that concerns it. None if no response came."""
@@ -145,9 +145,9 @@ class PanelError(Exception):
 
     def for_order(self, order: str) -> Self:
         """Return a copy of this error for one order, so that each waiter has its own object."""
-        twin = copy.copy(self)
-        twin.order = order
-        return twin
+        clone = copy.copy(self)
+        clone.order = order
+        return clone
 
     def with_raw(self, raw: str | None) -> Self:
         """Set `raw` and return this error."""
@@ -185,7 +185,7 @@ class _UncertainError(PanelError):
     @property
     def maybe_placed(self) -> bool:
         """An order may exist, unless the action cannot create one."""
-        return self.action not in _CREATES_NO_ORDER
+        return self.action not in _CANNOT_CREATE_ORDER
 
     @property
     def safe_to_retry(self) -> bool:
@@ -206,23 +206,24 @@ class _InvalidError(_NothingSentError, ValueError):
 
 
 class InvalidOrderError(_InvalidError):
-    """A value of an order must not be sent; nothing was.
+    """A value of an order or a call is invalid; nothing was sent.
 
-    `where` is the class (`"DefaultOrder"`), `field` the field, `value` the invalid value as text
-    (at most 200 characters), `reason` what is wrong with it.
+    `owner` is the class or method that the field belongs to (`"DefaultOrder"`, `"Client.call"`),
+    `field` the field, `value` the invalid value as text (at most 200 characters), `reason` what is
+    wrong with it.
     """
 
-    def __init__(self, where: str, field: str, value: object, reason: str) -> None:
+    def __init__(self, owner: str, field: str, value: object, reason: str) -> None:
         shown = shown_value(value)
-        super().__init__(f"{where}.{field}: {shown} {reason}")
-        self.where = where
+        super().__init__(f"{field} {shown} {reason}")
+        self.owner = owner
         self.field = field
         self.value: str = shown
         self.reason = reason
 
 
 class InvalidSettingsError(_InvalidError):
-    """A setting that no client can work with. The key itself is never shown.
+    """A setting that a client cannot work with. The key itself is never shown.
 
     `name` is the setting (`"base_url"`), `reason` what is wrong with it.
     """
@@ -263,9 +264,9 @@ class SpendingLimitError(_NothingSentError):
     def __init__(
         self, limit_name: str, price: Decimal, limit: Decimal, spent: Decimal = Decimal(0)
     ) -> None:
-        beside = f" on top of {spent:f} already spent" if spent else ""
+        on_top = f" on top of {spent:f} already spent" if spent else ""
         super().__init__(
-            f"a price of {price:f}{beside} exceeds {limit_name} {limit:f}", action="add"
+            f"a price of {price:f}{on_top} exceeds {limit_name} {limit:f}", action="add"
         )
         self.limit_name = limit_name
         self.price = price
@@ -408,7 +409,7 @@ class BlockedError(RefusedError):
 
 
 class _Added(Protocol):
-    """An `AddedOrder`, as far as this module knows it."""
+    """The part of `AddedOrder` that this module needs."""
 
     @property
     def order(self) -> str:
@@ -449,9 +450,9 @@ class OutcomeUnknownError(PanelError):
         self.was_written = was_written
         self._pending: Callable[[], Awaitable[_Added]] | None = None
 
-    def _with_pending(self, settling: "Callable[[], Awaitable[_Added]]") -> Self:
-        """Mark the sending as still in progress; `settling` awaits its outcome."""
-        self._pending = settling
+    def _with_pending(self, await_outcome: "Callable[[], Awaitable[_Added]]") -> Self:
+        """Mark the request as still being sent; `await_outcome` waits for its outcome."""
+        self._pending = await_outcome
         return self
 
     async def wait_for_outcome(self) -> "_Added":
@@ -473,10 +474,10 @@ class OutcomeUnknownError(PanelError):
         return _restore, (type(self), self.args), {**vars(self), "_pending": None}
 
     def __str__(self) -> str:
-        beside = f" beside order {self.order}" if self.order else ""
+        order = f", but the panel named order {self.order}" if self.order else ""
         status = f" (HTTP {self.http_status})" if self.http_status else ""
         return (
-            f"add: outcome unknown{beside}: {self.text}{status}; "
+            f"add: outcome unknown{order}: {self.text}{status}; "
             "the order may have been placed: check the panel before ordering again"
         )
 
@@ -500,8 +501,8 @@ def _restore(cls: type[PanelError], args: tuple[object, ...]) -> PanelError:
 
 def without_frames(error: BaseException) -> BaseException:
     """Remove the frames of a foreign error and its causes: they may hold a key or a password."""
-    each: BaseException | None = error
-    while each is not None:
-        each.__traceback__ = None
-        each = each.__cause__ or each.__context__
+    current: BaseException | None = error
+    while current is not None:
+        current.__traceback__ = None
+        current = current.__cause__ or current.__context__
     return error

@@ -1,12 +1,12 @@
 """What differs between panels, as data.
 
-`SMMFANFAST` is the panel of the document, `API_V2` what the wider family of compatible panels
-documents. For another panel, take the nearer one and change what differs::
+`SMMFANFAST` is the panel of the document, `API_V2` the common features of the API v2 panels. For
+another panel, start from the closer one and change what differs::
 
     mine = attrs.evolve(API_V2, name="mine", base_url="https://panel.example/api/v2")
 
-What a panel can't do is refused before anything is sent. What it says is read leniently, its
-refusals excepted: a text that is not in `refusals` leaves the outcome of an `add` unknown.
+What a panel does not support is rejected before anything is sent. Responses are parsed leniently,
+except for refusals: an error text that is not in `refusals` leaves the outcome of an `add` unknown.
 """
 
 from functools import lru_cache
@@ -24,16 +24,16 @@ __all__ = ["API_V2", "SMMFANFAST", "Profile", "Refusal"]
 
 @frozen
 class Refusal:
-    """A text of the panel that means no, and what kind of no."""
+    """An error text that proves that the panel did nothing, and its kind."""
 
     text: str
-    """How the panel's text begins, compared word by word, without case and punctuation."""
+    """Start of the panel's text, compared word by word, ignoring case and punctuation."""
     kind: ErrorKind
-    """Which no it is; it chooses the class of the error."""
+    """Kind of the refusal; it decides the class of the error."""
 
 
 _REFUSALS = (
-    # The English texts of the panel script (seen), each decided before an order is inserted.
+    # The English texts of the panel script (seen), each returned before an order is inserted.
     Refusal("API is Disable for this user or User Not Found", ErrorKind.AUTH),
     Refusal("Invalid API key", ErrorKind.AUTH),
     Refusal("The account does not exists", ErrorKind.AUTH),
@@ -68,7 +68,7 @@ _REFUSALS = (
 _API_V2_REFUSALS = (
     *_REFUSALS,
     # English texts of API v2 panels (seen), each a check of the form, the account or the service,
-    # made before there is an order. Those of refill and cancel never come to an `add`.
+    # made before an order exists. Those of refill and cancel never answer an `add`.
     Refusal("Incorrect API key", ErrorKind.AUTH),
     Refusal("Incorrect service ID", ErrorKind.SERVICE),
     Refusal("neworder.error.incorrect_service_id", ErrorKind.SERVICE),
@@ -77,7 +77,7 @@ _API_V2_REFUSALS = (
     Refusal("Quantity less than minimal", ErrorKind.VALIDATION),
     Refusal("Quantity less than minimum", ErrorKind.VALIDATION),
     Refusal("Quantity more than maximum", ErrorKind.VALIDATION),
-    # So two panels write it where it is more than the maximum.
+    # Two panels send this text if the quantity is above the maximum (seen).
     Refusal("Quantity less than maximum", ErrorKind.VALIDATION),
     Refusal("You have active order with this link", ErrorKind.DUPLICATE),
     Refusal("Incorrect refill ID", ErrorKind.NOT_FOUND),
@@ -87,79 +87,81 @@ _API_V2_REFUSALS = (
 )
 
 
-def _is_above_0(profile: Any, attribute: "Attribute[int]", value: object) -> None:
+def _validate_positive_integer(profile: Any, attribute: "Attribute[int]", value: object) -> None:
     if type(value) is not int or value < 1:
         name = f"{type(profile).__name__}.{attribute.name}"
-        raise InvalidSettingsError(name, f"{value!r} is not a whole number above 0")
+        raise InvalidSettingsError(name, f"{value!r} must be a positive integer")
 
 
 @frozen(kw_only=True)
 class Profile:
-    """One panel, or one family of panels."""
+    """One panel, or several panels with the same API."""
 
     name: str
-    """For people and log lines."""
+    """Name of the panel in messages and logs."""
     base_url: str
-    """The one address that every call is posted to."""
+    """The URL that every call is posted to."""
     actions: frozenset[str]
-    """What the panel can do, in its own words; another action raises `UnsupportedActionError`."""
+    """Actions of the panel, in its own words; any other raises `UnsupportedActionError`."""
     order_types: frozenset[str] = field(default=frozenset(ORDER_TYPES), repr=False)
-    """Types of orders that the panel takes, in its own words and any spelling: `panel_type` of the
-    order classes. An order of another type is an `InvalidOrderError` and not sent."""
+    """Order types that the panel supports, in its own words and any spelling: `panel_type` of the
+    order classes. An order of another type raises `InvalidOrderError` and is not sent."""
     ignored_fields: frozenset[str] = frozenset()
-    """Fields of the order classes that the panel does not read. An order with a value in one is an
-    `InvalidOrderError` and not sent: the panel would take it, and do without in silence."""
-    ids_per_call: int = field(default=100, validator=_is_above_0)
-    """Ids in one call, be it status, refill, refill_status or cancel. The document sets no limit;
-    the family documents 100 for each."""
-    concurrency: int = field(default=10, validator=_is_above_0)
-    """Requests under way at once, at most: 8 to 10 full batches are as fast as more (measured)."""
-    add_concurrency: int = field(default=1, validator=_is_above_0)
-    """Orders under way at once. The panel's script reads the balance and writes it back without a
+    """Fields of the order classes that the panel ignores. An order that sets one raises
+    `InvalidOrderError` and is not sent: the panel would accept it and silently ignore the field."""
+    ids_per_call: int = field(default=100, validator=_validate_positive_integer)
+    """Maximum ids per call of status, refill, refill_status or cancel. The document sets no limit;
+    API v2 panels document 100 for each."""
+    concurrency: int = field(default=10, validator=_validate_positive_integer)
+    """Maximum concurrent requests: 8 to 10 full batches are as fast as more (measured)."""
+    add_concurrency: int = field(default=1, validator=_validate_positive_integer)
+    """Maximum concurrent orders. The panel's script reads the balance and writes it back without a
     transaction (seen): two at once can lose a charge."""
-    calls_per_minute: int | None = field(default=None, validator=optional(_is_above_0))
-    """Requests a minute, at most, all actions together; None where the panel documents no pace, as
-    that of the document. The family has 60 to 120 a key (seen)."""
+    calls_per_minute: int | None = field(
+        default=None, validator=optional(_validate_positive_integer)
+    )
+    """Maximum requests per minute, all actions together; None if the panel documents no limit, as
+    that of the document. API v2 panels allow 60 to 120 per key (seen)."""
     delays_minutes: frozenset[int] | None = None
-    """Delays a subscription may have, in minutes; None for any."""
+    """Allowed delays of a subscription, in minutes; None allows any."""
     final_statuses: frozenset[str] = frozenset()
-    """Words of the panel, in any spelling, after which nothing more happens to an order, beside
-    `FINAL_STATUSES`: some end orders as "Fail". `wait`, `watch` and the desk end with them."""
+    """Status words of the panel, in any spelling, that are final in addition to `FINAL_STATUSES`:
+    some panels end orders as "Fail". `wait`, `watch` and the desk stop at them."""
     double_decodes: bool = False
-    """Escape `%` and `+` in values once more, for panels that decode them twice (seen on this
-    one: a `t.me/+…` link arrives with a blank). Off by default: the document does not name it."""
-    # A repr stands in the signature of `Client`, and so on its page of help.
+    """Whether to escape `%` and `+` in values once more, for panels that decode them twice (seen on
+    this one: a `t.me/+…` link arrives with a space). Off by default: not in the document."""
+    # Hidden, because the repr is part of the signature of `Client` on its help page.
     refusals: tuple[Refusal, ...] = field(default=_REFUSALS, repr=False)
-    """Texts that mean: decided before an order was made. On `add`, any other error text leaves the
-    outcome unknown. Add the texts of a panel in another language here."""
+    """Error texts that the panel returns before creating an order. Any other error text leaves the
+    outcome of an `add` unknown. Add the texts of a panel in another language here."""
 
     def supports_order_type(self, order_type: str) -> bool:
-        """Say whether the panel takes orders of a type; case, blanks, `_` and `-` don't matter."""
-        return normalize_word(order_type) in _by_spelling(self.order_types)
+        """Return whether the panel supports an order type, ignoring case, spaces, `_` and `-`."""
+        return normalize_word(order_type) in _normalized_words(self.order_types)
 
     def is_final_status(self, word: str) -> bool:
-        """Say whether the panel's word for the state of an order is one of `final_statuses`."""
-        return bool(self.final_statuses) and normalize_word(word) in _by_spelling(
+        """Return whether the panel's status word is one of `final_statuses`."""
+        return bool(self.final_statuses) and normalize_word(word) in _normalized_words(
             self.final_statuses
         )
 
     def refusal_kind(self, text: str) -> ErrorKind | None:
-        """Say which no a text is, None if it is not one of `refusals`."""
-        words = normalize_text(text)
-        for begin, kind in _by_bare_words(self.refusals):
-            # Whole words: "Bad Link" must not take "Bad Linkage".
-            if words == begin or words.startswith(begin + " "):
+        """Return the kind of a refusal text; None if it is not one of `refusals`."""
+        normalized = normalize_text(text)
+        for prefix, kind in _normalized_refusals(self.refusals):
+            # Whole words: "Bad Link" must not match "Bad Linkage".
+            if normalized == prefix or normalized.startswith(prefix + " "):
                 return kind
         return None
 
 
 @lru_cache(maxsize=16)
-def _by_bare_words(refusals: tuple[Refusal, ...]) -> tuple[tuple[str, ErrorKind], ...]:
+def _normalized_refusals(refusals: tuple[Refusal, ...]) -> tuple[tuple[str, ErrorKind], ...]:
     return tuple((normalize_text(refusal.text), refusal.kind) for refusal in refusals)
 
 
 @lru_cache(maxsize=16)
-def _by_spelling(words: frozenset[str]) -> frozenset[str]:
+def _normalized_words(words: frozenset[str]) -> frozenset[str]:
     return frozenset(normalize_word(word) for word in words)
 
 
@@ -180,7 +182,6 @@ API_V2 = Profile(
     calls_per_minute=60,
     refusals=_API_V2_REFUSALS,
 )
-"""The family of API v2 panels: refill and cancel too, seventeen order types, any delay (some
-document the document's seven, others up to 600 minutes), 60 requests a minute, which is the
-slowest pace seen. It has no address of its own: give `base_url` to the client, or set it with
-`attrs.evolve`."""
+"""API v2 panels: also refill and cancel, seventeen order types, any delay (some panels document the
+document's seven, others up to 600 minutes), 60 requests per minute, the lowest limit seen. There is
+no default address: pass `base_url` to the client, or set it with `attrs.evolve`."""

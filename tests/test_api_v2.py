@@ -187,7 +187,7 @@ async def test_which_types_go_to_which_panel_and_which_are_refused_unsent(
 async def test_old_posts_go_to_no_panel_that_would_leave_them_unread() -> None:
     order = SubscriptionsOrder(service=50, username="ann", min=20, max=30, delay=0, old_posts=3)
     async with Sandbox(speed=0) as panel, client_of(panel, SMMFANFAST) as client:
-        with pytest.raises(InvalidOrderError, match="old_posts: 3 is not read by smmfanfast"):
+        with pytest.raises(InvalidOrderError, match="old_posts 3 would be ignored by smmfanfast"):
             await client.add(order)
         assert panel.request_count == 0
         await client.add(attrs.evolve(order, old_posts=None))
@@ -215,7 +215,7 @@ async def test_the_catalogue_knows_the_types_and_flags_of_the_family() -> None:
             )  # fmt: skip
         for order in ORDERS:
             assert catalogue.check(order).service == order.service
-        with pytest.raises(InvalidOrderError, match="takes orders of type 'Poll': PollOrder"):
+        with pytest.raises(InvalidOrderError, match="accepts only orders of type 'Poll': use PollOrder"):
             catalogue.check(DefaultOrder(service=136, link=LINK, quantity=10))
 
 

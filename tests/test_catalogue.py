@@ -319,10 +319,10 @@ def test_a_quantity_is_held_against_min_and_max(name: str) -> None:
     below = refusal(lambda: offer_for(over(9), **limits).check(over(9)))
     above = refusal(lambda: offer_for(over(21), **limits).check(over(21)))
 
-    assert above.reason == "is above the maximum 20 of service 5"
-    assert (above.where, above.value) == (where, "21")
-    assert below.reason == "is below the minimum 10 of service 5"
-    assert (below.where, below.value) == (where, "9")
+    assert above.reason == "is above the maximum of service 5 (20)"
+    assert (above.owner, above.value) == (where, "21")
+    assert below.reason == "is below the minimum of service 5 (10)"
+    assert (below.owner, below.value) == (where, "9")
     assert field in {above.field, below.field}
 
 
@@ -352,7 +352,7 @@ def test_the_total_of_a_drip_feed_is_what_counts() -> None:
 
     error = refusal(lambda: offer_for(order, min=1, max=20).check(order))
 
-    assert str(error) == "DefaultOrder.quantity: 21 is above the maximum 20 of service 5"
+    assert str(error) == "quantity 21 is above the maximum of service 5 (20)"
     assert offer_for(order, min=21, max=21).check(order).service == "5"
 
 
@@ -371,8 +371,7 @@ def test_a_drip_feed_is_refused_where_the_service_has_none(order: Order) -> None
 
     error = refusal(lambda: offer_for(order, dripfeed=False).check(order))
 
-    where = type(order).__name__
-    assert str(error) == f"{where}.runs: 3 needs drip-feed, which service 5 does not have"
+    assert str(error) == "runs 3 requires drip-feed, which service 5 does not support"
     assert offer_for(once, dripfeed=False).check(once).service == "5"
 
 
@@ -383,7 +382,7 @@ def test_an_order_of_another_type_is_refused(spelled: str) -> None:
     error = refusal(lambda: offer_for(order, type=spelled).check(order))
 
     assert str(error) == (
-        f"DefaultOrder.service: '5' takes orders of type {spelled!r}: CustomCommentsOrder"
+        f"service '5' accepts only orders of type {spelled!r}: use CustomCommentsOrder"
     )
 
 
@@ -400,7 +399,7 @@ def test_a_service_that_is_not_listed_is_refused(ask: Callable[[Catalogue, Order
 
     error = refusal(lambda: ask(OFFER, order))
 
-    assert str(error) == "PackageOrder.service: '6' is not in the catalogue"
+    assert str(error) == "service '6' is not in the catalogue"
 
 
 # --- prices --------------------------------------------------------------------------------------

@@ -105,9 +105,9 @@ async def test_a_failure_that_proves_nothing_leaves_an_order_unknown(failure: Ex
 @pytest.mark.asyncio
 async def test_one_text_is_not_read_as_many_ids_sign_by_sign() -> None:
     async with client() as panel:
-        with pytest.raises(InvalidOrderError, match="one text"):
+        with pytest.raises(InvalidOrderError, match="not a single text"):
             await panel.statuses("123")
-        with pytest.raises(InvalidOrderError, match="one text"):
+        with pytest.raises(InvalidOrderError, match="not a single text"):
             await anext(panel.watch("123"))
 
 
@@ -116,7 +116,7 @@ async def test_one_text_is_not_read_as_many_ids_sign_by_sign() -> None:
 async def test_one_text_cancels_and_refills_no_orders_sign_by_sign(ids: Any) -> None:
     async with client(profile=API_V2) as panel:
         for call in (panel.cancel, panel.refills, panel.refill_statuses):
-            with pytest.raises(InvalidOrderError, match="one text"):
+            with pytest.raises(InvalidOrderError, match="not a single text"):
                 await call(ids)
 
 

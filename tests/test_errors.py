@@ -1,4 +1,4 @@
-"""The exceptions: the drawn tree, the three answers, copies, and what the messages name."""
+"""Exceptions: the tree in the docstring, the three properties, copies and messages."""
 
 import asyncio
 import copy
@@ -50,8 +50,8 @@ FIELDS: dict[str, Any] = {
 EXAMPLES: list[PanelError] = [
     PanelError(),
     PanelError("a text", kind=ErrorKind.SERVICE, **FIELDS),
-    InvalidOrderError("DefaultOrder", "quantity", 0, "is not from 1 to 10"),
-    InvalidOrderError("DefaultOrder", "link", "a\nb", "holds a line end or NUL"),
+    InvalidOrderError("DefaultOrder", "quantity", 0, "must be between 1 and 10"),
+    InvalidOrderError("DefaultOrder", "link", "a\nb", "contains a line break or NUL"),
     InvalidSettingsError("base_url", "is not an address"),
     UnsupportedActionError("no such verb", **FIELDS),
     ClosedError("closed", **FIELDS),
@@ -101,44 +101,44 @@ COPIES: dict[str, Callable[[PanelError], PanelError]] = {
 }
 
 
-def seen_of(error: PanelError) -> tuple[object, ...]:
-    """Give everything that a user can see of an error."""
-    answers = (error.maybe_sent, error.maybe_placed, error.safe_to_retry, error.kind)
-    return type(error), str(error), repr(error), vars(error), answers
+def snapshot(error: PanelError) -> tuple[object, ...]:
+    """Return everything that a user can see of an error."""
+    values = (error.maybe_sent, error.maybe_placed, error.safe_to_retry, error.kind)
+    return type(error), str(error), repr(error), vars(error), values
 
 
 def public_parent(cls: type[BaseException]) -> str | None:
-    """Give the nearest class above that has a public name of ours."""
+    """Return the nearest public base class of this package."""
     above = [each.__name__ for each in cls.__mro__[1:] if each.__name__ in errors.__all__]
     return above[0] if above else None
 
 
-def also(cls: type[BaseException]) -> set[str]:
-    """Give the public classes that a class is beside its parent: ours and Python's own."""
+def other_bases(cls: type[BaseException]) -> set[str]:
+    """Return the public base classes of a class besides its parent, ours and built-in ones."""
     parent = public_parent(cls)
     known = {each.__name__ for each in vars(errors)[parent].__mro__} if parent else set()
     names = {each.__name__ for each in cls.__mro__[1:] if not each.__name__.startswith("_")}
-    # A TimeoutError is an OSError by itself.
+    # A TimeoutError is always an OSError.
     known |= {"OSError"} if "TimeoutError" in names else set()
     return names - known - {each.__name__ for each in Exception.__mro__}
 
 
-def drawn() -> dict[str, tuple[str | None, set[str]]]:
-    """Read the tree of the docstring: class → its parent, and what it is "also"."""
-    found: dict[str, tuple[str | None, set[str]]] = {}
+def tree_in_docstring() -> dict[str, tuple[str | None, set[str]]]:
+    """Parse the tree of the docstring: class → its parent, and its "also" class."""
+    tree: dict[str, tuple[str | None, set[str]]] = {}
     path: list[str] = []
     for line in (errors.__doc__ or "").splitlines():
         if match := re.match(r"    ((?:[│├└─ ]{4})*)(\w+Error)\b(?: +\(also (\w+)\))?", line):
             depth = len(match[1]) // 4
             path[depth:] = [match[2]]
-            found[match[2]] = (path[depth - 1] if depth else None, set(filter(None, [match[3]])))
-    return found
+            tree[match[2]] = (path[depth - 1] if depth else None, set(filter(None, [match[3]])))
+    return tree
 
 
-def test_the_drawn_tree_is_the_real_one() -> None:
-    real = {cls.__name__: (public_parent(cls), also(cls)) for cls in CLASSES}
+def test_tree_in_the_docstring_matches_the_classes() -> None:
+    real = {cls.__name__: (public_parent(cls), other_bases(cls)) for cls in CLASSES}
 
-    assert drawn() == real
+    assert tree_in_docstring() == real
 
 
 def test_every_class_has_an_example() -> None:
@@ -147,33 +147,29 @@ def test_every_class_has_an_example() -> None:
 
 @pytest.mark.parametrize("way", COPIES)
 @pytest.mark.parametrize("error", EXAMPLES, ids=repr)
-def test_a_copy_is_another_object_with_the_same_fields_and_text(
-    error: PanelError, way: str
-) -> None:
-    twin = COPIES[way](error)
+def test_copy_has_the_same_fields_and_text(error: PanelError, way: str) -> None:
+    clone = COPIES[way](error)
 
-    assert twin is not error
-    assert seen_of(twin) == seen_of(error)
+    assert clone is not error
+    assert snapshot(clone) == snapshot(error)
 
 
 @pytest.mark.parametrize("way", COPIES)
 @pytest.mark.parametrize("error", EXAMPLES, ids=repr)
-def test_an_error_about_one_order_is_a_separate_object_that_copies_too(
-    error: PanelError, way: str
-) -> None:
+def test_for_order_creates_a_separate_copyable_error(error: PanelError, way: str) -> None:
     before = copy.deepcopy(vars(error))
 
     about = error.for_order("77")
-    twin = COPIES[way](about)
+    clone = COPIES[way](about)
 
     assert about is not error
     assert about.order == "77"
-    assert seen_of(twin) == seen_of(about)
+    assert snapshot(clone) == snapshot(about)
     assert vars(about) == before | {"order": "77"}
     assert vars(error) == before
 
 
-def test_each_waiter_gets_a_traceback_of_its_own() -> None:
+def test_each_waiter_gets_its_own_traceback() -> None:
     shared = ServerError("bad gateway")
 
     with pytest.raises(ServerError) as raised:
@@ -183,7 +179,7 @@ def test_each_waiter_gets_a_traceback_of_its_own() -> None:
     assert shared.__traceback__ is None
 
 
-def test_a_foreign_error_and_its_causes_lose_their_frames() -> None:
+def test_foreign_error_and_its_causes_lose_their_frames() -> None:
     def fail(cause: BaseException | None) -> BaseException:
         with pytest.raises(LookupError) as caught:
             raise LookupError from cause
@@ -197,76 +193,76 @@ def test_a_foreign_error_and_its_causes_lose_their_frames() -> None:
     assert error.__cause__.__traceback__ is None
 
 
-# --- the three answers ---------------------------------------------------------------------------
+# --- the three properties ------------------------------------------------------------------------
 
 NOTHING_SENT = (False, False, True)
-UNDONE = (True, False, True)
+NOTHING_DONE = (True, False, True)
 MAY_HAVE_ORDERED = (True, True, False)
 MAY_HAVE_CHANGED = (True, False, False)
 
 ALWAYS = {
-    PanelError: UNDONE,
+    PanelError: NOTHING_DONE,
     UnsupportedActionError: NOTHING_SENT,
     ClosedError: NOTHING_SENT,
     RefConflictError: NOTHING_SENT,
     JournalError: NOTHING_SENT,
     NotSentError: NOTHING_SENT,
     PausedError: NOTHING_SENT,
-    RateLimitError: UNDONE,
-    RefusedError: UNDONE,
-    AuthenticationError: UNDONE,
-    InsufficientFundsError: UNDONE,
-    OrderNotFoundError: UNDONE,
-    BlockedError: UNDONE,
+    RateLimitError: NOTHING_DONE,
+    RefusedError: NOTHING_DONE,
+    AuthenticationError: NOTHING_DONE,
+    InsufficientFundsError: NOTHING_DONE,
+    OrderNotFoundError: NOTHING_DONE,
+    BlockedError: NOTHING_DONE,
 }
 BY_ACTION = {
-    "status": UNDONE,
-    "services": UNDONE,
-    "balance": UNDONE,
-    "refill_status": UNDONE,
+    "status": NOTHING_DONE,
+    "services": NOTHING_DONE,
+    "balance": NOTHING_DONE,
+    "refill_status": NOTHING_DONE,
     "refill": MAY_HAVE_CHANGED,
     "cancel": MAY_HAVE_CHANGED,
     "add": MAY_HAVE_ORDERED,
     "an_action_of_another_panel": MAY_HAVE_ORDERED,
     None: MAY_HAVE_ORDERED,
 }
-DOUBTFUL = (NoResponseError, InvalidResponseError, ServerError)
+UNCERTAIN = (NoResponseError, InvalidResponseError, ServerError)
 
 
-def answers(error: PanelError) -> tuple[bool, bool, bool]:
+def properties(error: PanelError) -> tuple[bool, bool, bool]:
     return error.maybe_sent, error.maybe_placed, error.safe_to_retry
 
 
 @pytest.mark.parametrize("action", BY_ACTION)
 @pytest.mark.parametrize("cls", ALWAYS)
-def test_proved_outcomes_answer_the_same_for_every_action(
+def test_properties_of_certain_errors_ignore_the_action(
     cls: type[PanelError], action: str | None
 ) -> None:
-    assert answers(cls("a text", action=action)) == ALWAYS[cls]
+    assert properties(cls("a text", action=action)) == ALWAYS[cls]
 
 
 @pytest.mark.parametrize("action", BY_ACTION)
-@pytest.mark.parametrize("cls", DOUBTFUL)
-def test_doubtful_outcomes_answer_by_what_the_action_can_do(
+@pytest.mark.parametrize("cls", UNCERTAIN)
+def test_properties_of_uncertain_errors_depend_on_action(
     cls: type[NoResponseError | InvalidResponseError | ServerError], action: str | None
 ) -> None:
-    assert answers(cls("a text", action=action)) == BY_ACTION[action]
+    assert properties(cls("a text", action=action)) == BY_ACTION[action]
 
 
 @pytest.mark.parametrize(("error", "expected"), [
-    (InvalidOrderError("DefaultOrder", "link", "", "is missing"), NOTHING_SENT),
-    (InvalidSettingsError("timeout_s", "0 is not above 0"), NOTHING_SENT),
+    (InvalidOrderError("DefaultOrder", "link", "", "must not be empty"), NOTHING_SENT),
+    (InvalidSettingsError("timeout_s", "0 must be greater than 0"), NOTHING_SENT),
     (OutcomeUnknownError("no answer"), MAY_HAVE_ORDERED),
     (SpendingLimitError("max_charge", Decimal(2), Decimal(1)), NOTHING_SENT),
-    (WaitTimeoutError("not final"), UNDONE),
+    (WaitTimeoutError("not final"), NOTHING_DONE),
 ])  # fmt: skip
-def test_errors_of_one_action_answer_at_once(
+def test_properties_of_errors_of_a_single_action(
     error: PanelError, expected: tuple[bool, bool, bool]
 ) -> None:
-    assert answers(error) == expected
+    assert properties(error) == expected
 
 
-def test_the_tables_above_know_every_class() -> None:
+def test_tables_above_cover_every_class() -> None:
     in_one_action = {
         InvalidOrderError,
         InvalidSettingsError,
@@ -275,11 +271,11 @@ def test_the_tables_above_know_every_class() -> None:
         WaitTimeoutError,
     }
 
-    assert {*ALWAYS, *DOUBTFUL, *in_one_action} == set(CLASSES)
+    assert {*ALWAYS, *UNCERTAIN, *in_one_action} == set(CLASSES)
 
 
-def test_an_unknown_outcome_is_nothing_that_a_retry_decorator_catches() -> None:
-    """TimeoutError is an OSError, asyncio's is the built-in one."""
+def test_unknown_outcome_is_not_caught_by_retry_decorators() -> None:
+    """TimeoutError is an OSError, and asyncio.TimeoutError is the built-in one."""
     assert not issubclass(OutcomeUnknownError, OSError | TimeoutError | ConnectionError)
     assert not issubclass(OutcomeUnknownError, RefusedError | NoResponseError | NotSentError)
 
@@ -316,12 +312,14 @@ def test_each_class_has_its_kind(cls: type[PanelError]) -> None:
     assert cls.kind is KINDS[cls]
 
 
-def test_a_refusal_carries_the_finer_kind_of_its_text() -> None:
+def test_refusal_has_the_kind_of_its_text() -> None:
     error = RefusedError("You have an active order with this link", kind=ErrorKind.DUPLICATE)
 
     assert error.kind is ErrorKind.DUPLICATE
     assert RefusedError.kind is ErrorKind.UNKNOWN
 
+
+CHECK_FIRST = "; the order may have been placed: check the panel before ordering again"
 
 # --- messages ------------------------------------------------------------------------------------
 
@@ -332,44 +330,46 @@ def test_a_refusal_carries_the_finer_kind_of_its_text() -> None:
     (NoResponseError("no answer within 60 s", action="status"), "status: no answer within 60 s"),
     (OrderNotFoundError("Incorrect order ID", http_status=200, action="status", order="2"),
         "status of order 2: Incorrect order ID (HTTP 200)"),
-    (InvalidOrderError("DefaultOrder", "quantity", 3, "is below the minimum 10 of service 5"),
-        "DefaultOrder.quantity: 3 is below the minimum 10 of service 5"),
-    (InvalidOrderError("DefaultOrder", "link", "a\nb", "holds a line end or NUL"),
-        r"DefaultOrder.link: 'a\nb' holds a line end or NUL"),
-    (InvalidSettingsError("timeout_s", "0 is not above 0"), "timeout_s 0 is not above 0"),
+    (InvalidOrderError("DefaultOrder", "quantity", 3, "is below the minimum of service 5 (10)"),
+        "quantity 3 is below the minimum of service 5 (10)"),
+    (InvalidOrderError("DefaultOrder", "link", "a\nb", "contains a line break or NUL"),
+        r"link 'a\nb' contains a line break or NUL"),
+    (InvalidSettingsError("timeout_s", "0 must be greater than 0"),
+        "timeout_s 0 must be greater than 0"),
     (SpendingLimitError("max_charge", Decimal("1.50"), Decimal(1)),
         "add: a price of 1.50 exceeds max_charge 1"),
     (SpendingLimitError("budget_per_day", Decimal(2), Decimal(9), Decimal("8.1")),
         "add: a price of 2 on top of 8.1 already spent exceeds budget_per_day 9"),
     (JournalError("the disk is full"), "journal: the disk is full"),
-    (WaitTimeoutError("not final within 5 s", order="32"), "status of order 32: not final within 5 s"),
+    (WaitTimeoutError("not final within 5 s", order="32"),
+        "status of order 32: not final within 5 s"),
     (InvalidResponseError("not JSON", excerpt="<html>", http_status=200, action="balance"),
         "balance: not JSON (HTTP 200): '<html>'"),
     (InvalidResponseError("empty", http_status=200, action="balance"), "balance: empty (HTTP 200)"),
     (OutcomeUnknownError("no answer"),
-        "add: outcome unknown: no answer; the order may have been placed: check the panel before ordering again"),
-    (OutcomeUnknownError("x", form=FORM, sent_at=SENT_AT, excerpt="{}", http_status=200, order="32"),
-        "add: outcome unknown beside order 32: x (HTTP 200); the order may have been placed: check the panel before ordering again"),
+        "add: outcome unknown: no answer" + CHECK_FIRST),
+    (OutcomeUnknownError("x", form=FORM, excerpt="{}", http_status=200, order="32"),
+        "add: outcome unknown, but the panel named order 32: x (HTTP 200)" + CHECK_FIRST),
 ])  # fmt: skip
-def test_a_message_names_the_call_the_value_and_the_reason(error: PanelError, message: str) -> None:
+def test_message_names_the_call_the_value_and_the_reason(error: PanelError, message: str) -> None:
     assert str(error) == message
 
 
-def test_a_wrong_value_is_shown_as_python_writes_it_cut_to_200_characters() -> None:
+def test_invalid_value_is_shown_as_its_repr_of_200_characters() -> None:
     error = InvalidOrderError("CustomCommentsOrder", "comments", "x" * 1000, "is too long")
 
     assert error.value == "'" + "x" * 199
-    assert (error.where, error.field) == ("CustomCommentsOrder", "comments")
+    assert (error.owner, error.field) == ("CustomCommentsOrder", "comments")
     assert error.reason == "is too long"
 
 
-def test_a_number_too_long_to_write_is_shown_by_its_type() -> None:
+def test_number_too_long_to_print_is_shown_by_its_type() -> None:
     error = InvalidOrderError("DefaultOrder", "quantity", 10**5000, "is too large")
 
     assert error.value.startswith("<int object at ")
 
 
-def test_an_unknown_outcome_keeps_its_evidence() -> None:
+def test_unknown_outcome_keeps_its_evidence() -> None:
     error = OutcomeUnknownError(
         "cut", form=FORM, sent_at=SENT_AT, excerpt='{"ord', http_status=200, order="32"
     )
@@ -382,7 +382,7 @@ def test_an_unknown_outcome_keeps_its_evidence() -> None:
     assert error.retry_after_s is None
 
 
-# --- an order that is still on its way -----------------------------------------------------------
+# --- an order that is still being sent ---------------------------------------------------------
 
 
 @frozen
@@ -390,23 +390,23 @@ class Placed:
     order: str
 
 
-def landing(order: str) -> Callable[[], Awaitable[Placed]]:
-    async def land() -> Placed:
+def pending(order: str) -> Callable[[], Awaitable[Placed]]:
+    async def outcome() -> Placed:
         return Placed(order)
 
-    return land
+    return outcome
 
 
 @pytest.mark.asyncio
-async def test_an_order_on_its_way_is_awaited_by_its_error() -> None:
-    error = OutcomeUnknownError("the sending goes on")._with_pending(landing("32"))
+async def test_wait_for_outcome_returns_the_order_being_sent() -> None:
+    error = OutcomeUnknownError("the sending goes on")._with_pending(pending("32"))
 
     assert (await error.wait_for_outcome()).order == "32"
     assert (await error.wait_for_outcome()).order == "32"
 
 
 @pytest.mark.asyncio
-async def test_where_nothing_is_on_its_way_the_error_stands() -> None:
+async def test_wait_for_outcome_raises_itself_if_nothing_is_sent() -> None:
     error = OutcomeUnknownError("no answer")
 
     with pytest.raises(OutcomeUnknownError) as raised:
@@ -417,26 +417,26 @@ async def test_where_nothing_is_on_its_way_the_error_stands() -> None:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("way", COPIES)
-async def test_a_copy_is_about_what_was_known_and_awaits_nothing(way: str) -> None:
+async def test_copy_of_unknown_outcome_has_nothing_to_wait_for(way: str) -> None:
     error = OutcomeUnknownError("the sending goes on", form=FORM, sent_at=SENT_AT)._with_pending(
-        landing("32")
+        pending("32")
     )
 
-    twin = COPIES[way](error.for_order("77"))
+    clone = COPIES[way](error.for_order("77"))
 
-    assert isinstance(twin, OutcomeUnknownError)
-    assert (twin.order, twin.form, twin.sent_at) == ("77", FORM, SENT_AT)
+    assert isinstance(clone, OutcomeUnknownError)
+    assert (clone.order, clone.form, clone.sent_at) == ("77", FORM, SENT_AT)
     with pytest.raises(OutcomeUnknownError):
-        await twin.wait_for_outcome()
+        await clone.wait_for_outcome()
 
 
-def test_each_who_awaits_a_refusal_gets_an_error_object_of_their_own() -> None:
-    said = InsufficientFundsError(
+def test_each_waiter_for_a_refusal_gets_its_own_error() -> None:
+    refusal = InsufficientFundsError(
         "Not enough funds", kind=ErrorKind.FUNDS, http_status=200, action="add"
     )
 
     async def settle() -> NoReturn:
-        raise said
+        raise refusal
 
     async def ask() -> PanelError:
         with pytest.raises(InsufficientFundsError) as caught:
@@ -444,5 +444,5 @@ def test_each_who_awaits_a_refusal_gets_an_error_object_of_their_own() -> None:
         return caught.value
 
     first, second = asyncio.run(ask()), asyncio.run(ask())
-    assert (str(first), str(second)) == (str(said), str(said))
-    assert len({id(first), id(second), id(said)}) == 3
+    assert (str(first), str(second)) == (str(refusal), str(refusal))
+    assert len({id(first), id(second), id(refusal)}) == 3

@@ -1,4 +1,4 @@
-"""What differs between panels: the two profiles, and which texts mean no."""
+"""Profiles: what the two panels support, and which texts are refusals."""
 
 import attrs
 import pytest
@@ -8,7 +8,7 @@ from smmfanfast_async.errors import ErrorKind, InvalidSettingsError
 from smmfanfast_async.orders import API_V2_ORDER_TYPES, DELAYS_MINUTES, ORDER_TYPES
 from smmfanfast_async.profile import API_V2, SMMFANFAST, Profile, Refusal
 
-# The texts of the panel script, with what it puts behind some of them.
+# The texts of the panel script, some with what it appends.
 TEXTS = {
     "API is Disable for this user or User Not Found! Contact the Support": ErrorKind.AUTH,
     "Invalid API key": ErrorKind.AUTH,
@@ -41,8 +41,8 @@ TEXTS = {
     "Refill not found": ErrorKind.NOT_FOUND,
 }
 
-# What API v2 panels say beside them.
-FAMILY_TEXTS = {
+# Additional texts of API v2 panels.
+API_V2_TEXTS = {
     "Incorrect API key": ErrorKind.AUTH,
     "Incorrect service ID": ErrorKind.SERVICE,
     "neworder.error.incorrect_service_id": ErrorKind.SERVICE,
@@ -62,30 +62,29 @@ FAMILY_TEXTS = {
 }
 
 
-def test_the_default_panel_is_that_of_the_document() -> None:
+def test_default_profile_follows_the_document() -> None:
     assert SMMFANFAST.base_url == "https://smmfanfast.com/api/v1"
     assert SMMFANFAST.actions == {"add", "status", "services", "balance"}
     assert SMMFANFAST.double_decodes is False
 
 
-def test_delays_are_possible_values_0_5_10_15_30_60_90() -> None:
+def test_allowed_delays_are_those_of_the_document() -> None:
     assert SMMFANFAST.delays_minutes == DELAYS_MINUTES == {0, 5, 10, 15, 30, 60, 90}
 
 
-def test_the_wider_family_refills_cancels_and_takes_any_delay() -> None:
+def test_api_v2_supports_refill_cancel_and_any_delay() -> None:
     assert API_V2.actions - SMMFANFAST.actions == {"refill", "refill_status", "cancel"}
     assert API_V2.delays_minutes is None
     assert API_V2.ids_per_call == 100
     assert API_V2.calls_per_minute == 60
 
 
-def test_a_profile_has_the_words_of_the_order_classes() -> None:
-    """They stand in both rooms, since neither knows the other."""
+def test_order_types_of_profiles_match_the_order_classes() -> None:
     assert SMMFANFAST.order_types == set(ORDER_TYPES)
     assert API_V2.order_types == set(API_V2_ORDER_TYPES)
 
 
-def test_a_profile_of_one_s_own_takes_the_document_s_types_unless_told() -> None:
+def test_custom_profile_defaults_to_the_document_types() -> None:
     mine = Profile(name="mine", base_url="https://panel.example", actions=frozenset({"add"}))
 
     assert mine.order_types == SMMFANFAST.order_types
@@ -93,7 +92,7 @@ def test_a_profile_of_one_s_own_takes_the_document_s_types_unless_told() -> None
 
 
 @pytest.mark.parametrize("word", ["web_traffic", "Web Traffic", "WEB-TRAFFIC", " webtraffic "])
-def test_a_type_is_taken_in_any_spelling(word: str) -> None:
+def test_order_type_is_supported_in_any_spelling(word: str) -> None:
     mine = attrs.evolve(SMMFANFAST, order_types=frozenset({word}))
 
     assert mine.supports_order_type("web_traffic")
@@ -102,37 +101,37 @@ def test_a_type_is_taken_in_any_spelling(word: str) -> None:
     assert not mine.supports_order_type("default")
 
 
-def test_only_the_panel_of_the_document_is_known_to_leave_old_posts_unread() -> None:
+def test_only_the_default_panel_ignores_old_posts() -> None:
     assert SMMFANFAST.ignored_fields == {"old_posts"}
     assert API_V2.ignored_fields == frozenset()
 
 
-@pytest.mark.parametrize(("text", "kind"), FAMILY_TEXTS.items())
-def test_texts_of_the_family_are_known_to_its_profile_alone(text: str, kind: ErrorKind) -> None:
+@pytest.mark.parametrize(("text", "kind"), API_V2_TEXTS.items())
+def test_api_v2_texts_are_refusals_only_there(text: str, kind: ErrorKind) -> None:
     assert API_V2.refusal_kind(text) is kind
     assert SMMFANFAST.refusal_kind(text) is None
 
 
-def test_the_family_has_no_address_of_its_own() -> None:
-    """`.example` is reserved: no key can go to a stranger by a forgotten setting."""
+def test_api_v2_has_no_real_default_url() -> None:
+    """`.example` is reserved: a forgotten setting cannot send a key to an unrelated host."""
     assert API_V2.base_url == "https://panel.example/api/v2"
 
 
 @pytest.mark.parametrize("profile", [SMMFANFAST, API_V2], ids=lambda profile: profile.name)
 @pytest.mark.parametrize(("text", "kind"), TEXTS.items())
-def test_every_known_text_has_its_kind(profile: Profile, text: str, kind: ErrorKind) -> None:
+def test_known_text_has_its_kind(profile: Profile, text: str, kind: ErrorKind) -> None:
     assert profile.refusal_kind(text) is kind
 
 
-def test_every_row_of_the_table_is_met_by_a_known_text() -> None:
+def test_every_refusal_is_matched_by_a_known_text() -> None:
     for each in API_V2.refusals:
         alone = attrs.evolve(API_V2, refusals=(each,))
 
-        assert [text for text in TEXTS | FAMILY_TEXTS if alone.refusal_kind(text)], each
+        assert [text for text in TEXTS | API_V2_TEXTS if alone.refusal_kind(text)], each
 
 
-@pytest.mark.parametrize(("text", "kind"), (TEXTS | FAMILY_TEXTS).items())
-def test_the_place_in_the_table_decides_nothing(text: str, kind: ErrorKind) -> None:
+@pytest.mark.parametrize(("text", "kind"), (TEXTS | API_V2_TEXTS).items())
+def test_order_of_refusals_does_not_matter(text: str, kind: ErrorKind) -> None:
     backwards = attrs.evolve(API_V2, refusals=API_V2.refusals[::-1])
 
     assert backwards.refusal_kind(text) is kind
@@ -141,7 +140,7 @@ def test_the_place_in_the_table_decides_nothing(text: str, kind: ErrorKind) -> N
 @pytest.mark.parametrize("text", [
     "  not   ENOUGH funds!! ", "Not enough funds", "Not enough funds\n", "NOT-ENOUGH-FUNDS: 0.03",
 ])  # fmt: skip
-def test_case_punctuation_and_padding_do_not_matter(text: str) -> None:
+def test_case_punctuation_and_spaces_are_ignored(text: str) -> None:
     assert SMMFANFAST.refusal_kind(text) is ErrorKind.FUNDS
 
 
@@ -158,13 +157,13 @@ def test_case_punctuation_and_padding_do_not_matter(text: str) -> None:
     "low balance",
     "رصيد غير كافٍ",
 ])  # fmt: skip
-def test_a_text_outside_the_table_is_never_guessed(text: str) -> None:
-    """On `add` it would turn an order that may exist into one that may be sent again."""
+def test_unknown_text_is_not_a_refusal(text: str) -> None:
+    """On `add`, a wrong guess would allow sending an order again that may exist."""
     assert SMMFANFAST.refusal_kind(text) is None
     assert API_V2.refusal_kind(text) is None
 
 
-def test_a_panel_in_another_language_adds_its_texts() -> None:
+def test_profile_may_add_texts_in_another_language() -> None:
     arabic = Refusal("رصيد غير كافٍ", ErrorKind.FUNDS)
     mine = attrs.evolve(SMMFANFAST, refusals=(*SMMFANFAST.refusals, arabic))
 
@@ -173,10 +172,10 @@ def test_a_panel_in_another_language_adds_its_texts() -> None:
 
 
 def test_profiles_are_values() -> None:
-    twin = attrs.evolve(SMMFANFAST)
+    clone = attrs.evolve(SMMFANFAST)
 
-    assert twin == SMMFANFAST
-    assert hash(twin) == hash(SMMFANFAST)
+    assert clone == SMMFANFAST
+    assert hash(clone) == hash(SMMFANFAST)
     assert attrs.evolve(SMMFANFAST, double_decodes=True) != SMMFANFAST
 
 
@@ -191,20 +190,20 @@ BOUNDS = ["ids_per_call", "concurrency", "add_concurrency", "calls_per_minute"]
 
 @pytest.mark.parametrize("name", BOUNDS)
 @pytest.mark.parametrize("value", [0, -1, 1.0, "1", True])
-def test_a_profile_that_could_send_nothing_is_refused(name: str, value: object) -> None:
+def test_limits_must_be_positive_integers(name: str, value: object) -> None:
     with pytest.raises(InvalidSettingsError) as raised:
         attrs.evolve(SMMFANFAST, **{name: value})
 
     assert raised.value.name == f"Profile.{name}"
-    assert raised.value.reason == f"{value!r} is not a whole number above 0"
+    assert raised.value.reason == f"{value!r} must be a positive integer"
 
 
 @pytest.mark.parametrize("name", BOUNDS)
-def test_one_is_the_least_of_each_bound(name: str) -> None:
+def test_every_limit_may_be_1(name: str) -> None:
     assert getattr(attrs.evolve(SMMFANFAST, **{name: 1}), name) == 1
 
 
-def test_only_a_pace_may_be_none() -> None:
+def test_only_calls_per_minute_may_be_none() -> None:
     assert attrs.evolve(SMMFANFAST, calls_per_minute=None).calls_per_minute is None
     for name in BOUNDS[:-1]:
         with pytest.raises(InvalidSettingsError, match=name):
@@ -212,7 +211,7 @@ def test_only_a_pace_may_be_none() -> None:
 
 
 @pytest.mark.parametrize("word", ["Fail", "FAIL", "refund pending", "Refund_Pending"])
-def test_a_panel_may_have_words_of_its_own_for_an_end(word: str) -> None:
+def test_profile_may_add_final_statuses(word: str) -> None:
     mine = attrs.evolve(API_V2, final_statuses=frozenset({"Fail", "Refund pending"}))
 
     assert mine.is_final_status(word)

@@ -135,11 +135,11 @@ def fails() -> str:
 
 
 LACKS: dict[str, tuple[Callable[[], Any], str]] = {
-    "it fails": (fails, "can't be had: LookupError"),
-    "nothing": (lambda: None, "is empty or not a text"),
-    "an empty text": (lambda: "", "is empty or not a text"),
-    "a line end": (lambda: FIRST + "\n", "holds blanks, line ends"),
-    "bytes": (FIRST.encode, "is empty or not a text"),
+    "it fails": (fails, "is not available: the callable raised LookupError"),
+    "nothing": (lambda: None, "must be a non-empty text"),
+    "an empty text": (lambda: "", "must be a non-empty text"),
+    "a line end": (lambda: FIRST + "\n", "must not contain spaces, line breaks"),
+    "bytes": (FIRST.encode, "must be a non-empty text"),
 }
 
 
@@ -178,7 +178,7 @@ async def test_without_a_key_nothing_is_sent_and_none_is_shown(
 @pytest.mark.asyncio
 async def test_a_sandbox_key_is_not_sent_to_a_real_host_though_it_comes_late() -> None:
     async with Client(lambda: FIRST, base_url="https://panel.example/api/v1", retry=ONCE) as client:
-        with pytest.raises(InvalidSettingsError, match="one for a sandbox"):
+        with pytest.raises(InvalidSettingsError, match="is a sandbox key"):
             await client.balance()
 
 
@@ -238,7 +238,7 @@ def test_a_key_that_changes_has_no_account_but_a_given_one() -> None:
 
     assert Client(lambda: FIRST, base_url=HERE, account="main").account == "main"
     assert nameless.with_options(timeout_s=1.0).base_url == HERE
-    with pytest.raises(InvalidSettingsError, match="account is missing, and the key changes"):
+    with pytest.raises(InvalidSettingsError, match="account is required with a rotating key"):
         assert nameless.account
 
 
@@ -249,5 +249,5 @@ def test_names_of_accounts_that_are_taken(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "a" * 65, "a b", "a/b", "a\n", "é", "a:b", 5, b"a"])
 def test_names_of_accounts_that_are_not(name: Any) -> None:
-    with pytest.raises(InvalidSettingsError, match="1 to 64 letters"):
+    with pytest.raises(InvalidSettingsError, match="1 to 64 characters"):
         Client(FIRST, base_url=HERE, account=name)

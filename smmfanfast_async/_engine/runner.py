@@ -20,7 +20,7 @@ from attrs import define, frozen
 
 from .._wire.decode import decode_added, read_ahead
 from .._wire.encode import Form
-from .._wire.transport import Limits, Transport
+from .._wire.transport import RequestLimits, Transport
 from ..errors import (
     ClosedError,
     InvalidResponseError,
@@ -279,7 +279,7 @@ class Runner:
     ) -> T:
         action = form["action"]
         left_s = max(deadline_s - self.clock.now_s(), MIN_READ_S)
-        limits = Limits(left_s, _BODY_BYTES.get(action, SMALL_BODY_BYTES))
+        limits = RequestLimits(left_s, _BODY_BYTES.get(action, SMALL_BODY_BYTES))
         reply = await self.transport.post(form, limits)
         if attempt is not None:
             attempt.reply = reply
@@ -404,8 +404,8 @@ class Runner:
         """Send an order, and tell its outcome: what is not proved is unknown."""
         sent_at = datetime.now(UTC)
         try:
-            limits = Limits(ADD_TIMEOUT_S, SMALL_BODY_BYTES, write_by_s)
-            reply = await self.transport.post(form, limits, fresh=True)
+            limits = RequestLimits(ADD_TIMEOUT_S, SMALL_BODY_BYTES, write_by_s)
+            reply = await self.transport.post(form, limits, new_connection=True)
         except NoResponseError as error:
             raise OutcomeUnknownError(
                 error.text, form=form, sent_at=sent_at, was_written=error.was_written

@@ -1,1 +1,1 @@
-"""Values to bytes and back: `encode` builds forms, `transport` sends them, `decode` reads answers."""
+"""Values to bytes and back: `encode` forms, `transport` sends them, `decode` parses responses."""

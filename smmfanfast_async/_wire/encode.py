@@ -2,9 +2,9 @@ r"""Turn an order or a call into a form: field names and texts, without the key.
 
 How a value becomes text is decided by its Python type, here and nowhere else:
 
-- text goes as it is, a whole number in decimal digits, a date as d/m/Y (document: "Format d/m/Y");
-- a list goes one item a line, joined by `\n` (document: "separated by \r\n or \n");
-- ids of one call are joined by `,` with no blank (document: "separated by comma"; seen: a blank
+- text is unchanged, an integer in decimal digits, a date as d/m/Y (document: "Format d/m/Y");
+- a list has one item per line, joined by `\n` (document: "separated by \r\n or \n");
+- ids of one call are joined by `,` without a space (document: "separated by comma"; seen: a space
   becomes part of the id);
 - None is left out.
 """
@@ -24,70 +24,72 @@ from ..profile import Profile
 __all__ = ["Form", "add_form", "call_form", "ids_form"]
 
 Form = dict[str, str]
-"""Fields to send, in order, `action` first; the key is not among them."""
+"""Fields to send, in order, `action` first; without the key."""
 
 
 def add_form(order: Order, profile: Profile) -> Form:
-    """Encode an order; raise `InvalidOrderError` where this panel is stricter than the class.
+    """Encode an order; raise `InvalidOrderError` if this panel does not support it.
 
-    The type of the order and its fields are held against what the profile says that its panel
-    takes. A class of one's own without a `panel_type` goes everywhere.
+    The type of the order and its fields are checked against the profile. A custom class without a
+    `panel_type` is not checked for its type.
     """
     _check_profile(order, profile)
     form = {"action": "add"}
-    where = type(order).__name__
+    owner = type(order).__name__
     for attribute in attrs.fields(type(order)):
         value = getattr(order, attribute.name)
         if attribute.metadata.get("form", True) and value is not None:
-            form[attribute.name] = _text(value, where, attribute.name)
+            form[attribute.name] = _encode_value(value, owner, attribute.name)
     form.update(order.extra)
-    return _escaped(form, profile)
+    return _escape_values(form, profile)
 
 
 def _check_profile(order: Order, profile: Profile) -> None:
-    where, word = type(order).__name__, order.panel_type
-    if word and not profile.supports_order_type(word):
+    owner, order_type = type(order).__name__, order.panel_type
+    if order_type and not profile.supports_order_type(order_type):
         known = ", ".join(sorted(profile.order_types))
-        reason = f"is no order type of {profile.name}, which takes {known}"
-        raise InvalidOrderError(where, "panel_type", word, reason)
+        reason = f"is not supported by {profile.name}, which supports {known}"
+        raise InvalidOrderError(owner, "panel_type", order_type, reason)
     for name in sorted(profile.ignored_fields):
         value = getattr(order, name, None)
         if value is not None:
-            raise InvalidOrderError(where, name, value, f"is not read by {profile.name}")
-    legal = profile.delays_minutes
-    if isinstance(order, SubscriptionsOrder) and legal is not None and order.delay not in legal:
-        reason = f"is none of {sorted(legal)}, the delays of {profile.name}"
-        raise InvalidOrderError(where, "delay", order.delay, reason)
+            raise InvalidOrderError(
+                owner, name, value, f"would be ignored by {profile.name}: leave it out"
+            )
+    allowed = profile.delays_minutes
+    if isinstance(order, SubscriptionsOrder) and allowed is not None and order.delay not in allowed:
+        reason = f"must be one of {sorted(allowed)}, the delays of {profile.name}"
+        raise InvalidOrderError(owner, "delay", order.delay, reason)
 
 
 def ids_form(action: str, field: str, ids: Sequence[str]) -> Form:
-    """Encode a call about some ids: `order=32` for one, `orders=12,2,13` for many.
+    """Encode a call with ids: `order=32` for one, `orders=12,2,13` for several.
 
-    `field` says which of the two answers is wanted: "order" takes one id, "orders" one or many.
+    `field` selects the format of the response: "order" takes one id, "orders" one or more.
     """
     return {"action": action, field: ",".join(ids)}
 
 
 def call_form(action: str, fields: Mapping[str, object], profile: Profile) -> Form:
-    """Encode an undocumented call, values by the same rules as those of an order.
+    """Encode an undocumented call; values follow the same rules as those of an order.
 
-    Raises `InvalidOrderError` for the action "add" in any spelling, and for a value that has no
-    one form as text: a float, a time, a list item that would be split.
+    Raises `InvalidOrderError` for the action "add" in any spelling, and for a value without a
+    unique text form: a float, a time, a list item that would be split.
     """
     if not isinstance(action, str) or not action.strip() or text_flaw(action):
-        raise InvalidOrderError("Client.call", "action", action, "is not the name of an action")
+        raise InvalidOrderError("Client.call", "action", action, "must be the name of an action")
     if normalize_word(action) == "add":
-        raise InvalidOrderError("Client.call", "action", action, "is for Client.add alone")
+        raise InvalidOrderError("Client.call", "action", action, "is reserved for Client.add")
     form = {"action": action}
     for name, value in fields.items():
         if name in {"key", "action"}:
-            raise InvalidOrderError("Client.call", name, "…", "is set by the client itself")
+            raise InvalidOrderError("Client.call", name, "…", "is set by the client")
         if value is not None:
-            form[name] = _text(value, "Client.call", name)
-    return _escaped(form, profile)
+            form[name] = _encode_value(value, "Client.call", name)
+    return _escape_values(form, profile)
 
 
-def _text(value: object, where: str, field: str) -> str:
+def _encode_value(value: object, owner: str, field: str) -> str:
     match value:
         case bool():
             return str(int(value))
@@ -98,24 +100,24 @@ def _text(value: object, where: str, field: str) -> str:
         case date() if not isinstance(value, datetime):
             return value.strftime("%d/%m/%Y")
         case tuple() | list():
-            items = cast("Iterable[object]", value)  # of what, the match can't say
-            return "\n".join(_line(item, where, field) for item in items)
+            items = cast("Iterable[object]", value)  # the match does not tell the item type
+            return "\n".join(_encode_item(item, owner, field) for item in items)
         case str():
             if flaw := text_flaw(value):
-                raise InvalidOrderError(where, field, value, flaw)
+                raise InvalidOrderError(owner, field, value, flaw)
             return value
         case _:
-            raise InvalidOrderError(where, field, value, "has no form as text")
+            raise InvalidOrderError(owner, field, value, "cannot be sent as text")
 
 
-def _line(item: object, where: str, field: str) -> str:
-    line = _text(item, where, field)
+def _encode_item(item: object, owner: str, field: str) -> str:
+    line = _encode_value(item, owner, field)
     if flaw := line_flaw(line):
-        raise InvalidOrderError(where, field, item, flaw)
+        raise InvalidOrderError(owner, field, item, flaw)
     return line
 
 
-def _escaped(form: Form, profile: Profile) -> Form:
+def _escape_values(form: Form, profile: Profile) -> Form:
     if not profile.double_decodes:
         return form
     return {name: text.replace("%", "%25").replace("+", "%2B") for name, text in form.items()}

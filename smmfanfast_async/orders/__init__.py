@@ -1,8 +1,8 @@
-"""What we say: the order types, a documented form each.
+"""The order types: one class for each form that a panel accepts.
 
-`document` has the eleven tables of the panel's document, `family` what API v2 panels have beyond
-them, `fields` what the fields of all have in common. A profile says which of them its panel takes.
-`_encode` makes text of an order.
+`standard` has the eleven tables of the panel's document, `api_v2` the types that API v2 panels have
+beyond them, `fields` the ids, converters and validators they share. A profile says which types its
+panel accepts; `_wire.encode` turns an order into a form.
 """
 
 from collections.abc import Iterator, Mapping
@@ -72,7 +72,7 @@ __all__ = [
 
 
 class _OrderTypes(Mapping[str, type[Order]]):
-    """Order classes by the panel's word, in any spelling."""
+    """Order classes by the panel's word for the type, in any spelling."""
 
     def __init__(self, name: str, *classes: type[Order]) -> None:
         self._name = name
@@ -80,10 +80,10 @@ class _OrderTypes(Mapping[str, type[Order]]):
         self._by_spelling = {normalize_word(word): each for word, each in self._by_word.items()}
 
     def __getitem__(self, word: str) -> type[Order]:
-        found = self._by_spelling.get(normalize_word(word)) if isinstance(word, str) else None
-        if found is None:
+        order_type = self._by_spelling.get(normalize_word(word)) if isinstance(word, str) else None
+        if order_type is None:
             raise KeyError(word)
-        return found
+        return order_type
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._by_word)
@@ -109,8 +109,8 @@ ORDER_TYPES: Mapping[str, type[Order]] = _OrderTypes(
     CommentLikesOrder,
     SubscriptionsOrder,
 )
-"""The panel's word for a type → its class, in the document's order. Look-ups mind neither case nor
-blanks, `_` and `-`: `ORDER_TYPES["Custom Comments"]`."""
+"""The panel's word for a type → its class, in the document's order. Lookups ignore case, spaces,
+`_` and `-`: `ORDER_TYPES["Custom Comments"]`."""
 
 API_V2_ORDER_TYPES: Mapping[str, type[Order]] = _OrderTypes(
     "API_V2_ORDER_TYPES",
@@ -122,4 +122,4 @@ API_V2_ORDER_TYPES: Mapping[str, type[Order]] = _OrderTypes(
     InvitesFromGroupsOrder,
     WebTrafficOrder,
 )
-"""The same for API v2 panels: the document's eleven, then the six that only these have (seen)."""
+"""The same for API v2 panels: the document's eleven, then the six that only they have (seen)."""

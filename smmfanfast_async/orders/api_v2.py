@@ -1,7 +1,7 @@
-"""The order types that API v2 panels have beyond the document's eleven, a form each.
+"""The order types that API v2 panels have beyond the document's eleven, one class each.
 
 Names, fields and which of them are optional are those that several such panels document (seen); the
-panel of the document has none of these types. A field bears the name of the form field.
+panel of the document has none of these types. A field has the name of the form field.
 """
 
 from typing import ClassVar
@@ -11,13 +11,13 @@ from attrs import field, frozen
 from ..errors import InvalidOrderError
 from .fields import (
     check_runs_and_interval,
-    is_lines,
-    is_text,
-    is_whole,
-    items_of,
+    integer_validator,
     optional,
-    stripped,
-    stripped_or_none,
+    split_items,
+    strip,
+    strip_optional,
+    validate_lines,
+    validate_text,
 )
 from .standard import Order
 
@@ -31,129 +31,179 @@ __all__ = [
 ]
 
 MAX_DEVICE = 5
-"""The last device (seen): 1 desktop, 2 Android, 3 iOS, 4 mobile mixed, 5 mobile and desktop."""
+"""The highest device number (seen): 1 desktop, 2 Android, 3 iOS, 4 mobile mixed, 5 mobile and
+desktop."""
 
 GOOGLE_KEYWORD = 1
-"""Web traffic that comes from a search for a keyword (seen)."""
+"""Type of traffic: visitors come from a Google search for a keyword (seen)."""
 
 CUSTOM_REFERRER = 2
-"""Web traffic that comes from an address of one's own (seen)."""
+"""Type of traffic: visitors come from a given URL (seen)."""
 
 BLANK_REFERRER = 3
-"""Web traffic that comes from nowhere, the last type (seen)."""
+"""Type of traffic: visitors come without a referrer; the highest number (seen)."""
 
 
 @frozen(kw_only=True)
 class MentionsOrder(Order):
-    """`mentions`: so many mentions, among these users."""
+    """`mentions`: a quantity of mentions among these users.
+
+    Attributes:
+        link: Link to the page.
+        quantity: How many mentions; this is what is charged, not the number of users (seen).
+        usernames: User names; an iterable of texts, or one text with a name per line.
+    """
 
     panel_type: ClassVar[str] = "mentions"
 
-    link: str = field(converter=stripped, validator=is_text)
+    link: str = field(converter=strip, validator=validate_text)
     """Link to the page."""
-    quantity: int = field(validator=is_whole(1))
-    """How many; it is what is charged, not the number of users (seen)."""
-    usernames: tuple[str, ...] = field(converter=items_of, validator=is_lines)
-    """Users, an iterable or one text with a user a line."""
+    quantity: int = field(validator=integer_validator(1))
+    """How many mentions; this is what is charged, not the number of users (seen)."""
+    usernames: tuple[str, ...] = field(converter=split_items, validator=validate_lines)
+    """User names; an iterable of texts, or one text with a name per line."""
 
 
 @frozen(kw_only=True)
 class SeoOrder(Order):
-    """`seo`: so many of something for a page under these keywords."""
+    """`seo`: a quantity for a page under these keywords.
+
+    Attributes:
+        link: Link to the page.
+        quantity: How many.
+        keywords: Keywords; an iterable of texts, or one text with a keyword per line.
+    """
 
     panel_type: ClassVar[str] = "seo"
 
-    link: str = field(converter=stripped, validator=is_text)
+    link: str = field(converter=strip, validator=validate_text)
     """Link to the page."""
-    quantity: int = field(validator=is_whole(1))
+    quantity: int = field(validator=integer_validator(1))
     """How many."""
-    keywords: tuple[str, ...] = field(converter=items_of, validator=is_lines)
-    """Keywords, an iterable or one text with a keyword a line."""
+    keywords: tuple[str, ...] = field(converter=split_items, validator=validate_lines)
+    """Keywords; an iterable of texts, or one text with a keyword per line."""
 
 
 @frozen(kw_only=True)
 class CommentRepliesOrder(Order):
-    """`comment_replies`: replies of one's own under a user's comment."""
+    """`comment_replies`: these replies, posted under a user's comment.
+
+    Attributes:
+        link: Link to the page.
+        username: User whose comment is replied to.
+        comments: The replies; their number is the quantity (seen). An iterable of texts, or one
+            text with a reply per line.
+        quantity: Not documented by any of these panels; for those that require it for every type
+            (seen). None leaves it out.
+    """
 
     panel_type: ClassVar[str] = "comment_replies"
 
-    link: str = field(converter=stripped, validator=is_text)
+    link: str = field(converter=strip, validator=validate_text)
     """Link to the page."""
-    username: str = field(converter=stripped, validator=is_text)
-    """Whose comment is replied to."""
-    comments: tuple[str, ...] = field(converter=items_of, validator=is_lines)
-    """The replies, an iterable or one text with one a line; their number is the quantity (seen)."""
-    quantity: int | None = field(default=None, validator=optional(is_whole(1)))
-    """Documented by none of these panels; for those that demand it of every type (seen). None
+    username: str = field(converter=strip, validator=validate_text)
+    """User whose comment is replied to."""
+    comments: tuple[str, ...] = field(converter=split_items, validator=validate_lines)
+    """The replies; their number is the quantity (seen). An iterable of texts, or one text with a
+    reply per line."""
+    quantity: int | None = field(default=None, validator=optional(integer_validator(1)))
+    """Not documented by any of these panels; for those that require it for every type (seen). None
     leaves it out."""
 
 
 @frozen(kw_only=True)
 class PollOrder(Order):
-    """`poll`: votes for one answer of a poll."""
+    """`poll`: votes for one answer of a poll.
+
+    Attributes:
+        link: Link to the page.
+        quantity: How many votes.
+        answer_number: Number of the answer, at least 1: that the first answer is 1 is **assumed**.
+    """
 
     panel_type: ClassVar[str] = "poll"
 
-    link: str = field(converter=stripped, validator=is_text)
+    link: str = field(converter=strip, validator=validate_text)
     """Link to the page."""
-    quantity: int = field(validator=is_whole(1))
+    quantity: int = field(validator=integer_validator(1))
     """How many votes."""
-    answer_number: int = field(validator=is_whole(1))
-    """Which answer. That the first one is 1 is assumed, so 0 is refused."""
+    answer_number: int = field(validator=integer_validator(1))
+    """Number of the answer, at least 1: that the first answer is 1 is **assumed**."""
 
 
 @frozen(kw_only=True)
 class InvitesFromGroupsOrder(Order):
-    """`invites_from_groups`: invitations of the members of these groups."""
+    """`invites_from_groups`: invitations sent to the members of these groups.
+
+    Attributes:
+        link: Link to the page or group they are invited to.
+        quantity: How many.
+        groups: Groups; an iterable of texts, or one text with a group per line.
+    """
 
     panel_type: ClassVar[str] = "invites_from_groups"
 
-    link: str = field(converter=stripped, validator=is_text)
-    """Link to what they are invited to."""
-    quantity: int = field(validator=is_whole(1))
+    link: str = field(converter=strip, validator=validate_text)
+    """Link to the page or group they are invited to."""
+    quantity: int = field(validator=integer_validator(1))
     """How many."""
-    groups: tuple[str, ...] = field(converter=items_of, validator=is_lines)
-    """Groups, an iterable or one text with a group a line."""
+    groups: tuple[str, ...] = field(converter=split_items, validator=validate_lines)
+    """Groups; an iterable of texts, or one text with a group per line."""
 
 
 @frozen(kw_only=True)
 class WebTrafficOrder(Order):
-    """`web_traffic`: visits of a website, at once or in runs (drip-feed)."""
+    """`web_traffic`: visits to a website, delivered at once or in runs (drip-feed).
+
+    Attributes:
+        link: Link to the visited page.
+        quantity: How many visits; with `runs`, how many per run, as for `DefaultOrder`
+            (**assumed**).
+        country: Country of the visitors: a code or a name, such as "US" or "United States" (seen).
+        device: Device: 1 desktop, 2 Android, 3 iOS, 4 mobile mixed, 5 mobile and desktop (seen).
+        type_of_traffic: Source: 1 a Google keyword, 2 a referring URL, 3 no referrer (seen).
+        google_keyword: The search keyword; required if `type_of_traffic` is 1 (seen). None leaves
+            it out.
+        referring_url: The referring URL; required if `type_of_traffic` is 2 (seen). None leaves it
+            out.
+        runs: Number of runs; None means no drip-feed. Requires `interval`.
+        interval: Minutes between runs; None means no drip-feed. Requires `runs`.
+    """
 
     panel_type: ClassVar[str] = "web_traffic"
 
-    link: str = field(converter=stripped, validator=is_text)
-    """Link to the page that is visited."""
-    quantity: int = field(validator=is_whole(1))
-    """How many; with `runs` it is how many each run, as for `DefaultOrder` (assumed)."""
-    country: str = field(converter=stripped, validator=is_text)
-    """Where visitors come from: a code or a name, such as "US" or "United States" (seen)."""
-    device: int = field(validator=is_whole(1, MAX_DEVICE))
-    """What they use: 1 desktop, 2 Android, 3 iOS, 4 mobile mixed, 5 mobile and desktop (seen)."""
-    type_of_traffic: int = field(validator=is_whole(1, BLANK_REFERRER))
-    """How they come: 1 by a Google keyword, 2 by an address of one's own, 3 by none (seen)."""
+    link: str = field(converter=strip, validator=validate_text)
+    """Link to the visited page."""
+    quantity: int = field(validator=integer_validator(1))
+    """How many visits; with `runs`, how many per run, as for `DefaultOrder` (**assumed**)."""
+    country: str = field(converter=strip, validator=validate_text)
+    """Country of the visitors: a code or a name, such as "US" or "United States" (seen)."""
+    device: int = field(validator=integer_validator(1, MAX_DEVICE))
+    """Device: 1 desktop, 2 Android, 3 iOS, 4 mobile mixed, 5 mobile and desktop (seen)."""
+    type_of_traffic: int = field(validator=integer_validator(1, BLANK_REFERRER))
+    """Source: 1 a Google keyword, 2 a referring URL, 3 no referrer (seen)."""
     google_keyword: str | None = field(
-        default=None, converter=stripped_or_none, validator=optional(is_text)
+        default=None, converter=strip_optional, validator=optional(validate_text)
     )
-    """What they searched for; needed where `type_of_traffic` is 1 (seen)."""
+    """The search keyword; required if `type_of_traffic` is 1 (seen). None leaves it out."""
     referring_url: str | None = field(
-        default=None, converter=stripped_or_none, validator=optional(is_text)
+        default=None, converter=strip_optional, validator=optional(validate_text)
     )
-    """The address they come from; needed where `type_of_traffic` is 2 (seen)."""
-    runs: int | None = field(default=None, validator=optional(is_whole(1)))
-    """Runs to deliver; None is no drip-feed. Only with `interval`."""
-    interval: int | None = field(default=None, validator=optional(is_whole(1)))
-    """Minutes between runs. Only with `runs`."""
+    """The referring URL; required if `type_of_traffic` is 2 (seen). None leaves it out."""
+    runs: int | None = field(default=None, validator=optional(integer_validator(1)))
+    """Number of runs; None means no drip-feed. Requires `interval`."""
+    interval: int | None = field(default=None, validator=optional(integer_validator(1)))
+    """Minutes between runs; None means no drip-feed. Requires `runs`."""
 
     def __attrs_post_init__(self) -> None:
-        """Hold runs and interval together, and the type of traffic to what it needs."""
+        """Check `runs` and `interval`, and the field that the type of traffic requires."""
         check_runs_and_interval(self)
-        needed = {GOOGLE_KEYWORD: "google_keyword", CUSTOM_REFERRER: "referring_url"}
-        missing = needed.get(self.type_of_traffic)
+        required_fields = {GOOGLE_KEYWORD: "google_keyword", CUSTOM_REFERRER: "referring_url"}
+        missing = required_fields.get(self.type_of_traffic)
         if missing is not None and getattr(self, missing) is None:
             raise InvalidOrderError(
                 type(self).__name__,
                 "type_of_traffic",
                 self.type_of_traffic,
-                f"needs {missing} beside it",
+                f"requires {missing}",
             )

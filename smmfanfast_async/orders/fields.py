@@ -1,7 +1,7 @@
-"""What the fields of the order forms have in common: ids, converters, validators.
+"""Ids, converters and validators shared by the fields of all order classes.
 
-Converters here never fail: they bring the two or three ways to write a value into one. Validators
-refuse, with an `InvalidOrderError` that names class, field and value.
+Converters never raise: they bring the accepted ways to write a value into one form. Validators
+raise an `InvalidOrderError` that names the class, the field and the value.
 """
 
 import re
@@ -21,202 +21,213 @@ __all__ = [
     "are_plain_ids",
     "check_is_list",
     "check_runs_and_interval",
-    "copied",
-    "id_as_text",
-    "is_expiry",
-    "is_extra",
-    "is_id",
-    "is_lines",
-    "is_text",
-    "is_whole",
-    "items_of",
+    "copy_mapping",
+    "id_to_text",
+    "integer_validator",
     "optional",
     "parse_id",
     "parse_ids",
-    "stripped",
-    "stripped_or_none",
+    "split_items",
+    "strip",
+    "strip_optional",
+    "validate_expiry",
+    "validate_extra",
+    "validate_id",
+    "validate_lines",
+    "validate_text",
 ]
 
 MAX_WHOLE_NUMBER = 10**12
-"""The largest quantity that can be meant (assumed): above it stands a mistake."""
+"""The largest plausible quantity (assumed); anything above it is a mistake."""
 
 MAX_ID_CHARACTERS = 128
-"""The longest id seen is a UUID of 36 signs; above this it is some other text."""
+"""The longest id seen is a UUID of 36 characters; a text longer than this is not an id."""
 
-_BEYOND_IDS = 10**MAX_ID_CHARACTERS
-"""The least number with more signs than an id may have."""
+_ID_NUMBER_LIMIT = 10**MAX_ID_CHARACTERS
+"""The smallest number with more digits than an id may have characters."""
 
-# No number below 1; no comma, blank, control character, invisible sign or half a surrogate pair.
+# No number below 1; no comma, whitespace, control or invisible character, or lone surrogate.
 _ID = re.compile(
     r"(?!-[0-9]+\Z|0+\Z)"
     r"[^\s,\x00-\x20\x7f-\xa0\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
     rf"\ud800-\udfff]{{1,{MAX_ID_CHARACTERS}}}"
 )
-_NO_ID = (
-    f"is not an id: a whole number above 0, or a text of at most {MAX_ID_CHARACTERS} characters "
-    "without commas, blanks and control characters"
+_INVALID_ID_REASON = (
+    "is not an id: use a positive integer, or a text of at most "
+    f"{MAX_ID_CHARACTERS} characters without commas, whitespace and control characters"
 )
 
 
-def parse_id(value: object, where: str = "Client", name: str = "order") -> str:
-    """Give an order's or service's id as text, or raise `InvalidOrderError`.
+def parse_id(value: object, owner: str = "Client", name: str = "order") -> str:
+    """Return the id of an order or service as text, or raise `InvalidOrderError`.
 
     Ids are opaque: numbers on this panel, other text elsewhere (seen: `ord_01H…`, UUIDs). A comma,
-    a blank or a control character would join or split ids on their way, so they are refused; so is
-    a number below 1, as int or text.
+    whitespace or a control character would join or split ids in a request, so they are rejected;
+    so is a number below 1, as int or text.
     """
-    # Asked for each order that anybody awaits: a number is an id at one look.
-    if type(value) is int and 0 < value < _BEYOND_IDS:
+    # Called for every order that is awaited, so the common case comes first.
+    if type(value) is int and 0 < value < _ID_NUMBER_LIMIT:
         return str(value)
     if not isinstance(value, str) or not _ID.fullmatch(value):
-        raise InvalidOrderError(where, name, value, _NO_ID)
+        raise InvalidOrderError(owner, name, value, _INVALID_ID_REASON)
     return value
 
 
 def check_is_list(values: object, field: str) -> None:
-    """Raise `InvalidOrderError` for one text: "12" would be taken for the ids 1 and 2."""
+    """Raise `InvalidOrderError` for a single text: "12" would be read as the ids 1 and 2."""
     if isinstance(values, str | bytes):
-        raise InvalidOrderError("Client", field, values, "is one text, not a list of ids")
+        raise InvalidOrderError("Client", field, values, "must be a list of ids, not a single text")
 
 
 def parse_ids(values: Iterable[object], name: str = "order") -> list[str]:
-    """Give ids as texts, each once, or raise `InvalidOrderError`."""
+    """Return ids as texts without duplicates, or raise `InvalidOrderError`."""
     check_is_list(values, f"{name}s")
     return list(dict.fromkeys(parse_id(each, name=name) for each in values))
 
 
-# Plain numbers, as this panel's ids are; a comma in one of them is counted before.
+# Plain numbers, as this panel's ids are. A comma inside a text is detected by counting.
 _PLAIN_IDS = re.compile(r"[1-9][0-9]{0,127}+(?:,[1-9][0-9]{0,127}+)*+")
 
 
 def are_plain_ids(texts: list[str]) -> bool:
-    """Say whether some texts are ids for sure, each a plain number: a look at all at once.
+    """Return whether all texts are plain numbers and therefore valid ids, by a single match.
 
-    False says nothing; then `parse_id` looks at each.
+    False proves nothing: `parse_id` then has to check each text.
     """
     joined = ",".join(texts)
     return joined.count(",") == len(texts) - 1 and _PLAIN_IDS.fullmatch(joined) is not None
 
 
-# --- converters: one spelling for a value, never a refusal --------------------------------------
+# --- converters: one form for each value, never an error ----------------------------------------
 
 
-def id_as_text(value: int | str) -> str:
-    """Make text of a number above 0; what is no such number comes back as it is."""
-    is_number = type(value) is int and 0 < value < _BEYOND_IDS
+def id_to_text(value: int | str) -> str:
+    """Return a positive integer as text, and any other value unchanged."""
+    is_number = type(value) is int and 0 < value < _ID_NUMBER_LIMIT
     return str(value) if is_number else value  # type: ignore[return-value]  # validated
 
 
-def stripped(value: str) -> str:
-    """Take the blanks around a text away."""
+def strip(value: str) -> str:
+    """Return a text without surrounding whitespace, and any other value unchanged."""
     return value.strip() if isinstance(value, str) else value
 
 
-def stripped_or_none(value: str | None) -> str | None:
-    """Take the blanks around a text away, and leave None."""
+def strip_optional(value: str | None) -> str | None:
+    """Return a text without surrounding whitespace; None and other values stay unchanged."""
     return value.strip() if isinstance(value, str) else value
 
 
-def items_of(value: str | Iterable[str]) -> tuple[str, ...]:
-    """Take one text of many lines, or any iterable of items; strip items, drop the empty ones."""
+def split_items(value: str | Iterable[str]) -> tuple[str, ...]:
+    """Return the items of a text with one item per line, or of any iterable.
+
+    Items are stripped and empty ones dropped; a value that is not iterable stays unchanged.
+    """
     if isinstance(value, str):
         value = value.replace("\r\n", "\n").split("\n")
     if not isinstance(value, Iterable):
         return value
     items: Iterable[Any] = value
-    stripped = (item.strip(" \t\r\n") if isinstance(item, str) else item for item in items)
-    return tuple(item for item in stripped if item != "")
+    cleaned = (item.strip(" \t\r\n") if isinstance(item, str) else item for item in items)
+    return tuple(item for item in cleaned if item != "")
 
 
-def copied(value: Mapping[str, str]) -> Mapping[str, str]:
-    """Copy a mapping, so that a caller who changes theirs changes no order."""
+def copy_mapping(value: Mapping[str, str]) -> Mapping[str, str]:
+    """Return a copy, so that changing the caller's mapping does not change the order."""
     return dict(value) if isinstance(value, Mapping) else value
 
 
-# --- validators: refusals, each naming class, field and value ------------------------------------
+# --- validators: each error names the class, the field and the value -----------------------------
 
 
-def _refuse(order: Any, attribute: "Attribute[Any]", value: object, reason: str) -> NoReturn:
+def _reject(order: Any, attribute: "Attribute[Any]", value: object, reason: str) -> NoReturn:
     raise InvalidOrderError(type(order).__name__, attribute.name, value, reason)
 
 
-def is_id(order: Any, attribute: "Attribute[Any]", value: object) -> None:
-    """Refuse what `parse_id` refuses."""
+def validate_id(order: Any, attribute: "Attribute[Any]", value: object) -> None:
+    """Raise `InvalidOrderError` for a value that `parse_id` rejects."""
     parse_id(value, type(order).__name__, attribute.name)
 
 
-def is_text(order: Any, attribute: "Attribute[Any]", value: object) -> None:
-    """Refuse what is no text of one line, or empty."""
+def validate_text(order: Any, attribute: "Attribute[Any]", value: object) -> None:
+    """Raise `InvalidOrderError` unless the value is a non-empty text of one line."""
     if not isinstance(value, str):
-        _refuse(order, attribute, value, "is not a text")
+        _reject(order, attribute, value, "must be a text")
     elif not value:
-        _refuse(order, attribute, value, "is missing")
+        _reject(order, attribute, value, "must not be empty")
     elif flaw := line_flaw(value):
-        _refuse(order, attribute, value, flaw)
+        _reject(order, attribute, value, flaw)
 
 
-def is_lines(order: Any, attribute: "Attribute[Any]", value: tuple[Any, ...]) -> None:
-    """Refuse a list that is empty, or that has an item which is no line of text."""
+def validate_lines(order: Any, attribute: "Attribute[Any]", value: tuple[Any, ...]) -> None:
+    """Raise `InvalidOrderError` unless the value has items, each a text of one line."""
     if not isinstance(value, tuple):
-        _refuse(order, attribute, value, "is neither a text nor a list of texts")
+        _reject(order, attribute, value, "must be a text or an iterable of texts")
     if not value:
-        _refuse(order, attribute, value, "is empty")
+        _reject(order, attribute, value, "must not be empty")
     for item in value:
         if not isinstance(item, str):
-            _refuse(order, attribute, item, "is not a text")
+            _reject(order, attribute, item, "must be a text")
         elif flaw := line_flaw(item):
-            _refuse(order, attribute, item, flaw)
+            _reject(order, attribute, item, flaw)
 
 
-def is_whole(least: int, most: int = MAX_WHOLE_NUMBER) -> Any:
-    """Make a validator that refuses all but whole numbers from `least` to `most`."""
+def integer_validator(min_value: int, max_value: int = MAX_WHOLE_NUMBER) -> Any:
+    """Return a validator for integers from `min_value` to `max_value`, both included."""
 
     def validate(order: Any, attribute: "Attribute[Any]", value: object) -> None:
         if type(value) is not int:
-            _refuse(order, attribute, value, "is not a whole number")
-        elif not least <= value <= most:
-            _refuse(order, attribute, value, f"is not from {least} to {most}")
+            _reject(order, attribute, value, "must be an integer")
+        elif not min_value <= value <= max_value:
+            _reject(order, attribute, value, f"must be between {min_value} and {max_value}")
 
     return validate
 
 
-def is_expiry(order: Any, attribute: "Attribute[Any]", value: object) -> None:
-    """Refuse what is no day from today on, UTC."""
+def validate_expiry(order: Any, attribute: "Attribute[Any]", value: object) -> None:
+    """Raise `InvalidOrderError` unless the value is a date that is not before today, UTC."""
     if type(value) is not date:
-        _refuse(order, attribute, value, "is not a datetime.date")
+        _reject(order, attribute, value, "must be a datetime.date")
     elif value < datetime.now(UTC).date():
-        _refuse(order, attribute, value, "lies in the past")
+        _reject(order, attribute, value, "is in the past")
 
 
-def is_extra(
+def validate_extra(
     order: attrs.AttrsInstance, attribute: "Attribute[Any]", value: Mapping[Any, Any]
 ) -> None:
-    """Refuse all but texts under names that the form does not have yet, in any spelling of PHP."""
+    """Raise `InvalidOrderError` unless names are unused and both names and values are texts.
+
+    A name is compared as PHP reads it, so that no spelling can replace a field of the form.
+    """
     if not isinstance(value, Mapping):
-        _refuse(order, attribute, value, "is not a mapping of text to text")
+        _reject(order, attribute, value, "must be a mapping of text to text")
     fields: tuple[Attribute[Any], ...] = attrs.fields(type(order))
-    taken = {"", "key", "action", *(known.name for known in fields)}
+    reserved = {"", "key", "action", *(known.name for known in fields)}
     for name, text in value.items():
-        if not isinstance(name, str) or _bare_name(name) in taken or text_flaw(name):
-            _refuse(order, attribute, name, "can't be the name of an extra field")
+        if not isinstance(name, str) or _php_field_name(name) in reserved or text_flaw(name):
+            _reject(order, attribute, name, "cannot be the name of an extra field")
         if not isinstance(text, str):
-            _refuse(order, attribute, text, f"is not a text, as the extra field {name!r} must be")
+            _reject(
+                order, attribute, text, f"must be a text, as the value of the extra field {name!r}"
+            )
         elif flaw := text_flaw(text):
-            _refuse(order, attribute, text, flaw)
+            _reject(order, attribute, text, flaw)
 
 
-def _bare_name(name: str) -> str:
-    """Bring a field's name to what a PHP form makes of it: `key[]` and ` key` are `key` there."""
+def _php_field_name(name: str) -> str:
+    """Return the field name that PHP reads: `key[]` and ` key` are both `key` to it."""
     return name.partition("[")[0].strip().lower()
 
 
 def check_runs_and_interval(order: Any) -> None:
-    """Refuse `runs` without `interval` and the other way: panels take both or neither (seen)."""
+    """Raise `InvalidOrderError` if only one of `runs` and `interval` is set.
+
+    Panels accept both or neither (seen).
+    """
     if (order.runs is None) != (order.interval is None):
-        lone, missing = ("runs", "interval") if order.interval is None else ("interval", "runs")
-        reason = f"needs {missing} beside it"
-        raise InvalidOrderError(type(order).__name__, lone, getattr(order, lone), reason)
+        given, missing = ("runs", "interval") if order.interval is None else ("interval", "runs")
+        reason = f"requires {missing}"
+        raise InvalidOrderError(type(order).__name__, given, getattr(order, given), reason)
 
 
 optional = attrs.validators.optional
-"""A validator that lets None pass, since None leaves a field out."""
+"""Wraps a validator so that it accepts None, which leaves the field out of the form."""

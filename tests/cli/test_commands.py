@@ -373,7 +373,7 @@ async def test_a_lost_answer_has_an_exit_code_of_its_own(
     (["nonsense", "--service", "5"], "is no order type"),
     (["package", "--service", "72", "--link", LINK, "--runs", "2"], "is no field of it"),
     (["default", "--service", "5", "--link", LINK], "is missing: give --quantity"),
-    (["default", "--service", "5", "--link", LINK, "--quantity", "3"], "below the minimum 500"),
+    (["default", "--service", "5", "--link", LINK, "--quantity", "3"], "of service 5 (500)"),
     ([*ADD[1:], "--extra", "x"], "name=value"),
     (["subscriptions", "--service", "50", "--username", "e", "--min", "20", "--max", "30",
       "--delay", "5", "--expiry", "soon"], "is no day"),

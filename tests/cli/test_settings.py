@@ -89,8 +89,8 @@ def test_a_panel_of_few_words_is_as_that_of_the_document(tmp_path: Path) -> None
     ('api_key = "test-secret"', "has api_key: a key belongs into a file for --key-file"),
     ('name = " "', "has name = ' ', which is no text"),
     ("name = 3", "has name = 3, which is no text"),
-    ('base_url = "http://panel.example/"', "'http://panel.example/', which has host"),
-    ('base_url = "https://me:secret@panel.example"', "has base_url = …, which holds a user name"),
+    ('base_url = "http://panel.example/"', "'http://panel.example/', which must use https"),
+    ('base_url = "https://me:secret@panel.example"', "has base_url = …, which must not contain a user name"),
     ("ids_per_call = 0", "has ids_per_call = 0, which is not a whole number above 0"),
     ("concurrency = true", "has concurrency = True, which is not a whole number above 0"),
     ('calls_per_minute = "60"', "has calls_per_minute = '60', which is not a whole number"),
@@ -288,4 +288,4 @@ async def test_the_doctor_finds_an_address_that_no_key_is_sent_to(
 
     last = json.loads(capsys.readouterr().out)[-1]
     assert (last["name"], last["level"]) == ("settings", "error")
-    assert "is one for a sandbox" in last["said"]
+    assert "is a sandbox key" in last["said"]

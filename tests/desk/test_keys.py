@@ -64,7 +64,7 @@ async def client_of(world: World, key: Callable[[], str], **options: Any) -> Cli
 async def test_desk_with_rotating_key_requires_an_account(world: World, ring: KeyRing) -> None:
     client = await client_of(world, ring.key)
 
-    with pytest.raises(InvalidSettingsError, match=r"account is missing, .* give one: Client\("):
+    with pytest.raises(InvalidSettingsError, match=r"account is required .* Client\("):
         OrderDesk(client, SQLJournal(world.url))
     assert OrderDesk(client, SQLJournal(world.url), account="main")
 
@@ -109,7 +109,7 @@ async def test_order_waits_until_there_is_a_key(world: World, ring: KeyRing) -> 
 
     assert entry.state is S.PREPARED
     assert "no key" not in str(entry.reason)
-    assert "api_key can't be had: LookupError" in str(entry.reason)
+    assert "api_key is not available: the callable raised LookupError" in str(entry.reason)
     assert world.panel.calls("add") == []
     ring.rotate()
     assert (await desk.place(order(), ref="a")).state is S.ACCEPTED

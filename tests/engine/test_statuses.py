@@ -29,7 +29,7 @@ from smmfanfast_async._engine.limiter import Clock
 from smmfanfast_async._engine.policy import BUDGET_TOKENS, RETRY_COST, TIMEOUT_COST, RateLimiter
 from smmfanfast_async._engine.runner import Runner, Settings
 from smmfanfast_async._engine.statuses import SPLIT_FROM_S, Ids, Statuses
-from smmfanfast_async._wire.transport import Limits
+from smmfanfast_async._wire.transport import RequestLimits
 from smmfanfast_async.results import Response
 
 ONCE = RetryPolicy(max_attempts=1)
@@ -69,14 +69,14 @@ class Panel:
         if self.is_closed:
             raise ClosedError("the client is closed")
 
-    async def post(self, form: Mapping[str, str], limits: Limits) -> Response:
+    async def post(self, form: Mapping[str, str], limits: RequestLimits) -> Response:
         ids = unquote(form.get("orders") or form["order"]).split(",")
         self.asked.append(ids)
         self.times_s.append(asyncio.get_running_loop().time())
         self.held += 1
         self.peak = max(self.peak, self.held)
         try:
-            async with asyncio.timeout(limits.read_timeout_s):
+            async with asyncio.timeout(limits.timeout_s):
                 await asyncio.sleep(self.delay_s)
                 if self.slow & set(ids) or (len(ids) > self.most and self.too_many is None):
                     await asyncio.Event().wait()

@@ -96,7 +96,7 @@ class PoolingClient(Client):
         super().__init__(*arguments, **options)
         post = self._runner.transport.post
 
-        async def pooled(form: Any, limits: Any, *, fresh: bool = False) -> Any:
+        async def pooled(form: Any, limits: Any, *, new_connection: bool = False) -> Any:
             return await post(form, limits)
 
         self._runner.transport.post = pooled  # type: ignore[method-assign]

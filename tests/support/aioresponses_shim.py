@@ -1,4 +1,4 @@
-"""Lets aioresponses 0.7.9 make answers for aiohttp 3.14, whose answers want a stream writer."""
+"""Make aioresponses 0.7.9 work with aiohttp 3.14, whose responses need a stream writer."""
 
 import inspect
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ class _Response(aiohttp.ClientResponse):
 
 
 def is_needed() -> bool:
-    """Say whether aioresponses still can't make an answer by itself."""
+    """Return whether aioresponses still cannot create a response by itself."""
     try:
         RequestMatch("https://panel.example/")._build_response(URL("https://panel.example/"))
     except TypeError:
@@ -32,7 +32,7 @@ def is_needed() -> bool:
 
 @contextmanager
 def panel_answers(url: str, *bodies: str | BaseException, status: int = 200) -> Iterator[Any]:
-    """Answer posts to an address with these bodies in turn; an exception is raised instead."""
+    """Answer posts to a URL with these bodies in turn; an exception is raised instead."""
     with aioresponses() as mocked:
         for body in bodies:
             if isinstance(body, BaseException):

@@ -1,8 +1,7 @@
 """A panel that fails on purpose, in plain sockets or TLS, and keeps a ledger of what it stored.
 
-A `Plan` says for one connection how far the panel reads, whether it stores the order, what it
-answers and how the connection ends. The ledger is the truth that a test asks; what the client says
-is held against it.
+A `Plan` defines for one connection how far the panel reads, whether it stores the order, what it
+answers and how the connection ends. Tests compare the outcome of the client with the ledger.
 """
 
 import asyncio
@@ -34,13 +33,13 @@ class Plan:
 
     reads: Literal["nothing", "head", "body"] = "body"
     stores: bool = False
-    """Whether the order is stored, once its whole body was read."""
+    """Whether the order is stored once its whole body was read."""
     raw: bytes = b""
-    """What is answered, byte for byte; ORDER in it becomes the stored order's id."""
+    """The response, byte for byte; ORDER in it is replaced by the stored order's id."""
     drips: bool = False
-    """Whether the answer comes byte by byte."""
+    """Whether the response is sent byte by byte."""
     end: End = "stay"
-    """What comes behind the answer."""
+    """What follows the response."""
 
 
 def answer(
@@ -50,7 +49,7 @@ def answer(
     *,
     length: int | None = None,
 ) -> bytes:
-    """Make the bytes of an HTTP answer; `length` lies about its length."""
+    """Return the bytes of an HTTP response; `length` overrides the real length."""
     content = body.encode() if isinstance(body, str) else body
     lines = [f"HTTP/1.1 {status} X", *(f"{name}: {value}" for name, value in headers)]
     if not any(name.lower() == "transfer-encoding" for name, _ in headers):
@@ -59,7 +58,7 @@ def answer(
 
 
 class FaultPanel(LoopbackServer):
-    """Follows one plan for each connection, the last one for all that come after."""
+    """Follows one plan per connection, the last one for all further connections."""
 
     ends = (OSError, *LoopbackServer.ends)  # TLS has errors of its own for a cut
 
@@ -69,10 +68,10 @@ class FaultPanel(LoopbackServer):
         self.ledger: dict[str, str] = {}
         """Order id → link."""
         self.bodies: list[dict[str, str]] = []
-        """Forms that were read whole."""
+        """Forms that were read completely."""
         self.bytes_seen = 0
         self.open = 0
-        self._news = asyncio.Event()
+        self._form_read = asyncio.Event()
 
     @property
     def url(self) -> str:
@@ -80,16 +79,16 @@ class FaultPanel(LoopbackServer):
         return f"{scheme}://{'127.0.0.1' if self._tls is None else 'localhost'}:{self.port}/api/v1"
 
     async def has_read(self, bodies: int = 1) -> None:
-        """Wait until so many forms were read whole."""
+        """Wait until this many forms were read completely."""
         async with asyncio.timeout(CLOSE_S):
             while len(self.bodies) < bodies:
-                self._news.clear()
-                await self._news.wait()
+                self._form_read.clear()
+                await self._form_read.wait()
 
     async def is_left(self) -> None:
-        """Wait until nobody is connected any more; `TimeoutError` if somebody stays."""
+        """Wait until no connection is open; raise `TimeoutError` if one stays open."""
         async with asyncio.timeout(CLOSE_S):
-            while self.open:  # noqa: ASYNC110  # a closing socket tells no event
+            while self.open:  # noqa: ASYNC110  # there is no event for a closing socket
                 await asyncio.sleep(0.005)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -129,10 +128,10 @@ class FaultPanel(LoopbackServer):
         length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
         form = dict(parse_qsl((await reader.readexactly(length)).decode()))
         self.bodies.append(form)
-        self._news.set()
+        self._form_read.set()
         if not plan.stores or form.get("action") != "add":
             return "00000"
-        # As many signs as the word it stands for, so that lengths stay true.
+        # As many characters as the placeholder, so that lengths stay correct.
         order = str(31_000 + len(self.bodies))
         self.ledger[order] = form["link"]
         return order
@@ -144,7 +143,7 @@ class FaultPanel(LoopbackServer):
             case "stay":
                 return True
             case "hang":
-                # Until the client leaves: the rest of its bytes are of no interest.
+                # Until the client disconnects; its remaining bytes are ignored.
                 while await reader.read(65536):
                     pass
             case "rst":
@@ -171,7 +170,7 @@ class Proxy:
 
 
 def free_port() -> int:
-    """Give a port that nobody listens on."""
+    """Return a port without a listener."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])

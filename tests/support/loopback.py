@@ -1,4 +1,4 @@
-"""A server on loopback, as far as all of them are alike: opened, closed, nothing of it left."""
+"""Base class of the loopback servers: it starts, closes and leaves nothing behind."""
 
 import asyncio
 import ssl
@@ -9,18 +9,18 @@ from typing import ClassVar, Self
 __all__ = ["CLOSE_S", "LoopbackServer"]
 
 CLOSE_S = 5.0
-"""Seconds a server may take to close."""
+"""Maximum seconds to close a server."""
 
 
 class LoopbackServer(ABC):
-    """Takes connections on a free port, and ends with all that it began."""
+    """Accepts connections on a free port; closing it ends all of them."""
 
     ends: ClassVar[tuple[type[BaseException], ...]] = (
         ConnectionError,
         asyncio.IncompleteReadError,
         asyncio.CancelledError,
     )
-    """What may end a connection, and is no fault of the server."""
+    """Exceptions that may end a connection without an error of the server."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.connections = 0
@@ -66,4 +66,4 @@ class LoopbackServer(ABC):
 
     @abstractmethod
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection; it is closed behind."""
+        """Serve one connection; it is closed afterwards."""

@@ -1,12 +1,12 @@
-"""What every row of the fault matrix is held to, whatever the fault.
+"""Checks that hold for every row of the fault matrix.
 
-W  a form is read whole at most once an attempt, and an order is attempted once it may have left
+W  a form is read completely at most once per attempt; an order is not repeated once maybe sent
 N  "not sent" means that the panel saw nothing
-A  "placed" means that just this id is in the ledger
+A  "placed" means that exactly this id is in the ledger
 R  "refused" means that the ledger is empty
 U  an unknown outcome is never sent again
 K  the key is in no log, text, pickle or frame
-L  no task and no connection is left
+L  no task and no connection remains
 T  it ends before its deadline
 """
 
@@ -41,11 +41,11 @@ __all__ = ["KEY", "LOOPS", "ORDER", "REAL_KEY", "Stage", "frames_of", "stage"]
 MARKER = "MARKER-9f"
 KEY = f"test-{MARKER}"
 REAL_KEY = MARKER
-"""For a host that is not this machine, and is never reached."""
+"""For a host that is not this machine and is never reached."""
 LINK = "https://example.com/matrix"
 ORDER = DefaultOrder(service=5, link=LINK, quantity=100)
 DEADLINE_S = 30.0
-"""Seconds within which a row has to end."""
+"""Maximum seconds for one row."""
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.new_event_loop,
@@ -56,7 +56,7 @@ TESTS = Path(__file__).parent.parent
 
 
 class Stage:
-    """Plays a row on one kind of event loop, and holds its end against the truth."""
+    """Runs a row on one kind of event loop and checks its outcome."""
 
     def __init__(self, loop: str, caplog: pytest.LogCaptureFixture) -> None:
         self.loop = loop
@@ -72,27 +72,27 @@ class Stage:
             assert asyncio.all_tasks() == before  # L
 
         self._caplog.set_level(logging.DEBUG)
-        # Debug mode logs what is slow, too: one more way for a key to get out.
+        # Debug mode also logs slow callbacks, which could reveal a key.
         with asyncio.Runner(debug=True, loop_factory=LOOPS[self.loop]) as runner:
             runner.run(bounded())
         assert MARKER not in self._caplog.text  # K
 
     async def add(self, panel: FaultPanel, **options: Any) -> AddedOrder | PanelError:
-        """Place an order on a panel, close the client, and hold the outcome against the ledger."""
+        """Place an order, close the client, and compare the outcome with the ledger."""
         async with client_of(panel, **options) as client:
             outcome = await told(client.add(ORDER))
         await self.examine(outcome, panel)
         return outcome
 
     async def balance(self, panel: FaultPanel, **options: Any) -> Balance | PanelError:
-        """Read the balance from a panel, close the client, and look for what was left."""
+        """Read the balance, close the client, and check that nothing remains."""
         async with client_of(panel, **options) as client:
             outcome = await told(client.balance())
         await self.examine(outcome, panel)
         return outcome
 
     async def examine(self, outcome: object, panel: FaultPanel) -> None:
-        """Hold an outcome against what the panel saw and stored."""
+        """Compare an outcome with what the panel received and stored."""
         await panel.is_left()  # L
         orders = [form for form in panel.bodies if form["action"] == "add"]
         assert len(orders) <= 1  # W, U: no row sends an order twice
@@ -110,7 +110,7 @@ class Stage:
 
 
 def client_of(panel: FaultPanel, **options: Any) -> Client:
-    """Make a client that tries twice, without pauses."""
+    """Create a client that tries twice without delays."""
     settings: dict[str, Any] = {
         "base_url": panel.url,
         "retry": RetryPolicy(max_attempts=2, base_delay_s=0.0),
@@ -120,7 +120,7 @@ def client_of(panel: FaultPanel, **options: Any) -> Client:
 
 
 async def told(call: Awaitable[T]) -> T | PanelError:
-    """Give what a call gives, its error too."""
+    """Return the result of a call, or its error."""
     try:
         return await call
     except PanelError as error:
@@ -137,7 +137,7 @@ def hides_the_key(error: BaseException) -> None:
 
 
 def chain_of(error: BaseException | None) -> Iterator[BaseException]:
-    """Give an error and what it came from."""
+    """Yield an error and its causes."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -146,7 +146,7 @@ def chain_of(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def frames_of(error: BaseException) -> Iterator[dict[str, Any]]:
-    """Give the locals of every frame of an error, but for those of tests."""
+    """Yield the locals of every frame of an error, except those of tests."""
     trace = error.__traceback__
     while trace is not None:
         if not Path(trace.tb_frame.f_code.co_filename).is_relative_to(TESTS):
@@ -160,7 +160,7 @@ def stage(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Stage:
-    """A stage on either event loop, with time-outs short enough to wait for."""
+    """A stage on each kind of event loop, with short timeouts."""
     monkeypatch.setattr(calls_module, "ADD_TIMEOUT_S", 1.0)
     monkeypatch.setattr(transport_module, "CONNECT_TIMEOUT_S", 0.4)
     return Stage(request.param, caplog)

@@ -1,4 +1,4 @@
-"""Proxies on loopback: one for HTTP and one for SOCKS5, each with a login that it asks for."""
+"""Proxies on loopback, one for HTTP and one for SOCKS5, both with a required login."""
 
 import asyncio
 import base64
@@ -14,11 +14,11 @@ CHUNK_BYTES = 65536
 
 
 ENDS = (OSError, *LoopbackServer.ends)
-"""What may end a connection through a proxy: where it goes to may not be there."""
+"""Errors that may end a connection through a proxy: the target may be unreachable."""
 
 
 class HttpProxy(LoopbackServer):
-    """An HTTP proxy: CONNECT, and requests with a whole address; 407 without the login."""
+    """An HTTP proxy: CONNECT, and requests with an absolute URL; 407 without the login."""
 
     ends = ENDS
 
@@ -50,8 +50,8 @@ class HttpProxy(LoopbackServer):
 class SocksProxy(LoopbackServer):
     """A SOCKS5 proxy with user name and password (RFC 1928, RFC 1929).
 
-    `says` is the code that it answers each CONNECT with, 0 for yes; `hangs_up` ends the connection
-    instead, at "hello" or at "connect"; "request" ends it when the request is through.
+    `says` is the reply code of each CONNECT, 0 for success; `hangs_up` closes the connection
+    instead, at "hello" or at "connect"; "request" closes it after forwarding the request.
     """
 
     ends = ENDS

@@ -13,26 +13,26 @@ from .loopback import CLOSE_S, LoopbackServer
 
 @frozen
 class Drop:
-    """Instead of an answer: end the connection."""
+    """Close the connection instead of answering."""
 
     read: bool = True
-    """Whether the request is read before."""
+    """Whether the request is read first."""
     reset: bool = False
-    """With a reset instead of an end."""
+    """Whether to reset the connection instead of closing it."""
 
 
 @frozen
 class Silence:
-    """Instead of an answer: read the request and say nothing until the server closes."""
+    """Read the request and do not answer until the server closes."""
 
 
 @frozen
 class Reply:
-    """Bytes to answer with."""
+    """The bytes of a response."""
 
     raw: bytes
     close: bool = False
-    """Whether the connection is closed behind it, unannounced."""
+    """Whether the connection is closed afterwards without announcement."""
 
 
 Answer = Reply | Drop | Silence
@@ -45,7 +45,7 @@ def reply(
     *,
     close: bool = False,
 ) -> Reply:
-    """Make an HTTP answer with the right Content-Length."""
+    """Create an HTTP response with the right Content-Length."""
     content = body.encode() if isinstance(body, str) else body
     lines = [f"HTTP/1.1 {status} X", *(f"{name}: {value}" for name, value in headers)]
     if not any(name.lower() in {"content-length", "transfer-encoding"} for name, _ in headers):
@@ -68,38 +68,38 @@ class Request:
 
 
 class WireServer(LoopbackServer):
-    """Answers request by request from a script; the last answer goes on for ever."""
+    """Answers requests from a script; the last answer repeats forever."""
 
     def __init__(self, *answers: Answer) -> None:
         super().__init__()
         self.answers = list(answers)
         self.requests: list[Request] = []
-        self._news = asyncio.Event()
+        self._request_read = asyncio.Event()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/api/v1"
 
     async def has_received(self, number: int = 1) -> None:
-        """Wait until so many requests were read."""
+        """Wait until this many requests were read."""
         async with asyncio.timeout(CLOSE_S):
             while len(self.requests) < number:
-                self._news.clear()
-                await self._news.wait()
+                self._request_read.clear()
+                await self._request_read.wait()
 
     async def answer_later(self, request: Request) -> Answer:
-        """As `answer_to`, for a server that waits for something first."""
+        """Like `answer_to`, for a server that waits for something first."""
         return self.answer_to(request)
 
     def answer_to(self, request: Request) -> Answer:
-        """Choose the answer to a request; a server with a mind of its own does it otherwise."""
+        """Choose the answer to a request; subclasses may override this."""
         return self._next()
 
     def _next(self) -> Answer:
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one request of a connection after the other."""
+        """Answer the requests of a connection one by one."""
         number = self.connections
         while await self._answer(reader, writer, number):
             pass
@@ -118,7 +118,7 @@ class WireServer(LoopbackServer):
         body = (await reader.readexactly(lengths[0])).decode() if lengths else ""
         request = Request(number, head, body)
         self.requests.append(request)
-        self._news.set()
+        self._request_read.set()
         answer = await self.answer_later(request)
         if isinstance(answer, Silence):
             await asyncio.Event().wait()

@@ -1,4 +1,4 @@
-"""What a type checker knows of the public face. Checked by mypy and pyright, never run."""
+"""The types of the public API. Checked by mypy and pyright, never run."""
 
 from collections.abc import AsyncGenerator, Mapping
 from datetime import date, datetime
@@ -58,7 +58,7 @@ Lines = tuple[str, ...]
 
 
 async def verbs(client: Client) -> None:
-    """The verbs and what they give."""
+    """The verbs and their results."""
     order = DefaultOrder(service=5, link="https://example.com/p", quantity=1000)
     assert_type(await client.add(order), AddedOrder)
     assert_type((await client.add(order)).order, str)
@@ -101,7 +101,7 @@ def orders() -> None:
 
 
 def results(status: OrderStatus, service: Service, catalogue: Catalogue) -> None:
-    """Money is Decimal, what may be missing is None."""
+    """Money is Decimal; a missing value is None."""
     assert_type(status.charge, Decimal | None)
     assert_type(status.status, Status)
     assert_type(status.remains, int | None)
@@ -114,7 +114,7 @@ def results(status: OrderStatus, service: Service, catalogue: Catalogue) -> None
 
 
 def changes(change: StatusChange) -> None:
-    """What a watcher is told."""
+    """The fields of a status change."""
     assert_type(change.kind, ChangeKind)
     assert_type(change.before, OrderStatus | None)
     assert_type(change.after, OrderStatus | None)
@@ -122,7 +122,7 @@ def changes(change: StatusChange) -> None:
 
 
 def errors(error: PanelError, limit: SpendingLimitError, late: WaitTimeoutError) -> None:
-    """The three answers and the fields."""
+    """The three properties and the fields."""
     assert_type(limit.price, Decimal)
     assert_type(late.raw_status, str | None)
     assert_type(error.kind, ErrorKind)
@@ -134,7 +134,7 @@ def errors(error: PanelError, limit: SpendingLimitError, late: WaitTimeoutError)
 
 
 def hook(event: Event) -> None:
-    """What a hook is told; the classes are all there are."""
+    """The events of a hook; the match is exhaustive."""
     match event:
         case CallStarted() | CallFinished() | RetryScheduled():
             assert_type(event.call_id, str)
@@ -172,7 +172,7 @@ def hooks(other: Hook) -> None:
 
 
 def settings(profile: Profile) -> None:
-    """How a client is made."""
+    """The options of a client."""
     assert_type(profile.supports_order_type("poll"), bool)
     assert_type(profile.order_types, frozenset[str])
     Client(

@@ -37,7 +37,7 @@ from smmfanfast_async.orders import (
 from smmfanfast_async.profile import API_V2, SMMFANFAST, Profile
 
 LINK = "https://example.com/p"
-TWICE = attrs.evolve(SMMFANFAST, name="twice", double_decodes=True)
+DOUBLE = attrs.evolve(SMMFANFAST, name="double", double_decodes=True)
 
 # Each table of the document without and with its optional fields, as it is sent.
 FORMS: list[tuple[Order, Form]] = [
@@ -84,7 +84,7 @@ FORMS: list[tuple[Order, Form]] = [
 ]  # fmt: skip
 
 # What API v2 panels document beyond it (seen).
-FAMILY_FORMS: list[tuple[Order, Form]] = [
+API_V2_FORMS: list[tuple[Order, Form]] = [
     (MentionsOrder(service=5, link=LINK, quantity=10, usernames=["ann", "bob"]),
         {"service": "5", "link": LINK, "quantity": "10", "usernames": "ann\nbob"}),
     (SeoOrder(service=5, link=LINK, quantity=10, keywords="red\r\nshoes"),
@@ -111,7 +111,7 @@ FAMILY_FORMS: list[tuple[Order, Form]] = [
 ]  # fmt: skip
 
 
-def refusal(make: Callable[[], object]) -> InvalidOrderError:
+def rejection(make: Callable[[], object]) -> InvalidOrderError:
     with pytest.raises(InvalidOrderError) as raised:
         make()
     return raised.value
@@ -121,33 +121,31 @@ def refusal(make: Callable[[], object]) -> InvalidOrderError:
 
 
 @pytest.mark.parametrize(("order", "fields"), FORMS, ids=lambda each: type(each).__name__)
-def test_an_order_is_sent_field_by_field_in_order(order: Order, fields: Form) -> None:
+def test_order_fields_are_encoded_in_order(order: Order, fields: Form) -> None:
     form = add_form(order, SMMFANFAST)
 
     assert list(form.items()) == [("action", "add"), *fields.items()]
 
 
-def test_every_documented_type_has_its_forms() -> None:
+def test_every_documented_type_has_an_example() -> None:
     assert {type(order) for order, _ in FORMS} == set(ORDER_TYPES.values())
 
 
 @pytest.mark.parametrize(
-    ("order", "fields"), [*FORMS, *FAMILY_FORMS], ids=lambda each: type(each).__name__
+    ("order", "fields"), [*FORMS, *API_V2_FORMS], ids=lambda each: type(each).__name__
 )
-def test_an_api_v2_panel_is_sent_the_document_s_forms_and_its_own(
-    order: Order, fields: Form
-) -> None:
+def test_api_v2_accepts_documented_and_additional_types(order: Order, fields: Form) -> None:
     assert list(add_form(order, API_V2).items()) == [("action", "add"), *fields.items()]
 
 
-def test_every_type_of_the_wider_family_has_its_forms() -> None:
-    sent = {type(order) for order, _ in [*FORMS, *FAMILY_FORMS]}
+def test_every_api_v2_type_has_an_example() -> None:
+    sent = {type(order) for order, _ in [*FORMS, *API_V2_FORMS]}
 
     assert sent == set(API_V2_ORDER_TYPES.values())
 
 
 @pytest.mark.parametrize(("order", "fields"), FORMS, ids=lambda each: type(each).__name__)
-def test_extra_fields_stand_behind_the_known_ones(order: Order, fields: Form) -> None:
+def test_extra_fields_follow_the_known_ones(order: Order, fields: Form) -> None:
     more = attrs.evolve(order, extra={"country": "EG", "note": "a\nb"})
 
     form = add_form(more, SMMFANFAST)
@@ -157,7 +155,7 @@ def test_extra_fields_stand_behind_the_known_ones(order: Order, fields: Form) ->
 
 
 @pytest.mark.parametrize("order", [order for order, _ in FORMS], ids=lambda each: each.panel_type)
-def test_no_form_holds_a_key(order: Order) -> None:
+def test_form_does_not_contain_the_key(order: Order) -> None:
     assert "key" not in add_form(order, SMMFANFAST)
 
 
@@ -170,7 +168,7 @@ ITEMS = st.lists(
 
 
 @given(ITEMS)
-def test_the_panel_reads_the_items_that_were_given(items: list[str]) -> None:
+def test_panel_parses_the_given_items(items: list[str]) -> None:
     """The document: "Comments list separated by \\r\\n or \\n"."""
     order = CustomCommentsOrder(service=5, link=LINK, comments=items)
 
@@ -181,7 +179,7 @@ def test_the_panel_reads_the_items_that_were_given(items: list[str]) -> None:
 
 
 @given(st.dates(date(2999, 1, 1), date(9999, 12, 31)))
-def test_a_date_is_day_month_year_with_all_its_digits(expiry: date) -> None:
+def test_date_is_day_month_year_with_all_digits(expiry: date) -> None:
     """The document: "Expiry date. Format d/m/Y"."""
     order = SubscriptionsOrder(service=5, username="ann", min=1, max=2, delay=0, expiry=expiry)
 
@@ -197,82 +195,81 @@ def subscription(delay: int) -> SubscriptionsOrder:
     )
 
 
-def test_a_delay_that_this_panel_does_not_take_is_refused() -> None:
-    error = refusal(lambda: add_form(subscription(7), SMMFANFAST))
+def test_delay_unsupported_by_the_panel_is_rejected() -> None:
+    error = rejection(lambda: add_form(subscription(7), SMMFANFAST))
 
     assert str(error) == (
-        "SubscriptionsOrder.delay: 7 is none of [0, 5, 10, 15, 30, 60, 90],"
-        " the delays of smmfanfast"
+        "delay 7 must be one of [0, 5, 10, 15, 30, 60, 90], the delays of smmfanfast"
     )
 
 
-def test_a_stricter_panel_refuses_what_the_document_allows() -> None:
+def test_stricter_panel_rejects_delays_of_the_document() -> None:
     strict = attrs.evolve(SMMFANFAST, name="strict", delays_minutes=frozenset({0, 30}))
 
     assert add_form(subscription(30), strict)["delay"] == "30"
-    assert refusal(lambda: add_form(subscription(60), strict)).field == "delay"
+    assert rejection(lambda: add_form(subscription(60), strict)).field == "delay"
 
 
 @pytest.mark.parametrize("delay", [0, 7, 10_000])
-def test_a_panel_without_a_list_takes_any_delay(delay: int) -> None:
+def test_panel_without_a_list_accepts_any_delay(delay: int) -> None:
     assert add_form(subscription(delay), API_V2)["delay"] == str(delay)
 
 
-# --- what a panel takes --------------------------------------------------------------------------
+# --- what a panel supports -----------------------------------------------------------------------
 
 
-def test_an_order_of_a_type_that_this_panel_has_not_is_refused() -> None:
+def test_order_type_unsupported_by_the_panel_is_rejected() -> None:
     few = attrs.evolve(SMMFANFAST, name="few", order_types=frozenset({"Package", "default"}))
     poll = PollOrder(service=5, link=LINK, quantity=1, answer_number=1)
 
-    error = refusal(lambda: add_form(poll, few))
+    error = rejection(lambda: add_form(poll, few))
 
     assert str(error) == (
-        "PollOrder.panel_type: 'poll' is no order type of few, which takes Package, default"
+        "panel_type 'poll' is not supported by few, which supports Package, default"
     )
     assert not error.maybe_sent
     assert add_form(PackageOrder(service=5, link=LINK), few)["action"] == "add"
 
 
-def test_a_field_that_this_panel_does_not_read_is_refused_where_it_is_given() -> None:
+def test_field_ignored_by_the_panel_is_rejected_if_set() -> None:
     order = SubscriptionsOrder(service=5, username="ann", min=1, max=2, delay=0, old_posts=3)
 
-    error = refusal(lambda: add_form(order, SMMFANFAST))
+    error = rejection(lambda: add_form(order, SMMFANFAST))
 
-    assert str(error) == "SubscriptionsOrder.old_posts: 3 is not read by smmfanfast"
+    assert str(error) == "old_posts 3 would be ignored by smmfanfast: leave it out"
     assert "old_posts" not in add_form(attrs.evolve(order, old_posts=None), SMMFANFAST)
 
 
-def test_a_panel_without_drip_feed_is_described_by_the_fields_it_does_not_read() -> None:
+def test_ignored_fields_describe_a_panel_without_drip_feed() -> None:
     plain = attrs.evolve(SMMFANFAST, ignored_fields=frozenset({"runs", "interval"}))
     once = DefaultOrder(service=5, link=LINK, quantity=1)
 
     assert add_form(once, plain)["quantity"] == "1"
     assert add_form(PackageOrder(service=5, link=LINK), plain)["link"] == LINK
-    assert refusal(lambda: add_form(attrs.evolve(once, runs=2, interval=5), plain)).field == (
+    assert rejection(lambda: add_form(attrs.evolve(once, runs=2, interval=5), plain)).field == (
         "interval"
     )
 
 
 @attrs.frozen(kw_only=True)
 class OwnOrder(Order):
-    """A form of one's own, for what no table lists."""
+    """A custom form for an undocumented order type."""
 
     panel_type = "own"
 
     colour: str
 
 
-def test_a_class_of_one_s_own_goes_where_the_profile_has_its_type() -> None:
+def test_custom_order_class_needs_its_type_in_the_profile() -> None:
     order = OwnOrder(service=5, colour="red")
     mine = attrs.evolve(API_V2, order_types=API_V2.order_types | {"Own"})
 
     assert add_form(order, mine) == {"action": "add", "service": "5", "colour": "red"}
-    assert refusal(lambda: add_form(order, API_V2)).field == "panel_type"
+    assert rejection(lambda: add_form(order, API_V2)).field == "panel_type"
 
 
 @pytest.mark.parametrize("profile", [SMMFANFAST, API_V2], ids=lambda profile: profile.name)
-def test_a_bare_order_has_no_type_to_hold_against_a_profile(profile: Profile) -> None:
+def test_order_without_type_is_not_checked_for_its_type(profile: Profile) -> None:
     form = add_form(Order(service=5, extra={"colour": "red"}), profile)
 
     assert form == {"action": "add", "service": "5", "colour": "red"}
@@ -287,27 +284,25 @@ def test_a_bare_order_has_no_type_to_hold_against_a_profile(profile: Profile) ->
     ("https://example.com/%2B", "https://example.com/%252B"),
     ("https://example.com/a?b=c&d=é", "https://example.com/a?b=c&d=é"),
 ])  # fmt: skip
-def test_percent_and_plus_are_escaped_once_more_where_the_profile_says(
-    link: str, escaped: str
-) -> None:
+def test_percent_and_plus_are_escaped_if_double_decoded(link: str, escaped: str) -> None:
     order = PackageOrder(service=5, link=link, extra={"note": link})
 
     assert add_form(order, SMMFANFAST)["link"] == add_form(order, SMMFANFAST)["note"] == link
-    assert add_form(order, TWICE)["link"] == add_form(order, TWICE)["note"] == escaped
+    assert add_form(order, DOUBLE)["link"] == add_form(order, DOUBLE)["note"] == escaped
     assert call_form("x", {"link": link}, SMMFANFAST)["link"] == link
-    assert call_form("x", {"link": link}, TWICE)["link"] == escaped
+    assert call_form("x", {"link": link}, DOUBLE)["link"] == escaped
 
 
 @given(st.text())
-def test_a_value_survives_two_decodings(text: str) -> None:
-    body = urlencode(call_form("x", {"note": text}, TWICE))
+def test_value_survives_double_decoding(text: str) -> None:
+    body = urlencode(call_form("x", {"note": text}, DOUBLE))
 
     once = dict(parse_qsl(body, keep_blank_values=True, strict_parsing=True))["note"]
 
     assert unquote_plus(once) == text
 
 
-# --- calls about ids -----------------------------------------------------------------------------
+# --- calls with ids ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("action", "field", "ids", "form"), [
@@ -316,7 +311,7 @@ def test_a_value_survives_two_decodings(text: str) -> None:
     ("status", "orders", ["12", "2", "13"], {"action": "status", "orders": "12,2,13"}),
     ("refill_status", "refills", ["1", "2"], {"action": "refill_status", "refills": "1,2"}),
 ])  # fmt: skip
-def test_ids_are_joined_by_commas_without_blanks(
+def test_ids_are_joined_by_commas_without_spaces(
     action: str, field: str, ids: list[str], form: Form
 ) -> None:
     assert ids_form(action, field, ids) == form
@@ -342,56 +337,56 @@ def test_ids_are_joined_by_commas_without_blanks(
     (("a", 5, True, Decimal("0.5"), date(2026, 2, 1)), "a\n5\n1\n0.5\n01/02/2026"),
     ([], ""),
 ])  # fmt: skip
-def test_the_type_of_a_value_decides_its_text(value: object, text: str) -> None:
+def test_type_of_a_value_determines_its_text(value: object, text: str) -> None:
     assert call_form("x", {"field": value}, SMMFANFAST) == {"action": "x", "field": text}
 
 
-def test_none_is_left_out() -> None:
+def test_none_is_omitted() -> None:
     form = call_form("services", {"category": None, "page": 2}, SMMFANFAST)
 
     assert form == {"action": "services", "page": "2"}
 
 
 @pytest.mark.parametrize(("value", "shown", "reason"), [
-    (1.5, "1.5", "has no form as text"),
-    (b"x", "b'x'", "has no form as text"),
-    ({"a"}, "{'a'}", "has no form as text"),
-    ({"a": "b"}, "{'a': 'b'}", "has no form as text"),
-    (Decimal("NaN"), "Decimal('NaN')", "has no form as text"),
-    (Decimal("Infinity"), "Decimal('Infinity')", "has no form as text"),
+    (1.5, "1.5", "cannot be sent as text"),
+    (b"x", "b'x'", "cannot be sent as text"),
+    ({"a"}, "{'a'}", "cannot be sent as text"),
+    ({"a": "b"}, "{'a': 'b'}", "cannot be sent as text"),
+    (Decimal("NaN"), "Decimal('NaN')", "cannot be sent as text"),
+    (Decimal("Infinity"), "Decimal('Infinity')", "cannot be sent as text"),
     (datetime(2026, 2, 1, tzinfo=UTC), repr(datetime(2026, 2, 1, tzinfo=UTC)),
-        "has no form as text"),
-    ("a\ud800", r"'a\ud800'", "holds half a surrogate pair, which no UTF-8 has"),
-    (["a", None], "None", "has no form as text"),
-    (["a", "b\nc"], r"'b\nc'", "holds a line end or NUL"),
-    (["a", ["b", "c"]], "['b', 'c']", "holds a line end or NUL"),
-    (["a", "b\u2028c"], r"'b\u2028c'", "holds a line end or NUL"),
+        "cannot be sent as text"),
+    ("a\ud800", r"'a\ud800'", "contains a lone surrogate, which UTF-8 cannot encode"),
+    (["a", None], "None", "cannot be sent as text"),
+    (["a", "b\nc"], r"'b\nc'", "contains a line break or NUL"),
+    (["a", ["b", "c"]], "['b', 'c']", "contains a line break or NUL"),
+    (["a", "b\u2028c"], r"'b\u2028c'", "contains a line break or NUL"),
 ])  # fmt: skip
-def test_a_value_without_one_form_as_text_is_refused(
+def test_value_without_a_unique_text_form_is_rejected(
     value: object, shown: str, reason: str
 ) -> None:
-    error = refusal(lambda: call_form("x", {"fine": 1, "field": value}, SMMFANFAST))
+    error = rejection(lambda: call_form("x", {"fine": 1, "field": value}, SMMFANFAST))
 
-    assert str(error) == f"Client.call.field: {shown} {reason}"
+    assert str(error) == f"field {shown} {reason}"
 
 
 @pytest.mark.parametrize("action", ["", " ", "a\ud800", None, 5, b"status"])
-def test_an_action_has_a_name(action: str) -> None:
-    error = refusal(lambda: call_form(action, {}, SMMFANFAST))
+def test_action_must_be_a_name(action: str) -> None:
+    error = rejection(lambda: call_form(action, {}, SMMFANFAST))
 
-    assert str(error) == f"Client.call.action: {action!r} is not the name of an action"
+    assert str(error) == f"action {action!r} must be the name of an action"
 
 
 @pytest.mark.parametrize("action", ["add", "Add", " add", "add\n", "ADD"])
-def test_orders_are_placed_by_add_alone(action: str) -> None:
-    error = refusal(lambda: call_form(action, {"service": 5}, SMMFANFAST))
+def test_add_is_rejected_in_call_form(action: str) -> None:
+    error = rejection(lambda: call_form(action, {"service": 5}, SMMFANFAST))
 
-    assert str(error) == f"Client.call.action: {action!r} is for Client.add alone"
+    assert str(error) == f"action {action!r} is reserved for Client.add"
 
 
 @pytest.mark.parametrize("name", ["key", "action"])
-def test_key_and_action_are_set_by_the_client_and_not_shown(name: str) -> None:
-    error = refusal(lambda: call_form("x", {name: "made-up-key"}, SMMFANFAST))
+def test_key_and_action_are_rejected_and_not_shown(name: str) -> None:
+    error = rejection(lambda: call_form("x", {name: "made-up-key"}, SMMFANFAST))
 
-    assert str(error) == f"Client.call.{name}: '…' is set by the client itself"
+    assert str(error) == f"{name} '…' is set by the client"
     assert "made-up-key" not in repr(error)

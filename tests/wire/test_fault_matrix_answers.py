@@ -1,4 +1,4 @@
-"""Rows 39 to 71 of the fault matrix: the request arrived, and the answer is what is odd."""
+"""Rows 39 to 71 of the fault matrix: the request arrived, and the response is faulty."""
 
 import gzip
 import tracemalloc
@@ -73,7 +73,7 @@ ANSWERS: dict[str, tuple[bytes, type]] = {
 
 
 @pytest.mark.parametrize("row", sorted(ANSWERS))
-def test_an_odd_answer_to_an_order(stage: Stage, row: str) -> None:
+def test_faulty_response_to_an_order(stage: Stage, row: str) -> None:
     raw, expected = ANSWERS[row]
 
     async def play() -> None:
@@ -85,7 +85,7 @@ def test_an_odd_answer_to_an_order(stage: Stage, row: str) -> None:
 
 
 @pytest.mark.parametrize("row", sorted(each for each in ANSWERS if "71 10" not in each))
-def test_an_odd_answer_to_a_read_is_an_error_of_ours(stage: Stage, row: str) -> None:
+def test_faulty_response_to_a_read_is_a_panel_error(stage: Stage, row: str) -> None:
     raw, _ = ANSWERS[row]
 
     async def play() -> None:
@@ -96,7 +96,7 @@ def test_an_odd_answer_to_a_read_is_an_error_of_ours(stage: Stage, row: str) -> 
     stage.play(play)
 
 
-def test_row_54_a_bomb_costs_no_more_than_its_cap(stage: Stage) -> None:
+def test_row_54_decompression_bomb_is_stopped_at_the_limit(stage: Stage) -> None:
     async def play() -> None:
         async with FaultPanel(Plan(raw=answer(BOMB, headers=GZIP))) as panel:
             tracemalloc.start()
@@ -123,7 +123,7 @@ STATUSES = [400, 401, 403, 404, 408, 409, 413, 425, 429, 500, 502, 503, 504, *ra
 
 
 @pytest.mark.parametrize("status", STATUSES)
-@pytest.mark.parametrize("body", [PAGE, GOOD, '{"error":"odd"}', '{"error":"Bad Link"}'])
+@pytest.mark.parametrize("body", [PAGE, GOOD, '{"error":"unknown"}', '{"error":"Bad Link"}'])
 def test_row_67_every_status_with_html_and_json(stage: Stage, status: int, body: str) -> None:
     is_refused = "Bad Link" in body and status < 430 and status not in (408, 409, 425)
 
@@ -162,7 +162,7 @@ def test_row_68_retry_after(
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("target", ["same host", "other host", "https to http"])
-def test_row_70_a_redirect_hands_nothing_on(stage: Stage, status: int, target: str) -> None:
+def test_row_70_redirect_is_not_followed(stage: Stage, status: int, target: str) -> None:
     async def play() -> None:
         async with FaultPanel(Plan(stores=True, raw=answer(GOOD))) as other:
             moved = {"same host": "/moved", "other host": other.url, "https to http": other.url}
@@ -178,7 +178,7 @@ def test_row_70_a_redirect_hands_nothing_on(stage: Stage, status: int, target: s
     stage.play(play)
 
 
-def test_the_stage_itself_takes_a_good_answer(stage: Stage) -> None:
+def test_valid_response_passes_all_checks(stage: Stage) -> None:
     async def play() -> None:
         async with FaultPanel(Plan(stores=True, raw=answer(GOOD))) as panel:
             assert isinstance(await stage.add(panel), AddedOrder)

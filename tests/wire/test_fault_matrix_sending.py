@@ -1,4 +1,4 @@
-"""Rows 1 to 38 of the fault matrix: what goes wrong before, while and after an order is sent."""
+"""Rows 1 to 38 of the fault matrix: failures before, during and after sending an order."""
 
 import asyncio
 import socket
@@ -35,11 +35,11 @@ HANDSHAKE = Plan(reads="nothing", end=HANG)
 TWICE = RetryPolicy(max_attempts=2, base_delay_s=0.0)
 
 
-# --- rows 1 to 21: before the send ---------------------------------------------------------------
+# --- rows 1 to 21: before sending ----------------------------------------------------------------
 
 
 class Resolver(AbstractResolver):
-    """Names that lead to a port of this machine, nowhere, or never."""
+    """A resolver that returns a local port, fails, or never answers."""
 
     def __init__(self, port: int | None = None, error: OSError | None = None) -> None:
         self._port, self._error = port, error
@@ -61,14 +61,14 @@ class Resolver(AbstractResolver):
         ]  # fmt: skip
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to close."""
 
 
-async def fails_before_the_send(
+async def assert_not_sent(
     url: str, *, connector: aiohttp.BaseConnector | None = None, **options: Any
 ) -> PanelError:
-    """Try both verbs where nothing can be sent; each is proved not sent."""
-    # No real host is ever reached, yet its name asks for a key that is none of a sandbox.
+    """Check that `add` and `balance` both fail as proved not sent."""
+    # No real host is ever reached, but its name requires a key that is not a sandbox key.
     key = KEY if "127.0.0.1" in url or "localhost" in url else REAL_KEY
     async with Client(
         key, base_url=url, connector=connector, retry=TWICE, timeout_s=1.0, **options
@@ -87,7 +87,7 @@ async def fails_before_the_send(
 
 def test_row_01_refused(stage: Stage) -> None:
     async def play() -> None:
-        await fails_before_the_send(f"http://127.0.0.1:{free_port()}/")
+        await assert_not_sent(f"http://127.0.0.1:{free_port()}/")
 
     stage.play(play)
 
@@ -97,7 +97,7 @@ def test_rows_02_03_names(stage: Stage, row: str) -> None:
     async def play() -> None:
         error = OSError("no such name") if "fails" in row else None
         connector = aiohttp.TCPConnector(resolver=Resolver(error=error))
-        await fails_before_the_send("https://panel.example/api/v1", connector=connector)
+        await assert_not_sent("https://panel.example/api/v1", connector=connector)
 
     stage.play(play)
 
@@ -112,7 +112,7 @@ def test_row_04_connect_hangs(stage: Stage) -> None:
                 each.setblocking(False)  # noqa: FBT003  # its only argument
                 each.connect_ex(full.getsockname())
             await asyncio.sleep(0.05)
-            await fails_before_the_send(f"http://127.0.0.1:{full.getsockname()[1]}/")
+            await assert_not_sent(f"http://127.0.0.1:{full.getsockname()[1]}/")
             for each in waiting:
                 each.close()
 
@@ -166,7 +166,7 @@ def test_rows_06_to_08_certificates(stage: Stage, row: str) -> None:
     async def play() -> None:
         async with FaultPanel(PLACES, tls=context_of(ca, name, **dates)) as panel:
             connector = trusting(ca) if is_trusted else aiohttp.TCPConnector()
-            await fails_before_the_send(panel.url, connector=connector)
+            await assert_not_sent(panel.url, connector=connector)
             assert (panel.bytes_seen, panel.ledger) == (0, {})
 
     stage.play(play)
@@ -184,7 +184,7 @@ HANDSHAKES = {
 def test_rows_09_to_12_handshakes(stage: Stage, row: str) -> None:
     async def play() -> None:
         async with FaultPanel(HANDSHAKES[row]) as panel:
-            await fails_before_the_send(f"https://127.0.0.1:{panel.port}/api/v1")
+            await assert_not_sent(f"https://127.0.0.1:{panel.port}/api/v1")
 
     stage.play(play)
 
@@ -197,7 +197,7 @@ def test_rows_09_to_12_handshakes(stage: Stage, row: str) -> None:
 def test_rows_14_to_16_proxies(stage: Stage, row: str, raw: bytes) -> None:
     async def play() -> None:
         async with Proxy(raw, FIN if raw else HANG) as proxy:
-            await fails_before_the_send("https://127.0.0.1:1/api/v1", proxy=proxy)
+            await assert_not_sent("https://127.0.0.1:1/api/v1", proxy=proxy)
 
     stage.play(play)
 
@@ -205,25 +205,25 @@ def test_rows_14_to_16_proxies(stage: Stage, row: str, raw: bytes) -> None:
 def test_row_13_proxy_refused(stage: Stage) -> None:
     async def play() -> None:
         proxy = f"http://127.0.0.1:{free_port()}"
-        await fails_before_the_send("https://127.0.0.1:1/api/v1", proxy=proxy)
+        await assert_not_sent("https://127.0.0.1:1/api/v1", proxy=proxy)
 
     stage.play(play)
 
 
-def test_row_17_a_proxy_that_closes_leaves_the_outcome_unknown(stage: Stage) -> None:
+def test_row_17_proxy_that_closes_leaves_outcome_unknown(stage: Stage) -> None:
     async def play() -> None:
         async with (
             Proxy(b"") as proxy,
             Client(KEY, base_url="https://127.0.0.1:1/", proxy=proxy, retry=TWICE) as client,
         ):
-            # Nothing was sent, but no witness can tell that from a connection that died later.
+            # Nothing was sent, but no witness can distinguish that from a later disconnect.
             assert isinstance(await told(client.add(ORDER)), OutcomeUnknownError | NotSentError)
             assert isinstance(await told(client.balance()), NoResponseError | NotSentError)
 
     stage.play(play)
 
 
-def test_row_18_a_session_that_was_closed(stage: Stage) -> None:
+def test_row_18_closed_session(stage: Stage) -> None:
     async def play() -> None:
         session = aiohttp.ClientSession()
         await session.close()
@@ -235,7 +235,7 @@ def test_row_18_a_session_that_was_closed(stage: Stage) -> None:
     stage.play(play)
 
 
-def test_row_19_a_connector_closed_while_connecting(stage: Stage) -> None:
+def test_row_19_connector_closed_while_connecting(stage: Stage) -> None:
     async def play() -> None:
         resolver = Resolver()
         connector = aiohttp.TCPConnector(resolver=resolver)
@@ -249,7 +249,7 @@ def test_row_19_a_connector_closed_while_connecting(stage: Stage) -> None:
     stage.play(play)
 
 
-def test_row_20_a_caller_cancelled_before_the_first_turn(stage: Stage) -> None:
+def test_row_20_caller_cancelled_before_starting(stage: Stage) -> None:
     async def play() -> None:
         async with FaultPanel(PLACES) as panel:
             async with client_of(panel) as client:
@@ -263,7 +263,7 @@ def test_row_20_a_caller_cancelled_before_the_first_turn(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("where", ["DNS", "TCP or TLS"])
-def test_row_21_a_caller_cancelled_while_connecting(stage: Stage, where: str) -> None:
+def test_row_21_caller_cancelled_while_connecting(stage: Stage, where: str) -> None:
     async def play() -> None:
         async with FaultPanel(HANDSHAKE) as panel:
             resolver = Resolver(port=None if where == "DNS" else panel.port)
@@ -284,7 +284,7 @@ def test_row_21_a_caller_cancelled_while_connecting(stage: Stage, where: str) ->
     stage.play(play)
 
 
-# --- rows 22 to 30: after the send ---------------------------------------------------------------
+# --- rows 22 to 30: after sending ----------------------------------------------------------------
 
 
 AFTER = {
@@ -301,8 +301,8 @@ AFTER = {
 
 
 @pytest.mark.parametrize("row", sorted(AFTER))
-def test_rows_22_to_30_after_the_send(stage: Stage, row: str) -> None:
-    # Who ends a connection unread may do so before the first byte: then "not sent" is true.
+def test_rows_22_to_30_after_sending(stage: Stage, row: str) -> None:
+    # A panel that closes without reading may do so before the first byte: then "not sent" is true.
     ends = (OutcomeUnknownError, NotSentError) if "unread" in row else (OutcomeUnknownError,)
 
     async def play() -> None:
@@ -317,7 +317,7 @@ def test_rows_22_to_30_after_the_send(stage: Stage, row: str) -> None:
 
 
 @pytest.mark.parametrize("store", [True, False])
-def test_rows_31_32_a_caller_cancelled_after_the_send(stage: Stage, *, store: bool) -> None:
+def test_rows_31_32_caller_cancelled_after_sending(stage: Stage, *, store: bool) -> None:
     async def play() -> None:
         plan = Plan(stores=store, raw=GOOD, drips=True)
         async with FaultPanel(plan) as panel:
@@ -333,13 +333,13 @@ def test_rows_31_32_a_caller_cancelled_after_the_send(stage: Stage, *, store: bo
     stage.play(play)
 
 
-def test_row_33_a_loop_that_stands_still(stage: Stage) -> None:
+def test_row_33_blocked_event_loop(stage: Stage) -> None:
     async def play() -> None:
         async with FaultPanel(PLACES) as panel:
             async with client_of(panel) as client:
                 sending = asyncio.create_task(told(client.add(ORDER)))
                 await panel.has_read()
-                time.sleep(1.0)  # noqa: ASYNC251  # that is the fault
+                time.sleep(1.0)  # noqa: ASYNC251  # the fault under test
                 outcome = await sending
             await stage.examine(outcome, panel)
             assert isinstance(outcome, AddedOrder | OutcomeUnknownError)
@@ -348,7 +348,7 @@ def test_row_33_a_loop_that_stands_still(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("end", [FIN, RST])
-def test_rows_34_35_a_kept_connection_that_dies_harms_no_order(stage: Stage, end: Any) -> None:
+def test_rows_34_35_dead_kept_connection_affects_no_order(stage: Stage, end: Any) -> None:
     async def play() -> None:
         balance = Plan(raw=answer('{"balance":"1"}'), end=end)
         order = Plan(stores=True, raw=GOOD, end=end)
@@ -363,7 +363,7 @@ def test_rows_34_35_a_kept_connection_that_dies_harms_no_order(stage: Stage, end
     stage.play(play)
 
 
-# --- rows 36 to 38: sessions that do more than they should ---------------------------------------
+# --- rows 36 to 38: sessions that repeat or change requests --------------------------------------
 
 
 async def sends_again(request: Any, handler: Callable[[Any], Any]) -> aiohttp.ClientResponse:
@@ -397,7 +397,7 @@ def test_rows_36_37_middlewares_of_a_given_session(stage: Stage, middleware: Any
 
 
 class RetryingSession:
-    """Something that is used like a session and repeats whatever fails."""
+    """A session wrapper that repeats failed requests."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
@@ -418,7 +418,7 @@ class RetryingSession:
             yield response
 
 
-def test_row_38_a_retrying_client_as_session(stage: Stage) -> None:
+def test_row_38_retrying_client_as_session(stage: Stage) -> None:
     async def play() -> None:
         async with (
             FaultPanel(Plan(stores=True, end=FIN)) as panel,

@@ -1,4 +1,4 @@
-"""A panel that says the key back: `***` stands for it wherever an answer is shown or kept."""
+"""A panel that echoes the key: it is masked wherever a response is shown or stored."""
 
 import asyncio
 import gzip
@@ -29,7 +29,7 @@ GZIP = [("Content-Encoding", "gzip")]
 
 SHAPES: dict[str, bytes] = {
     "refused": answer(f'{{"error":"Invalid API key: {KEY}"}}'),
-    "refused in a box": answer(
+    "refused in an envelope": answer(
         f'{{"status":"fail","data":{{"message":"no {KEY}","key":"{KEY}"}}}}'
     ),
     "a bare text": answer(f'"Invalid API key {KEY}"'),
@@ -39,7 +39,7 @@ SHAPES: dict[str, bytes] = {
     "down, in JSON": answer(f'{{"error":"{KEY}"}}', 500),
     "challenged": answer(f"<html>{KEY}</html>", 403, [("cf-mitigated", "challenge")]),
     "moved": answer("", 302, [("Location", f"https://example.com/?key={KEY}&action=add")]),
-    "no word": answer(f"<html>{KEY}</html>", 404),
+    "no text": answer(f"<html>{KEY}</html>", 404),
     "no JSON": answer(f"{KEY} is no key"),
     "a notice and nothing": answer(NOTICE),
     "a notice and an error": answer(f'{NOTICE}{{"error":"Bad Link {KEY}"}}'),
@@ -61,7 +61,7 @@ SHAPES: dict[str, bytes] = {
 @pytest.mark.asyncio
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("verb", ["add", "balance", "status", "statuses", "services", "call"])
-async def test_no_error_log_or_frame_has_what_the_panel_said_back(
+async def test_no_error_log_or_frame_contains_an_echoed_key(
     shape: str, verb: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -86,7 +86,7 @@ async def test_no_error_log_or_frame_has_what_the_panel_said_back(
 
 
 @pytest.mark.asyncio
-async def test_what_is_left_of_an_echo_says_where_it_was() -> None:
+async def test_mask_shows_where_the_key_was() -> None:
     plan = Plan(raw=SHAPES["refused"], end=FIN)
     async with FaultPanel(plan) as panel, client_of(panel) as client:
         refused = await told(client.balance())
@@ -97,7 +97,7 @@ async def test_what_is_left_of_an_echo_says_where_it_was() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_key_in_two_pieces_is_found_as_well() -> None:
+async def test_key_split_across_chunks_is_masked() -> None:
     whole = SHAPES["refused"]
     plan = Plan(raw=whole, drips=True, end=FIN)
     async with FaultPanel(plan) as panel, client_of(panel, timeout_s=30.0) as client:
@@ -108,8 +108,8 @@ async def test_a_key_in_two_pieces_is_found_as_well() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_cancelled_call_shows_no_echo_in_its_frames() -> None:
-    """What has come by then stands in the frames that read it."""
+async def test_cancelled_call_has_no_echo_in_its_frames() -> None:
+    """The frames that read the response contain what has arrived so far."""
     plan = Plan(raw=answer(f"{KEY}", length=1000), end="hang")
     async with FaultPanel(plan) as panel, client_of(panel, timeout_s=30.0) as client:
         reading = asyncio.create_task(client.balance())
@@ -124,7 +124,7 @@ async def test_a_cancelled_call_shows_no_echo_in_its_frames() -> None:
 
 
 class EchoingPanel(WireServer):
-    """Answers what is right, with the key in it."""
+    """Returns valid responses that contain the key."""
 
     def __init__(self) -> None:
         super().__init__(reply(""))
@@ -148,7 +148,7 @@ class EchoingPanel(WireServer):
 
 
 @pytest.mark.asyncio
-async def test_no_result_has_what_the_panel_said_back(caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_result_contains_an_echoed_key(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     async with (
         EchoingPanel() as server,
@@ -177,8 +177,8 @@ async def test_no_result_has_what_the_panel_said_back(caplog: pytest.LogCaptureF
 
 
 @pytest.mark.asyncio
-async def test_a_short_key_leaves_an_answer_as_it_is() -> None:
-    """Masked, the key "1" would make another order of the answer."""
+async def test_short_key_is_not_masked() -> None:
+    """Masking the key "1" would change the order id in the response."""
     async with (
         WireServer(reply('{"order":1112}'), reply('{"error":"no key 1"}')) as server,
         Client("1", base_url=server.url, retry=ONCE) as client,
@@ -191,7 +191,7 @@ async def test_a_short_key_leaves_an_answer_as_it_is() -> None:
 
 
 @pytest.mark.asyncio
-async def test_an_unknown_outcome_keeps_its_evidence_but_for_the_key() -> None:
+async def test_unknown_outcome_keeps_its_evidence_without_the_key() -> None:
     plan = Plan(raw=answer(f'{{"error":"try again later, {KEY}","x":1}}'), end=FIN)
     async with FaultPanel(plan) as panel, client_of(panel) as client:
         unknown = await told(client.add(ORDER))
@@ -201,8 +201,8 @@ async def test_an_unknown_outcome_keeps_its_evidence_but_for_the_key() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_cause_that_says_the_key_is_left_out_and_another_kept() -> None:
-    """The parser of aiohttp quotes what it could not read."""
+async def test_cause_is_kept_only_if_it_has_no_key() -> None:
+    """The parser of aiohttp quotes data that it cannot parse."""
     for raw, has_cause in ((SHAPES["no status line"], False), (b"", True)):
         async with FaultPanel(Plan(raw=raw, end=FIN)) as panel, client_of(panel) as client:
             error = await told(client.with_options(retry=ONCE).balance())
@@ -214,8 +214,8 @@ async def test_a_cause_that_says_the_key_is_left_out_and_another_kept() -> None:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("said", ["test-a/key-of-ten+4", r"test-a\/key-of-ten+4"])
-async def test_a_key_is_found_in_a_quotation_of_bytes(said: str) -> None:
-    """The parser of aiohttp writes each backslash twice, that of PHP's JSON too."""
+async def test_key_is_masked_in_quoted_bytes(said: str) -> None:
+    """The parser of aiohttp doubles each backslash, including those of PHP's JSON."""
     raw = f"HTTP/1.1 200 OK\r\nBad header {said}\r\n\r\n".encode()
     async with (
         FaultPanel(Plan(raw=raw, end=FIN)) as panel,

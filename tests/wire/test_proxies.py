@@ -1,4 +1,4 @@
-"""Through proxies: what is sent once, what is proved not sent, and whose login goes where."""
+"""Requests through proxies: sent once, proved not sent, and where a login is sent."""
 
 import logging
 import ssl
@@ -37,7 +37,7 @@ FUNDS = '{"balance":"1"}'
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Leave no proxy of this machine, and no .netrc but the test's."""
+    """Remove the proxies of this machine and use a .netrc of the test."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "SMMFANFAST_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
@@ -45,8 +45,8 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "netrc").touch(mode=0o600)
 
 
-def hides_the_login(error: BaseException, log: str = "") -> None:
-    """Look for user, password and what is made of them in all that an error shows."""
+def assert_login_hidden(error: BaseException, log: str = "") -> None:
+    """Check that nothing an error shows contains the user, the password or their encoding."""
     shown = "".join(traceback.format_exception(error)) + log
     for each in chain_of(error):
         shown += f"{each} {each!r} {vars(each)} {list(frames_of(each))!r}"
@@ -54,11 +54,11 @@ def hides_the_login(error: BaseException, log: str = "") -> None:
         assert secret not in shown
 
 
-# --- a proxy that is named -----------------------------------------------------------------------
+# --- an explicit proxy ---------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
-async def test_an_order_goes_once_through_a_proxy_that_wants_a_login() -> None:
+async def test_order_is_sent_once_through_an_authenticated_proxy() -> None:
     async with HttpProxy() as proxy, FaultPanel(PLACES) as panel:
         async with client_of(panel, proxy=proxy.url()) as client:
             added = await client.add(ORDER)
@@ -88,7 +88,7 @@ async def tls_panel(
 
 
 @pytest.mark.asyncio
-async def test_an_order_goes_once_through_a_tunnel(authority: trustme.CA) -> None:
+async def test_order_is_sent_once_through_a_tunnel(authority: trustme.CA) -> None:
     async with HttpProxy() as proxy, tls_panel(authority, PLACES) as (panel, connector):
         options: dict[str, Any] = {"proxy": proxy.url(), "connector": connector}
         async with client_of(panel, **options) as client:
@@ -102,7 +102,7 @@ async def test_an_order_goes_once_through_a_tunnel(authority: trustme.CA) -> Non
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("login", ["", f"{USER}:not-{PASSWORD}@"])
-async def test_a_refused_login_is_proved_not_sent_and_shown_nowhere(
+async def test_refused_login_is_not_sent_and_never_shown(
     authority: trustme.CA, login: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -114,13 +114,13 @@ async def test_a_refused_login_is_proved_not_sent_and_shown_nowhere(
 
                 assert isinstance(error, NotSentError)
                 assert "407" in error.text
-                hides_the_login(error, caplog.text)
+                assert_login_hidden(error, caplog.text)
                 hides_the_key(error)
     assert panel.connections == 0
 
 
 @pytest.mark.asyncio
-async def test_a_proxy_that_is_down_is_proved_not_sent_and_its_login_shown_nowhere(
+async def test_unreachable_proxy_is_not_sent_and_login_never_shown(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -129,28 +129,28 @@ async def test_a_proxy_that_is_down_is_proved_not_sent_and_its_login_shown_nowhe
         error = await told(client.add(ORDER))
 
     assert isinstance(error, NotSentError)
-    hides_the_login(error, caplog.text)
+    assert_login_hidden(error, caplog.text)
 
 
 @pytest.mark.parametrize(("proxy", "why"), [
-    (f"{USER}:{PASSWORD}@panel.example", "is no address"),
-    (f"//{USER}:{PASSWORD}@panel.example:99999999", "is no address"),
-    (f"ftp://{USER}:{PASSWORD}@panel.example", "with http or https and a host"),
-    ("http://", "with http or https and a host"),
+    (f"{USER}:{PASSWORD}@panel.example", "an http or https URL with a host"),
+    (f"//{USER}:{PASSWORD}@panel.example:99999999", "is not a valid URL"),
+    (f"ftp://{USER}:{PASSWORD}@panel.example", "an http or https URL with a host"),
+    ("http://", "an http or https URL with a host"),
     (f"socks5://{USER}:{PASSWORD}@127.0.0.1:1", "ProxyConnector of aiohttp-socks"),
-    (b"http://127.0.0.1:1", "is no address"),
+    (b"http://127.0.0.1:1", "is not a valid URL"),
 ])  # fmt: skip
-def test_what_is_no_proxy_is_refused_unshown(
+def test_invalid_proxy_is_rejected_without_showing_it(
     proxy: Any, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(InvalidSettingsError, match=why) as caught:
         Client(KEY, base_url="http://127.0.0.1:1/", proxy=proxy)
 
-    hides_the_login(caught.value)
+    assert_login_hidden(caught.value)
 
 
 @pytest.mark.parametrize("options", [{"timeout_s": 0}, {"base_url": "http://panel.example/"}])
-def test_no_frame_of_a_refused_setting_holds_the_login_of_a_proxy(
+def test_no_frame_of_a_settings_error_has_the_proxy_login(
     options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SMMFANFAST_API_KEY", KEY)
@@ -158,17 +158,17 @@ def test_no_frame_of_a_refused_setting_holds_the_login_of_a_proxy(
     with pytest.raises(InvalidSettingsError) as caught:
         Client.from_env(**{"base_url": "http://127.0.0.1:1/"} | options)
 
-    hides_the_login(caught.value)
+    assert_login_hidden(caught.value)
 
 
-# --- a proxy of the environment ------------------------------------------------------------------
+# --- a proxy from the environment ----------------------------------------------------------------
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(("trusts", "bypass", "goes"), [
     (True, "", True), (False, "", False), (True, "127.0.0.1", False),
 ])  # fmt: skip
-async def test_the_environment_names_a_proxy_for_those_who_trust_it(
+async def test_environment_proxy_is_used_only_with_trust_env(
     monkeypatch: pytest.MonkeyPatch, bypass: str, *, trusts: bool, goes: bool
 ) -> None:
     async with HttpProxy() as proxy, FaultPanel(PLACES) as panel:
@@ -182,7 +182,7 @@ async def test_the_environment_names_a_proxy_for_those_who_trust_it(
 
 
 @pytest.mark.asyncio
-async def test_a_named_proxy_goes_before_that_of_the_environment(
+async def test_explicit_proxy_overrides_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with HttpProxy() as proxy, HttpProxy() as other, FaultPanel(PLACES) as panel:
@@ -194,7 +194,7 @@ async def test_a_named_proxy_goes_before_that_of_the_environment(
 
 
 @pytest.mark.asyncio
-async def test_a_refused_login_of_the_environment_is_shown_nowhere(
+async def test_refused_login_of_environment_proxy_is_never_shown(
     authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -209,14 +209,14 @@ async def test_a_refused_login_of_the_environment_is_shown_nowhere(
                 error = await told(client.add(ORDER))
 
                 assert isinstance(error, NotSentError)
-                hides_the_login(error, caplog.text)
+                assert_login_hidden(error, caplog.text)
 
 
 NETRC = f"machine 127.0.0.1 login {USER} password {PASSWORD}\n"
 
 
 async def head_at(server: WireServer, client: Client) -> str:
-    """Give the head of a request that reads, and of an order."""
+    """Return the request heads of a read and of an order."""
     await client.balance()
     await client.add(ORDER)
     return "".join(request.head for request in server.requests)
@@ -229,8 +229,8 @@ async def reading_panel() -> AsyncIterator[WireServer]:
 
 
 @pytest.mark.asyncio
-async def test_aiohttp_would_send_a_netrc_to_the_panel(tmp_path: Path) -> None:
-    """If it does not any more, the middleware against it can go."""
+async def test_aiohttp_itself_sends_a_netrc_login(tmp_path: Path) -> None:
+    """If this fails, the middleware that removes the login is not needed any more."""
     (tmp_path / "netrc").write_text(NETRC)
     async with (
         reading_panel() as server,
@@ -243,23 +243,23 @@ async def test_aiohttp_would_send_a_netrc_to_the_panel(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("given", ["nothing", "a session", "something around a session"])
-async def test_nothing_of_a_netrc_is_sent_to_the_panel(tmp_path: Path, given: str) -> None:
+@pytest.mark.parametrize("given", ["nothing", "a session", "a session wrapper"])
+async def test_netrc_login_is_not_sent_to_the_panel(tmp_path: Path, given: str) -> None:
     (tmp_path / "netrc").write_text(NETRC)
     async with reading_panel() as server, aiohttp.ClientSession(trust_env=True) as session:
-        around: Any = Around(session)
+        around: Any = SessionWrapper(session)
         options: dict[str, Any] = {
             "nothing": {"trust_env": True},
             "a session": {"session": session},
-            "something around a session": {"session": around},
+            "a session wrapper": {"session": around},
         }[given]
         async with Client(KEY, base_url=server.url, retry=ONCE, **options) as client:
             assert "Authorization" not in await head_at(server, client)
     assert len(server.requests) == 2
 
 
-class Around:
-    """Something that is used like a session, and is none."""
+class SessionWrapper:
+    """An object that is used like a session but is not one."""
 
     closed = False
 
@@ -277,8 +277,8 @@ def session_with_a_login(way: str) -> aiohttp.ClientSession:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("way", ["headers", "auth"])
-async def test_a_login_of_a_session_of_its_own_is_left_to_it(way: str) -> None:
-    """A panel that is being built may stand behind one."""
+async def test_login_of_a_given_session_is_kept(way: str) -> None:
+    """A panel under development may be protected by one."""
     async with (
         reading_panel() as server,
         session_with_a_login(way) as session,
@@ -288,7 +288,7 @@ async def test_a_login_of_a_session_of_its_own_is_left_to_it(way: str) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_netrc_has_the_login_of_a_proxy(
+async def test_netrc_login_is_used_for_a_proxy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "netrc").write_text(NETRC.replace("127.0.0.1", "localhost"))
@@ -301,9 +301,9 @@ async def test_a_netrc_has_the_login_of_a_proxy(
 
 
 @pytest.mark.asyncio
-async def test_a_session_that_is_given_trusts_the_environment_or_not_by_itself() -> None:
+async def test_trust_env_is_rejected_with_a_given_session() -> None:
     async with aiohttp.ClientSession() as session:
-        with pytest.raises(InvalidSettingsError, match="trust_env is for the client's own"):
+        with pytest.raises(InvalidSettingsError, match="trust_env applies to the client's own"):
             Client(KEY, base_url="http://127.0.0.1:1/", session=session, trust_env=True)
 
 
@@ -319,7 +319,7 @@ async def through(url: str, panel: FaultPanel) -> AsyncIterator[Client]:
 
 
 @pytest.mark.asyncio
-async def test_an_order_goes_once_through_a_socks_proxy() -> None:
+async def test_order_is_sent_once_through_a_socks_proxy() -> None:
     async with SocksProxy() as proxy, FaultPanel(PLACES) as panel:
         async with through(proxy.url(), panel) as client:
             first, second = await client.add(ORDER), await client.add(ORDER)
@@ -352,7 +352,7 @@ REFUSALS: dict[str, Callable[[], tuple[SocksProxy, str]]] = {
 @pytest.mark.asyncio
 @pytest.mark.parametrize("refusal", REFUSALS)
 @pytest.mark.parametrize("witnesses", [1, 2])
-async def test_what_a_socks_proxy_refuses_is_proved_not_sent(
+async def test_refusal_by_a_socks_proxy_is_proved_not_sent(
     refusal: str,
     witnesses: int,
     caplog: pytest.LogCaptureFixture,
@@ -368,25 +368,25 @@ async def test_what_a_socks_proxy_refuses_is_proved_not_sent(
                 error = await told(call)
 
                 assert isinstance(error, NotSentError)
-                hides_the_login(error, caplog.text)
+                assert_login_hidden(error, caplog.text)
                 hides_the_key(error)
         assert (panel.bodies, panel.bytes_seen) == ([], 0)
 
 
 @pytest.mark.asyncio
-async def test_a_socks_proxy_that_is_down_is_proved_not_sent() -> None:
+async def test_unreachable_socks_proxy_is_proved_not_sent() -> None:
     async with FaultPanel(PLACES) as panel:
         url = f"socks5://{USER}:{PASSWORD}@127.0.0.1:{free_port()}"
         async with through(url, panel) as client:
             error = await told(client.add(ORDER))
 
     assert isinstance(error, NotSentError)
-    hides_the_login(error)
+    assert_login_hidden(error)
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("cut", ["by the proxy", "by the panel"])
-async def test_a_cut_after_the_body_leaves_the_outcome_unknown(cut: str) -> None:
+async def test_disconnect_after_the_body_leaves_outcome_unknown(cut: str) -> None:
     ends = cut == "by the panel"
     plan = Plan(stores=True, end=FIN) if ends else PLACES
     socks = SocksProxy() if ends else SocksProxy(hangs_up="request")
@@ -396,17 +396,17 @@ async def test_a_cut_after_the_body_leaves_the_outcome_unknown(cut: str) -> None
 
         assert len(panel.ledger) == len(panel.bodies) == 1
     assert isinstance(unknown, OutcomeUnknownError)
-    hides_the_login(unknown)
+    assert_login_hidden(unknown)
 
 
 @pytest.mark.asyncio
-async def test_an_error_of_socks_after_the_body_proves_nothing(
+async def test_socks_error_after_the_body_proves_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The witnesses decide, not the class."""
 
     async def broken(*args: object) -> bytes:
-        raise ProxyError("odd")
+        raise ProxyError("unexpected")
 
     monkeypatch.setattr(transport_module, "read_body", broken)
     async with FaultPanel(PLACES) as panel, client_of(panel, retry=ONCE) as client:

@@ -1,14 +1,14 @@
-"""One form out, status and bytes back, over the shared connector.
+"""Send one form and return status and body, over the shared connector.
 
-How this works. Sending is split into what proves and what doubts. Each request carries a payload
-that writes itself once and remembers that it was asked to (the first witness); where aiohttp has an
-`UploadTracker` it counts the bytes that left (the second). A failure is `NotSentError` only if both
-witnesses saw nothing *and* the exception is one that arises before the send; anything unproven is
-`NoResponseError`. The class of the exception alone decides nothing: a time-out, a disconnect or an
-aiohttp `ClientResponseError` can each come before and after the bytes.
+How this works. A failure must be classified as "proved not sent" or "maybe sent". Each request
+carries a payload that can be written once and records that writing started (the first witness); if
+aiohttp has an `UploadTracker`, it counts the bytes sent (the second). A failure is a `NotSentError`
+only if both witnesses saw nothing *and* the exception is one that arises before sending; anything
+unproven is a `NoResponseError`. The class of the exception alone decides nothing: a timeout, a
+disconnect or an aiohttp `ClientResponseError` can occur before and after the first byte.
 
-The key is written into the bytes inside the payload, at the moment of writing, and is in no frame
-of ours after that. Redirects are not followed, no default of a session is trusted.
+The key is inserted by the payload at the moment of writing, and no frame of this package contains
+it afterwards. Redirects are not followed, and the defaults of a session are not relied on.
 """
 
 import asyncio
@@ -28,11 +28,11 @@ from .address import check_proxy, is_loopback, parse_url
 from .answer import build_response, read_body
 from .connection import middlewares_for
 from .failure import map_failure
-from .form import OneShotForm
+from .form import SingleUseForm
 
 __all__ = [
     "Connector",
-    "Limits",
+    "RequestLimits",
     "Session",
     "TraceConfig",
     "Transport",
@@ -46,13 +46,13 @@ TraceConfig = aiohttp.TraceConfig
 
 USER_AGENT = "smmfanfast_async"
 CONNECT_TIMEOUT_S = 10.0
-"""Seconds for DNS, TCP and TLS together: longer is a host that is down."""
+"""Seconds for DNS, TCP and TLS together; a host that takes longer is considered down."""
 
 CLOSE_TIMEOUT_S = 5.0
 """Seconds that closing the session may take."""
 
 MAX_CONNECTIONS = 100
-"""Connections of a connector of ours, aiohttp's own default; the profile's concurrency is lower."""
+"""Connections of the client's own connector: aiohttp's default, above any profile's concurrency."""
 
 _HEADERS = CIMultiDict(
     {
@@ -61,28 +61,28 @@ _HEADERS = CIMultiDict(
         hdrs.USER_AGENT: USER_AGENT,
     }
 )
-_CLOSE = CIMultiDict({hdrs.CONNECTION: "close"})
-_FRESH_HEADERS = CIMultiDict({**_HEADERS, **_CLOSE})
+_CLOSE_HEADERS = CIMultiDict({hdrs.CONNECTION: "close"})
+_NEW_CONNECTION_HEADERS = CIMultiDict({**_HEADERS, **_CLOSE_HEADERS})
 
-# aiohttp has it from 3.14.4 on.
+# Available since aiohttp 3.14.4.
 _UPLOAD_TRACKER = getattr(aiohttp, "UploadTracker", None)
 
 
 @frozen
-class Limits:
-    """What bounds one request."""
+class RequestLimits:
+    """The limits of one request."""
 
-    read_timeout_s: float
-    """Seconds from the begin of the request to the end of the answer."""
-    body_bytes: int
-    """The longest answer that is taken, decompressed."""
-    write_by_s: float | None = None
-    """The moment of the monotonic clock after which nothing of it may leave any more, for a process
-    that stood still meanwhile; None for none."""
+    timeout_s: float
+    """Seconds from the start of the request to the end of the response."""
+    max_body_bytes: int
+    """Maximum size of the response, compressed and decompressed."""
+    write_deadline_s: float | None = None
+    """Time of the monotonic clock after which sending must not start, in case the process was
+    suspended in the meantime; None for no deadline."""
 
 
 class Transport:
-    """Posts forms to one address. Belongs to one event loop, from the first call on."""
+    """Posts forms to one URL. Bound to the event loop of the first call."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class Transport:
         if proxy is not None:
             check_proxy(proxy)
         if trust_env and session is not None:
-            reason = "is for the client's own session: the one that was given has its own trust_env"
+            reason = "applies to the client's own session: set it on the given session instead"
             raise InvalidSettingsError("trust_env", reason)
         self.url = url
         self._key = key
@@ -113,33 +113,39 @@ class Transport:
         self.is_closed = False
 
     async def post(
-        self, form: Mapping[str, str], limits: Limits, *, fresh: bool = False
+        self, form: Mapping[str, str], limits: RequestLimits, *, new_connection: bool = False
     ) -> Response:
-        """Post a form once and read the whole answer.
+        """Post a form once and return the complete response.
 
-        `fresh` takes a connection that nobody used before and closes it afterwards. Raises
-        `NotSentError`, `NoResponseError`, `ClosedError`, `InvalidSettingsError` where there is no key
-        to be had, or `InvalidResponseError` for an answer over the limit.
+        With `new_connection`, an unused connection is opened, and closed afterwards.
+
+        Raises:
+            NotSentError: Proved that nothing was sent. Retrying is safe.
+            NoResponseError: The request may have been sent.
+            ClosedError, InvalidSettingsError: Closed, or no key is available. Nothing was sent.
+            InvalidResponseError: The response exceeds the size limit.
         """
-        session = self._session()
-        payload = OneShotForm(self._key.current(), form, limits.write_by_s)
-        # What changes nothing may be asked again either way, and needs no second witness.
-        tracker = _upload_tracker() if payload.action not in READS else None
+        session = self._get_session()
+        payload = SingleUseForm(self._key.current(), form, limits.write_deadline_s)
+        # An action that changes nothing can be repeated in any case and needs no second witness.
+        tracker = _create_upload_tracker() if payload.action not in READS else None
         failure: PanelError
         try:
-            return await self._exchange(session, payload, limits, tracker, fresh=fresh)
+            return await self._exchange(
+                session, payload, limits, tracker, new_connection=new_connection
+            )
         except PanelError as error:
             failure = error
         except asyncio.CancelledError as error:
-            # aiohttp cancels what waits when its connector closes; that is no wish of our caller's.
+            # aiohttp cancels pending requests when its connector closes; the caller did not cancel.
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise error.with_traceback(None) from None
             failure = map_failure(error, payload, tracker)
-        except Exception as error:  # noqa: BLE001  # a fault of any kind leaves the outcome open
+        except Exception as error:  # noqa: BLE001  # any error leaves the outcome unknown
             failure = map_failure(error, payload, tracker)
-        # Out here, without the foreign error for a context, and without the frames below: in both
-        # may be what the peer sent, as it came.
+        # Raised here, without the foreign error as context and without the frames below: both may
+        # contain unmasked data from the peer.
         try:
             raise failure.with_traceback(None)
         finally:
@@ -148,43 +154,50 @@ class Transport:
     async def _exchange(
         self,
         session: aiohttp.ClientSession,
-        payload: OneShotForm,
-        limits: Limits,
+        payload: SingleUseForm,
+        limits: RequestLimits,
         tracker: object,
         *,
-        fresh: bool,
+        new_connection: bool,
     ) -> Response:
         async with session.post(
-            self.url, data=payload, **self._options(session, limits, tracker, fresh=fresh)
+            self.url,
+            data=payload,
+            **self._request_options(session, limits, tracker, new_connection=new_connection),
         ) as response:
             secret = payload.secret
-            body = await read_body(response, limits.body_bytes, payload.action, secret)
+            body = await read_body(response, limits.max_body_bytes, payload.action, secret)
             return build_response(response, body, secret)
 
-    def _options(
-        self, session: aiohttp.ClientSession, limits: Limits, tracker: object, *, fresh: bool
+    def _request_options(
+        self,
+        session: aiohttp.ClientSession,
+        limits: RequestLimits,
+        tracker: object,
+        *,
+        new_connection: bool,
     ) -> dict[str, Any]:
         options: dict[str, Any] = {
             "allow_redirects": False,
             "raise_for_status": False,
-            "middlewares": middlewares_for(session, fresh=fresh),
+            "middlewares": middlewares_for(session, new_connection=new_connection),
             "auto_decompress": False,
             "timeout": aiohttp.ClientTimeout(
-                total=limits.read_timeout_s,
+                total=limits.timeout_s,
                 connect=CONNECT_TIMEOUT_S,
                 sock_connect=CONNECT_TIMEOUT_S,
             ),
             "proxy": None if self._proxy is None else self._proxy.reveal(),
         }
         if self._given_session is not None:
-            options["headers"] = _FRESH_HEADERS if fresh else _HEADERS
-        elif fresh:
-            options["headers"] = _CLOSE
+            options["headers"] = _NEW_CONNECTION_HEADERS if new_connection else _HEADERS
+        elif new_connection:
+            options["headers"] = _CLOSE_HEADERS
         if tracker is not None:
             options["upload_tracker"] = tracker
-        if fresh:
-            # A name of its own in the pool, so that no idle connection is taken: over https the
-            # host said out loud, over http (loopback) a setting for TLS that nothing reads.
+        if new_connection:
+            # A separate key in the pool, so that no idle connection is reused: over https the host
+            # name set explicitly, over http (loopback) a TLS setting that has no effect.
             if self.url.scheme == "https":
                 options["server_hostname"] = self.url.host
             else:
@@ -192,21 +205,21 @@ class Transport:
         return options
 
     def check_usable(self) -> None:
-        """Raise `ClosedError` if nothing can be sent from here, or not any more."""
+        """Raise `ClosedError` if closed, or used from another event loop."""
         loop = asyncio.get_running_loop()
         if self._loop is None:
             self._loop = loop
         if self._loop is not loop:
-            raise ClosedError("the client is used from another event loop than before")
+            raise ClosedError("the client was used in another event loop before")
         if self.is_closed:
             raise ClosedError("the client is closed")
         if self._given_session is not None and self._given_session.closed:
-            raise ClosedError("the session that was given is closed")
+            raise ClosedError("the given session is closed")
         if self._connector is not None and self._connector.closed:
-            raise ClosedError("the connector that was given is closed")
+            raise ClosedError("the given connector is closed")
 
-    def _session(self) -> aiohttp.ClientSession:
-        """Give the session for a request; ours is made at its first request."""
+    def _get_session(self) -> aiohttp.ClientSession:
+        """Return the session for a request; the client's own is created for the first one."""
         self.check_usable()
         if self._given_session is not None:
             return self._given_session
@@ -216,7 +229,7 @@ class Transport:
             self._own_session = aiohttp.ClientSession(
                 connector=self._connector,
                 connector_owner=False,
-                # With the session: given with each request, aiohttp merges them one by one.
+                # Set here because aiohttp merges the headers of a request one by one.
                 headers=_HEADERS,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=self._trust_env,
@@ -225,7 +238,7 @@ class Transport:
         return self._own_session
 
     async def close(self) -> None:
-        """Close what is ours; a session or connector that was given stays open."""
+        """Close the client's own session and connector; given ones stay open."""
         self.is_closed = True
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
             if self._own_session is not None:
@@ -234,6 +247,6 @@ class Transport:
                 await self._connector.close()
 
 
-def _upload_tracker() -> Any:
-    """Make the second witness, None where aiohttp has none."""
+def _create_upload_tracker() -> Any:
+    """Return the second witness; None if this aiohttp has no tracker."""
     return None if _UPLOAD_TRACKER is None else _UPLOAD_TRACKER()

@@ -1,4 +1,4 @@
-"""Where a client may send its key, and by which proxy."""
+"""Check the URL that a client sends its key to, and the URL of its proxy."""
 
 from ipaddress import ip_address
 
@@ -11,7 +11,7 @@ __all__ = ["check_proxy", "is_loopback", "parse_url"]
 
 
 def is_loopback(url: URL) -> bool:
-    """Say whether an address is on this machine."""
+    """Return whether a URL points to this machine."""
     host = url.host or ""
     if host == "localhost":
         return True
@@ -22,40 +22,40 @@ def is_loopback(url: URL) -> bool:
 
 
 def parse_url(text: str) -> URL:
-    """Give the address, or raise `InvalidSettingsError` if the key must not be sent there."""
+    """Return the parsed URL, or raise `InvalidSettingsError` if a key must not be sent there."""
     try:
         url = URL(text)
     except (ValueError, TypeError) as error:
-        raise InvalidSettingsError("base_url", "is no address") from error
+        raise InvalidSettingsError("base_url", "is not a valid URL") from error
     if not url.host or url.scheme not in {"http", "https"}:
-        raise InvalidSettingsError("base_url", "is no address with http or https and a host")
+        raise InvalidSettingsError("base_url", "must be an http or https URL with a host")
     if url.user is not None or url.password is not None:
-        raise InvalidSettingsError("base_url", "holds a user name or password")
+        raise InvalidSettingsError("base_url", "must not contain a user name or password")
     if url.query_string or url.fragment:
-        raise InvalidSettingsError("base_url", "holds a query or a fragment")
+        raise InvalidSettingsError("base_url", "must not contain a query or fragment")
     if url.scheme == "http" and not is_loopback(url):
-        reason = f"has host {url.host!r} and needs https: http would show the key on its way"
+        reason = f"must use https for host {url.host!r}: http would expose the key"
         raise InvalidSettingsError("base_url", reason)
     return url
 
 
 def check_proxy(proxy: Secret) -> None:
-    """Raise `InvalidSettingsError` for what is no HTTP proxy.
+    """Raise `InvalidSettingsError` unless this is the URL of an HTTP proxy.
 
-    Its address, which may hold a password, is in no frame that the error leaves through.
+    No frame of the traceback contains the URL, which may contain a password.
     """
-    fault = _proxy_fault(proxy.reveal())
+    fault = _find_proxy_fault(proxy.reveal())
     if fault is not None:
         raise InvalidSettingsError("proxy", fault)
 
 
-def _proxy_fault(text: str) -> str | None:
+def _find_proxy_fault(text: str) -> str | None:
     try:
         url = URL(text)
     except (ValueError, TypeError):
-        return "is no address"
+        return "is not a valid URL"
     if url.scheme.startswith("socks"):
-        return "is a SOCKS proxy: give a connector instead, the ProxyConnector of aiohttp-socks"
+        return "is a SOCKS proxy: pass a connector instead, ProxyConnector of aiohttp-socks"
     if url.scheme not in {"http", "https"} or not url.host:
-        return "is no address with http or https and a host"
+        return "must be an http or https URL with a host"
     return None

@@ -1,4 +1,4 @@
-"""What a failure of a request proves; the one place where foreign exceptions become ours."""
+"""Map a failed request to an error of this package, by what the failure proves."""
 
 import asyncio
 import re
@@ -9,16 +9,16 @@ import aiohttp
 from ..._secrets import MASK, Secret
 from ..._text import sanitize
 from ...errors import NoResponseError, NotSentError, PanelError, without_frames
-from .form import OneShotForm
+from .form import SingleUseForm
 
 __all__ = ["map_failure"]
 
-MAX_WORDS_CHARACTERS = 500
-"""How much of a foreign error's text ours keeps."""
+MAX_MESSAGE_CHARACTERS = 500
+"""How much of a foreign error's text is kept, in characters."""
 
-# Failures that arise before the request is written, as far as aiohttp's source goes. The last
-# counts only beside the witnesses, like every other of them.
-_BEFORE_THE_SEND: tuple[type[BaseException], ...] = (
+# Failures that arise before the request is written, according to the source of aiohttp. None of
+# them proves anything without the witnesses.
+_ERRORS_BEFORE_SENDING: tuple[type[BaseException], ...] = (
     aiohttp.ClientConnectorError,
     aiohttp.ConnectionTimeoutError,
     aiohttp.ClientHttpProxyError,
@@ -26,67 +26,67 @@ _BEFORE_THE_SEND: tuple[type[BaseException], ...] = (
     aiohttp.InvalidURL,
     TimeoutError,
     asyncio.CancelledError,
-    # Of asyncio's own streams, with which aiohttp reads no answer, but aiohttp-socks a proxy's.
+    # From asyncio streams, which aiohttp does not use; aiohttp-socks reads from a proxy with them.
     asyncio.IncompleteReadError,
 )
 
-# aiohttp-socks says so in classes of its own, and it speaks to the proxy alone: what it raises
-# arises before there is a connection to the panel. It is known by its name and never imported.
+# aiohttp-socks has its own exception classes and talks only to the proxy: its errors arise before
+# there is a connection to the panel. It is recognized by name and never imported.
 _SOCKS_LIBRARIES = {"aiohttp_socks", "python_socks"}
 
-# A user name and password in an address, and what stands for them in the headers to a proxy.
+# A user name and password in a URL, and the header that carries them to a proxy.
 _LOGIN = re.compile(r"//[^/\s@]*@")
 _LOGIN_HEADER = "Authorization"
 
 
-def map_failure(error: BaseException, payload: OneShotForm, tracker: Any) -> PanelError:
-    """Say what a failure proves, in words that hold neither the key nor a proxy's password."""
+def map_failure(error: BaseException, payload: SingleUseForm, tracker: Any) -> PanelError:
+    """Return the error for a failed request; its text contains no key and no proxy password."""
     secret, action = payload.secret, payload.action
-    words = f"{type(error).__name__}: {_harmless(str(error), secret)}".rstrip(": ")
-    # The tracker counts the last attempt alone, and there must not have been another.
-    is_clean = tracker is None or (tracker.bytes_written == 0 and tracker.attempts <= 1)
-    untouched = not payload.was_asked and is_clean
+    message = f"{type(error).__name__}: {_redact(str(error), secret)}".rstrip(": ")
+    # The tracker counts only the last attempt, and there must not have been an earlier one.
+    tracker_saw_nothing = tracker is None or (tracker.bytes_written == 0 and tracker.attempts <= 1)
+    nothing_written = not payload.write_started and tracker_saw_nothing
     failure: PanelError
-    if untouched and _is_before_the_send(error):
-        failure = NotSentError(words, action=action)
+    if nothing_written and _may_precede_sending(error):
+        failure = NotSentError(message, action=action)
     else:
-        failure = NoResponseError(words, was_written=payload.was_written, action=action)
-    failure.__cause__ = _cause(error, secret)
+        failure = NoResponseError(message, was_written=payload.was_written, action=action)
+    failure.__cause__ = _safe_cause(error, secret)
     return failure
 
 
-def _is_before_the_send(error: BaseException) -> bool:
+def _may_precede_sending(error: BaseException) -> bool:
     is_closed = isinstance(error, RuntimeError) and "closed" in str(error).lower()
     library = type(error).__module__.partition(".")[0]
-    return is_closed or library in _SOCKS_LIBRARIES or isinstance(error, _BEFORE_THE_SEND)
+    return is_closed or library in _SOCKS_LIBRARIES or isinstance(error, _ERRORS_BEFORE_SENDING)
 
 
-def _harmless(text: str, secret: Secret) -> str:
-    return sanitize(_LOGIN.sub("//***@", _masked(text, secret)), MAX_WORDS_CHARACTERS)
+def _redact(text: str, secret: Secret) -> str:
+    return sanitize(_LOGIN.sub("//***@", _mask_key(text, secret)), MAX_MESSAGE_CHARACTERS)
 
 
-def _masked(text: str, secret: Secret) -> str:
-    text = secret.masked(text)
-    # aiohttp quotes what it can't parse as Python writes bytes, each backslash twice, and that
-    # quotation as Python writes a text, each twice again.
+def _mask_key(text: str, secret: Secret) -> str:
+    text = secret.mask_text(text)
+    # aiohttp quotes data that it cannot parse as the repr of bytes, which doubles each backslash,
+    # and that quotation as the repr of a text, which doubles it again.
     while r"\\" in text:
-        text = secret.masked(text.replace(r"\\", "\\"))
+        text = secret.mask_text(text.replace(r"\\", "\\"))
     return text
 
 
-def _cause(error: BaseException, secret: Secret) -> BaseException | None:
-    """Give a foreign error without its frames, or None where it or its causes show a secret.
+def _safe_cause(error: BaseException, secret: Secret) -> BaseException | None:
+    """Return a foreign error without its frames; None if it or a cause shows a secret.
 
-    A peer's bytes may be in it, and the headers that a proxy refused.
+    It may contain data from the peer, or the headers that a proxy rejected.
     """
-    each: BaseException | None = error
-    while each is not None:
-        shown = f"{each} {each!r}"
+    current: BaseException | None = error
+    while current is not None:
+        shown = f"{current} {current!r}"
         if (
-            MASK.decode() in _masked(shown, secret)
+            MASK.decode() in _mask_key(shown, secret)
             or _LOGIN.search(shown)
             or _LOGIN_HEADER in shown
         ):
             return None
-        each = each.__cause__ or each.__context__
+        current = current.__cause__ or current.__context__
     return without_frames(error)

@@ -1,4 +1,4 @@
-"""A form with the key in it, as the bytes that go out once."""
+"""A form including the key, as a payload that can be written once."""
 
 import re
 import time
@@ -11,43 +11,43 @@ from aiohttp.abc import AbstractStreamWriter
 
 from ..._secrets import Secret
 
-__all__ = ["OneShotForm", "urlencoded"]
+__all__ = ["SingleUseForm", "encode_form"]
 
-# What goes as it is, and the comma between ids.
+# Characters that need no encoding, and the comma between ids.
 _PLAIN_OR_COMMA = re.compile(r"[A-Za-z0-9_.~,-]*")
 
 
-class OneShotForm(aiohttp.Payload):
-    """A form that goes out once; asked a second time it raises instead of ordering twice."""
+class SingleUseForm(aiohttp.Payload):
+    """A form that is written once; a second write raises instead of ordering twice."""
 
     def __init__(
-        self, secret: Secret, form: Mapping[str, str], write_by_s: float | None = None
+        self, secret: Secret, form: Mapping[str, str], write_deadline_s: float | None = None
     ) -> None:
         super().__init__(None, content_type="application/x-www-form-urlencoded")
         self.secret = secret
         self.action = form.get("action")
-        self._write_by_s = write_by_s
-        self._rest = urlencoded(form)
-        # "key=", "&" and what stands for the key; the bytes themselves are made when they leave.
-        self._size = len("key=&") + len(secret.quoted()) + len(self._rest)
-        self.was_asked = False
+        self._write_deadline_s = write_deadline_s
+        self._rest = encode_form(form)
+        # "key=", "&" and the encoded key; the bytes are created only when they are written.
+        self._size = len("key=&") + len(secret.form_encoded()) + len(self._rest)
+        self.write_started = False
         self.was_written = False
 
     def __repr__(self) -> str:
         return "<form, key hidden>"
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        """Show the form without the key."""
+        """Return the form as text, with the key masked."""
         return f"key=***&{self._rest.decode(encoding, errors)}"
 
     async def write(self, writer: AbstractStreamWriter) -> None:
-        """Write key and form, once."""
-        if self.was_asked:
-            raise RuntimeError("a form was asked to be sent twice; it was not")
-        if self._write_by_s is not None and time.monotonic() > self._write_by_s:
-            # Looked at here and nowhere earlier: a process may be stopped while it connects.
-            raise TimeoutError("too late to send it; nothing was sent")
-        self.was_asked = True
+        """Write the key and the form, once."""
+        if self.write_started:
+            raise RuntimeError("second write of a form prevented: it is sent only once")
+        if self._write_deadline_s is not None and time.monotonic() > self._write_deadline_s:
+            # Checked here and not earlier: a process may be suspended while it connects.
+            raise TimeoutError("the deadline for sending has passed; nothing was sent")
+        self.write_started = True
         failure: BaseException
         try:
             await writer.write(self._bytes())
@@ -56,33 +56,33 @@ class OneShotForm(aiohttp.Payload):
         else:
             self.was_written = True
             return
-        # The frames below hold the bytes, and the bytes the key.
+        # The frames below contain the bytes, and these the key.
         raise failure.with_traceback(None)
 
     async def write_with_length(
         self, writer: AbstractStreamWriter, content_length: int | None
     ) -> None:
-        """Write key and form, once; the length is our own, so it can't be shorter."""
+        """Write the key and the form, once; the length is always that of the form."""
         await self.write(writer)
 
     def _bytes(self) -> bytes:
-        return b"key=" + self.secret.quoted().encode() + b"&" + self._rest
+        return b"key=" + self.secret.form_encoded().encode() + b"&" + self._rest
 
 
-def urlencoded(form: Mapping[str, str]) -> bytes:
-    """Encode a form as `urllib.parse.urlencode` does, ids by the hundred in a tenth of its time.
+def encode_form(form: Mapping[str, str]) -> bytes:
+    """Encode a form like `urllib.parse.urlencode`, but 100 ids in a tenth of its time.
 
-    That goes through a text with a comma in it sign by sign: 29 µs for 100 ids, when reading the
-    answer to them takes 70.
+    The standard function encodes a text with a comma character by character: 29 µs for 100 ids,
+    while parsing their response takes 70.
     """
-    return "&".join([f"{_name(name)}={_quoted(text)}" for name, text in form.items()]).encode()
+    return "&".join([f"{_quote_name(name)}={_quote(text)}" for name, text in form.items()]).encode()
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     if _PLAIN_OR_COMMA.fullmatch(text):
         return text.replace(",", "%2C")
     return quote_plus(text)
 
 
-_name = lru_cache(maxsize=64)(_quoted)
-"""Encodes the name of a field, of which there are few."""
+_quote_name = lru_cache(maxsize=64)(_quote)
+"""Encode the name of a field, of which there are few."""
