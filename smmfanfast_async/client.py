@@ -12,7 +12,7 @@ from ._engine.catalogue_cache import CatalogueCache
 from ._engine.instrumentation import Instrumentation
 from ._engine.policy import PollPolicy, RateLimiter, RetryPolicy
 from ._engine.polling import Poller, Until
-from ._engine.runner import Before, Runner, Settings
+from ._engine.runner import BeforeSend, Runner, Settings
 from ._engine.statuses import Ids, Statuses, collect
 from ._secrets import Secret, wrap_key
 from ._settings import (
@@ -145,7 +145,7 @@ class Client:
             trace_configs=trace_configs,
         )
         pacer = RateLimiter(max_concurrency=places, per_minute=pace)
-        teller = Instrumentation(on_event, url=self.base_url, levels=balance_thresholds)
+        teller = Instrumentation(on_event, url=self.base_url, thresholds=balance_thresholds)
         calls = Runner(
             transport,
             profile,
@@ -264,7 +264,7 @@ class Client:
                 wait_s = max(wait_s - (self._runner.clock.now_s() - begun_s), 0.0)
         return await self._runner.send_order(form, self._settings, wait_s)
 
-    async def send_form(self, form: Mapping[str, str], *, before: Before) -> AddedOrder:
+    async def send_form(self, form: Mapping[str, str], *, before: BeforeSend) -> AddedOrder:
         """Place an order by its form, for a journal: errors and outcomes are those of `add`.
 
         `before` is awaited when its turn has come, before each sending; what it raises is raised,
@@ -282,7 +282,7 @@ class Client:
         thousand of them make ten. Each gets its own result or error; one who is cancelled harms no
         other. `NoResponseError` after `timeout_s`, the waiting for a request included.
         """
-        return await self._statuses.one(parse_id(order), self._settings)
+        return await self._statuses.get(parse_id(order), self._settings)
 
     async def statuses(self, ids: Ids) -> dict[str, OrderStatus | PanelError]:
         """Ask how any number of orders stand, `profile.ids_per_call` a request.
@@ -360,7 +360,7 @@ class Client:
         meanwhile share the fetch. Where fetching fails and there is an older catalogue, that is
         given, with `is_stale` set and its own `fetched_at`.
         """
-        return await self._catalogue_cache.catalogue(max_age_s, self._settings)
+        return await self._catalogue_cache.get(max_age_s, self._settings)
 
     async def balance(self) -> Balance:
         """Fetch what is left on the account."""

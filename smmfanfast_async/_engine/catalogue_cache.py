@@ -11,7 +11,7 @@ from .._wire.decode import decode_services
 from ..catalogue import Catalogue
 from ..errors import InvalidOrderError, NoResponseError, NotSentError, SpendingLimitError
 from ..orders import Order
-from .cache import Cached
+from .cache import SingleFlightCache
 from .runner import Runner, Settings
 
 __all__ = ["CatalogueCache"]
@@ -24,10 +24,10 @@ class CatalogueCache:
         self._calls = calls
         self._settings = settings
         self._ttl_s = ttl_s
-        self._kept = Cached(self._fetched, calls.clock.now_s)
-        self._kept_raw = Cached(partial(self._fetched, keep_raw=True), calls.clock.now_s)
+        self._kept = SingleFlightCache(self._fetched, calls.clock.now_s)
+        self._kept_raw = SingleFlightCache(partial(self._fetched, keep_raw=True), calls.clock.now_s)
 
-    async def catalogue(self, max_age_s: float | None, settings: Settings) -> Catalogue:
+    async def get(self, max_age_s: float | None, settings: Settings) -> Catalogue:
         """Give the catalogue, fetched anew if it is older than `max_age_s`; None for `ttl_s`."""
         self._calls.check_action("services")
         # Those with their raw texts are kept apart: they take twice as much, and few want them.
@@ -71,7 +71,7 @@ class CatalogueCache:
         self._calls.check_action("services")
         found = await self._kept.get(self._ttl_s)
         # A price that could not be looked up again is none to spend by: its error is raised.
-        catalogue = await self._kept.fresh() if found.is_stale else found.value
+        catalogue = await self._kept.refresh() if found.is_stale else found.value
         return catalogue.quote(order)
 
     async def _fetched(self, *, keep_raw: bool = False) -> Catalogue:

@@ -22,7 +22,7 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, M
 from itertools import islice
 from typing import Generic, TypeVar
 
-__all__ = ["BatchEndedError", "Coalescer"]
+__all__ = ["BatchCancelledError", "Coalescer"]
 
 DELAY_S = 0.002
 """Seconds that a batch stays open while others are under way: a trickle of 5,000 calls a second
@@ -31,7 +31,7 @@ gives ten keys by then, and it is a small part of any answer's way over the inte
 MAX_DELAY_S = 0.05
 """The longest delay that may be chosen: what is longer a person notices."""
 
-ALARM_STEP_S = 0.05
+EXPIRY_RESOLUTION_S = 0.05
 """Deadlines are looked at no more often than this, so a caller may be told that much later."""
 
 K = TypeVar("K")
@@ -40,12 +40,12 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 
-class BatchEndedError(Exception):
+class BatchCancelledError(Exception):
     """The batch of a key ended without an answer; `was_asked` tells whether it was on its way."""
 
     def __init__(self, was_asked: bool) -> None:  # noqa: FBT001  # by position, for copies
         super().__init__(was_asked)
-        self.was_asked = was_asked
+        self.was_sent = was_asked
 
 
 class _Entry(Generic[K, L, R]):
@@ -109,7 +109,7 @@ Fetch = Callable[[list[K], L, float], Awaitable[Mapping[K, R | Exception]]]
 result, or an exception for those who wait for it. What it raises itself each of them gets."""
 
 
-MapError = Callable[[K, TimeoutError | BatchEndedError, float], Exception]
+MapError = Callable[[K, TimeoutError | BatchCancelledError, float], Exception]
 """Takes a key, what became of it and the seconds that it had; gives the error to raise instead. It
 is asked in here, since one more coroutine for each caller would be a tenth of what a call costs."""
 
@@ -173,7 +173,7 @@ class Coalescer(Generic[K, L, R]):
         except asyncio.CancelledError:
             self._leave(entry, future, group)
             raise
-        except (TimeoutError, BatchEndedError) as error:
+        except (TimeoutError, BatchCancelledError) as error:
             if self._map_error is None:
                 raise
             raise self._map_error(key, error, timeout_s) from error
@@ -184,13 +184,13 @@ class Coalescer(Generic[K, L, R]):
             self._forget()
         lanes, self._groups = self._groups, {}
         for lane in lanes.values():
-            _fail(lane.values(), BatchEndedError(was_asked=False))
+            _fail(lane.values(), BatchCancelledError(was_asked=False))
         for flight in self._batches:
-            _fail(flight.entries, BatchEndedError(was_asked=True))
+            _fail(flight.entries, BatchCancelledError(was_asked=True))
             flight.task.cancel()
         self._quiet()
 
-    async def ended(self) -> None:
+    async def wait_closed(self) -> None:
         """Await the end of the fetches that `close` cancelled."""
         tasks = [flight.task for flight in self._batches]
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -222,7 +222,7 @@ class Coalescer(Generic[K, L, R]):
         """See that a new key leaves: with its batch if that is full, else with the next tick."""
         if len(waiting) >= self._size:
             if len(self._batches) < self._concurrency:
-                self._start(lane)
+                self._start_batch(lane)
         else:
             self._open()
 
@@ -271,7 +271,7 @@ class Coalescer(Generic[K, L, R]):
                 self._expire_entry(entry, now, flight.lane)
         left = [deadline for entry in self._entries() for _, deadline in entry.waiters()]
         if left:
-            self._set_deadline_timer(max(min(left), now + ALARM_STEP_S))
+            self._set_deadline_timer(max(min(left), now + EXPIRY_RESOLUTION_S))
 
     def _expire_entry(self, entry: _Entry[K, L, R], now: float, lane: L) -> None:
         for future, deadline in entry.waiters():
@@ -292,9 +292,9 @@ class Coalescer(Generic[K, L, R]):
         """Send what waits, batch by batch, while slots are free."""
         self._tick = None
         while self._groups and len(self._batches) < self._concurrency:
-            self._start(next(iter(self._groups)))
+            self._start_batch(next(iter(self._groups)))
 
-    def _start(self, lane: L) -> None:
+    def _start_batch(self, lane: L) -> None:
         """Send the first batch of a lane; what is left of the lane goes behind the others."""
         waiting = self._groups.pop(lane)
         flight = _Batch([waiting.pop(key) for key in list(islice(waiting, self._size))], lane)
@@ -325,7 +325,7 @@ class Coalescer(Generic[K, L, R]):
         """Give every caller of a batch its result, and send what waits for the slot."""
         self._batches.pop(flight, None)
         if task.cancelled():
-            _fail(flight.entries, BatchEndedError(was_asked=True))
+            _fail(flight.entries, BatchCancelledError(was_asked=True))
         elif (error := task.exception()) is not None:
             _fail(flight.entries, error)
         else:

@@ -40,7 +40,7 @@ __all__ = ["AttemptTrace", "CallTrace", "Instrumentation"]
 MAX_NAME_CHARACTERS = 100
 """How much of the name of a foreign class the log shows."""
 
-CALL_NAME_BYTES = 8
+CALL_ID_BYTES = 8
 """Random bytes in a call's name: among a million calls two share one by a chance of 1 in 30
 million."""
 
@@ -57,13 +57,13 @@ class Instrumentation:
     """
 
     def __init__(
-        self, hook: Hook | None = None, *, url: str = "", levels: Iterable[Decimal] = ()
+        self, hook: Hook | None = None, *, url: str = "", thresholds: Iterable[Decimal] = ()
     ) -> None:
         self.hook = hook
         """Who is told; None for nobody, so that whoever asks needs to make no event."""
         self.url = url
         self._hooks = tuple(_parts(hook))
-        self._levels = BalanceThresholds.create(levels)
+        self._levels = BalanceThresholds.create(thresholds)
         self._failed: set[tuple[int, type[Event]]] = set()
 
     def emit(self, event: Event) -> None:
@@ -171,7 +171,7 @@ class CallTrace:
     def __init__(
         self, teller: Instrumentation, form: Mapping[str, str], now_s: Callable[[], float]
     ) -> None:
-        self.call_id = secrets.token_hex(CALL_NAME_BYTES)
+        self.call_id = secrets.token_hex(CALL_ID_BYTES)
         self.action = form["action"]
         self.id_count = _ids_in(form)
         self.instrumentation = teller

@@ -29,8 +29,8 @@ class Clock:
 class Limiter:
     """Lets as many requests through at once as the pacer allows, in the order of their coming."""
 
-    def __init__(self, pacer: RateLimiter, clock: Clock) -> None:
-        self.rate_limiter = pacer
+    def __init__(self, rate_limiter: RateLimiter, clock: Clock) -> None:
+        self.rate_limiter = rate_limiter
         self._clock = clock
         self._under_way = 0
         self._queued = 0
@@ -39,9 +39,9 @@ class Limiter:
         self._freed = asyncio.Event()
 
     @asynccontextmanager
-    async def slot(self, action: str, longest_pause_s: float) -> AsyncGenerator[None, None]:
+    async def slot(self, action: str, max_pause_s: float) -> AsyncGenerator[None, None]:
         """Wait for a place and hold it; otherwise as `enter`."""
-        await self.acquire(action, longest_pause_s)
+        await self.acquire(action, max_pause_s)
         try:
             yield
         finally:
@@ -60,17 +60,17 @@ class Limiter:
         self.rate_limiter.on_request(now_s)
         return True
 
-    async def acquire(self, action: str, longest_pause_s: float) -> None:
+    async def acquire(self, action: str, max_pause_s: float) -> None:
         """Wait for a place, to be given back by `leave`; the caller bounds the waiting.
 
         Raises `PausedError` where the panel asks for a longer pause than `longest_pause_s`, also if
         it does so while this call waits already.
         """
-        self._check_pause(action, longest_pause_s)
+        self._check_pause(action, max_pause_s)
         self._queued += 1
         try:
             async with self._turn:
-                await self._may_leave(action, longest_pause_s)
+                await self._may_leave(action, max_pause_s)
                 self._under_way += 1
                 self.rate_limiter.on_request(self._clock.now_s())
         finally:

@@ -38,20 +38,20 @@ RETRY_COST = 5
 TIMEOUT_COST = 10
 """Tokens that a retry costs when no answer came: it held a connection for the whole wait."""
 
-PAUSE_S = 1.0
+DEFAULT_PAUSE_S = 1.0
 """Seconds that all calls pause after a 429 that names no wait (assumed)."""
 
 MAX_PAUSE_S = 900.0
 """The longest pause of all calls: a panel that asks for more is asked again after that, rather than
 never, should the number have been a mistake."""
 
-PACE_WINDOW_S = 60.0
+RATE_WINDOW_S = 60.0
 """Seconds that a pace is counted over: panels document calls a minute."""
 
-POLL_SPREAD = 0.2
+POLL_JITTER = 0.2
 """How far an interval may be from its middle, as a share of it."""
 
-RISE = Decimal("1.1")
+RECOVERY_FACTOR = Decimal("1.1")
 """How many times a level the balance has to be to count as above it again: the price of one order
 must not tell of the same level again and again."""
 
@@ -200,7 +200,7 @@ class PollPolicy:
     def interval_s(self, still_s: float, random: float, *, is_moving: bool) -> float:
         """Say when to look again; `random` is a number from 0 up to 1."""
         share = self.active_factor if is_moving else self.idle_factor
-        spread = 1 + POLL_SPREAD * (2 * random - 1)
+        spread = 1 + POLL_JITTER * (2 * random - 1)
         return min(self.min_interval_s + share * max(still_s, 0.0), self.max_interval_s) * spread
 
 
@@ -237,7 +237,7 @@ class RateLimiter:
         wait_s = self.pause_s(now_s)
         if self.per_minute is None or len(self._left_at_s) < self.per_minute:
             return wait_s
-        return max(wait_s, self._left_at_s[0] + PACE_WINDOW_S - now_s)
+        return max(wait_s, self._left_at_s[0] + RATE_WINDOW_S - now_s)
 
     def on_request(self, now_s: float) -> None:
         """Take note of a request that leaves."""
@@ -246,7 +246,7 @@ class RateLimiter:
 
     def on_rate_limited(self, now_s: float, asked_s: float | None) -> None:
         """Pause after a 429 or a "wait N seconds"; `asked_s` is the wait it named."""
-        wait_s = PAUSE_S if asked_s is None else min(asked_s, MAX_PAUSE_S)
+        wait_s = DEFAULT_PAUSE_S if asked_s is None else min(asked_s, MAX_PAUSE_S)
         self.paused_until_s = max(self.paused_until_s, now_s + wait_s)
         self.concurrency = max(self.concurrency // 2, 1)
 
@@ -265,14 +265,14 @@ class BalanceThresholds:
 
     thresholds: tuple[Decimal, ...]
     """The levels, the highest first."""
-    crossed: int = 0
+    crossed_count: int = 0
     """How many of them the balance is below, from the highest on; no lower one without those."""
 
     @classmethod
-    def create(cls, levels: Iterable[Decimal]) -> "BalanceThresholds":
+    def create(cls, thresholds: Iterable[Decimal]) -> "BalanceThresholds":
         """Take levels in any order; raises `InvalidSettingsError` for what is no amount above 0."""
         taken: set[Decimal] = set()
-        for level in levels:
+        for level in thresholds:
             # A float says another number than was meant, and nothing is below one that is none.
             if type(level) not in (Decimal, int) or not Decimal(level).is_finite() or level <= 0:
                 raise InvalidSettingsError("balance_thresholds", f"{level!r} is no Decimal above 0")
@@ -282,15 +282,15 @@ class BalanceThresholds:
     def on_decrease(self, balance: Decimal) -> Decimal | None:
         """Take note of a balance, and give the lowest level that it fell below; None for none."""
         below = sum(balance < level for level in self.thresholds)
-        if below <= self.crossed:
+        if below <= self.crossed_count:
             return None
-        self.crossed = below
+        self.crossed_count = below
         return self.thresholds[below - 1]
 
     def on_recovery(self, balance: Decimal) -> Decimal | None:
         """Take note of a balance, and give the highest level that it rose above; None for none."""
-        still = sum(balance < level * RISE for level in self.thresholds)
-        if still >= self.crossed:
+        still = sum(balance < level * RECOVERY_FACTOR for level in self.thresholds)
+        if still >= self.crossed_count:
             return None
-        self.crossed = still
+        self.crossed_count = still
         return self.thresholds[still]

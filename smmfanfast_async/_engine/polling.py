@@ -37,10 +37,10 @@ GATHER_S = 1.0
 """Seconds that a look may come early, to share a batch with others: a fifth of the shortest
 interval."""
 
-ROUND_IDS = 1000
+MAX_ROUND_IDS = 1000
 """Ids in one round of looks, ten full batches: whoever begins to watch waits for no longer one."""
 
-MISSES = 3
+MISSING_AFTER = 3
 """Looks in a row that must miss an order that was there before it counts as missing."""
 
 HEAP_SPARE = 1000
@@ -133,20 +133,20 @@ class Poller:
 
     def __init__(
         self,
-        look: Fetch,
+        fetch: Fetch,
         policy: PollPolicy,
-        draw: Callable[[], float],
-        teller: Instrumentation | None = None,
+        rng: Callable[[], float],
+        instrumentation: Instrumentation | None = None,
         is_over: Until = attrgetter("is_final"),
     ) -> None:
-        self._fetch = look
+        self._fetch = fetch
         self._is_over = is_over
         self._policy = policy
-        self._draw = draw
-        self._teller = teller or Instrumentation()
+        self._draw = rng
+        self._teller = instrumentation or Instrumentation()
         self._tracked = 0
-        self._watched: dict[str, _Watched] = {}
-        self._heap: list[tuple[float, int, str]] = []
+        self._orders: dict[str, _Watched] = {}
+        self._schedule: list[tuple[float, int, str]] = []
         self._numbers = count()
         self._wakeup = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -191,9 +191,9 @@ class Poller:
     def _subscribe(self, watcher: _Watcher) -> None:
         now_s = asyncio.get_running_loop().time()
         for order in list(watcher.open):
-            watched = self._watched.get(order)
+            watched = self._orders.get(order)
             if watched is None:
-                watched = self._watched[order] = _Watched(now_s)
+                watched = self._orders[order] = _Watched(now_s)
                 self._plan(order, watched, now_s)
             elif watched.last is not None or watched.error is not None:
                 self._join_known(order, watched, watcher, now_s)
@@ -201,7 +201,7 @@ class Poller:
                 watched.watchers[watcher] = None
         self._wakeup.set()
         self._tell_number()
-        if self._watched and self._task is None:
+        if self._orders and self._task is None:
             # The looks are everybody's: not in the trace or log of whoever came first.
             self._task = asyncio.create_task(self._run(), context=Context())
             self._tasks.add(self._task)
@@ -219,8 +219,8 @@ class Poller:
         """Let a watcher go, and with it the orders that nobody else watches."""
         for order in watcher.open:
             self._leave(order, watcher)
-        if not self._watched:
-            self._heap.clear()
+        if not self._orders:
+            self._schedule.clear()
             if self._task is not None:
                 # What it asks for just now nobody wants any more.
                 self._task.cancel()
@@ -228,11 +228,11 @@ class Poller:
         self._tell_number()
 
     def _leave(self, order: str, watcher: _Watcher) -> None:
-        watched = self._watched.get(order)
+        watched = self._orders.get(order)
         if watched is not None:
             watched.watchers.pop(watcher, None)
             if not watched.watchers:
-                del self._watched[order]
+                del self._orders[order]
 
     async def _news(
         self, watcher: _Watcher, deadline_s: float | None, timeout_s: float | None
@@ -253,7 +253,7 @@ class Poller:
 
     def _timed_out(self, watcher: _Watcher, timeout_s: float | None) -> WaitTimeoutError:
         order = next(iter(watcher.open))
-        watched = self._watched[order]
+        watched = self._orders[order]
         text = f"not final within {timeout_s:g} s"
         if len(watcher.open) > 1:
             text = f"{len(watcher.open)} orders not final within {timeout_s:g} s, the first is this"
@@ -264,14 +264,14 @@ class Poller:
         )
 
     def _fail_all(self, error: Exception) -> None:
-        watchers = dict.fromkeys(each for it in self._watched.values() for each in it.watchers)
+        watchers = dict.fromkeys(each for it in self._orders.values() for each in it.watchers)
         for watcher in watchers:
             twin = copy.copy(error)
             if isinstance(twin, PanelError):
                 twin.order = next(iter(watcher.open))
             watcher.fail(twin)
-        self._watched.clear()
-        self._heap.clear()
+        self._orders.clear()
+        self._schedule.clear()
         self._tell_number()
 
     # --- what is told of -------------------------------------------------------------------------
@@ -290,28 +290,28 @@ class Poller:
 
     def _tell_number(self) -> None:
         """Tell how many orders are watched, if it is another number than was told last."""
-        if self._teller.hook is not None and self._tracked != len(self._watched):
-            self._tracked = len(self._watched)
+        if self._teller.hook is not None and self._tracked != len(self._orders):
+            self._tracked = len(self._orders)
             self._teller.emit(OrdersTracked(order_count=self._tracked))
 
     # --- looks -----------------------------------------------------------------------------------
 
     def _plan(self, order: str, watched: _Watched, due_s: float) -> None:
         watched.due_s, watched.plan = due_s, next(self._numbers)
-        heapq.heappush(self._heap, (due_s, watched.plan, order))
-        if len(self._heap) > 2 * len(self._watched) + HEAP_SPARE:
-            self._heap = [entry for entry in self._heap if self._counts(entry)]
-            heapq.heapify(self._heap)
+        heapq.heappush(self._schedule, (due_s, watched.plan, order))
+        if len(self._schedule) > 2 * len(self._orders) + HEAP_SPARE:
+            self._schedule = [entry for entry in self._schedule if self._counts(entry)]
+            heapq.heapify(self._schedule)
 
     def _counts(self, entry: tuple[float, int, str]) -> bool:
         """Whether an entry of the heap is the one that its order was planned by last."""
-        watched = self._watched.get(entry[2])
+        watched = self._orders.get(entry[2])
         return watched is not None and watched.plan == entry[1]
 
     async def _run(self) -> None:
         task = asyncio.current_task()
         try:
-            while self._watched:
+            while self._orders:
                 due = self._due(asyncio.get_running_loop().time() + GATHER_S)
                 if due:
                     await self._round(due)
@@ -329,14 +329,14 @@ class Poller:
         """Wait for the next look, or for somebody who may want one sooner."""
         self._wakeup.clear()
         with suppress(TimeoutError):
-            async with asyncio.timeout_at(self._heap[0][0]):
+            async with asyncio.timeout_at(self._schedule[0][0]):
                 await self._wakeup.wait()
 
     def _due(self, until_s: float) -> list[str]:
         """Take the orders whose look is due; an entry that was planned anew is stale."""
         due: list[str] = []
-        while self._heap and self._heap[0][0] <= until_s and len(due) < ROUND_IDS:
-            entry = heapq.heappop(self._heap)
+        while self._schedule and self._schedule[0][0] <= until_s and len(due) < MAX_ROUND_IDS:
+            entry = heapq.heappop(self._schedule)
             if self._counts(entry):
                 due.append(entry[2])
         return due
@@ -344,12 +344,12 @@ class Poller:
     async def _round(self, orders: list[str]) -> None:
         async with aclosing(self._fetch(orders)) as answers:
             async for order, result in answers:
-                watched = self._watched.get(order)
+                watched = self._orders.get(order)
                 if watched is not None:
-                    self._seen(order, watched, result)
+                    self._record_result(order, watched, result)
         self._tell_number()
 
-    def _seen(self, order: str, watched: _Watched, result: OrderStatus | PanelError) -> None:
+    def _record_result(self, order: str, watched: _Watched, result: OrderStatus | PanelError) -> None:
         now_s = asyncio.get_running_loop().time()
         if isinstance(result, AuthenticationError):
             self._fail_all(result)
@@ -361,7 +361,7 @@ class Poller:
                 watched.last, watched.still_since_s = result, now_s
             for watcher in list(watched.watchers):
                 self._tell(order, watcher, result)
-        if order in self._watched:
+        if order in self._orders:
             self._plan(order, watched, now_s + self._interval_s(watched, now_s))
 
     def _tell(self, order: str, watcher: _Watcher, status: OrderStatus) -> None:
@@ -385,7 +385,7 @@ class Poller:
             return
         watched.misses += 1
         never_there = watched.last is None and isinstance(error, OrderNotFoundError)
-        if never_there or watched.misses >= MISSES:
+        if never_there or watched.misses >= MISSING_AFTER:
             for watcher in list(watched.watchers):
                 watcher.miss(order, error)
                 self._leave(order, watcher)

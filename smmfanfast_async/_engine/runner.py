@@ -37,7 +37,7 @@ from .instrumentation import AttemptTrace, CallTrace, Instrumentation
 from .limiter import Clock, Limiter
 from .policy import RateLimiter, RetryBudget, RetryPolicy
 
-__all__ = ["Before", "Runner", "Settings"]
+__all__ = ["BeforeSend", "Runner", "Settings"]
 
 ADD_TIMEOUT_S = 140.0
 """Seconds for one sending of an order. A proxy in front of a panel gives up after 120; stopping
@@ -82,7 +82,7 @@ class Settings:
     """Whether each row of a batch or catalogue keeps the text that it was read from."""
 
 
-Before = Callable[[], Awaitable[float]]
+BeforeSend = Callable[[], Awaitable[float]]
 """Makes sure of something before an order is sent, such as that it is written down; gives the
 moment of the monotonic clock after which it must not leave any more."""
 
@@ -93,7 +93,7 @@ class _Sending:
 
     form: Form
     settings: Settings
-    before: Before | None
+    before: BeforeSend | None
     started_s: float
     """The moment of the clock at which it was taken on."""
     trace: CallTrace | None
@@ -146,8 +146,8 @@ class Runner:
         self.instrumentation = instrumentation or Instrumentation()
         self._limiter = Limiter(rate_limiter, self.clock)
         self._order_slots = asyncio.Semaphore(add_concurrency)
-        self._sends: set[asyncio.Task[AddedOrder]] = set()
-        self._reads: set[asyncio.Timeout] = set()
+        self._order_tasks: set[asyncio.Task[AddedOrder]] = set()
+        self._active_reads: set[asyncio.Timeout] = set()
         self._read_ended = asyncio.Event()
 
     def check_action(self, action: str) -> None:
@@ -215,11 +215,11 @@ class Runner:
         self.transport.is_closed = True
         try:
             await self._end_reads()
-            if self._sends:
-                await asyncio.wait(self._sends, timeout=CLOSE_GRACE_S)
+            if self._order_tasks:
+                await asyncio.wait(self._order_tasks, timeout=CLOSE_GRACE_S)
         finally:
             # Also if whoever closes is cancelled meanwhile: nothing of ours stays behind.
-            left = list(self._sends)
+            left = list(self._order_tasks)
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
@@ -241,7 +241,7 @@ class Runner:
         bound = asyncio.timeout(None)
         try:
             async with bound:
-                self._reads.add(bound)
+                self._active_reads.add(bound)
                 await self._enter(form["action"], deadline_s, settings)
                 try:
                     if trace is None:
@@ -254,7 +254,7 @@ class Runner:
             text = "the client was closed before an answer came"
             raise NoResponseError(text, action=form["action"]) from error
         finally:
-            self._reads.discard(bound)
+            self._active_reads.discard(bound)
             self._read_ended.set()
 
     async def _enter(self, action: str, deadline_s: float, settings: Settings) -> None:
@@ -306,10 +306,10 @@ class Runner:
     async def _end_reads(self) -> None:
         """End the reads under way: aiohttp leaks a connection that a session is closed over."""
         now_s = asyncio.get_running_loop().time()
-        for bound in self._reads:
+        for bound in self._active_reads:
             bound.reschedule(now_s)
         async with asyncio.timeout(CLOSE_GRACE_S):
-            while self._reads:
+            while self._active_reads:
                 self._read_ended.clear()
                 await self._read_ended.wait()
 
@@ -338,7 +338,7 @@ class Runner:
         form: Form,
         settings: Settings,
         wait_s: float | None = None,
-        before: Before | None = None,
+        before: BeforeSend | None = None,
     ) -> AddedOrder:
         """Send an order and await its outcome; a cancelled caller leaves it on its way.
 
@@ -351,7 +351,7 @@ class Runner:
         trace = self.instrumentation.trace(form, now_s)
         sending = _Sending(form, settings, before, now_s(), trace and trace.__enter__())
         task = asyncio.create_task(self._send_order(sending))
-        self._sends.add(task)
+        self._order_tasks.add(task)
         task.add_done_callback(partial(self._sent, sending))
         await asyncio.wait({task}, timeout=wait_s)
         if task.done():
@@ -429,7 +429,7 @@ class Runner:
 
     def _sent(self, sending: _Sending, task: asyncio.Task[AddedOrder]) -> None:
         """Let go of a sending; its outcome is told, since its caller may be gone."""
-        self._sends.discard(task)
+        self._order_tasks.discard(task)
         self.instrumentation.order_settled(
             sending.form,
             sending.ended(task),

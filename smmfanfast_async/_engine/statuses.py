@@ -27,14 +27,14 @@ from ..errors import (
 from ..events import BatchFinished
 from ..orders import are_plain_ids, check_is_list, parse_id
 from ..results import OrderStatus
-from .coalescer import BatchEndedError, Coalescer
+from .coalescer import BatchCancelledError, Coalescer
 from .policy import BatchSize, RetryPolicy
 from .runner import MIN_READ_S, Runner, Settings
-from .streaming import streamed
+from .streaming import stream_batches
 
 __all__ = ["Ids", "Statuses", "collect"]
 
-SPLIT_FROM_S = 20.0
+MIN_SPLIT_S = 20.0
 """Seconds from which on a batch gets only half of the time that is left, so that its halves have
 the other one; with less, all of it goes to the batch as it is."""
 
@@ -64,19 +64,19 @@ _shared = lru_cache(maxsize=64)(_How)
 class Statuses:
     """Asks how orders stand, for all callers of one account."""
 
-    def __init__(self, calls: Runner, *, concurrency: int) -> None:
-        self._calls = calls
-        self._size = BatchSize(calls.profile.ids_per_call)
+    def __init__(self, runner: Runner, *, concurrency: int) -> None:
+        self._calls = runner
+        self._size = BatchSize(runner.profile.ids_per_call)
         self._last_settings: Settings | None = None
         self._last_how = _shared(RetryPolicy(), False)  # noqa: FBT003
         self._coalescer = Coalescer[str, _How, OrderStatus](
             self._coalesced,
-            size=calls.profile.ids_per_call,
+            size=runner.profile.ids_per_call,
             concurrency=concurrency,
             map_error=_unanswered,
         )
 
-    def one(self, order: str, settings: Settings) -> Coroutine[Any, Any, OrderStatus]:
+    def get(self, order: str, settings: Settings) -> Coroutine[Any, Any, OrderStatus]:
         """Give the status of one order, asked for together with those that others ask for."""
         self._calls.check_action("status")
         how = self._how(settings)
@@ -90,7 +90,7 @@ class Statuses:
         check_is_list(ids, "ids")
         # A wrong key is found out once, not once a batch.
         refused: list[AuthenticationError] = []
-        batches = streamed(
+        batches = stream_batches(
             ids,
             lambda batch: self._batch(batch, settings, refused),
             size=self._calls.profile.ids_per_call,
@@ -109,7 +109,7 @@ class Statuses:
     async def close(self) -> None:
         """Tell everybody who waits for a status that there will be none."""
         self._coalescer.close()
-        await self._coalescer.ended()
+        await self._coalescer.wait_closed()
 
     async def _batch(
         self, texts: list[str], settings: Settings, refused: list[AuthenticationError]
@@ -119,7 +119,7 @@ class Statuses:
         if refused:
             rows: Rows = {order: refused[0].for_order(order) for order in ids}
         else:
-            rows = await self.ask(ids, settings) if ids else {}
+            rows = await self.fetch(ids, settings) if ids else {}
             first = next(iter(rows.values()), None)
             if isinstance(first, AuthenticationError):
                 refused.append(first)
@@ -132,9 +132,9 @@ class Statuses:
         return self._last_how
 
     async def _coalesced(self, ids: list[str], how: _How, timeout_s: float) -> Rows:
-        return await self.ask(ids, Settings(timeout_s, how.retry, how.keep_raw))
+        return await self.fetch(ids, Settings(timeout_s, how.retry, how.keep_raw))
 
-    async def ask(self, ids: list[str], settings: Settings) -> Rows:
+    async def fetch(self, ids: list[str], settings: Settings) -> Rows:
         """Give each of some ids, no more than a batch holds, its status or its own error.
 
         Raises only `ClosedError`.
@@ -158,7 +158,7 @@ class Statuses:
             rows, _ = await self._in_pieces(pieces, settings, deadline_s)
             return rows, False
         left_s = deadline_s - asyncio.get_running_loop().time()
-        share = 0.5 if len(ids) > 1 and left_s >= SPLIT_FROM_S else 1.0
+        share = 0.5 if len(ids) > 1 and left_s >= MIN_SPLIT_S else 1.0
         bounded = Settings(left_s * share, settings.retry, settings.keep_raw)
         try:
             return await self._request(ids, bounded), True
@@ -217,11 +217,11 @@ class Statuses:
         return batch.found
 
 
-def _unanswered(order: str, error: TimeoutError | BatchEndedError, timeout_s: float) -> PanelError:
+def _unanswered(order: str, error: TimeoutError | BatchCancelledError, timeout_s: float) -> PanelError:
     """Say why an order has no status."""
     if isinstance(error, TimeoutError):
         return NoResponseError(f"no answer within {timeout_s:g} s", action="status", order=order)
-    if not error.was_asked:
+    if not error.was_sent:
         text = "the client was closed before it was asked"
         return ClosedError(text, action="status", order=order)
     text = "the client was closed before an answer came"

@@ -21,7 +21,7 @@ from contextlib import asynccontextmanager
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
-__all__ = ["closing", "streamed"]
+__all__ = ["closing", "stream_batches"]
 
 K = TypeVar("K")
 R = TypeVar("R")
@@ -31,7 +31,7 @@ Read = Callable[[list[Any]], list[K]]
 a status costs."""
 
 
-async def streamed(
+async def stream_batches(
     keys: Iterable[Any] | AsyncIterable[Any],
     fetch: Callable[[list[K]], Coroutine[Any, Any, R]],
     *,

@@ -13,7 +13,7 @@ from smmfanfast_async import (
     PanelError,
     ServerError,
 )
-from smmfanfast_async._engine.cache import RETRY_AFTER_S, Cached, Found
+from smmfanfast_async._engine.cache import RETRY_AFTER_S, SingleFlightCache, CachedValue
 
 DOWN = ServerError("bad gateway", http_status=502, action="services")
 
@@ -25,7 +25,7 @@ class Source:
         self.begun = self.ended = self.cancelled = 0
         self.failure: Exception | None = None
         self.delay_s = 1.0
-        self.cached = Cached(self.fetch, lambda: asyncio.get_running_loop().time())
+        self.cached = SingleFlightCache(self.fetch, lambda: asyncio.get_running_loop().time())
 
     async def fetch(self) -> int:
         self.begun += 1
@@ -50,12 +50,12 @@ def with_source(main: Callable[[Source], Awaitable[None]]) -> None:
 
 def test_a_value_is_given_again_until_it_is_too_old() -> None:
     async def main(source: Source) -> None:
-        assert await source.cached.get(10) == Found(1, is_stale=False)
+        assert await source.cached.get(10) == CachedValue(1, is_stale=False)
         await asyncio.sleep(9.9)
-        assert await source.cached.get(10) == Found(1, is_stale=False)
+        assert await source.cached.get(10) == CachedValue(1, is_stale=False)
         await asyncio.sleep(0.1)
-        assert await source.cached.get(10) == Found(2, is_stale=False)
-        assert await source.cached.get(0) == Found(3, is_stale=False)
+        assert await source.cached.get(10) == CachedValue(2, is_stale=False)
+        assert await source.cached.get(0) == CachedValue(3, is_stale=False)
 
     with_source(main)
 
@@ -64,7 +64,7 @@ def test_who_comes_meanwhile_shares_the_fetch() -> None:
     async def main(source: Source) -> None:
         found = await asyncio.gather(*(source.cached.get(10) for _ in range(5)))
 
-        assert found == [Found(1, is_stale=False)] * 5
+        assert found == [CachedValue(1, is_stale=False)] * 5
         assert source.begun == 1
 
     with_source(main)
@@ -75,9 +75,9 @@ def test_a_fetch_that_has_ended_is_not_joined() -> None:
 
     async def main(source: Source) -> None:
         async def asks_twice() -> tuple[int, int]:
-            return await source.cached.fresh(), await source.cached.fresh()
+            return await source.cached.refresh(), await source.cached.refresh()
 
-        twice, once = await asyncio.gather(asks_twice(), source.cached.fresh())
+        twice, once = await asyncio.gather(asks_twice(), source.cached.refresh())
 
         assert (twice, once) == ((1, 2), 1)
 
@@ -88,14 +88,14 @@ def test_who_left_an_ended_fetch_late_does_not_count_for_the_next_one() -> None:
     """The one who waits for the second fetch is cancelled, and with it goes that fetch."""
 
     async def main(source: Source) -> None:
-        first = [asyncio.create_task(source.cached.fresh()) for _ in range(2)]
+        first = [asyncio.create_task(source.cached.refresh()) for _ in range(2)]
         await asyncio.sleep(0.5)
         loop = asyncio.get_running_loop()
         second: list[asyncio.Task[int]] = []
-        in_flight = source.cached._under_way
+        in_flight = source.cached._in_flight
         assert in_flight is not None
         in_flight.task.add_done_callback(
-            lambda _: second.append(loop.create_task(source.cached.fresh()))
+            lambda _: second.append(loop.create_task(source.cached.refresh()))
         )
         await asyncio.wait(first)
         await turns(2)
@@ -114,16 +114,16 @@ def test_a_value_that_can_not_be_fetched_anew_is_given_as_stale() -> None:
         await asyncio.sleep(20)
         source.failure = DOWN
 
-        assert await source.cached.get(10) == Found(1, is_stale=True)
+        assert await source.cached.get(10) == CachedValue(1, is_stale=True)
 
         await asyncio.sleep(RETRY_AFTER_S - 0.1)
-        assert await source.cached.get(10) == Found(1, is_stale=True)
+        assert await source.cached.get(10) == CachedValue(1, is_stale=True)
         assert source.begun == 2
         source.failure = None
         await asyncio.sleep(0.1)
-        assert await source.cached.get(10) == Found(3, is_stale=False)
+        assert await source.cached.get(10) == CachedValue(3, is_stale=False)
         await asyncio.sleep(20)
-        assert await source.cached.get(10) == Found(4, is_stale=False)
+        assert await source.cached.get(10) == CachedValue(4, is_stale=False)
 
     with_source(main)
 
@@ -135,7 +135,7 @@ def test_a_value_that_is_not_there_in_time_is_given_as_stale() -> None:
         source.delay_s = 100
         begun_s = asyncio.get_running_loop().time()
 
-        assert await source.cached.get(10, timeout_s=5) == Found(1, is_stale=True)
+        assert await source.cached.get(10, timeout_s=5) == CachedValue(1, is_stale=True)
 
         assert asyncio.get_running_loop().time() - begun_s == pytest.approx(5)
         await turns()
@@ -187,7 +187,7 @@ def test_a_caller_who_is_cancelled_leaves_the_fetch_to_the_others() -> None:
         await asyncio.sleep(0.5)
         callers[0].cancel()
 
-        assert await callers[1] == await callers[2] == Found(1, is_stale=False)
+        assert await callers[1] == await callers[2] == CachedValue(1, is_stale=False)
         assert callers[0].cancelled()
 
     with_source(main)
@@ -203,7 +203,7 @@ def test_the_last_caller_who_is_cancelled_ends_the_fetch() -> None:
         await turns()
 
         assert (source.begun, source.cancelled) == (1, 1)
-        assert await source.cached.get(10) == Found(2, is_stale=False)
+        assert await source.cached.get(10) == CachedValue(2, is_stale=False)
 
     with_source(main)
 
@@ -216,7 +216,7 @@ def test_an_error_that_nobody_waits_for_any_more_is_no_complaint() -> None:
         source.delay_s = 0
         caller = asyncio.create_task(source.cached.get(10))
         await turns(2)
-        in_flight = source.cached._under_way
+        in_flight = source.cached._in_flight
         assert in_flight is not None
         await turns(1)
         caller.cancel()

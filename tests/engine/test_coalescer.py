@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from support.virtual import run, turns
 
 from smmfanfast_async._engine.coalescer import (
-    ALARM_STEP_S,
+    EXPIRY_RESOLUTION_S,
     DELAY_S,
     MAX_DELAY_S,
-    BatchEndedError,
+    BatchCancelledError,
     Coalescer,
 )
 
@@ -477,7 +477,7 @@ def test_each_caller_has_a_time_of_its_own() -> None:
                 group.create_task(asks(name, "a" if name == "long" else name, timeout_s))
 
         for name, timeout_s in times_s.items():
-            assert timeout_s - 1e-6 <= ended_s[name] <= timeout_s + ALARM_STEP_S + 1e-6
+            assert timeout_s - 1e-6 <= ended_s[name] <= timeout_s + EXPIRY_RESOLUTION_S + 1e-6
         await turns()
         assert fetches.cancelled == len(fetches.batches)
 
@@ -537,15 +537,15 @@ def test_closing_ends_who_waits_and_says_who_was_on_the_way() -> None:
         waiting = fetches.ask("b")
         await turns()
         fetches.coalescer.close()
-        await fetches.coalescer.ended()
+        await fetches.coalescer.wait_closed()
         fetches.coalescer.close()
 
         assert fetches.cancelled == 1
         for task, was_asked in ((on_the_way, True), (waiting, False)):
-            with pytest.raises(BatchEndedError) as caught:
+            with pytest.raises(BatchCancelledError) as caught:
                 await task
-            assert caught.value.was_asked is was_asked
-            assert copy.copy(caught.value).was_asked is was_asked
+            assert caught.value.was_sent is was_asked
+            assert copy.copy(caught.value).was_sent is was_asked
 
     with_fetches(main, concurrency=1)
 
@@ -555,11 +555,11 @@ def test_closing_at_once_after_a_batch_left_ends_it_too() -> None:
         tasks = fetches.ask_all("abc")
         await turns(1)
         fetches.coalescer.close()
-        await fetches.coalescer.ended()
+        await fetches.coalescer.wait_closed()
 
         assert fetches.batches == []
         for task in tasks:
-            with pytest.raises(BatchEndedError):
+            with pytest.raises(BatchCancelledError):
                 await task
 
     with_fetches(main)
@@ -571,9 +571,9 @@ def test_a_fetch_that_somebody_else_cancels_leaves_nobody_waiting() -> None:
         await turns()
         fetches.open[0].cancel()
 
-        with pytest.raises(BatchEndedError) as caught:
+        with pytest.raises(BatchCancelledError) as caught:
             await task
-        assert caught.value.was_asked
+        assert caught.value.was_sent
 
     with_fetches(main)
 
@@ -628,7 +628,7 @@ def test_what_a_closed_loop_left_behind_holds_nothing_up(*, is_closed_first: boo
 
     if is_closed_first:
         fetches.coalescer.close()
-        run(fetches.coalescer.ended())
+        run(fetches.coalescer.wait_closed())
     run(main())
     for task in [left, *flights]:
         assert task is not None
@@ -655,7 +655,7 @@ class Model:
         class Noted(Coalescer[str, str, Result]):
             def _start(self, lane: str) -> None:
                 planned = model.start(lane)
-                super()._start(lane)
+                super()._start_batch(lane)
                 model.leaving[list(self._batches)[-1].task] = lane, planned
 
         self.coalescer = Noted(self.fetch, size=SIZE, concurrency=CONCURRENCY, delay_s=delay_s)
@@ -711,14 +711,14 @@ class Model:
         if cancel_s is not None:
             loop.call_later(cancel_s, task.cancel)
         await asyncio.wait({task})
-        assert loop.time() - begun_s <= timeout_s + ALARM_STEP_S + 1e-6
+        assert loop.time() - begun_s <= timeout_s + EXPIRY_RESOLUTION_S + 1e-6
         if task.cancelled():
             return
         error = task.exception()
         if error is None:
             assert task.result() == [key]
         else:
-            assert isinstance(error, LookupError | TimeoutError | BatchEndedError), error
+            assert isinstance(error, LookupError | TimeoutError | BatchCancelledError), error
 
     async def load(self, number: int, key: str, lane: str, timeout_s: float) -> Result:
         queue = self.queues.setdefault(lane, {})
@@ -737,7 +737,7 @@ class Model:
         for waiting in self.queues.values():
             waiting.clear()
         self.coalescer.close()
-        await self.coalescer.ended()
+        await self.coalescer.wait_closed()
 
 
 GRID_S = st.integers(0, 40).map(lambda step: step / 20)
@@ -801,4 +801,4 @@ async def test_a_caller_may_be_cancelled_in_the_moment_of_the_close() -> None:
 
     with pytest.raises(asyncio.CancelledError):
         await caller
-    await coalescer.ended()
+    await coalescer.wait_closed()

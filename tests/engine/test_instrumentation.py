@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 import pytest
-from support.calls import BALANCE, FakeClock, balance_of, open_calls
+from support.calls import BALANCE, FakeClock, decode_balance_reply, open_runner
 from support.wire import Answer, Drop, Silence, WireServer, reply
 from support.wire import Reply as Raw
 
@@ -64,7 +64,7 @@ class Scene:
     settings: Settings
 
     async def read(self) -> Balance:
-        return await self.calls.read({"action": "balance"}, balance_of, self.settings)
+        return await self.calls.read({"action": "balance"}, decode_balance_reply, self.settings)
 
     async def send(self, **options: Any) -> AddedOrder:
         return await self.calls.send_order(ORDER, self.settings, **options)
@@ -82,7 +82,7 @@ async def calls_to(
     async with WireServer(*(answers or (BALANCE,))) as server:
         address = url or server.url
         teller = Instrumentation(told.append if is_heard else None, url=address)
-        async with open_calls(address, FakeClock(), key=KEY, teller=teller) as calls:
+        async with open_runner(address, FakeClock(), key=KEY, teller=teller) as calls:
             yield Scene(calls, server, told, settings or Settings(60.0, RetryPolicy()))
 
 
@@ -310,7 +310,7 @@ async def test_an_order_that_is_cancelled_before_its_first_step_was_not_sent() -
     async with calls_to() as scene:
         caller = asyncio.create_task(scene.send())
         await asyncio.sleep(0)
-        for task in list(scene.calls._sends):
+        for task in list(scene.calls._order_tasks):
             task.cancel()
         with pytest.raises(ClosedError):
             await caller
@@ -709,7 +709,7 @@ def test_what_is_not_ours_is_cleaned_as_well(debug: pytest.LogCaptureFixture) ->
 
 def test_a_balance_that_crosses_a_level_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "smmfanfast_async")
-    teller = Instrumentation(levels=[Decimal("0.5")])
+    teller = Instrumentation(thresholds=[Decimal("0.5")])
     teller.balance_checked(Balance(balance=Decimal("0.25"), currency="USD\n"))
     teller.balance_checked(Balance(balance=Decimal("1E+1")))
 

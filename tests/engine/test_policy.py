@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from smmfanfast_async._engine.policy import (
     BUDGET_TOKENS,
-    PACE_WINDOW_S,
-    PAUSE_S,
-    POLL_SPREAD,
+    RATE_WINDOW_S,
+    DEFAULT_PAUSE_S,
+    POLL_JITTER,
     RETRY_COST,
-    RISE,
+    RECOVERY_FACTOR,
     TIMEOUT_COST,
     BalanceThresholds,
     BatchSize,
@@ -243,7 +243,7 @@ def test_without_a_pace_and_a_pause_nothing_waits() -> None:
     assert pacer.concurrency == 10
 
 
-@pytest.mark.parametrize(("asked_s", "pause_s"), [(None, PAUSE_S), (0.0, 0.0), (7.5, 7.5)])
+@pytest.mark.parametrize(("asked_s", "pause_s"), [(None, DEFAULT_PAUSE_S), (0.0, 0.0), (7.5, 7.5)])
 def test_a_panel_that_says_too_often_pauses_every_call(
     asked_s: float | None, pause_s: float
 ) -> None:
@@ -295,7 +295,7 @@ def test_a_pace_lets_so_many_leave_in_any_minute() -> None:
     pacer.on_request(0.0)
     pacer.on_request(10.0)
 
-    assert pacer.wait_s(10.0) == PACE_WINDOW_S - 10.0
+    assert pacer.wait_s(10.0) == RATE_WINDOW_S - 10.0
     assert pacer.wait_s(59.0) == 1.0
     assert pacer.wait_s(60.0) == 0
     pacer.on_request(60.0)
@@ -327,7 +327,7 @@ def test_no_minute_ever_holds_more_than_the_pace(per_minute: int, gaps_s: list[f
         left_at_s.append(now_s)
 
     for first, beyond in zip(left_at_s, left_at_s[per_minute:], strict=False):
-        assert beyond - first >= PACE_WINDOW_S - 1e-6
+        assert beyond - first >= RATE_WINDOW_S - 1e-6
 
 
 # --- the size of a batch -------------------------------------------------------------------------
@@ -452,7 +452,7 @@ def test_no_interval_is_out_of_its_bounds(still_s: float, random: float, is_movi
 
     interval_s = policy.interval_s(still_s, random, is_moving=is_moving)
 
-    assert 2 * (1 - POLL_SPREAD) - 1e-9 <= interval_s <= 60 * (1 + POLL_SPREAD) + 1e-9
+    assert 2 * (1 - POLL_JITTER) - 1e-9 <= interval_s <= 60 * (1 + POLL_JITTER) + 1e-9
 
 
 # --- levels of the balance -----------------------------------------------------------------------
@@ -517,11 +517,11 @@ def test_each_level_is_told_in_turns_and_only_where_the_balance_is(
         elif rose is not None:
             assert lowest is not None
             assert rose >= lowest
-            assert balance >= rose * RISE
+            assert balance >= rose * RECOVERY_FACTOR
             lowest = min((level for level in levels if level > rose), default=None)
         else:
             # Nothing is told: no level is newly below, and the lowest is not clearly above.
-            assert lowest is None or balance < lowest * RISE
+            assert lowest is None or balance < lowest * RECOVERY_FACTOR
             assert not below or (lowest is not None and lowest <= min(below))
 
 

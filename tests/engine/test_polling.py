@@ -22,7 +22,7 @@ from smmfanfast_async import (
 )
 from smmfanfast_async._engine.instrumentation import Instrumentation
 from smmfanfast_async._engine.policy import PollPolicy
-from smmfanfast_async._engine.polling import MISSES, ROUND_IDS, Poller, Until
+from smmfanfast_async._engine.polling import MISSING_AFTER, MAX_ROUND_IDS, Poller, Until
 from smmfanfast_async.changes import ChangeKind, StatusChange
 from smmfanfast_async.events import Event, OrderChanged, OrdersTracked
 
@@ -163,14 +163,14 @@ def test_an_order_that_was_there_is_missing_after_three_looks(answer: PanelError
 
     assert kinds(changes) == ["first", "missing"]
     assert shown(changes[1]) == ("Pending", None)
-    assert looks == 1 + MISSES
+    assert looks == 1 + MISSING_AFTER
 
 
 def test_an_order_that_is_left_out_from_the_start_is_missing_after_three_looks() -> None:
     panel = Panel(o1=LEFT_OUT)
 
     assert kinds(run(panel.told("1"))) == ["missing"]
-    assert len(panel.looks) == MISSES
+    assert len(panel.looks) == MISSING_AFTER
 
 
 def test_an_order_that_comes_back_in_time_was_never_missing() -> None:
@@ -574,9 +574,9 @@ def test_what_comes_in_the_moment_of_the_timeout_goes_before_it(answer: Answer) 
         watching = asyncio.ensure_future(panel.told("1", timeout_s=5))
         await turns()
         at_s = asyncio.get_running_loop().time() + 5
-        watched = panel.poller._watched["1"]
+        watched = panel.poller._orders["1"]
         asyncio.get_running_loop().call_at(
-            at_s + 1e-10, lambda: panel.poller._seen("1", watched, answer)
+            at_s + 1e-10, lambda: panel.poller._record_result("1", watched, answer)
         )
         await asyncio.wait({watching})
 
@@ -672,10 +672,10 @@ def test_looks_that_are_due_at_about_the_same_time_are_one() -> None:
 def test_a_round_is_bounded_so_that_who_begins_waits_for_one_only() -> None:
     async def main() -> list[int]:
         panel = Panel()
-        await panel.told(*map(str, range(ROUND_IDS + 10)))
+        await panel.told(*map(str, range(MAX_ROUND_IDS + 10)))
         return [len(orders) for _, orders in panel.looks]
 
-    assert run(main()) == [ROUND_IDS, 10]
+    assert run(main()) == [MAX_ROUND_IDS, 10]
 
 
 # --- ends ----------------------------------------------------------------------------------------
@@ -759,11 +759,11 @@ def test_orders_that_nobody_watches_cost_no_memory() -> None:
             await asyncio.wait({leaving})
 
         await asyncio.sleep(10)
-        assert len(panel.poller._watched) == 1
-        assert len(panel.poller._heap) < 3000
+        assert len(panel.poller._orders) == 1
+        assert len(panel.poller._schedule) < 3000
         staying.cancel()
         await asyncio.wait({staying})
-        assert panel.poller._heap == []
+        assert panel.poller._schedule == []
 
     run(main())
 
@@ -816,8 +816,8 @@ def test_every_watcher_ends_and_every_tale_is_of_one_piece(
             await panel.poller.close()
         for result in await asyncio.gather(*tasks, return_exceptions=True):
             assert result is None or isinstance(result, WaitTimeoutError | ClosedError), result
-        assert not panel.poller._watched
-        assert not panel.poller._heap
+        assert not panel.poller._orders
+        assert not panel.poller._schedule
 
     run(main())
 

@@ -9,7 +9,7 @@ from typing import cast
 
 import attrs
 import pytest
-from support.calls import BALANCE, FakeClock, balance_of, open_calls
+from support.calls import BALANCE, FakeClock, decode_balance_reply, open_runner
 from support.wire import Answer, Drop, Request, Silence, WireServer, reply
 
 from smmfanfast_async import (
@@ -52,7 +52,7 @@ class Scene:
     settings: Settings
 
     async def read(self) -> Balance:
-        return await self.calls.read({"action": "balance"}, balance_of, self.settings)
+        return await self.calls.read({"action": "balance"}, decode_balance_reply, self.settings)
 
     async def send(self, wait_s: float | None = None) -> AddedOrder:
         return await self.calls.send_order(ORDER, self.settings, wait_s)
@@ -76,7 +76,7 @@ async def calls_to(
     pacer = RateLimiter(max_concurrency=concurrency, per_minute=per_minute)
     async with (
         WireServer(*(answers or (BALANCE,))) as server,
-        open_calls(url or server.url, clock, pacer=pacer, add_concurrency=add_concurrency) as calls,
+        open_runner(url or server.url, clock, pacer=pacer, add_concurrency=add_concurrency) as calls,
     ):
         yield Scene(calls, server, clock.pauses, Settings(timeout_s, RetryPolicy()))
 
@@ -159,7 +159,7 @@ async def test_decoding_ends_with_the_deadline(monkeypatch: pytest.MonkeyPatch) 
         with pytest.raises(NoResponseError, match="could not be decoded within 5 s"):
             await services(scene)
 
-        assert not scene.calls._reads
+        assert not scene.calls._active_reads
 
 
 @pytest.mark.asyncio
@@ -174,7 +174,7 @@ async def test_closing_ends_a_decoding_under_way(monkeypatch: pytest.MonkeyPatch
         with pytest.raises((NoResponseError, ClosedError)):
             await caller
         assert caller.cancelling() == 0
-        assert not scene.calls._reads
+        assert not scene.calls._active_reads
 
 
 @pytest.mark.asyncio
@@ -194,7 +194,7 @@ async def test_cancelling_ends_a_decoding_under_way(monkeypatch: pytest.MonkeyPa
 
         with pytest.raises(asyncio.CancelledError):
             await caller
-        assert not scene.calls._reads
+        assert not scene.calls._active_reads
     assert len(steps) <= 2
 
 
@@ -303,7 +303,7 @@ async def test_waiting_for_a_place_ends_with_the_deadline() -> None:
 async def test_an_action_the_panel_has_not_is_not_sent() -> None:
     async with calls_to() as scene:
         with pytest.raises(UnsupportedActionError, match="no action 'refill'"):
-            await scene.calls.read({"action": "refill"}, balance_of, scene.settings)
+            await scene.calls.read({"action": "refill"}, decode_balance_reply, scene.settings)
 
     assert scene.server.requests == []
 
@@ -331,8 +331,8 @@ async def test_a_429_pauses_every_call_of_the_account() -> None:
         patient = scene.settings
         once = Settings(5.0, RetryPolicy(max_attempts=1))
         with pytest.raises(RateLimitError):
-            await scene.calls.read({"action": "balance"}, balance_of, once)
-        await scene.calls.read({"action": "balance"}, balance_of, patient)
+            await scene.calls.read({"action": "balance"}, decode_balance_reply, once)
+        await scene.calls.read({"action": "balance"}, decode_balance_reply, patient)
 
     assert scene.pauses == [3.0]
 
@@ -479,7 +479,7 @@ async def test_more_orders_go_at_once_where_that_is_asked_for() -> None:
 
 
 async def give_up(scene: Scene, sends: list[asyncio.Task[AddedOrder]]) -> None:
-    for task in [*sends, *scene.calls._sends]:
+    for task in [*sends, *scene.calls._order_tasks]:
         task.cancel()
     await asyncio.gather(*sends, return_exceptions=True)
 
@@ -522,7 +522,7 @@ async def test_closing_gives_up_an_order_that_does_not_arrive(
         with pytest.raises(ClosedError):
             await unstarted
     assert "outcome unknown" in caplog.text
-    assert scene.calls._sends == set()
+    assert scene.calls._order_tasks == set()
     assert len(scene.server.requests) == 1
 
 
@@ -537,7 +537,7 @@ async def test_closing_ends_the_reads_and_not_their_callers() -> None:
             with pytest.raises((NoResponseError, ClosedError)):
                 await read
             assert read.cancelling() == 0
-        assert not scene.calls._reads
+        assert not scene.calls._active_reads
 
 
 @pytest.mark.asyncio
@@ -553,7 +553,7 @@ async def test_a_close_that_is_cancelled_leaves_nothing_behind() -> None:
             await closing
         with pytest.raises(OutcomeUnknownError):
             await caller
-        assert scene.calls._sends == set()
+        assert scene.calls._order_tasks == set()
 
 
 @pytest.mark.asyncio
@@ -564,7 +564,7 @@ async def test_an_order_cancelled_before_its_first_step_was_not_sent(
     async with calls_to() as scene:
         caller = asyncio.create_task(scene.send())
         await asyncio.sleep(0)
-        for task in list(scene.calls._sends):
+        for task in list(scene.calls._order_tasks):
             task.cancel()
         with pytest.raises(ClosedError):
             await caller

@@ -28,7 +28,7 @@ from smmfanfast_async import (
 from smmfanfast_async._engine.limiter import Clock
 from smmfanfast_async._engine.policy import BUDGET_TOKENS, RETRY_COST, TIMEOUT_COST, RateLimiter
 from smmfanfast_async._engine.runner import Runner, Settings
-from smmfanfast_async._engine.statuses import SPLIT_FROM_S, Ids, Statuses
+from smmfanfast_async._engine.statuses import MIN_SPLIT_S, Ids, Statuses
 from smmfanfast_async._wire.transport import Limits
 from smmfanfast_async.results import Response
 
@@ -183,8 +183,8 @@ def test_a_batch_that_takes_too_long_is_halved_while_there_is_time() -> None:
 
 def test_all_of_a_short_time_goes_to_the_batch_as_it_is() -> None:
     async def main(panel: Panel) -> None:
-        panel.delay_s = SPLIT_FROM_S - 2
-        found = await panel.all(range(1, 101), timeout_s=SPLIT_FROM_S - 1)
+        panel.delay_s = MIN_SPLIT_S - 2
+        found = await panel.all(range(1, 101), timeout_s=MIN_SPLIT_S - 1)
 
         assert not errors_in(found)
         assert panel.sizes == [100]
@@ -474,7 +474,7 @@ def test_callers_share_requests_and_each_has_its_own() -> None:
     async def main(panel: Panel) -> None:
         orders = [*map(str, range(1, 250)), "900001", "249"]
         results = await asyncio.gather(
-            *(panel.statuses.one(order, Settings(60, TWICE)) for order in orders),
+            *(panel.statuses.get(order, Settings(60, TWICE)) for order in orders),
             return_exceptions=True,
         )
 
@@ -490,7 +490,7 @@ def test_callers_share_requests_and_each_has_its_own() -> None:
 def test_callers_with_other_wishes_for_repeats_do_not_share() -> None:
     async def main(panel: Panel) -> None:
         await asyncio.gather(
-            *(panel.statuses.one(str(order), Settings(60, retry))
+            *(panel.statuses.get(str(order), Settings(60, retry))
               for order in range(1, 5) for retry in (ONCE, TWICE))
         )  # fmt: skip
 
@@ -503,10 +503,10 @@ def test_raw_answers_are_kept_for_those_who_want_them() -> None:
     async def main(panel: Panel) -> None:
         kept = Settings(60, TWICE, keep_raw=True)
         results = await asyncio.gather(
-            *(panel.statuses.one(str(order), how)
+            *(panel.statuses.get(str(order), how)
               for order in (1, 2, 3) for how in (Settings(60, TWICE), kept)),
         )  # fmt: skip
-        alone = await panel.statuses.one("4", kept)
+        alone = await panel.statuses.get("4", kept)
 
         assert sorted(panel.sizes) == [1, 3, 3]
         assert [each.raw is None for each in results] == [True, False] * 3
@@ -519,7 +519,7 @@ def test_one_id_that_spoils_its_batch_harms_no_other_caller() -> None:
     async def main(panel: Panel) -> None:
         panel.poison = {"5"}
         results = await asyncio.gather(
-            *(panel.statuses.one(str(order), Settings(60, TWICE)) for order in range(1, 11)),
+            *(panel.statuses.get(str(order), Settings(60, TWICE)) for order in range(1, 11)),
             return_exceptions=True,
         )
 
@@ -534,7 +534,7 @@ def test_a_caller_whose_time_is_over_is_told_so_and_the_waiting_counts() -> None
     async def main(panel: Panel) -> None:
         panel.delay_s = 1000
         with pytest.raises(NoResponseError, match="no answer within 5 s") as caught:
-            await panel.statuses.one("7", Settings(5, ONCE))
+            await panel.statuses.get("7", Settings(5, ONCE))
         await turns()
 
         assert (caught.value.order, caught.value.action) == ("7", "status")
@@ -546,9 +546,9 @@ def test_a_caller_whose_time_is_over_is_told_so_and_the_waiting_counts() -> None
 def test_closing_tells_who_was_asked_for_and_who_was_not() -> None:
     async def main(panel: Panel) -> None:
         panel.delay_s = 1000
-        asked = asyncio.ensure_future(panel.statuses.one("7", Settings(60, ONCE)))
+        asked = asyncio.ensure_future(panel.statuses.get("7", Settings(60, ONCE)))
         await turns()
-        waiting = asyncio.ensure_future(panel.statuses.one("8", Settings(60, ONCE)))
+        waiting = asyncio.ensure_future(panel.statuses.get("8", Settings(60, ONCE)))
         await turns()
 
         await panel.statuses.close()
@@ -566,7 +566,7 @@ def test_closing_tells_who_was_asked_for_and_who_was_not() -> None:
 def test_a_client_that_was_closed_meanwhile_is_said_to_each() -> None:
     async def main(panel: Panel) -> None:
         callers = [
-            asyncio.ensure_future(panel.statuses.one(order, Settings(60, ONCE))) for order in "12"
+            asyncio.ensure_future(panel.statuses.get(order, Settings(60, ONCE))) for order in "12"
         ]
         await turns(1)
         panel.is_closed = True

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smmfanfast_async._engine.streaming import streamed
+from smmfanfast_async._engine.streaming import stream_batches
 
 
 class Fetches:
@@ -44,21 +44,21 @@ async def at_once(batch: list[int]) -> list[int]:
 
 @pytest.mark.asyncio
 async def test_batches_are_full_but_for_the_last() -> None:
-    found = [each async for each in streamed(range(7), at_once, size=3, concurrency=2)]
+    found = [each async for each in stream_batches(range(7), at_once, size=3, concurrency=2)]
 
     assert sorted(found) == [[0, 1, 2], [3, 4, 5], [6]]
 
 
 @pytest.mark.asyncio
 async def test_no_keys_are_no_batches() -> None:
-    assert [each async for each in streamed([], at_once, size=3, concurrency=2)] == []
+    assert [each async for each in stream_batches([], at_once, size=3, concurrency=2)] == []
 
 
 @pytest.mark.asyncio
 async def test_a_key_that_comes_twice_in_a_batch_is_fetched_once() -> None:
     keys = [1, 2, 1, 2, 3, 1, 4]
 
-    found = [each async for each in streamed(keys, at_once, size=3, concurrency=1)]
+    found = [each async for each in stream_batches(keys, at_once, size=3, concurrency=1)]
 
     assert found == [[1, 2, 3], [1, 4]]
 
@@ -70,7 +70,7 @@ async def test_an_async_iterable_is_taken_as_it_comes() -> None:
             await asyncio.sleep(0)
             yield key
 
-    found = [each async for each in streamed(keys(), at_once, size=2, concurrency=2, ordered=True)]
+    found = [each async for each in stream_batches(keys(), at_once, size=2, concurrency=2, ordered=True)]
 
     assert found == [[1, 2], [3, 4], [5]]
 
@@ -81,7 +81,7 @@ async def test_an_async_iterable_may_end_with_a_full_batch() -> None:
         for key in [1, 2, 3, 4]:
             yield key
 
-    found = [each async for each in streamed(keys(), at_once, size=2, concurrency=2, ordered=True)]
+    found = [each async for each in stream_batches(keys(), at_once, size=2, concurrency=2, ordered=True)]
 
     assert found == [[1, 2], [3, 4]]
 
@@ -97,7 +97,7 @@ async def test_no_more_batches_are_held_than_asked() -> None:
             yield key
 
     fetches = Fetches()
-    stream = streamed(keys(), fetches, size=5, concurrency=3)
+    stream = stream_batches(keys(), fetches, size=5, concurrency=3)
     first = asyncio.ensure_future(anext(stream))
     await settle()
 
@@ -112,7 +112,7 @@ async def test_no_more_batches_are_held_than_asked() -> None:
 async def test_a_slow_batch_holds_nothing_up_unless_order_is_wanted() -> None:
     for ordered, expected in ((False, [2, 3]), (True, [0, 1])):
         fetches = Fetches()
-        stream = streamed(range(6), fetches, size=2, concurrency=3, ordered=ordered)
+        stream = stream_batches(range(6), fetches, size=2, concurrency=3, ordered=ordered)
         first = asyncio.ensure_future(anext(stream))
         await settle()
         fetches.land(1)
@@ -127,7 +127,7 @@ async def test_a_slow_batch_holds_nothing_up_unless_order_is_wanted() -> None:
 @pytest.mark.asyncio
 async def test_breaking_off_cancels_what_is_under_way() -> None:
     fetches = Fetches()
-    stream = streamed(range(100), fetches, size=10, concurrency=4)
+    stream = stream_batches(range(100), fetches, size=10, concurrency=4)
     first = asyncio.ensure_future(anext(stream))
     await settle()
     fetches.land(0)
@@ -148,7 +148,7 @@ async def test_a_fetch_that_raises_ends_the_stream_and_the_others() -> None:
         return batch
 
     with pytest.raises(LookupError):
-        [each async for each in streamed(range(10), fetch, size=2, concurrency=3)]
+        [each async for each in stream_batches(range(10), fetch, size=2, concurrency=3)]
 
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
@@ -160,7 +160,7 @@ async def test_keys_that_raise_end_the_stream() -> None:
         raise LookupError("the cursor is gone")
 
     with pytest.raises(LookupError):
-        [each async for each in streamed(keys(), at_once, size=1, concurrency=3)]
+        [each async for each in stream_batches(keys(), at_once, size=1, concurrency=3)]
 
 
 class Cursor:
@@ -182,7 +182,7 @@ class Cursor:
 @pytest.mark.asyncio
 async def test_breaking_off_closes_where_the_keys_come_from() -> None:
     cursor = Cursor(100)
-    stream = streamed(cursor, at_once, size=10, concurrency=2)
+    stream = stream_batches(cursor, at_once, size=10, concurrency=2)
     await anext(stream)
     await settle()
     assert not cursor.is_closed
@@ -204,7 +204,7 @@ async def test_breaking_off_ends_keys_that_are_waited_for() -> None:
         finally:
             ended = True
 
-    stream = streamed(keys(), at_once, size=1, concurrency=2)
+    stream = stream_batches(keys(), at_once, size=1, concurrency=2)
     await anext(stream)
     await settle()
     await stream.aclose()
@@ -230,7 +230,7 @@ class Counted:
 
 @pytest.mark.asyncio
 async def test_what_can_not_be_closed_is_left_alone() -> None:
-    stream = streamed(Counted(), at_once, size=2, concurrency=1, ordered=True)
+    stream = stream_batches(Counted(), at_once, size=2, concurrency=1, ordered=True)
 
     assert [each async for each in stream] == [[1, 2], [3, 4], [5]]
 
@@ -249,7 +249,7 @@ async def test_a_consumer_who_is_cancelled_again_while_it_ends_leaves_nothing_be
         return batch
 
     async def consume() -> None:
-        async with aclosing(streamed(cursor, fetch, size=10, concurrency=2)) as stream:
+        async with aclosing(stream_batches(cursor, fetch, size=10, concurrency=2)) as stream:
             await anext(stream)
 
     consuming = asyncio.create_task(consume())
@@ -270,7 +270,7 @@ async def test_an_error_of_keys_that_nobody_takes_any_more_is_no_complaint() -> 
         yield 1
         raise LookupError("the cursor is gone")
 
-    stream = streamed(keys(), Fetches(), size=1, concurrency=1)
+    stream = stream_batches(keys(), Fetches(), size=1, concurrency=1)
     first = asyncio.ensure_future(anext(stream))
     await settle()
     first.cancel()
@@ -303,7 +303,7 @@ def test_every_key_is_fetched_whatever_the_order_of_landing(
             held -= 1
             return batch
 
-        stream = streamed(keys, fetch, size=size, concurrency=concurrency, ordered=ordered)
+        stream = stream_batches(keys, fetch, size=size, concurrency=concurrency, ordered=ordered)
         found = [each async for each in stream]
         assert peak <= concurrency
         return found
