@@ -317,7 +317,7 @@ async def test_reading_a_panel_of_the_family() -> None:
 
 def test_what_the_sandbox_says_before_it_makes_an_order_is_known_to_the_profile() -> None:
     """All but two: one says nothing of orders, the other never comes to an `add`."""
-    said = {getattr(texts, name) for name in messages.__all__ if name.isupper()}
+    said = {getattr(messages, name) for name in messages.__all__ if name.isupper()}
     unknown = {text for text in said if API_V2.refusal_kind(messages.in_api_v2(text)) is None}
 
     assert unknown == {messages.TRY_AGAIN, messages.CANCEL_REFUSED}

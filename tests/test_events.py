@@ -223,7 +223,7 @@ def test_every_event_is_frozen_has_names_for_all_fields_and_a_docstring() -> Non
 def test_units_stand_in_the_names() -> None:
     floats = {field.name for each in CLASSES for field in attrs.fields(each) if field.type is float}
 
-    assert floats == {"seconds", "pause_s"}
+    assert floats == {"duration_s", "delay_s"}
 
 
 # --- several hooks -------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ def test_every_public_class_and_function_has_a_docstring(name: str) -> None:
 @pytest.mark.parametrize("room", [errors, orders, results])
 def test_what_users_catch_or_build_stands_at_the_top(room: object) -> None:
     classes = {name for name, each in vars(room).items() if inspect.isclass(each)}
-    said = {name for name in classes & set(room.__all__) if name != "Reply"}
+    said = {name for name in classes & set(room.__all__) if name != "Response"}
 
     assert said <= set(smmfanfast_async.__all__)
 

@@ -1,4 +1,4 @@
-"""One value, fetched for all who ask, kept for a while, and kept longer while fetching fails."""
+"""Cache one value with a shared fetch; serve the stale value while fetching fails."""
 
 import asyncio
 import copy
@@ -9,41 +9,41 @@ from attrs import frozen
 
 from ..errors import AuthenticationError, ClosedError, PanelError
 
-__all__ = ["SingleFlightCache", "CachedValue"]
+__all__ = ["CachedValue", "SingleFlightCache"]
 
 RETRY_AFTER_S = 30.0
-"""Seconds for which a value stands after a fetch that failed: each caller trying anew would wait
-for a panel that is down, one after the other."""
+"""Seconds for which the stale value is served after a failed fetch. If each caller tried again,
+they would all wait for a panel that is down."""
 
 T = TypeVar("T")
 
 
 @frozen
 class CachedValue(Generic[T]):
-    """A value, and whether it is older than it should be."""
+    """A value and whether it is stale."""
 
     value: T
     is_stale: bool
-    """Whether fetching it anew failed."""
+    """Whether the value is older than requested because fetching it again failed."""
 
 
 class _Fetch(Generic[T]):
-    """A fetch that is under way, and how many wait for it."""
+    """A fetch in flight and the number of its waiters."""
 
     __slots__ = ("task", "waiter_count")
 
     def __init__(self, fetch: Coroutine[Any, Any, T]) -> None:
         self.task = asyncio.ensure_future(fetch)
-        # Its error is looked at here too, since all who wait for it may be gone.
+        # Retrieve the error: all waiters may be gone, and asyncio would report it as unhandled.
         self.task.add_done_callback(lambda task: task.cancelled() or task.exception())
         self.waiter_count = 0
 
 
 class SingleFlightCache(Generic[T]):
-    """A value that is fetched at most once at a time.
+    """A cached value with at most one fetch in flight.
 
-    `now_s` is a clock that never goes back, in seconds. A caller who is cancelled leaves the fetch
-    to the others; when the last one is gone it is cancelled.
+    `now_s` is a monotonic clock, in seconds. Cancelling a caller does not affect the other waiters;
+    the fetch is cancelled with its last waiter.
     """
 
     def __init__(self, fetch: Callable[[], Awaitable[T]], now_s: Callable[[], float]) -> None:
@@ -54,11 +54,11 @@ class SingleFlightCache(Generic[T]):
         self._in_flight: _Fetch[T] | None = None
 
     async def get(self, max_age_s: float, timeout_s: float | None = None) -> CachedValue[T]:
-        """Give the value, fetched anew if it is older than `max_age_s`.
+        """Return the value, fetched again if it is older than `max_age_s`.
 
-        A value that can't be fetched anew, or not within `timeout_s`, is given as stale. Raises
-        what the fetch raises, in an object of its own, or `TimeoutError`, where there is no value,
-        and for a key that is refused.
+        If fetching fails or takes longer than `timeout_s`, the old value is returned as stale.
+        Without an old value the error of the fetch (a separate object for each caller) or
+        `TimeoutError` is raised. A rejected key and a closed client are always raised.
         """
         if self._value is not None:
             value, fetched_at_s = self._value
@@ -77,7 +77,7 @@ class SingleFlightCache(Generic[T]):
             return CachedValue(self._value[0], is_stale=True)
 
     async def refresh(self) -> T:
-        """Fetch the value, or join a fetch that is under way; raise what it raises."""
+        """Fetch the value, or join the fetch in flight. Raises the error of the fetch."""
         fetch = self._in_flight
         if fetch is None or fetch.task.done():
             fetch = self._in_flight = _Fetch(self._fetch_and_store())
@@ -91,15 +91,15 @@ class SingleFlightCache(Generic[T]):
                 if self._in_flight is fetch:
                     self._in_flight = None
         if fetch.task.cancelled():
-            raise ClosedError("the fetch was ended")
+            raise ClosedError("the fetch was cancelled")
         error = fetch.task.exception()
         if error is not None:
-            # Each caller raises an object of its own.
+            # Each caller raises a separate object.
             raise copy.copy(error) from error
         return fetch.task.result()
 
     async def close(self) -> None:
-        """End the fetch that is under way; who waits for it gets `ClosedError`."""
+        """Cancel the fetch in flight; its waiters get `ClosedError`."""
         if self._in_flight is not None:
             self._in_flight.task.cancel()
             await asyncio.wait({self._in_flight.task})

@@ -13,7 +13,7 @@ from smmfanfast_async import (
     PanelError,
     ServerError,
 )
-from smmfanfast_async._engine.cache import RETRY_AFTER_S, SingleFlightCache, CachedValue
+from smmfanfast_async._engine.cache import RETRY_AFTER_S, CachedValue, SingleFlightCache
 
 DOWN = ServerError("bad gateway", http_status=502, action="services")
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from support.virtual import run, turns
 
 from smmfanfast_async._engine.coalescer import (
-    EXPIRY_RESOLUTION_S,
     DELAY_S,
+    EXPIRY_RESOLUTION_S,
     MAX_DELAY_S,
     BatchCancelledError,
     Coalescer,

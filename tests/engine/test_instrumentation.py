@@ -456,8 +456,8 @@ def test_a_hook_that_raises_is_logged_once_for_each_class_of_event(
         teller.emit(event)
 
     assert [each.getMessage() for each in caplog.records] == [
-        "on_event raised ValueError at BalanceChecked; that is not said again",
-        "on_event raised ValueError at BalanceBelowThreshold; that is not said again",
+        "on_event raised ValueError at BalanceChecked; further failures of this kind are not logged",
+        "on_event raised ValueError at BalanceBelowThreshold; further failures of this kind are not logged",
     ]
     assert [fields(each) for each in caplog.records] == [
         {"smm_event": "BalanceChecked", "smm_error": "ValueError"},
@@ -560,7 +560,7 @@ async def test_requests_and_retries_are_logged_with_their_fields(
     attempt: dict[str, object] = {"smm_action": "balance", "smm_ids": 0, "smm_seconds": 0.0}
     assert lines(debug) == [
         (
-            logging.INFO, "balance: asked too often; all calls wait 7.0 s",
+            logging.INFO, "balance: too many requests; all calls wait 7.0 s",
             {"smm_action": "balance", "smm_pause_s": 7.0},
         ),
         (
@@ -675,7 +675,7 @@ async def test_words_of_a_foreign_error_forge_no_line(debug: pytest.LogCaptureFi
                 await client._runner.send_order(ORDER, client._settings)
 
     messages = [text for _, text, _ in lines(debug)]
-    assert any("asked again in halves" in each for each in messages)
+    assert any("fetched again in halves" in each for each in messages)
     assert all(each.isprintable() for each in messages)
 
 
@@ -690,11 +690,11 @@ def test_a_batch_in_halves_and_ids_unasked_for_are_logged_with_their_number(
     about = {"smm_error": "ServerError", "smm_kind": "server", "smm_http_status": 502}
     assert lines(caplog) == [
         (
-            logging.INFO, "status: down (HTTP 502); 100 ids are asked again in halves",
+            logging.INFO, "status: down (HTTP 502); 100 ids are fetched again in halves",
             {"smm_action": "status", "smm_ids": 100, **about},
         ),
         (
-            logging.WARNING, "status: 2 ids came back that nobody asked for",
+            logging.WARNING, "status: the response held 2 ids that were not requested",
             {"smm_action": "status", "smm_ids": 2},
         ),
     ]  # fmt: skip

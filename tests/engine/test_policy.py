@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from smmfanfast_async._engine.policy import (
     BUDGET_TOKENS,
-    RATE_WINDOW_S,
     DEFAULT_PAUSE_S,
     POLL_JITTER,
-    RETRY_COST,
+    RATE_WINDOW_S,
     RECOVERY_FACTOR,
+    RETRY_COST,
     TIMEOUT_COST,
     BalanceThresholds,
     BatchSize,

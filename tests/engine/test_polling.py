@@ -22,7 +22,7 @@ from smmfanfast_async import (
 )
 from smmfanfast_async._engine.instrumentation import Instrumentation
 from smmfanfast_async._engine.policy import PollPolicy
-from smmfanfast_async._engine.polling import MISSING_AFTER, MAX_ROUND_IDS, Poller, Until
+from smmfanfast_async._engine.polling import MAX_ROUND_IDS, MISSING_AFTER, Poller, Until
 from smmfanfast_async.changes import ChangeKind, StatusChange
 from smmfanfast_async.events import Event, OrderChanged, OrdersTracked
 

@@ -352,7 +352,7 @@ def test_ids_that_nobody_asked_for_are_dropped_and_said(caplog: pytest.LogCaptur
 
     with_panel(main)
 
-    assert "status: 2 ids came back that nobody asked for" in caplog.text
+    assert "status: the response held 2 ids that were not requested" in caplog.text
 
 
 def test_a_closed_client_is_raised_and_not_given_to_each() -> None:
@@ -555,7 +555,7 @@ def test_closing_tells_who_was_asked_for_and_who_was_not() -> None:
 
         with pytest.raises(NoResponseError, match="closed before an answer came"):
             await asked
-        with pytest.raises(ClosedError, match="closed before it was asked") as caught:
+        with pytest.raises(ClosedError, match="closed before the request was sent") as caught:
             await waiting
         assert caught.value.order == "8"
         assert panel.held == 0

@@ -91,7 +91,7 @@ async def test_a_call_is_a_client_span_with_its_attempt_below(traced: Traced) ->
         "server.address": "127.0.0.1",
         "server.port": port,
         "smm.action": "balance",
-        "smm.ids": 0,
+        "smm.id_count": 0,
         "smm.attempts": 1,
     }
     assert (attempt.name, attempt.kind) == ("POST", SpanKind.CLIENT)

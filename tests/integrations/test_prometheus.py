@@ -39,7 +39,7 @@ def exposition(registry: CollectorRegistry) -> dict[str, float]:
 
 def request(**changes: Any) -> AttemptFinished:
     usual: dict[str, Any] = {
-        "call": "1", "action": "status", "ids": 3, "attempt": 1, "seconds": 0.2,
+        "call_id": "1", "action": "status", "id_count": 3, "attempt": 1, "duration_s": 0.2,
         "http_status": 200, "body_bytes": 9, "error": None, "kind": None,
     }  # fmt: skip
     return AttemptFinished(**(usual | changes))
@@ -70,10 +70,10 @@ def test_requests_are_counted_by_what_became_of_them(
 
     found = exposition(registry)
     labels = f"account=main,action=status,outcome={outcome}"
-    assert found[f"smmfanfast_requests_total{{{labels}}}"] == 2
-    assert found["smmfanfast_request_seconds_count{account=main,action=status}"] == 2
-    assert found["smmfanfast_request_seconds_sum{account=main,action=status}"] == 70.2
-    assert found["smmfanfast_request_seconds_bucket{account=main,action=status,le=0.25}"] == 1
+    assert found[f"smmfanfast_attempts_total{{{labels}}}"] == 2
+    assert found["smmfanfast_attempt_duration_seconds_count{account=main,action=status}"] == 2
+    assert found["smmfanfast_attempt_duration_seconds_sum{account=main,action=status}"] == 70.2
+    assert found["smmfanfast_attempt_duration_seconds_bucket{account=main,action=status,le=0.25}"] == 1
 
 
 def test_sizes_of_batches_are_counted() -> None:
@@ -97,9 +97,9 @@ def test_unknown_orders_and_pauses_are_counted_from_0() -> None:
     after = exposition(registry)
 
     for name, value in (
-        ("smmfanfast_unknown_orders_total{account=main}", 1),
-        ("smmfanfast_pauses_total{account=main}", 1),
-        ("smmfanfast_pause_seconds_total{account=main}", 30),
+        ("smmfanfast_outcome_unknown_total{account=main}", 1),
+        ("smmfanfast_throttled_total{account=main}", 1),
+        ("smmfanfast_throttled_seconds_total{account=main}", 30),
     ):
         assert (before[name], after[name]) == (0, value)
 
@@ -159,8 +159,8 @@ def test_accounts_stand_side_by_side_under_a_label_of_the_users_name() -> None:
     metrics.hook("south")(BalanceChecked(balance=Decimal(1), currency="USD"))
 
     found = exposition(registry)
-    assert found["smmfanfast_unknown_orders_total{shop=north}"] == 1
-    assert found["smmfanfast_unknown_orders_total{shop=south}"] == 0
+    assert found["smmfanfast_outcome_unknown_total{shop=north}"] == 1
+    assert found["smmfanfast_outcome_unknown_total{shop=south}"] == 0
     assert found["smmfanfast_balance{currency=USD,shop=south}"] == 1
 
 
@@ -222,9 +222,9 @@ async def test_a_run_against_the_sandbox_is_seen_in_the_metrics() -> None:
 
     found = exposition(registry)
     requests = {
-        name.removeprefix("smmfanfast_requests_total{account=main,action=").removesuffix("}"): each
+        name.removeprefix("smmfanfast_attempts_total{account=main,action=").removesuffix("}"): each
         for name, each in found.items()
-        if name.startswith("smmfanfast_requests_total")
+        if name.startswith("smmfanfast_attempts_total")
     }
     assert requests == {
         "add,outcome=ok": 1,
@@ -234,8 +234,8 @@ async def test_a_run_against_the_sandbox_is_seen_in_the_metrics() -> None:
         "balance,outcome=server": 1,
         "balance,outcome=ok": 1,
     }
-    assert found["smmfanfast_unknown_orders_total{account=main}"] == 1
-    assert found["smmfanfast_pauses_total{account=main}"] == 1
+    assert found["smmfanfast_outcome_unknown_total{account=main}"] == 1
+    assert found["smmfanfast_throttled_total{account=main}"] == 1
     assert found["smmfanfast_batch_ids_sum{account=main}"] == 2
     assert found["smmfanfast_balance{account=main,currency=USD}"] == float(panel.balance)
     text = generate_latest(registry).decode()
