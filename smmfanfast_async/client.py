@@ -131,7 +131,7 @@ class Client(ApiV2Calls):
         )
         rate_limiter = RateLimiter(max_concurrency=slots, per_minute=per_minute)
         instrumentation = Instrumentation(
-            on_event, url=self.base_url, thresholds=balance_thresholds
+            on_event, url=str(url), thresholds=balance_thresholds
         )
         runner = Runner(
             transport,

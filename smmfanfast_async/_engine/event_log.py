@@ -24,7 +24,7 @@ __all__ = ["BatchBisected", "HookFailed", "LogEvent", "UnexpectedIds", "is_logge
 
 _LOG = logging.getLogger("smmfanfast_async")
 
-_STACK_LEVEL = 4
+_STACK_LEVEL = 5
 """Frames between the logger and the code that the event is about."""
 
 

@@ -90,7 +90,7 @@ class Limiter:
     def _check_pause(self, action: str, max_pause_s: float) -> None:
         pause_s = self.rate_limiter.pause_s(self._clock.now_s())
         if pause_s > max_pause_s:
-            text = f"the panel asked for a pause: all calls wait another {pause_s:.0f} s"
+            text = f"all calls wait another {pause_s:.0f} s, as the panel asked"
             raise PausedError(text, retry_after_s=pause_s, action=action)
 
     async def _wait_until_allowed(self, action: str, max_pause_s: float) -> None:

@@ -48,7 +48,7 @@ def with_source(main: Callable[[Source], Awaitable[None]]) -> None:
     run(on_loop())
 
 
-def test_a_value_is_given_again_until_it_is_too_old() -> None:
+def test_cached_value_is_returned_until_too_old() -> None:
     async def main(source: Source) -> None:
         assert await source.cached.get(10) == CachedValue(1, is_stale=False)
         await asyncio.sleep(9.9)
@@ -60,7 +60,7 @@ def test_a_value_is_given_again_until_it_is_too_old() -> None:
     with_source(main)
 
 
-def test_who_comes_meanwhile_shares_the_fetch() -> None:
+def test_concurrent_callers_share_the_fetch() -> None:
     async def main(source: Source) -> None:
         found = await asyncio.gather(*(source.cached.get(10) for _ in range(5)))
 
@@ -70,7 +70,7 @@ def test_who_comes_meanwhile_shares_the_fetch() -> None:
     with_source(main)
 
 
-def test_a_fetch_that_has_ended_is_not_joined() -> None:
+def test_completed_fetch_is_not_joined() -> None:
     """Who asks for a value of age 0 gets none that was fetched before."""
 
     async def main(source: Source) -> None:
@@ -84,7 +84,7 @@ def test_a_fetch_that_has_ended_is_not_joined() -> None:
     with_source(main)
 
 
-def test_who_left_an_ended_fetch_late_does_not_count_for_the_next_one() -> None:
+def test_late_leaver_of_old_fetch_does_not_count_for_the_next() -> None:
     """The one who waits for the second fetch is cancelled, and with it goes that fetch."""
 
     async def main(source: Source) -> None:
@@ -108,7 +108,7 @@ def test_who_left_an_ended_fetch_late_does_not_count_for_the_next_one() -> None:
     with_source(main)
 
 
-def test_a_value_that_can_not_be_fetched_anew_is_given_as_stale() -> None:
+def test_value_that_cannot_be_refreshed_is_returned_as_stale() -> None:
     async def main(source: Source) -> None:
         await source.cached.get(10)
         await asyncio.sleep(20)
@@ -128,7 +128,7 @@ def test_a_value_that_can_not_be_fetched_anew_is_given_as_stale() -> None:
     with_source(main)
 
 
-def test_a_value_that_is_not_there_in_time_is_given_as_stale() -> None:
+def test_slow_refresh_returns_the_stale_value() -> None:
     async def main(source: Source) -> None:
         await source.cached.get(10)
         await asyncio.sleep(20)
@@ -144,7 +144,7 @@ def test_a_value_that_is_not_there_in_time_is_given_as_stale() -> None:
     with_source(main)
 
 
-def test_without_a_value_the_time_that_is_over_is_raised() -> None:
+def test_timeout_is_raised_without_a_value() -> None:
     async def main(source: Source) -> None:
         with pytest.raises(TimeoutError):
             await source.cached.get(10, timeout_s=0.5)
@@ -153,7 +153,7 @@ def test_without_a_value_the_time_that_is_over_is_raised() -> None:
 
 
 @pytest.mark.parametrize("failure", [DOWN, NoResponseError("cut", action="services"), OSError("x")])
-def test_without_a_value_each_caller_gets_the_error_as_an_object_of_its_own(
+def test_each_caller_gets_its_own_error_object_without_a_value(
     failure: Exception,
 ) -> None:
     async def main(source: Source) -> None:
@@ -170,7 +170,7 @@ def test_without_a_value_each_caller_gets_the_error_as_an_object_of_its_own(
 
 
 @pytest.mark.parametrize("failure", [AuthenticationError("Invalid API key"), ClosedError("closed")])
-def test_no_stale_value_hides_a_wrong_key_or_an_end(failure: PanelError) -> None:
+def test_stale_value_does_not_hide_wrong_key_or_closing(failure: PanelError) -> None:
     async def main(source: Source) -> None:
         await source.cached.get(10)
         source.failure = failure
@@ -181,7 +181,7 @@ def test_no_stale_value_hides_a_wrong_key_or_an_end(failure: PanelError) -> None
     with_source(main)
 
 
-def test_a_caller_who_is_cancelled_leaves_the_fetch_to_the_others() -> None:
+def test_cancelled_caller_does_not_cancel_the_shared_fetch() -> None:
     async def main(source: Source) -> None:
         callers = [asyncio.create_task(source.cached.get(10)) for _ in range(3)]
         await asyncio.sleep(0.5)
@@ -193,7 +193,7 @@ def test_a_caller_who_is_cancelled_leaves_the_fetch_to_the_others() -> None:
     with_source(main)
 
 
-def test_the_last_caller_who_is_cancelled_ends_the_fetch() -> None:
+def test_last_cancelled_caller_cancels_the_fetch() -> None:
     async def main(source: Source) -> None:
         callers = [asyncio.create_task(source.cached.get(10)) for _ in range(2)]
         await asyncio.sleep(0.5)
@@ -208,7 +208,7 @@ def test_the_last_caller_who_is_cancelled_ends_the_fetch() -> None:
     with_source(main)
 
 
-def test_an_error_that_nobody_waits_for_any_more_is_no_complaint() -> None:
+def test_error_without_waiters_is_not_reported_by_asyncio() -> None:
     """The fetch fails in the same turn in which its only caller is cancelled."""
 
     async def main(source: Source) -> None:
@@ -228,7 +228,7 @@ def test_an_error_that_nobody_waits_for_any_more_is_no_complaint() -> None:
     with_source(main)
 
 
-def test_closing_ends_the_fetch_and_tells_who_waits() -> None:
+def test_closing_cancels_the_fetch_and_informs_waiters() -> None:
     async def main(source: Source) -> None:
         callers = [asyncio.create_task(source.cached.get(10)) for _ in range(2)]
         await asyncio.sleep(0.5)

@@ -43,19 +43,19 @@ async def at_once(batch: list[int]) -> list[int]:
 
 
 @pytest.mark.asyncio
-async def test_batches_are_full_but_for_the_last() -> None:
+async def test_batches_are_full_except_the_last() -> None:
     found = [each async for each in stream_batches(range(7), at_once, size=3, concurrency=2)]
 
     assert sorted(found) == [[0, 1, 2], [3, 4, 5], [6]]
 
 
 @pytest.mark.asyncio
-async def test_no_keys_are_no_batches() -> None:
+async def test_no_keys_make_no_batches() -> None:
     assert [each async for each in stream_batches([], at_once, size=3, concurrency=2)] == []
 
 
 @pytest.mark.asyncio
-async def test_a_key_that_comes_twice_in_a_batch_is_fetched_once() -> None:
+async def test_duplicate_key_in_a_batch_is_fetched_once() -> None:
     keys = [1, 2, 1, 2, 3, 1, 4]
 
     found = [each async for each in stream_batches(keys, at_once, size=3, concurrency=1)]
@@ -64,7 +64,7 @@ async def test_a_key_that_comes_twice_in_a_batch_is_fetched_once() -> None:
 
 
 @pytest.mark.asyncio
-async def test_an_async_iterable_is_taken_as_it_comes() -> None:
+async def test_async_iterable_is_read_as_it_arrives() -> None:
     async def keys() -> AsyncIterator[int]:
         for key in [1, 1, 2, 3, 4, 5]:
             await asyncio.sleep(0)
@@ -76,7 +76,7 @@ async def test_an_async_iterable_is_taken_as_it_comes() -> None:
 
 
 @pytest.mark.asyncio
-async def test_an_async_iterable_may_end_with_a_full_batch() -> None:
+async def test_async_iterable_may_end_with_a_full_batch() -> None:
     async def keys() -> AsyncIterator[int]:
         for key in [1, 2, 3, 4]:
             yield key
@@ -87,7 +87,7 @@ async def test_an_async_iterable_may_end_with_a_full_batch() -> None:
 
 
 @pytest.mark.asyncio
-async def test_no_more_batches_are_held_than_asked() -> None:
+async def test_at_most_concurrency_batches_are_held() -> None:
     taken = 0
 
     def keys() -> Iterator[int]:
@@ -109,7 +109,7 @@ async def test_no_more_batches_are_held_than_asked() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_slow_batch_holds_nothing_up_unless_order_is_wanted() -> None:
+async def test_slow_batch_delays_others_only_if_ordered() -> None:
     for ordered, expected in ((False, [2, 3]), (True, [0, 1])):
         fetches = Fetches()
         stream = stream_batches(range(6), fetches, size=2, concurrency=3, ordered=ordered)
@@ -125,7 +125,7 @@ async def test_a_slow_batch_holds_nothing_up_unless_order_is_wanted() -> None:
 
 
 @pytest.mark.asyncio
-async def test_breaking_off_cancels_what_is_under_way() -> None:
+async def test_breaking_off_cancels_fetches_in_flight() -> None:
     fetches = Fetches()
     stream = stream_batches(range(100), fetches, size=10, concurrency=4)
     first = asyncio.ensure_future(anext(stream))
@@ -140,7 +140,7 @@ async def test_breaking_off_cancels_what_is_under_way() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_fetch_that_raises_ends_the_stream_and_the_others() -> None:
+async def test_failing_fetch_ends_the_stream_and_other_fetches() -> None:
     async def fetch(batch: list[int]) -> list[int]:
         if batch == [2, 3]:
             raise LookupError("broken")
@@ -154,7 +154,7 @@ async def test_a_fetch_that_raises_ends_the_stream_and_the_others() -> None:
 
 
 @pytest.mark.asyncio
-async def test_keys_that_raise_end_the_stream() -> None:
+async def test_failing_keys_end_the_stream() -> None:
     def keys() -> Iterator[int]:
         yield 1
         raise LookupError("the cursor is gone")
@@ -180,7 +180,7 @@ class Cursor:
 
 
 @pytest.mark.asyncio
-async def test_breaking_off_closes_where_the_keys_come_from() -> None:
+async def test_breaking_off_closes_the_key_source() -> None:
     cursor = Cursor(100)
     stream = stream_batches(cursor, at_once, size=10, concurrency=2)
     await anext(stream)
@@ -193,7 +193,7 @@ async def test_breaking_off_closes_where_the_keys_come_from() -> None:
 
 
 @pytest.mark.asyncio
-async def test_breaking_off_ends_keys_that_are_waited_for() -> None:
+async def test_breaking_off_cancels_reading_of_keys() -> None:
     ended = False
 
     async def keys() -> AsyncIterator[int]:
@@ -229,14 +229,14 @@ class Counted:
 
 
 @pytest.mark.asyncio
-async def test_what_can_not_be_closed_is_left_alone() -> None:
+async def test_source_that_cannot_be_closed_is_left_alone() -> None:
     stream = stream_batches(Counted(), at_once, size=2, concurrency=1, ordered=True)
 
     assert [each async for each in stream] == [[1, 2], [3, 4], [5]]
 
 
 @pytest.mark.asyncio
-async def test_a_consumer_who_is_cancelled_again_while_it_ends_leaves_nothing_behind() -> None:
+async def test_consumer_cancelled_twice_leaves_nothing_behind() -> None:
     cursor = Cursor(100)
     slow = asyncio.Event()
 
@@ -265,7 +265,7 @@ async def test_a_consumer_who_is_cancelled_again_while_it_ends_leaves_nothing_be
 
 
 @pytest.mark.asyncio
-async def test_an_error_of_keys_that_nobody_takes_any_more_is_no_complaint() -> None:
+async def test_unconsumed_error_of_keys_is_not_reported_by_asyncio() -> None:
     def keys() -> Iterator[int]:
         yield 1
         raise LookupError("the cursor is gone")
@@ -288,7 +288,7 @@ async def test_an_error_of_keys_that_nobody_takes_any_more_is_no_complaint() -> 
     turns=st.lists(st.integers(0, 3), max_size=60),
     ordered=st.booleans(),
 )
-def test_every_key_is_fetched_whatever_the_order_of_landing(
+def test_every_key_is_fetched_in_any_order_of_completion(
     keys: list[int], size: int, concurrency: int, turns: list[int], *, ordered: bool
 ) -> None:
     async def run() -> list[list[int]]:
