@@ -130,9 +130,7 @@ class Client(ApiV2Calls):
             trace_configs=trace_configs,
         )
         rate_limiter = RateLimiter(max_concurrency=slots, per_minute=per_minute)
-        instrumentation = Instrumentation(
-            on_event, url=str(url), thresholds=balance_thresholds
-        )
+        instrumentation = Instrumentation(on_event, url=str(url), thresholds=balance_thresholds)
         runner = Runner(
             transport,
             profile,

@@ -25,7 +25,10 @@ def test_star_import_binds_every_public_name() -> None:
 
 @pytest.mark.parametrize(
     ("begin", "names"),
-    [("Cli", ["s.Client("]), ("Inval", ["s.InvalidOrderError(", "s.InvalidResponseError(", "s.InvalidSettingsError("])],
+    [
+        ("Cli", ["s.Client("]),
+        ("Inval", ["s.InvalidOrderError(", "s.InvalidResponseError(", "s.InvalidSettingsError("]),
+    ],
 )
 def test_tab_completes_names_that_are_not_loaded_yet(begin: str, names: list[str]) -> None:
     code = (

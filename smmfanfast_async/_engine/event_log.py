@@ -94,9 +94,7 @@ def log_event(event: LogEvent, error: BaseException | None = None) -> None:
             text = f"status: the response held {id_count} ids that were not requested"
             _log(logging.WARNING, text, action="status", id_count=id_count)
         case HookFailed(event=name, error=raised):
-            text = (
-                f"on_event raised {raised} at {name}; further failures of this kind are not logged"
-            )
+            text = f"on_event raised {raised} at {name}; logged once"
             _log(logging.WARNING, text, event=name, error=raised)
 
 

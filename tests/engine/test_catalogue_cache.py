@@ -169,7 +169,9 @@ async def test_order_above_max_charge_is_not_sent() -> None:
 )
 async def test_max_charge_that_is_not_an_amount_is_rejected(most: Any) -> None:
     async with Shop() as server, client_of(server) as client:
-        with pytest.raises(InvalidOrderError, match=r"DefaultOrder\.max_charge: .* must be a Decimal"):
+        with pytest.raises(
+            InvalidOrderError, match=r"DefaultOrder\.max_charge: .* must be a Decimal"
+        ):
             await client.add(ORDER, max_charge=most)
 
     assert server.requests == []

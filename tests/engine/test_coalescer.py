@@ -435,9 +435,7 @@ def test_last_waiter_of_a_batch_cancels_its_fetch() -> None:
 
 @pytest.mark.parametrize("outcome", [None, LookupError("broken")])
 @pytest.mark.parametrize("turn", range(4))
-def test_cancellation_as_the_answer_arrives_is_harmless(
-    outcome: Outcome, turn: int
-) -> None:
+def test_cancellation_as_the_answer_arrives_is_harmless(outcome: Outcome, turn: int) -> None:
     """Whichever turn of the loop it is in between the answer and the caller's next step."""
 
     async def main(fetches: Fetches) -> None:

@@ -135,18 +135,14 @@ def test_max_attempts_includes_the_first(attempts: int, repeats: int, *, again: 
     (math.inf, None),
     (math.nan, None),
 ])  # fmt: skip
-def test_retry_after_is_kept_or_raised_at_once(
-    asked_s: float, pause_s: float | None
-) -> None:
+def test_retry_after_is_kept_or_raised_at_once(asked_s: float, pause_s: float | None) -> None:
     error = RateLimitError("slower", http_status=429, retry_after_s=asked_s, action="status")
 
     assert POLICY.delay_s(error, 0, 0.5) == pause_s
 
 
 @pytest.mark.parametrize(("left_s", "pause_s"), [(30.0, 30.0), (30.1, None)])
-def test_unsent_call_waits_no_longer_than_any_other(
-    left_s: float, pause_s: float | None
-) -> None:
+def test_unsent_call_waits_no_longer_than_any_other(left_s: float, pause_s: float | None) -> None:
     error = PausedError("all calls wait", retry_after_s=left_s, action="add")
 
     assert POLICY.delay_s(error, 0, 0.5) == pause_s
@@ -244,9 +240,7 @@ def test_nothing_waits_without_rate_limit_and_pause() -> None:
 
 
 @pytest.mark.parametrize(("asked_s", "pause_s"), [(None, DEFAULT_PAUSE_S), (0.0, 0.0), (7.5, 7.5)])
-def test_rate_limit_response_pauses_every_call(
-    asked_s: float | None, pause_s: float
-) -> None:
+def test_rate_limit_response_pauses_every_call(asked_s: float | None, pause_s: float) -> None:
     pacer = RateLimiter(10)
 
     pacer.on_rate_limited(100.0, asked_s)
@@ -267,9 +261,7 @@ def test_shorter_pause_does_not_end_a_longer_one() -> None:
 
 
 @pytest.mark.parametrize(("most", "then"), [(10, [5, 2, 1, 1]), (3, [1, 1]), (1, [1])])
-def test_rate_limit_response_halves_concurrency_down_to_one(
-    most: int, then: list[int]
-) -> None:
+def test_rate_limit_response_halves_concurrency_down_to_one(most: int, then: list[int]) -> None:
     pacer = RateLimiter(most)
 
     for allowed in then:
@@ -526,9 +518,7 @@ def test_thresholds_are_crossed_and_recovered_alternately(
 
 
 @given(levels=LEVELS, balances=st.lists(AMOUNTS, max_size=30))
-def test_unchanged_balance_is_reported_once(
-    levels: list[Decimal], balances: list[Decimal]
-) -> None:
+def test_unchanged_balance_is_reported_once(levels: list[Decimal], balances: list[Decimal]) -> None:
     watched = BalanceThresholds.create(levels)
     for balance in balances:
         seen(watched, balance)

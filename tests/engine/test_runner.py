@@ -76,7 +76,9 @@ async def calls_to(
     pacer = RateLimiter(max_concurrency=concurrency, per_minute=per_minute)
     async with (
         WireServer(*(answers or (BALANCE,))) as server,
-        open_runner(url or server.url, clock, rate_limiter=pacer, add_concurrency=add_concurrency) as calls,
+        open_runner(
+            url or server.url, clock, rate_limiter=pacer, add_concurrency=add_concurrency
+        ) as calls,
     ):
         yield Scene(calls, server, clock.pauses, Settings(timeout_s, RetryPolicy()))
 

@@ -70,7 +70,9 @@ async def test_async_iterable_is_read_as_it_arrives() -> None:
             await asyncio.sleep(0)
             yield key
 
-    found = [each async for each in stream_batches(keys(), at_once, size=2, concurrency=2, ordered=True)]
+    found = [
+        each async for each in stream_batches(keys(), at_once, size=2, concurrency=2, ordered=True)
+    ]
 
     assert found == [[1, 2], [3, 4], [5]]
 
@@ -81,7 +83,9 @@ async def test_async_iterable_may_end_with_a_full_batch() -> None:
         for key in [1, 2, 3, 4]:
             yield key
 
-    found = [each async for each in stream_batches(keys(), at_once, size=2, concurrency=2, ordered=True)]
+    found = [
+        each async for each in stream_batches(keys(), at_once, size=2, concurrency=2, ordered=True)
+    ]
 
     assert found == [[1, 2], [3, 4]]
 

@@ -338,9 +338,7 @@ def test_events_without_a_known_call_are_ignored(traced: Traced) -> None:
         ("http://[::1]:8080/api", "::1", 8080),
     ],
 )
-def test_default_port_is_named(
-    traced: Traced, url: str, host: str, port: int
-) -> None:
+def test_default_port_is_named(traced: Traced, url: str, host: str, port: int) -> None:
     traced.hook(CallStarted(call_id="1", action="balance", id_count=0, url=url))
     traced.hook(
         CallFinished(

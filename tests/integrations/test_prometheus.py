@@ -73,7 +73,9 @@ def test_attempts_are_counted_by_outcome(
     assert found[f"smmfanfast_attempts_total{{{labels}}}"] == 2
     assert found["smmfanfast_attempt_duration_seconds_count{account=main,action=status}"] == 2
     assert found["smmfanfast_attempt_duration_seconds_sum{account=main,action=status}"] == 70.2
-    assert found["smmfanfast_attempt_duration_seconds_bucket{account=main,action=status,le=0.25}"] == 1
+    assert (
+        found["smmfanfast_attempt_duration_seconds_bucket{account=main,action=status,le=0.25}"] == 1
+    )
 
 
 def test_sizes_of_batches_are_counted() -> None:
