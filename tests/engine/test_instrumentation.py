@@ -229,7 +229,8 @@ async def test_placed_order_is_emitted_with_its_id() -> None:
         ]
         assert scene.told[2] == OrderSettled(
             call_id=scene.told[0].call_id,  # type: ignore[union-attr]  # a CallStarted, as above
-            outcome=PlacementOutcome.PLACED, service="5", order="7", duration_s=0.0, error=None, kind=None,
+            outcome=PlacementOutcome.PLACED, service="5", order="7", duration_s=0.0, error=None,
+            kind=None,
         )  # fmt: skip
 
 
@@ -611,7 +612,8 @@ ENDS: list[tuple[Answer, int, str, dict[str, object]]] = [
     ),
     (
         reply("", 502), logging.WARNING,
-        "add: outcome unknown: no answer of the panel (HTTP 502); the order may have been placed: check the panel before ordering again",
+        "add: outcome unknown: no answer of the panel (HTTP 502); the order may have been placed:"
+        " check the panel before ordering again",
         {
             "smm_outcome": "unknown", "smm_error": "OutcomeUnknownError", "smm_kind": "unknown",
             "smm_http_status": 502,
