@@ -612,8 +612,8 @@ ENDS: list[tuple[Answer, int, str, dict[str, object]]] = [
     ),
     (
         reply("", 502), logging.WARNING,
-        "add: outcome unknown: no answer of the panel (HTTP 502); the order may have been placed:"
-        " check the panel before ordering again",
+        ("add: outcome unknown: no answer of the panel (HTTP 502); the order may have been placed:"
+        " check the panel before ordering again"),
         {
             "smm_outcome": "unknown", "smm_error": "OutcomeUnknownError", "smm_kind": "unknown",
             "smm_http_status": 502,
