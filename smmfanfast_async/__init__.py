@@ -1,18 +1,33 @@
 """An asyncio client for SMM-panel APIs.
 
-Four promises: it never orders twice and never loses an order, every status call is a batch, no row
-is lost, and the key never leaks.
+It makes four guarantees:
 
-The rooms of this package, from the ground up: `errors`; `orders` (what we say), `results` (what the
-panel says), `profile` (what differs between panels); `catalogue` (services, checks, quotes);
-`client` (the verbs). Beside them stand, imported by their own path: `desk` (place once, follow to
-the end) with its `journal` and `sql_journal`, `sandbox` (a panel on this machine to test against)
-and `cli` (the command line); `events` (what `on_event` is told, and the fields of the log), with
-`otel` and `prometheus` (hooks that pass it on); `pytest_plugin` (fixtures for tests of bots).
+- It never orders twice and never loses an order: `add` ends as placed, refused, not sent, or
+  unknown.
+- Every status call is a batch: a thousand concurrent `status()` calls make ten requests.
+- Bad records are isolated: a malformed field or an invalid id never affects another record.
+- The API key never leaks into text, logs, tracebacks, stored rows, or to another host.
 
-What `help()` can't show: each field of a class has its text under it in the source, where editors
-find it; and the rooms with a path of their own have a page each, such as
-`python -m pydoc smmfanfast_async.desk`.
+The modules, lowest layer first (imports run downwards only):
+
+- `errors`: the exception tree, with `ErrorKind`.
+- `orders`: the orders that are sent, one class for each type; `results`: what the panel returns.
+- `profile`: how panels differ: limits, parameter names, refusal texts.
+- `catalogue`: services, order checks and prices; `changes`: what changed between two statuses.
+- `events`: the values passed to `on_event`, and the fields of the log.
+- `_wire`: values to bytes and back (`encode`, `decode`), and the connections (`transport`).
+- `_engine`: how a call runs: slots, retries, batching, polling, caching, instrumentation.
+- `client`: `Client`, one coroutine for each API action.
+
+Imported by their own path:
+
+- `desk`: place each order once by your reference, and follow it until it is final; with its
+  `journal` (pure) and `journal.sql` (SQLite, PostgreSQL).
+- `integrations`: `otel` and `prometheus` (hooks for `on_event`), `pytest_plugin` (fixtures).
+- `sandbox`: a panel on this machine to test against; `cli`: the command line.
+
+`help()` does not show the text under each field of a class; editors find it in the source. Modules
+imported by their own path have a page each, such as `python -m pydoc smmfanfast_async.desk`.
 """
 
 import logging
@@ -151,7 +166,7 @@ __all__ = [
     "total_quantity",
 ]
 
-_ROOMS = (
+_MODULES = (
     "errors",
     "orders",
     "profile",
@@ -161,15 +176,15 @@ _ROOMS = (
     "catalogue",
     "client",
 )
-"""Where the public names live, from the ground up."""
+"""Modules that define the public names, lowest layer first."""
 
 
 def __getattr__(name: str) -> object:
-    """Load a name when it is first asked for, so that a command line need not wait for aiohttp."""
-    if name in _ROOMS:
+    """Load a name when it is first used, so that the command line need not wait for aiohttp."""
+    if name in _MODULES:
         return import_module(f"{__name__}.{name}")
-    for room in _ROOMS if name in __all__ else ():
-        module = import_module(f"{__name__}.{room}")
+    for module_name in _MODULES if name in __all__ else ():
+        module = import_module(f"{__name__}.{module_name}")
         if name in module.__all__:
             value: object = getattr(module, name)
             globals()[name] = value
@@ -181,5 +196,5 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-# Whoever uses the library says where its log goes; until then it goes nowhere.
+# The application configures where the log goes; until then it is discarded.
 logging.getLogger(__name__).addHandler(logging.NullHandler())

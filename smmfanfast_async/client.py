@@ -1,19 +1,19 @@
-"""`Client`: the verbs, awaited. How a call is sent, and whether again, is told in `_calls`."""
+"""`Client`: one coroutine for each API action. `_engine` runs the calls."""
 
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from decimal import Decimal
-from functools import partial
-from typing import Any, NoReturn, Self, TypeVar
+from typing import Any, NoReturn, Self
 
 import attrs
 
-from ._engine.catalogue_cache import CatalogueCache
+from ._engine.api_v2_calls import ApiV2Calls
+from ._engine.client_core import ClientCore
 from ._engine.instrumentation import Instrumentation
 from ._engine.policy import PollPolicy, RateLimiter, RetryPolicy
-from ._engine.polling import Poller, Until
-from ._engine.runner import Before, Runner, Settings
-from ._engine.statuses import Ids, Statuses, collect
+from ._engine.polling import Until
+from ._engine.runner import BeforeSend, Runner, Settings
+from ._engine.statuses import Ids, collect
 from ._secrets import Secret, wrap_key
 from ._settings import (
     account_name,
@@ -25,77 +25,67 @@ from ._settings import (
 from ._wire.decode import (
     decode_balance,
     decode_call,
-    decode_cancels,
-    decode_refill,
-    decode_refill_statuses,
-    decode_refills,
-    unwrap,
 )
-from ._wire.encode import Form, add_form, call_form, ids_form
+from ._wire.encode import add_form, call_form
 from ._wire.transport import Connector, Session, TraceConfig, Transport, is_loopback, parse_url
 from .catalogue import Catalogue
 from .changes import StatusChange
-from .errors import ClosedError, InvalidOrderError, PanelError
+from .errors import InvalidOrderError, PanelError
 from .events import Hook
 from .orders import Order, parse_id, parse_ids
 from .profile import SMMFANFAST, Profile
 from .results import (
     AddedOrder,
     Balance,
-    CancelResult,
     OrderStatus,
-    RefillResult,
-    RefillStatus,
-    Response,
 )
 
 __all__ = ["Client", "Ids"]
 
 TIMEOUT_S = 60.0
-"""Seconds for a reading call with all its repeats: two slow answers and a pause."""
+"""Seconds for a read with all its retries: enough for two slow answers and a delay."""
 
 SERVICES_TTL_S = 300.0
-"""Seconds for which a catalogue is given again: panels change rates a few times a day (assumed)."""
+"""Seconds for which a catalogue is cached: panels change rates a few times a day (assumed)."""
 
 WAIT_TIMEOUT_S = 86_400.0
-"""Seconds that `wait` lasts at most unless told otherwise, a day: panels show failed and paused
-orders as pending for ever (seen)."""
-
-T = TypeVar("T")
-_Rows = dict[str, T | PanelError]
-_DecodeRows = Callable[[Response, Profile, Sequence[str]], _Rows[T]]
+"""Default limit of `wait` in seconds, a day: panels show failed and paused orders as pending for
+ever (seen)."""
 
 
-class Client:
+class Client(ApiV2Calls):
     """A panel account, for one event loop.
 
     Use it with `async with`, or call `aclose()`. It may be shared by any number of tasks.
 
-    - `api_key`: the key, or a plain function that gives it: for a key that changes it is called
-      for each request, when its form is made, and what it gives is kept no longer.
-    - `profile`: what is particular about the panel; the document's panel by default.
-    - `base_url`: another address than the profile's: https, or http on this machine.
+    - `api_key`: the key, or a plain function that returns it. For a key that changes, the function
+      is called for each request when its form is made, and the key is not kept afterwards.
+    - `profile`: the dialect and limits of the panel; the document's panel by default.
+    - `base_url`: overrides the address of the profile: https, or http on this machine.
     - `session`, `connector`: an aiohttp session or connector to share; they stay open. Without
-      them the client makes and closes its own. A session lends its connector and its proxy
-      settings; each request still sets its own time-outs and follows no redirect.
-    - `timeout_s`: seconds for a reading call with all its repeats. `add` has 140.
-    - `retry`: when a call that changes nothing is repeated; `RetryPolicy(attempts=1)` for never.
-    - `concurrency`: requests under way at once; the profile's by default. A panel that says "too
-      often" pauses all calls and halves it for a while.
-    - `add_concurrency`: orders under way at once; the profile's, one, by default.
-    - `calls_per_minute`: the pace that is kept; the profile's by default.
-    - `services_ttl_s`: seconds for which `services` gives the same catalogue again.
-    - `poll`: how often `wait` and `watch` look at an order.
-    - `proxy`: address of an HTTP proxy, with a login in it where it wants one. For SOCKS, give the
+      them the client creates and closes its own. Of a session its connector and proxy settings
+      are used; each request still sets its own timeouts and does not follow redirects.
+    - `timeout_s`: seconds for a read with all its retries. `add` has 140.
+    - `retry`: when a call that changes nothing is retried; `RetryPolicy(max_attempts=1)` for never.
+    - `concurrency`: requests in flight at once; the profile's by default. When the panel reports
+      too many requests, all calls pause and the concurrency is halved for a while.
+    - `add_concurrency`: orders in flight at once; the profile's, one, by default.
+    - `calls_per_minute`: the most requests per minute; the profile's by default.
+    - `services_ttl_s`: seconds for which `services` returns the cached catalogue.
+    - `poll`: how often `wait` and `watch` poll an order.
+    - `proxy`: address of an HTTP proxy, with its login if it needs one. For SOCKS, pass the
       `ProxyConnector` of aiohttp-socks as `connector`.
-    - `trust_env`: without a `proxy`, let aiohttp look for one in HTTP_PROXY, HTTPS_PROXY and
-      NO_PROXY, and in ~/.netrc for its login. Nothing of a .netrc is ever sent to the panel.
-    - `trace_configs`: aiohttp's own hooks. One on chunks sees the body that is sent, key included.
-    - `on_event`: a plain function that is told what happens; `events` says of what, and how.
-    - `account`: a name of yours for the account, 1 to 64 letters, digits and `._-`.
-    - `balance_thresholds`: amounts that are told of when `balance` finds less, or more again.
+    - `trust_env`: without a `proxy`, let aiohttp read one from HTTP_PROXY, HTTPS_PROXY and
+      NO_PROXY, and its login from ~/.netrc. Nothing from .netrc is ever sent to the panel.
+    - `trace_configs`: aiohttp's trace hooks. Those for chunks see the body that is sent, including
+      the key.
+    - `on_event`: a plain function that is called with each event; see the module `events`.
+    - `account`: a name for the account, 1 to 64 letters, digits and `._-`.
+    - `balance_thresholds`: amounts; an event reports when `balance` finds less, or more again.
 
-    Raises `InvalidSettingsError` for a key or an address that can't be meant.
+    Raises `InvalidSettingsError` for a key, an address or an option that is not valid. Every call
+    raises `ClosedError` after `aclose`, `UnsupportedActionError` if the profile does not have its
+    action, and `InvalidOrderError` for an invalid id or field; in all three cases nothing was sent.
     """
 
     def __init__(
@@ -121,20 +111,15 @@ class Client:
         balance_thresholds: Iterable[Decimal] = (),
     ) -> None:
         key, masked_proxy = wrap_key(api_key), None if proxy is None else Secret(proxy)
-        # Whatever is raised from here on leaves through this frame, and error reporters show it.
+        # Errors raised from here on pass through this frame, whose variables error reporters show.
         del api_key, proxy
         url = parse_url(base_url or profile.base_url)
         key.check(for_this_machine=is_loopback(url))
-        places = profile.concurrency if concurrency is None else concurrency
-        order_places = profile.add_concurrency if add_concurrency is None else add_concurrency
-        pace = profile.calls_per_minute if calls_per_minute is None else calls_per_minute
-        check_numbers(timeout_s=timeout_s, concurrency=places)
-        check_numbers(add_concurrency=order_places, calls_per_minute=pace)
-        self.profile = profile
-        self.base_url = str(url)
-        self._account = account_name(key, self.base_url, account)
-        self._concurrency = places
-        self._settings = Settings(timeout_s, retry or RetryPolicy())
+        slots = profile.concurrency if concurrency is None else concurrency
+        add_slots = profile.add_concurrency if add_concurrency is None else add_concurrency
+        per_minute = profile.calls_per_minute if calls_per_minute is None else calls_per_minute
+        check_numbers(timeout_s=timeout_s, concurrency=slots)
+        check_numbers(add_concurrency=add_slots, calls_per_minute=per_minute)
         transport = Transport(
             url,
             key,
@@ -144,33 +129,43 @@ class Client:
             trust_env=trust_env,
             trace_configs=trace_configs,
         )
-        pacer = RateLimiter(max_concurrency=places, per_minute=pace)
-        teller = Instrumentation(on_event, url=self.base_url, levels=balance_thresholds)
-        calls = Runner(
+        rate_limiter = RateLimiter(max_concurrency=slots, per_minute=per_minute)
+        instrumentation = Instrumentation(on_event, url=str(url), thresholds=balance_thresholds)
+        runner = Runner(
             transport,
             profile,
-            rate_limiter=pacer,
-            add_concurrency=order_places,
-            instrumentation=teller,
+            rate_limiter=rate_limiter,
+            add_concurrency=add_slots,
+            instrumentation=instrumentation,
         )
-        self._furnish(calls, poll or PollPolicy(), services_ttl_s)
+        core = ClientCore.create(
+            runner,
+            base_url=str(url),
+            account=account_name(key, str(url), account),
+            settings=Settings(timeout_s, retry or RetryPolicy()),
+            concurrency=slots,
+            poll=poll or PollPolicy(),
+            services_ttl_s=services_ttl_s,
+        )
+        self._attach(core, core.settings, core.concurrency)
 
-    def _furnish(
-        self, calls: Runner, poll: PollPolicy, services_ttl_s: float = SERVICES_TTL_S
-    ) -> None:
-        """Put in place what is shared with the twins of `with_options`."""
-        self._runner = calls
-        self._statuses = Statuses(calls, concurrency=self._concurrency)
-        self._poller = Poller(self._look, poll, calls.rng, calls.instrumentation, self._is_over)
-        self._catalogue_cache = CatalogueCache(calls, self._settings, ttl_s=services_ttl_s)
+    def _attach(self, core: ClientCore, settings: Settings, concurrency: int) -> None:
+        """Set all attributes of a client: those of the core, and the options of its calls."""
+        self.profile = core.runner.profile
+        self.base_url = core.base_url
+        self._core = core
+        self._runner = core.runner
+        self._statuses = core.statuses
+        self._settings = settings
+        self._concurrency = concurrency
 
     @classmethod
     def from_env(cls, **options: Any) -> Self:
-        """Make a client from the environment; `options` are those of `Client` and go first.
+        """Create a client from environment variables.
 
         `SMMFANFAST_API_KEY` holds the key, or `SMMFANFAST_API_KEY_FILE` the path of a file with
-        it; `SMMFANFAST_BASE_URL` and `SMMFANFAST_PROXY` are optional. Raises
-        `InvalidSettingsError` where there is no key.
+        it; `SMMFANFAST_BASE_URL` and `SMMFANFAST_PROXY` are optional. `options` are those of
+        `Client` and take precedence. Raises `InvalidSettingsError` if there is no key.
         """
         return cls(key_from_env(), **options_from_env(options))
 
@@ -182,38 +177,43 @@ class Client:
         concurrency: int | None = None,
         keep_raw: bool | None = None,
     ) -> Self:
-        """Give this client with other settings for some calls: `client.with_options(…).balance()`.
+        """Return a client with other options for some calls: `client.with_options(…).balance()`.
 
-        It shares everything with this one, connections, pace, pauses and quota too; closing either
-        closes both. `concurrency` bounds the batches of one call and can't raise the client's own.
-        `keep_raw` keeps with each status and service the text that it was read from.
+        It shares everything else with this client, including connections, rate limits, pauses and
+        the retry budget; closing either closes both. Attributes that a subclass adds are not
+        copied. None keeps an option as it is.
+
+        Args:
+            timeout_s: Seconds for a read with all its retries.
+            retry: When a call that changes nothing is retried.
+            concurrency: The most batches of one call in flight. It cannot raise the client's own.
+            keep_raw: Whether each status and service keeps the text that it was decoded from.
         """
         check_numbers(timeout_s=timeout_s, concurrency=concurrency)
-        twin = object.__new__(type(self))
-        twin.__dict__.update(self.__dict__)
-        twin._concurrency = concurrency or self._concurrency
         changes = {"timeout_s": timeout_s, "retry": retry, "keep_raw": keep_raw}
-        asked: dict[str, Any] = {name: each for name, each in changes.items() if each is not None}
-        twin._settings = attrs.evolve(self._settings, **asked)
-        return twin
+        chosen: dict[str, Any] = {name: each for name, each in changes.items() if each is not None}
+        settings = attrs.evolve(self._settings, **chosen)
+        client = object.__new__(type(self))
+        client._attach(self._core, settings, concurrency or self._concurrency)
+        return client
 
     @property
     def account(self) -> str:
-        """The name of the account: yours, or one of 16 signs made of its key and address.
+        """The name of the account: the one given, or 16 characters made from its key and address.
 
-        A journal keeps accounts apart by it. The key can't be told of it: it is an HMAC. Of a key
-        that changes none is made: without one of yours `InvalidSettingsError` is raised.
+        A journal separates accounts by it. The key cannot be derived from it: it is an HMAC. A key
+        that changes has no such name: without a given one, `InvalidSettingsError` is raised.
         """
-        return require_account(self._account)
+        return require_account(self._core.account)
 
     def __repr__(self) -> str:
-        if "_calls" not in self.__dict__:  # in a traceback of a setting that was refused
-            return "<Client, not made>"
+        if "_core" not in self.__dict__:  # in a traceback of an invalid option
+            return "<Client, not initialized>"
         state = " closed" if self._runner.transport.is_closed else ""
         return f"<Client {self.profile.name} {self.base_url}{state}>"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a Client holds connections and a key: it is not copied or pickled")
+        raise TypeError("a Client holds connections and a key: it cannot be copied or pickled")
 
     async def __aenter__(self) -> Self:
         self._runner.transport.check_usable()
@@ -223,84 +223,103 @@ class Client:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close what the client made. Orders on their way get 10 seconds to arrive.
+        """Close the connections of the client. Orders in flight get 10 seconds to complete.
 
-        A second call does nothing. Afterwards every verb raises `ClosedError`.
+        Calls in flight end with an error. A second call does nothing. Afterwards every call raises
+        `ClosedError`.
         """
-        # At once: who comes while the rest is ended would not be ended any more.
+        # First of all: a call that started during the rest would not be ended by it.
         self._runner.transport.is_closed = True
-        async with AsyncExitStack() as ends:
-            # Each happens whatever becomes of the others, the last one first.
-            for room in (self._catalogue_cache, self._runner, self._statuses, self._poller):
-                ends.push_async_callback(room.close)
+        await self._core.close()
 
-    # --- the verbs -------------------------------------------------------------------------------
+    # --- calls -----------------------------------------------------------------------------------
 
     async def add(
         self, order: Order, *, max_charge: Decimal | None = None, wait_s: float | None = None
     ) -> AddedOrder:
-        """Place an order; it is sent once, and what became of it is said.
+        """Place an order. It is sent at most once, and the outcome is reported exactly.
 
-        Returns where the panel gave an id. Raises `InvalidOrderError`, `NotSentError` or
-        `ClosedError` if nothing was sent, `RefusedError` if the panel said no before it made an
-        order, and `OutcomeUnknownError` for everything else: an order may exist, and this client
-        never sends it again. A cancelled caller does not stop what is on its way.
+        Cancelling the caller does not cancel a request that is already being sent.
 
-        `max_charge` is the most it may cost by the catalogue, in the account's currency; above it
-        `SpendingLimitError` is raised and nothing sent. A price that can't be known before, such as
-        a subscription's, is an `InvalidOrderError` then. The panel has no such bound of its own: a
-        rate that rises between the catalogue (`services_ttl_s`) and the order is not caught.
+        Args:
+            max_charge: Highest acceptable price in the account's currency, checked against the
+                catalogue before sending. Panels have no such limit of their own, so a rate that
+                rises after the catalogue was fetched (`services_ttl_s`) is not caught. A price that
+                cannot be known in advance, such as a subscription's, is an `InvalidOrderError`.
+            wait_s: How long to wait for the outcome, in seconds; sending continues afterwards. An
+                order that has not been sent by then is withdrawn (`NotSentError`). None waits until
+                the outcome is known (at most 140 s after sending starts).
 
-        `wait_s` bounds the waiting, not the sending, in seconds; None waits to the end (140 s at
-        most, once it is on its way). An order whose turn did not come by then is taken back
-        (`NotSentError`); one on its way goes on, and `await error.settled()` tells its outcome.
+        Returns:
+            The order as accepted by the panel.
+
+        Raises:
+            InvalidOrderError, SpendingLimitError: Nothing was sent. Correct the order.
+            NotSentError, ClosedError: Nothing was sent. Retrying is safe.
+            RefusedError: The panel refused before creating an order. Retry after fixing the cause.
+            OutcomeUnknownError: An order may exist. Check the panel before ordering again;
+                `await error.wait_for_outcome()` if it is still being sent.
         """
         check_numbers(wait_s=wait_s)
         form = add_form(order, self.profile)
         if max_charge is not None:
-            begun_s = self._runner.clock.now_s()
-            await self._catalogue_cache.check_price_limit(order, max_charge, wait_s)
+            started_s = self._runner.clock.now_s()
+            await self._core.catalogue_cache.check_price_limit(order, max_charge, wait_s)
             if wait_s is not None:
-                wait_s = max(wait_s - (self._runner.clock.now_s() - begun_s), 0.0)
+                wait_s = max(wait_s - (self._runner.clock.now_s() - started_s), 0.0)
         return await self._runner.send_order(form, self._settings, wait_s)
 
-    async def send_form(self, form: Mapping[str, str], *, before: Before) -> AddedOrder:
-        """Place an order by its form, for a journal: errors and outcomes are those of `add`.
+    async def send_form(self, form: Mapping[str, str], *, before: BeforeSend) -> AddedOrder:
+        """Place an order by its form, for a journal. Results and errors are those of `add`.
 
-        `before` is awaited when its turn has come, before each sending; what it raises is raised,
-        and nothing is sent. It gives the moment of `time.monotonic()` after which the order must
-        not leave any more.
+        `before` is awaited before each attempt, when a request slot is free. If it raises, the
+        error is raised here and nothing is sent. It returns the time of `time.monotonic()` after
+        which the order must not be sent any more.
         """
         if form.get("action") != "add":
-            raise InvalidOrderError("Client", "form", form.get("action"), "is not that of an order")
+            raise InvalidOrderError("Client", "form", form.get("action"), "is not an order form")
         return await self._runner.send_order(dict(form), self._settings, None, before)
 
     async def status(self, order: int | str) -> OrderStatus:
-        """Ask how one order stands; raises its error, `OrderNotFoundError` for an unknown id.
+        """Return the status of one order.
 
-        Callers who ask at about the same time share requests, `profile.ids_per_call` ids each: a
-        thousand of them make ten. Each gets its own result or error; one who is cancelled harms no
-        other. `NoResponseError` after `timeout_s`, the waiting for a request included.
+        Concurrent callers share requests of `profile.ids_per_call` ids each: a thousand callers
+        make ten. Each gets its own result or error; cancelling one does not affect another.
+
+        Raises:
+            OrderNotFoundError: The account has no such order.
+            AuthenticationError: The panel rejected the key. Correct it.
+            NoResponseError: No answer within `timeout_s`, including the wait for a request slot.
+                Retrying is safe, as after any other `PanelError`.
         """
-        return await self._statuses.one(parse_id(order), self._settings)
+        return await self._statuses.get(parse_id(order), self._settings)
 
     async def statuses(self, ids: Ids) -> dict[str, OrderStatus | PanelError]:
-        """Ask how any number of orders stand, `profile.ids_per_call` a request.
+        """Return the statuses of any number of orders, `profile.ids_per_call` in a request.
 
-        Gives every id, in the order asked, its status or its own error; an id that is none gets an
-        `InvalidOrderError` and is not sent. Raises only `ClosedError`, or `InvalidOrderError` for
-        one text in the place of a list.
+        Returns:
+            For every id, in the order given, its status or its own error. A value that is not an id
+            gets an `InvalidOrderError` and is not sent.
+
+        Raises:
+            InvalidOrderError: `ids` is one text instead of a list. Nothing was sent.
         """
         return await collect(self.iter_statuses(ids, ordered=True))
 
     def iter_statuses(
         self, ids: Ids, *, ordered: bool = False
     ) -> AsyncGenerator[tuple[str, OrderStatus | PanelError], None]:
-        """Ask as `statuses` does, and give each answer as its batch lands.
+        """Yield what `statuses` returns, each id as its batch completes.
 
-        At most `concurrency` batches are held at a time, whatever `ids` is. `ordered` keeps the
-        order of `ids`; without it a slow batch holds nothing up. An id that comes twice in a batch
-        is asked and given once.
+        At most `concurrency` batches are held at a time, whatever `ids` is. An id that occurs twice
+        in a batch is fetched and yielded once.
+
+        Args:
+            ids: Order ids from any iterable or async iterable; it is read as needed.
+            ordered: Whether to keep the order of `ids`. Without it a slow batch delays no other.
+
+        Raises:
+            InvalidOrderError: `ids` is one text instead of a list. Nothing was sent.
         """
         return self._statuses.stream(
             ids, self._settings, concurrency=self._concurrency, ordered=ordered
@@ -313,13 +332,20 @@ class Client:
         until: Until | None = None,
         timeout_s: float = WAIT_TIMEOUT_S,
     ) -> OrderStatus:
-        """Wait until an order is final, and give its last status.
+        """Wait until an order is final, and return its last status.
 
-        `until` says of a status whether it is enough, such as `lambda status: status.start_count
-        is not None`; a final one always is. It is looked at now and then (`poll`), together with
-        what others wait for; a look that fails is made again. Raises `WaitTimeoutError` after
-        `timeout_s`, `OrderNotFoundError` for an id that is not the account's, `AuthenticationError` for a
-        wrong key.
+        The order is polled at the intervals of `poll`, together with all others that are waited for
+        or watched; a failed poll is repeated.
+
+        Args:
+            until: Returns whether a status is enough, such as `lambda status: status.start_count
+                is not None`. A final status always is.
+            timeout_s: How long to wait, in seconds.
+
+        Raises:
+            WaitTimeoutError: Not final after `timeout_s`. Waiting again is safe.
+            OrderNotFoundError: The account has no such order.
+            AuthenticationError: The panel rejected the key. Correct it.
         """
         status: OrderStatus | None = None
         async with aclosing(self.watch([order], until=until, timeout_s=timeout_s)) as changes:
@@ -327,7 +353,7 @@ class Client:
                 if change.error is not None:
                     raise change.error
                 status = change.after
-        # A watch ends with a status where it ends with no error.
+        # A watch that ends without an error has yielded a status.
         assert status is not None  # noqa: S101
         return status
 
@@ -338,118 +364,68 @@ class Client:
         until: Until | None = None,
         timeout_s: float | None = None,
     ) -> AsyncGenerator[StatusChange, None]:
-        """Give the changes of some orders, from the first look at each until it is final.
+        """Yield the changes of some orders, from the first poll of each until it is final.
 
-        An order is left when it is final, missing (`ChangeKind.MISSING`) or as `until` wants it;
-        the end comes with the last of them. What changes while the caller is busy comes as one
-        change. All watchers of a client share one schedule and its batches. Raises
-        `WaitTimeoutError` where orders are open after `timeout_s` (None for no end), `AuthenticationError`,
-        `ClosedError`; a look that fails otherwise is made again.
+        An order is dropped when it is final, missing (`ChangeKind.MISSING`) or accepted by `until`;
+        the generator ends with the last order. Changes that happen while the caller is busy are
+        merged into one. All watchers of a client share one schedule and its batches; a failed poll
+        is repeated.
+
+        Args:
+            orders: Order ids.
+            until: Returns whether a status is enough; a final status always is.
+            timeout_s: How long to watch, in seconds; None sets no limit.
+
+        Raises:
+            WaitTimeoutError: Orders are still open after `timeout_s`. Watching again is safe.
+            AuthenticationError: The panel rejected the key. Correct it.
         """
         check_numbers(timeout_s=timeout_s)
         self._runner.check_action("status")
         asked = parse_ids(orders)
-        async with aclosing(self._poller.watch(asked, until, timeout_s)) as changes:
+        async with aclosing(self._core.poller.watch(asked, until, timeout_s)) as changes:
             async for change in changes:
                 yield change
 
     async def services(self, *, max_age_s: float | None = None) -> Catalogue:
-        """Give what is on offer, fetched at most once in `services_ttl_s`.
+        """Return the service catalogue, fetched at most once in `services_ttl_s`.
 
-        `max_age_s` is how old it may be for this caller, in seconds; 0 fetches it. Callers who come
-        meanwhile share the fetch. Where fetching fails and there is an older catalogue, that is
-        given, with `is_stale` set and its own `fetched_at`.
+        Concurrent callers share a fetch. If fetching fails and an older catalogue is cached, that
+        one is returned, with `is_stale` set and its own `fetched_at`.
+
+        Args:
+            max_age_s: How old the catalogue may be, in seconds; 0 fetches it, None is
+                `services_ttl_s`.
+
+        Raises:
+            AuthenticationError: The panel rejected the key (raised despite a cached catalogue).
+            PanelError: No usable answer and no cached catalogue. Retrying is safe.
         """
-        return await self._catalogue_cache.catalogue(max_age_s, self._settings)
+        return await self._core.catalogue_cache.get(max_age_s, self._settings)
 
     async def balance(self) -> Balance:
-        """Fetch what is left on the account."""
+        """Return the balance of the account.
+
+        Raises:
+            AuthenticationError: The panel rejected the key. Correct it.
+            PanelError: No usable answer within `timeout_s`. Retrying is safe.
+        """
         form = {"action": "balance"}
-        found = await self._read(form, lambda reply: decode_balance(reply, self.profile))
-        self._runner.instrumentation.balance_checked(found)
-        return found
-
-    async def refill(self, order: int | str) -> RefillResult:
-        """Ask for a refill of one order (API v2). Never repeated."""
-        self._runner.check_action("refill")
-        asked = parse_id(order)
-        form = ids_form("refill", "order", [asked])
-        return await self._once(form, lambda reply: decode_refill(reply, self.profile, asked))
-
-    async def refills(self, orders: Iterable[int | str]) -> dict[str, RefillResult | PanelError]:
-        """Ask for refills (API v2), for each order its refill or its own error. Never repeated."""
-        return await self._rows("refill", "orders", orders, decode_refills, self._once)
-
-    async def refill_status(self, refill: int | str) -> RefillStatus:
-        """Ask how one refill stands (API v2)."""
-        asked = parse_id(refill, name="refill")
-        found = await self._read(
-            ids_form("refill_status", "refill", [asked]),
-            lambda reply: decode_refill_statuses(reply, self.profile, [asked]),
-        )
-        return unwrap(found[asked])
-
-    async def refill_statuses(
-        self, refills: Iterable[int | str]
-    ) -> dict[str, RefillStatus | PanelError]:
-        """Ask how refills stand (API v2): for each its status or its own error."""
-        return await self._rows(
-            "refill_status", "refills", refills, decode_refill_statuses, self._read
-        )
-
-    async def cancel(self, orders: Iterable[int | str]) -> dict[str, CancelResult | PanelError]:
-        """Ask to cancel orders (API v2), for each the panel's word or its error. Never repeated."""
-        return await self._rows("cancel", "orders", orders, decode_cancels, self._once)
+        balance = await self._read(form, lambda reply: decode_balance(reply, self.profile))
+        self._runner.instrumentation.balance_checked(balance)
+        return balance
 
     async def call(self, action: str, **fields: object) -> object:
-        """Call what is not documented, and give its JSON. Never repeated.
+        """Call an undocumented action and return its JSON. Never retried.
 
-        Numbers come as int or `Decimal`; those out of bounds as text. Orders are placed by `add`
-        alone: the action "add" raises `InvalidOrderError`.
+        Numbers are returned as int or `Decimal`, those out of range as text.
+
+        Raises:
+            InvalidOrderError: A field cannot be sent, or the action is "add": orders are placed by
+                `add` alone. Nothing was sent.
+            RefusedError: The panel refused. Retry after fixing the cause.
+            NotSentError: Nothing was sent. Retrying is safe.
+            NoResponseError, InvalidResponseError: It may have taken effect. Check before retrying.
         """
         form = call_form(action, fields, self.profile)
         return await self._once(form, lambda reply: decode_call(reply, self.profile, action))
-
-    async def _read(self, form: Form, decode: Callable[[Response], T]) -> T:
-        return await self._runner.read(form, decode, self._settings)
-
-    async def _once(self, form: Form, decode: Callable[[Response], T]) -> T:
-        return await self._runner.send_once(form, decode, self._settings)
-
-    def _is_over(self, status: OrderStatus) -> bool:
-        return status.is_final or self.profile.is_final_status(status.raw_status)
-
-    def _look(
-        self, orders: list[str]
-    ) -> AsyncGenerator[tuple[str, OrderStatus | PanelError], None]:
-        return self._statuses.stream(
-            orders, self._settings, concurrency=self._concurrency, ordered=False
-        )
-
-    async def _rows(
-        self,
-        action: str,
-        field: str,
-        ids: Iterable[int | str],
-        decode: _DecodeRows[T],
-        send: Callable[[Form, Callable[[Response], _Rows[T]]], Coroutine[Any, Any, _Rows[T]]],
-    ) -> _Rows[T]:
-        """Send an API v2 call about many ids, in batches one after the other."""
-        self._runner.check_action(action)
-        asked = parse_ids(ids, field[:-1])
-        found: dict[str, T | PanelError] = {}
-        size = self.profile.ids_per_call
-        for start in range(0, len(asked), size):
-            batch = asked[start : start + size]
-            try:
-                form = ids_form(action, field, batch)
-                found |= await send(form, partial(_decoded, decode, self.profile, batch))
-            except ClosedError:
-                raise
-            except PanelError as error:
-                found |= {each: error.for_order(each) for each in batch}
-        return found
-
-
-def _decoded(decode: _DecodeRows[T], profile: Profile, ids: list[str], reply: Response) -> _Rows[T]:
-    return decode(reply, profile, ids)

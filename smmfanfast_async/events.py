@@ -1,31 +1,32 @@
-"""What a client tells its hook of: a frozen value for each thing that happens. Pure.
+"""The events that a client passes to its hook: a frozen value for each thing that happens. Pure.
 
 `Client(on_event=hook)` calls the hook with each event at the moment it happens, in the event loop
-and between the steps of the call: a hook has to be quick, and hands on what takes time. What it
-raises harms no call: the log names the exception's class, once for each class of event, and the
-call goes on. `KeyboardInterrupt` and `SystemExit` pass. Match on the classes:
+and between the steps of the call: a hook has to be quick, and must hand over what takes time. An
+exception in a hook never affects the call: the log names its class, once for each class of event.
+`KeyboardInterrupt` and `SystemExit` are not caught. Match on the classes:
 
     def hook(event: Event) -> None:
         match event:
             case OutcomeUnknown(service=service):
-                print("look after an order of service", service)
+                print("check the panel for an order of service", service)
 
-One call is told in this order: `CallStarted`; for each attempt a `AttemptFinished`, between two of them
-a `RetryScheduled`; for an order `OrderSettled` or `OutcomeUnknown`; `CallFinished`. They share `call`, its
-name. What a call refuses before it is taken on (a closed client, a wrong field) is not told.
+The events of one call come in this order: `CallStarted`; for each attempt an `AttemptFinished`,
+with a `RetryScheduled` between two attempts; for an order `OrderSettled` or `OutcomeUnknown`;
+`CallFinished`. They share `call_id`. A call that is rejected before it starts (a closed client, an
+invalid field) emits no events.
 
-No event holds the key, a link, comments, user names, or words of the panel, which may quote them.
-Moments are aware UTC; `seconds` and `pause_s` are seconds of a monotonic clock.
+Events hold no key, link, comments, user names, or texts of the panel, which may quote them. Moments
+are aware UTC; `duration_s` and `delay_s` are seconds of a monotonic clock.
 
-The log tells the same under the logger `smmfanfast_async`, cleaned to one line each: requests and
-placed orders at DEBUG; retries, halved batches, pauses, and orders that were refused or not sent at
-INFO; unknown outcomes, ids that nobody asked for, a balance below a level and a hook that fails at
-WARNING. Its records carry as attributes, where they are known: `smm_action`, `smm_attempt`,
-`smm_call` (while there is a hook, or DEBUG is on), `smm_error` (class), `smm_http_status`,
-`smm_ids` (how many), `smm_kind` (`ErrorKind`), `smm_order`, `smm_outcome` (`PlacementOutcome`, or
-"unknown"), `smm_pause_s`, `smm_seconds`, `smm_service`.
-Those about the balance carry `smm_balance`, `smm_currency` and `smm_level`, as text; those about a
-hook that fails `smm_event` (class) and `smm_error`.
+The log reports the same under the logger `smmfanfast_async`, sanitized to one line each: requests
+and placed orders at DEBUG; retries, bisected batches, pauses, recovered balances, and orders that
+were refused or not sent at INFO; unknown outcomes, ids that were not requested, a balance below a
+threshold and a hook that fails at WARNING. Its records carry as attributes, if known: `smm_action`,
+`smm_attempt`, `smm_call_id` (if there is a hook, or DEBUG is on), `smm_delay_s`, `smm_duration_s`,
+`smm_error` (class), `smm_http_status`, `smm_id_count`, `smm_kind` (`ErrorKind`), `smm_order`,
+`smm_outcome` (`PlacementOutcome`, or "unknown"), `smm_service`.
+Records about the balance carry `smm_balance`, `smm_currency` and `smm_threshold`, as text; those
+about a hook that fails `smm_event` (class) and `smm_error`.
 """
 
 from collections.abc import Callable
@@ -67,92 +68,95 @@ __all__ = [
 
 @frozen(kw_only=True)
 class CallStarted:
-    """A call was taken on: one of the verbs, or a batch of statuses for all who asked.
+    """A call started: a call of the client, or a batch of statuses for several callers.
 
-    The hook is called in the context (`contextvars`) of whoever called; for a batch, of whoever
-    asked first; for the looks of `wait` and `watch`, which are everybody's, in an empty one.
+    The hook runs in the context (`contextvars`) of the caller; for a batch, of its first caller;
+    for the polls of `wait` and `watch`, which are shared, in an empty one.
     """
 
     call_id: str
-    """Name of the call, unlike that of any other call of any client."""
+    """Id of the call, unique among all clients."""
     action: str
-    """The action, as in the form: "status"."""
+    """The action as in the form, such as "status"."""
     id_count: int
-    """How many ids it asks about; 0 where the action takes none."""
+    """How many ids it asks about; 0 if the action takes none."""
     url: str
-    """Where it goes: `Client.base_url`, which holds no user name, password or query."""
+    """Its address: `Client.base_url`, which holds no user name, password or query."""
 
 
 @frozen(kw_only=True)
 class AttemptFinished:
-    """An attempt ended, well or not."""
+    """An attempt ended, successfully or not."""
 
     call_id: str
-    """Name of the call that it is an attempt of."""
+    """Id of the call that the attempt belongs to."""
     action: str
-    """The action, as in the form."""
+    """The action as in the form."""
     id_count: int
-    """How many ids it asked about; 0 where the action takes none."""
+    """How many ids it asked about; 0 if the action takes none."""
     attempt: int
-    """The number of the attempt, from 1."""
+    """Number of the attempt, from 1."""
     duration_s: float
-    """From the first step of sending to the end of reading; the waiting for a place is no part."""
+    """Seconds from the start of sending to the end of decoding, without the wait for a slot."""
     http_status: int | None
-    """The HTTP status of the answer; None where none came."""
+    """HTTP status of the response; None if there was none."""
     body_bytes: int | None
-    """Length of the answer's body, unpacked; None where none came whole."""
+    """Length of the response body, decompressed; None if it did not arrive completely."""
     error: str | None
-    """Class of the error, such as "ServerError", or "CancelledError"; None where it went well."""
+    """Class of the error, such as "ServerError", or "CancelledError"; None on success."""
     kind: ErrorKind | None
-    """The word for the error; None where it went well, or the error is none of ours."""
+    """Kind of the error; None on success, or if the error is not a `PanelError`."""
 
 
 @frozen(kw_only=True)
 class RetryScheduled:
-    """A call will be attempted again."""
+    """A call will be retried."""
 
     call_id: str
-    """Name of the call."""
+    """Id of the call."""
     action: str
-    """The action, as in the form."""
+    """The action as in the form."""
     attempt: int
-    """The number of the attempt that is to come, so 2 or more."""
+    """Number of the next attempt, so 2 or more."""
     delay_s: float
-    """How long it waits before."""
+    """Seconds until the next attempt."""
     error: str
-    """Class of the error that ended the attempt before."""
+    """Class of the error of the last attempt."""
     kind: ErrorKind
-    """The word for that error."""
+    """Kind of that error."""
 
 
 @frozen(kw_only=True)
 class CallFinished:
-    """A call ended, well or not; an `add` when its outcome stands, whoever still waits for it."""
+    """A call ended, successfully or not.
+
+    An `add` ends when its outcome is settled, even if its caller was cancelled before.
+    """
 
     call_id: str
-    """Name of the call."""
+    """Id of the call."""
     action: str
-    """The action, as in the form."""
+    """The action as in the form."""
     attempts: int
-    """How many attempts there were; 0 where it never got a place."""
+    """How many attempts there were; 0 if it never got a slot."""
     duration_s: float
-    """From the begin of the call, all waiting and all pauses included."""
+    """Seconds since the start of the call, including all waiting and delays."""
     error: str | None
-    """Class of the error, or "CancelledError"; None where it went well."""
+    """Class of the error, or "CancelledError"; None on success."""
     kind: ErrorKind | None
-    """The word for the error; None where it went well, or the error is none of ours."""
+    """Kind of the error; None on success, or if the error is not a `PanelError`."""
 
 
 @frozen(kw_only=True)
 class Throttled:
-    """The panel said "too often", so that all calls of the account wait."""
+    """The panel reported too many requests, so all calls of the account wait."""
 
     action: str
-    """The action that the panel said it to."""
+    """The action that was answered in this way."""
     delay_s: float
-    """How long all wait from now on."""
+    """Seconds for which all calls wait."""
     concurrency: int
-    """How many requests may be under way at once from now on; each success lets one more."""
+    """How many requests may be in flight from here on; each success raises it by one."""
 
 
 @frozen(kw_only=True)
@@ -160,76 +164,76 @@ class BatchFinished:
     """A batch of statuses was answered, in one request or, after failures, in several."""
 
     id_count: int
-    """How many ids it held."""
+    """How many ids were in the batch."""
     found: int
     """How many of them have a status."""
     failed: int
-    """How many have an error of their own instead."""
+    """How many of them have an error instead."""
 
 
 # --- orders --------------------------------------------------------------------------------------
 
 
 class PlacementOutcome(StrEnum):
-    """How an `add` ended, where that is known."""
+    """How an `add` ended, if that is known."""
 
     PLACED = "placed"
-    """The panel gave an id."""
+    """The panel created the order."""
     REFUSED = "refused"
-    """The panel said no, and made no order."""
+    """The panel refused, and created no order."""
     NOT_SENT = "not_sent"
-    """Proved: no byte of it left this machine."""
+    """It is proved that no byte of it left this machine."""
 
 
 @frozen(kw_only=True)
 class OrderSettled:
-    """An `add` ended, and it is known how."""
+    """An `add` ended with a known outcome."""
 
     call_id: str
-    """Name of the call."""
+    """Id of the call."""
     outcome: PlacementOutcome
-    """How it ended."""
+    """The outcome."""
     service: str | None
     """The service that was ordered."""
     order: str | None
     """The panel's id of the order; None unless it was placed."""
     duration_s: float
-    """From the begin of the call, the waiting for its turn included."""
+    """Seconds since the start of the call, including the wait to be sent."""
     error: str | None
-    """Class of the error; None where it was placed."""
+    """Class of the error; None if it was placed."""
     kind: ErrorKind | None
-    """The word for the error; None where it was placed, or the error is none of ours."""
+    """Kind of the error; None if it was placed, or if the error is not a `PanelError`."""
 
 
 @frozen(kw_only=True)
 class OutcomeUnknown:
-    """An `add` whose outcome nobody knows: an order may exist, and somebody has to look.
+    """An `add` ended with an unknown outcome: an order may exist; check the panel.
 
-    The form and the panel's words are in the `OutcomeUnknownError` that the caller has.
+    The form and the text of the panel are in the `OutcomeUnknownError` of the caller.
     """
 
     call_id: str
-    """Name of the call."""
+    """Id of the call."""
     service: str | None
     """The service that was ordered."""
     order: str | None
-    """An id that stood beside an error; None without."""
+    """An id that the panel returned together with an error; None without one."""
     sent_at: datetime | None
-    """When it was sent, aware UTC."""
+    """When it was sent, aware UTC; None if that is not known."""
     http_status: int | None
-    """The HTTP status of the answer; None where none came."""
+    """HTTP status of the response; None if there was none."""
     error: str
-    """Class of what left it open: "NoResponseError", "InvalidResponseError", "CancelledError" for a
-    client that was closed over it, "OutcomeUnknownError" for an answer that says nothing sure."""
+    """Class of the cause: "NoResponseError", "InvalidResponseError", "CancelledError" if
+    the client was closed meanwhile, "OutcomeUnknownError" for a response that proves nothing."""
     duration_s: float
-    """From the begin of the call, the waiting for its turn included."""
+    """Seconds since the start of the call, including the wait to be sent."""
 
 
 @frozen(kw_only=True)
 class OrderChanged:
-    """`Client.wait` or `Client.watch` gives a `StatusChange`: once for each who watches.
+    """`Client.wait` or `Client.watch` yields a `StatusChange`: one event for each of their callers.
 
-    Only words of it, since the panel's own fields may hold anything.
+    It holds only enum values, since the panel's own fields may hold anything.
     """
 
     order: str
@@ -237,17 +241,17 @@ class OrderChanged:
     kind: ChangeKind
     """What happened."""
     before: Status | None
-    """The word for how it stood when this watcher was last told; None at the first time."""
+    """The status that this caller received last; None for the first one."""
     after: Status | None
-    """The word for how it stands; None where it is missing."""
+    """The status after the change; None if the order is missing."""
 
 
 @frozen(kw_only=True)
 class OrdersTracked:
-    """The number of orders changed that somebody waits for or watches."""
+    """The number of orders that are waited for or watched changed."""
 
     order_count: int
-    """How many there are now, each counted once however many watch it."""
+    """How many there are; an order with several watchers counts once."""
 
 
 # --- money ---------------------------------------------------------------------------------------
@@ -255,36 +259,36 @@ class OrdersTracked:
 
 @frozen(kw_only=True)
 class BalanceChecked:
-    """`Client.balance` was answered."""
+    """`Client.balance` received an answer."""
 
     balance: Decimal
     """The amount, in `currency`."""
     currency: str | None
-    """Such as "USD"; None where the panel does not say."""
+    """Such as "USD"; None if the panel does not tell."""
 
 
 @frozen(kw_only=True)
 class BalanceBelowThreshold:
-    """The balance was found below one of `balance_thresholds`; the lowest one is told, and once."""
+    """The balance fell below one of `balance_thresholds`; the lowest one is reported, once."""
 
     threshold: Decimal
-    """The level."""
+    """The threshold."""
     balance: Decimal
-    """The amount, below the level."""
+    """The amount, below the threshold."""
     currency: str | None
-    """Such as "USD"; None where the panel does not say."""
+    """Such as "USD"; None if the panel does not tell."""
 
 
 @frozen(kw_only=True)
 class BalanceRecovered:
-    """The balance rose clearly above a level that it had fallen below; the highest one is told."""
+    """The balance rose clearly above a crossed threshold; the highest one is reported."""
 
     threshold: Decimal
-    """The level; below it, it is told again."""
+    """The threshold; falling below it is reported again."""
     balance: Decimal
-    """The amount, at least a tenth above the level."""
+    """The amount, at least a tenth above the threshold."""
     currency: str | None
-    """Such as "USD"; None where the panel does not say."""
+    """Such as "USD"; None if the panel does not tell."""
 
 
 Event: TypeAlias = (
@@ -302,35 +306,34 @@ Event: TypeAlias = (
     | BalanceBelowThreshold
     | BalanceRecovered
 )
-"""Anything that a hook is told of. More classes may come: a hook leaves alone what it does not
-know."""
+"""Any event. More classes may be added: a hook must ignore those that it does not know."""
 
 Hook: TypeAlias = Callable[[Event], None]
-"""What `Client(on_event=…)` takes: a plain function, called in the event loop."""
+"""The type of `Client(on_event=…)`: a plain function, called in the event loop."""
 
 
 @frozen
 class CombinedHooks:
-    """Several hooks as one; see `together`."""
+    """Several hooks as one; see `combine_hooks`."""
 
     hooks: tuple[Hook, ...]
-    """Who is told, in this order."""
+    """The hooks, called in this order."""
 
     def __call__(self, event: Event) -> None:
-        """Tell each hook, whatever the others raise; that comes as one `ExceptionGroup`."""
+        """Call every hook. Exceptions are raised afterwards, as one `ExceptionGroup`."""
         errors: list[Exception] = []
         for hook in self.hooks:
             try:
                 hook(event)
-            except Exception as error:  # noqa: BLE001  # raised below, when all have been told
+            except Exception as error:  # noqa: BLE001  # raised below, after all hooks were called
                 errors.append(error)
         if errors:
             raise ExceptionGroup("hooks failed", errors)
 
 
 def combine_hooks(*hooks: Hook) -> CombinedHooks:
-    """Make one hook of several: `Client(on_event=together(TracingHook(), metrics.hook()))`.
+    """Combine several hooks: `Client(on_event=combine_hooks(TracingHook(), metrics.hook()))`.
 
-    Each is told, in this order, and none suffers from what another raises.
+    They are called in this order; an exception in one does not affect the others.
     """
     return CombinedHooks(hooks)

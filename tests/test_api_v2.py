@@ -161,7 +161,7 @@ def as_text(value: object) -> str:
     attrs.evolve(API_V2, name="few", order_types=frozenset({"Default", "Poll"})),
     Profile(name="own", base_url="https://panel.example", actions=frozenset({"add"})),
 ], ids=lambda profile: profile.name)  # fmt: skip
-async def test_which_types_go_to_which_panel_and_which_are_refused_unsent(
+async def test_unsupported_order_types_are_rejected_unsent(
     profile: Profile, order: Order
 ) -> None:
     takes = {
@@ -184,7 +184,7 @@ async def test_which_types_go_to_which_panel_and_which_are_refused_unsent(
 
 
 @pytest.mark.asyncio
-async def test_old_posts_go_to_no_panel_that_would_leave_them_unread() -> None:
+async def test_old_posts_are_rejected_by_panels_that_ignore_them() -> None:
     order = SubscriptionsOrder(service=50, username="ann", min=20, max=30, delay=0, old_posts=3)
     async with Sandbox(speed=0) as panel, client_of(panel, SMMFANFAST) as client:
         with pytest.raises(InvalidOrderError, match="old_posts 3 would be ignored by smmfanfast"):
@@ -200,7 +200,7 @@ async def test_old_posts_go_to_no_panel_that_would_leave_them_unread() -> None:
 
 
 @pytest.mark.asyncio
-async def test_the_catalogue_knows_the_types_and_flags_of_the_family() -> None:
+async def test_catalogue_knows_types_and_flags_of_api_v2() -> None:
     async with family() as (panel, client):
         catalogue = await client.services()
 
@@ -220,7 +220,7 @@ async def test_the_catalogue_knows_the_types_and_flags_of_the_family() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_drip_fed_order_of_the_family_is_held_to_its_whole_price() -> None:
+async def test_drip_feed_order_is_checked_at_its_whole_price() -> None:
     """2 × 500 visits at 0.25 a thousand."""
     async with family() as (panel, client):
         with pytest.raises(SpendingLimitError) as caught:
@@ -252,7 +252,7 @@ REFUSALS: list[tuple[Order, type[RefusedError], ErrorKind]] = [
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(("order", "error", "kind"), REFUSALS)
-async def test_a_refusal_of_the_family_is_known_and_nothing_was_ordered(
+async def test_api_v2_refusal_is_known_and_places_nothing(
     order: Order, error: type[RefusedError], kind: ErrorKind
 ) -> None:
     async with family(balance=Decimal(100)) as (panel, client):
@@ -275,7 +275,7 @@ async def test_an_active_link_is_a_duplicate() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_wrong_key_is_told_apart() -> None:
+async def test_wrong_key_is_recognized() -> None:
     async with (
         family() as (panel, _),
         Client("test-other", profile=UNPACED, base_url=panel.url) as client,
@@ -287,7 +287,7 @@ async def test_a_wrong_key_is_told_apart() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_text_that_no_table_has_leaves_the_outcome_unknown() -> None:
+async def test_unlisted_error_text_leaves_the_outcome_unknown() -> None:
     """The sandbox made no order, but this text says nothing of that."""
     order = DefaultOrder(service=5, link=LINK, quantity=500, runs=1001, interval=1)
     async with family() as (_, client):
@@ -298,7 +298,7 @@ async def test_a_text_that_no_table_has_leaves_the_outcome_unknown() -> None:
 
 
 @pytest.mark.asyncio
-async def test_reading_a_panel_of_the_family() -> None:
+async def test_reading_an_api_v2_panel() -> None:
     async with family() as (panel, client):
         (order,) = await placed(client, 1)
         balance = await client.balance()
@@ -315,7 +315,7 @@ async def test_reading_a_panel_of_the_family() -> None:
         assert (await client.wait(order)).is_final
 
 
-def test_what_the_sandbox_says_before_it_makes_an_order_is_known_to_the_profile() -> None:
+def test_profile_knows_every_refusal_text_of_the_sandbox() -> None:
     """All but two: one says nothing of orders, the other never comes to an `add`."""
     said = {getattr(messages, name) for name in messages.__all__ if name.isupper()}
     unknown = {text for text in said if API_V2.refusal_kind(messages.to_api_v2(text)) is None}
@@ -327,7 +327,7 @@ def test_what_the_sandbox_says_before_it_makes_an_order_is_known_to_the_profile(
 
 
 @pytest.mark.asyncio
-async def test_a_refill_from_its_asking_to_its_end() -> None:
+async def test_refill_from_request_to_completion() -> None:
     async with family() as (panel, client):
         (order,) = await delivered(panel, client, 1)
 
@@ -342,7 +342,7 @@ async def test_a_refill_from_its_asking_to_its_end() -> None:
 
 
 @pytest.mark.asyncio
-async def test_one_refill_that_is_refused_is_raised() -> None:
+async def test_refused_single_refill_is_raised() -> None:
     async with family() as (panel, client):
         (order,) = await placed(client, 1)
 
@@ -359,7 +359,7 @@ async def test_one_refill_that_is_refused_is_raised() -> None:
 
 
 @pytest.mark.asyncio
-async def test_many_refills_have_an_answer_each() -> None:
+async def test_each_of_many_refills_has_an_answer() -> None:
     async with family() as (panel, client):
         good = await delivered(panel, client, 2)
         (pending,) = await placed(client, 1, service=10)
@@ -384,7 +384,7 @@ async def test_many_refills_have_an_answer_each() -> None:
 
 
 @pytest.mark.asyncio
-async def test_cancelled_orders_give_back_the_money_of_what_remains() -> None:
+async def test_cancelled_orders_refund_what_remains() -> None:
     async with family() as (panel, client):
         untouched, begun, done, kept = [
             *await placed(client, 3), *await placed(client, 1, service=10),
@@ -436,7 +436,7 @@ VERBS: dict[str, Verb] = {
 @pytest.mark.asyncio
 @pytest.mark.parametrize("action", VERBS)
 @pytest.mark.parametrize(("count", "requests"), [(0, 0), (1, 1), (100, 1), (101, 2), (250, 3)])
-async def test_ids_are_split_by_the_family_s_limit(action: str, count: int, requests: int) -> None:
+async def test_ids_are_split_by_the_api_v2_limit(action: str, count: int, requests: int) -> None:
     async with family() as (panel, client):
         found = await VERBS[action](client, list(range(1, count + 1)))
 
@@ -448,7 +448,7 @@ async def test_ids_are_split_by_the_family_s_limit(action: str, count: int, requ
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("action", ["refill", "refill_status", "cancel"])
-async def test_a_limit_that_is_too_high_costs_each_id_its_answer_and_nothing_else(
+async def test_limit_that_is_too_high_only_costs_answers(
     action: str,
 ) -> None:
     high = attrs.evolve(UNPACED, ids_per_call=101)
@@ -470,7 +470,7 @@ async def test_a_limit_that_is_too_high_costs_each_id_its_answer_and_nothing_els
     (lambda client: client.refills([1]), "refill"),
     (lambda client: client.cancel([1]), "cancel"),
 ])  # fmt: skip
-async def test_what_changes_something_is_asked_once_whatever_became_of_it(
+async def test_changing_calls_are_sent_once_whatever_the_answer(
     verb: Callable[[Client], Any], action: str
 ) -> None:
     async with family() as (panel, client):
@@ -493,7 +493,7 @@ async def test_what_changes_something_is_asked_once_whatever_became_of_it(
 
 
 @pytest.mark.asyncio
-async def test_the_status_of_refills_is_asked_again() -> None:
+async def test_refill_status_is_retried() -> None:
     quick = RetryPolicy(base_delay_s=0.001, max_retry_after_s=1)
     async with family() as (panel, _), client_of(panel, retry=quick) as client:
         await delivered(panel, client, 1)
@@ -505,7 +505,7 @@ async def test_the_status_of_refills_is_asked_again() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_batch_that_fails_harms_no_other() -> None:
+async def test_failed_batch_does_not_affect_another() -> None:
     async with family() as (panel, client):
         ids = await placed(client, 102)
         panel.fail_next(Fault.HTTP_502, action="cancel")
@@ -518,7 +518,7 @@ async def test_a_batch_that_fails_harms_no_other() -> None:
 
 
 @pytest.mark.asyncio
-async def test_one_odd_row_harms_no_other() -> None:
+async def test_malformed_record_does_not_affect_another() -> None:
     async with family() as (panel, client):
         ids = await delivered(panel, client, 2)
         for action in ("refill", "refill_status"):
@@ -593,7 +593,7 @@ MANY = st.lists(LINES, min_size=1, max_size=5)
 
 @settings(max_examples=25, deadline=None)
 @given(MANY, MANY, MANY, LINES, LINES, LINES)
-def test_free_texts_arrive_as_they_were_given(
+def test_free_texts_arrive_unchanged(
     comments: list[str],
     keywords: list[str],
     groups: list[str],
@@ -629,7 +629,7 @@ def test_free_texts_arrive_as_they_were_given(
 
 
 @pytest.mark.asyncio
-async def test_a_desk_places_the_types_that_the_panel_takes_and_keeps_no_other(
+async def test_desk_places_only_supported_order_types(
     tmp_path: Path,
 ) -> None:
     poll = ORDERS[14]

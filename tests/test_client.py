@@ -81,13 +81,13 @@ def client_of(server: WireServer, **options: Any) -> Client:
 @pytest.mark.parametrize("options", [
     {"timeout_s": 0}, {"timeout_s": -1}, {"concurrency": 0}, {"base_url": "http://panel.example/"},
 ])  # fmt: skip
-def test_settings_that_can_not_work_are_refused(options: dict[str, Any]) -> None:
+def test_invalid_settings_are_rejected(options: dict[str, Any]) -> None:
     with pytest.raises(InvalidSettingsError):
         Client("key", **options)
 
 
 @pytest.mark.parametrize("options", [{}, {"base_url": "http://panel.example/"}, {"timeout_s": -1}])
-def test_no_frame_of_a_refused_setting_holds_the_key(options: dict[str, Any]) -> None:
+def test_no_frame_of_a_rejected_setting_holds_the_key(options: dict[str, Any]) -> None:
     with pytest.raises(InvalidSettingsError) as caught:
         Client("test-" + "hidden", **options)
 
@@ -103,7 +103,7 @@ def test_a_sandbox_key_and_a_real_host_do_not_go_together() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_client_is_made_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_client_is_created_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     async with WireServer(reply('{"balance":"1"}')) as server:
         monkeypatch.setenv("SMMFANFAST_API_KEY", KEY)
         monkeypatch.setenv("SMMFANFAST_BASE_URL", server.url)
@@ -115,18 +115,18 @@ async def test_a_client_is_made_from_the_environment(monkeypatch: pytest.MonkeyP
             Client.from_env(base_url="http://panel.example/")
 
 
-def test_a_client_shows_no_key_and_does_not_travel() -> None:
+def test_client_hides_its_key_and_cannot_be_copied() -> None:
     client = Client("marker", base_url="https://panel.example/api/v1")
 
     assert "marker" not in repr(client)
     assert "panel.example" in repr(client)
     for spread in (copy.copy, pickle.dumps):
-        with pytest.raises(TypeError, match="not copied or pickled"):
+        with pytest.raises(TypeError, match="cannot be copied or pickled"):
             spread(client)
 
 
 @pytest.mark.asyncio
-async def test_closing_twice_is_fine_and_ends_every_verb() -> None:
+async def test_closing_twice_is_safe_and_ends_every_call() -> None:
     async with WireServer(reply("{}")) as server:
         client = client_of(server)
         await client.aclose()
@@ -146,7 +146,7 @@ async def test_closing_twice_is_fine_and_ends_every_verb() -> None:
 
 
 @pytest.mark.asyncio
-async def test_other_settings_for_some_calls_share_all_the_rest() -> None:
+async def test_with_options_shares_everything_else() -> None:
     async with StatusPanel(fail_batches=1) as server, client_of(server) as client:
         hasty = client.with_options(timeout_s=1.0, concurrency=1)
         patient = hasty.with_options(retry=RetryPolicy(max_attempts=2, base_delay_s=0.0))
@@ -166,7 +166,7 @@ async def test_other_settings_for_some_calls_share_all_the_rest() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_wait_of_nothing_is_refused() -> None:
+async def test_wait_of_zero_seconds_is_rejected() -> None:
     async with WireServer(reply("{}")) as server, client_of(server) as client:
         with pytest.raises(InvalidSettingsError, match="wait_s"):
             await client.add(ORDER, wait_s=0)
@@ -199,7 +199,7 @@ async def test_a_client_leaves_no_task_behind() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_thousand_ids_are_ten_requests_in_the_order_asked() -> None:
+async def test_thousand_ids_make_ten_requests_in_order() -> None:
     ids = list(range(1000, 0, -1))
     async with StatusPanel() as server, client_of(server) as client:
         found = await client.statuses(ids)
@@ -211,7 +211,7 @@ async def test_a_thousand_ids_are_ten_requests_in_the_order_asked() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_bad_id_is_told_and_not_sent() -> None:
+async def test_invalid_id_gets_an_error_and_is_not_sent() -> None:
     async with StatusPanel() as server, client_of(server) as client:
         found = await client.statuses(["1", "2,3", "", "a b", 4, 0])
 
@@ -222,7 +222,7 @@ async def test_a_bad_id_is_told_and_not_sent() -> None:
 
 
 @pytest.mark.asyncio
-async def test_what_is_neither_text_nor_int_is_no_id() -> None:
+async def test_value_that_is_neither_text_nor_int_is_not_an_id() -> None:
     odd: Any = [True, None, 1.5, b"7", 7]
     async with StatusPanel() as server, client_of(server) as client:
         found = await client.statuses(odd)
@@ -234,7 +234,7 @@ async def test_what_is_neither_text_nor_int_is_no_id() -> None:
 
 
 @pytest.mark.asyncio
-async def test_only_bad_ids_are_no_request() -> None:
+async def test_only_invalid_ids_make_no_request() -> None:
     async with StatusPanel() as server, client_of(server) as client:
         found = await client.statuses(["1,2"])
 
@@ -243,7 +243,7 @@ async def test_only_bad_ids_are_no_request() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_failed_batch_gives_each_id_an_error_of_its_own() -> None:
+async def test_failed_batch_gives_each_id_its_own_error() -> None:
     async with StatusPanel(fail_batches=1) as server, client_of(server, concurrency=1) as client:
         found = await client.statuses(range(1, 201))
 
@@ -255,7 +255,7 @@ async def test_a_failed_batch_gives_each_id_an_error_of_its_own() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_wrong_key_is_found_out_once() -> None:
+async def test_wrong_key_is_detected_once() -> None:
     server = WireServer(reply('{"error":"Invalid API key"}'))
     async with server, client_of(server, concurrency=1) as client:
         found = await client.statuses(range(1, 1001))
@@ -266,7 +266,7 @@ async def test_a_wrong_key_is_found_out_once() -> None:
 
 
 @pytest.mark.asyncio
-async def test_ids_come_from_an_async_iterable_and_answers_as_they_land() -> None:
+async def test_async_ids_are_answered_as_batches_complete() -> None:
     async def cursor() -> AsyncIterator[int]:
         for each in range(1, 251):
             yield each
@@ -282,7 +282,7 @@ async def test_ids_come_from_an_async_iterable_and_answers_as_they_land() -> Non
 
 
 @pytest.mark.asyncio
-async def test_closing_in_between_is_raised() -> None:
+async def test_closing_between_batches_is_raised() -> None:
     async with StatusPanel() as server:
         client = client_of(server, concurrency=1)
         answers = client.iter_statuses(range(1, 1000))
@@ -294,7 +294,7 @@ async def test_closing_in_between_is_raised() -> None:
 
 
 @pytest.mark.asyncio
-async def test_ids_that_nobody_asked_for_are_dropped_and_said(
+async def test_unexpected_ids_are_dropped_and_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.WARNING, "smmfanfast_async")
@@ -303,11 +303,11 @@ async def test_ids_that_nobody_asked_for_are_dropped_and_said(
         found = await client.statuses([1, 2])
 
     assert list(found) == ["1", "2"]
-    assert "1 ids came back that nobody asked for" in caplog.text
+    assert "the response held 1 ids that were not requested" in caplog.text
 
 
 @pytest.mark.asyncio
-async def test_one_status_gives_its_result_or_its_error() -> None:
+async def test_status_returns_its_result_or_raises_its_error() -> None:
     answers = (
         reply(json.dumps(entry("7", "In progress"))),
         reply('{"error":"Incorrect order ID"}'),
@@ -350,7 +350,7 @@ def poller_of(server: WireServer, **options: Any) -> Client:
 
 
 @pytest.mark.asyncio
-async def test_waiting_gives_the_final_status() -> None:
+async def test_wait_returns_the_final_status() -> None:
     async with LivePanel(o7="Pending") as server, poller_of(server) as client:
         waiting = asyncio.create_task(client.wait(7))
         await server.has_received(2)
@@ -360,7 +360,7 @@ async def test_waiting_gives_the_final_status() -> None:
 
 
 @pytest.mark.asyncio
-async def test_waiting_ends_with_a_panels_own_word_for_an_end() -> None:
+async def test_wait_ends_with_a_final_status_of_the_profile() -> None:
     mine = attrs.evolve(SMMFANFAST, final_statuses=frozenset({"fail"}))
     async with LivePanel(o7="Fail") as server, poller_of(server, profile=mine) as client:
         done = await client.wait(7, timeout_s=5)
@@ -370,7 +370,7 @@ async def test_waiting_ends_with_a_panels_own_word_for_an_end() -> None:
 
 
 @pytest.mark.asyncio
-async def test_waiting_ends_with_what_is_enough_and_asks_that_once() -> None:
+async def test_wait_ends_when_until_accepts_a_status() -> None:
     """What says "enough" may be as moody as it likes."""
     moods = iter([True, False, False])
     async with LivePanel(o7="Pending") as server, poller_of(server) as client:
@@ -381,7 +381,7 @@ async def test_waiting_ends_with_what_is_enough_and_asks_that_once() -> None:
 
 
 @pytest.mark.asyncio
-async def test_each_who_waits_for_an_unknown_order_gets_an_error_of_its_own() -> None:
+async def test_each_waiter_for_an_unknown_order_gets_its_own_error() -> None:
     async with LivePanel() as server, poller_of(server) as client:
         errors = await asyncio.gather(client.wait(7), client.wait(7), return_exceptions=True)
 
@@ -391,7 +391,7 @@ async def test_each_who_waits_for_an_unknown_order_gets_an_error_of_its_own() ->
 
 
 @pytest.mark.asyncio
-async def test_waiting_comes_to_its_end_in_time() -> None:
+async def test_wait_times_out() -> None:
     async with LivePanel(o7="Pending") as server, poller_of(server) as client:
         with pytest.raises(WaitTimeoutError) as caught:
             await client.wait(7, timeout_s=0.05)
@@ -400,7 +400,7 @@ async def test_waiting_comes_to_its_end_in_time() -> None:
 
 
 @pytest.mark.asyncio
-async def test_what_can_not_be_waited_for_is_refused_before_anything_is_sent() -> None:
+async def test_invalid_wait_is_rejected_before_sending() -> None:
     async with LivePanel() as server, poller_of(server) as client:
         for timeout_s in (0, -1, float("nan")):
             with pytest.raises(InvalidSettingsError, match="timeout_s"):
@@ -412,7 +412,7 @@ async def test_what_can_not_be_waited_for_is_refused_before_anything_is_sent() -
 
 
 @pytest.mark.asyncio
-async def test_watching_tells_the_changes_of_many_in_shared_requests() -> None:
+async def test_watch_yields_changes_from_shared_requests() -> None:
     server = LivePanel(o1="Pending", o2="Pending", o3="Pending")
     told: list[tuple[str, str]] = []
     async with server, poller_of(server) as client:
@@ -428,7 +428,7 @@ async def test_watching_tells_the_changes_of_many_in_shared_requests() -> None:
 
 
 @pytest.mark.asyncio
-async def test_closing_ends_who_waits_and_keeps_out_who_comes() -> None:
+async def test_closing_ends_waiting_and_rejects_new_calls() -> None:
     async with LivePanel(o7="Pending") as server:
         client = poller_of(server)
         waiting = asyncio.create_task(client.wait(7))
@@ -446,7 +446,7 @@ async def test_closing_ends_who_waits_and_keeps_out_who_comes() -> None:
 
 
 @pytest.mark.asyncio
-async def test_closing_that_is_cancelled_leaves_nobody_waiting() -> None:
+async def test_cancelled_closing_leaves_no_caller_waiting() -> None:
     async with LivePanel(o7="Pending") as server:
         client = poller_of(server)
         waiting = asyncio.create_task(client.wait(7))
@@ -466,7 +466,7 @@ async def test_closing_that_is_cancelled_leaves_nobody_waiting() -> None:
 
 
 @pytest.mark.asyncio
-async def test_services_are_a_catalogue() -> None:
+async def test_services_return_a_catalogue() -> None:
     rows = [{"service": "5", "name": "Likes", "rate": "1.02"}, {"name": "no id"}]
     async with WireServer(reply(json.dumps(rows))) as server, client_of(server) as client:
         catalogue = await client.services()
@@ -477,7 +477,7 @@ async def test_services_are_a_catalogue() -> None:
 
 
 @pytest.mark.asyncio
-async def test_an_undocumented_call_gives_its_json() -> None:
+async def test_undocumented_call_returns_its_json() -> None:
     async with WireServer(reply('{"a":[1,"x",2.50]}')) as server, client_of(server) as client:
         found = await client.call("odd", page=2, order=None)
         with pytest.raises(InvalidOrderError, match=r"Client\.add"):
@@ -496,7 +496,7 @@ def v2_client(server: WireServer) -> Client:
 
 
 @pytest.mark.asyncio
-async def test_refills_are_asked_in_batches_each_with_its_own_answer() -> None:
+async def test_refills_are_sent_in_batches_with_separate_answers() -> None:
     answers = (
         reply('[{"order":1,"refill":11},{"order":2,"refill":{"error":"Incorrect order ID"}}]'),
         reply("down", 503),
@@ -512,7 +512,7 @@ async def test_refills_are_asked_in_batches_each_with_its_own_answer() -> None:
 
 
 @pytest.mark.asyncio
-async def test_one_refill_and_how_it_stands() -> None:
+async def test_single_refill_and_its_status() -> None:
     answers: tuple[Reply, ...] = (
         reply('{"refill":"1"}'),
         reply('{"status":"Completed"}'),
@@ -535,7 +535,7 @@ async def test_one_refill_and_how_it_stands() -> None:
 
 
 @pytest.mark.asyncio
-async def test_cancelling_gives_each_order_its_word() -> None:
+async def test_cancel_returns_an_answer_for_each_order() -> None:
     body = '[{"order":1,"cancel":1},{"order":9,"cancel":{"error":"Incorrect order ID"}}]'
     async with WireServer(reply(body)) as server, v2_client(server) as client:
         found = await client.cancel([1, 9])
@@ -545,7 +545,7 @@ async def test_cancelling_gives_each_order_its_word() -> None:
 
 
 @pytest.mark.asyncio
-async def test_verbs_that_a_panel_has_not_send_nothing() -> None:
+async def test_unsupported_calls_send_nothing() -> None:
     async with WireServer(reply("{}")) as server, client_of(server) as client:
         for call in (
             client.refill(1), client.refills([1]), client.refill_status(1),
@@ -574,7 +574,7 @@ async def test_closing_between_batches_of_refills_is_raised() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_redirect_is_an_error_and_hands_nothing_on() -> None:
+async def test_redirect_is_an_error_and_is_not_followed() -> None:
     async with WireServer(reply("{}")) as other:
         moved = reply("", 308, [("Location", other.url)])
         async with WireServer(moved) as server, client_of(server) as client:

@@ -34,7 +34,7 @@ def form_of(mocked: Any) -> str:
     return str(calls[0].kwargs["data"].decode())
 
 
-def test_the_shim_goes_when_aioresponses_can_do_without() -> None:
+def test_shim_is_removed_when_aioresponses_supports_aiohttp() -> None:
     # Once this fails, delete aioresponses_shim._Response and this test.
     assert is_needed() == hasattr(aiohttp, "UploadTracker")
 
@@ -103,7 +103,7 @@ async def test_a_failure_that_proves_nothing_leaves_an_order_unknown(failure: Ex
 
 
 @pytest.mark.asyncio
-async def test_one_text_is_not_read_as_many_ids_sign_by_sign() -> None:
+async def test_single_text_is_not_split_into_ids() -> None:
     async with client() as panel:
         with pytest.raises(InvalidOrderError, match="not a single text"):
             await panel.statuses("123")
@@ -113,7 +113,7 @@ async def test_one_text_is_not_read_as_many_ids_sign_by_sign() -> None:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("ids", ["12", b"12"])
-async def test_one_text_cancels_and_refills_no_orders_sign_by_sign(ids: Any) -> None:
+async def test_single_text_cancels_and_refills_nothing(ids: Any) -> None:
     async with client(profile=API_V2) as panel:
         for call in (panel.cancel, panel.refills, panel.refill_statuses):
             with pytest.raises(InvalidOrderError, match="not a single text"):
@@ -121,7 +121,7 @@ async def test_one_text_cancels_and_refills_no_orders_sign_by_sign(ids: Any) -> 
 
 
 @pytest.mark.asyncio
-async def test_a_form_that_is_no_orders_is_not_placed() -> None:
+async def test_form_of_another_action_is_not_placed() -> None:
     async def never() -> float:
         raise AssertionError
 

@@ -1,6 +1,6 @@
-"""Every public name says what it is, and so does each of its methods, properties and fields.
+"""Every public name has a docstring, and so has each of its methods, properties and fields.
 
-Read from the source and not from the objects: a string under a field is in no object.
+Read from the source and not from the objects: a string under a field is not stored in any object.
 """
 
 import ast
@@ -12,27 +12,27 @@ import pytest
 
 import smmfanfast_async
 
-HOUSE = Path(smmfanfast_async.__file__).parent
+PACKAGE = Path(smmfanfast_async.__file__).parent
 
 BY_PATH = (
     "desk",
     "events",
+    "integrations.otel",
+    "integrations.prometheus",
+    "integrations.pytest_plugin",
     "journal",
-    "otel",
-    "prometheus",
-    "pytest_plugin",
+    "journal.sql",
     "sandbox",
-    "sql_journal",
 )
-"""Rooms that are imported by their own path."""
+"""Modules that are imported by their own path."""
 
-ROOMS = {"": ("kinds", *smmfanfast_async._ROOMS)} | {room: (room,) for room in BY_PATH}
-"""For each place that names are imported from, where they are made; "" is the top."""
+SOURCES = {"": smmfanfast_async._MODULES} | {module: (module,) for module in BY_PATH}
+"""For each module that names are imported from, where they are defined; "" is the package."""
 
 
-def files_of(room: str) -> list[Path]:
-    folder = HOUSE / room
-    return sorted(folder.rglob("*.py")) if folder.is_dir() else [HOUSE / f"{room}.py"]
+def files_of(module: str) -> list[Path]:
+    path = PACKAGE / module.replace(".", "/")
+    return sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
 
 
 def names_of(node: ast.stmt) -> list[str]:
@@ -43,7 +43,7 @@ def names_of(node: ast.stmt) -> list[str]:
 
 
 def is_text(node: ast.stmt | None) -> bool:
-    """Whether a statement is a bare text that says something."""
+    """Return whether a statement is a bare, non-empty string."""
     value = node.value if isinstance(node, ast.Expr) else None
     return isinstance(value, ast.Constant) and bool(str(value.value).strip())
 
@@ -52,61 +52,61 @@ def with_next(body: Sequence[ast.stmt]) -> Iterator[tuple[ast.stmt, ast.stmt | N
     return zip(body, [*body[1:], None], strict=True)
 
 
-def is_told(node: ast.stmt, after: ast.stmt | None) -> bool:
+def is_documented(node: ast.stmt, after: ast.stmt | None) -> bool:
     if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
         return bool((ast.get_docstring(node) or "").strip())
     return is_text(after)
 
 
-def is_of_another(node: ast.stmt) -> bool:
-    """Whether a part of a class is told elsewhere: an overload or a setter, where its function is;
-    a variable of the class, such as `panel_type`, where a base begins it."""
+def is_documented_elsewhere(node: ast.stmt) -> bool:
+    """Return whether the docstring of a member is elsewhere: an overload or a setter has it at its
+    function; a class variable, such as `panel_type`, at the base class that declares it."""
     if isinstance(node, ast.AnnAssign):
         return ast.unparse(node.annotation).startswith("ClassVar")
     decorators = [ast.unparse(each) for each in getattr(node, "decorator_list", [])]
     return any(each == "overload" or each.endswith(".setter") for each in decorators)
 
 
-def untold(body: Sequence[ast.stmt]) -> Iterator[str]:
-    """Give the public methods, properties and fields of a class that have no text."""
+def undocumented_members(body: Sequence[ast.stmt]) -> Iterator[str]:
+    """Yield the public methods, properties and fields of a class without a docstring."""
     for node, after in with_next(body):
         is_part = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.AnnAssign)
-        if is_part and not is_told(node, after) and not is_of_another(node):
+        if is_part and not is_documented(node, after) and not is_documented_elsewhere(node):
             yield from (name for name in names_of(node) if not name.startswith("_"))
 
 
-def wanting(place: str) -> list[str]:
-    """Give what of a place has no docstring."""
-    module = import_module(f"smmfanfast_async.{place}".rstrip("."))
-    wanted = set(module.__all__)
-    found: list[str] = []
-    for file in (each for room in ROOMS[place] for each in files_of(room)):
+def undocumented(module_name: str) -> list[str]:
+    """Return the public names of a module, and their members, without a docstring."""
+    module = import_module(f"smmfanfast_async.{module_name}".rstrip("."))
+    remaining = set(module.__all__)
+    missing: list[str] = []
+    for file in (each for source in SOURCES[module_name] for each in files_of(source)):
         for node, after in with_next(ast.parse(file.read_text(encoding="utf-8")).body):
             for name in names_of(node):
-                if name not in wanted:
+                if name not in remaining:
                     continue
-                wanted.discard(name)
-                found += [] if is_told(node, after) else [name]
+                remaining.discard(name)
+                missing += [] if is_documented(node, after) else [name]
                 if isinstance(node, ast.ClassDef):
                     listed = ast.get_docstring(node) or ""
-                    found += [
+                    missing += [
                         f"{name}.{each}"
-                        for each in untold(node.body)
+                        for each in undocumented_members(node.body)
                         if f"\n    {each}: " not in listed
                     ]
-    return found + sorted(f"{name}: not found" for name in wanted - {"__version__"})
+    return missing + sorted(f"{name}: not found" for name in remaining - {"__version__"})
 
 
-@pytest.mark.parametrize("place", sorted(ROOMS))
-def test_every_public_name_method_and_field_has_a_docstring(place: str) -> None:
-    assert wanting(place) == []
+@pytest.mark.parametrize("module_name", sorted(SOURCES))
+def test_every_public_name_method_and_field_has_a_docstring(module_name: str) -> None:
+    assert undocumented(module_name) == []
 
 
-def test_every_room_has_a_docstring() -> None:
-    silent = [
-        str(file.relative_to(HOUSE))
-        for file in HOUSE.rglob("*.py")
+def test_every_module_has_a_docstring() -> None:
+    without_docstring = [
+        str(file.relative_to(PACKAGE))
+        for file in PACKAGE.rglob("*.py")
         if not (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").strip()
     ]
 
-    assert silent == []
+    assert without_docstring == []

@@ -97,7 +97,7 @@ def sold(panel: Sandbox, kind: str) -> str:
 
 
 @pytest.mark.asyncio
-async def test_no_event_of_a_whole_run_holds_a_secret_or_what_was_ordered() -> None:
+async def test_no_event_holds_a_secret_or_order_content() -> None:
     told: list[Event] = []
     async with Sandbox(api_key=KEY, balance=Decimal(100)) as panel:
         async with Client(
@@ -118,7 +118,7 @@ async def test_no_event_of_a_whole_run_holds_a_secret_or_what_was_ordered() -> N
 
 
 @pytest.mark.asyncio
-async def test_a_hook_that_always_raises_changes_nothing() -> None:
+async def test_failing_hook_changes_nothing() -> None:
     def broken(event: Event) -> None:
         raise ValueError(f"{event}")
 
@@ -132,7 +132,7 @@ async def test_a_hook_that_always_raises_changes_nothing() -> None:
 
 
 @pytest.mark.asyncio
-async def test_every_call_is_begun_and_ended_once_with_its_attempts_between() -> None:
+async def test_every_call_starts_and_finishes_once() -> None:
     told: list[Event] = []
     async with (
         Sandbox(api_key=KEY, balance=Decimal(100)) as panel,
@@ -161,7 +161,7 @@ async def test_every_call_is_begun_and_ended_once_with_its_attempts_between() ->
 
 
 @pytest.mark.asyncio
-async def test_levels_of_the_balance_are_told_once_each_way() -> None:
+async def test_balance_thresholds_are_reported_once_each_way() -> None:
     told: list[Event] = []
     async with (
         Sandbox(balance=Decimal(100)) as panel,
@@ -192,7 +192,7 @@ async def test_levels_of_the_balance_are_told_once_each_way() -> None:
 
 
 @pytest.mark.asyncio
-async def test_watchers_are_told_of_in_words_alone() -> None:
+async def test_order_changes_hold_only_enum_values() -> None:
     told: list[Event] = []
     async with (
         Sandbox() as panel,
@@ -220,16 +220,16 @@ def test_every_event_is_frozen_has_names_for_all_fields_and_a_docstring() -> Non
         SEEN.balance = Decimal(2)  # type: ignore[misc]  # what is tried here
 
 
-def test_units_stand_in_the_names() -> None:
+def test_field_names_contain_units() -> None:
     floats = {field.name for each in CLASSES for field in attrs.fields(each) if field.type is float}
 
-    assert floats == {"seconds", "pause_s"}
+    assert floats == {"duration_s", "delay_s"}
 
 
 # --- several hooks -------------------------------------------------------------------------------
 
 
-def test_several_hooks_are_told_in_order_whatever_one_raises() -> None:
+def test_combined_hooks_are_all_called_in_order() -> None:
     told: list[str] = []
 
     def first(event: Event) -> None:
@@ -249,7 +249,7 @@ def test_several_hooks_are_told_in_order_whatever_one_raises() -> None:
     assert isinstance(caught.value.exceptions[0], ValueError)
 
 
-def test_several_hooks_that_are_well_raise_nothing() -> None:
+def test_combined_hooks_without_errors_raise_nothing() -> None:
     told: list[Event] = []
 
     combine_hooks(told.append, told.append)(SEEN)
@@ -259,7 +259,7 @@ def test_several_hooks_that_are_well_raise_nothing() -> None:
 
 
 @pytest.mark.parametrize("ending", [KeyboardInterrupt, SystemExit])
-def test_what_ends_the_process_is_not_held_up(ending: type[BaseException]) -> None:
+def test_combined_hooks_pass_process_ending_exceptions(ending: type[BaseException]) -> None:
     def hook(event: Event) -> None:
         raise ending
 

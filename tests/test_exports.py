@@ -31,9 +31,9 @@ def test_every_public_class_and_function_has_a_docstring(name: str) -> None:
 
 
 @pytest.mark.parametrize("room", [errors, orders, results])
-def test_what_users_catch_or_build_stands_at_the_top(room: object) -> None:
+def test_user_facing_classes_are_exported_at_the_top(room: object) -> None:
     classes = {name for name, each in vars(room).items() if inspect.isclass(each)}
-    said = {name for name in classes & set(room.__all__) if name != "Reply"}
+    said = {name for name in classes & set(room.__all__) if name != "Response"}
 
     assert said <= set(smmfanfast_async.__all__)
 
@@ -46,7 +46,7 @@ def test_the_version_is_that_of_the_package() -> None:
     assert smmfanfast_async.__version__ == version("smmfanfast_async")
 
 
-def test_importing_the_client_loads_no_sandbox_command_line_or_database() -> None:
+def test_import_does_not_load_sandbox_cli_or_database() -> None:
     code = "import sys, smmfanfast_async; print([n for n in sys.modules])"
     loaded = subprocess.run(  # noqa: S603  # this interpreter, and code from this file
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
@@ -64,7 +64,7 @@ def test_importing_the_client_loads_no_sandbox_command_line_or_database() -> Non
         assert f"'{name}'" not in loaded
 
 
-def test_names_and_rooms_are_found_when_they_are_asked_for() -> None:
+def test_names_and_modules_are_loaded_on_first_use() -> None:
     code = (
         "import smmfanfast_async as s; "
         "print(s.errors.PanelError is s.PanelError, sorted(s.__all__) == dir(s), hasattr(s, 'No'))"

@@ -103,13 +103,16 @@ ENGINE_LAYERS = {
     "cache": 0,
     "coalescer": 0,
     "streaming": 0,
+    "event_log": 0,
     "instrumentation": 1,
     "limiter": 1,
     "polling": 2,
     "runner": 2,
     "statuses": 3,
     "catalogue_cache": 3,
-    "__init__": 4,
+    "api_v2_calls": 3,
+    "client_core": 4,
+    "__init__": 5,
 }
 DECODE_LAYERS = {
     "numbers": 0,

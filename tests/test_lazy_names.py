@@ -16,7 +16,7 @@ def said(code: str) -> str:
     ).stdout
 
 
-def test_a_star_import_gives_every_public_name() -> None:
+def test_star_import_binds_every_public_name() -> None:
     found = said("from smmfanfast_async import *; print(*sorted(globals()))").split()
 
     assert set(smmfanfast_async.__all__) <= set(found)
@@ -25,9 +25,12 @@ def test_a_star_import_gives_every_public_name() -> None:
 
 @pytest.mark.parametrize(
     ("begin", "names"),
-    [("Cli", ["s.Client("]), ("Inval", ["s.InvalidOrderError(", "s.InvalidSettingsError("])],
+    [
+        ("Cli", ["s.Client("]),
+        ("Inval", ["s.InvalidOrderError(", "s.InvalidResponseError(", "s.InvalidSettingsError("]),
+    ],
 )
-def test_a_tab_completes_names_that_are_not_loaded_yet(begin: str, names: list[str]) -> None:
+def test_tab_completes_names_that_are_not_loaded_yet(begin: str, names: list[str]) -> None:
     code = (
         "import rlcompleter, smmfanfast_async as s\n"
         "complete = rlcompleter.Completer({'s': s}).complete\n"
@@ -37,7 +40,7 @@ def test_a_tab_completes_names_that_are_not_loaded_yet(begin: str, names: list[s
     assert sorted(said(code).split()) == sorted(names)
 
 
-def test_a_tab_completes_each_name_of_dir() -> None:
+def test_tab_completes_each_name_of_dir() -> None:
     completer = rlcompleter.Completer({"s": smmfanfast_async})
     found = [completer.complete("s.", place) for place in range(len(smmfanfast_async.__all__) + 99)]
 
@@ -45,7 +48,7 @@ def test_a_tab_completes_each_name_of_dir() -> None:
     assert set(dir(smmfanfast_async)) - {"__version__"} <= shown
 
 
-def test_help_shows_every_name_and_where_the_rest_is() -> None:
+def test_help_shows_every_name_and_points_to_modules() -> None:
     page = said("import smmfanfast_async; help(smmfanfast_async)")
 
     assert [name for name in smmfanfast_async.__all__ if name[0] != "_" and name not in page] == []
@@ -54,7 +57,7 @@ def test_help_shows_every_name_and_where_the_rest_is() -> None:
     assert "python -m pydoc smmfanfast_async.desk" in page
 
 
-def test_what_is_no_name_of_ours_is_an_attribute_error() -> None:
+def test_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'Clinet'"):
         _ = smmfanfast_async.Clinet  # type: ignore[attr-defined]
     with pytest.raises(ImportError):

@@ -136,7 +136,7 @@ def order(n: int) -> DefaultOrder:
 
 @BOTH
 @pytest.mark.asyncio
-async def test_what_a_panel_says_too_often_to_pauses_and_slows_no_other(shares: str) -> None:
+async def test_rate_limited_panel_does_not_slow_another(shares: str) -> None:
     async with side_by_side(shares) as side, asyncio.timeout(WAIT_S):
         side.panels["one"].instead = reply("{}", 429, [("Retry-After", "3600")])
         storm = [client_call(side.clients["one"], n) for n in range(40)]
@@ -164,7 +164,7 @@ async def client_call(client: Client, n: int) -> object:
 
 @BOTH
 @pytest.mark.asyncio
-async def test_each_client_pays_for_repeats_from_a_quota_of_its_own(shares: str) -> None:
+async def test_each_client_has_its_own_retry_budget(shares: str) -> None:
     again = RetryPolicy(max_attempts=3, base_delay_s=0.0)
     async with side_by_side(shares) as side, asyncio.timeout(WAIT_S):
         for name in ("one", "two"):
@@ -185,7 +185,7 @@ async def test_each_client_pays_for_repeats_from_a_quota_of_its_own(shares: str)
 
 @BOTH
 @pytest.mark.asyncio
-async def test_a_slow_panel_holds_up_no_other(shares: str) -> None:
+async def test_slow_panel_does_not_delay_another(shares: str) -> None:
     class SlowPanel(NamedPanel):
         async def answer_later(self, request: Request) -> Answer:
             await asyncio.Event().wait()
@@ -207,7 +207,7 @@ async def test_a_slow_panel_holds_up_no_other(shares: str) -> None:
 
 @BOTH
 @pytest.mark.asyncio
-async def test_closing_one_leaves_the_connections_of_the_others_in_use(shares: str) -> None:
+async def test_closing_one_client_keeps_connections_of_another(shares: str) -> None:
     async with side_by_side(shares) as side:
         for client in side.clients.values():
             await client.balance()
@@ -226,7 +226,7 @@ async def test_closing_one_leaves_the_connections_of_the_others_in_use(shares: s
 
 @BOTH
 @pytest.mark.asyncio
-async def test_no_order_takes_a_connection_that_another_account_had(shares: str) -> None:
+async def test_order_never_reuses_a_connection_of_another_account(shares: str) -> None:
     """Two accounts at one panel: their reads share connections, their orders never do."""
     async with side_by_side(shares) as side:
         panel = side.panels["one"]
@@ -251,7 +251,7 @@ async def test_no_order_takes_a_connection_that_another_account_had(shares: str)
 
 @BOTH
 @pytest.mark.asyncio
-async def test_a_pace_is_that_of_its_own_account(shares: str) -> None:
+async def test_rate_limit_applies_to_its_own_account(shares: str) -> None:
     async with side_by_side(shares) as side, asyncio.timeout(WAIT_S):
         slow = side.client(side.panels["one"], calls_per_minute=1, timeout_s=0.1)
         paced = await asyncio.gather(*(client_call(slow, 1) for _ in range(5)))

@@ -61,7 +61,7 @@ def client_of(server: WireServer, key: Callable[[], str], **options: Any) -> Cli
 
 
 @pytest.mark.asyncio
-async def test_a_key_is_asked_for_once_a_request_and_not_before() -> None:
+async def test_key_function_is_called_once_per_request() -> None:
     keys: Iterator[str] = iter([FIRST, SECOND, FIRST])
     asked: list[str] = []
 
@@ -80,7 +80,7 @@ async def test_a_key_is_asked_for_once_a_request_and_not_before() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_key_is_asked_for_anew_when_a_call_is_repeated() -> None:
+async def test_key_function_is_called_again_for_a_retry() -> None:
     keys = iter([FIRST, SECOND])
     again = RetryPolicy(max_attempts=2, base_delay_s=0.0)
     async with (
@@ -93,7 +93,7 @@ async def test_a_key_is_asked_for_anew_when_a_call_is_repeated() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_key_that_changes_in_a_burst_loses_nothing_and_doubles_nothing() -> None:
+async def test_rotating_key_in_a_burst_loses_and_doubles_nothing() -> None:
     """The panel takes both for a while, then the new one alone, as panels do (assumed)."""
     now = [FIRST]
     async with TwoKeyPanel(FIRST) as server:
@@ -124,7 +124,7 @@ async def test_a_key_that_changes_in_a_burst_loses_nothing_and_doubles_nothing()
 
 
 @pytest.mark.asyncio
-async def test_a_key_that_the_panel_does_not_know_is_told_as_always() -> None:
+async def test_rejected_rotating_key_is_an_authentication_error() -> None:
     async with TwoKeyPanel(FIRST) as server, client_of(server, lambda: SECOND) as client:
         with pytest.raises(AuthenticationError):
             await client.balance()
@@ -176,14 +176,14 @@ async def test_without_a_key_nothing_is_sent_and_none_is_shown(
 
 
 @pytest.mark.asyncio
-async def test_a_sandbox_key_is_not_sent_to_a_real_host_though_it_comes_late() -> None:
+async def test_late_sandbox_key_is_not_sent_to_a_real_host() -> None:
     async with Client(lambda: FIRST, base_url="https://panel.example/api/v1", retry=ONCE) as client:
         with pytest.raises(InvalidSettingsError, match="is a sandbox key"):
             await client.balance()
 
 
 @pytest.mark.asyncio
-async def test_whoever_asks_is_cancelled_when_the_asking_is() -> None:
+async def test_cancellation_inside_the_key_function_propagates() -> None:
     def cancelled() -> str:
         raise asyncio.CancelledError
 
@@ -199,7 +199,7 @@ def held() -> int:
 
 
 @pytest.mark.asyncio
-async def test_a_key_is_kept_no_longer_than_its_request() -> None:
+async def test_key_is_not_kept_after_its_request() -> None:
     meanwhile: list[int] = []
     async with TwoKeyPanel(FIRST) as server, client_of(server, lambda: FIRST) as client:
         server.at_order = lambda _: meanwhile.append(held())
@@ -209,7 +209,7 @@ async def test_a_key_is_kept_no_longer_than_its_request() -> None:
         assert (meanwhile, held()) == ([1], 0)
 
 
-def test_what_gives_a_key_is_shown_by_nothing() -> None:
+def test_key_function_is_never_shown() -> None:
     key = wrap_key(lambda: FIRST)
 
     assert isinstance(key, RotatingKey)
@@ -222,7 +222,7 @@ def test_what_gives_a_key_is_shown_by_nothing() -> None:
 HERE = "http://127.0.0.1:1/"
 
 
-def test_a_fixed_key_names_its_account_unless_one_is_given() -> None:
+def test_fixed_key_names_its_account_unless_one_is_given() -> None:
     made = Client(FIRST, base_url=HERE).account
 
     assert made == Client(FIRST, base_url=HERE).account
@@ -233,7 +233,7 @@ def test_a_fixed_key_names_its_account_unless_one_is_given() -> None:
     assert Client(FIRST, base_url=HERE, account="main").account == "main"
 
 
-def test_a_key_that_changes_has_no_account_but_a_given_one() -> None:
+def test_rotating_key_has_only_a_given_account_name() -> None:
     nameless = Client(lambda: FIRST, base_url=HERE)
 
     assert Client(lambda: FIRST, base_url=HERE, account="main").account == "main"
@@ -243,11 +243,11 @@ def test_a_key_that_changes_has_no_account_but_a_given_one() -> None:
 
 
 @pytest.mark.parametrize("name", ["a", "a" * 64, "Main.account_2-b", "0"])
-def test_names_of_accounts_that_are_taken(name: str) -> None:
+def test_valid_account_names(name: str) -> None:
     assert Client(FIRST, base_url=HERE, account=name).account == name
 
 
 @pytest.mark.parametrize("name", ["", "a" * 65, "a b", "a/b", "a\n", "é", "a:b", 5, b"a"])
-def test_names_of_accounts_that_are_not(name: Any) -> None:
+def test_invalid_account_names(name: Any) -> None:
     with pytest.raises(InvalidSettingsError, match="1 to 64 characters"):
         Client(FIRST, base_url=HERE, account=name)

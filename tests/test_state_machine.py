@@ -190,8 +190,8 @@ async def cancelled_after(call: Coroutine[Any, Any, Any], turns: int) -> object:
 
 async def quiet(client: Client) -> None:
     """Let an order that is still on its way arrive."""
-    while client._runner._sends:
-        await asyncio.wait(client._runner._sends)
+    while client._runner._order_tasks:
+        await asyncio.wait(client._runner._order_tasks)
 
 
 TestMachine = Machine.TestCase

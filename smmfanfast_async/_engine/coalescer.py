@@ -1,19 +1,20 @@
-"""Many keys → few fetches. Knows keys and a fetch function, not HTTP, not orders.
+"""Coalesce concurrent single-key requests into batches. Knows nothing of HTTP or orders.
 
-How this works. `Coalescer` is for many callers who have a key each and know nothing of each other;
-one who has all keys takes `_streaming`. A key waits in a queue until a batch leaves with it:
+How this works. `Coalescer` is for many callers that have one key each and do not know of each
+other; a caller that has all keys uses `streaming`. A key waits in the queue of its group until a
+batch is started with it:
 
-- a batch leaves when it is full and a slot is free;
-- with a slot free and nothing under way it leaves on the next tick of the loop, so that a lone
-  caller loses nothing; with something under way it stays open for `delay_s`, so that callers who
-  trickle in do not take a slot each;
-- with no slot free, keys keep filling, and the end of a fetch takes the next batch along.
+- a batch starts when it is full and a slot is free;
+- if no batch is in flight, it starts on the next tick of the event loop, so that a lone caller
+  loses no time; if one is in flight, it stays open for `delay_s`, so that a trickle of callers
+  does not use one slot each;
+- if no slot is free, keys keep accumulating, and the next batch starts when a fetch ends.
 
-A second caller with a key that still waits joins it; one whose key is on its way already asks anew,
-since that answer may be older than the call. Nothing is asked that nobody waits for any more: a
-caller who is cancelled or out of time takes the key back, and the last one of a batch ends the
-fetch. All deadlines hang on one timer, since a timer for each caller would cost as much as the rest
-of the work.
+A second caller with a key that is still waiting joins it; one whose key is already in flight gets a
+new request, since the answer in flight may be older than the call. Nothing is fetched without a
+waiter: a caller that is cancelled or times out removes its key, and the last waiter of a batch
+cancels the fetch. All deadlines share one timer, since a timer for each caller would cost as much
+as the rest of the work.
 """
 
 import asyncio
@@ -22,109 +23,110 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, M
 from itertools import islice
 from typing import Generic, TypeVar
 
-__all__ = ["BatchEndedError", "Coalescer"]
+__all__ = ["BatchCancelledError", "Coalescer"]
 
 DELAY_S = 0.002
-"""Seconds that a batch stays open while others are under way: a trickle of 5,000 calls a second
-gives ten keys by then, and it is a small part of any answer's way over the internet."""
+"""Seconds that a batch stays open while others are in flight: a trickle of 5,000 calls a second
+fills ten keys in that time, and it is short compared with any round trip over the internet."""
 
 MAX_DELAY_S = 0.05
-"""The longest delay that may be chosen: what is longer a person notices."""
+"""The longest delay that may be configured, in seconds: people notice a longer one."""
 
-ALARM_STEP_S = 0.05
-"""Deadlines are looked at no more often than this, so a caller may be told that much later."""
+EXPIRY_RESOLUTION_S = 0.05
+"""Deadlines are checked at most this often, so a timeout may be reported that much later."""
 
 K = TypeVar("K")
-L = TypeVar("L", bound=Hashable)
+G = TypeVar("G", bound=Hashable)
 R = TypeVar("R")
 T = TypeVar("T")
 
 
-class BatchEndedError(Exception):
-    """The batch of a key ended without an answer; `was_asked` tells whether it was on its way."""
+class BatchCancelledError(Exception):
+    """The batch of a key ended without an answer; `was_sent` tells whether it was in flight."""
 
-    def __init__(self, was_asked: bool) -> None:  # noqa: FBT001  # by position, for copies
-        super().__init__(was_asked)
-        self.was_asked = was_asked
+    def __init__(self, was_sent: bool) -> None:  # noqa: FBT001  # by position, for copies
+        super().__init__(was_sent)
+        self.was_sent = was_sent
 
 
-class _Entry(Generic[K, L, R]):
-    """A key and who waits for it, each with the moment of the loop's clock it waits until.
+class _Entry(Generic[K, G, R]):
+    """A key and its waiters, each with its deadline on the clock of the event loop.
 
-    Mostly it is one caller, who needs no mapping: one object less for each of 10,000 callers is
-    one less for the garbage collector to look at, again and again.
+    Usually there is one waiter, which needs no mapping: with 10,000 callers that saves 10,000
+    objects that the garbage collector would traverse again and again.
     """
 
-    __slots__ = ("batch", "deadline", "future", "key", "others")
+    __slots__ = ("batch", "deadline_s", "future", "joined", "key")
 
-    def __init__(self, key: K, future: asyncio.Future[R], deadline: float) -> None:
+    def __init__(self, key: K, future: asyncio.Future[R], deadline_s: float) -> None:
         self.key = key
         self.future: asyncio.Future[R] | None = future
-        self.deadline = deadline
-        self.others: dict[asyncio.Future[R], float] | None = None
-        self.batch: _Batch[K, L, R] | None = None
+        self.deadline_s = deadline_s
+        self.joined: dict[asyncio.Future[R], float] | None = None
+        self.batch: _Batch[K, G, R] | None = None
 
-    def join(self, future: asyncio.Future[R], deadline: float) -> None:
-        """Let one more wait."""
-        if self.others is None:
-            self.others = {}
-        self.others[future] = deadline
+    def add_waiter(self, future: asyncio.Future[R], deadline_s: float) -> None:
+        """Add a waiter after the first one."""
+        if self.joined is None:
+            self.joined = {}
+        self.joined[future] = deadline_s
 
-    def drop(self, future: asyncio.Future[R]) -> None:
-        """Let one wait no more."""
+    def remove_waiter(self, future: asyncio.Future[R]) -> None:
+        """Remove a waiter; it may have been removed before."""
         if self.future is future:
             self.future = None
-        elif self.others is not None:
-            self.others.pop(future, None)
+        elif self.joined is not None:
+            self.joined.pop(future, None)
 
-    def is_wanted(self) -> bool:
-        """Whether anybody waits for it still."""
-        return self.future is not None or bool(self.others)
+    def has_waiters(self) -> bool:
+        """Return whether a caller still waits for the key."""
+        return self.future is not None or bool(self.joined)
 
     def waiters(self) -> list[tuple[asyncio.Future[R], float]]:
-        """Give all who wait, and until when; who came first comes first."""
-        first = [] if self.future is None else [(self.future, self.deadline)]
-        return first if self.others is None else [*first, *self.others.items()]
+        """Return all waiters and their deadlines, in the order of arrival."""
+        first = [] if self.future is None else [(self.future, self.deadline_s)]
+        return first if self.joined is None else [*first, *self.joined.items()]
 
 
-class _Batch(Generic[K, L, R]):
-    """A batch on its way."""
+class _Batch(Generic[K, G, R]):
+    """A batch in flight."""
 
-    __slots__ = ("entries", "lane", "task")
+    __slots__ = ("entries", "group", "task")
 
     task: asyncio.Task[Mapping[K, R | Exception]]
-    """Set as soon as it is made."""
+    """Set as soon as it is created."""
 
-    def __init__(self, entries: list[_Entry[K, L, R]], lane: L) -> None:
+    def __init__(self, entries: list[_Entry[K, G, R]], group: G) -> None:
         self.entries = entries
-        self.lane = lane
+        self.group = group
 
-    def is_wanted(self) -> bool:
-        """Whether anybody waits for it still."""
-        return any(entry.is_wanted() for entry in self.entries)
-
-
-Fetch = Callable[[list[K], L, float], Awaitable[Mapping[K, R | Exception]]]
-"""Takes keys, their lane, and the seconds until the last who waits is gone; gives for each key a
-result, or an exception for those who wait for it. What it raises itself each of them gets."""
+    def has_waiters(self) -> bool:
+        """Return whether a caller still waits for one of its keys."""
+        return any(entry.has_waiters() for entry in self.entries)
 
 
-MapError = Callable[[K, TimeoutError | BatchEndedError, float], Exception]
-"""Takes a key, what became of it and the seconds that it had; gives the error to raise instead. It
-is asked in here, since one more coroutine for each caller would be a tenth of what a call costs."""
+Fetch = Callable[[list[K], G, float], Awaitable[Mapping[K, R | Exception]]]
+"""Takes keys, their group, and the seconds until the last deadline of their waiters; returns for
+each key a result, or an exception for its waiters. What it raises is raised to all of them."""
 
 
-class Coalescer(Generic[K, L, R]):
-    """Turns many awaits of one key each into few fetches of many.
+MapError = Callable[[K, TimeoutError | BatchCancelledError, float], Exception]
+"""Takes a key, its error and its timeout in seconds; returns the error to raise instead. It is
+called inside `load`, since one more coroutine for each caller would cost a tenth of a call."""
 
-    At most `concurrency` batches of at most `size` keys are under way. Keys of different lanes
-    never share a batch; who comes first leaves first, lanes take turns. It works on one event
-    loop at a time, and on the next one as soon as nothing of the last is left.
+
+class Coalescer(Generic[K, G, R]):
+    """Turns many awaits of one key each into few fetches of many keys.
+
+    At most `concurrency` batches of at most `size` keys are in flight. Keys of different groups
+    never share a batch; within a group keys are sent in the order of arrival, and groups take
+    turns. It works on one event loop at a time, and on another one as soon as nothing is left on
+    the last.
     """
 
     def __init__(
         self,
-        fetch: Fetch[K, L, R],
+        fetch: Fetch[K, G, R],
         *,
         size: int,
         concurrency: int,
@@ -137,232 +139,233 @@ class Coalescer(Generic[K, L, R]):
         self._concurrency = concurrency
         self._delay_s = min(delay_s, MAX_DELAY_S)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._groups: dict[L, dict[K, _Entry[K, L, R]]] = {}
-        # Dicts for sets: who came first ends first, in every run alike.
-        self._batches: dict[_Batch[K, L, R], None] = {}
-        self._tick: asyncio.Handle | None = None
+        self._groups: dict[G, dict[K, _Entry[K, G, R]]] = {}
+        # A dict instead of a set: batches end in the order they started, in every run alike.
+        self._batches: dict[_Batch[K, G, R], None] = {}
+        self._send_handle: asyncio.Handle | None = None
         self._deadline_timer: asyncio.TimerHandle | None = None
 
-    async def load(self, key: K, *, timeout_s: float, group: L) -> R:
-        """Give the result of one key.
+    async def load(self, key: K, *, timeout_s: float, group: G) -> R:
+        """Return the result of one key.
 
-        Raises what the fetch gave or raised for it, in an object of its own, `TimeoutError` after
-        `timeout_s`, `BatchEndedError` where its batch was cancelled or the coalescer closed (what
-        `explain` makes of these two), `RuntimeError` from another event loop than that at work.
+        Raises the exception that the fetch returned or raised for it (a separate object for each
+        caller), `TimeoutError` after `timeout_s`, `BatchCancelledError` if its batch was cancelled
+        or the coalescer closed (`map_error` may replace these two), and `RuntimeError` if keys are
+        still waiting on another event loop.
         """
         loop = self._loop
         if loop is None or loop is not asyncio.get_running_loop():
-            loop = self._bound()
+            loop = self._bind_loop()
         future: asyncio.Future[R] = loop.create_future()
-        deadline = loop.time() + timeout_s
+        deadline_s = loop.time() + timeout_s
         waiting = self._groups.get(group)
         if waiting is None:
             waiting = self._groups[group] = {}
         entry = waiting.get(key)
         if entry is None:
-            entry = waiting[key] = _Entry(key, future, deadline)
-            # With a tick to come there is nothing to do but for a batch that is full.
-            if self._tick is None or len(waiting) >= self._size:
-                self._arrived(group, waiting)
+            entry = waiting[key] = _Entry(key, future, deadline_s)
+            # If sending is already scheduled, only a full batch needs attention.
+            if self._send_handle is None or len(waiting) >= self._size:
+                self._on_new_key(group, waiting)
         else:
-            entry.join(future, deadline)
-        if self._deadline_timer is None or deadline < self._deadline_timer.when():
-            self._set_deadline_timer(deadline)
+            entry.add_waiter(future, deadline_s)
+        if self._deadline_timer is None or deadline_s < self._deadline_timer.when():
+            self._set_deadline_timer(deadline_s)
         try:
             return await future
         except asyncio.CancelledError:
-            self._leave(entry, future, group)
+            self._remove_waiter(entry, future, group)
             raise
-        except (TimeoutError, BatchEndedError) as error:
+        except (TimeoutError, BatchCancelledError) as error:
             if self._map_error is None:
                 raise
             raise self._map_error(key, error, timeout_s) from error
 
     def close(self) -> None:
-        """Let nobody wait any more: what waits and what is on its way ends in `BatchEndedError`."""
+        """End all waiting with `BatchCancelledError` and cancel the batches in flight."""
         if self._loop is not None and self._loop.is_closed():
-            self._forget()
-        lanes, self._groups = self._groups, {}
-        for lane in lanes.values():
-            _fail(lane.values(), BatchEndedError(was_asked=False))
-        for flight in self._batches:
-            _fail(flight.entries, BatchEndedError(was_asked=True))
-            flight.task.cancel()
-        self._quiet()
+            self._reset()
+        groups, self._groups = self._groups, {}
+        for waiting in groups.values():
+            _fail(waiting.values(), BatchCancelledError(was_sent=False))
+        for batch in self._batches:
+            _fail(batch.entries, BatchCancelledError(was_sent=True))
+            batch.task.cancel()
+        self._cancel_timers()
 
-    async def ended(self) -> None:
+    async def wait_closed(self) -> None:
         """Await the end of the fetches that `close` cancelled."""
-        tasks = [flight.task for flight in self._batches]
+        tasks = [batch.task for batch in self._batches]
         await asyncio.gather(*tasks, return_exceptions=True)
 
     # --- waiting ---------------------------------------------------------------------------------
 
-    def _bound(self) -> asyncio.AbstractEventLoop:
-        """Take up work on the running loop, unless another is at work here."""
+    def _bind_loop(self) -> asyncio.AbstractEventLoop:
+        """Bind to the running loop, unless keys are still waiting on another one."""
         loop = asyncio.get_running_loop()
         if self._loop is not None:
             if (self._groups or self._batches) and not self._loop.is_closed():
-                raise RuntimeError("keys are waited for on another event loop")
-            self._forget()
+                raise RuntimeError("keys are still waiting on another event loop")
+            self._reset()
         self._loop = loop
         return loop
 
-    def _forget(self) -> None:
-        """Drop what another loop left behind: it can't be ended any more once that is closed."""
+    def _reset(self) -> None:
+        """Drop what a closed loop left behind: it cannot be cancelled any more."""
         self._groups, self._batches = {}, {}
-        self._quiet()
+        self._cancel_timers()
 
-    def _quiet(self) -> None:
-        for handle in (self._deadline_timer, self._tick):
+    def _cancel_timers(self) -> None:
+        for handle in (self._deadline_timer, self._send_handle):
             if handle is not None:
                 handle.cancel()
-        self._deadline_timer = self._tick = None
+        self._deadline_timer = self._send_handle = None
 
-    def _arrived(self, lane: L, waiting: dict[K, _Entry[K, L, R]]) -> None:
-        """See that a new key leaves: with its batch if that is full, else with the next tick."""
+    def _on_new_key(self, group: G, waiting: dict[K, _Entry[K, G, R]]) -> None:
+        """Start the batch of a new key if it is full, else schedule it."""
         if len(waiting) >= self._size:
             if len(self._batches) < self._concurrency:
-                self._start(lane)
+                self._start_batch(group)
         else:
-            self._open()
+            self._schedule_sending()
 
-    def _open(self) -> None:
-        """Set the moment at which what waits leaves, if a slot is free then."""
+    def _schedule_sending(self) -> None:
+        """Schedule the start of waiting batches if a slot is free."""
         if len(self._batches) >= self._concurrency:
             return
         loop = asyncio.get_running_loop()
         if self._batches and self._delay_s > 0:
-            self._tick = loop.call_later(self._delay_s, self._send)
+            self._send_handle = loop.call_later(self._delay_s, self._send_waiting)
         else:
-            self._tick = loop.call_soon(self._send)
+            self._send_handle = loop.call_soon(self._send_waiting)
 
-    def _leave(self, entry: _Entry[K, L, R], future: asyncio.Future[R], lane: L) -> None:
-        """Take a caller off; a key or a batch that nobody waits for goes with it."""
-        entry.drop(future)
+    def _remove_waiter(self, entry: _Entry[K, G, R], future: asyncio.Future[R], group: G) -> None:
+        """Remove a waiter, and its key or batch if it was the last one."""
+        entry.remove_waiter(future)
         if future.done() and not future.cancelled():
-            future.exception()  # else asyncio complains of an error that nobody looked at
-        if entry.is_wanted():
+            future.exception()  # otherwise asyncio reports an error that was never retrieved
+        if entry.has_waiters():
             return
         if entry.batch is None:
-            waiting = self._groups.get(lane, {})
+            waiting = self._groups.get(group, {})
             if waiting.get(entry.key) is entry:
                 del waiting[entry.key]
                 if not waiting:
-                    del self._groups[lane]
-        elif not entry.batch.is_wanted():
+                    del self._groups[group]
+        elif not entry.batch.has_waiters():
             entry.batch.task.cancel()
 
     # --- deadlines -------------------------------------------------------------------------------
 
-    def _set_deadline_timer(self, deadline: float) -> None:
+    def _set_deadline_timer(self, deadline_s: float) -> None:
         if self._deadline_timer is not None:
             self._deadline_timer.cancel()
-        self._deadline_timer = asyncio.get_running_loop().call_at(deadline, self._expire)
+        self._deadline_timer = asyncio.get_running_loop().call_at(deadline_s, self._expire)
 
     def _expire(self) -> None:
-        """End the waiting of all whose time is over, and set the alarm for those who are next."""
+        """End the waiting of all callers past their deadline, and set the timer for the next."""
         self._deadline_timer = None
-        now = asyncio.get_running_loop().time()
-        for lane, waiting in list(self._groups.items()):
+        now_s = asyncio.get_running_loop().time()
+        for group, waiting in list(self._groups.items()):
             for entry in list(waiting.values()):
-                self._expire_entry(entry, now, lane)
-        for flight in list(self._batches):
-            for entry in flight.entries:
-                self._expire_entry(entry, now, flight.lane)
-        left = [deadline for entry in self._entries() for _, deadline in entry.waiters()]
+                self._expire_entry(entry, now_s, group)
+        for batch in list(self._batches):
+            for entry in batch.entries:
+                self._expire_entry(entry, now_s, batch.group)
+        left = [deadline_s for entry in self._entries() for _, deadline_s in entry.waiters()]
         if left:
-            self._set_deadline_timer(max(min(left), now + ALARM_STEP_S))
+            self._set_deadline_timer(max(min(left), now_s + EXPIRY_RESOLUTION_S))
 
-    def _expire_entry(self, entry: _Entry[K, L, R], now: float, lane: L) -> None:
-        for future, deadline in entry.waiters():
-            if deadline <= now:
+    def _expire_entry(self, entry: _Entry[K, G, R], now_s: float, group: G) -> None:
+        for future, deadline_s in entry.waiters():
+            if deadline_s <= now_s:
                 if not future.done():
                     future.set_exception(TimeoutError())
-                self._leave(entry, future, lane)
+                self._remove_waiter(entry, future, group)
 
-    def _entries(self) -> Iterator[_Entry[K, L, R]]:
+    def _entries(self) -> Iterator[_Entry[K, G, R]]:
         for waiting in self._groups.values():
             yield from waiting.values()
-        for flight in self._batches:
-            yield from flight.entries
+        for batch in self._batches:
+            yield from batch.entries
 
     # --- fetching --------------------------------------------------------------------------------
 
-    def _send(self) -> None:
-        """Send what waits, batch by batch, while slots are free."""
-        self._tick = None
+    def _send_waiting(self) -> None:
+        """Start batches from what waits, while slots are free."""
+        self._send_handle = None
         while self._groups and len(self._batches) < self._concurrency:
-            self._start(next(iter(self._groups)))
+            self._start_batch(next(iter(self._groups)))
 
-    def _start(self, lane: L) -> None:
-        """Send the first batch of a lane; what is left of the lane goes behind the others."""
-        waiting = self._groups.pop(lane)
-        flight = _Batch([waiting.pop(key) for key in list(islice(waiting, self._size))], lane)
+    def _start_batch(self, group: G) -> None:
+        """Start the first batch of a group; the rest of the group goes to the end of the queue."""
+        waiting = self._groups.pop(group)
+        batch = _Batch([waiting.pop(key) for key in list(islice(waiting, self._size))], group)
         if waiting:
-            self._groups[lane] = waiting
-        latest = 0.0
-        for entry in flight.entries:
-            entry.batch = flight
-            if entry.others is None:
-                latest = max(latest, entry.deadline)
+            self._groups[group] = waiting
+        latest_s = 0.0
+        for entry in batch.entries:
+            entry.batch = batch
+            if entry.joined is None:
+                latest_s = max(latest_s, entry.deadline_s)
             else:
-                latest = max(latest, *(deadline for _, deadline in entry.waiters()))
-        self._batches[flight] = None
+                latest_s = max(latest_s, *(deadline_s for _, deadline_s in entry.waiters()))
+        self._batches[batch] = None
         loop = asyncio.get_running_loop()
-        flight.task = loop.create_task(self._fetched(flight, latest - loop.time()))
-        flight.task.add_done_callback(lambda task: self._on_done(flight, task))
+        batch.task = loop.create_task(self._fetch_batch(batch, latest_s - loop.time()))
+        batch.task.add_done_callback(lambda task: self._on_done(batch, task))
 
-    async def _fetched(
-        self, flight: _Batch[K, L, R], timeout_s: float
+    async def _fetch_batch(
+        self, batch: _Batch[K, G, R], timeout_s: float
     ) -> Mapping[K, R | Exception]:
-        # Who was cancelled in the turn in which the batch left takes the key back by now.
-        keys = [entry.key for entry in flight.entries if entry.is_wanted()]
-        return await self._fetch(keys, flight.lane, timeout_s)
+        # A caller cancelled in the tick in which the batch started has removed its key by now.
+        keys = [entry.key for entry in batch.entries if entry.has_waiters()]
+        return await self._fetch(keys, batch.group, timeout_s)
 
     def _on_done(
-        self, flight: _Batch[K, L, R], task: asyncio.Task[Mapping[K, R | Exception]]
+        self, batch: _Batch[K, G, R], task: asyncio.Task[Mapping[K, R | Exception]]
     ) -> None:
-        """Give every caller of a batch its result, and send what waits for the slot."""
-        self._batches.pop(flight, None)
+        """Pass the results to the callers of a batch, and start what waits for its slot."""
+        self._batches.pop(batch, None)
         if task.cancelled():
-            _fail(flight.entries, BatchEndedError(was_asked=True))
+            _fail(batch.entries, BatchCancelledError(was_sent=True))
         elif (error := task.exception()) is not None:
-            _fail(flight.entries, error)
+            _fail(batch.entries, error)
         else:
-            found = task.result()
-            for entry in flight.entries:
-                result = found[entry.key] if entry.key in found else KeyError(entry.key)
-                _settle(entry, result)
-        # What waits for no tick has waited for the slot, and had a whole flight's time to fill.
-        if self._tick is None:
-            self._send()
+            results = task.result()
+            for entry in batch.entries:
+                result = results[entry.key] if entry.key in results else KeyError(entry.key)
+                _resolve(entry, result)
+        # Keys without a scheduled start have waited for this slot, and filled up meanwhile.
+        if self._send_handle is None:
+            self._send_waiting()
 
 
-def _settle(entry: _Entry[K, L, R], found: R | Exception) -> None:
-    """Give each who waits for a key the result, or an error, in an object of its own."""
-    if isinstance(found, Exception):
-        _fail([entry], found)
+def _resolve(entry: _Entry[K, G, R], result: R | Exception) -> None:
+    """Pass a result or an error to each waiter of a key, as a separate object for each."""
+    if isinstance(result, Exception):
+        _fail([entry], result)
         return
-    first = True
+    is_first = True
     for future, _ in entry.waiters():
         if not future.done():
-            future.set_result(found if first else _copy(found))
-            first = False
+            future.set_result(result if is_first else _copy(result))
+            is_first = False
 
 
-def _fail(entries: Iterable[_Entry[K, L, R]], error: BaseException) -> None:
+def _fail(entries: Iterable[_Entry[K, G, R]], error: BaseException) -> None:
     for entry in entries:
         for future, _ in entry.waiters():
             if not future.done():
-                twin = _copy(error)
-                twin.__cause__ = error.__cause__
-                future.set_exception(twin)
+                copied = _copy(error)
+                copied.__cause__ = error.__cause__
+                future.set_exception(copied)
 
 
-def _copy(found: T) -> T:
-    """Give a copy; what can't be copied is better shared than lost."""
+def _copy(value: T) -> T:
+    """Return a copy; a value that cannot be copied is shared rather than lost."""
     try:
-        twin = copy.copy(found)
-    except Exception:  # noqa: BLE001  # a class may raise anything there
-        return found
-    return twin if type(twin) is type(found) else found
+        copied = copy.copy(value)
+    except Exception:  # noqa: BLE001  # the copy protocol of a class may raise anything
+        return value
+    return copied if type(copied) is type(value) else value

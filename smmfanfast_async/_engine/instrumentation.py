@@ -1,8 +1,9 @@
-"""Tells the hook and the log what a client does. Decides nothing, and harms no call.
+"""Emit events to the hook and the log. Failures here never affect the call.
 
-How this works. `Instrumentation` belongs to a client and calls its hook. While somebody listens (a hook, or
-a log at DEBUG), each call has a `CallTrace` and each attempt an `AttemptTrace`, which measure and
-tell; while nobody does, there is none of them.
+How this works. `Instrumentation` belongs to a client; all events of calls are made here, and `emit`
+passes each to the log (`event_log`) and to the hook. While there is a hook, or the log is at DEBUG,
+each call has a `CallTrace` and each attempt an `AttemptTrace`, which measure and emit; otherwise
+there are none. An event is made only if there is a hook or its level of the log is on.
 """
 
 import logging
@@ -33,154 +34,155 @@ from ..events import (
     Throttled,
 )
 from ..results import AddedOrder, Balance, Response
+from .event_log import BatchBisected, HookFailed, UnexpectedIds, is_logged, log_event
 from .policy import BalanceThresholds
 
 __all__ = ["AttemptTrace", "CallTrace", "Instrumentation"]
 
 MAX_NAME_CHARACTERS = 100
-"""How much of the name of a foreign class the log shows."""
+"""The most characters of the name of a foreign class in the log."""
 
-CALL_NAME_BYTES = 8
-"""Random bytes in a call's name: among a million calls two share one by a chance of 1 in 30
+CALL_ID_BYTES = 8
+"""Random bytes in a call id: among a million calls, the chance that two share one is 1 in 30
 million."""
 
 _ID_FIELDS = ("orders", "order", "refills", "refill")
-_LOG = logging.getLogger("smmfanfast_async")
+
+_LEVELS: dict[PlacementOutcome | None, int] = {
+    PlacementOutcome.PLACED: logging.DEBUG,
+    PlacementOutcome.REFUSED: logging.INFO,
+    PlacementOutcome.NOT_SENT: logging.INFO,
+    None: logging.WARNING,
+}
+"""Level at which an outcome is logged; None is an unknown one."""
 
 
 class Instrumentation:
-    """Tells one hook what its client does.
+    """Emits the events of a client to one hook and the log.
 
-    `url` is where the client's calls go, `levels` are those of the balance that are told. Raises
-    `InvalidSettingsError` for a hook that can't be called or would have to be awaited, and for a
-    level that is none.
+    `url` is the address of the client's calls, `thresholds` are those of the balance. Raises
+    `InvalidSettingsError` for a hook that is not callable or would have to be awaited, and for a
+    threshold that is not an amount above 0.
     """
 
     def __init__(
-        self, hook: Hook | None = None, *, url: str = "", levels: Iterable[Decimal] = ()
+        self, hook: Hook | None = None, *, url: str = "", thresholds: Iterable[Decimal] = ()
     ) -> None:
         self.hook = hook
-        """Who is told; None for nobody, so that whoever asks needs to make no event."""
+        """The hook; None for none, so that callers need not make an event."""
         self.url = url
-        self._hooks = tuple(_parts(hook))
-        self._levels = BalanceThresholds.create(levels)
+        self._hooks = tuple(_flatten(hook))
+        self._thresholds = BalanceThresholds.create(thresholds)
         self._failed: set[tuple[int, type[Event]]] = set()
 
-    def emit(self, event: Event) -> None:
-        """Tell the hook; what it raises is logged, once for each class of event."""
-        for place, hook in enumerate(self._hooks):
+    def emit(self, event: Event, error: BaseException | None = None) -> None:
+        """Log an event and pass it to the hook; `error` is what it is about, for the log alone.
+
+        What a hook raises is logged, once for each class of event.
+        """
+        log_event(event, error)
+        for index, hook in enumerate(self._hooks):
             try:
                 hook(event)
-            # Whatever it raises, the call goes on. A result of a task that was cancelled raises
-            # `CancelledError`; nobody has cancelled the call.
-            except (Exception, CancelledError) as error:  # noqa: BLE001
-                self._hook_failed(place, type(event), error)
+            # Whatever it raises, the call continues. Reading the result of a cancelled task raises
+            # `CancelledError` although this call was not cancelled.
+            except (Exception, CancelledError) as raised:  # noqa: BLE001
+                self._on_hook_failed(index, type(event), raised)
 
     def trace(self, form: Mapping[str, str], now_s: Callable[[], float]) -> "CallTrace | None":
-        """Give what traces a call; None while nobody listens."""
-        if self.hook is None and not _LOG.isEnabledFor(logging.DEBUG):
+        """Return a trace for a call; None if neither a hook nor the log at DEBUG needs one."""
+        if self.hook is None and not is_logged(logging.DEBUG):
             return None
         return CallTrace(self, form, now_s)
 
     def retry_scheduled(
-        self, error: PanelError, pause_s: float, repeats: int, trace: "CallTrace | None"
+        self, error: PanelError, delay_s: float, retries: int, trace: "CallTrace | None"
     ) -> None:
-        """Tell that a call is attempted again; `repeats` is how many there were already."""
-        attempt = repeats + 2
-        _log(
-            logging.INFO,
-            f"{error}{'' if error.maybe_sent else '; nothing was sent'}; again in {pause_s:.1f} s",
-            action=error.action,
-            attempt=attempt,
-            call=None if trace is None else trace.call_id,
-            pause_s=pause_s,
-            **_about(error),
-        )
-        if trace is not None:
-            trace.retry_scheduled(error, pause_s, attempt)
+        """Report that a call will be retried; `retries` is the number of retries so far."""
+        if self._is_needed(logging.INFO):
+            event = RetryScheduled(
+                call_id="" if trace is None else trace.call_id,
+                action=error.action or "",
+                attempt=retries + 2,
+                delay_s=delay_s,
+                error=type(error).__name__,
+                kind=error.kind,
+            )
+            self.emit(event, error)
 
-    def throttled(self, action: str, pause_s: float, concurrency: int) -> None:
-        """Tell that the panel asked all calls to wait."""
-        text = f"{action}: asked too often; all calls wait {pause_s:.1f} s"
-        _log(logging.INFO, text, action=action, pause_s=pause_s)
-        if self.hook is not None:
-            self.emit(Throttled(action=action, delay_s=pause_s, concurrency=concurrency))
+    def throttled(self, action: str, delay_s: float, concurrency: int) -> None:
+        """Report that the panel asked for a pause of all calls."""
+        if self._is_needed(logging.INFO):
+            self.emit(Throttled(action=action, delay_s=delay_s, concurrency=concurrency))
 
-    def batch_bisected(self, error: PanelError, ids: int) -> None:
-        """Log that a batch of so many ids, which failed whole, is asked again in halves."""
-        text = f"{error}; {ids} ids are asked again in halves"
-        _log(logging.INFO, text, action="status", ids=ids, **_about(error))
+    def batch_bisected(self, error: PanelError, id_count: int) -> None:
+        """Log that a batch failed as a whole and is fetched again in halves."""
+        log_event(BatchBisected(id_count=id_count), error)
 
-    def unexpected_ids(self, ids: int) -> None:
-        """Log that so many ids came back that nobody asked for."""
-        text = f"status: {ids} ids came back that nobody asked for"
-        _log(logging.WARNING, text, action="status", ids=ids)
+    def unexpected_ids(self, id_count: int) -> None:
+        """Log that a response held ids that were not requested."""
+        log_event(UnexpectedIds(id_count=id_count))
 
     def order_settled(
         self,
         form: Mapping[str, str],
-        ended: AddedOrder | BaseException,
-        seconds: float,
+        result: AddedOrder | BaseException,
+        duration_s: float,
         trace: "CallTrace | None",
         *,
-        was_under_way: bool,
+        was_in_flight: bool,
     ) -> None:
-        """Tell what became of an order; `was_under_way` says whether it may have left."""
-        error = ended if isinstance(ended, BaseException) else None
-        outcome = _outcome(error, was_under_way=was_under_way)
-        order = ended.order if isinstance(ended, AddedOrder) else getattr(error, "order", None)
-        _log(
-            _LEVELS[outcome],
-            f"order {order} placed" if error is None else _words(error),
-            action="add",
-            call=None if trace is None else trace.call_id,
-            order=order,
-            outcome="unknown" if outcome is None else outcome.value,
-            seconds=seconds,
-            service=form.get("service"),
-            **_about(error),
-        )
+        """Report the outcome of an order; `was_in_flight` tells whether it may have been sent."""
+        error = result if isinstance(result, BaseException) else None
+        outcome = _outcome(error, was_in_flight=was_in_flight)
+        if self._is_needed(_LEVELS[outcome]):
+            call_id = "" if trace is None else trace.call_id
+            event = _order_event(call_id, form.get("service"), result, outcome, duration_s)
+            self.emit(event, error)
         if trace is not None:
-            trace.order_settled(form.get("service"), order, outcome, error)
-            trace.finished(error)
+            trace.finish(error)
 
     def balance_checked(self, found: Balance) -> None:
-        """Tell a balance, and whether it crossed one of the levels."""
-        amount, currency = found.balance, found.currency
+        """Report a balance, and whether it crossed a threshold."""
+        balance, currency = found.balance, found.currency
         if self.hook is not None:
-            self.emit(BalanceChecked(balance=amount, currency=currency))
-        if (level := self._levels.on_decrease(amount)) is not None:
-            _log_balance(logging.WARNING, "below", found, level)
-            self.emit(BalanceBelowThreshold(threshold=level, balance=amount, currency=currency))
-        elif (level := self._levels.on_recovery(amount)) is not None:
-            _log_balance(logging.INFO, "above", found, level)
-            self.emit(BalanceRecovered(threshold=level, balance=amount, currency=currency))
+            self.emit(BalanceChecked(balance=balance, currency=currency))
+        if (crossed := self._thresholds.on_decrease(balance)) is not None:
+            self.emit(BalanceBelowThreshold(threshold=crossed, balance=balance, currency=currency))
+        elif (crossed := self._thresholds.on_recovery(balance)) is not None:
+            self.emit(BalanceRecovered(threshold=crossed, balance=balance, currency=currency))
 
-    def _hook_failed(self, place: int, event: type[Event], error: BaseException) -> None:
-        if (place, event) in self._failed:
+    def _is_needed(self, level: int) -> bool:
+        """Return whether a hook or the log takes an event of this level."""
+        return self.hook is not None or is_logged(level)
+
+    def _on_hook_failed(self, index: int, event: type[Event], error: BaseException) -> None:
+        if (index, event) in self._failed:
             return
-        self._failed.add((place, event))
+        self._failed.add((index, event))
         name = sanitize(type(error).__name__, MAX_NAME_CHARACTERS)
-        text = f"on_event raised {name} at {event.__name__}; that is not said again"
-        _log(logging.WARNING, text, event=event.__name__, error=name)
+        log_event(HookFailed(event=event.__name__, error=name))
 
 
 class CallTrace:
-    """One call as it is told: entered when it is taken on, left when it ended."""
+    """Traces one call: entered when it starts, left when it ends."""
 
     def __init__(
-        self, teller: Instrumentation, form: Mapping[str, str], now_s: Callable[[], float]
+        self,
+        instrumentation: Instrumentation,
+        form: Mapping[str, str],
+        now_s: Callable[[], float],
     ) -> None:
-        self.call_id = secrets.token_hex(CALL_NAME_BYTES)
+        self.call_id = secrets.token_hex(CALL_ID_BYTES)
         self.action = form["action"]
-        self.id_count = _ids_in(form)
-        self.instrumentation = teller
+        self.id_count = _count_ids(form)
+        self.instrumentation = instrumentation
         self.now_s = now_s
         self._attempts = 0
-        self._begun_s = 0.0
+        self._started_s = 0.0
 
     def __enter__(self) -> Self:
-        self._begun_s = self.now_s()
+        self._started_s = self.now_s()
         self.instrumentation.emit(
             CallStarted(
                 call_id=self.call_id,
@@ -197,73 +199,21 @@ class CallTrace:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.finished(exc)
+        self.finish(exc)
 
     def attempt(self) -> "AttemptTrace":
-        """Give what traces the next attempt."""
+        """Return a trace for the next attempt."""
         self._attempts += 1
         return AttemptTrace(self, self._attempts)
 
-    def retry_scheduled(self, error: PanelError, pause_s: float, attempt: int) -> None:
-        """Tell that it is attempted again."""
-        self.instrumentation.emit(
-            RetryScheduled(
-                call_id=self.call_id,
-                action=self.action,
-                attempt=attempt,
-                delay_s=pause_s,
-                error=type(error).__name__,
-                kind=error.kind,
-            )
-        )
-
-    def order_settled(
-        self,
-        service: str | None,
-        order: str | None,
-        outcome: PlacementOutcome | None,
-        error: BaseException | None,
-    ) -> None:
-        """Tell the outcome of an order; None for one that nobody knows."""
-        if outcome is None:
-            self._order_unknown(service, order, error)
-            return
-        self.instrumentation.emit(
-            OrderSettled(
-                call_id=self.call_id,
-                outcome=outcome,
-                service=service,
-                order=order,
-                duration_s=self.now_s() - self._begun_s,
-                error=_name(error),
-                kind=_kind(error),
-            )
-        )
-
-    def _order_unknown(
-        self, service: str | None, order: str | None, error: BaseException | None
-    ) -> None:
-        cause = getattr(error, "__cause__", None) or error
-        self.instrumentation.emit(
-            OutcomeUnknown(
-                call_id=self.call_id,
-                service=service,
-                order=order,
-                sent_at=error.sent_at if isinstance(error, OutcomeUnknownError) else None,
-                http_status=_http_status(error),
-                error=type(cause).__name__,
-                duration_s=self.now_s() - self._begun_s,
-            )
-        )
-
-    def finished(self, error: BaseException | None) -> None:
-        """Tell that it ended."""
+    def finish(self, error: BaseException | None) -> None:
+        """Emit the end of the call."""
         self.instrumentation.emit(
             CallFinished(
                 call_id=self.call_id,
                 action=self.action,
                 attempts=self._attempts,
-                duration_s=self.now_s() - self._begun_s,
+                duration_s=self.now_s() - self._started_s,
                 error=_name(error),
                 kind=_kind(error),
             )
@@ -271,17 +221,17 @@ class CallTrace:
 
 
 class AttemptTrace:
-    """One attempt as it is told: entered before it is sent, left when its answer was read."""
+    """Traces one attempt: entered before it is sent, left when its response was decoded."""
 
     def __init__(self, call: CallTrace, number: int) -> None:
         self.reply: Response | None = None
-        """The answer, set when there is one."""
+        """The response, set when there is one."""
         self._call = call
         self._number = number
-        self._begun_s = 0.0
+        self._started_s = 0.0
 
     def __enter__(self) -> Self:
-        self._begun_s = self._call.now_s()
+        self._started_s = self._call.now_s()
         return self
 
     def __exit__(
@@ -290,101 +240,81 @@ class AttemptTrace:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        seconds = self._call.now_s() - self._begun_s
-        status = _http_status(exc) if self.reply is None else self.reply.status
-        call = self._call
-        if _LOG.isEnabledFor(logging.DEBUG):
-            ended = "answered" if exc is None else type(exc).__name__
-            text = f"{call.action}: {ended} after {seconds:.3f} s"
-            fields = _about(exc) | {"http_status": status}
-            _log(
-                logging.DEBUG, text, action=call.action, attempt=self._number, call=call.call_id,
-                ids=call.id_count, seconds=seconds, **fields,
-            )  # fmt: skip
-        call.instrumentation.emit(
-            AttemptFinished(
-                call_id=call.call_id,
-                action=call.action,
-                id_count=call.id_count,
-                attempt=self._number,
-                duration_s=seconds,
-                http_status=status,
-                body_bytes=None if self.reply is None else len(self.reply.body),
-                error=_name(exc),
-                kind=_kind(exc),
-            )
+        call, reply = self._call, self.reply
+        event = AttemptFinished(
+            call_id=call.call_id,
+            action=call.action,
+            id_count=call.id_count,
+            attempt=self._number,
+            duration_s=call.now_s() - self._started_s,
+            http_status=_http_status(exc) if reply is None else reply.status,
+            body_bytes=None if reply is None else len(reply.body),
+            error=_name(exc),
+            kind=_kind(exc),
         )
+        call.instrumentation.emit(event, exc)
 
 
-_LEVELS: dict[PlacementOutcome | None, int] = {
-    PlacementOutcome.PLACED: logging.DEBUG,
-    PlacementOutcome.REFUSED: logging.INFO,
-    PlacementOutcome.NOT_SENT: logging.INFO,
-    None: logging.WARNING,
-}
-"""How loudly the log tells an outcome; None for one that nobody knows."""
-
-
-def _parts(hook: Hook | None) -> Iterator[Hook]:
-    """Give the single hooks, so that each is told and blamed by itself."""
+def _flatten(hook: Hook | None) -> Iterator[Hook]:
+    """Yield the single hooks, so that the failures of each are logged separately."""
     if hook is None:
         return
     if isinstance(hook, CombinedHooks):
         for each in hook.hooks:
-            yield from _parts(each)
+            yield from _flatten(each)
         return
     if not callable(hook):
-        raise InvalidSettingsError("on_event", "is nothing that can be called")
+        raise InvalidSettingsError("on_event", "must be callable")
     if iscoroutinefunction(hook) or iscoroutinefunction(type(hook).__call__):
-        raise InvalidSettingsError("on_event", "is a coroutine function; nobody awaits it")
+        raise InvalidSettingsError("on_event", "must be a plain function: it is not awaited")
     yield hook
 
 
-def _outcome(error: BaseException | None, *, was_under_way: bool) -> PlacementOutcome | None:
-    """Say how an `add` ended that raised this, or nothing; None where nobody knows."""
+def _order_event(
+    call_id: str,
+    service: str | None,
+    result: AddedOrder | BaseException,
+    outcome: PlacementOutcome | None,
+    duration_s: float,
+) -> OrderSettled | OutcomeUnknown:
+    error = result if isinstance(result, BaseException) else None
+    order = result.order if isinstance(result, AddedOrder) else getattr(result, "order", None)
+    if outcome is not None:
+        return OrderSettled(
+            call_id=call_id,
+            outcome=outcome,
+            service=service,
+            order=order,
+            duration_s=duration_s,
+            error=_name(error),
+            kind=_kind(error),
+        )
+    cause = getattr(error, "__cause__", None) or error
+    return OutcomeUnknown(
+        call_id=call_id,
+        service=service,
+        order=order,
+        sent_at=error.sent_at if isinstance(error, OutcomeUnknownError) else None,
+        http_status=_http_status(error),
+        error=type(cause).__name__,
+        duration_s=duration_s,
+    )
+
+
+def _outcome(error: BaseException | None, *, was_in_flight: bool) -> PlacementOutcome | None:
+    """Return the outcome of an `add` by its error, if any; None if it is unknown."""
     if error is None:
         return PlacementOutcome.PLACED
     if not isinstance(error, PanelError):
-        return None if was_under_way else PlacementOutcome.NOT_SENT
+        return None if was_in_flight else PlacementOutcome.NOT_SENT
     if not error.maybe_sent:
         return PlacementOutcome.NOT_SENT
     return None if error.maybe_placed else PlacementOutcome.REFUSED
 
 
-def _ids_in(form: Mapping[str, str]) -> int:
+def _count_ids(form: Mapping[str, str]) -> int:
     """Count the ids that a form asks about."""
     return next((form[name].count(",") + 1 for name in _ID_FIELDS if name in form), 0)
-
-
-# --- words ---------------------------------------------------------------------------------------
-
-
-def _log(level: int, text: str, /, **fields: object) -> None:
-    """Write a line: `text` cleaned, and as attributes `smm_…` the fields that are known."""
-    if _LOG.isEnabledFor(level):
-        known = {f"smm_{name}": each for name, each in fields.items() if each is not None}
-        _LOG.log(level, "%s", sanitize(text), extra=known, stacklevel=3)
-
-
-def _log_balance(level: int, where: str, found: Balance, crossed: Decimal) -> None:
-    currency = sanitize(found.currency or "")
-    text = " ".join(f"the balance {found.balance:f} {currency} is {where} {crossed:f}".split())
-    amounts = {"balance": f"{found.balance:f}", "level": f"{crossed:f}"}
-    _log(level, text, currency=currency or None, **amounts)
-
-
-def _words(error: BaseException) -> str:
-    return str(error) if isinstance(error, PanelError) else type(error).__name__
-
-
-def _about(error: BaseException | None) -> dict[str, object]:
-    """Give the fields of the log that tell of an error."""
-    kind = _kind(error)
-    return {
-        "error": _name(error),
-        "http_status": _http_status(error),
-        "kind": None if kind is None else kind.value,
-    }
 
 
 def _kind(error: BaseException | None) -> ErrorKind | None:

@@ -1,6 +1,6 @@
-"""A place among the requests of an account: first come, first served, at the pace that is allowed.
+"""Request slots of an account, granted first come, first served.
 
-When a request may leave is decided by `RateLimiter`; here is only the waiting for it.
+`RateLimiter` decides when a request may start; this module only waits for that moment.
 """
 
 import asyncio
@@ -18,89 +18,89 @@ __all__ = ["Clock", "Limiter"]
 
 @frozen
 class Clock:
-    """The time and how to pass it; a test gives one that passes at once."""
+    """A source of time and a way to sleep; tests use one whose sleeps return at once."""
 
     now_s: Callable[[], float] = time.monotonic
-    """Seconds on a clock that never goes back."""
+    """Return the time of a monotonic clock, in seconds."""
     sleep: Callable[[float], Awaitable[None]] = field(default=asyncio.sleep)
-    """Wait so many seconds."""
+    """Sleep for a number of seconds."""
 
 
 class Limiter:
-    """Lets as many requests through at once as the pacer allows, in the order of their coming."""
+    """Grants request slots in the order of arrival, as many at once as the rate limiter allows."""
 
-    def __init__(self, pacer: RateLimiter, clock: Clock) -> None:
-        self.rate_limiter = pacer
+    def __init__(self, rate_limiter: RateLimiter, clock: Clock) -> None:
+        self.rate_limiter = rate_limiter
         self._clock = clock
-        self._under_way = 0
-        self._queued = 0
-        # Whoever holds the turn is the next to leave; the lock queues the others in their order.
-        self._turn = asyncio.Lock()
-        self._freed = asyncio.Event()
+        self._in_flight = 0
+        self._waiting = 0
+        # The holder of the lock gets the next slot; the lock queues the other callers in order.
+        self._head_of_queue = asyncio.Lock()
+        self._released = asyncio.Event()
 
     @asynccontextmanager
-    async def slot(self, action: str, longest_pause_s: float) -> AsyncGenerator[None, None]:
-        """Wait for a place and hold it; otherwise as `enter`."""
-        await self.acquire(action, longest_pause_s)
+    async def slot(self, action: str, max_pause_s: float) -> AsyncGenerator[None, None]:
+        """Hold a slot for the duration of the block; arguments and errors as for `acquire`."""
+        await self.acquire(action, max_pause_s)
         try:
             yield
         finally:
             self.release()
 
     def try_acquire(self) -> bool:
-        """Take a place if one is free and nobody waits: the common case, for little."""
+        """Acquire a slot without waiting if one is free and no caller is queued: the fast path."""
         now_s = self._clock.now_s()
         if (
-            self._queued
-            or self._under_way >= self.rate_limiter.concurrency
+            self._waiting
+            or self._in_flight >= self.rate_limiter.concurrency
             or self.rate_limiter.wait_s(now_s) > 0
         ):
             return False
-        self._under_way += 1
+        self._in_flight += 1
         self.rate_limiter.on_request(now_s)
         return True
 
-    async def acquire(self, action: str, longest_pause_s: float) -> None:
-        """Wait for a place, to be given back by `leave`; the caller bounds the waiting.
+    async def acquire(self, action: str, max_pause_s: float) -> None:
+        """Wait for a slot, to be returned by `release`. The caller bounds the waiting time.
 
-        Raises `PausedError` where the panel asks for a longer pause than `longest_pause_s`, also if
-        it does so while this call waits already.
+        Raises `PausedError` if the panel asks for a pause longer than `max_pause_s` seconds, also
+        if it does so while this call is already waiting.
         """
-        self._check_pause(action, longest_pause_s)
-        self._queued += 1
+        self._check_pause(action, max_pause_s)
+        self._waiting += 1
         try:
-            async with self._turn:
-                await self._may_leave(action, longest_pause_s)
-                self._under_way += 1
+            async with self._head_of_queue:
+                await self._wait_until_allowed(action, max_pause_s)
+                self._in_flight += 1
                 self.rate_limiter.on_request(self._clock.now_s())
         finally:
-            self._queued -= 1
+            self._waiting -= 1
 
     def release(self) -> None:
-        """Give a place back."""
-        self._under_way -= 1
-        self._freed.set()
+        """Return a slot."""
+        self._in_flight -= 1
+        self._released.set()
 
     def on_rate_limited(self, asked_s: float | None) -> float:
-        """Pause all, after the panel said that it was asked too often; give for how long."""
+        """Pause all calls after a rate limit response. Return the pause in seconds."""
         now_s = self._clock.now_s()
         self.rate_limiter.on_rate_limited(now_s, asked_s)
         return self.rate_limiter.pause_s(now_s)
 
-    def _check_pause(self, action: str, longest_s: float) -> None:
+    def _check_pause(self, action: str, max_pause_s: float) -> None:
         pause_s = self.rate_limiter.pause_s(self._clock.now_s())
-        if pause_s > longest_s:
+        if pause_s > max_pause_s:
             text = f"all calls wait another {pause_s:.0f} s, as the panel asked"
             raise PausedError(text, retry_after_s=pause_s, action=action)
 
-    async def _may_leave(self, action: str, longest_pause_s: float) -> None:
+    async def _wait_until_allowed(self, action: str, max_pause_s: float) -> None:
         while True:
-            self._check_pause(action, longest_pause_s)
+            self._check_pause(action, max_pause_s)
             wait_s = self.rate_limiter.wait_s(self._clock.now_s())
             if wait_s > 0:
                 await self._clock.sleep(wait_s)
-            elif self._under_way < self.rate_limiter.concurrency:
+            elif self._in_flight < self.rate_limiter.concurrency:
                 return
             else:
-                self._freed.clear()
-                await self._freed.wait()
+                self._released.clear()
+                await self._released.wait()

@@ -1,4 +1,7 @@
-"""When may we speak, and when again. Pure: time and randomness are arguments."""
+"""Policies for retries, rates, batch sizes, polling and balance thresholds.
+
+Pure: time and randomness are arguments.
+"""
 
 from collections import deque
 from collections.abc import Iterable
@@ -30,92 +33,94 @@ __all__ = [
 ]
 
 BUDGET_TOKENS = 500
-"""Tokens of a client's quota: a hundred retries in a row, then only as many as successes earn."""
+"""Tokens in a full retry budget: a hundred retries in a row, then as many as successes pay for."""
 
 RETRY_COST = 5
 """Tokens that a retry costs."""
 
 TIMEOUT_COST = 10
-"""Tokens that a retry costs when no answer came: it held a connection for the whole wait."""
+"""Tokens that a retry costs after a missing answer: it held a connection for the whole wait."""
 
-PAUSE_S = 1.0
-"""Seconds that all calls pause after a 429 that names no wait (assumed)."""
+DEFAULT_PAUSE_S = 1.0
+"""Seconds that all calls pause after a 429 without Retry-After (assumed)."""
 
 MAX_PAUSE_S = 900.0
-"""The longest pause of all calls: a panel that asks for more is asked again after that, rather than
-never, should the number have been a mistake."""
+"""The longest pause of all calls, in seconds. A panel that asks for more is called again after
+that: its number may be a mistake."""
 
-PACE_WINDOW_S = 60.0
-"""Seconds that a pace is counted over: panels document calls a minute."""
+RATE_WINDOW_S = 60.0
+"""Seconds over which requests are counted: panels document calls per minute."""
 
-POLL_SPREAD = 0.2
-"""How far an interval may be from its middle, as a share of it."""
+POLL_JITTER = 0.2
+"""The largest deviation of an interval from its middle, as a share of it."""
 
-RISE = Decimal("1.1")
-"""How many times a level the balance has to be to count as above it again: the price of one order
-must not tell of the same level again and again."""
+RECOVERY_FACTOR = Decimal("1.1")
+"""The balance has recovered at this multiple of a threshold: the price of one order must not report
+the same threshold again and again."""
 
 MAX_DOUBLINGS = 64
-"""Doublings of a pause: any cap is reached before, and a float overflows at 1024."""
+"""The most doublings of a delay: any cap is reached before, and a float overflows at 1024."""
 
 
-# Callers of one policy share batches, so it is a key that is looked up once a call.
+# Callers with equal policies share batches, so the policy is hashed once for each call.
 @frozen(kw_only=True, cache_hash=True)
 class RetryPolicy:
-    """How often, and after which pause, a call that may be repeated is.
+    """How often, and after which delay, a failed call is retried.
 
-    Only calls that change nothing are repeated, and an `add` of which it is proved that nothing
-    was sent. The pause before repeat `i`, counted from 0, is `random × min(2^i × base_delay_s, max_delay_s)`
-    (full jitter). All times are seconds.
+    Only calls that change nothing are retried, and an `add` of which it is proved that nothing was
+    sent. The delay before retry `i`, counted from 0, is
+    `random × min(2^i × base_delay_s, max_delay_s)` (full jitter). All times are seconds.
     """
 
     max_attempts: int = 3
-    """Attempts in all; 1 repeats nothing."""
+    """Attempts in total; 1 never retries."""
     base_delay_s: float = 0.5
-    """The longest pause before the first repeat."""
+    """The longest delay before the first retry."""
     max_delay_s: float = 20.0
-    """The longest pause before any repeat that the panel did not ask for."""
+    """The longest delay before any retry, unless the panel asked for a longer one."""
     max_retry_after_s: float = 30.0
-    """The longest wait a panel may ask for (Retry-After); above it the error is raised at once."""
+    """The longest wait that a panel may ask for (Retry-After); above it the error is raised at
+    once."""
 
-    def delay_s(self, error: PanelError, repeats: int, random: float) -> float | None:
-        """Say how long to wait before the next attempt, None for none.
+    def delay_s(self, error: PanelError, retries: int, random: float) -> float | None:
+        """Return the seconds to wait before the next attempt, or None if there is none.
 
-        `repeats` is how many there were already, `random` a number from 0 up to 1.
+        `retries` is the number of retries so far, `random` a number from 0 up to 1.
         """
-        if repeats + 1 >= self.max_attempts or not _may_help(error):
+        if retries + 1 >= self.max_attempts or not _is_retryable(error):
             return None
         if error.retry_after_s is not None:
             return error.retry_after_s if error.retry_after_s <= self.max_retry_after_s else None
         return random * min(
-            self.base_delay_s * 2.0 ** min(repeats, MAX_DOUBLINGS), self.max_delay_s
+            self.base_delay_s * 2.0 ** min(retries, MAX_DOUBLINGS), self.max_delay_s
         )
 
 
-def _may_help(error: PanelError) -> bool:
-    """Whether the same call can end in another way: not after a refusal, nor for bad input."""
+def _is_retryable(error: PanelError) -> bool:
+    """Return whether the same call may succeed: not after a refusal, and not for invalid input."""
     if isinstance(error, RefusedError) or not error.safe_to_retry:
         return False
     if isinstance(error, NotSentError | RateLimitError):
         return True
     if isinstance(error, InvalidResponseError):
-        # A redirect comes again just so.
+        # A redirect would be answered again in the same way.
         return error.http_status is None or error.http_status == HTTPStatus.OK
     return error.maybe_sent
 
 
 @define
 class RetryBudget:
-    """A purse that retries are paid from, shared by all callers of a client.
+    """A budget for retries, shared by all callers of a client.
 
-    While a panel is down, every caller repeating on its own would triple the load; the purse
-    empties, and then each call is made once.
+    While a panel is down, retries by every caller would triple the load; the budget runs out, and
+    then each call is made once.
     """
 
     tokens: int = BUDGET_TOKENS
+    """What is left to spend."""
 
     def spend(self, error: PanelError) -> bool:
-        """Pay for a retry after this error; False where the purse does not hold it."""
+        """Spend budget for one retry after this error. Return False if the budget is exhausted."""
         cost = TIMEOUT_COST if isinstance(error, NoResponseError) else RETRY_COST
         if self.tokens < cost:
             return False
@@ -123,55 +128,55 @@ class RetryBudget:
         return True
 
     def deposit(self) -> None:
-        """Put a token back, for a call that went well at once."""
+        """Return one token to the budget, for a call that succeeded at the first attempt."""
         self.tokens = min(self.tokens + 1, BUDGET_TOKENS)
 
 
 @define
 class BatchSize:
-    """How many ids a batch may hold, learned from what a panel takes.
+    """How many ids a batch may hold, learned from what the panel accepts.
 
-    A batch that fails whole is asked again in halves. Where both halves then succeed it was too
-    large, and the next ones are no larger than those; each full batch after that adds one again,
-    so that a panel that was slow for a while is asked in large ones in the end.
+    A batch that fails as a whole is bisected. If both halves succeed, it was too large, and the
+    next batches are no larger than a half; each full batch after that adds one id again, so that a
+    panel that was slow for a while gets large batches in the end.
     """
 
     max_size: int
-    """Ids in a batch, at most: the profile's."""
+    """The most ids in a batch, from the profile."""
     current: int = field(init=False)
-    """Ids in a batch, as it stands."""
+    """The most ids in a batch as learned so far."""
 
     def __attrs_post_init__(self) -> None:
-        """Begin with all that is allowed."""
+        """Start with the largest size."""
         self.current = self.max_size
 
     def split(self, ids: list[str]) -> list[list[str]]:
-        """Cut ids into as few batches as hold them: full ones, and one with what is left."""
+        """Split ids into full batches and one with the rest."""
         if 0 < len(ids) <= self.current:
             return [ids]
         return [ids[start : start + self.current] for start in range(0, len(ids), self.current)]
 
     def bisect(self, ids: list[str], error: PanelError) -> list[list[str]]:
-        """Give what to ask instead of ids that failed with an error; nothing if it can't help."""
-        if len(ids) == 1 or not _may_be_of_the_batch(error):
+        """Return the two halves of a failed batch; an empty list if halving cannot help."""
+        if len(ids) == 1 or not _may_depend_on_batch(error):
             return []
         middle = (len(ids) + 1) // 2
         return [ids[:middle], ids[middle:]]
 
     def on_oversize(self, size: int) -> None:
-        """Take note that a batch failed whose halves did not."""
+        """Record that a batch failed whose halves succeeded."""
         self.current = max(min(self.current, (size + 1) // 2), 1)
 
     def on_success(self, size: int) -> None:
-        """Take note of a batch that was answered."""
+        """Record a batch that was answered."""
         if size >= self.current:
             self.current = min(self.current + 1, self.max_size)
 
 
-def _may_be_of_the_batch(error: PanelError) -> bool:
-    """Whether fewer ids might fare better: it is too large, too slow, or one id spoils it.
+def _may_depend_on_batch(error: PanelError) -> bool:
+    """Return whether fewer ids may succeed: the batch is too large, too slow, or has a bad id.
 
-    Not where the panel was not reached, nor where it says no to this caller whatever is asked.
+    False if the panel was not reached, or rejects this caller whatever it asks for.
     """
     if isinstance(error, NotSentError | RateLimitError | AuthenticationError | BlockedError):
         return False
@@ -180,117 +185,123 @@ def _may_be_of_the_batch(error: PanelError) -> bool:
 
 @frozen(kw_only=True)
 class PollPolicy:
-    """How often an order is looked at that somebody waits for.
+    """How often an order that is waited for or watched is polled.
 
-    The interval is `min_interval_s` and a share of the time for which nothing about the order changed:
-    what stood still for a day will hardly move in the next minute. It is at most `max_interval_s`, times a
-    random number from 0.8 to 1.2, so that orders placed together are not asked for together for
-    ever. All times are seconds.
+    The interval is `min_interval_s` plus a share of the time since the order last changed: an order
+    that did not change for a day will hardly change in the next minute. It is at most
+    `max_interval_s`, and then multiplied by a random number from 0.8 to 1.2, so that orders placed
+    together are not polled together for ever. All times are seconds.
     """
 
     min_interval_s: float = 5.0
-    """The shortest interval: panels renew their numbers once in some minutes (assumed)."""
+    """The shortest interval: panels update their numbers every few minutes (assumed)."""
     max_interval_s: float = 600.0
     """The longest interval."""
     active_factor: float = 0.05
-    """Of the time without change, for an order that is being worked on."""
+    """Share of the time without change, for an order that is being processed."""
     idle_factor: float = 0.1
-    """The same for one that waits or stands still: pending, awaiting, paused, a word not known."""
+    """The same for an order that is not being processed: pending, awaiting, paused, or a status
+    that is not known."""
 
     def interval_s(self, still_s: float, random: float, *, is_moving: bool) -> float:
-        """Say when to look again; `random` is a number from 0 up to 1."""
+        """Return the seconds until the next poll.
+
+        `still_s` is the time without change, `random` a number from 0 up to 1.
+        """
         share = self.active_factor if is_moving else self.idle_factor
-        spread = 1 + POLL_SPREAD * (2 * random - 1)
+        spread = 1 + POLL_JITTER * (2 * random - 1)
         return min(self.min_interval_s + share * max(still_s, 0.0), self.max_interval_s) * spread
 
 
 @define
 class RateLimiter:
-    """How many requests may be under way, and when the next may leave, on one account.
+    """How many requests of an account may be in flight, and when the next may start.
 
-    A panel that says "too often" pauses every call of the account and halves what may be under
-    way; each success after that lets one more through, up to `most`.
+    When the panel reports too many requests, all calls of the account pause and the concurrency is
+    halved; each success after that raises it by one, up to `max_concurrency`.
     """
 
     max_concurrency: int
-    """Requests under way at once, at most."""
+    """The most requests in flight at once."""
     per_minute: int | None = None
-    """Requests a minute, at most; None for no pace."""
+    """The most requests per minute; None for no limit."""
     concurrency: int = field(init=False)
-    """Requests that may be under way now."""
+    """Requests that may be in flight at present."""
     paused_until_s: float = 0.0
-    """Nothing leaves before this moment of the clock."""
-    _left_at_s: deque[float] = field(init=False)
+    """No request starts before this moment of the clock."""
+    _started_at_s: deque[float] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        """Begin with all that is allowed."""
+        """Start with full concurrency."""
         self.concurrency = self.max_concurrency
-        # The latest alone: the oldest of them has to be a window ago before another leaves.
-        self._left_at_s = deque(maxlen=self.per_minute)
+        # Only the latest: the oldest of them must be outside the window before another may start.
+        self._started_at_s = deque(maxlen=self.per_minute)
 
     def pause_s(self, now_s: float) -> float:
-        """Say how long the pause still is that the panel asked for; 0 if there is none."""
+        """Return how many seconds the pause still lasts; 0 if there is none."""
         return max(self.paused_until_s - now_s, 0.0)
 
     def wait_s(self, now_s: float) -> float:
-        """Say how long the next request has to wait; 0 if it may leave."""
+        """Return how many seconds the next request has to wait; 0 if it may start."""
         wait_s = self.pause_s(now_s)
-        if self.per_minute is None or len(self._left_at_s) < self.per_minute:
+        if self.per_minute is None or len(self._started_at_s) < self.per_minute:
             return wait_s
-        return max(wait_s, self._left_at_s[0] + PACE_WINDOW_S - now_s)
+        return max(wait_s, self._started_at_s[0] + RATE_WINDOW_S - now_s)
 
     def on_request(self, now_s: float) -> None:
-        """Take note of a request that leaves."""
+        """Record the start of a request."""
         if self.per_minute is not None:
-            self._left_at_s.append(now_s)
+            self._started_at_s.append(now_s)
 
     def on_rate_limited(self, now_s: float, asked_s: float | None) -> None:
-        """Pause after a 429 or a "wait N seconds"; `asked_s` is the wait it named."""
-        wait_s = PAUSE_S if asked_s is None else min(asked_s, MAX_PAUSE_S)
+        """Pause after a 429 or a "wait N seconds"; `asked_s` is the wait it named, or None."""
+        wait_s = DEFAULT_PAUSE_S if asked_s is None else min(asked_s, MAX_PAUSE_S)
         self.paused_until_s = max(self.paused_until_s, now_s + wait_s)
         self.concurrency = max(self.concurrency // 2, 1)
 
     def on_success(self) -> None:
-        """Let one more through, up to what was allowed at first."""
+        """Raise the concurrency by one, up to `max_concurrency`."""
         self.concurrency = min(self.concurrency + 1, self.max_concurrency)
 
 
 @define
 class BalanceThresholds:
-    """Which levels the balance is below, so that each is told once.
+    """Which thresholds the balance is below, so that each crossing is reported once.
 
-    A level is fallen below under itself, and risen above at `RISE` times itself; in between
-    nothing is told.
+    A balance below a threshold has crossed it; it has recovered at `RECOVERY_FACTOR` times the
+    threshold. In between nothing is reported.
     """
 
     thresholds: tuple[Decimal, ...]
-    """The levels, the highest first."""
-    crossed: int = 0
-    """How many of them the balance is below, from the highest on; no lower one without those."""
+    """The thresholds, the highest first."""
+    crossed_count: int = 0
+    """How many of them the balance is below, counted from the highest."""
 
     @classmethod
-    def create(cls, levels: Iterable[Decimal]) -> "BalanceThresholds":
-        """Take levels in any order; raises `InvalidSettingsError` for what is no amount above 0."""
-        taken: set[Decimal] = set()
-        for level in levels:
-            # A float says another number than was meant, and nothing is below one that is none.
-            if type(level) not in (Decimal, int) or not Decimal(level).is_finite() or level <= 0:
-                raise InvalidSettingsError("balance_thresholds", f"{level!r} is no Decimal above 0")
-            taken.add(Decimal(level))
-        return cls(tuple(sorted(taken, reverse=True)))
+    def create(cls, thresholds: Iterable[Decimal]) -> "BalanceThresholds":
+        """Create from amounts in any order. Raises `InvalidSettingsError` for one not above 0."""
+        amounts: set[Decimal] = set()
+        for each in thresholds:
+            # A float is not exactly the amount that was meant, and no balance is below a NaN.
+            if type(each) not in (Decimal, int) or not Decimal(each).is_finite() or each <= 0:
+                raise InvalidSettingsError(
+                    "balance_thresholds", f"{each!r} must be a Decimal above 0"
+                )
+            amounts.add(Decimal(each))
+        return cls(tuple(sorted(amounts, reverse=True)))
 
     def on_decrease(self, balance: Decimal) -> Decimal | None:
-        """Take note of a balance, and give the lowest level that it fell below; None for none."""
-        below = sum(balance < level for level in self.thresholds)
-        if below <= self.crossed:
+        """Record a balance. Return the lowest threshold that it fell below, or None."""
+        below = sum(balance < each for each in self.thresholds)
+        if below <= self.crossed_count:
             return None
-        self.crossed = below
+        self.crossed_count = below
         return self.thresholds[below - 1]
 
     def on_recovery(self, balance: Decimal) -> Decimal | None:
-        """Take note of a balance, and give the highest level that it rose above; None for none."""
-        still = sum(balance < level * RISE for level in self.thresholds)
-        if still >= self.crossed:
+        """Record a balance. Return the highest threshold that it recovered from, or None."""
+        below = sum(balance < each * RECOVERY_FACTOR for each in self.thresholds)
+        if below >= self.crossed_count:
             return None
-        self.crossed = still
-        return self.thresholds[still]
+        self.crossed_count = below
+        return self.thresholds[below]

@@ -1,11 +1,11 @@
-"""One schedule of looks for everybody who waits for an order or watches some.
+"""A polling schedule shared by all `wait()` and `watch()` calls of a client.
 
-How this works. Each watched order has a moment of its next look; the nearest are on a heap. One
-task sleeps until the first, takes with it what is due within `GATHER_S`, so that looks share
-batches, and asks. Whoever watches an order gets its changes in a box of one change an order, where
-a newer one takes the place of an older: a slow watcher holds nothing up and costs no memory. What
-changed is reckoned for each watcher from what it took out of its box last, since they come at
-different times. The task is there while anybody watches; whatever ends it ends their waiting too.
+How this works. Each watched order has a time of its next poll; a heap holds these times. One task
+sleeps until the first, adds what is due within `BATCH_WINDOW_S`, so that polls share batches, and
+fetches the statuses. Each subscription holds one pending change per order, and a newer change
+replaces an older one: a slow consumer delays no other and costs no memory. A change is computed for
+each subscription against the status that it consumed last, since subscriptions start at different
+times. The task exists while there are subscriptions; whatever ends it ends them too.
 """
 
 import asyncio
@@ -33,75 +33,75 @@ from .policy import PollPolicy
 
 __all__ = ["Poller", "Until"]
 
-GATHER_S = 1.0
-"""Seconds that a look may come early, to share a batch with others: a fifth of the shortest
+BATCH_WINDOW_S = 1.0
+"""Seconds that a poll may be early, to share a batch with other orders: a fifth of the shortest
 interval."""
 
-ROUND_IDS = 1000
-"""Ids in one round of looks, ten full batches: whoever begins to watch waits for no longer one."""
+MAX_ROUND_IDS = 1000
+"""Ids in one round of polling, ten full batches: a new subscription waits for one round at most."""
 
-MISSES = 3
-"""Looks in a row that must miss an order that was there before it counts as missing."""
+MISSING_AFTER = 3
+"""Consecutive polls that must not find a known order before it counts as missing."""
 
-HEAP_SPARE = 1000
-"""Entries of the heap that may be stale beside one for each order that is watched."""
+MAX_STALE_ENTRIES = 1000
+"""Stale entries that the heap may hold, in addition to two entries for each watched order."""
 
-_MOVING = {Status.PROCESSING, Status.IN_PROGRESS, Status.ACTIVE}
+_ACTIVE_STATUSES = {Status.PROCESSING, Status.IN_PROGRESS, Status.ACTIVE}
 
 Until = Callable[[OrderStatus], bool]
-"""Says of a status whether it is what was waited for."""
+"""Returns whether a status is the one that was waited for."""
 
 Fetch = Callable[[list[str]], AsyncGenerator[tuple[str, OrderStatus | PanelError], None]]
-"""Asks how some orders stand, and gives each answer as it comes."""
+"""Fetches the statuses of some orders and yields each result as it arrives."""
 
 
-class _Watched:
-    """An order that somebody watches."""
+class _PolledOrder:
+    """An order with at least one subscription."""
 
-    __slots__ = ("due_s", "error", "last", "looked_at_s", "misses", "plan", "still_since_s",
-                 "watchers")  # fmt: skip
+    __slots__ = ("due_s", "entry_number", "error", "last", "miss_count", "polled_at_s",
+                 "subscriptions", "unchanged_since_s")  # fmt: skip
 
     def __init__(self, now_s: float) -> None:
         self.last: OrderStatus | None = None
         self.error: PanelError | None = None
-        self.misses = 0
-        self.looked_at_s = now_s
-        self.still_since_s = now_s
+        self.miss_count = 0
+        self.polled_at_s = now_s
+        self.unchanged_since_s = now_s
         self.due_s = now_s
-        self.plan = 0
-        """Number of the entry of the heap that counts; the others are stale."""
-        self.watchers: dict[_Watcher, None] = {}
+        self.entry_number = 0
+        """Number of its current heap entry; entries with other numbers are stale."""
+        self.subscriptions: dict[_Subscription, None] = {}
 
 
-class _Watcher:
-    """Somebody who watches: which orders still, and what they have not been told yet."""
+class _Subscription:
+    """One `watch()` call: its open orders and the changes that it has not consumed yet."""
 
-    def __init__(self, orders: Iterable[str], until: Until | None, is_over: Until) -> None:
+    def __init__(self, orders: Iterable[str], until: Until | None, is_final: Until) -> None:
         self.open: dict[str, OrderStatus | None] = dict.fromkeys(orders)
-        """The orders that are watched still, and how each stood when it was told last."""
+        """The orders still watched, each with the status that was consumed last."""
         self.pending: dict[str, StatusChange] = {}
         self.failure: Exception | None = None
         self.changed = asyncio.Event()
         self._until = until
-        self._is_over = is_over
+        self._is_final = is_final
 
-    def tell(self, order: str, after: OrderStatus) -> bool:
-        """Put what changed into the box; say whether the order is over for this watcher."""
-        is_over = self._is_over(after)
-        change = change_of(order, self.open[order], after, is_over=is_over)
+    def record_status(self, order: str, after: OrderStatus) -> bool:
+        """Add the change to the pending ones. Return whether this order is done."""
+        is_final = self._is_final(after)
+        change = change_of(order, self.open[order], after, is_over=is_final)
         self.pending.pop(order, None)
         if change is None:
             return False
-        self._put(change)
-        if is_over or (self._until is not None and self._until(after)):
+        self._add_pending(change)
+        if is_final or (self._until is not None and self._until(after)):
             del self.open[order]
         return order not in self.open
 
-    def miss(self, order: str, error: PanelError) -> None:
-        """Put into the box that an order is missing, with an error object of its own."""
+    def record_missing(self, order: str, error: PanelError) -> None:
+        """Add to the pending changes that an order is missing, with a separate error object."""
         before = self.open.pop(order)
         self.pending.pop(order, None)
-        self._put(
+        self._add_pending(
             StatusChange(
                 order=order,
                 kind=ChangeKind.MISSING,
@@ -111,43 +111,43 @@ class _Watcher:
             )
         )
 
-    def _put(self, change: StatusChange) -> None:
+    def _add_pending(self, change: StatusChange) -> None:
         self.pending[change.order] = change
         self.changed.set()
 
-    def take(self) -> StatusChange:
-        """Take the oldest change out of the box."""
+    def pop_change(self) -> StatusChange:
+        """Remove and return the oldest pending change."""
         change = self.pending.pop(next(iter(self.pending)))
         if change.order in self.open:
             self.open[change.order] = change.after
         return change
 
     def fail(self, error: Exception) -> None:
-        """End the watching with an error."""
+        """End the subscription with an error."""
         self.failure = error
         self.changed.set()
 
 
 class Poller:
-    """Looks at orders for all watchers of a client. Belongs to one event loop."""
+    """Polls the watched orders of a client. Belongs to one event loop."""
 
     def __init__(
         self,
-        look: Fetch,
+        fetch: Fetch,
         policy: PollPolicy,
-        draw: Callable[[], float],
-        teller: Instrumentation | None = None,
-        is_over: Until = attrgetter("is_final"),
+        rng: Callable[[], float],
+        instrumentation: Instrumentation | None = None,
+        is_final: Until = attrgetter("is_final"),
     ) -> None:
-        self._fetch = look
-        self._is_over = is_over
+        self._fetch = fetch
+        self._is_final = is_final
         self._policy = policy
-        self._draw = draw
-        self._teller = teller or Instrumentation()
-        self._tracked = 0
-        self._watched: dict[str, _Watched] = {}
-        self._heap: list[tuple[float, int, str]] = []
-        self._numbers = count()
+        self._rng = rng
+        self._instrumentation = instrumentation or Instrumentation()
+        self._reported_count = 0
+        self._orders: dict[str, _PolledOrder] = {}
+        self._schedule: list[tuple[float, int, str]] = []
+        self._entry_numbers = count()
         self._wakeup = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -155,131 +155,142 @@ class Poller:
     async def watch(
         self, orders: Iterable[str], until: Until | None, timeout_s: float | None
     ) -> AsyncGenerator[StatusChange, None]:
-        """Give the changes of some orders, until each is final, missing, or as `until` wants it.
+        """Yield the changes of some orders, until each is final, missing, or accepted by `until`.
 
-        Raises `WaitTimeoutError` where one is still open after `timeout_s`, and what ends every
-        look: `AuthenticationError`, `ClosedError`.
+        Raises `WaitTimeoutError` if one is still open after `timeout_s`, and the errors that end
+        all polling: `AuthenticationError`, `ClosedError`.
         """
         loop = asyncio.get_running_loop()
         deadline_s = None if timeout_s is None else loop.time() + timeout_s
-        watcher = _Watcher(orders, until, self._is_over)
+        subscription = _Subscription(orders, until, self._is_final)
         try:
-            self._subscribe(watcher)
-            while watcher.pending or watcher.open:
-                # As many as there are at first: what comes meanwhile must not hold up the timeout.
-                for _ in range(len(watcher.pending)):
-                    change = watcher.take()
-                    self._tell_change(change)
+            self._subscribe(subscription)
+            while subscription.pending or subscription.open:
+                # Only those pending at the start: changes that arrive meanwhile must not delay the
+                # timeout.
+                for _ in range(len(subscription.pending)):
+                    change = subscription.pop_change()
+                    self._emit_change(change)
                     yield change
-                if watcher.failure is not None and not watcher.pending:
-                    raise watcher.failure
-                if watcher.open and watcher.failure is None:
-                    await self._news(watcher, deadline_s, timeout_s)
+                if subscription.failure is not None and not subscription.pending:
+                    raise subscription.failure
+                if subscription.open and subscription.failure is None:
+                    await self._wait_for_change(subscription, deadline_s, timeout_s)
         finally:
-            self._unsubscribe(watcher)
+            self._unsubscribe(subscription)
 
     async def close(self) -> None:
-        """End every watching with `ClosedError`."""
+        """End all subscriptions with `ClosedError`."""
         self._fail_all(ClosedError("the client is closed"))
         self._task = None
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    # --- watchers --------------------------------------------------------------------------------
+    # --- subscriptions ---------------------------------------------------------------------------
 
-    def _subscribe(self, watcher: _Watcher) -> None:
+    def _subscribe(self, subscription: _Subscription) -> None:
         now_s = asyncio.get_running_loop().time()
-        for order in list(watcher.open):
-            watched = self._watched.get(order)
-            if watched is None:
-                watched = self._watched[order] = _Watched(now_s)
-                self._plan(order, watched, now_s)
-            elif watched.last is not None or watched.error is not None:
-                self._join_known(order, watched, watcher, now_s)
-            if order in watcher.open:
-                watched.watchers[watcher] = None
+        for order in list(subscription.open):
+            polled = self._orders.get(order)
+            if polled is None:
+                polled = self._orders[order] = _PolledOrder(now_s)
+                self._schedule_poll(order, polled, now_s)
+            elif polled.last is not None or polled.error is not None:
+                self._deliver_known_status(order, polled, subscription, now_s)
+            if order in subscription.open:
+                polled.subscriptions[subscription] = None
         self._wakeup.set()
-        self._tell_number()
-        if self._watched and self._task is None:
-            # The looks are everybody's: not in the trace or log of whoever came first.
+        self._emit_order_count()
+        if self._orders and self._task is None:
+            # An empty context: polling is shared, and must not appear in the trace or log of the
+            # caller that subscribed first.
             self._task = asyncio.create_task(self._run(), context=Context())
             self._tasks.add(self._task)
             self._task.add_done_callback(self._tasks.discard)
 
-    def _join_known(self, order: str, watched: _Watched, watcher: _Watcher, now_s: float) -> None:
-        """Tell a new watcher what is known if it is fresh, else have it looked at now."""
-        is_fresh = now_s - watched.looked_at_s < self._policy.min_interval_s
-        if watched.last is not None and is_fresh:
-            watcher.tell(order, watched.last)
-        elif watched.due_s > now_s:
-            self._plan(order, watched, now_s)
+    def _deliver_known_status(
+        self, order: str, polled: _PolledOrder, subscription: _Subscription, now_s: float
+    ) -> None:
+        """Pass a fresh status to a new subscription; if it is not fresh, poll at once."""
+        is_fresh = now_s - polled.polled_at_s < self._policy.min_interval_s
+        if polled.last is not None and is_fresh:
+            subscription.record_status(order, polled.last)
+        elif polled.due_s > now_s:
+            self._schedule_poll(order, polled, now_s)
 
-    def _unsubscribe(self, watcher: _Watcher) -> None:
-        """Let a watcher go, and with it the orders that nobody else watches."""
-        for order in watcher.open:
-            self._leave(order, watcher)
-        if not self._watched:
-            self._heap.clear()
+    def _unsubscribe(self, subscription: _Subscription) -> None:
+        """Remove a subscription, and the orders without any other."""
+        for order in subscription.open:
+            self._unsubscribe_order(order, subscription)
+        if not self._orders:
+            self._schedule.clear()
             if self._task is not None:
-                # What it asks for just now nobody wants any more.
+                # The result of a request in flight is not needed any more.
                 self._task.cancel()
                 self._task = None
-        self._tell_number()
+        self._emit_order_count()
 
-    def _leave(self, order: str, watcher: _Watcher) -> None:
-        watched = self._watched.get(order)
-        if watched is not None:
-            watched.watchers.pop(watcher, None)
-            if not watched.watchers:
-                del self._watched[order]
+    def _unsubscribe_order(self, order: str, subscription: _Subscription) -> None:
+        polled = self._orders.get(order)
+        if polled is not None:
+            polled.subscriptions.pop(subscription, None)
+            if not polled.subscriptions:
+                del self._orders[order]
 
-    async def _news(
-        self, watcher: _Watcher, deadline_s: float | None, timeout_s: float | None
+    async def _wait_for_change(
+        self, subscription: _Subscription, deadline_s: float | None, timeout_s: float | None
     ) -> None:
         now_s = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout_at(deadline_s):
-                await watcher.changed.wait()
+                await subscription.changed.wait()
         except TimeoutError:
-            # What came in the same moment goes first; it may be the end.
-            if not watcher.changed.is_set():
-                raise self._timed_out(watcher, timeout_s) from None
+            # A change that arrived at the same moment is delivered first; it may be the last one.
+            if not subscription.changed.is_set():
+                raise self._timeout_error(subscription, timeout_s) from None
         else:
-            # News that waited already would hold the timeout up for ever.
+            # Changes that were already pending must not delay the timeout for ever.
             if deadline_s is not None and now_s >= deadline_s:
-                raise self._timed_out(watcher, timeout_s)
-        watcher.changed.clear()
+                raise self._timeout_error(subscription, timeout_s)
+        subscription.changed.clear()
 
-    def _timed_out(self, watcher: _Watcher, timeout_s: float | None) -> WaitTimeoutError:
-        order = next(iter(watcher.open))
-        watched = self._watched[order]
+    def _timeout_error(
+        self, subscription: _Subscription, timeout_s: float | None
+    ) -> WaitTimeoutError:
+        order = next(iter(subscription.open))
+        polled = self._orders[order]
         text = f"not final within {timeout_s:g} s"
-        if len(watcher.open) > 1:
-            text = f"{len(watcher.open)} orders not final within {timeout_s:g} s, the first is this"
-        if watched.error is not None:
-            text += f" (the last look failed: {watched.error})"
+        if len(subscription.open) > 1:
+            text = (
+                f"{len(subscription.open)} orders not final within {timeout_s:g} s,"
+                " this is the first"
+            )
+        if polled.error is not None:
+            text += f" (the last poll failed: {polled.error})"
         return WaitTimeoutError(
-            text, order=order, raw_status=watched.last.raw_status if watched.last else None
+            text, order=order, raw_status=polled.last.raw_status if polled.last else None
         )
 
     def _fail_all(self, error: Exception) -> None:
-        watchers = dict.fromkeys(each for it in self._watched.values() for each in it.watchers)
-        for watcher in watchers:
-            twin = copy.copy(error)
-            if isinstance(twin, PanelError):
-                twin.order = next(iter(watcher.open))
-            watcher.fail(twin)
-        self._watched.clear()
-        self._heap.clear()
-        self._tell_number()
+        subscriptions = dict.fromkeys(
+            each for polled in self._orders.values() for each in polled.subscriptions
+        )
+        for subscription in subscriptions:
+            copied = copy.copy(error)
+            if isinstance(copied, PanelError):
+                copied.order = next(iter(subscription.open))
+            subscription.fail(copied)
+        self._orders.clear()
+        self._schedule.clear()
+        self._emit_order_count()
 
-    # --- what is told of -------------------------------------------------------------------------
+    # --- events ----------------------------------------------------------------------------------
 
-    def _tell_change(self, change: StatusChange) -> None:
-        if self._teller.hook is not None:
+    def _emit_change(self, change: StatusChange) -> None:
+        if self._instrumentation.hook is not None:
             before, after = change.before, change.after
-            self._teller.emit(
+            self._instrumentation.emit(
                 OrderChanged(
                     order=change.order,
                     kind=change.kind,
@@ -288,109 +299,111 @@ class Poller:
                 )
             )
 
-    def _tell_number(self) -> None:
-        """Tell how many orders are watched, if it is another number than was told last."""
-        if self._teller.hook is not None and self._tracked != len(self._watched):
-            self._tracked = len(self._watched)
-            self._teller.emit(OrdersTracked(order_count=self._tracked))
+    def _emit_order_count(self) -> None:
+        """Emit the number of watched orders if it differs from the number emitted last."""
+        if self._instrumentation.hook is not None and self._reported_count != len(self._orders):
+            self._reported_count = len(self._orders)
+            self._instrumentation.emit(OrdersTracked(order_count=self._reported_count))
 
-    # --- looks -----------------------------------------------------------------------------------
+    # --- polling ---------------------------------------------------------------------------------
 
-    def _plan(self, order: str, watched: _Watched, due_s: float) -> None:
-        watched.due_s, watched.plan = due_s, next(self._numbers)
-        heapq.heappush(self._heap, (due_s, watched.plan, order))
-        if len(self._heap) > 2 * len(self._watched) + HEAP_SPARE:
-            self._heap = [entry for entry in self._heap if self._counts(entry)]
-            heapq.heapify(self._heap)
+    def _schedule_poll(self, order: str, polled: _PolledOrder, due_s: float) -> None:
+        polled.due_s, polled.entry_number = due_s, next(self._entry_numbers)
+        heapq.heappush(self._schedule, (due_s, polled.entry_number, order))
+        if len(self._schedule) > 2 * len(self._orders) + MAX_STALE_ENTRIES:
+            self._schedule = [entry for entry in self._schedule if self._is_current(entry)]
+            heapq.heapify(self._schedule)
 
-    def _counts(self, entry: tuple[float, int, str]) -> bool:
-        """Whether an entry of the heap is the one that its order was planned by last."""
-        watched = self._watched.get(entry[2])
-        return watched is not None and watched.plan == entry[1]
+    def _is_current(self, entry: tuple[float, int, str]) -> bool:
+        """Return whether a heap entry is the latest one of its order."""
+        polled = self._orders.get(entry[2])
+        return polled is not None and polled.entry_number == entry[1]
 
     async def _run(self) -> None:
         task = asyncio.current_task()
         try:
-            while self._watched:
-                due = self._due(asyncio.get_running_loop().time() + GATHER_S)
+            while self._orders:
+                due = self._pop_due(asyncio.get_running_loop().time() + BATCH_WINDOW_S)
                 if due:
-                    await self._round(due)
+                    await self._poll(due)
                 else:
                     await self._sleep()
-        except Exception as error:  # noqa: BLE001  # a fault of ours: who waits is told of it
+        except Exception as error:  # noqa: BLE001  # a defect of ours: waiting callers must learn of it
             self._fail_all(error)
         finally:
-            # Else it was cancelled because nobody watches, and another may be at work.
+            # Otherwise it was cancelled for lack of subscriptions, and another task may be running.
             if self._task is task:
                 self._task = None
-                self._fail_all(ClosedError("the looks were ended"))
+                self._fail_all(ClosedError("polling was cancelled"))
 
     async def _sleep(self) -> None:
-        """Wait for the next look, or for somebody who may want one sooner."""
+        """Wait for the next poll, or for a new subscription that may need an earlier one."""
         self._wakeup.clear()
         with suppress(TimeoutError):
-            async with asyncio.timeout_at(self._heap[0][0]):
+            async with asyncio.timeout_at(self._schedule[0][0]):
                 await self._wakeup.wait()
 
-    def _due(self, until_s: float) -> list[str]:
-        """Take the orders whose look is due; an entry that was planned anew is stale."""
+    def _pop_due(self, until_s: float) -> list[str]:
+        """Remove and return the orders that are due; stale entries are dropped."""
         due: list[str] = []
-        while self._heap and self._heap[0][0] <= until_s and len(due) < ROUND_IDS:
-            entry = heapq.heappop(self._heap)
-            if self._counts(entry):
+        while self._schedule and self._schedule[0][0] <= until_s and len(due) < MAX_ROUND_IDS:
+            entry = heapq.heappop(self._schedule)
+            if self._is_current(entry):
                 due.append(entry[2])
         return due
 
-    async def _round(self, orders: list[str]) -> None:
-        async with aclosing(self._fetch(orders)) as answers:
-            async for order, result in answers:
-                watched = self._watched.get(order)
-                if watched is not None:
-                    self._seen(order, watched, result)
-        self._tell_number()
+    async def _poll(self, orders: list[str]) -> None:
+        async with aclosing(self._fetch(orders)) as results:
+            async for order, result in results:
+                polled = self._orders.get(order)
+                if polled is not None:
+                    self._record_result(order, polled, result)
+        self._emit_order_count()
 
-    def _seen(self, order: str, watched: _Watched, result: OrderStatus | PanelError) -> None:
+    def _record_result(
+        self, order: str, polled: _PolledOrder, result: OrderStatus | PanelError
+    ) -> None:
         now_s = asyncio.get_running_loop().time()
         if isinstance(result, AuthenticationError):
             self._fail_all(result)
         elif isinstance(result, PanelError):
-            self._missed(order, watched, result)
+            self._record_error(order, polled, result)
         else:
-            watched.error, watched.misses, watched.looked_at_s = None, 0, now_s
-            if result != watched.last:
-                watched.last, watched.still_since_s = result, now_s
-            for watcher in list(watched.watchers):
-                self._tell(order, watcher, result)
-        if order in self._watched:
-            self._plan(order, watched, now_s + self._interval_s(watched, now_s))
+            polled.error, polled.miss_count, polled.polled_at_s = None, 0, now_s
+            if result != polled.last:
+                polled.last, polled.unchanged_since_s = result, now_s
+            for subscription in list(polled.subscriptions):
+                self._notify(order, subscription, result)
+        if order in self._orders:
+            self._schedule_poll(order, polled, now_s + self._interval_s(polled, now_s))
 
-    def _tell(self, order: str, watcher: _Watcher, status: OrderStatus) -> None:
+    def _notify(self, order: str, subscription: _Subscription, status: OrderStatus) -> None:
         try:
-            is_over = watcher.tell(order, status)
-        except Exception as error:  # noqa: BLE001  # its own `until` raised: its own watching ends
-            watcher.fail(error)
-            self._unsubscribe(watcher)
+            is_done = subscription.record_status(order, status)
+        except Exception as error:  # noqa: BLE001  # its `until` raised: only this subscription ends
+            subscription.fail(error)
+            self._unsubscribe(subscription)
         else:
-            if is_over:
-                self._leave(order, watcher)
+            if is_done:
+                self._unsubscribe_order(order, subscription)
 
-    def _missed(self, order: str, watched: _Watched, error: PanelError) -> None:
-        """Take note of a look without a status; an order that is not there is told as missing.
+    def _record_error(self, order: str, polled: _PolledOrder, error: PanelError) -> None:
+        """Record a poll without a status; an order that does not exist is reported as missing.
 
-        An id that the panel never knew is missing at once; one that was there is looked for again,
-        and what fails in another way says nothing about the order.
+        An id that the panel never knew is missing at once; one that was known is polled again.
+        Errors of other kinds say nothing about the order.
         """
-        watched.error = error
+        polled.error = error
         if error.kind is not ErrorKind.NOT_FOUND:
             return
-        watched.misses += 1
-        never_there = watched.last is None and isinstance(error, OrderNotFoundError)
-        if never_there or watched.misses >= MISSES:
-            for watcher in list(watched.watchers):
-                watcher.miss(order, error)
-                self._leave(order, watcher)
+        polled.miss_count += 1
+        was_never_known = polled.last is None and isinstance(error, OrderNotFoundError)
+        if was_never_known or polled.miss_count >= MISSING_AFTER:
+            for subscription in list(polled.subscriptions):
+                subscription.record_missing(order, error)
+                self._unsubscribe_order(order, subscription)
 
-    def _interval_s(self, watched: _Watched, now_s: float) -> float:
-        is_moving = watched.last is not None and watched.last.status in _MOVING
-        still_s = 0.0 if watched.misses else now_s - watched.still_since_s
-        return self._policy.interval_s(still_s, self._draw(), is_moving=is_moving)
+    def _interval_s(self, polled: _PolledOrder, now_s: float) -> float:
+        is_moving = polled.last is not None and polled.last.status in _ACTIVE_STATUSES
+        still_s = 0.0 if polled.miss_count else now_s - polled.unchanged_since_s
+        return self._policy.interval_s(still_s, self._rng(), is_moving=is_moving)

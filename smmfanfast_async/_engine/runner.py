@@ -1,10 +1,10 @@
-"""One call, from its form to its result: a place to run, an attempt, and another if it may help.
+"""Run one API call: acquire a slot, send the request, retry if that is safe.
 
-How this works. A call that changes nothing (`read`) is repeated as `RetryPolicy` says, paid from
-one quota, until its deadline. A call that may change something (`once`) is made once. An order
-(`send_order`) has a loop of its own, because of two differences: only what is proved not to have
-left is sent again, and the sending is a task that the caller's cancellation does not reach, since
-what is on its way can't be called back.
+How this works. A call that changes nothing (`read`) is retried according to `RetryPolicy`, within
+the shared retry budget and its deadline. A call that may change something (`send_once`) is sent
+once. An order (`send_order`) has a retry loop of its own, because of two differences: only a
+request that is proved not to have been sent is retried, and the sending is a task that the
+cancellation of the caller does not reach, since a request in flight cannot be called back.
 """
 
 import asyncio
@@ -37,95 +37,95 @@ from .instrumentation import AttemptTrace, CallTrace, Instrumentation
 from .limiter import Clock, Limiter
 from .policy import RateLimiter, RetryBudget, RetryPolicy
 
-__all__ = ["Before", "Runner", "Settings"]
+__all__ = ["BeforeSend", "Runner", "Settings"]
 
 ADD_TIMEOUT_S = 140.0
-"""Seconds for one sending of an order. A proxy in front of a panel gives up after 120; stopping
-before it does would turn answers that are still to come into unknown outcomes."""
+"""Seconds for one attempt of an order. A proxy in front of a panel gives up after 120 s; stopping
+earlier would turn answers that are still to come into unknown outcomes."""
 
 CLOSE_GRACE_S = 10.0
-"""Seconds that closing lets orders on their way arrive before it gives them up as unknown."""
+"""Seconds that `close` waits for orders in flight before it cancels them as unknown."""
 
 SMALL_BODY_BYTES = 64 * 1024
-"""The longest answer to add, balance and the like: real ones have below 200 bytes."""
+"""The longest answer to add, balance and similar calls: real ones are below 200 bytes."""
 
 STATUS_BODY_BYTES = 1024 * 1024
-"""The longest answer to a status batch: 100 entries have below 20 KB."""
+"""The longest answer to a status batch: 100 entries are below 20 KB."""
 
 SERVICES_BODY_BYTES = 32 * 1024 * 1024
-"""The longest catalogue: 10,000 services with long descriptions have below 10 MB."""
+"""The longest catalogue: 10,000 services with long descriptions are below 10 MB."""
 
 INLINE_BODY_BYTES = 256 * 1024
-"""The longest catalogue that is decoded in one go, in about a millisecond. A longer one is read in
-steps, and everybody else in the event loop has a turn after each: measured on 35 MB nobody waits
-for more than 0.8 ms, instead of 120. A thread keeps the interpreter's lock for 5 ms at a time."""
+"""The longest catalogue that is decoded in one step, in about a millisecond. A longer one is
+decoded in steps, and other tasks run after each: measured on 35 MB, they wait for at most 0.8 ms
+instead of 120 ms. A thread would keep the interpreter's lock for 5 ms at a time."""
 
 MIN_READ_S = 0.05
-"""With less than that left, after waiting for a place, no request is begun: it could only fail."""
+"""No request is started with less time left after waiting for a slot: it could only fail."""
 
 _BODY_BYTES = {"status": STATUS_BODY_BYTES, "services": SERVICES_BODY_BYTES}
-_UNTOLD = nullcontext()
-"""Stands for the trace of a call that nobody listens to."""
+_NO_TRACE = nullcontext()
+"""Replaces the trace of a call when neither a hook nor the log needs one."""
 
 T = TypeVar("T")
 
 
 @frozen
 class Settings:
-    """What a caller may choose for its calls, client by client or call by call."""
+    """Options of a call, set for a client or by `Client.with_options`."""
 
     timeout_s: float
-    """Seconds for a reading call with all its repeats."""
+    """Seconds for a read with all its retries."""
     retry: RetryPolicy
-    """When a call is repeated."""
+    """When a call is retried."""
     keep_raw: bool = False
-    """Whether each row of a batch or catalogue keeps the text that it was read from."""
+    """Whether each record of a batch or catalogue keeps the text that it was decoded from."""
 
 
-Before = Callable[[], Awaitable[float]]
-"""Makes sure of something before an order is sent, such as that it is written down; gives the
-moment of the monotonic clock after which it must not leave any more."""
+BeforeSend = Callable[[], Awaitable[float]]
+"""Runs before each attempt of an order, for example to record it in a journal. Returns the time of
+the monotonic clock after which the order must not be sent any more."""
 
 
 @define
-class _Sending:
-    """An order that is being sent."""
+class _OrderSend:
+    """The state of an order that is being sent."""
 
     form: Form
     settings: Settings
-    before: Before | None
+    before: BeforeSend | None
     started_s: float
-    """The moment of the clock at which it was taken on."""
+    """Time of the clock when `send_order` was called."""
     trace: CallTrace | None
-    """What tells of it; None while nobody listens."""
+    """Its trace; None if neither a hook nor the log needs one."""
     is_in_flight: bool = False
-    """Whether it may have left already; what is not under way can be taken back."""
+    """Whether it may have been sent already; until then it can be withdrawn."""
     added: AddedOrder | None = None
-    """The order that it has made; None as long as there is none."""
+    """The order that was created; None until then."""
 
-    def ended(self, task: "asyncio.Task[AddedOrder]") -> AddedOrder | BaseException:
-        """Say how its task ended, whatever became of the task."""
+    def result(self, task: "asyncio.Task[AddedOrder]") -> AddedOrder | BaseException:
+        """Return the order or the error of its completed task, which may be cancelled."""
         if not task.cancelled():
             return task.exception() or task.result()
-        # Cancelled before its first step, or from within its last one: asyncio drops the result.
-        text = "the client was closed, and the order was not sent"
+        # Cancelled before its first step, or during its last one: then asyncio drops the result.
+        text = "the client was closed before the order was sent"
         return self.added or ClosedError(text, action="add")
 
-    def outcome(self, task: "asyncio.Task[AddedOrder]") -> AddedOrder:
-        """Give what its task came to, or raise it."""
-        ended = self.ended(task)
-        if isinstance(ended, AddedOrder):
-            return ended
-        raise ended
+    def unwrap(self, task: "asyncio.Task[AddedOrder]") -> AddedOrder:
+        """Return the order of its completed task, or raise its error."""
+        result = self.result(task)
+        if isinstance(result, AddedOrder):
+            return result
+        raise result
 
-    async def settled(self, task: "asyncio.Task[AddedOrder]") -> AddedOrder:
-        """Await its end; who is cancelled meanwhile leaves it on its way."""
+    async def wait_for_outcome(self, task: "asyncio.Task[AddedOrder]") -> AddedOrder:
+        """Wait for the outcome. Cancelling the caller does not cancel the sending."""
         await asyncio.wait({task})
-        return self.outcome(task)
+        return self.unwrap(task)
 
 
 class Runner:
-    """The calls of one account: its places, its retry quota, its orders on their way."""
+    """Runs the calls of one account: request slots, retry budget and orders in flight."""
 
     def __init__(
         self,
@@ -146,21 +146,21 @@ class Runner:
         self.instrumentation = instrumentation or Instrumentation()
         self._limiter = Limiter(rate_limiter, self.clock)
         self._order_slots = asyncio.Semaphore(add_concurrency)
-        self._sends: set[asyncio.Task[AddedOrder]] = set()
-        self._reads: set[asyncio.Timeout] = set()
-        self._read_ended = asyncio.Event()
+        self._order_tasks: set[asyncio.Task[AddedOrder]] = set()
+        self._active_reads: set[asyncio.Timeout] = set()
+        self._read_finished = asyncio.Event()
 
     def check_action(self, action: str) -> None:
-        """Raise `ClosedError` or `UnsupportedActionError` where an action can't be called."""
+        """Raise `ClosedError` or `UnsupportedActionError` if an action cannot be called."""
         self.transport.check_usable()
         if action not in self.profile.actions:
-            text = f"{self.profile.name} has no action {action!r}"
+            text = f"{self.profile.name} does not support the action {action!r}"
             raise UnsupportedActionError(text, action=action)
 
     def read(
         self, form: Form, decode: Callable[[Response], T], settings: Settings
     ) -> Coroutine[Any, Any, T]:
-        """Send a call that changes nothing, again if that may help, until the deadline."""
+        """Send a call that changes nothing, and retry it until the deadline."""
         self.check_action(form["action"])
         trace = self.instrumentation.trace(form, self.clock.now_s)
         if trace is None:
@@ -181,51 +181,51 @@ class Runner:
         trace: CallTrace | None,
     ) -> T:
         deadline_s = self.clock.now_s() + settings.timeout_s
-        repeats = 0
+        retries = 0
         while True:
             try:
-                result = await self._exchange(form, decode, deadline_s, settings, trace)
+                result = await self._run_attempt(form, decode, deadline_s, settings, trace)
             except PanelError as error:
-                pause_s = settings.retry.delay_s(error, repeats, self.rng())
-                if pause_s is None or self.clock.now_s() + pause_s >= deadline_s:
+                delay_s = settings.retry.delay_s(error, retries, self.rng())
+                if delay_s is None or self.clock.now_s() + delay_s >= deadline_s:
                     raise
                 if not self._retry_budget.spend(error):
                     raise
-                self.instrumentation.retry_scheduled(error, pause_s, repeats, trace)
-                await self.clock.sleep(pause_s)
-                repeats += 1
+                self.instrumentation.retry_scheduled(error, delay_s, retries, trace)
+                await self.clock.sleep(delay_s)
+                retries += 1
             else:
-                if repeats == 0:
+                if retries == 0:
                     self._retry_budget.deposit()
                 return result
 
     async def send_once(self, form: Form, decode: Callable[[Response], T], settings: Settings) -> T:
-        """Send a call that may change something, once."""
+        """Send a call that may change something. It is never retried."""
         deadline_s = self.clock.now_s() + settings.timeout_s
         trace = self.instrumentation.trace(form, self.clock.now_s)
-        with trace or _UNTOLD:
-            return await self._exchange(form, decode, deadline_s, settings, trace)
+        with trace or _NO_TRACE:
+            return await self._run_attempt(form, decode, deadline_s, settings, trace)
 
     def spend_retry(self, error: PanelError) -> bool:
-        """Pay from the quota for asking again in another way; False where it is spent."""
+        """Spend retry budget for another kind of retry. Return False if it is exhausted."""
         return self._retry_budget.spend(error)
 
     async def close(self) -> None:
-        """Take no more calls, let orders on their way arrive, then close the connections."""
+        """Reject new calls, wait for orders in flight, then close the connections."""
         self.transport.is_closed = True
         try:
-            await self._end_reads()
-            if self._sends:
-                await asyncio.wait(self._sends, timeout=CLOSE_GRACE_S)
+            await self._cancel_reads()
+            if self._order_tasks:
+                await asyncio.wait(self._order_tasks, timeout=CLOSE_GRACE_S)
         finally:
-            # Also if whoever closes is cancelled meanwhile: nothing of ours stays behind.
-            left = list(self._sends)
+            # Also if the caller is cancelled meanwhile: no task or connection is left behind.
+            left = list(self._order_tasks)
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
             await self.transport.close()
 
-    async def _exchange(
+    async def _run_attempt(
         self,
         form: Form,
         decode: Callable[[Response], T],
@@ -233,43 +233,45 @@ class Runner:
         settings: Settings,
         trace: CallTrace | None,
     ) -> T:
-        """Wait for a place, post, decode; the waiting and the posting end with the deadline.
+        """Wait for a slot, send the request and decode the response, until the deadline.
 
-        Closing the client ends all of it, without cancelling the caller.
+        Closing the client ends this with an error, without cancelling the caller.
         """
         self.transport.check_usable()
-        bound = asyncio.timeout(None)
+        timeout = asyncio.timeout(None)
         try:
-            async with bound:
-                self._reads.add(bound)
-                await self._enter(form["action"], deadline_s, settings)
+            async with timeout:
+                self._active_reads.add(timeout)
+                await self._acquire_slot(form["action"], deadline_s, settings)
                 try:
                     if trace is None:
-                        return await self._answer(form, decode, deadline_s, settings, None)
+                        return await self._post_and_decode(form, decode, deadline_s, settings, None)
                     with trace.attempt() as attempt:
-                        return await self._answer(form, decode, deadline_s, settings, attempt)
+                        return await self._post_and_decode(
+                            form, decode, deadline_s, settings, attempt
+                        )
                 finally:
                     self._limiter.release()
         except TimeoutError as error:
             text = "the client was closed before an answer came"
             raise NoResponseError(text, action=form["action"]) from error
         finally:
-            self._reads.discard(bound)
-            self._read_ended.set()
+            self._active_reads.discard(timeout)
+            self._read_finished.set()
 
-    async def _enter(self, action: str, deadline_s: float, settings: Settings) -> None:
+    async def _acquire_slot(self, action: str, deadline_s: float, settings: Settings) -> None:
         if self._limiter.try_acquire():
             return
         now_s = self.clock.now_s()
-        longest_pause_s = min(settings.retry.max_retry_after_s, deadline_s - now_s)
+        max_pause_s = min(settings.retry.max_retry_after_s, deadline_s - now_s)
         try:
             async with asyncio.timeout(deadline_s - MIN_READ_S - now_s):
-                await self._limiter.acquire(action, longest_pause_s)
+                await self._limiter.acquire(action, max_pause_s)
         except TimeoutError as error:
-            text = f"no request came free within {settings.timeout_s:g} s"
+            text = f"timed out after {settings.timeout_s:g} s waiting for a free request slot"
             raise NotSentError(text, action=action) from error
 
-    async def _answer(
+    async def _post_and_decode(
         self,
         form: Form,
         decode: Callable[[Response], T],
@@ -290,7 +292,7 @@ class Runner:
     async def _read_in_steps(
         self, reply: Response, deadline_s: float, settings: Settings
     ) -> Response:
-        """Decode a long catalogue, and let others have their turn after each step."""
+        """Decode a long catalogue in steps, and let other tasks run after each step."""
         steps = read_ahead(reply, keep_raw=settings.keep_raw)
         while True:
             try:
@@ -299,35 +301,38 @@ class Runner:
                 read: Response = end.value
                 return read
             if self.clock.now_s() >= deadline_s:
-                text = f"the answer could not be decoded within {settings.timeout_s:g} s"
+                text = f"the response could not be decoded within {settings.timeout_s:g} s"
                 raise NoResponseError(text, was_written=True, action="services")
             await asyncio.sleep(0)
 
-    async def _end_reads(self) -> None:
-        """End the reads under way: aiohttp leaks a connection that a session is closed over."""
+    async def _cancel_reads(self) -> None:
+        """End the reads in flight.
+
+        Otherwise aiohttp leaks the connections that are in use when its session is closed.
+        """
         now_s = asyncio.get_running_loop().time()
-        for bound in self._reads:
-            bound.reschedule(now_s)
+        for timeout in self._active_reads:
+            timeout.reschedule(now_s)
         async with asyncio.timeout(CLOSE_GRACE_S):
-            while self._reads:
-                self._read_ended.clear()
-                await self._read_ended.wait()
+            while self._active_reads:
+                self._read_finished.clear()
+                await self._read_finished.wait()
 
     def _decode(self, reply: Response, decode: Callable[[Response], T], action: str) -> T:
-        """Decode a reply, and heed what it says of being asked too often."""
+        """Decode a response, and apply what it tells the rate limiter."""
         try:
             result = decode(reply)
         except RateLimitError as error:
-            self._limited(error.retry_after_s, action)
+            self._on_rate_limited(error.retry_after_s, action)
             raise
         except PanelError:
             if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
-                self._limited(reply.retry_after_s, action)
+                self._on_rate_limited(reply.retry_after_s, action)
             raise
         self._limiter.rate_limiter.on_success()
         return result
 
-    def _limited(self, asked_s: float | None, action: str) -> None:
+    def _on_rate_limited(self, asked_s: float | None, action: str) -> None:
         pause_s = self._limiter.on_rate_limited(asked_s)
         self.instrumentation.throttled(action, pause_s, self._limiter.rate_limiter.concurrency)
 
@@ -338,70 +343,72 @@ class Runner:
         form: Form,
         settings: Settings,
         wait_s: float | None = None,
-        before: Before | None = None,
+        before: BeforeSend | None = None,
     ) -> AddedOrder:
-        """Send an order and await its outcome; a cancelled caller leaves it on its way.
+        """Send an order and wait for its outcome. Cancelling the caller does not stop it.
 
-        After `wait_s` an order that waits for its turn is taken back, one that is on its way goes
-        on: the error's `settled()` awaits it. `before` is awaited when its turn has come, before
-        each sending; what it raises ends it, and nothing was sent.
+        After `wait_s` seconds an order that has not been sent is withdrawn (`NotSentError`); one in
+        flight continues, and `wait_for_outcome()` of the `OutcomeUnknownError` waits for it.
+        `before` is awaited before each attempt, when a slot is free; if it raises, nothing is sent.
         """
         self.check_action("add")
         now_s = self.clock.now_s
         trace = self.instrumentation.trace(form, now_s)
-        sending = _Sending(form, settings, before, now_s(), trace and trace.__enter__())
+        sending = _OrderSend(form, settings, before, now_s(), trace and trace.__enter__())
         task = asyncio.create_task(self._send_order(sending))
-        self._sends.add(task)
-        task.add_done_callback(partial(self._sent, sending))
+        self._order_tasks.add(task)
+        task.add_done_callback(partial(self._on_order_done, sending))
         await asyncio.wait({task}, timeout=wait_s)
         if task.done():
-            return sending.outcome(task)
+            return sending.unwrap(task)
         if sending.is_in_flight:
-            text = f"no answer within {wait_s:g} s; the sending goes on"
+            text = f"no answer within {wait_s:g} s; the order is still being sent"
             error = OutcomeUnknownError(text, form=form, sent_at=datetime.now(UTC))
-            raise error._with_pending(partial(sending.settled, task))
+            raise error._with_pending(  # noqa: SLF001  # for this module alone
+                partial(sending.wait_for_outcome, task)
+            )
         task.cancel()
-        text = f"its turn did not come within {wait_s:g} s"
+        text = f"timed out after {wait_s:g} s waiting to be sent"
         raise NotSentError(text, action="add")
 
-    async def _send_order(self, sending: _Sending) -> AddedOrder:
-        """Send an order; again only what is proved not to have left."""
+    async def _send_order(self, sending: _OrderSend) -> AddedOrder:
+        """Send an order; retry only if it is proved that nothing was sent."""
         try:
             async with self._order_slots:
-                sending.added = await self._attempts(sending)
+                sending.added = await self._send_with_retries(sending)
                 return sending.added
         except asyncio.CancelledError as error:
-            # Only what was not under way ends here: it was taken back, or the client is closed.
+            # Only an order that was not in flight ends here: withdrawn, or the client was closed.
             closed = self.transport.is_closed
-            text = "the client was closed" if closed else "the order was taken back"
+            text = "the client was closed" if closed else "the order was withdrawn"
             raise ClosedError(f"{text} before it was sent", action="add") from error
 
-    async def _attempts(self, sending: _Sending) -> AddedOrder:
-        repeats = 0
+    async def _send_with_retries(self, sending: _OrderSend) -> AddedOrder:
+        retries = 0
         while True:
             try:
-                return await self._attempt(sending)
+                return await self._send_in_slot(sending)
             except NotSentError as error:
                 sending.is_in_flight = False
-                pause_s = sending.settings.retry.delay_s(error, repeats, self.rng())
-                if pause_s is None or not self._retry_budget.spend(error):
+                delay_s = sending.settings.retry.delay_s(error, retries, self.rng())
+                if delay_s is None or not self._retry_budget.spend(error):
                     raise
-                self.instrumentation.retry_scheduled(error, pause_s, repeats, sending.trace)
-                await self.clock.sleep(pause_s)
-                repeats += 1
+                self.instrumentation.retry_scheduled(error, delay_s, retries, sending.trace)
+                await self.clock.sleep(delay_s)
+                retries += 1
 
-    async def _attempt(self, sending: _Sending) -> AddedOrder:
+    async def _send_in_slot(self, sending: _OrderSend) -> AddedOrder:
         async with self._limiter.slot("add", sending.settings.retry.max_retry_after_s):
             write_by_s = await sending.before() if sending.before is not None else None
             sending.is_in_flight = True
             attempt = None if sending.trace is None else sending.trace.attempt()
-            with attempt or _UNTOLD:
-                return await self._sent_once(sending.form, write_by_s, attempt)
+            with attempt or _NO_TRACE:
+                return await self._send_attempt(sending.form, write_by_s, attempt)
 
-    async def _sent_once(
+    async def _send_attempt(
         self, form: Form, write_by_s: float | None, attempt: AttemptTrace | None
     ) -> AddedOrder:
-        """Send an order, and tell its outcome: what is not proved is unknown."""
+        """Send an order once. Raise `OutcomeUnknownError` for every outcome that is not proved."""
         sent_at = datetime.now(UTC)
         try:
             limits = RequestLimits(ADD_TIMEOUT_S, SMALL_BODY_BYTES, write_by_s)
@@ -427,13 +434,13 @@ class Runner:
             reply, lambda reply: decode_added(reply, self.profile, form, sent_at), "add"
         )
 
-    def _sent(self, sending: _Sending, task: asyncio.Task[AddedOrder]) -> None:
-        """Let go of a sending; its outcome is told, since its caller may be gone."""
-        self._sends.discard(task)
+    def _on_order_done(self, sending: _OrderSend, task: asyncio.Task[AddedOrder]) -> None:
+        """Report the outcome of an order, since its caller may be gone."""
+        self._order_tasks.discard(task)
         self.instrumentation.order_settled(
             sending.form,
-            sending.ended(task),
+            sending.result(task),
             self.clock.now_s() - sending.started_s,
             sending.trace,
-            was_under_way=sending.is_in_flight,
+            was_in_flight=sending.is_in_flight,
         )

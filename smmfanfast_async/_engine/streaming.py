@@ -1,9 +1,9 @@
-"""Any number of keys → a few fetches under way. Knows keys and a fetch function, as `_batching`.
+"""Fetch any number of keys in batches, a few at a time. Knows nothing of HTTP or orders.
 
 How this works. Keys come from an iterable of any kind and are cut into batches; each batch is a
-task, `concurrency` of them are held at most, and the next keys are taken only while there is room.
-A task that ends wakes the one who waits here: `asyncio.wait` would hang itself on every task and
-take itself off again for each batch, which costs as much as a tenth of reading the answer.
+task, at most `concurrency` of them are held, and more keys are read only when one is handed out.
+A task that ends sets one signal for the consumer: `asyncio.wait` would add and remove a callback on
+every task for each batch, which costs as much as a tenth of decoding the answer.
 """
 
 import asyncio
@@ -21,17 +21,17 @@ from contextlib import asynccontextmanager
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
-__all__ = ["closing", "streamed"]
+__all__ = ["closing", "stream_batches"]
 
 K = TypeVar("K")
 R = TypeVar("R")
 
 Read = Callable[[list[Any]], list[K]]
-"""Makes keys of what came, a handful at a time: a call of Python for each would be a tenth of what
-a status costs."""
+"""Converts a list of raw items to keys. It takes a list, since a Python call for each item would
+cost a tenth of what a status costs."""
 
 
-async def streamed(
+async def stream_batches(
     keys: Iterable[Any] | AsyncIterable[Any],
     fetch: Callable[[list[K]], Coroutine[Any, Any, R]],
     *,
@@ -40,99 +40,100 @@ async def streamed(
     ordered: bool = False,
     read: Read[K] = list,
 ) -> AsyncGenerator[R, None]:
-    """Fetch keys in batches of `size` and give each batch's result as it lands.
+    """Fetch keys in batches of `size` and yield the result of each batch as it completes.
 
-    At most `concurrency` batches are held, whether under way or landed and not yet taken, so that
-    memory is bounded whatever `keys` is. A key that comes twice in a batch is fetched once.
-    `ordered` gives the batches in the order of the keys. What a fetch raises is raised here; the
-    other fetches are cancelled then, and `keys` closed if it is an async generator, as when the
-    consumer breaks off.
+    At most `concurrency` batches are held, in flight or completed and not yet consumed, so that
+    memory is bounded whatever `keys` is. A key that occurs twice in a batch is fetched once.
+    `ordered` yields the batches in the order of the keys. What a fetch raises is raised here; then,
+    as when the consumer breaks off, the other fetches are cancelled, and `keys` is closed if it is
+    an async generator.
     """
-    bell = _Signal()
-    flights = _Flights[R](bell, ordered=ordered)
+    signal = _Signal()
+    batches = _BatchTasks[R](signal, ordered=ordered)
     source = (
-        _AsyncSource(bell, keys, size, read)
+        _AsyncSource(signal, keys, size, read)
         if isinstance(keys, AsyncIterable)
         else _SyncSource(keys, size, read)
     )
-    is_over = False
-    async with source, flights:
+    is_exhausted = False
+    async with source, batches:
         while True:
-            while not is_over and len(flights.held) < concurrency:
-                batch = source.take()
+            while not is_exhausted and len(batches.tasks) < concurrency:
+                batch = source.next_batch()
                 if batch is None:
                     break
-                is_over = not batch
+                is_exhausted = not batch
                 if batch:
-                    flights.begin(fetch(batch))
-            if is_over and not flights.held:
+                    batches.start(fetch(batch))
+            if is_exhausted and not batches.tasks:
                 return
-            if flights.have_landed():
-                # No name here holds a result while it is used, and none after.
-                yield flights.taken()
+            if batches.has_result():
+                # No name here keeps a result alive while the consumer uses it, or afterwards.
+                yield batches.pop_result()
             else:
-                await bell.wait()
+                await signal.wait()
 
 
 class _Signal:
-    """Rung by whatever is done, for the one who waits for any of it."""
+    """Wakes the one waiter when a task is done."""
 
     def __init__(self) -> None:
         self._waiting: asyncio.Future[None] | None = None
 
     def set(self, _: object = None) -> None:
-        """Wake who waits; it is nothing where nobody does."""
+        """Wake the waiter; without one this has no effect."""
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
 
     async def wait(self) -> None:
-        """Wait for the next ring. Look first: what rang before is not told again."""
+        """Wait for the next `set`. Check the state first: an earlier `set` is not remembered."""
         self._waiting = asyncio.get_running_loop().create_future()
         await self._waiting
 
 
-class _Flights(Generic[R]):
-    """The batches that are held."""
+class _BatchTasks(Generic[R]):
+    """The batches that are in flight, or completed and not yet consumed."""
 
-    def __init__(self, bell: _Signal, *, ordered: bool) -> None:
-        self._bell = bell
+    def __init__(self, signal: _Signal, *, ordered: bool) -> None:
+        self._signal = signal
         self._ordered = ordered
-        # A dict for a set: in the order in which they left.
-        self.held: dict[asyncio.Task[R], None] = {}
+        # A dict instead of a set keeps the order in which the tasks started.
+        self.tasks: dict[asyncio.Task[R], None] = {}
         self._done: deque[asyncio.Task[R]] = deque()
 
     async def __aenter__(self) -> None:
         pass
 
     async def __aexit__(self, *_: object) -> None:
-        await _give_up(self.held)
+        await _cancel_all(self.tasks)
 
-    def begin(self, work: Coroutine[Any, Any, R]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self.held[task] = None
-        task.add_done_callback(self._landed)
+    def start(self, fetch: Coroutine[Any, Any, R]) -> None:
+        """Start the fetch of a batch."""
+        task = asyncio.get_running_loop().create_task(fetch)
+        self.tasks[task] = None
+        task.add_done_callback(self._on_done)
 
-    def have_landed(self) -> bool:
-        """Whether there is a batch that may be handed out."""
+    def has_result(self) -> bool:
+        """Return whether there is a completed batch that may be yielded."""
         if not self._ordered:
             return bool(self._done)
-        oldest = next(iter(self.held), None)
+        oldest = next(iter(self.tasks), None)
         return oldest is not None and oldest.done()
 
-    def taken(self) -> R:
-        """Give the result of a batch that has landed, or raise its error, and hold it no more."""
-        task = next(iter(self.held)) if self._ordered else self._done.popleft()
-        del self.held[task]
+    def pop_result(self) -> R:
+        """Remove a completed batch and return its result, or raise its error."""
+        task = next(iter(self.tasks)) if self._ordered else self._done.popleft()
+        del self.tasks[task]
         return task.result()
 
-    def _landed(self, task: asyncio.Task[R]) -> None:
+    def _on_done(self, task: asyncio.Task[R]) -> None:
         if not self._ordered:
             self._done.append(task)
-        self._bell.set()
+        self._signal.set()
 
 
 class _SyncSource(Generic[K]):
-    """Keys that are there when they are asked for."""
+    """Keys of a plain iterable, available at once."""
 
     def __init__(self, keys: Iterable[Any], size: int, read: Read[K]) -> None:
         self._keys = iter(keys)
@@ -145,27 +146,27 @@ class _SyncSource(Generic[K]):
     async def __aexit__(self, *_: object) -> None:
         pass
 
-    def take(self) -> list[K]:
-        """Give the next batch; an empty one is the end."""
-        batch = self._some(self._size)
+    def next_batch(self) -> list[K]:
+        """Return the next batch; an empty one marks the end."""
+        batch = self._read_keys(self._size)
         if len(set(batch)) == self._size:
             return batch
-        # Dicts, to keep the order and drop what comes again.
-        kept = dict.fromkeys(batch)
-        while 0 < len(kept) < self._size and (more := self._some(self._size - len(kept))):
-            kept |= dict.fromkeys(more)
-        return list(kept)
+        # Dicts keep the order and drop duplicates.
+        unique = dict.fromkeys(batch)
+        while 0 < len(unique) < self._size and (more := self._read_keys(self._size - len(unique))):
+            unique |= dict.fromkeys(more)
+        return list(unique)
 
-    def _some(self, most: int) -> list[K]:
-        return self._read(list(islice(self._keys, most)))
+    def _read_keys(self, max_count: int) -> list[K]:
+        return self._read(list(islice(self._keys, max_count)))
 
 
 class _AsyncSource(Generic[K]):
-    """Keys that have to be waited for: a batch of them fills while others are under way."""
+    """Keys of an async iterable: the next batch fills while others are in flight."""
 
-    def __init__(self, bell: _Signal, keys: AsyncIterable[Any], size: int, read: Read[K]) -> None:
-        self._bell = bell
-        self._batches = _batches(keys, size, read)
+    def __init__(self, signal: _Signal, keys: AsyncIterable[Any], size: int, read: Read[K]) -> None:
+        self._signal = signal
+        self._batches = _read_batches(keys, size, read)
         self._filling: asyncio.Task[list[K]] | None = None
 
     async def __aenter__(self) -> None:
@@ -173,27 +174,27 @@ class _AsyncSource(Generic[K]):
 
     async def __aexit__(self, *_: object) -> None:
         try:
-            await _give_up([] if self._filling is None else [self._filling])
+            await _cancel_all([] if self._filling is None else [self._filling])
         finally:
             await self._batches.aclose()
 
-    def take(self) -> list[K] | None:
-        """Give the next batch, None while it fills; an empty one is the end."""
+    def next_batch(self) -> list[K] | None:
+        """Return the next batch, or None while it fills; an empty one marks the end."""
         if self._filling is None:
-            self._filling = asyncio.get_running_loop().create_task(self._next())
-            self._filling.add_done_callback(self._bell.set)
+            self._filling = asyncio.get_running_loop().create_task(self._fill())
+            self._filling.add_done_callback(self._signal.set)
         if not self._filling.done():
             return None
         batch = self._filling.result()
         self._filling = None
         return batch
 
-    async def _next(self) -> list[K]:
-        nothing: list[K] = []
-        return await anext(self._batches, nothing)
+    async def _fill(self) -> list[K]:
+        end: list[K] = []
+        return await anext(self._batches, end)
 
 
-async def _give_up(tasks: Collection[asyncio.Task[Any]]) -> None:
+async def _cancel_all(tasks: Collection[asyncio.Task[Any]]) -> None:
     for each in tasks:
         each.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -201,7 +202,10 @@ async def _give_up(tasks: Collection[asyncio.Task[Any]]) -> None:
 
 @asynccontextmanager
 async def closing(keys: AsyncIterable[K]) -> AsyncGenerator[AsyncIterator[K], None]:
-    """Iterate, and close behind it what can be closed: a loop that is left closes nothing."""
+    """Iterate an async iterable, and close it afterwards if it is a generator.
+
+    A loop that is left early does not close its iterator.
+    """
     source = aiter(keys)
     try:
         yield source
@@ -210,7 +214,7 @@ async def closing(keys: AsyncIterable[K]) -> AsyncGenerator[AsyncIterator[K], No
             await source.aclose()
 
 
-async def _batches(
+async def _read_batches(
     keys: AsyncIterable[Any], size: int, read: Read[K]
 ) -> AsyncGenerator[list[K], None]:
     batch: dict[K, None] = {}

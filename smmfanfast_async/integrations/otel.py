@@ -1,13 +1,13 @@
-"""A hook that makes spans of OpenTelemetry (extra `otel`).
+"""A hook that creates OpenTelemetry spans (extra `otel`).
 
     client = Client(key, on_event=TracingHook())
 
 Each call is a span of kind CLIENT, `smm.<action>`, below the caller's current span; each of its
 attempts is a child of it, `POST`, with the attributes of OpenTelemetry's conventions for HTTP
-clients. A batch of statuses that many asked for hangs below the span of who asked first; the looks
-of `wait` and `watch`, which are everybody's, hang below none.
+clients. The parent of a batch of statuses is the span of its first caller; the polls of `wait` and
+`watch`, which are shared, have no parent.
 
-A span holds no body, no key, no link and no words of the panel. No header is sent to the panel.
+A span holds no body, key, link or text of the panel. No header is added to requests.
 """
 
 import time
@@ -37,85 +37,87 @@ _NS = 1_000_000_000
 
 
 @frozen
-class _Open:
-    """The span of a call that has not ended yet, and what its attempts share with it."""
+class _OpenCall:
+    """The span of a call in progress, and what its attempts share with it."""
 
     span: Span
-    place: dict[str, AttributeValue]
+    server: dict[str, AttributeValue]
     url: str
 
 
 class TracingHook:
-    """Makes a span of each call and of each attempt; may be shared by any number of clients.
+    """Creates a span for each call and each attempt; may be shared by any number of clients.
 
-    `tracer_provider` is where the tracer comes from; OpenTelemetry's global one by default, taken
-    when the hook is made.
+    `tracer_provider` provides the tracer; by default it is OpenTelemetry's global one at the time
+    the hook is created.
 
     Attributes of a call's span: `server.address`, `server.port`, `error.type`, and our own
-    `smm.action`, `smm.ids` (how many), `smm.attempts`, `smm.error.kind` (`ErrorKind`); of that of
-    an order also `smm.service`, `smm.order` and `smm.outcome` (`placed`, `refused`, `not_sent`,
+    `smm.action`, `smm.id_count`, `smm.attempts`, `smm.error.kind` (`ErrorKind`); for an
+    order also `smm.service`, `smm.order` and `smm.outcome` (`placed`, `refused`, `not_sent`,
     `unknown`). A retry is an event on it, `smm.retry`, with `smm.attempt` and `smm.delay_s`.
 
     Attributes of an attempt's span: `http.request.method`, `http.response.status_code`,
     `http.request.resend_count` from the second attempt on, `server.address`, `server.port`,
     `url.full`, `error.type`, `smm.error.kind`.
 
-    `error.type` is the class of the error ("NoResponseError"; "CancelledError" where the caller was
-    cancelled), for an attempt with an HTTP status from 400 on that status.
+    `error.type` is the class of the error ("NoResponseError"; "CancelledError" if the caller was
+    cancelled); for an attempt with an HTTP status of 400 or above it is that status.
     """
 
     def __init__(self, tracer_provider: TracerProvider | None = None) -> None:
         self._tracer: Tracer = trace.get_tracer("smmfanfast_async", tracer_provider=tracer_provider)
-        self._open: dict[str, _Open] = {}
+        self._calls: dict[str, _OpenCall] = {}
 
     def __call__(self, event: Event) -> None:
-        """Take an event of a client."""
-        # A call is not open here if the hook failed at its begin, or was not asked then.
+        """Record an event of a client."""
+        # The call is unknown here if the hook failed at its start, or was added later.
         match event:
             case CallStarted():
-                self._begin(event)
+                self._start(event)
             case CallFinished():
-                call = self._open.pop(event.call_id, None)
+                call = self._calls.pop(event.call_id, None)
                 if call is not None:
                     _end(call.span, event)
             case AttemptFinished() | RetryScheduled() | OrderSettled() | OutcomeUnknown():
-                call = self._open.get(event.call_id)
+                call = self._calls.get(event.call_id)
                 if call is not None:
-                    self._step(call, event)
+                    self._record(call, event)
             case _:
                 pass
 
-    def _begin(self, event: CallStarted) -> None:
+    def _start(self, event: CallStarted) -> None:
         url = urlsplit(event.url)
-        place: dict[str, AttributeValue] = {
+        server: dict[str, AttributeValue] = {
             "server.address": url.hostname or "",
             "server.port": url.port or (443 if url.scheme == "https" else 80),
         }
         span = self._tracer.start_span(
             f"smm.{event.action}",
             kind=SpanKind.CLIENT,
-            attributes={**place, "smm.action": event.action, "smm.ids": event.id_count},
+            attributes={**server, "smm.action": event.action, "smm.id_count": event.id_count},
         )
-        self._open[event.call_id] = _Open(span, place, event.url)
+        self._calls[event.call_id] = _OpenCall(span, server, event.url)
 
-    def _step(
-        self, call: _Open, event: AttemptFinished | RetryScheduled | OrderSettled | OutcomeUnknown
+    def _record(
+        self,
+        call: _OpenCall,
+        event: AttemptFinished | RetryScheduled | OrderSettled | OutcomeUnknown,
     ) -> None:
         match event:
             case AttemptFinished():
-                self._attempt(call, event)
+                self._record_attempt(call, event)
             case RetryScheduled():
                 details = {"smm.attempt": event.attempt, "smm.delay_s": event.delay_s}
                 call.span.add_event("smm.retry", details)
             case OrderSettled():
-                _mark(call.span, event.outcome.value, event)
+                _set_outcome(call.span, event.outcome.value, event)
             case _:
-                _mark(call.span, "unknown", event)
+                _set_outcome(call.span, "unknown", event)
 
-    def _attempt(self, call: _Open, event: AttemptFinished) -> None:
+    def _record_attempt(self, call: _OpenCall, event: AttemptFinished) -> None:
         ended_ns = time.time_ns()
         attributes: dict[str, AttributeValue] = {
-            **call.place,
+            **call.server,
             "http.request.method": "POST",
             "url.full": call.url,
         }
@@ -137,7 +139,7 @@ class TracingHook:
         span.end(ended_ns)
 
 
-def _mark(span: Span, outcome: str, event: OrderSettled | OutcomeUnknown) -> None:
+def _set_outcome(span: Span, outcome: str, event: OrderSettled | OutcomeUnknown) -> None:
     span.set_attribute("smm.outcome", outcome)
     for name, text in (("smm.service", event.service), ("smm.order", event.order)):
         if text is not None:
@@ -152,7 +154,7 @@ def _end(span: Span, event: CallFinished) -> None:
 
 
 def _fail(span: Span, error_type: str, kind: ErrorKind | None) -> None:
-    # Without a description: the panel's words may quote a link.
+    # Without a description: the text of the panel may quote a link.
     span.set_status(Status(StatusCode.ERROR))
     span.set_attribute("error.type", error_type)
     if kind is not None:

@@ -3,7 +3,7 @@
     metrics = Metrics()
     client = Client(key, on_event=metrics.hook("main"))
 
-Each metric has a label for the account, so that several clients stand side by side.
+Each metric has a label for the account, so that several clients can share a registry.
 """
 
 from collections.abc import Sequence
@@ -25,11 +25,12 @@ from ..events import (
 
 __all__ = ["Metrics"]
 
-SECONDS_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 140.0)
-"""Bounds of the histogram of requests: most take below a second (assumed), an order 140 at most."""
+DURATION_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 140.0)
+"""Buckets for the duration of attempts: most take less than a second (assumed), an order 140 s at
+most."""
 
-IDS_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
-"""Bounds of the histogram of batches: this panel takes 100 ids a call, others more (assumed)."""
+ID_COUNT_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+"""Buckets for the size of batches: this panel accepts 100 ids per call, others more (assumed)."""
 
 _OWN_LABELS = ("action", "currency", "outcome")
 
@@ -37,15 +38,15 @@ _OWN_LABELS = ("action", "currency", "outcome")
 class Metrics:
     """The metrics of any number of clients, in one registry.
 
-    - `smmfanfast_requests_total`: attempts by `action` and `outcome`, which is `ok`, `cancelled`,
-      an `ErrorKind`, or `error` for what is none of ours.
-    - `smmfanfast_request_seconds`: histogram of their duration, by `action`.
-    - `smmfanfast_batch_ids`: histogram of how many ids the batches of statuses hold.
-    - `smmfanfast_unknown_orders_total`: orders whose outcome nobody knows; each needs a person.
-    - `smmfanfast_tracked_orders`: orders that somebody waits for or watches.
-    - `smmfanfast_balance`: the balance as it was last asked for, by `currency`.
-    - `smmfanfast_pauses_total`, `smmfanfast_pause_seconds_total`: how often the panel asked all
-      calls to wait, and for how long; pauses that overlap count each.
+    - `smmfanfast_attempts_total`: finished attempts by `action` and `outcome`, which is `ok`,
+      `cancelled`, an `ErrorKind`, or `error` for any other exception.
+    - `smmfanfast_attempt_duration_seconds`: histogram of their duration, by `action`.
+    - `smmfanfast_batch_ids`: histogram of the number of ids in a batch of statuses.
+    - `smmfanfast_outcome_unknown_total`: orders with an unknown outcome; each needs a person.
+    - `smmfanfast_tracked_orders`: orders that are waited for or watched.
+    - `smmfanfast_balance`: the balance as last checked, by `currency`.
+    - `smmfanfast_throttled_total`, `smmfanfast_throttled_seconds_total`: how often the panel asked
+      for a pause of all calls, and for how long; overlapping pauses are added up.
 
     `registry` is where they are registered, prometheus_client's own by default; a second `Metrics`
     in the same one raises its `ValueError`. `label` is the name of the label for the account.
@@ -53,43 +54,50 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry = REGISTRY, *, label: str = "account") -> None:
         if label in _OWN_LABELS:
-            raise ValueError(f"the label {label!r} is one of our own")
+            raise ValueError(
+                f"label {label!r} is already used by these metrics: choose another name"
+            )
 
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(name, text, (label, *labels), registry=registry)
+        def counter(name: str, help_text: str, *labels: str) -> Counter:
+            return Counter(name, help_text, (label, *labels), registry=registry)
 
-        def gauge(name: str, text: str, *labels: str) -> Gauge:
-            return Gauge(name, text, (label, *labels), registry=registry)
+        def gauge(name: str, help_text: str, *labels: str) -> Gauge:
+            return Gauge(name, help_text, (label, *labels), registry=registry)
 
-        def histogram(name: str, text: str, buckets: Sequence[float], *labels: str) -> Histogram:
-            return Histogram(name, text, (label, *labels), registry=registry, buckets=buckets)
+        def histogram(
+            name: str, help_text: str, buckets: Sequence[float], *labels: str
+        ) -> Histogram:
+            return Histogram(name, help_text, (label, *labels), registry=registry, buckets=buckets)
 
-        self.requests = counter("smmfanfast_requests", "Attempts that ended.", "action", "outcome")
-        self.seconds = histogram(
-            "smmfanfast_request_seconds", "Duration of an attempt.", SECONDS_BUCKETS, "action"
+        self.attempts = counter("smmfanfast_attempts", "Finished attempts.", "action", "outcome")
+        self.attempt_duration = histogram(
+            "smmfanfast_attempt_duration_seconds",
+            "Duration of an attempt.",
+            DURATION_BUCKETS_S,
+            "action",
         )
         self.batch_ids = histogram(
-            "smmfanfast_batch_ids", "Ids in a batch of statuses.", IDS_BUCKETS
+            "smmfanfast_batch_ids", "Number of ids in a batch of statuses.", ID_COUNT_BUCKETS
         )
-        self.unknown_orders = counter(
-            "smmfanfast_unknown_orders", "Orders whose outcome nobody knows."
+        self.unknown_outcomes = counter(
+            "smmfanfast_outcome_unknown", "Orders with an unknown outcome."
         )
         self.tracked_orders = gauge(
-            "smmfanfast_tracked_orders", "Orders that somebody waits for or watches."
+            "smmfanfast_tracked_orders", "Orders that are waited for or watched."
         )
-        self.balance = gauge("smmfanfast_balance", "The balance, as last seen.", "currency")
-        self.throttles = counter("smmfanfast_pauses", "Pauses that the panel asked for.")
+        self.balance = gauge("smmfanfast_balance", "The balance as last checked.", "currency")
+        self.throttled = counter("smmfanfast_throttled", "Pauses that the panel asked for.")
         self.throttled_seconds = counter(
-            "smmfanfast_pause_seconds", "Length of the pauses that the panel asked for."
+            "smmfanfast_throttled_seconds", "Seconds of the pauses that the panel asked for."
         )
 
     def hook(self, account: str = "") -> Hook:
-        """Give the hook of one client; `account` is its label, "" for none.
+        """Return the hook of one client; `account` is its label, "" for none.
 
-        Clients whose label is the same add up, and their gauges overwrite each other.
+        Clients with the same label add to the same counters and overwrite each other's gauges.
         """
-        # So that an alert sees the first one as a step from 0.
-        for each in (self.unknown_orders, self.throttles, self.throttled_seconds):
+        # Created at 0, so that an alert sees the first one as an increase.
+        for each in (self.unknown_outcomes, self.throttled, self.throttled_seconds):
             each.labels(account)
         return _Account(self, account)
 
@@ -99,34 +107,34 @@ class _Account:
     metrics: Metrics
     account: str
     currency: str | None = None
-    """The label of the balance that was last seen; None before the first."""
+    """The currency label of the last balance; None before the first."""
 
     def __call__(self, event: Event) -> None:
         metrics, account = self.metrics, self.account
         match event:
             case AttemptFinished(action=action):
-                metrics.requests.labels(account, action, _outcome(event)).inc()
-                metrics.seconds.labels(account, action).observe(event.duration_s)
-            case BatchFinished(id_count=ids):
-                metrics.batch_ids.labels(account).observe(ids)
+                metrics.attempts.labels(account, action, _outcome(event)).inc()
+                metrics.attempt_duration.labels(account, action).observe(event.duration_s)
+            case BatchFinished(id_count=id_count):
+                metrics.batch_ids.labels(account).observe(id_count)
             case OutcomeUnknown():
-                metrics.unknown_orders.labels(account).inc()
-            case OrdersTracked(order_count=orders):
-                metrics.tracked_orders.labels(account).set(orders)
+                metrics.unknown_outcomes.labels(account).inc()
+            case OrdersTracked(order_count=order_count):
+                metrics.tracked_orders.labels(account).set(order_count)
             case BalanceChecked():
-                self._seen(event)
-            case Throttled(delay_s=pause_s):
-                metrics.throttles.labels(account).inc()
-                metrics.throttled_seconds.labels(account).inc(pause_s)
+                self._record_balance(event)
+            case Throttled(delay_s=delay_s):
+                metrics.throttled.labels(account).inc()
+                metrics.throttled_seconds.labels(account).inc(delay_s)
             case _:
                 pass
 
-    def _seen(self, event: BalanceChecked) -> None:
+    def _record_balance(self, event: BalanceChecked) -> None:
         gauge = self.metrics.balance
         currency = event.currency or ""
-        # The currency is the panel's word: one series an account, whatever it comes to say.
+        # The currency comes from the panel: one series for each account, whatever it returns.
         if self.currency is not None and self.currency != currency:
-            with suppress(KeyError):  # another client of the same label was quicker
+            with suppress(KeyError):  # removed by another client with the same label
                 gauge.remove(self.account, self.currency)
         self.currency = currency
         gauge.labels(self.account, currency).set(float(event.balance))

@@ -13,7 +13,7 @@ from smmfanfast_async import (
     PanelError,
     ServerError,
 )
-from smmfanfast_async._engine.cache import RETRY_AFTER_S, Cached, Found
+from smmfanfast_async._engine.cache import RETRY_AFTER_S, CachedValue, SingleFlightCache
 
 DOWN = ServerError("bad gateway", http_status=502, action="services")
 
@@ -25,7 +25,7 @@ class Source:
         self.begun = self.ended = self.cancelled = 0
         self.failure: Exception | None = None
         self.delay_s = 1.0
-        self.cached = Cached(self.fetch, lambda: asyncio.get_running_loop().time())
+        self.cached = SingleFlightCache(self.fetch, lambda: asyncio.get_running_loop().time())
 
     async def fetch(self) -> int:
         self.begun += 1
@@ -48,54 +48,54 @@ def with_source(main: Callable[[Source], Awaitable[None]]) -> None:
     run(on_loop())
 
 
-def test_a_value_is_given_again_until_it_is_too_old() -> None:
+def test_cached_value_is_returned_until_too_old() -> None:
     async def main(source: Source) -> None:
-        assert await source.cached.get(10) == Found(1, is_stale=False)
+        assert await source.cached.get(10) == CachedValue(1, is_stale=False)
         await asyncio.sleep(9.9)
-        assert await source.cached.get(10) == Found(1, is_stale=False)
+        assert await source.cached.get(10) == CachedValue(1, is_stale=False)
         await asyncio.sleep(0.1)
-        assert await source.cached.get(10) == Found(2, is_stale=False)
-        assert await source.cached.get(0) == Found(3, is_stale=False)
+        assert await source.cached.get(10) == CachedValue(2, is_stale=False)
+        assert await source.cached.get(0) == CachedValue(3, is_stale=False)
 
     with_source(main)
 
 
-def test_who_comes_meanwhile_shares_the_fetch() -> None:
+def test_concurrent_callers_share_the_fetch() -> None:
     async def main(source: Source) -> None:
         found = await asyncio.gather(*(source.cached.get(10) for _ in range(5)))
 
-        assert found == [Found(1, is_stale=False)] * 5
+        assert found == [CachedValue(1, is_stale=False)] * 5
         assert source.begun == 1
 
     with_source(main)
 
 
-def test_a_fetch_that_has_ended_is_not_joined() -> None:
+def test_completed_fetch_is_not_joined() -> None:
     """Who asks for a value of age 0 gets none that was fetched before."""
 
     async def main(source: Source) -> None:
         async def asks_twice() -> tuple[int, int]:
-            return await source.cached.fresh(), await source.cached.fresh()
+            return await source.cached.refresh(), await source.cached.refresh()
 
-        twice, once = await asyncio.gather(asks_twice(), source.cached.fresh())
+        twice, once = await asyncio.gather(asks_twice(), source.cached.refresh())
 
         assert (twice, once) == ((1, 2), 1)
 
     with_source(main)
 
 
-def test_who_left_an_ended_fetch_late_does_not_count_for_the_next_one() -> None:
+def test_late_leaver_of_old_fetch_does_not_count_for_the_next() -> None:
     """The one who waits for the second fetch is cancelled, and with it goes that fetch."""
 
     async def main(source: Source) -> None:
-        first = [asyncio.create_task(source.cached.fresh()) for _ in range(2)]
+        first = [asyncio.create_task(source.cached.refresh()) for _ in range(2)]
         await asyncio.sleep(0.5)
         loop = asyncio.get_running_loop()
         second: list[asyncio.Task[int]] = []
-        in_flight = source.cached._under_way
+        in_flight = source.cached._in_flight
         assert in_flight is not None
         in_flight.task.add_done_callback(
-            lambda _: second.append(loop.create_task(source.cached.fresh()))
+            lambda _: second.append(loop.create_task(source.cached.refresh()))
         )
         await asyncio.wait(first)
         await turns(2)
@@ -108,34 +108,34 @@ def test_who_left_an_ended_fetch_late_does_not_count_for_the_next_one() -> None:
     with_source(main)
 
 
-def test_a_value_that_can_not_be_fetched_anew_is_given_as_stale() -> None:
+def test_value_that_cannot_be_refreshed_is_returned_as_stale() -> None:
     async def main(source: Source) -> None:
         await source.cached.get(10)
         await asyncio.sleep(20)
         source.failure = DOWN
 
-        assert await source.cached.get(10) == Found(1, is_stale=True)
+        assert await source.cached.get(10) == CachedValue(1, is_stale=True)
 
         await asyncio.sleep(RETRY_AFTER_S - 0.1)
-        assert await source.cached.get(10) == Found(1, is_stale=True)
+        assert await source.cached.get(10) == CachedValue(1, is_stale=True)
         assert source.begun == 2
         source.failure = None
         await asyncio.sleep(0.1)
-        assert await source.cached.get(10) == Found(3, is_stale=False)
+        assert await source.cached.get(10) == CachedValue(3, is_stale=False)
         await asyncio.sleep(20)
-        assert await source.cached.get(10) == Found(4, is_stale=False)
+        assert await source.cached.get(10) == CachedValue(4, is_stale=False)
 
     with_source(main)
 
 
-def test_a_value_that_is_not_there_in_time_is_given_as_stale() -> None:
+def test_slow_refresh_returns_the_stale_value() -> None:
     async def main(source: Source) -> None:
         await source.cached.get(10)
         await asyncio.sleep(20)
         source.delay_s = 100
         begun_s = asyncio.get_running_loop().time()
 
-        assert await source.cached.get(10, timeout_s=5) == Found(1, is_stale=True)
+        assert await source.cached.get(10, timeout_s=5) == CachedValue(1, is_stale=True)
 
         assert asyncio.get_running_loop().time() - begun_s == pytest.approx(5)
         await turns()
@@ -144,7 +144,7 @@ def test_a_value_that_is_not_there_in_time_is_given_as_stale() -> None:
     with_source(main)
 
 
-def test_without_a_value_the_time_that_is_over_is_raised() -> None:
+def test_timeout_is_raised_without_a_value() -> None:
     async def main(source: Source) -> None:
         with pytest.raises(TimeoutError):
             await source.cached.get(10, timeout_s=0.5)
@@ -153,7 +153,7 @@ def test_without_a_value_the_time_that_is_over_is_raised() -> None:
 
 
 @pytest.mark.parametrize("failure", [DOWN, NoResponseError("cut", action="services"), OSError("x")])
-def test_without_a_value_each_caller_gets_the_error_as_an_object_of_its_own(
+def test_each_caller_gets_its_own_error_object_without_a_value(
     failure: Exception,
 ) -> None:
     async def main(source: Source) -> None:
@@ -170,7 +170,7 @@ def test_without_a_value_each_caller_gets_the_error_as_an_object_of_its_own(
 
 
 @pytest.mark.parametrize("failure", [AuthenticationError("Invalid API key"), ClosedError("closed")])
-def test_no_stale_value_hides_a_wrong_key_or_an_end(failure: PanelError) -> None:
+def test_stale_value_does_not_hide_wrong_key_or_closing(failure: PanelError) -> None:
     async def main(source: Source) -> None:
         await source.cached.get(10)
         source.failure = failure
@@ -181,19 +181,19 @@ def test_no_stale_value_hides_a_wrong_key_or_an_end(failure: PanelError) -> None
     with_source(main)
 
 
-def test_a_caller_who_is_cancelled_leaves_the_fetch_to_the_others() -> None:
+def test_cancelled_caller_does_not_cancel_the_shared_fetch() -> None:
     async def main(source: Source) -> None:
         callers = [asyncio.create_task(source.cached.get(10)) for _ in range(3)]
         await asyncio.sleep(0.5)
         callers[0].cancel()
 
-        assert await callers[1] == await callers[2] == Found(1, is_stale=False)
+        assert await callers[1] == await callers[2] == CachedValue(1, is_stale=False)
         assert callers[0].cancelled()
 
     with_source(main)
 
 
-def test_the_last_caller_who_is_cancelled_ends_the_fetch() -> None:
+def test_last_cancelled_caller_cancels_the_fetch() -> None:
     async def main(source: Source) -> None:
         callers = [asyncio.create_task(source.cached.get(10)) for _ in range(2)]
         await asyncio.sleep(0.5)
@@ -203,12 +203,12 @@ def test_the_last_caller_who_is_cancelled_ends_the_fetch() -> None:
         await turns()
 
         assert (source.begun, source.cancelled) == (1, 1)
-        assert await source.cached.get(10) == Found(2, is_stale=False)
+        assert await source.cached.get(10) == CachedValue(2, is_stale=False)
 
     with_source(main)
 
 
-def test_an_error_that_nobody_waits_for_any_more_is_no_complaint() -> None:
+def test_error_without_waiters_is_not_reported_by_asyncio() -> None:
     """The fetch fails in the same turn in which its only caller is cancelled."""
 
     async def main(source: Source) -> None:
@@ -216,7 +216,7 @@ def test_an_error_that_nobody_waits_for_any_more_is_no_complaint() -> None:
         source.delay_s = 0
         caller = asyncio.create_task(source.cached.get(10))
         await turns(2)
-        in_flight = source.cached._under_way
+        in_flight = source.cached._in_flight
         assert in_flight is not None
         await turns(1)
         caller.cancel()
@@ -228,7 +228,7 @@ def test_an_error_that_nobody_waits_for_any_more_is_no_complaint() -> None:
     with_source(main)
 
 
-def test_closing_ends_the_fetch_and_tells_who_waits() -> None:
+def test_closing_cancels_the_fetch_and_informs_waiters() -> None:
     async def main(source: Source) -> None:
         callers = [asyncio.create_task(source.cached.get(10)) for _ in range(2)]
         await asyncio.sleep(0.5)

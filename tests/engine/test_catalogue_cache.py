@@ -61,7 +61,7 @@ def client_of(server: WireServer, **options: Any) -> Client:
 
 
 @pytest.mark.asyncio
-async def test_a_catalogue_is_fetched_once_and_anew_for_who_wants_it_younger() -> None:
+async def test_catalogue_is_fetched_once_unless_max_age_is_smaller() -> None:
     async with Shop() as server, client_of(server) as client:
         first, again, *_ = await asyncio.gather(*(client.services() for _ in range(5)))
         assert await client.services() is first is again
@@ -72,7 +72,7 @@ async def test_a_catalogue_is_fetched_once_and_anew_for_who_wants_it_younger() -
 
 
 @pytest.mark.asyncio
-async def test_a_catalogue_whose_time_is_over_is_fetched_anew() -> None:
+async def test_expired_catalogue_is_fetched_again() -> None:
     async with Shop() as server, client_of(server, services_ttl_s=0) as client:
         await client.services()
         await client.services()
@@ -82,7 +82,7 @@ async def test_a_catalogue_whose_time_is_over_is_fetched_anew() -> None:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("down", [reply("down", 503), Silence()], ids=["failing", "silent"])
-async def test_an_older_catalogue_stands_in_and_says_so(down: Answer) -> None:
+async def test_older_catalogue_is_returned_as_stale(down: Answer) -> None:
     async with Shop() as server, client_of(server, timeout_s=0.3) as client:
         older = await client.services()
         server.down = down
@@ -95,7 +95,7 @@ async def test_an_older_catalogue_stands_in_and_says_so(down: Answer) -> None:
 
 
 @pytest.mark.asyncio
-async def test_raw_texts_are_kept_apart_for_those_who_want_them() -> None:
+async def test_catalogue_with_raw_texts_is_cached_separately() -> None:
     async with Shop() as server, client_of(server) as client:
         plain = await client.services()
         kept = await client.with_options(keep_raw=True).services()
@@ -109,7 +109,7 @@ async def test_raw_texts_are_kept_apart_for_those_who_want_them() -> None:
 
 
 @pytest.mark.asyncio
-async def test_without_an_older_catalogue_the_error_is_raised() -> None:
+async def test_error_is_raised_without_an_older_catalogue() -> None:
     async with Shop() as server, client_of(server, timeout_s=0.2) as client:
         server.down = reply("down", 503)
         with pytest.raises(ServerError):
@@ -122,7 +122,7 @@ async def test_without_an_older_catalogue_the_error_is_raised() -> None:
 
 
 @pytest.mark.asyncio
-async def test_closing_ends_a_fetch_that_pauses_before_its_repeat() -> None:
+async def test_closing_ends_a_fetch_that_waits_for_its_retry() -> None:
     async with Shop() as server:
         server.down = reply("down", 503, [("Retry-After", "20")])
         client = client_of(server, retry=RetryPolicy())
@@ -143,7 +143,7 @@ async def test_closing_ends_a_fetch_that_pauses_before_its_repeat() -> None:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("most", [Decimal("0.50"), Decimal("0.51"), 1])
-async def test_an_order_that_costs_no_more_than_it_may_is_sent(most: Decimal) -> None:
+async def test_order_within_max_charge_is_sent(most: Decimal) -> None:
     async with Shop() as server, client_of(server) as client:
         assert (await client.add(ORDER, max_charge=most)).order == "32"
 
@@ -151,7 +151,7 @@ async def test_an_order_that_costs_no_more_than_it_may_is_sent(most: Decimal) ->
 
 
 @pytest.mark.asyncio
-async def test_an_order_that_costs_more_is_not_sent() -> None:
+async def test_order_above_max_charge_is_not_sent() -> None:
     async with Shop() as server, client_of(server) as client:
         with pytest.raises(SpendingLimitError) as caught:
             await client.add(ORDER, max_charge=Decimal("0.49"))
@@ -167,36 +167,36 @@ async def test_an_order_that_costs_more_is_not_sent() -> None:
 @pytest.mark.parametrize(
     "most", [float("nan"), 0.5, Decimal("NaN"), Decimal("sNaN"), Decimal("Infinity"), "1", True]
 )
-async def test_a_bound_that_is_no_amount_bounds_nothing_and_is_refused(most: Any) -> None:
+async def test_max_charge_that_is_not_an_amount_is_rejected(most: Any) -> None:
     async with Shop() as server, client_of(server) as client:
-        with pytest.raises(InvalidOrderError, match=r"max_charge .* is no Decimal"):
+        with pytest.raises(InvalidOrderError, match=r"max_charge .* must be a Decimal"):
             await client.add(ORDER, max_charge=most)
 
     assert server.requests == []
 
 
 @pytest.mark.asyncio
-async def test_a_price_that_nobody_knows_before_can_not_be_held() -> None:
+async def test_price_unknown_in_advance_cannot_be_limited() -> None:
     async with Shop() as server, client_of(server) as client:
-        with pytest.raises(InvalidOrderError, match="service 6 is not known before"):
+        with pytest.raises(InvalidOrderError, match="service 6 is not known in advance"):
             await client.add(SUBSCRIPTION, max_charge=Decimal(100))
 
     assert server.actions() == ["services"]
 
 
 @pytest.mark.asyncio
-async def test_a_price_of_another_type_holds_nothing() -> None:
+async def test_price_of_another_order_type_cannot_be_limited() -> None:
     order = PackageOrder(service=5, link="https://example.com/p", quantity=100_000)
     async with Shop() as server, client_of(server) as client:
         server.kind = "Default"
-        with pytest.raises(InvalidOrderError, match="service 5 is not known before"):
+        with pytest.raises(InvalidOrderError, match="service 5 is not known in advance"):
             await client.add(order, max_charge=Decimal(1))
 
     assert server.actions() == ["services"]
 
 
 @pytest.mark.asyncio
-async def test_a_stale_price_is_none_to_spend_by() -> None:
+async def test_stale_price_is_not_used_for_spending() -> None:
     async with Shop() as server, client_of(server, services_ttl_s=0) as client:
         await client.services()
         server.down = reply("down", 503)
@@ -213,10 +213,10 @@ async def test_a_stale_price_is_none_to_spend_by() -> None:
 
 
 @pytest.mark.asyncio
-async def test_waiting_for_the_price_is_part_of_the_waiting() -> None:
+async def test_wait_for_the_price_counts_towards_wait_s() -> None:
     async with Shop() as server, client_of(server) as client:
         server.down = Silence()
-        with pytest.raises(NotSentError, match=r"its price was not known within 0\.1 s"):
+        with pytest.raises(NotSentError, match=r"timed out after 0\.1 s waiting for the price"):
             await client.add(ORDER, max_charge=Decimal(1), wait_s=0.1)
 
         server.down = None
@@ -226,7 +226,7 @@ async def test_waiting_for_the_price_is_part_of_the_waiting() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_closed_client_looks_no_price_up() -> None:
+async def test_closed_client_fetches_no_price() -> None:
     async with Shop() as server:
         client = client_of(server)
         await client.services()

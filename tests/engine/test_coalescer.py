@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from support.virtual import run, turns
 
 from smmfanfast_async._engine.coalescer import (
-    ALARM_STEP_S,
     DELAY_S,
+    EXPIRY_RESOLUTION_S,
     MAX_DELAY_S,
-    BatchEndedError,
+    BatchCancelledError,
     Coalescer,
 )
 
@@ -73,7 +73,7 @@ def with_fetches(main: Callable[[Fetches], Awaitable[None]], **options: Any) -> 
 # --- what is shared ------------------------------------------------------------------------------
 
 
-def test_callers_of_one_turn_share_batches() -> None:
+def test_callers_of_one_tick_share_batches() -> None:
     async def main(fetches: Fetches) -> None:
         tasks = fetches.ask_all("abcde")
         await turns()
@@ -87,7 +87,7 @@ def test_callers_of_one_turn_share_batches() -> None:
 
 
 @pytest.mark.parametrize("callers", [1, 99, 100, 101, 1000])
-def test_a_burst_makes_no_more_requests_than_it_must(callers: int) -> None:
+def test_burst_makes_the_fewest_requests(callers: int) -> None:
     async def main() -> int:
         fetched = 0
 
@@ -105,7 +105,7 @@ def test_a_burst_makes_no_more_requests_than_it_must(callers: int) -> None:
     assert run(main()) == -(-callers // 100)
 
 
-def test_a_lone_caller_is_asked_for_in_the_next_turn() -> None:
+def test_lone_caller_is_fetched_on_the_next_tick() -> None:
     async def main(fetches: Fetches) -> None:
         fetches.ask("a")
         await turns(3)
@@ -117,7 +117,7 @@ def test_a_lone_caller_is_asked_for_in_the_next_turn() -> None:
     with_fetches(main)
 
 
-def test_a_key_that_waits_is_asked_once_for_all_and_each_gets_an_object_of_its_own() -> None:
+def test_waiting_key_is_fetched_once_and_the_result_copied() -> None:
     async def main(fetches: Fetches) -> None:
         tasks = fetches.ask_all("aaba")
         await turns()
@@ -131,7 +131,7 @@ def test_a_key_that_waits_is_asked_once_for_all_and_each_gets_an_object_of_its_o
     with_fetches(main)
 
 
-def test_a_key_on_its_way_is_asked_anew_since_the_answer_may_be_older_than_the_call() -> None:
+def test_key_in_flight_is_fetched_again_for_a_new_caller() -> None:
     async def main(fetches: Fetches) -> None:
         old = fetches.ask("a")
         await turns()
@@ -146,7 +146,7 @@ def test_a_key_on_its_way_is_asked_anew_since_the_answer_may_be_older_than_the_c
     with_fetches(main)
 
 
-def test_lanes_never_share_a_batch_and_take_turns() -> None:
+def test_groups_never_share_a_batch_and_take_turns() -> None:
     async def main(fetches: Fetches) -> None:
         fetches.ask("w")
         await turns()
@@ -166,7 +166,7 @@ def test_lanes_never_share_a_batch_and_take_turns() -> None:
 # --- when a batch leaves -------------------------------------------------------------------------
 
 
-def test_a_full_batch_leaves_at_once_and_what_is_over_with_the_next_turn() -> None:
+def test_full_batch_starts_at_once_and_the_rest_on_the_next_tick() -> None:
     async def main(fetches: Fetches) -> None:
         fetches.ask("x")
         await turns()
@@ -182,7 +182,7 @@ def test_a_full_batch_leaves_at_once_and_what_is_over_with_the_next_turn() -> No
     with_fetches(main, concurrency=3)
 
 
-def test_a_batch_stays_open_for_a_moment_while_another_is_under_way() -> None:
+def test_batch_stays_open_while_another_is_in_flight() -> None:
     async def main(fetches: Fetches) -> None:
         fetches.ask("x")
         await turns()
@@ -199,7 +199,7 @@ def test_a_batch_stays_open_for_a_moment_while_another_is_under_way() -> None:
     with_fetches(main)
 
 
-def test_without_a_delay_it_leaves_with_the_next_turn() -> None:
+def test_without_delay_a_batch_starts_on_the_next_tick() -> None:
     async def main(fetches: Fetches) -> None:
         fetches.ask("x")
         await turns()
@@ -213,7 +213,7 @@ def test_without_a_delay_it_leaves_with_the_next_turn() -> None:
     with_fetches(main, delay_s=0)
 
 
-def test_a_delay_is_bounded() -> None:
+def test_delay_is_bounded() -> None:
     async def main(fetches: Fetches) -> None:
         fetches.ask("x")
         await turns()
@@ -228,7 +228,7 @@ def test_a_delay_is_bounded() -> None:
     with_fetches(main, delay_s=3600)
 
 
-def test_without_a_slot_keys_fill_up_and_leave_when_one_is_free() -> None:
+def test_keys_accumulate_until_a_slot_is_free() -> None:
     async def main(fetches: Fetches) -> None:
         fetches.ask("x")
         await turns()
@@ -248,7 +248,7 @@ def test_without_a_slot_keys_fill_up_and_leave_when_one_is_free() -> None:
     with_fetches(main, concurrency=1)
 
 
-def test_a_slot_that_comes_free_waits_for_the_batch_that_is_open() -> None:
+def test_free_slot_waits_for_the_open_batch() -> None:
     async def main(fetches: Fetches) -> None:
         fetches.ask("x")
         await turns()
@@ -289,7 +289,7 @@ def test_each_key_has_its_own_result_or_error() -> None:
     with_fetches(main)
 
 
-def test_each_waiter_gets_an_error_object_of_its_own_with_its_cause() -> None:
+def test_each_waiter_gets_its_own_error_object_with_the_cause() -> None:
     async def main(fetches: Fetches) -> None:
         tasks = fetches.ask_all("aab")
         await turns()
@@ -305,7 +305,7 @@ def test_each_waiter_gets_an_error_object_of_its_own_with_its_cause() -> None:
     with_fetches(main)
 
 
-def test_an_error_that_can_not_be_copied_is_shared_rather_than_lost() -> None:
+def test_error_that_cannot_be_copied_is_shared() -> None:
     async def main(fetches: Fetches) -> None:
         tasks = fetches.ask_all("ab")
         await turns()
@@ -324,7 +324,7 @@ class UncopiedResult(list[str]):
         raise TypeError("there is one of it")
 
 
-def test_a_result_that_can_not_be_copied_is_shared_rather_than_lost() -> None:
+def test_result_that_cannot_be_copied_is_shared() -> None:
     async def main(fetches: Fetches) -> None:
         tasks = fetches.ask_all("aab")
         await turns()
@@ -337,7 +337,7 @@ def test_a_result_that_can_not_be_copied_is_shared_rather_than_lost() -> None:
     with_fetches(main)
 
 
-def test_a_fetch_that_fails_takes_no_slot_along() -> None:
+def test_failed_fetch_frees_its_slot() -> None:
     async def main(fetches: Fetches) -> None:
         first = fetches.ask("a")
         await turns()
@@ -354,7 +354,7 @@ def test_a_fetch_that_fails_takes_no_slot_along() -> None:
 # --- who leaves ----------------------------------------------------------------------------------
 
 
-def test_a_caller_who_is_cancelled_harms_none_of_the_others() -> None:
+def test_cancelled_caller_does_not_affect_another() -> None:
     async def main(fetches: Fetches) -> None:
         tasks = fetches.ask_all("aab")
         await turns()
@@ -368,7 +368,7 @@ def test_a_caller_who_is_cancelled_harms_none_of_the_others() -> None:
     with_fetches(main)
 
 
-def test_a_key_that_nobody_waits_for_any_more_is_not_asked() -> None:
+def test_key_without_waiters_is_not_fetched() -> None:
     async def main(fetches: Fetches) -> None:
         fetches.ask("x")
         await turns()
@@ -385,7 +385,7 @@ def test_a_key_that_nobody_waits_for_any_more_is_not_asked() -> None:
     with_fetches(main, concurrency=1)
 
 
-def test_a_key_that_is_taken_back_as_its_batch_leaves_is_not_asked() -> None:
+def test_key_removed_as_its_batch_starts_is_not_fetched() -> None:
     async def main(fetches: Fetches) -> None:
         tasks = fetches.ask_all("ab")
         await turns(1)  # they wait, and the batch leaves with the next turn
@@ -398,7 +398,7 @@ def test_a_key_that_is_taken_back_as_its_batch_leaves_is_not_asked() -> None:
     with_fetches(main)
 
 
-def test_a_lane_that_nobody_waits_in_any_more_is_gone() -> None:
+def test_group_without_waiters_is_removed() -> None:
     async def main(fetches: Fetches) -> None:
         fetches.ask("x")
         await turns()
@@ -414,7 +414,7 @@ def test_a_lane_that_nobody_waits_in_any_more_is_gone() -> None:
     with_fetches(main, concurrency=1)
 
 
-def test_the_last_who_leaves_a_batch_ends_its_fetch() -> None:
+def test_last_waiter_of_a_batch_cancels_its_fetch() -> None:
     async def main(fetches: Fetches) -> None:
         tasks = fetches.ask_all("ab")
         await turns()
@@ -435,9 +435,7 @@ def test_the_last_who_leaves_a_batch_ends_its_fetch() -> None:
 
 @pytest.mark.parametrize("outcome", [None, LookupError("broken")])
 @pytest.mark.parametrize("turn", range(4))
-def test_who_is_cancelled_as_the_answer_comes_harms_none_and_is_no_complaint(
-    outcome: Outcome, turn: int
-) -> None:
+def test_cancellation_as_the_answer_arrives_is_harmless(outcome: Outcome, turn: int) -> None:
     """Whichever turn of the loop it is in between the answer and the caller's next step."""
 
     async def main(fetches: Fetches) -> None:
@@ -461,7 +459,7 @@ def test_who_is_cancelled_as_the_answer_comes_harms_none_and_is_no_complaint(
 # --- time ----------------------------------------------------------------------------------------
 
 
-def test_each_caller_has_a_time_of_its_own() -> None:
+def test_each_caller_has_its_own_timeout() -> None:
     async def main(fetches: Fetches) -> None:
         loop = asyncio.get_running_loop()
         ended_s: dict[str, float] = {}
@@ -477,14 +475,14 @@ def test_each_caller_has_a_time_of_its_own() -> None:
                 group.create_task(asks(name, "a" if name == "long" else name, timeout_s))
 
         for name, timeout_s in times_s.items():
-            assert timeout_s - 1e-6 <= ended_s[name] <= timeout_s + ALARM_STEP_S + 1e-6
+            assert timeout_s - 1e-6 <= ended_s[name] <= timeout_s + EXPIRY_RESOLUTION_S + 1e-6
         await turns()
         assert fetches.cancelled == len(fetches.batches)
 
     with_fetches(main)
 
 
-def test_who_waits_for_a_slot_comes_to_the_end_of_its_time_too() -> None:
+def test_timeout_applies_while_waiting_for_a_slot() -> None:
     async def main(fetches: Fetches) -> None:
         fetches.ask("x")
         await turns()
@@ -497,7 +495,7 @@ def test_who_waits_for_a_slot_comes_to_the_end_of_its_time_too() -> None:
     with_fetches(main, concurrency=1)
 
 
-def test_a_fetch_has_the_time_of_the_last_who_waits_for_it() -> None:
+def test_fetch_gets_the_latest_deadline_of_its_waiters() -> None:
     async def main(fetches: Fetches) -> None:
         fetches.ask("a", timeout_s=5)
         fetches.ask("a", timeout_s=30)
@@ -510,7 +508,7 @@ def test_a_fetch_has_the_time_of_the_last_who_waits_for_it() -> None:
     with_fetches(main)
 
 
-def test_a_second_caller_who_comes_later_may_be_out_of_time_before_the_first() -> None:
+def test_later_caller_may_time_out_before_the_first() -> None:
     async def main(fetches: Fetches) -> None:
         fetches.ask("x")
         await turns()
@@ -530,50 +528,50 @@ def test_a_second_caller_who_comes_later_may_be_out_of_time_before_the_first() -
 # --- ends ----------------------------------------------------------------------------------------
 
 
-def test_closing_ends_who_waits_and_says_who_was_on_the_way() -> None:
+def test_closing_ends_waiting_and_tells_what_was_in_flight() -> None:
     async def main(fetches: Fetches) -> None:
         on_the_way, waiting = fetches.ask("a"), None
         await turns()
         waiting = fetches.ask("b")
         await turns()
         fetches.coalescer.close()
-        await fetches.coalescer.ended()
+        await fetches.coalescer.wait_closed()
         fetches.coalescer.close()
 
         assert fetches.cancelled == 1
         for task, was_asked in ((on_the_way, True), (waiting, False)):
-            with pytest.raises(BatchEndedError) as caught:
+            with pytest.raises(BatchCancelledError) as caught:
                 await task
-            assert caught.value.was_asked is was_asked
-            assert copy.copy(caught.value).was_asked is was_asked
+            assert caught.value.was_sent is was_asked
+            assert copy.copy(caught.value).was_sent is was_asked
 
     with_fetches(main, concurrency=1)
 
 
-def test_closing_at_once_after_a_batch_left_ends_it_too() -> None:
+def test_closing_right_after_a_batch_started_ends_it() -> None:
     async def main(fetches: Fetches) -> None:
         tasks = fetches.ask_all("abc")
         await turns(1)
         fetches.coalescer.close()
-        await fetches.coalescer.ended()
+        await fetches.coalescer.wait_closed()
 
         assert fetches.batches == []
         for task in tasks:
-            with pytest.raises(BatchEndedError):
+            with pytest.raises(BatchCancelledError):
                 await task
 
     with_fetches(main)
 
 
-def test_a_fetch_that_somebody_else_cancels_leaves_nobody_waiting() -> None:
+def test_fetch_cancelled_from_outside_leaves_no_waiter() -> None:
     async def main(fetches: Fetches) -> None:
         task = fetches.ask("a")
         await turns()
         fetches.open[0].cancel()
 
-        with pytest.raises(BatchEndedError) as caught:
+        with pytest.raises(BatchCancelledError) as caught:
             await task
-        assert caught.value.was_asked
+        assert caught.value.was_sent
 
     with_fetches(main)
 
@@ -581,7 +579,7 @@ def test_a_fetch_that_somebody_else_cancels_leaves_nobody_waiting() -> None:
 # --- several event loops -------------------------------------------------------------------------
 
 
-def test_it_works_on_one_loop_after_the_other() -> None:
+def test_coalescer_works_on_consecutive_loops() -> None:
     fetches = Fetches()
 
     async def main(number: int) -> None:
@@ -594,7 +592,7 @@ def test_it_works_on_one_loop_after_the_other() -> None:
         run(main(number))
 
 
-def test_a_second_loop_beside_the_first_is_told_so() -> None:
+def test_second_concurrent_loop_is_rejected() -> None:
     fetches = Fetches()
 
     async def ask() -> None:
@@ -612,7 +610,7 @@ def test_a_second_loop_beside_the_first_is_told_so() -> None:
 
 
 @pytest.mark.parametrize("is_closed_first", [True, False])
-def test_what_a_closed_loop_left_behind_holds_nothing_up(*, is_closed_first: bool) -> None:
+def test_leftovers_of_a_closed_loop_delay_nothing(*, is_closed_first: bool) -> None:
     fetches = Fetches()
     loop = asyncio.new_event_loop()
     left = loop.create_task(fetches.coalescer.load("a", timeout_s=60, group=""))
@@ -628,7 +626,7 @@ def test_what_a_closed_loop_left_behind_holds_nothing_up(*, is_closed_first: boo
 
     if is_closed_first:
         fetches.coalescer.close()
-        run(fetches.coalescer.ended())
+        run(fetches.coalescer.wait_closed())
     run(main())
     for task in [left, *flights]:
         assert task is not None
@@ -655,7 +653,7 @@ class Model:
         class Noted(Coalescer[str, str, Result]):
             def _start(self, lane: str) -> None:
                 planned = model.start(lane)
-                super()._start(lane)
+                super()._start_batch(lane)
                 model.leaving[list(self._batches)[-1].task] = lane, planned
 
         self.coalescer = Noted(self.fetch, size=SIZE, concurrency=CONCURRENCY, delay_s=delay_s)
@@ -711,14 +709,14 @@ class Model:
         if cancel_s is not None:
             loop.call_later(cancel_s, task.cancel)
         await asyncio.wait({task})
-        assert loop.time() - begun_s <= timeout_s + ALARM_STEP_S + 1e-6
+        assert loop.time() - begun_s <= timeout_s + EXPIRY_RESOLUTION_S + 1e-6
         if task.cancelled():
             return
         error = task.exception()
         if error is None:
             assert task.result() == [key]
         else:
-            assert isinstance(error, LookupError | TimeoutError | BatchEndedError), error
+            assert isinstance(error, LookupError | TimeoutError | BatchCancelledError), error
 
     async def load(self, number: int, key: str, lane: str, timeout_s: float) -> Result:
         queue = self.queues.setdefault(lane, {})
@@ -737,7 +735,7 @@ class Model:
         for waiting in self.queues.values():
             waiting.clear()
         self.coalescer.close()
-        await self.coalescer.ended()
+        await self.coalescer.wait_closed()
 
 
 GRID_S = st.integers(0, 40).map(lambda step: step / 20)
@@ -762,7 +760,7 @@ GRID_S = st.integers(0, 40).map(lambda step: step / 20)
     delay_s=st.sampled_from([0.0, DELAY_S, MAX_DELAY_S]),
     close_s=st.none() | GRID_S,
 )
-def test_whatever_happens_every_caller_ends_and_the_bounds_hold(
+def test_every_caller_ends_and_bounds_hold_in_any_history(
     calls: list[tuple[float, str, str, float, float | None]],
     fates: list[tuple[float, str]],
     delay_s: float,
@@ -789,7 +787,7 @@ def test_whatever_happens_every_caller_ends_and_the_bounds_hold(
 
 
 @pytest.mark.asyncio
-async def test_a_caller_may_be_cancelled_in_the_moment_of_the_close() -> None:
+async def test_caller_may_be_cancelled_at_the_moment_of_closing() -> None:
     async def never(keys: list[str], lane: str, timeout_s: float) -> Mapping[str, int | Exception]:
         raise AssertionError
 
@@ -801,4 +799,4 @@ async def test_a_caller_may_be_cancelled_in_the_moment_of_the_close() -> None:
 
     with pytest.raises(asyncio.CancelledError):
         await caller
-    await coalescer.ended()
+    await coalescer.wait_closed()

@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 import pytest
-from support.calls import BALANCE, FakeClock, balance_of, open_calls
+from support.calls import BALANCE, FakeClock, decode_balance_reply, open_runner
 from support.wire import Answer, Drop, Silence, WireServer, reply
 from support.wire import Reply as Raw
 
@@ -64,7 +64,7 @@ class Scene:
     settings: Settings
 
     async def read(self) -> Balance:
-        return await self.calls.read({"action": "balance"}, balance_of, self.settings)
+        return await self.calls.read({"action": "balance"}, decode_balance_reply, self.settings)
 
     async def send(self, **options: Any) -> AddedOrder:
         return await self.calls.send_order(ORDER, self.settings, **options)
@@ -82,7 +82,7 @@ async def calls_to(
     async with WireServer(*(answers or (BALANCE,))) as server:
         address = url or server.url
         teller = Instrumentation(told.append if is_heard else None, url=address)
-        async with open_calls(address, FakeClock(), key=KEY, teller=teller) as calls:
+        async with open_runner(address, FakeClock(), key=KEY, instrumentation=teller) as calls:
             yield Scene(calls, server, told, settings or Settings(60.0, RetryPolicy()))
 
 
@@ -93,7 +93,7 @@ def names(told: list[Event]) -> list[str]:
 def fields(record: logging.LogRecord) -> dict[str, object]:
     """Give the fields of ours that a record carries, but for those that are different each time."""
     found = {name: each for name, each in vars(record).items() if name.startswith("smm_")}
-    assert found.pop("smm_call", "0" * 16)
+    assert found.pop("smm_call_id", "0" * 16)
     return found
 
 
@@ -101,7 +101,7 @@ def fields(record: logging.LogRecord) -> dict[str, object]:
 
 
 @pytest.mark.asyncio
-async def test_a_read_that_is_repeated_is_told_step_by_step() -> None:
+async def test_retried_read_emits_each_step() -> None:
     async with calls_to(reply("", 503), BALANCE) as scene:
         await scene.read()
 
@@ -128,7 +128,7 @@ async def test_a_read_that_is_repeated_is_told_step_by_step() -> None:
 
 
 @pytest.mark.asyncio
-async def test_an_answer_that_never_came_has_no_status_and_no_length() -> None:
+async def test_missing_answer_has_no_status_and_no_length() -> None:
     async with calls_to(Drop(), settings=Settings(60.0, RetryPolicy(max_attempts=1))) as scene:
         with pytest.raises(NoResponseError):
             await scene.read()
@@ -142,7 +142,7 @@ async def test_an_answer_that_never_came_has_no_status_and_no_length() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_pause_of_all_calls_is_told_with_what_is_left_of_them() -> None:
+async def test_throttling_is_emitted_with_the_new_concurrency() -> None:
     async with calls_to(LIMITED, BALANCE) as scene:
         await scene.read()
 
@@ -152,7 +152,7 @@ async def test_a_pause_of_all_calls_is_told_with_what_is_left_of_them() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_refusal_under_429_pauses_too() -> None:
+async def test_refusal_with_429_throttles_too() -> None:
     async with calls_to(reply('{"error":"invalid API key"}', 429)) as scene:
         with pytest.raises(PanelError):
             await scene.read()
@@ -161,7 +161,7 @@ async def test_a_refusal_under_429_pauses_too() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_call_that_is_never_repeated_is_told_too() -> None:
+async def test_call_without_retries_is_emitted_too() -> None:
     async with calls_to(reply("", 503)) as scene:
         with pytest.raises(ServerError):
             await scene.calls.send_once(
@@ -173,7 +173,7 @@ async def test_a_call_that_is_never_repeated_is_told_too() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_cancelled_caller_is_told_as_such() -> None:
+async def test_cancelled_call_is_emitted_as_cancelled() -> None:
     async with calls_to(Silence()) as scene:
         caller = asyncio.create_task(scene.read())
         await scene.server.has_received()
@@ -188,7 +188,7 @@ async def test_a_cancelled_caller_is_told_as_such() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_fault_of_our_own_ends_a_call_as_well() -> None:
+async def test_internal_error_ends_a_call_as_well() -> None:
     def broken(_: Response) -> Balance:
         raise ZeroDivisionError
 
@@ -217,7 +217,7 @@ async def test_ids_are_counted_and_never_named() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_placed_order_is_told_with_its_id() -> None:
+async def test_placed_order_is_emitted_with_its_id() -> None:
     async with calls_to(reply('{"status":"success","order":7}')) as scene:
         await scene.send()
 
@@ -229,12 +229,13 @@ async def test_a_placed_order_is_told_with_its_id() -> None:
         ]
         assert scene.told[2] == OrderSettled(
             call_id=scene.told[0].call_id,  # type: ignore[union-attr]  # a CallStarted, as above
-            outcome=PlacementOutcome.PLACED, service="5", order="7", duration_s=0.0, error=None, kind=None,
+            outcome=PlacementOutcome.PLACED, service="5", order="7", duration_s=0.0, error=None,
+            kind=None,
         )  # fmt: skip
 
 
 @pytest.mark.asyncio
-async def test_a_refused_order_is_told_with_the_kind_of_the_refusal() -> None:
+async def test_refused_order_is_emitted_with_the_error_kind() -> None:
     async with calls_to(reply('{"error":"Not enough funds on balance"}')) as scene:
         with pytest.raises(RefusedError):
             await scene.send()
@@ -246,7 +247,7 @@ async def test_a_refused_order_is_told_with_the_kind_of_the_refusal() -> None:
 
 
 @pytest.mark.asyncio
-async def test_an_order_that_was_not_sent_is_told_so_after_its_retries() -> None:
+async def test_unsent_order_is_emitted_after_its_retries() -> None:
     async with calls_to(url="http://127.0.0.1:1/api/v1") as scene:
         with pytest.raises(NotSentError):
             await scene.send()
@@ -271,7 +272,7 @@ UNKNOWN: list[tuple[Answer, str, int | None, str | None]] = [
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(("answer", "error", "status", "order"), UNKNOWN)
-async def test_an_order_whose_outcome_nobody_knows_is_told_with_what_left_it_open(
+async def test_unknown_outcome_is_emitted_with_its_cause(
     answer: Answer, error: str, status: int | None, order: str | None
 ) -> None:
     async with calls_to(answer) as scene:
@@ -292,7 +293,7 @@ async def test_an_order_whose_outcome_nobody_knows_is_told_with_what_left_it_ope
 
 
 @pytest.mark.asyncio
-async def test_an_order_goes_on_being_told_of_when_its_caller_is_gone() -> None:
+async def test_order_events_continue_after_its_caller_is_gone() -> None:
     async with calls_to(reply('{"status":"success","order":7}')) as scene:
         caller = asyncio.create_task(scene.send())
         await asyncio.sleep(0)
@@ -306,11 +307,11 @@ async def test_an_order_goes_on_being_told_of_when_its_caller_is_gone() -> None:
 
 
 @pytest.mark.asyncio
-async def test_an_order_that_is_cancelled_before_its_first_step_was_not_sent() -> None:
+async def test_order_cancelled_before_its_first_step_is_not_sent() -> None:
     async with calls_to() as scene:
         caller = asyncio.create_task(scene.send())
         await asyncio.sleep(0)
-        for task in list(scene.calls._sends):
+        for task in list(scene.calls._order_tasks):
             task.cancel()
         with pytest.raises(ClosedError):
             await caller
@@ -334,7 +335,7 @@ def _cancels_where_it_is_called() -> None:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("harm", [_fails_as_cancelled, _cancels_where_it_is_called])
-async def test_no_hook_makes_an_order_unsent_that_the_panel_took(
+async def test_failing_hook_does_not_change_a_placed_order(
     harm: Callable[[], None],
 ) -> None:
     told: list[Event] = []
@@ -357,7 +358,7 @@ async def test_no_hook_makes_an_order_unsent_that_the_panel_took(
 
 
 @pytest.mark.asyncio
-async def test_what_forbids_an_order_before_it_is_sent_is_told_as_not_sent() -> None:
+async def test_failure_before_sending_is_emitted_as_not_sent() -> None:
     async def before() -> float:
         raise ZeroDivisionError
 
@@ -372,7 +373,7 @@ async def test_what_forbids_an_order_before_it_is_sent_is_told_as_not_sent() -> 
 
 
 @pytest.mark.asyncio
-async def test_a_fault_of_our_own_over_an_answer_leaves_the_outcome_unknown(
+async def test_internal_error_on_an_answer_leaves_outcome_unknown(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_: object) -> AddedOrder:
@@ -393,14 +394,21 @@ async def test_a_fault_of_our_own_over_an_answer_leaves_the_outcome_unknown(
 
 
 @pytest.mark.asyncio
-async def test_nothing_is_made_while_nobody_listens(
+async def test_no_event_is_made_without_a_listener(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def made(*_: object, **__: object) -> None:
         raise AssertionError
 
-    caplog.set_level(logging.INFO, "smmfanfast_async")
-    for name in ("CallTrace", "AttemptTrace", "Throttled", "RetryScheduled", "BalanceChecked"):
+    caplog.set_level(logging.ERROR, "smmfanfast_async")
+    for name in (
+        "CallTrace",
+        "AttemptTrace",
+        "Throttled",
+        "RetryScheduled",
+        "BalanceChecked",
+        "OrderSettled",
+    ):
         monkeypatch.setattr(instrumentation, name, made)
     monkeypatch.setattr("smmfanfast_async._engine.statuses.BatchFinished", made)
     monkeypatch.setattr("smmfanfast_async._engine.polling.OrderChanged", made)
@@ -415,7 +423,7 @@ async def test_nothing_is_made_while_nobody_listens(
 
 
 @pytest.mark.asyncio
-async def test_the_hook_is_called_in_the_context_of_the_caller() -> None:
+async def test_hook_runs_in_the_context_of_the_caller() -> None:
     whose: ContextVar[str] = ContextVar("whose", default="nobody's")
     found: list[tuple[str, str]] = []
 
@@ -444,7 +452,7 @@ async def test_the_hook_is_called_in_the_context_of_the_caller() -> None:
 # --- hooks that fail -----------------------------------------------------------------------------
 
 
-def test_a_hook_that_raises_is_logged_once_for_each_class_of_event(
+def test_failing_hook_is_logged_once_per_event_class(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def hook(event: Event) -> None:
@@ -455,17 +463,18 @@ def test_a_hook_that_raises_is_logged_once_for_each_class_of_event(
     for event in (SEEN, SEEN, fell, SEEN, fell):
         teller.emit(event)
 
-    assert [each.getMessage() for each in caplog.records] == [
-        "on_event raised ValueError at BalanceChecked; that is not said again",
-        "on_event raised ValueError at BalanceBelowThreshold; that is not said again",
+    failures = [each for each in caplog.records if each.getMessage().startswith("on_event")]
+    assert [each.getMessage() for each in failures] == [
+        "on_event raised ValueError at BalanceChecked; logged once",
+        "on_event raised ValueError at BalanceBelowThreshold; logged once",
     ]
-    assert [fields(each) for each in caplog.records] == [
+    assert [fields(each) for each in failures] == [
         {"smm_event": "BalanceChecked", "smm_error": "ValueError"},
         {"smm_event": "BalanceBelowThreshold", "smm_error": "ValueError"},
     ]
 
 
-def test_a_name_of_an_exception_forges_no_line(caplog: pytest.LogCaptureFixture) -> None:
+def test_exception_name_cannot_forge_a_log_line(caplog: pytest.LogCaptureFixture) -> None:
     def hook(event: Event) -> None:
         raise type("Odd\nERROR forged " + "x" * 1000, (Exception,), {})
 
@@ -476,7 +485,7 @@ def test_a_name_of_an_exception_forges_no_line(caplog: pytest.LogCaptureFixture)
     assert len(message) < 200
 
 
-def test_of_several_hooks_each_is_told_and_blamed_by_itself(
+def test_combined_hooks_are_called_and_logged_separately(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def first(event: Event) -> None:
@@ -496,7 +505,7 @@ def test_of_several_hooks_each_is_told_and_blamed_by_itself(
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("ending", [KeyboardInterrupt, SystemExit])
-async def test_what_ends_the_process_goes_through_the_hook(ending: type[BaseException]) -> None:
+async def test_process_ending_exceptions_pass_the_hook(ending: type[BaseException]) -> None:
     def hook(event: Event) -> None:
         if isinstance(event, BalanceChecked):
             raise ending
@@ -521,7 +530,7 @@ class Awaited:
 
 
 @pytest.mark.parametrize("hook", [a_coroutine, Awaited(), 5, combine_hooks(print, a_coroutine)])  # type: ignore[arg-type]  # what is tried here
-def test_a_hook_that_can_not_be_called_plainly_is_refused(hook: Any) -> None:
+def test_hook_that_is_not_a_plain_function_is_rejected(hook: Any) -> None:
     with pytest.raises(InvalidSettingsError, match="on_event"):
         Client(KEY, base_url="http://127.0.0.1:1", on_event=hook)
 
@@ -557,19 +566,19 @@ async def test_requests_and_retries_are_logged_with_their_fields(
     about: dict[str, object] = {
         "smm_error": "RateLimitError", "smm_http_status": 429, "smm_kind": "rate_limit",
     }  # fmt: skip
-    attempt: dict[str, object] = {"smm_action": "balance", "smm_ids": 0, "smm_seconds": 0.0}
+    attempt: dict[str, object] = {"smm_action": "balance", "smm_id_count": 0, "smm_duration_s": 0.0}
     assert lines(debug) == [
         (
-            logging.INFO, "balance: asked too often; all calls wait 7.0 s",
-            {"smm_action": "balance", "smm_pause_s": 7.0},
+            logging.INFO, "balance: too many requests; all calls wait 7.0 s",
+            {"smm_action": "balance", "smm_delay_s": 7.0},
         ),
         (
             logging.DEBUG, "balance: RateLimitError after 0.000 s",
             {**attempt, "smm_attempt": 1, **about},
         ),
         (
-            logging.INFO, "balance: slower (HTTP 429); again in 7.0 s",
-            {"smm_action": "balance", "smm_attempt": 2, "smm_pause_s": 7.0, **about},
+            logging.INFO, "balance: slower (HTTP 429); retrying in 7.0 s",
+            {"smm_action": "balance", "smm_attempt": 2, "smm_delay_s": 7.0, **about},
         ),
         (
             logging.DEBUG, "balance: answered after 0.000 s",
@@ -579,12 +588,12 @@ async def test_requests_and_retries_are_logged_with_their_fields(
 
 
 @pytest.mark.asyncio
-async def test_lines_of_one_call_share_its_name(debug: pytest.LogCaptureFixture) -> None:
+async def test_log_records_of_one_call_share_its_id(debug: pytest.LogCaptureFixture) -> None:
     async with calls_to(reply("", 503), BALANCE) as scene:
         await scene.read()
         await scene.read()
 
-    found = [vars(each)["smm_call"] for each in debug.records if each.name == "smmfanfast_async"]
+    found = [vars(each)["smm_call_id"] for each in debug.records if each.name == "smmfanfast_async"]
     assert found[0] == found[1] == found[2] != found[3]
 
 
@@ -603,7 +612,8 @@ ENDS: list[tuple[Answer, int, str, dict[str, object]]] = [
     ),
     (
         reply("", 502), logging.WARNING,
-        "add: outcome unknown: inconclusive HTTP status (HTTP 502); the order may have been placed: check the panel before ordering again",
+        ("add: outcome unknown: inconclusive HTTP status (HTTP 502); the order may have been"
+         " placed: check the panel before ordering again"),
         {
             "smm_outcome": "unknown", "smm_error": "OutcomeUnknownError", "smm_kind": "unknown",
             "smm_http_status": 502,
@@ -614,7 +624,7 @@ ENDS: list[tuple[Answer, int, str, dict[str, object]]] = [
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(("answer", "level", "text", "found"), ENDS)
-async def test_the_end_of_an_order_is_logged_with_its_fields(
+async def test_order_outcome_is_logged_with_its_fields(
     answer: Answer, level: int, text: str, found: dict[str, object],
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
@@ -623,12 +633,12 @@ async def test_the_end_of_an_order_is_logged_with_its_fields(
         with suppress(PanelError):
             await scene.send()
 
-    always = {"smm_action": "add", "smm_seconds": 0.0, "smm_service": "5"}
+    always = {"smm_action": "add", "smm_duration_s": 0.0, "smm_service": "5"}
     assert lines(caplog)[-1] == (level, text, always | found)
 
 
 @pytest.mark.asyncio
-async def test_a_retry_of_an_order_says_that_nothing_was_sent(
+async def test_order_retry_log_states_that_nothing_was_sent(
     debug: pytest.LogCaptureFixture,
 ) -> None:
     async with calls_to(url="http://127.0.0.1:1/api/v1") as scene:
@@ -637,13 +647,13 @@ async def test_a_retry_of_an_order_says_that_nothing_was_sent(
 
     retries = [text for level, text, _ in lines(debug) if level == logging.INFO][:2]
     assert all(each.endswith(pause) for each, pause in zip(
-        retries, ("; nothing was sent; again in 0.5 s", "; nothing was sent; again in 1.0 s"),
+        retries, ("; nothing was sent; retrying in 0.5 s", "; nothing was sent; retrying in 1.0 s"),
         strict=True,
     ))  # fmt: skip
 
 
 @pytest.mark.asyncio
-async def test_a_text_of_the_panel_forges_no_line_and_shows_no_key(
+async def test_panel_text_cannot_forge_a_log_line_or_show_the_key(
     debug: pytest.LogCaptureFixture,
 ) -> None:
     forged = "no\\r\\nWARNING forged\\u2028line\\u001b[2J"
@@ -663,7 +673,7 @@ async def test_a_text_of_the_panel_forges_no_line_and_shows_no_key(
 
 
 @pytest.mark.asyncio
-async def test_words_of_a_foreign_error_forge_no_line(debug: pytest.LogCaptureFixture) -> None:
+async def test_foreign_error_text_cannot_forge_a_log_line(debug: pytest.LogCaptureFixture) -> None:
     broken = Raw(b"HTTP/1.1 200 OK\r\nOdd header: x\r\nWARNING forged\r\n\r\n")
     async with WireServer(broken) as server:
         retry = RetryPolicy(base_delay_s=0.0, max_attempts=2)
@@ -675,11 +685,11 @@ async def test_words_of_a_foreign_error_forge_no_line(debug: pytest.LogCaptureFi
                 await client._runner.send_order(ORDER, client._settings)
 
     messages = [text for _, text, _ in lines(debug)]
-    assert any("asked again in halves" in each for each in messages)
+    assert any("fetched again in halves" in each for each in messages)
     assert all(each.isprintable() for each in messages)
 
 
-def test_a_batch_in_halves_and_ids_unasked_for_are_logged_with_their_number(
+def test_bisected_batches_and_unexpected_ids_are_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "smmfanfast_async")
@@ -690,42 +700,42 @@ def test_a_batch_in_halves_and_ids_unasked_for_are_logged_with_their_number(
     about = {"smm_error": "ServerError", "smm_kind": "server", "smm_http_status": 502}
     assert lines(caplog) == [
         (
-            logging.INFO, "status: down (HTTP 502); 100 ids are asked again in halves",
-            {"smm_action": "status", "smm_ids": 100, **about},
+            logging.INFO, "status: down (HTTP 502); 100 ids are fetched again in halves",
+            {"smm_action": "status", "smm_id_count": 100, **about},
         ),
         (
-            logging.WARNING, "status: 2 ids came back that nobody asked for",
-            {"smm_action": "status", "smm_ids": 2},
+            logging.WARNING, "status: the response held 2 ids that were not requested",
+            {"smm_action": "status", "smm_id_count": 2},
         ),
     ]  # fmt: skip
 
 
-def test_what_is_not_ours_is_cleaned_as_well(debug: pytest.LogCaptureFixture) -> None:
+def test_foreign_names_are_sanitized(debug: pytest.LogCaptureFixture) -> None:
     error = NoResponseError("odd\nWARNING forged", action="status")
     Instrumentation().retry_scheduled(error, 1.0, 0, None)
 
-    assert debug.records[0].getMessage() == "status: odd WARNING forged; again in 1.0 s"
+    assert debug.records[0].getMessage() == "status: odd WARNING forged; retrying in 1.0 s"
 
 
-def test_a_balance_that_crosses_a_level_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_balance_that_crosses_a_threshold_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "smmfanfast_async")
-    teller = Instrumentation(levels=[Decimal("0.5")])
+    teller = Instrumentation(thresholds=[Decimal("0.5")])
     teller.balance_checked(Balance(balance=Decimal("0.25"), currency="USD\n"))
     teller.balance_checked(Balance(balance=Decimal("1E+1")))
 
     assert lines(caplog) == [
         (
             logging.WARNING, "the balance 0.25 USD is below 0.5",
-            {"smm_balance": "0.25", "smm_currency": "USD", "smm_level": "0.5"},
+            {"smm_balance": "0.25", "smm_currency": "USD", "smm_threshold": "0.5"},
         ),
         (
             logging.INFO, "the balance 10 is above 0.5",
-            {"smm_balance": "10", "smm_level": "0.5"},
+            {"smm_balance": "10", "smm_threshold": "0.5"},
         ),
     ]  # fmt: skip
 
 
-def test_names_of_calls_differ() -> None:
+def test_call_ids_differ() -> None:
     teller = Instrumentation(print)
     traces = [CallTrace(teller, {"action": "balance"}, lambda: 0.0) for _ in range(100)]
 

@@ -24,7 +24,7 @@ def gate_of(most: int) -> Limiter:
     turns=st.lists(st.integers(0, 4), min_size=1, max_size=12),
     cancelled=st.sets(st.integers(0, 11)),
 )
-def test_places_are_bounded_and_come_free_whoever_is_cancelled(
+def test_slots_are_bounded_and_released_on_cancellation(
     most: int, turns: list[int], cancelled: set[int]
 ) -> None:
     async def run() -> None:
@@ -59,7 +59,7 @@ def test_places_are_bounded_and_come_free_whoever_is_cancelled(
 
 
 @pytest.mark.asyncio
-async def test_a_pause_that_grows_while_waiting_is_waited_out() -> None:
+async def test_pause_that_grows_while_waiting_is_waited_out() -> None:
     now_s = 0.0
     slept: list[float] = []
 
@@ -78,7 +78,7 @@ async def test_a_pause_that_grows_while_waiting_is_waited_out() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_pause_that_grows_too_long_ends_the_waiting() -> None:
+async def test_pause_that_grows_too_long_ends_the_waiting() -> None:
     async def sleep(_: float) -> None:
         gate.on_rate_limited(60.0)
 
@@ -95,7 +95,7 @@ async def test_a_pause_that_grows_too_long_ends_the_waiting() -> None:
 
 
 @pytest.mark.asyncio
-async def test_nobody_enters_at_once_before_those_who_wait() -> None:
+async def test_try_acquire_fails_while_others_wait() -> None:
     gate = gate_of(1)
     assert gate.try_acquire()
     waiting = asyncio.ensure_future(gate.acquire("status", 10.0))
@@ -109,7 +109,7 @@ async def test_nobody_enters_at_once_before_those_who_wait() -> None:
     assert gate.try_acquire()
 
 
-def test_nobody_enters_at_once_during_a_pause_or_before_the_pace_allows() -> None:
+def test_try_acquire_fails_during_a_pause_or_above_the_rate() -> None:
     now = [0.0]
     gate = Limiter(RateLimiter(max_concurrency=5, per_minute=1), Clock(now_s=lambda: now[0]))
 

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from smmfanfast_async._engine.policy import (
     BUDGET_TOKENS,
-    PACE_WINDOW_S,
-    PAUSE_S,
-    POLL_SPREAD,
+    DEFAULT_PAUSE_S,
+    POLL_JITTER,
+    RATE_WINDOW_S,
+    RECOVERY_FACTOR,
     RETRY_COST,
-    RISE,
     TIMEOUT_COST,
     BalanceThresholds,
     BatchSize,
@@ -82,17 +82,17 @@ NEVER_REPEATED = [
 
 
 @pytest.mark.parametrize("error", REPEATED, ids=repr)
-def test_what_can_end_in_another_way_is_repeated(error: PanelError) -> None:
+def test_errors_that_may_pass_are_retried(error: PanelError) -> None:
     assert POLICY.delay_s(error, 0, 0.5) == 0.5
 
 
 @pytest.mark.parametrize("error", NEVER_REPEATED, ids=repr)
-def test_what_can_not_or_must_not_is_raised_at_once(error: PanelError) -> None:
+def test_errors_that_must_not_be_retried_are_raised(error: PanelError) -> None:
     assert POLICY.delay_s(error, 0, 0.5) is None
 
 
 @pytest.mark.parametrize("error", NEVER_REPEATED, ids=repr)
-def test_a_wait_the_panel_asks_for_makes_nothing_repeatable(error: PanelError) -> None:
+def test_retry_after_alone_makes_nothing_retryable(error: PanelError) -> None:
     error = error.for_order("32")
     error.retry_after_s = 1.0
 
@@ -105,7 +105,7 @@ def test_a_wait_the_panel_asks_for_makes_nothing_repeatable(error: PanelError) -
     (1, 0.5, 1.0),
     (2, 0.5, 1.5),
 ])  # fmt: skip
-def test_the_pause_is_a_random_part_of_a_doubling_span_up_to_the_cap(
+def test_delay_is_full_jitter_of_a_doubling_span(
     repeats: int, random: float, pause_s: float
 ) -> None:
     assert POLICY.delay_s(ServerError(action="status"), repeats, random) == pause_s
@@ -119,7 +119,7 @@ def test_the_pause_is_a_random_part_of_a_doubling_span_up_to_the_cap(
     (3, 1, True),
     (3, 2, False),
 ])  # fmt: skip
-def test_attempts_count_the_first_one(attempts: int, repeats: int, *, again: bool) -> None:
+def test_max_attempts_includes_the_first(attempts: int, repeats: int, *, again: bool) -> None:
     policy = RetryPolicy(max_attempts=attempts)
 
     assert (policy.delay_s(ServerError(action="status"), repeats, 0.5) is not None) is again
@@ -135,24 +135,20 @@ def test_attempts_count_the_first_one(attempts: int, repeats: int, *, again: boo
     (math.inf, None),
     (math.nan, None),
 ])  # fmt: skip
-def test_a_wait_the_panel_asks_for_is_kept_whole_or_raised_at_once(
-    asked_s: float, pause_s: float | None
-) -> None:
+def test_retry_after_is_kept_or_raised_at_once(asked_s: float, pause_s: float | None) -> None:
     error = RateLimitError("slower", http_status=429, retry_after_s=asked_s, action="status")
 
     assert POLICY.delay_s(error, 0, 0.5) == pause_s
 
 
 @pytest.mark.parametrize(("left_s", "pause_s"), [(30.0, 30.0), (30.1, None)])
-def test_a_call_that_was_held_back_waits_no_longer_than_any_other(
-    left_s: float, pause_s: float | None
-) -> None:
+def test_unsent_call_waits_no_longer_than_any_other(left_s: float, pause_s: float | None) -> None:
     error = PausedError("all calls wait", retry_after_s=left_s, action="add")
 
     assert POLICY.delay_s(error, 0, 0.5) == pause_s
 
 
-def test_a_server_error_may_ask_for_a_wait_too() -> None:
+def test_server_error_may_have_retry_after() -> None:
     error = ServerError("maintenance", http_status=503, retry_after_s=7.0, action="status")
 
     assert POLICY.delay_s(error, 0, 0.5) == 7.0
@@ -164,7 +160,7 @@ def test_a_server_error_may_ask_for_a_wait_too() -> None:
     st.floats(0, 1e6),
     st.floats(0, 1e6),
 )
-def test_no_pause_is_negative_or_above_the_cap(
+def test_no_delay_is_negative_or_above_the_cap(
     repeats: int, random: float, base_delay_s: float, max_delay_s: float
 ) -> None:
     policy = RetryPolicy(
@@ -182,7 +178,7 @@ ANSWERED = ServerError("bad gateway", http_status=502, action="status")
 
 
 @pytest.mark.parametrize(("error", "cost"), [(NO_ANSWER, TIMEOUT_COST), (ANSWERED, RETRY_COST)])
-def test_a_retry_without_an_answer_costs_more(error: PanelError, cost: int) -> None:
+def test_retry_after_a_missing_answer_costs_more(error: PanelError, cost: int) -> None:
     quota = RetryBudget()
 
     assert quota.spend(error)
@@ -190,7 +186,7 @@ def test_a_retry_without_an_answer_costs_more(error: PanelError, cost: int) -> N
 
 
 @pytest.mark.parametrize(("error", "cost"), [(NO_ANSWER, TIMEOUT_COST), (ANSWERED, RETRY_COST)])
-def test_a_retry_is_paid_whole_or_not_made(error: PanelError, cost: int) -> None:
+def test_retry_is_paid_in_full_or_not_made(error: PanelError, cost: int) -> None:
     enough, short = RetryBudget(cost), RetryBudget(cost - 1)
 
     assert enough.spend(error)
@@ -201,7 +197,7 @@ def test_a_retry_is_paid_whole_or_not_made(error: PanelError, cost: int) -> None
 @pytest.mark.parametrize(("before", "after"), [
     (0, 1), (BUDGET_TOKENS - 1, BUDGET_TOKENS), (BUDGET_TOKENS, BUDGET_TOKENS),
 ])  # fmt: skip
-def test_a_success_earns_one_token_up_to_the_full_purse(before: int, after: int) -> None:
+def test_success_deposits_one_token_up_to_the_full_budget(before: int, after: int) -> None:
     quota = RetryBudget(before)
 
     quota.deposit()
@@ -209,7 +205,7 @@ def test_a_success_earns_one_token_up_to_the_full_purse(before: int, after: int)
     assert quota.tokens == after
 
 
-def test_an_outage_ends_in_one_attempt_a_call() -> None:
+def test_outage_leads_to_one_attempt_per_call() -> None:
     quota = RetryBudget()
 
     retries = sum(quota.spend(ANSWERED) for _ in range(1000))
@@ -218,7 +214,7 @@ def test_an_outage_ends_in_one_attempt_a_call() -> None:
 
 
 @given(st.lists(st.sampled_from([NO_ANSWER, ANSWERED, None])))
-def test_the_purse_stays_within_its_bounds(events: list[PanelError | None]) -> None:
+def test_retry_budget_stays_within_its_bounds(events: list[PanelError | None]) -> None:
     quota = RetryBudget()
 
     for error in events:
@@ -233,7 +229,7 @@ def test_the_purse_stays_within_its_bounds(events: list[PanelError | None]) -> N
 # --- the pace of an account ----------------------------------------------------------------------
 
 
-def test_without_a_pace_and_a_pause_nothing_waits() -> None:
+def test_nothing_waits_without_rate_limit_and_pause() -> None:
     pacer = RateLimiter(10)
 
     for _ in range(1000):
@@ -243,10 +239,8 @@ def test_without_a_pace_and_a_pause_nothing_waits() -> None:
     assert pacer.concurrency == 10
 
 
-@pytest.mark.parametrize(("asked_s", "pause_s"), [(None, PAUSE_S), (0.0, 0.0), (7.5, 7.5)])
-def test_a_panel_that_says_too_often_pauses_every_call(
-    asked_s: float | None, pause_s: float
-) -> None:
+@pytest.mark.parametrize(("asked_s", "pause_s"), [(None, DEFAULT_PAUSE_S), (0.0, 0.0), (7.5, 7.5)])
+def test_rate_limit_response_pauses_every_call(asked_s: float | None, pause_s: float) -> None:
     pacer = RateLimiter(10)
 
     pacer.on_rate_limited(100.0, asked_s)
@@ -257,7 +251,7 @@ def test_a_panel_that_says_too_often_pauses_every_call(
     assert pacer.wait_s(200.0) == 0
 
 
-def test_a_shorter_wait_does_not_end_a_longer_one() -> None:
+def test_shorter_pause_does_not_end_a_longer_one() -> None:
     pacer = RateLimiter(10)
 
     pacer.on_rate_limited(100.0, 20.0)
@@ -267,9 +261,7 @@ def test_a_shorter_wait_does_not_end_a_longer_one() -> None:
 
 
 @pytest.mark.parametrize(("most", "then"), [(10, [5, 2, 1, 1]), (3, [1, 1]), (1, [1])])
-def test_each_too_often_halves_what_may_be_under_way_down_to_one(
-    most: int, then: list[int]
-) -> None:
+def test_rate_limit_response_halves_concurrency_down_to_one(most: int, then: list[int]) -> None:
     pacer = RateLimiter(most)
 
     for allowed in then:
@@ -278,7 +270,7 @@ def test_each_too_often_halves_what_may_be_under_way_down_to_one(
         assert pacer.concurrency == allowed
 
 
-def test_each_success_lets_one_more_through_up_to_the_most() -> None:
+def test_success_raises_concurrency_by_one_up_to_the_maximum() -> None:
     pacer = RateLimiter(4)
     pacer.on_rate_limited(0.0, None)
 
@@ -290,19 +282,19 @@ def test_each_success_lets_one_more_through_up_to_the_most() -> None:
     assert seen == [3, 4, 4, 4]
 
 
-def test_a_pace_lets_so_many_leave_in_any_minute() -> None:
+def test_per_minute_limits_requests_in_any_minute() -> None:
     pacer = RateLimiter(10, per_minute=2)
     pacer.on_request(0.0)
     pacer.on_request(10.0)
 
-    assert pacer.wait_s(10.0) == PACE_WINDOW_S - 10.0
+    assert pacer.wait_s(10.0) == RATE_WINDOW_S - 10.0
     assert pacer.wait_s(59.0) == 1.0
     assert pacer.wait_s(60.0) == 0
     pacer.on_request(60.0)
     assert pacer.wait_s(60.0) == 10.0
 
 
-def test_of_a_pace_and_a_pause_the_longer_counts() -> None:
+def test_longer_of_rate_wait_and_pause_counts() -> None:
     pacer = RateLimiter(10, per_minute=1)
     pacer.on_request(0.0)
 
@@ -315,7 +307,7 @@ def test_of_a_pace_and_a_pause_the_longer_counts() -> None:
 
 
 @given(st.integers(1, 5), st.lists(st.floats(0, 30), max_size=40))
-def test_no_minute_ever_holds_more_than_the_pace(per_minute: int, gaps_s: list[float]) -> None:
+def test_no_minute_exceeds_the_rate(per_minute: int, gaps_s: list[float]) -> None:
     pacer = RateLimiter(10, per_minute=per_minute)
     now_s = 0.0
     left_at_s: list[float] = []
@@ -327,7 +319,7 @@ def test_no_minute_ever_holds_more_than_the_pace(per_minute: int, gaps_s: list[f
         left_at_s.append(now_s)
 
     for first, beyond in zip(left_at_s, left_at_s[per_minute:], strict=False):
-        assert beyond - first >= PACE_WINDOW_S - 1e-6
+        assert beyond - first >= RATE_WINDOW_S - 1e-6
 
 
 # --- the size of a batch -------------------------------------------------------------------------
@@ -350,12 +342,12 @@ NOT_OF_THE_BATCH = [
 ]
 
 
-def test_a_batch_holds_all_that_the_profile_allows_at_first() -> None:
+def test_batch_starts_with_the_size_of_the_profile() -> None:
     assert BatchSize(100).split(IDS) == [IDS]
 
 
 @pytest.mark.parametrize("error", OF_THE_BATCH, ids=repr)
-def test_a_batch_that_may_be_too_much_is_halved_down_to_one(error: PanelError) -> None:
+def test_failed_batch_is_bisected_down_to_one(error: PanelError) -> None:
     size = BatchSize(100)
 
     assert size.bisect(IDS[:5], error) == [["1", "2", "3"], ["4", "5"]]
@@ -364,12 +356,12 @@ def test_a_batch_that_may_be_too_much_is_halved_down_to_one(error: PanelError) -
 
 
 @pytest.mark.parametrize("error", NOT_OF_THE_BATCH, ids=repr)
-def test_what_fewer_ids_can_not_help_is_not_halved(error: PanelError) -> None:
+def test_batch_is_not_bisected_if_fewer_ids_cannot_help(error: PanelError) -> None:
     assert BatchSize(100).bisect(IDS, error) == []
 
 
 @pytest.mark.parametrize(("failed", "then"), [(100, 50), (7, 4), (2, 1), (1, 1)])
-def test_a_batch_that_was_too_large_bounds_the_next_ones(failed: int, then: int) -> None:
+def test_oversized_batch_bounds_the_next_ones(failed: int, then: int) -> None:
     size = BatchSize(100)
 
     size.on_oversize(failed)
@@ -378,7 +370,7 @@ def test_a_batch_that_was_too_large_bounds_the_next_ones(failed: int, then: int)
     assert len(size.split(IDS)[0]) == then
 
 
-def test_a_larger_batch_that_was_too_large_does_not_widen_the_bound() -> None:
+def test_larger_oversized_batch_does_not_raise_the_bound() -> None:
     size = BatchSize(100)
     size.on_oversize(10)
 
@@ -387,7 +379,7 @@ def test_a_larger_batch_that_was_too_large_does_not_widen_the_bound() -> None:
     assert size.current == 5
 
 
-def test_a_full_batch_that_was_answered_adds_one_and_a_smaller_one_nothing() -> None:
+def test_only_a_full_answered_batch_raises_the_size() -> None:
     size = BatchSize(100)
     size.on_oversize(100)
 
@@ -399,7 +391,7 @@ def test_a_full_batch_that_was_answered_adds_one_and_a_smaller_one_nothing() -> 
     assert size.current == 52
 
 
-def test_what_is_asked_in_pieces_comes_back_to_the_largest_size() -> None:
+def test_batch_size_grows_back_to_the_maximum() -> None:
     """The first piece is full, so that each round adds one; even halves would stay for ever."""
     size = BatchSize(100)
     size.on_oversize(100)
@@ -416,7 +408,7 @@ def test_what_is_asked_in_pieces_comes_back_to_the_largest_size() -> None:
 
 
 @given(st.integers(1, 100), st.integers(0, 100))
-def test_pieces_hold_every_id_in_order_and_no_more_than_allowed(most: int, count: int) -> None:
+def test_pieces_hold_every_id_in_order_within_the_size(most: int, count: int) -> None:
     pieces = BatchSize(most).split(IDS[:count])
 
     assert [each for piece in pieces for each in piece] == IDS[:count]
@@ -435,24 +427,24 @@ def test_pieces_hold_every_id_in_order_and_no_more_than_allowed(most: int, count
     (1e9, True, 600.0),
     (1e9, False, 600.0),
 ])  # fmt: skip
-def test_an_interval_is_the_shortest_and_a_share_of_the_time_without_change(
+def test_interval_grows_with_the_time_without_change(
     still_s: float, interval_s: float, *, is_moving: bool
 ) -> None:
     assert PollPolicy().interval_s(still_s, 0.5, is_moving=is_moving) == interval_s
 
 
 @pytest.mark.parametrize(("random", "interval_s"), [(0.0, 4.0), (0.25, 4.5), (0.75, 5.5)])
-def test_an_interval_is_spread_a_fifth_to_either_side(random: float, interval_s: float) -> None:
+def test_interval_has_jitter_of_a_fifth(random: float, interval_s: float) -> None:
     assert PollPolicy().interval_s(0.0, random, is_moving=True) == pytest.approx(interval_s)
 
 
 @given(st.floats(0, 1e12), st.floats(0, 1, exclude_max=True), st.booleans())
-def test_no_interval_is_out_of_its_bounds(still_s: float, random: float, is_moving: bool) -> None:  # noqa: FBT001
+def test_interval_stays_within_its_bounds(still_s: float, random: float, is_moving: bool) -> None:  # noqa: FBT001
     policy = PollPolicy(min_interval_s=2, max_interval_s=60)
 
     interval_s = policy.interval_s(still_s, random, is_moving=is_moving)
 
-    assert 2 * (1 - POLL_SPREAD) - 1e-9 <= interval_s <= 60 * (1 + POLL_SPREAD) + 1e-9
+    assert 2 * (1 - POLL_JITTER) - 1e-9 <= interval_s <= 60 * (1 + POLL_JITTER) + 1e-9
 
 
 # --- levels of the balance -----------------------------------------------------------------------
@@ -467,21 +459,21 @@ def seen(watched: BalanceThresholds, balance: Decimal) -> tuple[Decimal | None, 
     return fell, watched.on_recovery(balance) if fell is None else None
 
 
-def test_a_balance_below_several_levels_is_told_of_the_lowest() -> None:
+def test_lowest_crossed_threshold_is_reported() -> None:
     watched = BalanceThresholds.create([Decimal(10), Decimal(50)])
 
     assert watched.on_decrease(Decimal("9.99")) == 10
     assert watched.on_decrease(Decimal("9.99")) is None
 
 
-def test_a_balance_at_a_level_is_not_below_it() -> None:
+def test_balance_at_a_threshold_is_not_below_it() -> None:
     watched = BalanceThresholds.create([Decimal(10)])
 
     assert watched.on_decrease(Decimal(10)) is None
     assert watched.on_decrease(Decimal("9.99")) == 10
 
 
-def test_a_balance_has_to_rise_clearly_before_it_is_above() -> None:
+def test_recovery_needs_a_clear_rise() -> None:
     watched = BalanceThresholds.create([Decimal(10), Decimal(50)])
     watched.on_decrease(Decimal(1))
 
@@ -492,7 +484,7 @@ def test_a_balance_has_to_rise_clearly_before_it_is_above() -> None:
     assert watched.on_recovery(Decimal(1000)) is None
 
 
-def test_a_balance_that_rises_above_several_levels_is_told_of_the_highest() -> None:
+def test_highest_recovered_threshold_is_reported() -> None:
     watched = BalanceThresholds.create([Decimal(10), Decimal(50)])
     watched.on_decrease(Decimal(1))
 
@@ -501,7 +493,7 @@ def test_a_balance_that_rises_above_several_levels_is_told_of_the_highest() -> N
 
 
 @given(levels=LEVELS, balances=st.lists(AMOUNTS, max_size=30))
-def test_each_level_is_told_in_turns_and_only_where_the_balance_is(
+def test_thresholds_are_crossed_and_recovered_alternately(
     levels: list[Decimal], balances: list[Decimal]
 ) -> None:
     watched = BalanceThresholds.create(levels)
@@ -517,18 +509,16 @@ def test_each_level_is_told_in_turns_and_only_where_the_balance_is(
         elif rose is not None:
             assert lowest is not None
             assert rose >= lowest
-            assert balance >= rose * RISE
+            assert balance >= rose * RECOVERY_FACTOR
             lowest = min((level for level in levels if level > rose), default=None)
         else:
             # Nothing is told: no level is newly below, and the lowest is not clearly above.
-            assert lowest is None or balance < lowest * RISE
+            assert lowest is None or balance < lowest * RECOVERY_FACTOR
             assert not below or (lowest is not None and lowest <= min(below))
 
 
 @given(levels=LEVELS, balances=st.lists(AMOUNTS, max_size=30))
-def test_a_balance_that_stands_still_is_told_once(
-    levels: list[Decimal], balances: list[Decimal]
-) -> None:
+def test_unchanged_balance_is_reported_once(levels: list[Decimal], balances: list[Decimal]) -> None:
     watched = BalanceThresholds.create(levels)
     for balance in balances:
         seen(watched, balance)
@@ -540,14 +530,14 @@ def test_a_balance_that_stands_still_is_told_once(
     level=st.decimals(min_value=1, max_value=1000, places=2),
     swings=st.lists(st.decimals(min_value="0.91", max_value="1.09", places=2), max_size=30),
 )
-def test_swings_around_a_level_tell_of_it_once(level: Decimal, swings: list[Decimal]) -> None:
+def test_swings_around_a_threshold_report_it_once(level: Decimal, swings: list[Decimal]) -> None:
     watched = BalanceThresholds.create([level])
     told = [each for swing in swings if (each := seen(watched, level * swing)) != (None, None)]
 
     assert told in ([], [(level, None)])
 
 
-def test_levels_are_taken_in_any_order_and_once() -> None:
+def test_thresholds_are_sorted_and_deduplicated() -> None:
     assert BalanceThresholds.create([Decimal(10), 50, Decimal("10.0")]).thresholds == (50, 10)
     assert BalanceThresholds.create([]).on_decrease(Decimal(-1)) is None
 
@@ -555,6 +545,6 @@ def test_levels_are_taken_in_any_order_and_once() -> None:
 @pytest.mark.parametrize(
     "level", [Decimal(0), Decimal(-1), 10.5, "50", True, None, Decimal("NaN"), Decimal("Infinity")]
 )
-def test_a_level_that_is_no_amount_is_refused(level: Any) -> None:
+def test_threshold_that_is_not_an_amount_is_rejected(level: Any) -> None:
     with pytest.raises(InvalidSettingsError, match="balance_thresholds"):
         BalanceThresholds.create([level])

@@ -22,7 +22,7 @@ from smmfanfast_async import (
 )
 from smmfanfast_async._engine.instrumentation import Instrumentation
 from smmfanfast_async._engine.policy import PollPolicy
-from smmfanfast_async._engine.polling import MISSES, ROUND_IDS, Poller, Until
+from smmfanfast_async._engine.polling import MAX_ROUND_IDS, MISSING_AFTER, Poller, Until
 from smmfanfast_async.changes import ChangeKind, StatusChange
 from smmfanfast_async.events import Event, OrderChanged, OrdersTracked
 
@@ -90,7 +90,7 @@ def shown(change: StatusChange) -> tuple[str | None, str | None]:
 # --- what is told --------------------------------------------------------------------------------
 
 
-def test_an_order_is_told_from_the_first_look_until_it_is_final() -> None:
+def test_changes_are_yielded_from_first_poll_until_final() -> None:
     async def main() -> list[StatusChange]:
         panel = Panel(o1=status("Pending"))
         panel.later(7, "1", status("In progress", remains=9))
@@ -109,7 +109,7 @@ def test_an_order_is_told_from_the_first_look_until_it_is_final() -> None:
     ]
 
 
-def test_what_stands_still_is_not_told() -> None:
+def test_unchanged_status_is_not_yielded() -> None:
     async def main() -> tuple[list[StatusChange], int]:
         panel = Panel(o1=status("Pending"))
         panel.later(3600, "1", status("Completed"))
@@ -121,7 +121,7 @@ def test_what_stands_still_is_not_told() -> None:
     assert looks > 10
 
 
-def test_backwards_moves_and_unknown_words_are_told_as_such() -> None:
+def test_backward_moves_and_unknown_statuses_are_yielded() -> None:
     async def main() -> list[StatusChange]:
         panel = Panel(o1=status("In progress"))
         panel.later(8, "1", status("Pending"))
@@ -132,14 +132,14 @@ def test_backwards_moves_and_unknown_words_are_told_as_such() -> None:
     assert kinds(run(main())) == ["first", "backwards", "unknown_word", "finished"]
 
 
-def test_nobody_waits_for_no_orders() -> None:
+def test_watching_no_orders_ends_at_once() -> None:
     panel = Panel()
 
     assert run(panel.told()) == []
     assert panel.looks == []
 
 
-def test_an_id_that_the_panel_never_knew_is_missing_at_once() -> None:
+def test_id_the_panel_never_knew_is_missing_at_once() -> None:
     panel = Panel(o1=status("Completed"))
 
     changes = run(panel.told("1", "2"))
@@ -153,7 +153,7 @@ def test_an_id_that_the_panel_never_knew_is_missing_at_once() -> None:
 
 
 @pytest.mark.parametrize("answer", [UNKNOWN_ID, LEFT_OUT])
-def test_an_order_that_was_there_is_missing_after_three_looks(answer: PanelError) -> None:
+def test_known_order_is_missing_after_three_polls(answer: PanelError) -> None:
     async def main() -> tuple[list[StatusChange], int]:
         panel = Panel(o1=status("Pending"))
         panel.later(1, "1", answer)
@@ -163,17 +163,17 @@ def test_an_order_that_was_there_is_missing_after_three_looks(answer: PanelError
 
     assert kinds(changes) == ["first", "missing"]
     assert shown(changes[1]) == ("Pending", None)
-    assert looks == 1 + MISSES
+    assert looks == 1 + MISSING_AFTER
 
 
-def test_an_order_that_is_left_out_from_the_start_is_missing_after_three_looks() -> None:
+def test_order_omitted_from_the_start_is_missing_after_three_polls() -> None:
     panel = Panel(o1=LEFT_OUT)
 
     assert kinds(run(panel.told("1"))) == ["missing"]
-    assert len(panel.looks) == MISSES
+    assert len(panel.looks) == MISSING_AFTER
 
 
-def test_an_order_that_comes_back_in_time_was_never_missing() -> None:
+def test_order_that_reappears_in_time_is_not_missing() -> None:
     async def main() -> list[StatusChange]:
         panel = Panel(o1=status("Pending"))
         for begun_s in (1, 30, 60):
@@ -185,7 +185,7 @@ def test_an_order_that_comes_back_in_time_was_never_missing() -> None:
     assert kinds(run(main())) == ["first", "finished"]
 
 
-def test_a_look_that_fails_is_made_again() -> None:
+def test_failed_poll_is_repeated() -> None:
     async def main() -> tuple[list[StatusChange], int]:
         panel = Panel(o1=DOWN)
         panel.later(120, "1", status("Completed"))
@@ -197,7 +197,7 @@ def test_a_look_that_fails_is_made_again() -> None:
     assert looks > 3
 
 
-def test_until_lets_an_order_go_before_it_is_final() -> None:
+def test_until_ends_watching_before_an_order_is_final() -> None:
     async def main() -> tuple[list[StatusChange], int]:
         panel = Panel(o1=status("Pending"))
         panel.later(7, "1", status("In progress", start_count=5))
@@ -213,7 +213,7 @@ def test_until_lets_an_order_go_before_it_is_final() -> None:
 # --- several watchers ----------------------------------------------------------------------------
 
 
-def test_watchers_share_the_looks_and_each_is_told_from_its_own_beginning() -> None:
+def test_watchers_share_polls_and_have_their_own_first_change() -> None:
     async def main() -> tuple[Panel, list[list[StatusChange]]]:
         panel = Panel(o1=status("Pending"), o2=status("Pending"), o3=status("Pending"))
         for order in ("1", "2", "3"):
@@ -232,7 +232,7 @@ def test_watchers_share_the_looks_and_each_is_told_from_its_own_beginning() -> N
     assert len(panel.looks) < 8
 
 
-def test_who_comes_later_is_told_at_once_what_is_fresh() -> None:
+def test_late_watcher_gets_a_fresh_status_at_once() -> None:
     async def main() -> None:
         panel = Panel(o1=status("Pending"))
         first = asyncio.ensure_future(panel.told("1"))
@@ -250,7 +250,7 @@ def test_who_comes_later_is_told_at_once_what_is_fresh() -> None:
     run(main())
 
 
-def test_who_comes_later_is_done_where_what_is_fresh_is_enough() -> None:
+def test_late_watcher_is_done_if_the_fresh_status_is_enough() -> None:
     async def main() -> None:
         panel = Panel(o1=status("Pending"))
         first = asyncio.ensure_future(panel.told("1"))
@@ -264,7 +264,7 @@ def test_who_comes_later_is_done_where_what_is_fresh_is_enough() -> None:
     run(main())
 
 
-def test_who_comes_later_is_told_how_an_order_stands_that_did_not_change() -> None:
+def test_late_watcher_gets_the_status_of_an_unchanged_order() -> None:
     async def main() -> None:
         panel = Panel(o1=status("In progress", start_count=5))
         first = asyncio.ensure_future(panel.told("1"))
@@ -282,7 +282,7 @@ def test_who_comes_later_is_told_how_an_order_stands_that_did_not_change() -> No
     run(main())
 
 
-def test_two_who_come_at_the_same_time_have_it_looked_at_once() -> None:
+def test_simultaneous_watchers_cause_one_poll() -> None:
     async def main() -> None:
         panel = Panel(o1=status("In progress"))
         first = asyncio.ensure_future(panel.told("1"))
@@ -300,7 +300,7 @@ def test_two_who_come_at_the_same_time_have_it_looked_at_once() -> None:
     run(main())
 
 
-def test_before_is_what_this_watcher_was_told_last() -> None:
+def test_before_is_the_status_this_watcher_consumed_last() -> None:
     async def main() -> list[StatusChange]:
         panel = Panel(o1=status("Pending"))
         first = asyncio.ensure_future(panel.told("1"))
@@ -319,7 +319,7 @@ def test_before_is_what_this_watcher_was_told_last() -> None:
     assert shown(changes[0]) == (None, "In progress")
 
 
-def test_who_joins_an_order_whose_looks_fail_has_it_looked_at_now() -> None:
+def test_joining_a_failing_order_polls_it_at_once() -> None:
     async def main() -> None:
         panel = Panel(o1=DOWN)
         first = asyncio.ensure_future(panel.told("1"))
@@ -335,7 +335,7 @@ def test_who_joins_an_order_whose_looks_fail_has_it_looked_at_now() -> None:
     run(main())
 
 
-def test_a_slow_watcher_holds_nobody_up_and_hears_of_the_whole_way_at_once() -> None:
+def test_slow_watcher_delays_no_other_and_gets_one_merged_change() -> None:
     async def main() -> tuple[list[StatusChange], list[StatusChange]]:
         panel = Panel(o1=status("Pending"))
         panel.later(10, "1", status("Processing"))
@@ -356,7 +356,7 @@ def test_a_slow_watcher_holds_nobody_up_and_hears_of_the_whole_way_at_once() -> 
     assert [shown(change) for change in slow][1] == ("Pending", "In progress")
 
 
-def test_a_change_that_is_taken_back_while_the_watcher_is_busy_is_none() -> None:
+def test_change_reverted_while_the_watcher_is_busy_is_dropped() -> None:
     async def main() -> list[StatusChange]:
         panel = Panel(o1=status("In progress"))
         panel.later(10, "1", status("Paused"))
@@ -372,7 +372,7 @@ def test_a_change_that_is_taken_back_while_the_watcher_is_busy_is_none() -> None
     assert kinds(run(main())) == ["first", "finished"]
 
 
-def test_the_first_change_is_the_first_even_if_it_was_waited_for() -> None:
+def test_first_change_is_first_even_if_until_accepts_it() -> None:
     """What came while nobody looked is told by its own name: the first look at the order."""
 
     async def main() -> list[StatusChange]:
@@ -393,7 +393,7 @@ def test_the_first_change_is_the_first_even_if_it_was_waited_for() -> None:
     assert shown(changes[0]) == (None, "In progress")
 
 
-def test_each_watcher_of_a_missing_order_has_an_error_of_its_own() -> None:
+def test_each_watcher_of_a_missing_order_gets_its_own_error() -> None:
     async def main() -> list[list[StatusChange]]:
         panel = Panel()
         return await asyncio.gather(panel.told("1"), panel.told("1"))
@@ -405,7 +405,7 @@ def test_each_watcher_of_a_missing_order_has_an_error_of_its_own() -> None:
     assert first.error is not second.error
 
 
-def test_a_watcher_that_breaks_off_leaves_the_others_be() -> None:
+def test_watcher_that_breaks_off_does_not_affect_another() -> None:
     async def main() -> None:
         panel = Panel(o1=status("Pending"), o2=status("Pending"))
         first = asyncio.ensure_future(panel.told("1", "2"))
@@ -421,7 +421,7 @@ def test_a_watcher_that_breaks_off_leaves_the_others_be() -> None:
     run(main())
 
 
-def test_an_order_that_nobody_watches_any_more_is_not_looked_at() -> None:
+def test_order_without_watchers_is_not_polled() -> None:
     async def main() -> None:
         panel = Panel(o1=status("Pending"))
         panel.delay_s = 3
@@ -435,7 +435,7 @@ def test_an_order_that_nobody_watches_any_more_is_not_looked_at() -> None:
     run(main())
 
 
-def test_an_answer_for_an_order_that_was_left_meanwhile_is_dropped() -> None:
+def test_answer_for_an_unwatched_order_is_dropped() -> None:
     async def main() -> None:
         panel = Panel(o1=status("Pending"), o2=status("Completed"))
         panel.delay_s = 3
@@ -456,7 +456,7 @@ def broken(found: OrderStatus) -> bool:
     raise LookupError("no such field")
 
 
-def test_an_until_that_raises_ends_its_own_watcher_alone() -> None:
+def test_failing_until_ends_only_its_own_watcher() -> None:
     async def main() -> None:
         panel = Panel(o1=status("Pending"))
         wrong = asyncio.ensure_future(panel.told("1", until=broken))
@@ -470,7 +470,7 @@ def test_an_until_that_raises_ends_its_own_watcher_alone() -> None:
     run(main())
 
 
-def test_an_until_that_raises_of_what_is_fresh_ends_its_own_watcher_alone() -> None:
+def test_until_failing_on_a_fresh_status_ends_only_its_watcher() -> None:
     async def main() -> None:
         panel = Panel(o1=status("Pending"))
         right = asyncio.ensure_future(panel.told("1"))
@@ -484,7 +484,7 @@ def test_an_until_that_raises_of_what_is_fresh_ends_its_own_watcher_alone() -> N
     run(main())
 
 
-def test_a_look_that_breaks_ends_every_watcher_rather_than_leave_it_waiting() -> None:
+def test_broken_poll_ends_every_watcher() -> None:
     async def main() -> None:
         panel = Panel(o1=status("Pending"))
         watchers = [asyncio.ensure_future(panel.told("1")) for _ in range(2)]
@@ -505,7 +505,7 @@ def test_a_look_that_breaks_ends_every_watcher_rather_than_leave_it_waiting() ->
 @pytest.mark.parametrize("failure", [
     ClosedError("the client is closed"), AuthenticationError("Invalid API key", http_status=401),
 ])  # fmt: skip
-def test_an_error_of_the_whole_look_ends_every_watcher(failure: PanelError) -> None:
+def test_error_of_a_whole_poll_ends_every_watcher(failure: PanelError) -> None:
     async def main() -> None:
         panel = Panel(o1=status("Pending"), o2=status("Pending"))
         panel.failure = failure
@@ -519,7 +519,7 @@ def test_an_error_of_the_whole_look_ends_every_watcher(failure: PanelError) -> N
     run(main())
 
 
-def test_a_wrong_key_ends_every_watcher_with_an_error_about_its_own_order() -> None:
+def test_wrong_key_ends_every_watcher_naming_its_own_order() -> None:
     async def main() -> list[object]:
         panel = Panel(o1=status("Pending"), o2=AuthenticationError("Invalid API key"))
         return await asyncio.gather(panel.told("1"), panel.told("2"), return_exceptions=True)
@@ -531,7 +531,7 @@ def test_a_wrong_key_ends_every_watcher_with_an_error_about_its_own_order() -> N
     assert (first.order, second.order) == ("1", "2")
 
 
-def test_what_was_seen_before_an_error_is_told_before_it() -> None:
+def test_changes_before_an_error_are_yielded_first() -> None:
     async def main() -> list[StatusChange]:
         panel = Panel(o1=status("Pending"), o2=AuthenticationError("Invalid API key"))
         changes: list[StatusChange] = []
@@ -545,7 +545,7 @@ def test_what_was_seen_before_an_error_is_told_before_it() -> None:
 # --- time ----------------------------------------------------------------------------------------
 
 
-def test_a_timeout_names_the_order_its_last_word_and_why_it_was_not_seen() -> None:
+def test_timeout_names_the_order_its_status_and_the_poll_error() -> None:
     async def main() -> None:
         panel = Panel(o1=status("Pending"), o2=DOWN)
         plain = "^status of order 1: not final within 9 s$"
@@ -554,7 +554,7 @@ def test_a_timeout_names_the_order_its_last_word_and_why_it_was_not_seen() -> No
         assert (caught.value.order, caught.value.raw_status) == ("1", "Pending")
         with pytest.raises(WaitTimeoutError, match="2 orders not final within 9 s"):
             await panel.told("1", "2", timeout_s=9)
-        with pytest.raises(WaitTimeoutError, match=r"last look failed: .*bad gateway") as caught:
+        with pytest.raises(WaitTimeoutError, match=r"last poll failed: .*bad gateway") as caught:
             await panel.told("2", timeout_s=9)
         assert caught.value.raw_status is None
         assert asyncio.get_running_loop().time() == pytest.approx(27, abs=0.01)
@@ -565,7 +565,7 @@ def test_a_timeout_names_the_order_its_last_word_and_why_it_was_not_seen() -> No
 @pytest.mark.parametrize(
     "answer", [status("Completed"), AuthenticationError("Invalid API key"), UNKNOWN_ID]
 )
-def test_what_comes_in_the_moment_of_the_timeout_goes_before_it(answer: Answer) -> None:
+def test_change_at_the_moment_of_the_timeout_is_yielded_first(answer: Answer) -> None:
     """The timer has fired already, the watcher has not run yet."""
 
     async def main() -> None:
@@ -574,9 +574,9 @@ def test_what_comes_in_the_moment_of_the_timeout_goes_before_it(answer: Answer) 
         watching = asyncio.ensure_future(panel.told("1", timeout_s=5))
         await turns()
         at_s = asyncio.get_running_loop().time() + 5
-        watched = panel.poller._watched["1"]
+        watched = panel.poller._orders["1"]
         asyncio.get_running_loop().call_at(
-            at_s + 1e-10, lambda: panel.poller._seen("1", watched, answer)
+            at_s + 1e-10, lambda: panel.poller._record_result("1", watched, answer)
         )
         await asyncio.wait({watching})
 
@@ -588,7 +588,7 @@ def test_what_comes_in_the_moment_of_the_timeout_goes_before_it(answer: Answer) 
     run(main())
 
 
-def test_a_watcher_that_is_too_slow_for_the_news_comes_to_its_timeout_all_the_same() -> None:
+def test_constantly_busy_watcher_still_times_out() -> None:
     async def slowly(poller: Poller) -> None:
         async with aclosing(poller.watch([*"1234"], None, 60)) as stream:
             async for _ in stream:
@@ -609,7 +609,7 @@ def test_a_watcher_that_is_too_slow_for_the_news_comes_to_its_timeout_all_the_sa
     assert run(main()) < 60 + 5 * 7
 
 
-def test_the_interval_grows_while_nothing_changes_and_is_bounded() -> None:
+def test_interval_grows_without_changes_and_is_bounded() -> None:
     async def main() -> list[float]:
         panel = Panel(o1=status("Pending"))
         with pytest.raises(WaitTimeoutError):
@@ -625,7 +625,7 @@ def test_the_interval_grows_while_nothing_changes_and_is_bounded() -> None:
     assert len(times_s) < 3 * 86_400 / POLICY.max_interval_s + 60
 
 
-def test_a_change_makes_the_interval_short_again() -> None:
+def test_change_resets_the_interval() -> None:
     async def main() -> list[float]:
         panel = Panel(o1=status("Pending"))
         panel.later(40_000, "1", status("In progress"))
@@ -640,7 +640,7 @@ def test_a_change_makes_the_interval_short_again() -> None:
     assert then_s - seen_s == pytest.approx(POLICY.min_interval_s)
 
 
-def test_an_order_that_is_left_out_is_looked_for_soon() -> None:
+def test_omitted_order_is_polled_again_soon() -> None:
     async def main() -> list[float]:
         panel = Panel(o1=status("Pending"))
         panel.later(40_000, "1", LEFT_OUT)
@@ -652,7 +652,7 @@ def test_an_order_that_is_left_out_is_looked_for_soon() -> None:
     assert third - second == second - first == pytest.approx(POLICY.min_interval_s)
 
 
-def test_looks_that_are_due_at_about_the_same_time_are_one() -> None:
+def test_polls_due_at_about_the_same_time_are_merged() -> None:
     async def main() -> list[list[str]]:
         panel = Panel(o1=status("Pending"), o2=status("Pending"))
         watchers = [asyncio.ensure_future(panel.told("1"))]
@@ -669,19 +669,19 @@ def test_looks_that_are_due_at_about_the_same_time_are_one() -> None:
     assert looks[2:] == [["1", "2"]] * len(looks[2:])
 
 
-def test_a_round_is_bounded_so_that_who_begins_waits_for_one_only() -> None:
+def test_polling_round_is_bounded() -> None:
     async def main() -> list[int]:
         panel = Panel()
-        await panel.told(*map(str, range(ROUND_IDS + 10)))
+        await panel.told(*map(str, range(MAX_ROUND_IDS + 10)))
         return [len(orders) for _, orders in panel.looks]
 
-    assert run(main()) == [ROUND_IDS, 10]
+    assert run(main()) == [MAX_ROUND_IDS, 10]
 
 
 # --- ends ----------------------------------------------------------------------------------------
 
 
-def test_closing_ends_every_watcher_and_look() -> None:
+def test_closing_ends_every_watcher_and_poll() -> None:
     async def main() -> None:
         panel = Panel(o1=status("Pending"), o2=status("Pending"))
         watchers = [asyncio.ensure_future(panel.told(*orders)) for orders in ("1", "12")]
@@ -700,7 +700,7 @@ def test_closing_ends_every_watcher_and_look() -> None:
     run(main())
 
 
-def test_closing_lets_a_slow_watcher_have_what_is_in_its_box() -> None:
+def test_slow_watcher_gets_pending_changes_after_closing() -> None:
     async def main() -> None:
         panel = Panel(o1=status("Completed"), o2=status("Completed"), o3=status("Pending"))
         stream = panel.poller.watch("123", None, None)
@@ -716,7 +716,7 @@ def test_closing_lets_a_slow_watcher_have_what_is_in_its_box() -> None:
     run(main())
 
 
-def test_a_task_that_somebody_else_cancels_leaves_no_watcher_waiting() -> None:
+def test_task_cancelled_from_outside_leaves_no_watcher_waiting() -> None:
     async def main() -> None:
         panel = Panel(o1=status("Pending"))
         watching = asyncio.ensure_future(panel.told("1"))
@@ -732,7 +732,7 @@ def test_a_task_that_somebody_else_cancels_leaves_no_watcher_waiting() -> None:
     run(main())
 
 
-def test_watching_works_again_after_everybody_left() -> None:
+def test_watching_works_again_after_all_watchers_left() -> None:
     async def main() -> None:
         panel = Panel(o1=status("Pending"))
         panel.delay_s = 1
@@ -748,7 +748,7 @@ def test_watching_works_again_after_everybody_left() -> None:
     run(main())
 
 
-def test_orders_that_nobody_watches_cost_no_memory() -> None:
+def test_unwatched_orders_use_no_memory() -> None:
     async def main() -> None:
         panel = Panel(**{f"o{number}": status("Pending") for number in range(3000)})
         staying = asyncio.ensure_future(panel.told("0"))
@@ -759,11 +759,11 @@ def test_orders_that_nobody_watches_cost_no_memory() -> None:
             await asyncio.wait({leaving})
 
         await asyncio.sleep(10)
-        assert len(panel.poller._watched) == 1
-        assert len(panel.poller._heap) < 3000
+        assert len(panel.poller._orders) == 1
+        assert len(panel.poller._schedule) < 3000
         staying.cancel()
         await asyncio.wait({staying})
-        assert panel.poller._heap == []
+        assert panel.poller._schedule == []
 
     run(main())
 
@@ -792,7 +792,7 @@ Visit = tuple[float, list[str], float | None, float | None]
     delay_s=st.floats(0, 12),
     close_s=st.none() | st.floats(0, 400),
 )
-def test_every_watcher_ends_and_every_tale_is_of_one_piece(
+def test_every_watcher_ends_with_a_consistent_history(
     moves: list[tuple[float, str, str | int | None]],
     visits: list[Visit],
     delay_s: float,
@@ -816,8 +816,8 @@ def test_every_watcher_ends_and_every_tale_is_of_one_piece(
             await panel.poller.close()
         for result in await asyncio.gather(*tasks, return_exceptions=True):
             assert result is None or isinstance(result, WaitTimeoutError | ClosedError), result
-        assert not panel.poller._watched
-        assert not panel.poller._heap
+        assert not panel.poller._orders
+        assert not panel.poller._schedule
 
     run(main())
 
@@ -853,7 +853,7 @@ def answer_of(word: str | int | None) -> Answer:
 # --- what the hook is told -----------------------------------------------------------------------
 
 
-def test_each_change_that_a_watcher_takes_is_told_in_words() -> None:
+def test_each_consumed_change_is_emitted_as_enum_values() -> None:
     async def main() -> list[Event]:
         panel = Panel(o1=status("Pending"), o2=UNKNOWN_ID)
         panel.later(7, "1", status("Odd word", remains=9))
@@ -879,7 +879,7 @@ def tracked(events: list[Event]) -> list[int]:
     return [each.order_count for each in events if isinstance(each, OrdersTracked)]
 
 
-def test_the_number_of_orders_is_told_when_it_changes() -> None:
+def test_order_count_is_emitted_when_it_changes() -> None:
     async def main() -> list[Event]:
         panel = Panel(o1=status("Pending"), o2=status("Pending"), o3=status("Completed"))
         panel.later(20, "1", status("Completed"))
@@ -890,7 +890,7 @@ def test_the_number_of_orders_is_told_when_it_changes() -> None:
     assert tracked(run(main())) == [3, 2, 1, 0]
 
 
-def test_who_breaks_off_takes_the_orders_off_the_number() -> None:
+def test_breaking_off_reduces_the_order_count() -> None:
     async def main() -> list[Event]:
         panel = Panel(o1=status("Pending"), o2=status("Pending"))
         with suppress(WaitTimeoutError):
@@ -900,7 +900,7 @@ def test_who_breaks_off_takes_the_orders_off_the_number() -> None:
     assert tracked(run(main())) == [2, 0]
 
 
-def test_a_wrong_key_takes_all_orders_off_the_number() -> None:
+def test_wrong_key_resets_the_order_count() -> None:
     async def main() -> list[Event]:
         panel = Panel(o1=AuthenticationError("no", action="status"))
         with suppress(AuthenticationError):

@@ -9,7 +9,7 @@ from typing import cast
 
 import attrs
 import pytest
-from support.calls import BALANCE, FakeClock, balance_of, open_calls
+from support.calls import BALANCE, FakeClock, decode_balance_reply, open_runner
 from support.wire import Answer, Drop, Request, Silence, WireServer, reply
 
 from smmfanfast_async import (
@@ -52,7 +52,7 @@ class Scene:
     settings: Settings
 
     async def read(self) -> Balance:
-        return await self.calls.read({"action": "balance"}, balance_of, self.settings)
+        return await self.calls.read({"action": "balance"}, decode_balance_reply, self.settings)
 
     async def send(self, wait_s: float | None = None) -> AddedOrder:
         return await self.calls.send_order(ORDER, self.settings, wait_s)
@@ -76,7 +76,9 @@ async def calls_to(
     pacer = RateLimiter(max_concurrency=concurrency, per_minute=per_minute)
     async with (
         WireServer(*(answers or (BALANCE,))) as server,
-        open_calls(url or server.url, clock, pacer=pacer, add_concurrency=add_concurrency) as calls,
+        open_runner(
+            url or server.url, clock, rate_limiter=pacer, add_concurrency=add_concurrency
+        ) as calls,
     ):
         yield Scene(calls, server, clock.pauses, Settings(timeout_s, RetryPolicy()))
 
@@ -116,7 +118,7 @@ def watched(monkeypatch: pytest.MonkeyPatch, step: Callable[[], None]) -> None:
 
 
 @pytest.mark.asyncio
-async def test_others_have_a_turn_after_each_step_of_a_long_catalogue(
+async def test_other_tasks_run_between_steps_of_a_long_catalogue(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     turns: list[str] = []
@@ -137,7 +139,7 @@ async def test_others_have_a_turn_after_each_step_of_a_long_catalogue(
 
 
 @pytest.mark.asyncio
-async def test_short_catalogue_takes_no_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_short_catalogue_is_decoded_in_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[None] = []
     watched(monkeypatch, lambda: steps.append(None))
     async with calls_to(reply('[{"service":"5"}]')) as scene:
@@ -148,7 +150,7 @@ async def test_short_catalogue_takes_no_steps(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.asyncio
-async def test_decoding_ends_with_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_decoding_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     async with calls_to(CATALOGUE, timeout_s=5.0) as scene:
         clock = scene.calls.clock
 
@@ -156,14 +158,14 @@ async def test_decoding_ends_with_the_deadline(monkeypatch: pytest.MonkeyPatch) 
             scene.calls.clock = Clock(now_s=lambda: clock.now_s() + 5.0, sleep=clock.sleep)
 
         watched(monkeypatch, step)
-        with pytest.raises(NoResponseError, match="could not be decoded within 5 s"):
+        with pytest.raises(NoResponseError, match="response could not be decoded within 5 s"):
             await services(scene)
 
-        assert not scene.calls._reads
+        assert not scene.calls._active_reads
 
 
 @pytest.mark.asyncio
-async def test_closing_ends_a_decoding_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_closing_ends_decoding_in_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     begun = asyncio.Event()
     watched(monkeypatch, begun.set)
     async with calls_to(CATALOGUE) as scene:
@@ -174,11 +176,11 @@ async def test_closing_ends_a_decoding_under_way(monkeypatch: pytest.MonkeyPatch
         with pytest.raises((NoResponseError, ClosedError)):
             await caller
         assert caller.cancelling() == 0
-        assert not scene.calls._reads
+        assert not scene.calls._active_reads
 
 
 @pytest.mark.asyncio
-async def test_cancelling_ends_a_decoding_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_cancelling_ends_decoding_in_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[None] = []
     begun = asyncio.Event()
 
@@ -194,7 +196,7 @@ async def test_cancelling_ends_a_decoding_under_way(monkeypatch: pytest.MonkeyPa
 
         with pytest.raises(asyncio.CancelledError):
             await caller
-        assert not scene.calls._reads
+        assert not scene.calls._active_reads
     assert len(steps) <= 2
 
 
@@ -202,7 +204,7 @@ async def test_cancelling_ends_a_decoding_under_way(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.asyncio
-async def test_a_read_is_repeated_until_it_succeeds() -> None:
+async def test_read_is_retried_until_it_succeeds() -> None:
     async with calls_to(reply("down", 503), Drop(), BALANCE) as scene:
         found = await scene.read()
 
@@ -212,7 +214,7 @@ async def test_a_read_is_repeated_until_it_succeeds() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_read_is_given_up_after_its_attempts() -> None:
+async def test_read_fails_after_its_attempts() -> None:
     async with calls_to(reply("down", 503)) as scene:
         with pytest.raises(ServerError):
             await scene.read()
@@ -222,7 +224,7 @@ async def test_a_read_is_given_up_after_its_attempts() -> None:
 
 
 @pytest.mark.asyncio
-async def test_asking_in_another_way_is_paid_from_the_quota() -> None:
+async def test_bisecting_is_paid_from_the_retry_budget() -> None:
     async with calls_to() as scene:
         paid = [scene.calls.spend_retry(ServerError("down")) for _ in range(1000)]
 
@@ -232,7 +234,7 @@ async def test_asking_in_another_way_is_paid_from_the_quota() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_refusal_is_not_repeated() -> None:
+async def test_refusal_is_not_retried() -> None:
     async with calls_to(reply('{"error":"Invalid API key"}')) as scene:
         with pytest.raises(RefusedError):
             await scene.read()
@@ -241,7 +243,7 @@ async def test_a_refusal_is_not_repeated() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_panel_that_names_a_wait_is_waited_for() -> None:
+async def test_retry_after_is_waited_for() -> None:
     limited = reply("", 429, [("Retry-After", "4")])
     async with calls_to(limited, BALANCE) as scene:
         await scene.read()
@@ -250,7 +252,7 @@ async def test_a_panel_that_names_a_wait_is_waited_for() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_wait_beyond_the_deadline_is_raised_at_once() -> None:
+async def test_retry_after_beyond_the_deadline_is_raised_at_once() -> None:
     async with calls_to(reply("", 429, [("Retry-After", "20")])) as scene:
         with pytest.raises(RateLimitError) as caught:
             await scene.read()
@@ -260,7 +262,7 @@ async def test_a_wait_beyond_the_deadline_is_raised_at_once() -> None:
 
 
 @pytest.mark.asyncio
-async def test_an_empty_quota_makes_each_call_once() -> None:
+async def test_exhausted_budget_makes_each_call_once() -> None:
     async with calls_to(reply("down", 503)) as scene:
         scene.calls._retry_budget.tokens = 4
         with pytest.raises(ServerError):
@@ -270,7 +272,7 @@ async def test_an_empty_quota_makes_each_call_once() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_success_at_once_earns_quota_and_a_repeated_one_does_not() -> None:
+async def test_only_success_at_the_first_attempt_deposits_budget() -> None:
     async with calls_to(BALANCE, reply("down", 503), BALANCE) as scene:
         scene.calls._retry_budget.tokens = 100
         await scene.read()
@@ -281,7 +283,7 @@ async def test_a_success_at_once_earns_quota_and_a_repeated_one_does_not() -> No
 
 
 @pytest.mark.asyncio
-async def test_silence_ends_with_the_deadline() -> None:
+async def test_missing_answer_ends_at_the_deadline() -> None:
     async with calls_to(Silence(), timeout_s=0.1) as scene:
         with pytest.raises(NoResponseError):
             await scene.read()
@@ -290,7 +292,7 @@ async def test_silence_ends_with_the_deadline() -> None:
 
 
 @pytest.mark.asyncio
-async def test_waiting_for_a_place_ends_with_the_deadline() -> None:
+async def test_waiting_for_a_slot_ends_at_the_deadline() -> None:
     async with calls_to(Silence(), timeout_s=0.2, concurrency=1) as scene:
         outcomes = await asyncio.gather(scene.read(), scene.read(), return_exceptions=True)
 
@@ -300,16 +302,16 @@ async def test_waiting_for_a_place_ends_with_the_deadline() -> None:
 
 
 @pytest.mark.asyncio
-async def test_an_action_the_panel_has_not_is_not_sent() -> None:
+async def test_unsupported_action_is_not_sent() -> None:
     async with calls_to() as scene:
-        with pytest.raises(UnsupportedActionError, match="no action 'refill'"):
-            await scene.calls.read({"action": "refill"}, balance_of, scene.settings)
+        with pytest.raises(UnsupportedActionError, match="does not support the action 'refill'"):
+            await scene.calls.read({"action": "refill"}, decode_balance_reply, scene.settings)
 
     assert scene.server.requests == []
 
 
 @pytest.mark.asyncio
-async def test_a_call_that_may_change_something_is_made_once() -> None:
+async def test_call_that_may_change_something_is_sent_once() -> None:
     async with calls_to(reply("down", 503)) as scene:
         with pytest.raises(ServerError) as caught:
             await scene.calls.send_once({"action": "odd"}, odd_of, scene.settings)
@@ -326,19 +328,19 @@ LIMITED = reply('{"error":"Too many requests"}', 429, [("Retry-After", "3")])
 
 
 @pytest.mark.asyncio
-async def test_a_429_pauses_every_call_of_the_account() -> None:
+async def test_429_pauses_every_call_of_the_account() -> None:
     async with calls_to(LIMITED, BALANCE) as scene:
         patient = scene.settings
         once = Settings(5.0, RetryPolicy(max_attempts=1))
         with pytest.raises(RateLimitError):
-            await scene.calls.read({"action": "balance"}, balance_of, once)
-        await scene.calls.read({"action": "balance"}, balance_of, patient)
+            await scene.calls.read({"action": "balance"}, decode_balance_reply, once)
+        await scene.calls.read({"action": "balance"}, decode_balance_reply, patient)
 
     assert scene.pauses == [3.0]
 
 
 @pytest.mark.asyncio
-async def test_a_pause_longer_than_a_call_may_wait_sends_nothing() -> None:
+async def test_pause_longer_than_a_call_may_wait_sends_nothing() -> None:
     limited = reply("", 429, [("Retry-After", "100")])
     async with calls_to(limited, BALANCE, timeout_s=500) as scene:
         with pytest.raises(RateLimitError):
@@ -354,7 +356,7 @@ async def test_a_pause_longer_than_a_call_may_wait_sends_nothing() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_429_halves_what_is_under_way_and_success_raises_it_by_one() -> None:
+async def test_429_halves_concurrency_and_success_raises_it() -> None:
     async with calls_to(LIMITED, BALANCE, concurrency=8) as scene:
         pacer = scene.calls._limiter.rate_limiter
         await scene.read()
@@ -365,7 +367,7 @@ async def test_a_429_halves_what_is_under_way_and_success_raises_it_by_one() -> 
 
 
 @pytest.mark.asyncio
-async def test_an_order_that_meets_a_429_pauses_the_account_too() -> None:
+async def test_429_on_an_order_pauses_the_account_too() -> None:
     async with calls_to(LIMITED, BALANCE) as scene:
         with pytest.raises(OutcomeUnknownError):
             await scene.send()
@@ -375,7 +377,7 @@ async def test_an_order_that_meets_a_429_pauses_the_account_too() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_wait_named_in_a_text_is_heeded() -> None:
+async def test_wait_named_in_a_refusal_text_is_kept() -> None:
     spam = reply('{"error":"Spam protection: please wait 7 seconds"}')
     async with calls_to(spam, BALANCE, timeout_s=60) as scene:
         await scene.read()
@@ -384,7 +386,7 @@ async def test_a_wait_named_in_a_text_is_heeded() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_pace_is_kept() -> None:
+async def test_rate_limit_is_kept() -> None:
     async with calls_to(per_minute=2, timeout_s=100) as scene:
         for _ in range(5):
             await scene.read()
@@ -393,7 +395,7 @@ async def test_a_pace_is_kept() -> None:
 
 
 @pytest.mark.asyncio
-async def test_calls_leave_in_the_order_of_their_coming() -> None:
+async def test_calls_start_in_the_order_of_arrival() -> None:
     async with calls_to(concurrency=1) as scene:
         done: list[int] = []
 
@@ -411,7 +413,7 @@ async def test_calls_leave_in_the_order_of_their_coming() -> None:
 
 
 @pytest.mark.asyncio
-async def test_an_order_is_placed() -> None:
+async def test_order_is_placed() -> None:
     async with calls_to(reply('{"status":"success","order":32}')) as scene:
         assert (await scene.send()).order == "32"
 
@@ -422,7 +424,7 @@ async def test_an_order_is_placed() -> None:
 @pytest.mark.parametrize("answer", [
     Drop(), Drop(reset=True), Silence(), reply(b"x" * 70_000), reply("", 200), reply("down", 503),
 ])  # fmt: skip
-async def test_an_order_without_a_sure_answer_is_unknown_and_not_sent_again(
+async def test_order_without_proof_is_unknown_and_not_sent_again(
     answer: Answer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(calls_module, "ADD_TIMEOUT_S", 0.2)
@@ -438,7 +440,7 @@ async def test_an_order_without_a_sure_answer_is_unknown_and_not_sent_again(
 
 
 @pytest.mark.asyncio
-async def test_an_order_that_did_not_leave_is_sent_again() -> None:
+async def test_unsent_order_is_retried() -> None:
     async with calls_to(url="http://127.0.0.1:1/") as scene:
         with pytest.raises(NotSentError):
             await scene.send()
@@ -447,7 +449,7 @@ async def test_an_order_that_did_not_leave_is_sent_again() -> None:
 
 
 @pytest.mark.asyncio
-async def test_an_empty_quota_does_not_send_an_order_again() -> None:
+async def test_exhausted_budget_does_not_retry_an_order() -> None:
     async with calls_to(url="http://127.0.0.1:1/") as scene:
         scene.calls._retry_budget.tokens = 0
         with pytest.raises(NotSentError):
@@ -457,7 +459,7 @@ async def test_an_empty_quota_does_not_send_an_order_again() -> None:
 
 
 @pytest.mark.asyncio
-async def test_orders_go_one_at_a_time() -> None:
+async def test_orders_are_sent_one_at_a_time() -> None:
     async with calls_to(Silence()) as scene:
         sends = [asyncio.create_task(scene.send()) for _ in range(3)]
         await scene.server.has_received()
@@ -468,7 +470,7 @@ async def test_orders_go_one_at_a_time() -> None:
 
 
 @pytest.mark.asyncio
-async def test_more_orders_go_at_once_where_that_is_asked_for() -> None:
+async def test_add_concurrency_allows_several_orders_at_once() -> None:
     async with calls_to(Silence(), add_concurrency=2, concurrency=5) as scene:
         sends = [asyncio.create_task(scene.send()) for _ in range(3)]
         await scene.server.has_received(2)
@@ -479,13 +481,13 @@ async def test_more_orders_go_at_once_where_that_is_asked_for() -> None:
 
 
 async def give_up(scene: Scene, sends: list[asyncio.Task[AddedOrder]]) -> None:
-    for task in [*sends, *scene.calls._sends]:
+    for task in [*sends, *scene.calls._order_tasks]:
         task.cancel()
     await asyncio.gather(*sends, return_exceptions=True)
 
 
 @pytest.mark.asyncio
-async def test_a_cancelled_caller_leaves_its_order_on_its_way(
+async def test_cancelled_caller_does_not_cancel_its_order(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG, "smmfanfast_async")
@@ -503,7 +505,7 @@ async def test_a_cancelled_caller_leaves_its_order_on_its_way(
 
 
 @pytest.mark.asyncio
-async def test_closing_gives_up_an_order_that_does_not_arrive(
+async def test_closing_ends_an_unanswered_order_as_unknown(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(calls_module, "CLOSE_GRACE_S", 0.05)
@@ -522,12 +524,12 @@ async def test_closing_gives_up_an_order_that_does_not_arrive(
         with pytest.raises(ClosedError):
             await unstarted
     assert "outcome unknown" in caplog.text
-    assert scene.calls._sends == set()
+    assert scene.calls._order_tasks == set()
     assert len(scene.server.requests) == 1
 
 
 @pytest.mark.asyncio
-async def test_closing_ends_the_reads_and_not_their_callers() -> None:
+async def test_closing_ends_reads_without_cancelling_their_callers() -> None:
     async with calls_to(Silence(), concurrency=1) as scene:
         reads = [asyncio.create_task(scene.read()) for _ in range(3)]
         await scene.server.has_received()
@@ -537,11 +539,11 @@ async def test_closing_ends_the_reads_and_not_their_callers() -> None:
             with pytest.raises((NoResponseError, ClosedError)):
                 await read
             assert read.cancelling() == 0
-        assert not scene.calls._reads
+        assert not scene.calls._active_reads
 
 
 @pytest.mark.asyncio
-async def test_a_close_that_is_cancelled_leaves_nothing_behind() -> None:
+async def test_cancelled_close_leaves_nothing_behind() -> None:
     async with calls_to(Silence()) as scene:
         caller = asyncio.create_task(scene.send())
         await scene.server.has_received()
@@ -553,28 +555,28 @@ async def test_a_close_that_is_cancelled_leaves_nothing_behind() -> None:
             await closing
         with pytest.raises(OutcomeUnknownError):
             await caller
-        assert scene.calls._sends == set()
+        assert scene.calls._order_tasks == set()
 
 
 @pytest.mark.asyncio
-async def test_an_order_cancelled_before_its_first_step_was_not_sent(
+async def test_order_task_cancelled_before_its_first_step_is_not_sent(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "smmfanfast_async")
     async with calls_to() as scene:
         caller = asyncio.create_task(scene.send())
         await asyncio.sleep(0)
-        for task in list(scene.calls._sends):
+        for task in list(scene.calls._order_tasks):
             task.cancel()
         with pytest.raises(ClosedError):
             await caller
 
-    assert "was not sent" in caplog.text
+    assert "before the order was sent" in caplog.text
     assert scene.server.requests == []
 
 
 @pytest.mark.asyncio
-async def test_a_failed_order_is_logged_without_its_key(caplog: pytest.LogCaptureFixture) -> None:
+async def test_failed_order_is_logged_without_the_key(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     async with calls_to(reply('{"error":"Bad Link"}')) as scene:
         with pytest.raises(PanelError):
@@ -585,7 +587,7 @@ async def test_a_failed_order_is_logged_without_its_key(caplog: pytest.LogCaptur
 
 
 @pytest.mark.asyncio
-async def test_after_closing_nothing_is_called() -> None:
+async def test_nothing_is_sent_after_closing() -> None:
     async with calls_to() as scene:
         await scene.calls.close()
 
@@ -613,9 +615,9 @@ class LateOrder(WireServer):
 
 
 @pytest.mark.asyncio
-async def test_an_order_on_its_way_can_still_be_awaited_after_wait_s() -> None:
+async def test_order_in_flight_can_be_awaited_after_wait_s() -> None:
     async with LateOrder() as server, calls_to(url=server.url) as scene:
-        with pytest.raises(OutcomeUnknownError, match="the sending goes on") as caught:
+        with pytest.raises(OutcomeUnknownError, match="still being sent") as caught:
             await scene.send(wait_s=0.05)
         server.may_answer.set()
 
@@ -625,7 +627,7 @@ async def test_an_order_on_its_way_can_still_be_awaited_after_wait_s() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_copy_of_the_error_knows_no_more_than_it_says() -> None:
+async def test_copied_error_cannot_wait_for_the_outcome() -> None:
     async with LateOrder() as server, calls_to(url=server.url) as scene:
         with pytest.raises(OutcomeUnknownError) as caught:
             await scene.send(wait_s=0.05)
@@ -633,17 +635,17 @@ async def test_a_copy_of_the_error_knows_no_more_than_it_says() -> None:
         server.may_answer.set()
 
         with pytest.raises(OutcomeUnknownError):
-            await twin.settled()
+            await twin.wait_for_outcome()
         assert str(twin) == str(caught.value)
 
 
 @pytest.mark.asyncio
-async def test_an_order_whose_turn_did_not_come_is_taken_back() -> None:
+async def test_order_not_sent_within_wait_s_is_withdrawn() -> None:
     async with LateOrder() as server, calls_to(url=server.url) as scene:
         first = asyncio.create_task(scene.send())
         await server.has_received()
 
-        with pytest.raises(NotSentError, match="its turn did not come"):
+        with pytest.raises(NotSentError, match=r"timed out after 0\.05 s waiting to be sent"):
             await scene.send(wait_s=0.05)
         server.may_answer.set()
         assert (await first).order == "77"
@@ -652,6 +654,6 @@ async def test_an_order_whose_turn_did_not_come_is_taken_back() -> None:
 
 
 @pytest.mark.asyncio
-async def test_an_answer_within_wait_s_is_given() -> None:
+async def test_answer_within_wait_s_is_returned() -> None:
     async with calls_to(reply('{"order":5}')) as scene:
         assert (await scene.send(wait_s=5)).order == "5"

@@ -28,7 +28,7 @@ from smmfanfast_async import (
 from smmfanfast_async._engine.limiter import Clock
 from smmfanfast_async._engine.policy import BUDGET_TOKENS, RETRY_COST, TIMEOUT_COST, RateLimiter
 from smmfanfast_async._engine.runner import Runner, Settings
-from smmfanfast_async._engine.statuses import SPLIT_FROM_S, Ids, Statuses
+from smmfanfast_async._engine.statuses import MIN_SPLIT_S, Ids, Statuses
 from smmfanfast_async._wire.transport import RequestLimits
 from smmfanfast_async.results import Response
 
@@ -137,7 +137,7 @@ def errors_in(found: Mapping[str, OrderStatus | PanelError]) -> dict[str, PanelE
 
 
 @pytest.mark.parametrize("too_many", [DOWN, REFUSED], ids=["failing", "refusing"])
-def test_a_batch_that_is_too_large_is_asked_in_halves_and_the_next_ones_are_small_at_once(
+def test_oversized_batch_is_split_and_the_size_remembered(
     too_many: Response,
 ) -> None:
     async def main(panel: Panel) -> None:
@@ -154,7 +154,7 @@ def test_a_batch_that_is_too_large_is_asked_in_halves_and_the_next_ones_are_smal
 
 
 @pytest.mark.parametrize("poison", ["1", "37", "100"])
-def test_one_id_that_spoils_its_batch_is_found_and_harms_no_other(poison: str) -> None:
+def test_bad_id_is_isolated_by_bisecting(poison: str) -> None:
     async def main(panel: Panel) -> None:
         panel.poison = {poison}
         found = await panel.all(range(1, 101), retry=RetryPolicy(max_attempts=2, base_delay_s=0))
@@ -169,7 +169,7 @@ def test_one_id_that_spoils_its_batch_is_found_and_harms_no_other(poison: str) -
     with_panel(main)
 
 
-def test_a_batch_that_takes_too_long_is_halved_while_there_is_time() -> None:
+def test_slow_batch_is_bisected_while_there_is_time() -> None:
     async def main(panel: Panel) -> None:
         panel.most, panel.too_many = 50, None
         found = await panel.all(range(1, 101), timeout_s=60)
@@ -181,10 +181,10 @@ def test_a_batch_that_takes_too_long_is_halved_while_there_is_time() -> None:
     with_panel(main)
 
 
-def test_all_of_a_short_time_goes_to_the_batch_as_it_is() -> None:
+def test_short_timeout_goes_to_the_whole_batch() -> None:
     async def main(panel: Panel) -> None:
-        panel.delay_s = SPLIT_FROM_S - 2
-        found = await panel.all(range(1, 101), timeout_s=SPLIT_FROM_S - 1)
+        panel.delay_s = MIN_SPLIT_S - 2
+        found = await panel.all(range(1, 101), timeout_s=MIN_SPLIT_S - 1)
 
         assert not errors_in(found)
         assert panel.sizes == [100]
@@ -192,7 +192,7 @@ def test_all_of_a_short_time_goes_to_the_batch_as_it_is() -> None:
     with_panel(main)
 
 
-def test_half_of_a_long_time_goes_to_the_batch_and_the_rest_to_its_halves() -> None:
+def test_long_timeout_is_shared_by_batch_and_halves() -> None:
     async def main(panel: Panel) -> None:
         panel.delay_s = 1000
         found = await panel.all([1, 2], timeout_s=40)
@@ -206,7 +206,7 @@ def test_half_of_a_long_time_goes_to_the_batch_and_the_rest_to_its_halves() -> N
 
 
 @pytest.mark.parametrize("slow", ["1", "100"])
-def test_one_id_that_no_answer_comes_for_leaves_the_other_half_its_time(slow: str) -> None:
+def test_unanswered_id_leaves_time_for_the_other_half(slow: str) -> None:
     async def main(panel: Panel) -> None:
         panel.slow = {slow}
         found = await panel.all(range(1, 101), timeout_s=60)
@@ -220,7 +220,7 @@ def test_one_id_that_no_answer_comes_for_leaves_the_other_half_its_time(slow: st
     with_panel(main)
 
 
-def test_who_wants_no_repeats_gets_no_halves() -> None:
+def test_batch_is_not_bisected_without_retries() -> None:
     async def main(panel: Panel) -> None:
         panel.poison = {"7"}
         found = await panel.all(range(1, 101), retry=ONCE)
@@ -231,7 +231,7 @@ def test_who_wants_no_repeats_gets_no_halves() -> None:
     with_panel(main)
 
 
-def test_halves_are_paid_from_the_quota_and_end_with_it() -> None:
+def test_bisecting_ends_with_the_retry_budget() -> None:
     async def main(panel: Panel) -> None:
         panel.answer = DOWN
         found = await panel.all(range(1, 2001))
@@ -246,7 +246,7 @@ def test_halves_are_paid_from_the_quota_and_end_with_it() -> None:
     with_panel(main)
 
 
-def test_halves_after_a_timeout_cost_more() -> None:
+def test_bisecting_after_a_timeout_costs_more() -> None:
     async def main(panel: Panel) -> None:
         panel.delay_s = 1000
         await panel.all([1, 2], timeout_s=40)
@@ -260,7 +260,7 @@ def test_halves_after_a_timeout_cost_more() -> None:
     Response(status=429, body=b'{"error":"Too many requests"}', retry_after_s=900.0),
     Response(status=403, body=b"<html>", is_challenge=True),
 ])  # fmt: skip
-def test_what_fewer_ids_can_not_help_is_not_halved(answer: Response) -> None:
+def test_batch_is_not_bisected_if_fewer_ids_cannot_help(answer: Response) -> None:
     async def main(panel: Panel) -> None:
         panel.answer = answer
         found = await panel.all(range(1, 101))
@@ -271,7 +271,7 @@ def test_what_fewer_ids_can_not_help_is_not_halved(answer: Response) -> None:
     with_panel(main)
 
 
-def test_the_size_grows_back_to_what_the_profile_allows() -> None:
+def test_batch_size_grows_back_to_the_profile_limit() -> None:
     async def main(panel: Panel) -> None:
         panel.most = 50
         await panel.all(range(1, 101))
@@ -289,7 +289,7 @@ def test_the_size_grows_back_to_what_the_profile_allows() -> None:
 # --- errors of all, errors of one ----------------------------------------------------------------
 
 
-def test_an_unknown_id_has_an_error_of_its_own() -> None:
+def test_unknown_id_gets_its_own_error() -> None:
     async def main(panel: Panel) -> None:
         found = await panel.all([1, 900_001, 2])
 
@@ -302,7 +302,7 @@ def test_an_unknown_id_has_an_error_of_its_own() -> None:
     with_panel(main)
 
 
-def test_a_wrong_key_is_found_out_once_a_place_and_not_once_a_batch() -> None:
+def test_wrong_key_is_detected_once_per_slot_not_per_batch() -> None:
     async def main(panel: Panel) -> None:
         panel.answer = Response(status=200, body=b'{"error":"Invalid API key"}')
         found = await panel.all(range(1, 5001), concurrency=3)
@@ -315,7 +315,7 @@ def test_a_wrong_key_is_found_out_once_a_place_and_not_once_a_batch() -> None:
     with_panel(main)
 
 
-def test_what_is_no_id_has_its_error_in_its_place_and_is_not_sent() -> None:
+def test_invalid_id_gets_its_error_in_order_and_is_not_sent() -> None:
     async def main(panel: Panel) -> None:
         odd: list[Any] = ["1", "2,3", 0, None, 1.5, "", 4, True]
         found = await panel.all(odd)
@@ -330,7 +330,7 @@ def test_what_is_no_id_has_its_error_in_its_place_and_is_not_sent() -> None:
     with_panel(main)
 
 
-def test_a_number_that_python_does_not_write_harms_no_other() -> None:
+def test_oversized_int_does_not_affect_another_id() -> None:
     async def main(panel: Panel) -> None:
         found = await panel.all([1, 10**5000, 2])
 
@@ -342,7 +342,7 @@ def test_a_number_that_python_does_not_write_harms_no_other() -> None:
     with_panel(main)
 
 
-def test_ids_that_nobody_asked_for_are_dropped_and_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_unexpected_ids_are_dropped_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "smmfanfast_async")
 
     async def main(panel: Panel) -> None:
@@ -352,10 +352,10 @@ def test_ids_that_nobody_asked_for_are_dropped_and_said(caplog: pytest.LogCaptur
 
     with_panel(main)
 
-    assert "status: 2 ids came back that nobody asked for" in caplog.text
+    assert "status: the response held 2 ids that were not requested" in caplog.text
 
 
-def test_a_closed_client_is_raised_and_not_given_to_each() -> None:
+def test_closed_error_is_raised_instead_of_returned() -> None:
     async def main(panel: Panel) -> None:
         stream = panel.statuses.stream(
             range(1, 1000), Settings(60, TWICE), concurrency=1, ordered=True
@@ -389,7 +389,7 @@ async def numbers_as_they_come(count: int, taken: list[int]) -> AsyncIterator[in
 
 @pytest.mark.parametrize("ordered", [True, False])
 @pytest.mark.parametrize("source", [numbers, numbers_as_they_come])
-def test_no_more_is_taken_in_than_a_few_batches(
+def test_only_a_few_batches_are_read_ahead(
     source: Callable[[int, list[int]], Ids], *, ordered: bool
 ) -> None:
     async def main(panel: Panel) -> None:
@@ -409,7 +409,7 @@ def test_no_more_is_taken_in_than_a_few_batches(
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_breaking_off_ends_the_requests_and_closes_the_ids(*, ordered: bool) -> None:
+def test_breaking_off_ends_requests_and_closes_the_ids(*, ordered: bool) -> None:
     async def main(panel: Panel) -> None:
         taken: list[int] = []
         stream = panel.statuses.stream(
@@ -428,7 +428,7 @@ def test_breaking_off_ends_the_requests_and_closes_the_ids(*, ordered: bool) -> 
     with_panel(main)
 
 
-def test_ids_may_come_from_anywhere() -> None:
+def test_ids_may_come_from_any_iterable() -> None:
     async def main(panel: Panel) -> None:
         found = await panel.all(numbers_as_they_come(250, []))
 
@@ -446,7 +446,7 @@ def test_ids_may_come_from_anywhere() -> None:
     ordered=st.booleans(),
     concurrency=st.integers(1, 4),
 )
-def test_every_id_has_its_own_answer_whatever_the_panel_takes(
+def test_every_id_gets_its_own_answer_in_any_history(
     ids: list[int], poison: set[int], most: int, concurrency: int, *, ordered: bool
 ) -> None:
     async def main(panel: Panel) -> None:
@@ -470,11 +470,11 @@ def test_every_id_has_its_own_answer_whatever_the_panel_takes(
 # --- one status for each of many callers ---------------------------------------------------------
 
 
-def test_callers_share_requests_and_each_has_its_own() -> None:
+def test_callers_share_requests_and_get_their_own_results() -> None:
     async def main(panel: Panel) -> None:
         orders = [*map(str, range(1, 250)), "900001", "249"]
         results = await asyncio.gather(
-            *(panel.statuses.one(order, Settings(60, TWICE)) for order in orders),
+            *(panel.statuses.get(order, Settings(60, TWICE)) for order in orders),
             return_exceptions=True,
         )
 
@@ -487,10 +487,10 @@ def test_callers_share_requests_and_each_has_its_own() -> None:
     with_panel(main)
 
 
-def test_callers_with_other_wishes_for_repeats_do_not_share() -> None:
+def test_callers_with_different_retry_policies_do_not_share() -> None:
     async def main(panel: Panel) -> None:
         await asyncio.gather(
-            *(panel.statuses.one(str(order), Settings(60, retry))
+            *(panel.statuses.get(str(order), Settings(60, retry))
               for order in range(1, 5) for retry in (ONCE, TWICE))
         )  # fmt: skip
 
@@ -499,14 +499,14 @@ def test_callers_with_other_wishes_for_repeats_do_not_share() -> None:
     with_panel(main)
 
 
-def test_raw_answers_are_kept_for_those_who_want_them() -> None:
+def test_raw_texts_are_kept_only_on_request() -> None:
     async def main(panel: Panel) -> None:
         kept = Settings(60, TWICE, keep_raw=True)
         results = await asyncio.gather(
-            *(panel.statuses.one(str(order), how)
+            *(panel.statuses.get(str(order), how)
               for order in (1, 2, 3) for how in (Settings(60, TWICE), kept)),
         )  # fmt: skip
-        alone = await panel.statuses.one("4", kept)
+        alone = await panel.statuses.get("4", kept)
 
         assert sorted(panel.sizes) == [1, 3, 3]
         assert [each.raw is None for each in results] == [True, False] * 3
@@ -515,11 +515,11 @@ def test_raw_answers_are_kept_for_those_who_want_them() -> None:
     with_panel(main)
 
 
-def test_one_id_that_spoils_its_batch_harms_no_other_caller() -> None:
+def test_bad_id_does_not_affect_another_caller() -> None:
     async def main(panel: Panel) -> None:
         panel.poison = {"5"}
         results = await asyncio.gather(
-            *(panel.statuses.one(str(order), Settings(60, TWICE)) for order in range(1, 11)),
+            *(panel.statuses.get(str(order), Settings(60, TWICE)) for order in range(1, 11)),
             return_exceptions=True,
         )
 
@@ -530,11 +530,11 @@ def test_one_id_that_spoils_its_batch_harms_no_other_caller() -> None:
     with_panel(main)
 
 
-def test_a_caller_whose_time_is_over_is_told_so_and_the_waiting_counts() -> None:
+def test_timeout_includes_the_wait_for_a_slot() -> None:
     async def main(panel: Panel) -> None:
         panel.delay_s = 1000
         with pytest.raises(NoResponseError, match="no answer within 5 s") as caught:
-            await panel.statuses.one("7", Settings(5, ONCE))
+            await panel.statuses.get("7", Settings(5, ONCE))
         await turns()
 
         assert (caught.value.order, caught.value.action) == ("7", "status")
@@ -543,19 +543,19 @@ def test_a_caller_whose_time_is_over_is_told_so_and_the_waiting_counts() -> None
     with_panel(main)
 
 
-def test_closing_tells_who_was_asked_for_and_who_was_not() -> None:
+def test_closing_tells_whether_a_request_was_sent() -> None:
     async def main(panel: Panel) -> None:
         panel.delay_s = 1000
-        asked = asyncio.ensure_future(panel.statuses.one("7", Settings(60, ONCE)))
+        asked = asyncio.ensure_future(panel.statuses.get("7", Settings(60, ONCE)))
         await turns()
-        waiting = asyncio.ensure_future(panel.statuses.one("8", Settings(60, ONCE)))
+        waiting = asyncio.ensure_future(panel.statuses.get("8", Settings(60, ONCE)))
         await turns()
 
         await panel.statuses.close()
 
         with pytest.raises(NoResponseError, match="closed before an answer came"):
             await asked
-        with pytest.raises(ClosedError, match="closed before it was asked") as caught:
+        with pytest.raises(ClosedError, match="closed before the request was sent") as caught:
             await waiting
         assert caught.value.order == "8"
         assert panel.held == 0
@@ -563,10 +563,10 @@ def test_closing_tells_who_was_asked_for_and_who_was_not() -> None:
     with_panel(main, concurrency=1)
 
 
-def test_a_client_that_was_closed_meanwhile_is_said_to_each() -> None:
+def test_closing_meanwhile_is_reported_to_each_caller() -> None:
     async def main(panel: Panel) -> None:
         callers = [
-            asyncio.ensure_future(panel.statuses.one(order, Settings(60, ONCE))) for order in "12"
+            asyncio.ensure_future(panel.statuses.get(order, Settings(60, ONCE))) for order in "12"
         ]
         await turns(1)
         panel.is_closed = True

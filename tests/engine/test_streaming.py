@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smmfanfast_async._engine.streaming import streamed
+from smmfanfast_async._engine.streaming import stream_batches
 
 
 class Fetches:
@@ -43,51 +43,55 @@ async def at_once(batch: list[int]) -> list[int]:
 
 
 @pytest.mark.asyncio
-async def test_batches_are_full_but_for_the_last() -> None:
-    found = [each async for each in streamed(range(7), at_once, size=3, concurrency=2)]
+async def test_batches_are_full_except_the_last() -> None:
+    found = [each async for each in stream_batches(range(7), at_once, size=3, concurrency=2)]
 
     assert sorted(found) == [[0, 1, 2], [3, 4, 5], [6]]
 
 
 @pytest.mark.asyncio
-async def test_no_keys_are_no_batches() -> None:
-    assert [each async for each in streamed([], at_once, size=3, concurrency=2)] == []
+async def test_no_keys_make_no_batches() -> None:
+    assert [each async for each in stream_batches([], at_once, size=3, concurrency=2)] == []
 
 
 @pytest.mark.asyncio
-async def test_a_key_that_comes_twice_in_a_batch_is_fetched_once() -> None:
+async def test_duplicate_key_in_a_batch_is_fetched_once() -> None:
     keys = [1, 2, 1, 2, 3, 1, 4]
 
-    found = [each async for each in streamed(keys, at_once, size=3, concurrency=1)]
+    found = [each async for each in stream_batches(keys, at_once, size=3, concurrency=1)]
 
     assert found == [[1, 2, 3], [1, 4]]
 
 
 @pytest.mark.asyncio
-async def test_an_async_iterable_is_taken_as_it_comes() -> None:
+async def test_async_iterable_is_read_as_it_arrives() -> None:
     async def keys() -> AsyncIterator[int]:
         for key in [1, 1, 2, 3, 4, 5]:
             await asyncio.sleep(0)
             yield key
 
-    found = [each async for each in streamed(keys(), at_once, size=2, concurrency=2, ordered=True)]
+    found = [
+        each async for each in stream_batches(keys(), at_once, size=2, concurrency=2, ordered=True)
+    ]
 
     assert found == [[1, 2], [3, 4], [5]]
 
 
 @pytest.mark.asyncio
-async def test_an_async_iterable_may_end_with_a_full_batch() -> None:
+async def test_async_iterable_may_end_with_a_full_batch() -> None:
     async def keys() -> AsyncIterator[int]:
         for key in [1, 2, 3, 4]:
             yield key
 
-    found = [each async for each in streamed(keys(), at_once, size=2, concurrency=2, ordered=True)]
+    found = [
+        each async for each in stream_batches(keys(), at_once, size=2, concurrency=2, ordered=True)
+    ]
 
     assert found == [[1, 2], [3, 4]]
 
 
 @pytest.mark.asyncio
-async def test_no_more_batches_are_held_than_asked() -> None:
+async def test_at_most_concurrency_batches_are_held() -> None:
     taken = 0
 
     def keys() -> Iterator[int]:
@@ -97,7 +101,7 @@ async def test_no_more_batches_are_held_than_asked() -> None:
             yield key
 
     fetches = Fetches()
-    stream = streamed(keys(), fetches, size=5, concurrency=3)
+    stream = stream_batches(keys(), fetches, size=5, concurrency=3)
     first = asyncio.ensure_future(anext(stream))
     await settle()
 
@@ -109,10 +113,10 @@ async def test_no_more_batches_are_held_than_asked() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_slow_batch_holds_nothing_up_unless_order_is_wanted() -> None:
+async def test_slow_batch_delays_others_only_if_ordered() -> None:
     for ordered, expected in ((False, [2, 3]), (True, [0, 1])):
         fetches = Fetches()
-        stream = streamed(range(6), fetches, size=2, concurrency=3, ordered=ordered)
+        stream = stream_batches(range(6), fetches, size=2, concurrency=3, ordered=ordered)
         first = asyncio.ensure_future(anext(stream))
         await settle()
         fetches.land(1)
@@ -125,9 +129,9 @@ async def test_a_slow_batch_holds_nothing_up_unless_order_is_wanted() -> None:
 
 
 @pytest.mark.asyncio
-async def test_breaking_off_cancels_what_is_under_way() -> None:
+async def test_breaking_off_cancels_fetches_in_flight() -> None:
     fetches = Fetches()
-    stream = streamed(range(100), fetches, size=10, concurrency=4)
+    stream = stream_batches(range(100), fetches, size=10, concurrency=4)
     first = asyncio.ensure_future(anext(stream))
     await settle()
     fetches.land(0)
@@ -140,7 +144,7 @@ async def test_breaking_off_cancels_what_is_under_way() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_fetch_that_raises_ends_the_stream_and_the_others() -> None:
+async def test_failing_fetch_ends_the_stream_and_other_fetches() -> None:
     async def fetch(batch: list[int]) -> list[int]:
         if batch == [2, 3]:
             raise LookupError("broken")
@@ -148,19 +152,19 @@ async def test_a_fetch_that_raises_ends_the_stream_and_the_others() -> None:
         return batch
 
     with pytest.raises(LookupError):
-        [each async for each in streamed(range(10), fetch, size=2, concurrency=3)]
+        [each async for each in stream_batches(range(10), fetch, size=2, concurrency=3)]
 
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 @pytest.mark.asyncio
-async def test_keys_that_raise_end_the_stream() -> None:
+async def test_failing_keys_end_the_stream() -> None:
     def keys() -> Iterator[int]:
         yield 1
         raise LookupError("the cursor is gone")
 
     with pytest.raises(LookupError):
-        [each async for each in streamed(keys(), at_once, size=1, concurrency=3)]
+        [each async for each in stream_batches(keys(), at_once, size=1, concurrency=3)]
 
 
 class Cursor:
@@ -180,9 +184,9 @@ class Cursor:
 
 
 @pytest.mark.asyncio
-async def test_breaking_off_closes_where_the_keys_come_from() -> None:
+async def test_breaking_off_closes_the_key_source() -> None:
     cursor = Cursor(100)
-    stream = streamed(cursor, at_once, size=10, concurrency=2)
+    stream = stream_batches(cursor, at_once, size=10, concurrency=2)
     await anext(stream)
     await settle()
     assert not cursor.is_closed
@@ -193,7 +197,7 @@ async def test_breaking_off_closes_where_the_keys_come_from() -> None:
 
 
 @pytest.mark.asyncio
-async def test_breaking_off_ends_keys_that_are_waited_for() -> None:
+async def test_breaking_off_cancels_reading_of_keys() -> None:
     ended = False
 
     async def keys() -> AsyncIterator[int]:
@@ -204,7 +208,7 @@ async def test_breaking_off_ends_keys_that_are_waited_for() -> None:
         finally:
             ended = True
 
-    stream = streamed(keys(), at_once, size=1, concurrency=2)
+    stream = stream_batches(keys(), at_once, size=1, concurrency=2)
     await anext(stream)
     await settle()
     await stream.aclose()
@@ -229,14 +233,14 @@ class Counted:
 
 
 @pytest.mark.asyncio
-async def test_what_can_not_be_closed_is_left_alone() -> None:
-    stream = streamed(Counted(), at_once, size=2, concurrency=1, ordered=True)
+async def test_source_that_cannot_be_closed_is_left_alone() -> None:
+    stream = stream_batches(Counted(), at_once, size=2, concurrency=1, ordered=True)
 
     assert [each async for each in stream] == [[1, 2], [3, 4], [5]]
 
 
 @pytest.mark.asyncio
-async def test_a_consumer_who_is_cancelled_again_while_it_ends_leaves_nothing_behind() -> None:
+async def test_consumer_cancelled_twice_leaves_nothing_behind() -> None:
     cursor = Cursor(100)
     slow = asyncio.Event()
 
@@ -249,7 +253,7 @@ async def test_a_consumer_who_is_cancelled_again_while_it_ends_leaves_nothing_be
         return batch
 
     async def consume() -> None:
-        async with aclosing(streamed(cursor, fetch, size=10, concurrency=2)) as stream:
+        async with aclosing(stream_batches(cursor, fetch, size=10, concurrency=2)) as stream:
             await anext(stream)
 
     consuming = asyncio.create_task(consume())
@@ -265,12 +269,12 @@ async def test_a_consumer_who_is_cancelled_again_while_it_ends_leaves_nothing_be
 
 
 @pytest.mark.asyncio
-async def test_an_error_of_keys_that_nobody_takes_any_more_is_no_complaint() -> None:
+async def test_unconsumed_error_of_keys_is_not_reported_by_asyncio() -> None:
     def keys() -> Iterator[int]:
         yield 1
         raise LookupError("the cursor is gone")
 
-    stream = streamed(keys(), Fetches(), size=1, concurrency=1)
+    stream = stream_batches(keys(), Fetches(), size=1, concurrency=1)
     first = asyncio.ensure_future(anext(stream))
     await settle()
     first.cancel()
@@ -288,7 +292,7 @@ async def test_an_error_of_keys_that_nobody_takes_any_more_is_no_complaint() -> 
     turns=st.lists(st.integers(0, 3), max_size=60),
     ordered=st.booleans(),
 )
-def test_every_key_is_fetched_whatever_the_order_of_landing(
+def test_every_key_is_fetched_in_any_order_of_completion(
     keys: list[int], size: int, concurrency: int, turns: list[int], *, ordered: bool
 ) -> None:
     async def run() -> list[list[int]]:
@@ -303,7 +307,7 @@ def test_every_key_is_fetched_whatever_the_order_of_landing(
             held -= 1
             return batch
 
-        stream = streamed(keys, fetch, size=size, concurrency=concurrency, ordered=ordered)
+        stream = stream_batches(keys, fetch, size=size, concurrency=concurrency, ordered=ordered)
         found = [each async for each in stream]
         assert peak <= concurrency
         return found

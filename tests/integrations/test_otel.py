@@ -91,7 +91,7 @@ async def test_a_call_is_a_client_span_with_its_attempt_below(traced: Traced) ->
         "server.address": "127.0.0.1",
         "server.port": port,
         "smm.action": "balance",
-        "smm.ids": 0,
+        "smm.id_count": 0,
         "smm.attempts": 1,
     }
     assert (attempt.name, attempt.kind) == ("POST", SpanKind.CLIENT)
@@ -145,7 +145,7 @@ async def test_each_retry_is_numbered_and_marked_on_its_call(traced: Traced) -> 
 
 
 @pytest.mark.asyncio
-async def test_a_call_that_fails_says_of_which_error(traced: Traced) -> None:
+async def test_failed_call_names_its_error(traced: Traced) -> None:
     async with Sandbox() as panel, client_of(panel, traced) as client:
         panel.fail_next("drop_after", action="balance", times=3)
         with pytest.raises(PanelError):
@@ -161,7 +161,7 @@ async def test_a_call_that_fails_says_of_which_error(traced: Traced) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_caller_who_is_cancelled_ends_the_spans(traced: Traced) -> None:
+async def test_cancelled_caller_ends_the_spans(traced: Traced) -> None:
     async with (
         WireServer(Silence()) as server,
         Client(KEY, base_url=server.url, on_event=traced.hook) as client,
@@ -191,7 +191,7 @@ async def test_a_placed_order_is_marked_with_its_id(traced: Traced) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_lost_answer_is_marked_as_unknown(traced: Traced) -> None:
+async def test_lost_answer_is_marked_as_unknown(traced: Traced) -> None:
     async with Sandbox() as panel, client_of(panel, traced) as client:
         panel.fail_next("drop_after", action="add")
         with pytest.raises(OutcomeUnknownError):
@@ -242,7 +242,7 @@ async def test_the_callers_current_span_is_the_parent(traced: Traced) -> None:
 
 
 @pytest.mark.asyncio
-async def test_looks_for_all_who_wait_have_no_parent(traced: Traced) -> None:
+async def test_shared_polls_have_no_parent(traced: Traced) -> None:
     tracer = traced.provider.get_tracer("a bot")
     async with Sandbox() as panel, client_of(panel, traced) as client:
         added = await client.add(ORDER)
@@ -265,14 +265,14 @@ async def test_many_clients_share_a_hook(traced: Traced) -> None:
     calls = traced.named("smm.balance")
     assert len(calls) == 10
     assert all(len(traced.children_of(each)) == 1 for each in calls)
-    assert traced.hook._open == {}
+    assert traced.hook._calls == {}
 
 
 # --- what leaves ---------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
-async def test_no_trace_is_told_to_the_panel(traced: Traced) -> None:
+async def test_no_trace_header_is_sent_to_the_panel(traced: Traced) -> None:
     tracer = traced.provider.get_tracer("a bot")
     async with (
         WireServer(reply('{"balance":"1"}'), reply('{"order":7}')) as server,
@@ -289,7 +289,7 @@ async def test_no_trace_is_told_to_the_panel(traced: Traced) -> None:
 
 
 @pytest.mark.asyncio
-async def test_no_span_holds_the_key_a_link_or_words_of_the_panel(traced: Traced) -> None:
+async def test_no_span_holds_the_key_a_link_or_panel_text(traced: Traced) -> None:
     async with Sandbox(api_key=KEY) as panel, client_of(panel, traced) as client:
         added = await client.add(ORDER)
         panel.fail_next("drop_after", action="add")
@@ -307,7 +307,7 @@ async def test_no_span_holds_the_key_a_link_or_words_of_the_panel(traced: Traced
 # --- what does not fit ---------------------------------------------------------------------------
 
 
-def test_events_without_a_begin_and_of_other_things_are_left_alone(traced: Traced) -> None:
+def test_events_without_a_known_call_are_ignored(traced: Traced) -> None:
     traced.hook(
         AttemptFinished(
             call_id="never begun", action="status", id_count=1, attempt=1, duration_s=0.1, http_status=200,
@@ -338,9 +338,7 @@ def test_events_without_a_begin_and_of_other_things_are_left_alone(traced: Trace
         ("http://[::1]:8080/api", "::1", 8080),
     ],
 )
-def test_the_port_is_named_also_where_the_address_does_not(
-    traced: Traced, url: str, host: str, port: int
-) -> None:
+def test_default_port_is_named(traced: Traced, url: str, host: str, port: int) -> None:
     traced.hook(CallStarted(call_id="1", action="balance", id_count=0, url=url))
     traced.hook(
         CallFinished(
@@ -361,4 +359,4 @@ def test_without_a_provider_it_is_the_global_one() -> None:
         )
     )
 
-    assert hook._open == {}
+    assert hook._calls == {}

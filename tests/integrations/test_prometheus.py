@@ -39,7 +39,7 @@ def exposition(registry: CollectorRegistry) -> dict[str, float]:
 
 def request(**changes: Any) -> AttemptFinished:
     usual: dict[str, Any] = {
-        "call": "1", "action": "status", "ids": 3, "attempt": 1, "seconds": 0.2,
+        "call_id": "1", "action": "status", "id_count": 3, "attempt": 1, "duration_s": 0.2,
         "http_status": 200, "body_bytes": 9, "error": None, "kind": None,
     }  # fmt: skip
     return AttemptFinished(**(usual | changes))
@@ -60,7 +60,7 @@ UNKNOWN = OutcomeUnknown(
         ("ZeroDivisionError", None, "error"),
     ],
 )
-def test_requests_are_counted_by_what_became_of_them(
+def test_attempts_are_counted_by_outcome(
     error: str | None, kind: ErrorKind | None, outcome: str
 ) -> None:
     registry = CollectorRegistry()
@@ -70,10 +70,12 @@ def test_requests_are_counted_by_what_became_of_them(
 
     found = exposition(registry)
     labels = f"account=main,action=status,outcome={outcome}"
-    assert found[f"smmfanfast_requests_total{{{labels}}}"] == 2
-    assert found["smmfanfast_request_seconds_count{account=main,action=status}"] == 2
-    assert found["smmfanfast_request_seconds_sum{account=main,action=status}"] == 70.2
-    assert found["smmfanfast_request_seconds_bucket{account=main,action=status,le=0.25}"] == 1
+    assert found[f"smmfanfast_attempts_total{{{labels}}}"] == 2
+    assert found["smmfanfast_attempt_duration_seconds_count{account=main,action=status}"] == 2
+    assert found["smmfanfast_attempt_duration_seconds_sum{account=main,action=status}"] == 70.2
+    assert (
+        found["smmfanfast_attempt_duration_seconds_bucket{account=main,action=status,le=0.25}"] == 1
+    )
 
 
 def test_sizes_of_batches_are_counted() -> None:
@@ -88,7 +90,7 @@ def test_sizes_of_batches_are_counted() -> None:
     assert found["smmfanfast_batch_ids_sum{account=main}"] == 201
 
 
-def test_unknown_orders_and_pauses_are_counted_from_0() -> None:
+def test_unknown_outcomes_and_pauses_are_counted_from_0() -> None:
     registry = CollectorRegistry()
     hook = Metrics(registry).hook("main")
     before = exposition(registry)
@@ -97,14 +99,14 @@ def test_unknown_orders_and_pauses_are_counted_from_0() -> None:
     after = exposition(registry)
 
     for name, value in (
-        ("smmfanfast_unknown_orders_total{account=main}", 1),
-        ("smmfanfast_pauses_total{account=main}", 1),
-        ("smmfanfast_pause_seconds_total{account=main}", 30),
+        ("smmfanfast_outcome_unknown_total{account=main}", 1),
+        ("smmfanfast_throttled_total{account=main}", 1),
+        ("smmfanfast_throttled_seconds_total{account=main}", 30),
     ):
         assert (before[name], after[name]) == (0, value)
 
 
-def test_gauges_show_what_was_seen_last() -> None:
+def test_gauges_show_the_last_values() -> None:
     registry = CollectorRegistry()
     hook = Metrics(registry).hook("main")
     hook(OrdersTracked(order_count=5))
@@ -118,7 +120,7 @@ def test_gauges_show_what_was_seen_last() -> None:
 
 
 @pytest.mark.parametrize("currency", ["EUR", None])
-def test_an_account_has_one_balance_whatever_the_panel_calls_it(currency: str | None) -> None:
+def test_account_has_one_balance_series_for_any_currency(currency: str | None) -> None:
     registry = CollectorRegistry()
     hook = Metrics(registry).hook("main")
     hook(BalanceChecked(balance=Decimal(1), currency="USD"))
@@ -140,7 +142,7 @@ def test_clients_of_one_label_share_its_balance() -> None:
     assert found == {"smmfanfast_balance{account=main,currency=EUR}": 1}
 
 
-def test_what_has_no_metric_is_left_alone() -> None:
+def test_events_without_a_metric_are_ignored() -> None:
     registry = CollectorRegistry()
     hook = Metrics(registry).hook("main")
     before = exposition(registry)
@@ -152,25 +154,25 @@ def test_what_has_no_metric_is_left_alone() -> None:
 # --- accounts ------------------------------------------------------------------------------------
 
 
-def test_accounts_stand_side_by_side_under_a_label_of_the_users_name() -> None:
+def test_account_label_name_can_be_chosen() -> None:
     registry = CollectorRegistry()
     metrics = Metrics(registry, label="shop")
     metrics.hook("north")(UNKNOWN)
     metrics.hook("south")(BalanceChecked(balance=Decimal(1), currency="USD"))
 
     found = exposition(registry)
-    assert found["smmfanfast_unknown_orders_total{shop=north}"] == 1
-    assert found["smmfanfast_unknown_orders_total{shop=south}"] == 0
+    assert found["smmfanfast_outcome_unknown_total{shop=north}"] == 1
+    assert found["smmfanfast_outcome_unknown_total{shop=south}"] == 0
     assert found["smmfanfast_balance{currency=USD,shop=south}"] == 1
 
 
 @pytest.mark.parametrize("label", ["action", "outcome", "currency"])
-def test_a_label_of_our_own_is_not_taken_twice(label: str) -> None:
+def test_reserved_label_name_is_rejected(label: str) -> None:
     with pytest.raises(ValueError, match=label):
         Metrics(CollectorRegistry(), label=label)
 
 
-def test_one_registry_takes_the_metrics_once() -> None:
+def test_second_metrics_in_one_registry_is_rejected() -> None:
     registry = CollectorRegistry()
     Metrics(registry)
 
@@ -178,7 +180,7 @@ def test_one_registry_takes_the_metrics_once() -> None:
         Metrics(registry)
 
 
-def test_the_registry_is_prometheus_own_unless_told() -> None:
+def test_default_registry_is_that_of_prometheus() -> None:
     default = inspect.signature(Metrics).parameters["registry"].default
 
     assert default is REGISTRY
@@ -199,7 +201,7 @@ def test_names_follow_the_rules_of_prometheus() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_run_against_the_sandbox_is_seen_in_the_metrics() -> None:
+async def test_sandbox_run_shows_in_the_metrics() -> None:
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     async with (
@@ -222,9 +224,9 @@ async def test_a_run_against_the_sandbox_is_seen_in_the_metrics() -> None:
 
     found = exposition(registry)
     requests = {
-        name.removeprefix("smmfanfast_requests_total{account=main,action=").removesuffix("}"): each
+        name.removeprefix("smmfanfast_attempts_total{account=main,action=").removesuffix("}"): each
         for name, each in found.items()
-        if name.startswith("smmfanfast_requests_total")
+        if name.startswith("smmfanfast_attempts_total")
     }
     assert requests == {
         "add,outcome=ok": 1,
@@ -234,8 +236,8 @@ async def test_a_run_against_the_sandbox_is_seen_in_the_metrics() -> None:
         "balance,outcome=server": 1,
         "balance,outcome=ok": 1,
     }
-    assert found["smmfanfast_unknown_orders_total{account=main}"] == 1
-    assert found["smmfanfast_pauses_total{account=main}"] == 1
+    assert found["smmfanfast_outcome_unknown_total{account=main}"] == 1
+    assert found["smmfanfast_throttled_total{account=main}"] == 1
     assert found["smmfanfast_batch_ids_sum{account=main}"] == 2
     assert found["smmfanfast_balance{account=main,currency=USD}"] == float(panel.balance)
     text = generate_latest(registry).decode()

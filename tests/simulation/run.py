@@ -23,6 +23,7 @@ from smmfanfast_async import (
     RateLimitError,
     RefusedError,
 )
+from smmfanfast_async._engine.client_core import ClientCore
 from smmfanfast_async._engine.limiter import Clock
 from smmfanfast_async._engine.policy import PollPolicy, RateLimiter
 from smmfanfast_async._engine.runner import Runner
@@ -202,7 +203,6 @@ async def client_of(
     )
     transport = client._runner.transport
     transport._owns_connector = setup.owns_connector
-    client._concurrency = setup.concurrency
     calls = Runner(
         transport,
         client.profile,
@@ -213,7 +213,16 @@ async def client_of(
         clock=Clock(now_s=scene.loop.time),
         rng=random.Random(setup.rng_seed).random,
     )
-    client._furnish(calls, PollPolicy())
+    core = ClientCore.create(
+        calls,
+        base_url=client.base_url,
+        account=client.account,
+        settings=client._settings,
+        concurrency=setup.concurrency,
+        poll=PollPolicy(),
+        services_ttl_s=300.0,
+    )
+    client._attach(core, core.settings, core.concurrency)
     try:
         yield client
     finally:

@@ -17,12 +17,12 @@ from smmfanfast_async.results import Balance, Response
 
 from .wire import reply
 
-__all__ = ["BALANCE", "FakeClock", "balance_of", "open_calls"]
+__all__ = ["BALANCE", "FakeClock", "decode_balance_reply", "open_runner"]
 
 BALANCE = reply('{"status":"success","balance":"1.50","currency":"USD"}')
 
 
-def balance_of(found: Response) -> Balance:
+def decode_balance_reply(found: Response) -> Balance:
     return decode_balance(found, SMMFANFAST)
 
 
@@ -40,24 +40,24 @@ class FakeClock:
 
 
 @asynccontextmanager
-async def open_calls(
+async def open_runner(
     url: str,
     clock: FakeClock,
     *,
     key: str = "test-key",
-    pacer: RateLimiter | None = None,
+    rate_limiter: RateLimiter | None = None,
     add_concurrency: int = 1,
-    teller: Instrumentation | None = None,
+    instrumentation: Instrumentation | None = None,
 ) -> AsyncIterator[Runner]:
     """Open calls to an address, two at once by default."""
     calls = Runner(
         Transport(URL(url), Secret(key)),
         SMMFANFAST,
-        rate_limiter=pacer or RateLimiter(max_concurrency=2),
+        rate_limiter=rate_limiter or RateLimiter(max_concurrency=2),
         add_concurrency=add_concurrency,
         clock=Clock(now_s=lambda: clock.now_s, sleep=clock.sleep),
         rng=lambda: 1.0,
-        instrumentation=teller,
+        instrumentation=instrumentation,
     )
     try:
         yield calls

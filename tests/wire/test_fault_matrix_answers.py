@@ -147,7 +147,7 @@ def test_row_67_every_status_with_html_and_json(stage: Stage, status: int, body:
 def test_row_68_retry_after(
     stage: Stage, wait: str, asked_s: float | None, requests: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("smmfanfast_async._engine.policy.PAUSE_S", 0.01)
+    monkeypatch.setattr("smmfanfast_async._engine.policy.DEFAULT_PAUSE_S", 0.01)
 
     async def play() -> None:
         async with FaultPanel(Plan(raw=answer("", 429, [("Retry-After", wait)]))) as panel:
