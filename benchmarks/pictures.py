@@ -176,7 +176,7 @@ async def journal() -> None:
         async for event in desk.events("pictures", wait=False):
             board.event(event)
         unknown = await desk.unknown()
-        board.count(summary, kept.looks, unknown)
+        board.count(summary, kept.checks, unknown)
         drawn = recorder()
         drawn.print(board)
         save(drawn, "follow", "smmfanfast follow")

@@ -14,7 +14,7 @@ __all__ = ["CountingJournal"]
 class _Count:
     """A number that a journal and its twins for an account share."""
 
-    looks: int = 0
+    checks: int = 0
 
 
 class CountingJournal(SQLJournal):
@@ -25,12 +25,12 @@ class CountingJournal(SQLJournal):
         self._count = _Count()
 
     @property
-    def looks(self) -> int:
+    def checks(self) -> int:
         """Looks that were written, on this journal and its twins."""
-        return self._count.looks
+        return self._count.checks
 
-    async def observe(self, observations: Sequence[Observation]) -> list[Entry]:
+    async def record_statuses(self, observations: Sequence[Observation]) -> list[Entry]:
         """Write what looks gave, and count them."""
         changed = await super().record_statuses(observations)
-        self._count.looks += len(observations)
+        self._count.checks += len(observations)
         return changed

@@ -92,7 +92,7 @@ async def run(console: Console) -> dict[str, Any]:
                 found = await _play(stage)
                 requests = panel.requests
                 return found | {
-                    "looks": journal.looks,
+                    "checks": journal.checks,
                     "status_calls": requests["status"],
                     "requests": panel.request_count,
                     "balance": (await client.balance()).balance,

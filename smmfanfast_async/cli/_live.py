@@ -129,7 +129,7 @@ class Board:
         self._clock = clock
         self._began_s = clock()
         self._summary: Summary | None = None
-        self._looks = 0
+        self._checks = 0
         self._unknown: list[UnknownOrder] = []
         self._events: deque[JournalEvent] = deque(maxlen=EVENTS_SHOWN)
         self._notice = ""
@@ -142,9 +142,9 @@ class Board:
         """Show a word on what goes wrong."""
         self._notice = text
 
-    def count(self, summary: Summary, looks: int, unknown: list[UnknownOrder]) -> None:
+    def count(self, summary: Summary, checks: int, unknown: list[UnknownOrder]) -> None:
         """Show how the orders stand by now."""
-        self._summary, self._looks, self._unknown = summary, looks, unknown
+        self._summary, self._checks, self._unknown = summary, checks, unknown
 
     def __rich__(self) -> RenderableType:
         """Draw it."""
@@ -172,7 +172,7 @@ class Board:
                 width=BAR_COLUMNS,
                 complete_style="green",
             ),
-            Text(f"{self._looks / passed_s:.1f} looks/s", style="cyan"),
+            Text(f"{self._checks / passed_s:.1f} checks/s", style="cyan"),
             Text(f"{passed_s:.0f} s", style="dim"),
         )
         return head

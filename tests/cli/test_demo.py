@@ -25,7 +25,7 @@ async def test_the_demo_ends_with_a_thousand_orders_final(
     assert summary["types_placed"] == 11
     assert summary["double_tap_orders"] == 1
     assert summary["unknown"] == 0
-    assert summary["looks"] >= 1000
+    assert summary["checks"] >= 1000
     assert summary["status_calls"] < 100
     assert float(summary["spent"]) > 0
 

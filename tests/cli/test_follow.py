@@ -135,7 +135,7 @@ async def test_on_a_terminal_there_is_a_board(
     assert await run("follow", "--until-final") == OK
 
     shown = capsys.readouterr().out
-    for words in ("2 of 2 orders are over", "looks/s", "Last changes", "completed 2", "spent"):
+    for words in ("2 of 2 orders are over", "checks/s", "Last changes", "completed 2", "spent"):
         assert words in shown.replace("\x1b[0m", "").replace("\x1b[1m", "")
 
 
@@ -299,7 +299,7 @@ def test_a_board_shows_what_is_unknown_and_what_goes_wrong() -> None:
     shown = drawn(board)
 
     assert "0 of 10 orders are over" in shown
-    assert "2.5 looks/s" in shown
+    assert "2.5 checks/s" in shown
     assert "7 unknown: see `smmfanfast unknown`" in shown
     assert "lost-4" in shown
     assert "lost-5" not in shown

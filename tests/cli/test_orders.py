@@ -129,7 +129,7 @@ async def test_an_order_dearer_than_it_may_be_is_not_sent(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert await run(*ONE, "--max-charge", "0.50") == USAGE
-    assert "above max_charge 0.5" in Said(capsys).err
+    assert "a price of 0.51 exceeds max_charge 0.5" in Said(capsys).err
     assert await run(*ONE, "--max-charge", "much") == USAGE
     assert "max_charge 'much' is no number" in Said(capsys).err
     assert await run(*ADD, "--link", LINK, "--max-charge", "nan") == USAGE

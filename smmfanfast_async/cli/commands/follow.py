@@ -43,7 +43,7 @@ class _View(Protocol):
         """Show a word on what goes wrong."""
         ...
 
-    def count(self, summary: Summary, looks: int, unknown: list[UnknownOrder]) -> None:
+    def count(self, summary: Summary, checks: int, unknown: list[UnknownOrder]) -> None:
         """Show how the orders stand by now."""
         ...
 
@@ -87,7 +87,7 @@ async def follow(
                 is_cut = True
                 view.say("ended; what is under way at the panel goes on")
             found = await desk.summary()
-            view.count(found, journal.looks, await desk.unknown())
+            view.count(found, journal.checks, await desk.unknown())
     if not panel.json and not can_redraw(console):
         console.print(summary_view(found))
     if not until_final:
@@ -131,7 +131,7 @@ async def _count(
         begun_s = time.monotonic()
         summary = await desk.summary()
         unknown = await desk.unknown() if summary.by_state.get(EntryState.UNKNOWN) else []
-        view.count(summary, journal.looks, unknown)
+        view.count(summary, journal.checks, unknown)
         if until_final and not any(summary.by_state.get(state) for state in UNDER_WAY):
             return
         taken_s = time.monotonic() - begun_s
@@ -177,5 +177,5 @@ class _Lines:
         """Show a word on what goes wrong."""
         self._errors.print(Text(text, style="yellow"), soft_wrap=True)
 
-    def count(self, summary: Summary, looks: int, unknown: list[UnknownOrder]) -> None:
+    def count(self, summary: Summary, checks: int, unknown: list[UnknownOrder]) -> None:
         """Show nothing: whoever reads lines reads the changes."""
