@@ -18,11 +18,11 @@ from rich.console import Console
 from rich.text import Text
 
 from smmfanfast_async import ChangeKind, Client, DefaultOrder, PollPolicy
-from smmfanfast_async.cli import _demo, _entries, _output
-from smmfanfast_async.cli._boards import StatusBoard
-from smmfanfast_async.cli._counting import CountingJournal
-from smmfanfast_async.cli._live import Board
+from smmfanfast_async.cli import _entries, _output
+from smmfanfast_async.cli._journal import CountingJournal
+from smmfanfast_async.cli._live import Board, StatusBoard
 from smmfanfast_async.cli.commands.add import quote_view
+from smmfanfast_async.cli.commands.demo import play
 from smmfanfast_async.desk import OrderDesk
 from smmfanfast_async.sandbox import Fault, Sandbox
 
@@ -87,7 +87,7 @@ def save(console: Console, name: str, title: str) -> None:
 async def demo() -> None:
     """Play the demo."""
     console = recorder()
-    await _demo.run(console)
+    await play(console)
     save(console, "demo", "smmfanfast demo")
 
 

@@ -66,7 +66,7 @@ THIRD_PARTY = {
 HOMES = {
     "aiohttp": {"_wire.transport", "sandbox"},
     "cattrs": {"_wire.decode"},
-    "msgspec": {"_wire.decode", "catalogue", "results"},
+    "msgspec": {"_wire.decode", "catalogue", "cli", "results"},
     "sqlalchemy": {"journal.sql"},
     "opentelemetry": {"integrations.otel"},
     "prometheus_client": {"integrations.prometheus"},

@@ -6,6 +6,8 @@ Tables are for people, `--json` is for programs. Exit codes are in `_codes`.
 cyclopts reads it.
 """
 
+import codecs
+import io
 import logging
 import os
 import signal
@@ -16,7 +18,6 @@ from types import FrameType
 from .. import __version__
 from ._codes import INTERRUPTED, NOT_WRITTEN, PIPE_CLOSED
 from ._commands import overview
-from ._streams import make_fit
 
 __all__ = ["main"]
 
@@ -24,7 +25,7 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command line."""
     logging.captureWarnings(capture=True)
-    make_fit()
+    prepare_streams()
     try:
         _run(sys.argv[1:])
     except KeyboardInterrupt:
@@ -59,3 +60,35 @@ def _run(words: list[str]) -> None:
     else:
         signal.signal(signal.SIGTERM, _as_ctrl_c)
         import_module("._app", __name__).run(words)
+
+
+IN_ASCII = {"–": "-", "…": "...", "→": "->", "✓": "+", "✗": "x", "×": "x", "•": "*"}
+"""What our own signs become on a terminal that does not know them; all else becomes "?"."""
+
+_HANDLER = "smmfanfast-in-ascii"
+
+_MISSING = (("stdin", os.O_RDONLY, "r"), ("stdout", os.O_WRONLY, "w"), ("stderr", os.O_WRONLY, "w"))
+
+
+def prepare_streams() -> None:
+    """Let no sign of a panel and no stream that the caller closed end a command with a traceback.
+
+    A stream that is closed (`>&-`) is one to nowhere: were its number left free, the next
+    connection or file would get it.
+    """
+    for name, flags, mode in _MISSING:
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, flags), mode, encoding="utf-8"))
+    codecs.register_error(_HANDLER, _replace_in_ascii)
+    for stream in (sys.stdout, sys.stderr):
+        # A test or a program around us may have put anything here.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_HANDLER)
+
+
+def _replace_in_ascii(error: UnicodeError) -> tuple[str, int]:
+    """Give what stands for signs that an encoding does not have."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    signs = error.object[error.start : error.end]
+    return "".join(IN_ASCII.get(sign, "?") for sign in signs), error.end

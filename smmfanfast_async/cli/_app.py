@@ -7,7 +7,7 @@ from cyclopts import App, CycloptsError
 from .. import __version__
 from ._codes import USAGE
 from ._commands import COMMANDS, HOW, examples_of
-from ._ending import print_line
+from ._errors import print_line
 
 __all__ = ["app", "run"]
 

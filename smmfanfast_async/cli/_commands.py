@@ -47,7 +47,7 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
         )),
         Command("status", "status:status", "Show how orders stand, any number of them",
             ("status 32 33 34", "status - --json < ids.txt")),
-        Command("watch", "watch:watch", "Watch some orders until each is final",
+        Command("watch", "status:watch", "Watch some orders until each is final",
             ("watch 32 33", "watch 32 --timeout 600 --json")),
         Command("doctor", "doctor:doctor", "Look whether key, address and balance are in order",
             ("doctor", "doctor --profile panel.toml")),
@@ -68,15 +68,15 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             ("summary", "summary --json")),
         Command("follow", "follow:follow", "Send what is due and follow all orders to the end",
             ("follow", "follow --until-final", "follow --json --consumer mail")),
-        Command("unknown", "settle:unknown", "Show orders that may or may not exist, with evidence",
+        Command("unknown", "resolve:unknown", "Show orders whose outcome is unknown, with evidence",
             ("unknown", "unknown --json")),
-        Command("resolve", "settle:resolve", "Say what is true of an order that is unknown", (
+        Command("resolve", "resolve:resolve", "Say what is true of an order that is unknown", (
             "resolve invoice-77 --order 123456 --by ann",
             "resolve invoice-77 --not-placed --by ann --note 'not listed'",
         )),
-        Command("retry", "settle:retry", "Send an order again that was refused or not placed",
+        Command("retry", "resolve:retry", "Send an order again that was refused or not placed",
             ("retry invoice-77 --by ann",)),
-        Command("withdraw", "settle:withdraw", "Take back an order that was not sent yet",
+        Command("withdraw", "resolve:withdraw", "Take back an order that was not sent yet",
             ("withdraw invoice-77 --by ann",)),
     ),
     "Set up": (

@@ -6,14 +6,18 @@ from datetime import datetime
 from shlex import quote
 from typing import Any, Protocol
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from .._text import sanitize
+from ..errors import InvalidOrderError, NotSentError, PanelError
 from ..journal import OPEN_STATES, Entry, EntryState, Summary, UnknownOrder
 from ..results import Status
-from ._output import STATE_STYLES, STYLES, cell, money, plain, table
+from ._codes import OK
+from ._errors import exit_code, print_error
+from ._options import JournalOptions
+from ._output import STATE_STYLES, STYLES, cell, money, plain, print_json, table
 
 __all__ = [
     "UNDER_WAY",
@@ -22,6 +26,8 @@ __all__ = [
     "entries_table",
     "entry_object",
     "evidence",
+    "placed",
+    "show_entry",
     "summary_view",
     "unknown_object",
     "when",
@@ -206,3 +212,52 @@ def summary_view(summary: Summary) -> Group:
     if summary.at_risk:
         amounts[-1] = (amounts[-1][0], "bold red")
     return Group(counts(summary), _line("money  ", amounts))
+
+
+WAITS = {
+    EntryState.PREPARED: "not sent yet: call it again, or let `smmfanfast follow` send it",
+    EntryState.HELD: "held until another order with this link ends; `smmfanfast follow` sends it",
+}
+"""What is not sent, and how it goes on."""
+
+
+def show_entry(entry: Entry, panel: JournalOptions) -> None:
+    """Show how an order stands."""
+    if panel.json:
+        print_json(Console(), entry_object(entry))
+        return
+    about = f", order {sanitize(entry.order)}" if entry.order else ""
+    text = Text.assemble(
+        (sanitize(entry.ref), "bold"),
+        " is ",
+        (entry.state.value, STATE_STYLES.get(entry.state, "")),
+        about,
+    )
+    Console().print(text, soft_wrap=True)
+
+
+def placed(entry: Entry, panel: JournalOptions) -> int:
+    """Show what became of an order that was to be placed, and give the exit code for it."""
+    if panel.json:
+        show_entry(entry, panel)
+    try:
+        order = entry.order_id()
+    except PanelError as error:
+        said = _said(entry, error)
+        print_error(said, entry.ref)
+        return exit_code(said)
+    if not panel.json:
+        line = f"order {sanitize(order)} placed as {sanitize(entry.ref)}"
+        Console().print(Text(line, style="bold green"), soft_wrap=True)
+    return OK
+
+
+def _said(entry: Entry, error: PanelError) -> PanelError:
+    """Say of an order that is not sent what can be done about it."""
+    if entry.state is EntryState.WITHDRAWN:
+        how = "is withdrawn; `smmfanfast retry` sends it again"
+        return InvalidOrderError("add", "ref", entry.ref, how)
+    if entry.state in WAITS:
+        why = f" ({entry.reason})" if entry.reason else ""
+        return NotSentError(f"{WAITS[entry.state]}{why}", action="add")
+    return error

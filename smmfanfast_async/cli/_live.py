@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
 from rich.progress import (
     Progress,
@@ -20,12 +20,13 @@ from rich.table import Table
 from rich.text import Text
 
 from .._text import sanitize
+from ..errors import PanelError
 from ..journal import OPEN_STATES, EventKind, JournalEvent, Summary, UnknownOrder
-from ..results import Status
+from ..results import OrderStatus, Status
 from ._entries import summary_view, when
-from ._output import STYLES, cell, money, table
+from ._output import STYLES, cell, money, statuses_table, table
 
-__all__ = ["Board", "can_redraw", "counting", "event_row", "live", "notices"]
+__all__ = ["Board", "StatusBoard", "can_redraw", "counting", "event_row", "live", "notices"]
 
 EVENTS_SHOWN = 8
 """Changes that the board shows, the latest."""
@@ -195,3 +196,37 @@ class Board:
             cells = (entry.ref, when(entry.sent_at), entry.reason)
             made.add_row(*(cell(value, "red") for value in cells))
         return Group(head, made)
+
+
+FRAME_LINES = 6
+"""Lines of a terminal that a board needs beside its rows."""
+
+
+class StatusBoard:
+    """The orders that landed last, as many as the terminal is high, and how many there are."""
+
+    def __init__(self, total: int, *, counts_final: bool = False) -> None:
+        self._total = total
+        self._counts_final = counts_final
+        self._ended: set[str] = set()
+        self.rows: dict[str, OrderStatus | PanelError] = {}
+        """All of them, the latest at the end."""
+
+    def land(self, order: str, result: OrderStatus | PanelError, *, is_final: bool = False) -> None:
+        """Show how an order stands; which words are final is the profile's, so it is told."""
+        if is_final:
+            self._ended.add(order)
+        self.rows.pop(order, None)
+        self.rows[order] = result
+
+    @property
+    def title(self) -> str:
+        """Say how far it is."""
+        if not self._counts_final:
+            return f"{len(self.rows)} of {self._total} orders"
+        return f"{len(self._ended)} of {self._total} orders are final"
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw it."""
+        most = max(console.size.height - FRAME_LINES, 1)
+        yield statuses_table(self.title, list(self.rows.items())[-most:])

@@ -14,7 +14,7 @@ from attrs import field, frozen
 
 from ..errors import InvalidSettingsError
 from ..profile import API_V2, SMMFANFAST, Profile
-from ._profiles import profile_of
+from ._profiles import load_profile
 
 __all__ = ["Kind", "Setting", "address", "api_key", "journal", "masked", "profile", "proxy"]
 
@@ -71,7 +71,7 @@ def profile(option: str | None) -> Kind:
     found = _first((option, "--profile"), _of_environment("SMMFANFAST_PROFILE"))
     if found is None:
         return Kind(SMMFANFAST, "not said otherwise")
-    return Kind(profile_of(found.value), found.source)
+    return Kind(load_profile(found.value), found.source)
 
 
 def address(option: str | None, known: Profile) -> Setting:

@@ -430,7 +430,7 @@ async def test_settings_that_can_not_work_are_said(
     assert await run("balance") == USAGE
     assert "set SMMFANFAST_API_KEY" in capsys.readouterr().err
     assert await run("balance", "--profile", "odd") == USAGE
-    assert "is none of smmfanfast, api-v2" in capsys.readouterr().err
+    assert "is neither a file nor one of smmfanfast, api-v2" in capsys.readouterr().err
 
 
 @pytest.mark.asyncio

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from smmfanfast_async.cli import _demo as demo
 from smmfanfast_async.cli._app import app
 from smmfanfast_async.cli._codes import OK, PARTLY
+from smmfanfast_async.cli.commands import demo
 
 
 async def run(*words: str) -> int:

@@ -17,11 +17,11 @@ import pytest
 import pytest_asyncio
 
 from smmfanfast_async import InvalidSettingsError, cli
-from smmfanfast_async.cli import _codes, _ending, _streams
+from smmfanfast_async.cli import _codes, _errors
 from smmfanfast_async.cli import _output as output
 from smmfanfast_async.cli._app import app
 from smmfanfast_async.cli._codes import INTERRUPTED, NOT_WRITTEN, OK, PARTLY, REFUSED, USAGE
-from smmfanfast_async.cli._orders import parse_lines
+from smmfanfast_async.cli._input import parse_lines
 from smmfanfast_async.errors import ErrorKind
 from smmfanfast_async.sandbox import Fault, Sandbox
 
@@ -82,14 +82,14 @@ async def test_an_error_is_a_line_with_a_hint(
 def test_a_hint_is_given_for_every_kind_that_is_not_about_the_input_itself() -> None:
     without = {ErrorKind.INVALID, ErrorKind.CLOSED, ErrorKind.VALIDATION, ErrorKind.UNKNOWN}
 
-    assert set(_ending.HINTS) == set(ErrorKind) - without
+    assert set(_errors.HINTS) == set(ErrorKind) - without
 
 
 def test_a_command_that_says_nothing_of_itself_has_no_help() -> None:
     async def silent() -> int:
         return OK
 
-    assert _ending.handle_errors(silent).__doc__ == ""
+    assert _errors.handle_errors(silent).__doc__ == ""
 
 
 def test_wrong_words_name_the_help_to_look_at(
@@ -134,7 +134,7 @@ async def test_a_terminal_that_knows_few_signs_gets_others(panel: Sandbox, encod
 
 
 def test_only_what_can_not_be_written_is_replaced() -> None:
-    codecs.register_error("in-ascii", _streams._in_ascii)
+    codecs.register_error("in-ascii", cli._replace_in_ascii)
 
     assert "a – b … ✓ é".encode("latin-1", "in-ascii") == b"a - b ... + \xe9"
     with pytest.raises(UnicodeDecodeError):
@@ -154,7 +154,7 @@ def test_a_stream_that_is_no_file_is_left_alone(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(sys, "stdout", screen)
     monkeypatch.setattr(sys, "stdin", None)
 
-    _streams.make_fit()
+    cli.prepare_streams()
 
     assert sys.stdout is screen
     with sys.stdin as stdin:
@@ -445,6 +445,6 @@ def test_main_says_what_a_stream_refuses(
 def test_no_command_of_a_wrong_word_reaches_the_terminal(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    _ending.print_error(InvalidSettingsError("profile", "\x1b[31m[/x] is odd"))
+    _errors.print_error(InvalidSettingsError("profile", "\x1b[31m[/x] is odd"))
 
     assert capsys.readouterr().err == "error: profile  [31m[/x] is odd\n"

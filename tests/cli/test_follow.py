@@ -29,7 +29,7 @@ from smmfanfast_async.cli._codes import (
 )
 from smmfanfast_async.cli.commands import follow as follow_command
 from smmfanfast_async.cli.commands.follow import follow
-from smmfanfast_async.cli.commands.watch import watch
+from smmfanfast_async.cli.commands.status import watch
 from smmfanfast_async.desk import backoff, following
 from smmfanfast_async.journal import Entry, EntryState, Summary, UnknownOrder
 from smmfanfast_async.sandbox import Fault, Sandbox

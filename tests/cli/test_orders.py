@@ -16,10 +16,10 @@ from rich.console import Console
 
 from smmfanfast_async import Client, DefaultOrder
 from smmfanfast_async.cli import _entries as entries
-from smmfanfast_async.cli import _panel
+from smmfanfast_async.cli import _options
 from smmfanfast_async.cli._app import app
 from smmfanfast_async.cli._codes import JOURNAL, LEFT_UNKNOWN, NETWORK, OK, REFUSED, UNKNOWN, USAGE
-from smmfanfast_async.cli._placed import placed
+from smmfanfast_async.cli._entries import placed
 from smmfanfast_async.cli.commands import orders as orders_command
 from smmfanfast_async.desk import OrderDesk
 from smmfanfast_async.journal import Entry, EntryState, NewEntry, Outcome, Summary, UnknownOrder
@@ -320,7 +320,7 @@ def test_an_order_that_could_not_be_sent_says_how_it_goes_on(
     now = datetime.now(UTC)
     entry = Entry(ref="one", state=EntryState.PREPARED, created_at=now, reason=reason)
 
-    assert placed(entry, _panel.JournalOptions()) == NETWORK
+    assert placed(entry, _options.JournalOptions()) == NETWORK
     assert said in Said(capsys).err
 
 
@@ -530,7 +530,7 @@ async def test_a_missing_library_is_said_with_the_extra_that_brings_it(
     def without(name: str, package: str | None = None) -> None:
         raise ModuleNotFoundError(f"No module named {missing!r}", name=f"{missing}.ext")
 
-    monkeypatch.setattr(_panel, "import_module", without)
+    monkeypatch.setattr(_options, "import_module", without)
 
     assert await run(*ONE) == USAGE
 
@@ -558,7 +558,7 @@ async def test_a_missing_driver_is_said_with_the_extra_that_brings_it(
 async def test_a_library_that_no_extra_brings_is_not_explained_away(
     panel: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "smmfanfast_async.cli._counting", None)
+    monkeypatch.setitem(sys.modules, "smmfanfast_async.cli._journal", None)
 
-    with pytest.raises(ModuleNotFoundError, match="_counting"):
+    with pytest.raises(ModuleNotFoundError, match="_journal"):
         await run(*ONE)

@@ -4,8 +4,8 @@ from rich.console import Console
 
 from .. import _output as output
 from .._codes import OK
-from .._ending import handle_errors
-from .._panel import CommonOptions
+from .._errors import handle_errors
+from .._options import CommonOptions
 
 __all__ = ["balance"]
 

@@ -17,12 +17,12 @@ from ...journal import EntryState
 from ...orders import Order
 from ...results import Service
 from .. import _output as output
-from .._asking import agrees
 from .._codes import OK, USAGE
-from .._ending import handle_errors, print_line
-from .._orders import order_of, parse_expiry, parse_extra, parse_lines
-from .._panel import Flag, JournalOptions, Many, OrderType, amount_of
-from .._placed import placed
+from .._confirm import agrees
+from .._entries import placed
+from .._errors import handle_errors, print_line
+from .._input import order_of, parse_expiry, parse_extra, parse_lines
+from .._options import Flag, JournalOptions, Many, OrderType, amount_of
 
 __all__ = ["add"]
 

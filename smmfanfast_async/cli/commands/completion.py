@@ -7,7 +7,7 @@ from typing import Literal
 from .._app import app
 from .._codes import OK
 from .._commands import COMMANDS
-from .._ending import handle_errors
+from .._errors import handle_errors
 
 __all__ = ["INSTALLING", "completion"]
 

@@ -1,14 +1,124 @@
 """`doctor`: is everything in place."""
 
+import os
+import platform
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+
+from attrs import frozen
 from rich.console import Console
 
-from .. import _doctor
+from ...client import Client
+from ...errors import PanelError
 from .. import _output as output
+from .. import _settings as settings
 from .._codes import OK, REFUSED
-from .._ending import handle_errors
-from .._panel import JournalOptions
+from .._errors import handle_errors
+from .._options import JournalOptions
 
-__all__ = ["doctor"]
+__all__ = ["Finding", "doctor", "examine"]
+
+
+@frozen
+class Finding:
+    """One thing that was looked at."""
+
+    name: str
+    said: str
+    level: str = "ok"
+    """`ok`, `warning` or `error`."""
+
+
+def test_environment() -> Finding | None:
+    """Warn where a real key lies in the environment of a test run, which might spend with it."""
+    key = os.environ.get("SMMFANFAST_API_KEY", "")
+    in_test = [name for name in ("CI", "PYTEST_CURRENT_TEST", "TOX_ENV_NAME") if name in os.environ]
+    if not key or key.startswith("test-") or not in_test:
+        return None
+    text = f"{in_test[0]} is set and so is a key that is none of a sandbox: tests might spend"
+    return Finding("environment", text, "warning")
+
+
+async def examine(panel: JournalOptions) -> list[Finding]:
+    """Look at the versions and at each setting, and ask for the balance once."""
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("aiohttp", "msgspec", "cattrs"))
+    findings = [Finding("python", f"{platform.python_version()} with {libraries}")]
+    for name, look in _LOOKS.items():
+        seen = _looked_at(name, look, panel)
+        # A profile that can't be read has no address either; that is one fault, not two.
+        if seen.said != findings[-1].said:
+            findings.append(seen)
+    if (warning := test_environment()) is not None:
+        findings.append(warning)
+    if any(each.level == "error" for each in findings):
+        return findings
+    found = panel.settings()
+    if found.api_key.warning:
+        findings.append(Finding("key file", found.api_key.warning, "warning"))
+    try:
+        client = found.client()
+    except PanelError as error:
+        return [*findings, Finding("settings", str(error), "error")]
+    async with client:
+        return findings + await _ask(client)
+
+
+def _looked_at(name: str, look: Callable[[JournalOptions], str], panel: JournalOptions) -> Finding:
+    try:
+        return Finding(name, look(panel))
+    except PanelError as error:
+        return Finding(name, str(error), "error")
+
+
+def _key(panel: JournalOptions) -> str:
+    return f"from {settings.api_key(panel.key_file).source}"
+
+
+def _profile(panel: JournalOptions) -> str:
+    found = panel.kind()
+    return f"{found.profile.name} ({found.source})"
+
+
+def _address(panel: JournalOptions) -> str:
+    found = settings.address(panel.base_url, panel.kind().profile)
+    secured = "TLS" if found.value.startswith("https:") else "no TLS: this machine only"
+    return f"{settings.masked(found.value)} ({secured}; {found.source})"
+
+
+def _proxy(_: JournalOptions) -> str:
+    found = settings.proxy()
+    return "none" if found is None else f"{settings.masked(found.value)} ({found.source})"
+
+
+def _journal(panel: JournalOptions) -> str:
+    found = settings.journal(None if panel.journal is None else str(panel.journal))
+    if found is None:
+        return "none: --ref and the commands about orders need --journal or SMMFANFAST_JOURNAL"
+    return f"{settings.masked(found.value)} ({found.source})"
+
+
+_LOOKS: dict[str, Callable[[JournalOptions], str]] = {
+    "profile": _profile,
+    "address": _address,
+    "proxy": _proxy,
+    "key": _key,
+    "journal": _journal,
+}
+"""What is said of each setting: never the key, and no password."""
+
+
+async def _ask(client: Client) -> list[Finding]:
+    begin_s = time.perf_counter()
+    try:
+        balance = await client.balance()
+    except PanelError as error:
+        return [Finding("panel", str(error), "error")]
+    taken_ms = (time.perf_counter() - begin_s) * 1000
+    said = f"{balance.balance} {balance.currency or ''}".strip()
+    level = "ok" if balance.balance > 0 else "warning"
+    return [Finding("panel", f"answered in {taken_ms:.0f} ms"), Finding("balance", said, level)]
+
 
 MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "red")}
 
@@ -21,7 +131,7 @@ async def doctor(*, panel: JournalOptions = _HERE) -> int:
 
     It tells where each setting comes from, and never the key. Exit code 1 if something is wrong.
     """
-    findings = await _doctor.examine(panel)
+    findings = await examine(panel)
     if panel.json:
         output.print_json(
             Console(),

@@ -13,13 +13,13 @@ from ...desk import OrderDesk
 from ...journal import EntryState, JournalEvent, Summary, UnknownOrder
 from .. import _output as output
 from .._codes import INTERRUPTED, LEFT_UNKNOWN, OK
-from .._ending import handle_errors, print_line
 from .._entries import UNDER_WAY, summary_view
+from .._errors import handle_errors, print_line
 from .._live import Board, can_redraw, event_row, live, notices
-from .._panel import Flag, JournalOptions
+from .._options import Flag, JournalOptions
 
 if TYPE_CHECKING:
-    from .._counting import CountingJournal
+    from .._journal import CountingJournal
 
 __all__ = ["follow"]
 

@@ -13,9 +13,9 @@ from ...journal import Entry, EntryState
 from ...results import Status
 from .. import _output as output
 from .._codes import OK
-from .._ending import handle_errors
 from .._entries import entries_table, entry_object, summary_view, write_csv
-from .._panel import Flag, JournalOptions
+from .._errors import handle_errors
+from .._options import Flag, JournalOptions
 
 __all__ = ["orders", "summary"]
 

@@ -10,8 +10,8 @@ from rich.console import Console
 from ...errors import InvalidSettingsError
 from ...sandbox import Sandbox
 from .._codes import OK
-from .._ending import handle_errors
-from .._panel import amount_of
+from .._errors import handle_errors
+from .._options import amount_of
 
 __all__ = ["sandbox"]
 

@@ -5,10 +5,9 @@ from rich.console import Console
 from ...errors import InvalidSettingsError
 from .. import _output as output
 from .._codes import OK
-from .._ending import handle_errors
-from .._entries import evidence, unknown_object
-from .._panel import Flag, JournalOptions
-from .._placed import placed, show_entry
+from .._entries import evidence, placed, show_entry, unknown_object
+from .._errors import handle_errors
+from .._options import Flag, JournalOptions
 
 __all__ = ["resolve", "retry", "unknown", "withdraw"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from attrs import frozen
 from cyclopts import Parameter
@@ -16,13 +16,13 @@ from .._engine.policy import PollPolicy
 from ..client import Client
 from ..desk import OrderDesk
 from ..errors import InvalidSettingsError
-from ..orders import API_V2_ORDER_TYPES
 from ..profile import Profile
 from . import _settings as settings
-from ._ending import print_line
+from ._errors import print_line
+from ._profiles import OrderType, ProfileName
 
 if TYPE_CHECKING:
-    from ._counting import CountingJournal
+    from ._journal import CountingJournal
 
 __all__ = [
     "CommonOptions",
@@ -45,16 +45,6 @@ Many = Annotated[list[str] | None, Parameter(negative=())]
 
 Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 """An option without a value."""
-
-ProfileName = Literal["smmfanfast", "api-v2"]
-"""The names of `_profiles.PROFILES`, for shells that complete them."""
-
-
-if TYPE_CHECKING:
-    OrderType: TypeAlias = str
-else:
-    OrderType = Literal[tuple(API_V2_ORDER_TYPES)]
-"""The words of `API_V2_ORDER_TYPES`, for shells that complete them."""
 
 
 @Parameter(name="*")
@@ -177,7 +167,7 @@ def journal_at(address: str | None, *, makes: bool) -> "CountingJournal":
         # A name that is mistyped must not look like a journal without orders.
         raise InvalidSettingsError("journal", f"is not there: no file {str(path)!r}")
     try:
-        found: CountingJournal = import_module("._counting", __package__).CountingJournal(url)
+        found: CountingJournal = import_module("._journal", __package__).CountingJournal(url)
     except ModuleNotFoundError as error:
         raise _without_extra(error) from error
     return found

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.prompt import Confirm
 
-from ._ending import print_line
+from ._errors import print_line
 
 __all__ = ["agrees"]
 
