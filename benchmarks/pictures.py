@@ -134,7 +134,7 @@ async def watch() -> None:
             found = change.error or change.after
             if found is not None:
                 is_final = change.kind is ChangeKind.FINISHED
-                board.land(change.order, found, is_final=is_final)
+                board.update(change.order, found, is_final=is_final)
             panel.advance(STEP_S)
         console.print(board)
     save(console, "watch", f"smmfanfast watch {' '.join(ids)}")

@@ -1,4 +1,4 @@
-"""The journal of the command line: one that counts the looks that are written in it."""
+"""The journal of the command line; it counts the recorded status checks."""
 
 from collections.abc import Sequence
 
@@ -12,13 +12,13 @@ __all__ = ["CountingJournal"]
 
 @define
 class _Count:
-    """A number that a journal and its twins for an account share."""
+    """A number that a journal and its copies for an account share."""
 
     checks: int = 0
 
 
 class CountingJournal(SQLJournal):
-    """A `SQLJournal` that knows how many looks at orders were written."""
+    """A `SQLJournal` that counts the status checks of orders it recorded."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
@@ -26,11 +26,11 @@ class CountingJournal(SQLJournal):
 
     @property
     def checks(self) -> int:
-        """Looks that were written, on this journal and its twins."""
+        """Recorded status checks, of this journal and its copies for an account."""
         return self._count.checks
 
     async def record_statuses(self, observations: Sequence[Observation]) -> list[Entry]:
-        """Write what looks gave, and count them."""
+        """Record statuses and count them."""
         changed = await super().record_statuses(observations)
         self._count.checks += len(observations)
         return changed

@@ -50,7 +50,7 @@ async def test_the_demo_draws_its_story_in_104_columns(
         "both taps are told order 12; the panel has 1 order more",
         "before sending: DefaultOrder.quantity: 1 is below the minimum 500",
         "by the panel:   You have an active order with this link",
-        "fell by 0.51; the price is 0.51: it fits an order",
+        "fell by 0.51; the price is 0.51: it matches an order",
         "placed again by the same ref: order 13; the panel has 1 order for it",
         "27/27",
         "40/40",

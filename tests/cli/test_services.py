@@ -72,7 +72,7 @@ async def test_nothing_differs_from_what_was_just_saved(
     assert await run("services", "--diff", str(path), "--exit-code") == OK
 
     shown = capsys.readouterr()
-    assert shown.out.startswith("nothing differs since ")
+    assert shown.out.startswith("no differences since ")
     assert shown.err == ""
 
 
@@ -95,12 +95,12 @@ async def test_what_differs_is_shown_for_people(
 
     lines = {line.split()[1]: " ".join(line.split()) for line in shown.splitlines()[4:-1]}
     assert shown.startswith("7 differences since ")
-    assert lines["81"].startswith("new 81 Telegram Post Views")
-    assert lines["7777"].startswith("gone 7777 Gone by now 0.95")
+    assert lines["81"].startswith("added 81 Telegram Post Views")
+    assert lines["7777"].startswith("removed 7777 Gone by now 0.95")
     assert "1.00 → 1.02 +2.0 % 500–10000" in lines["5"]
-    assert lines["5"].startswith("dearer 5")
+    assert lines["5"].startswith("raised 5")
     assert "0.05 → 0.04 -20.0 %" in lines["9"]
-    assert lines["9"].startswith("cheaper 9")
+    assert lines["9"].startswith("lowered 9")
     assert "100–– → 100–350000" in lines["10"]
     assert lines["10"].startswith("limits 10")
     assert lines["80"].startswith("changed 80")
@@ -119,7 +119,7 @@ async def test_what_differs_is_json_for_programs(
     assert await run("services", "--diff", str(path), "--json", "--search", "refill") == OK
     found = json.loads(capsys.readouterr().out)
 
-    assert (found["new"], found["gone"]) == ([], [])
+    assert (found["added"], found["removed"]) == ([], [])
     assert {each["service"] for each in found["changed"]} <= {"5", "9"}
     first = next(each for each in found["changed"] if each["service"] == "5")
     assert (first["price_increased"], first["price_decreased"], first["limits_changed"]) == (
@@ -128,7 +128,7 @@ async def test_what_differs_is_json_for_programs(
         True,
     )
     assert first["rate_change_percent"] == "13.33"
-    assert (first["older"]["rate"], first["newer"]["rate"]) == ("0.90", "1.02")
+    assert (first["before"]["rate"], first["after"]["rate"]) == ("0.90", "1.02")
 
 
 @pytest.mark.asyncio
@@ -139,7 +139,7 @@ async def test_only_what_is_wanted_is_compared(
         rows["5"]["rate"] = "0.90"
 
     assert await run("services", "--diff", str(path), "--search", "telegram", "--exit-code") == OK
-    assert "nothing differs" in capsys.readouterr().out
+    assert "no differences" in capsys.readouterr().out
     assert await run("services", "--diff", str(path), "--search", "[15K]") == OK
     assert "1 difference since" in capsys.readouterr().out
 
@@ -166,7 +166,10 @@ async def test_a_file_of_another_panel_is_warned_of(
 
     assert await run("services", "--diff", str(path)) == OK
 
-    assert capsys.readouterr().err == "warning: the file is from https://panel.example/\n"
+    assert (
+        capsys.readouterr().err
+        == "warning: the file is from another address: https://panel.example/\n"
+    )
 
 
 @pytest.mark.parametrize(("old", "new", "percent"), [

@@ -1,4 +1,4 @@
-"""`balance`: what is left on the account."""
+"""`balance`: the balance of the account."""
 
 from rich.console import Console
 
@@ -14,7 +14,7 @@ _HERE = CommonOptions()
 
 @handle_errors
 async def balance(*, panel: CommonOptions = _HERE) -> int:
-    """Show what is left on the account."""
+    """Run `smmfanfast balance`."""
     async with panel.client() as client:
         found = await client.balance()
     if panel.json:

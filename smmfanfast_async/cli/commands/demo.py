@@ -49,7 +49,7 @@ from ...results import Service
 from ...sandbox import Fault, Sandbox
 from .. import _output as output
 from .._codes import OK
-from .._entries import UNDER_WAY, evidence, summary_view
+from .._entries import IN_FLIGHT, evidence, summary_view
 from .._errors import handle_errors
 from .._options import Flag, journal_at
 from .._output import STATE_STYLES, cell, money, services_table, table
@@ -94,7 +94,7 @@ async def play(console: Console) -> dict[str, Any]:
     panel = Sandbox(api_key="test-demo", seed=11, balance=BALANCE, speed=0.0)
     poll = PollPolicy(min_interval_s=LOOK_S, max_interval_s=LOOK_S)
     with TemporaryDirectory(prefix="smmfanfast-demo-", dir=_quick_folder()) as folder:
-        journal = journal_at(str(Path(folder) / "orders.db"), makes=True)
+        journal = journal_at(str(Path(folder) / "orders.db"), may_create=True)
         async with panel, Client(panel.api_key, base_url=panel.url) as client:
             console.print(_headline(panel))
             async with OrderDesk(client, journal, poll=poll) as desk:
@@ -267,7 +267,7 @@ async def _follow(stage: _Stage) -> Summary:
                     ended = summary.by_state.get(EntryState.FINISHED, 0)
                     calls = f"{stage.panel.requests['status']} status calls"
                     progress.update(task, completed=ended, note=calls)
-                    if not any(summary.by_state.get(state) for state in UNDER_WAY):
+                    if not any(summary.by_state.get(state) for state in IN_FLIGHT):
                         return summary
                     stage.panel.advance(PANEL_SECONDS_A_STEP)
                     await asyncio.sleep(STEP_S)
@@ -341,7 +341,7 @@ def many(catalogue: Catalogue, count: int) -> Iterator[Order]:
 
 @handle_errors
 async def demo(*, json: Flag = False) -> int:
-    """Show everything at work on a panel of this machine. No key, no network, under 20 seconds.
+    """Run `smmfanfast demo`.
 
     Parameters
     ----------

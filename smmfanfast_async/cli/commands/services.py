@@ -1,4 +1,4 @@
-"""`services`: what is on offer, and what has changed since a catalogue was saved."""
+"""`services`: the catalogue, and its changes since it was saved."""
 
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
@@ -16,29 +16,28 @@ from .. import _output as output
 from .._catalogue_file import SavedCatalogue, load, save
 from .._codes import OK, REFUSED
 from .._errors import handle_errors, print_line
-from .._options import CommonOptions, Flag, OrderType, amount_of
+from .._options import CommonOptions, Flag, OrderType, parse_amount
 from .._output import cell, plain, table
 
-__all__ = ["difference_objects", "differences_table", "narrowed", "rate_change", "services"]
+__all__ = ["difference_objects", "differences_table", "filter_diff", "rate_change", "services"]
 
 OTHER_FIELDS = ("name", "category", "type", "dripfeed", "refill", "cancel", "desc", "extra")
-"""What else may differ, beside rate and limits."""
+"""Fields that may differ, other than rate and limits."""
 
 
-def narrowed(diff: CatalogueDiff, fits: Callable[[Service], bool]) -> CatalogueDiff:
-    """Keep the services that fit as they were or as they are."""
+def filter_diff(diff: CatalogueDiff, matches: Callable[[Service], bool]) -> CatalogueDiff:
+    """Return the differences among the services that match before or after."""
     return CatalogueDiff(
-        added=tuple(filter(fits, diff.added)),
-        removed=tuple(filter(fits, diff.removed)),
-        changed=tuple(each for each in diff.changed if fits(each.before) or fits(each.after)),
+        added=tuple(filter(matches, diff.added)),
+        removed=tuple(filter(matches, diff.removed)),
+        changed=tuple(each for each in diff.changed if matches(each.before) or matches(each.after)),
     )
 
 
 def rate_change(change: ServiceChange) -> Decimal | None:
-    """Give by how much the rate went up, in percent of the older, to two digits.
+    """Return the increase of the rate in percent of the older, to two digits.
 
-    None where one of the two has no rate, and where the older is 0; a rate that did not change is
-    0.
+    None if one of the two has no rate or the older is 0; 0 if the rate did not change.
     """
     old, new = change.before.rate, change.after.rate
     if old is None or new is None or not old:
@@ -50,9 +49,11 @@ def rate_change(change: ServiceChange) -> Decimal | None:
 
 
 def differences_table(diff: CatalogueDiff, title: str) -> Table:
-    """Show what is new, gone and changed, a row each."""
-    made = table(title, "what", "id", "name", "rate", "change", "limits", "else", right=("change",))
-    for word, style, services in (("new", "green", diff.added), ("gone", "red", diff.removed)):
+    """Return a table of the services added, removed and changed."""
+    made = table(
+        title, "change", "id", "name", "rate", "percent", "limits", "other", right=("percent",)
+    )
+    for word, style, services in (("added", "green", diff.added), ("removed", "red", diff.removed)):
         for each in services:
             row = (word, each.service, each.name, each.rate, "", _limits(each), "")
             made.add_row(*map(cell, row, (style, *[""] * 6)))
@@ -76,14 +77,14 @@ def _row(change: ServiceChange) -> Iterator[Text]:
 
 def _word(change: ServiceChange) -> tuple[str, str]:
     if change.price_increased:
-        return "dearer", "red"
+        return "raised", "red"
     if change.price_decreased:
-        return "cheaper", "green"
+        return "lowered", "green"
     return ("limits", "yellow") if change.limits_changed else ("changed", "yellow")
 
 
 def _both(old: object, new: object) -> object:
-    """Write what was and what is, or what it is where that did not change."""
+    """Return both values, or one if they are equal."""
     return new if old == new else f"{_shown(old)} → {_shown(new)}"
 
 
@@ -105,10 +106,10 @@ def _others(change: ServiceChange) -> Iterable[str]:
 
 
 def difference_objects(diff: CatalogueDiff) -> dict[str, Any]:
-    """Give the differences as JSON knows them."""
+    """Return the differences as a JSON object."""
     return {
-        "new": plain(diff.added),
-        "gone": plain(diff.removed),
+        "added": plain(diff.added),
+        "removed": plain(diff.removed),
         "changed": [
             {
                 "service": change.after.service,
@@ -116,8 +117,8 @@ def difference_objects(diff: CatalogueDiff) -> dict[str, Any]:
                 "price_decreased": change.price_decreased,
                 "limits_changed": change.limits_changed,
                 "rate_change_percent": plain(rate_change(change)),
-                "older": plain(change.before),
-                "newer": plain(change.after),
+                "before": plain(change.before),
+                "after": plain(change.after),
             }
             for change in diff.changed
         ],
@@ -125,7 +126,7 @@ def difference_objects(diff: CatalogueDiff) -> dict[str, Any]:
 
 
 MAX_SERVICES_SHOWN = 1000
-"""Rows of a table of services; `--json` gives all."""
+"""Rows of a table of services; `--json` prints all."""
 
 _HERE = CommonOptions()
 
@@ -141,29 +142,24 @@ async def services(
     exit_code: Flag = False,
     panel: CommonOptions = _HERE,
 ) -> int:
-    """Show what is on offer.
-
-    With --save all of it is written to a file, and with --diff only what has changed since is
-    shown: what is new, gone, dearer or cheaper (in percent), or has other limits. Both together
-    compare with the older file first. The exit code is 0 either way; with --exit-code it is 1 if
-    something differs.
+    """Run `smmfanfast services`.
 
     Parameters
     ----------
     search
-        Words that the name or the category must hold.
+        Words that the name or the category must contain.
     order_type
         Only services of an order type, such as custom_comments.
     max_rate
-        Only services up to this rate.
+        Only services with at most this rate.
     save_as
         Write the whole catalogue to this file, as JSON.
     older
-        Show what has changed since this file was saved.
+        Show the changes since this file was saved.
     exit_code
         With --diff: exit with 1 if something differs.
     """
-    most = amount_of("max_rate", max_rate)
+    limit = parse_amount("max_rate", max_rate)
     before = None if older is None else load(older)
     async with panel.client() as client:
         catalogue = await client.services()
@@ -172,7 +168,7 @@ async def services(
         now = SavedCatalogue(client.base_url, as_saved)
 
     def select(some: Catalogue) -> list[Service]:
-        return some.search(search, type=order_type, max_rate=most)
+        return some.search(search, type=order_type, max_rate=limit)
 
     differs = before is not None and _show_differences(before, now, select, panel)
     if save_as is not None:
@@ -197,12 +193,12 @@ def _show_differences(
     select: Callable[[Catalogue], list[Service]],
     panel: CommonOptions,
 ) -> bool:
-    """Show what differs among the services that are select; say whether anything does."""
+    """Print the differences among the selected services; return whether there are any."""
     if before.base_url != now.base_url:
-        # The panels may be one under two names; if not, equal ids mean nothing.
-        print_line(f"the file is from {before.base_url}", "yellow", head="warning")
+        # The addresses may belong to one panel; if not, equal ids mean nothing.
+        print_line(f"the file is from another address: {before.base_url}", "yellow", head="warning")
     ids = {each.service for some in (before, now) for each in select(some.catalogue)}
-    diff = narrowed(now.catalogue.diff(before.catalogue), lambda each: each.service in ids)
+    diff = filter_diff(now.catalogue.diff(before.catalogue), lambda each: each.service in ids)
     number = len(diff.added) + len(diff.removed) + len(diff.changed)
     if panel.json:
         output.print_json(Console(), difference_objects(diff))
@@ -211,7 +207,7 @@ def _show_differences(
         title = (
             f"{number} difference{'s'[: number > 1]} {since}"
             if number
-            else f"nothing differs {since}"
+            else f"no differences {since}"
         )
         output.show(differences_table(diff, title) if number else output.cell(title, "green"))
     return number > 0

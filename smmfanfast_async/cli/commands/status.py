@@ -1,4 +1,4 @@
-"""`status`: how orders stand, any number of them."""
+"""`status`: the status of any number of orders; `watch`: their changes until each is final."""
 
 import asyncio
 import sys
@@ -31,18 +31,15 @@ _HERE = CommonOptions()
 async def status(
     *ids: Annotated[str, Parameter(allow_leading_hyphen=True)], panel: CommonOptions = _HERE
 ) -> int:
-    """Show how orders stand, any number of them; exit code 5 if some ids have errors.
-
-    On a terminal it is a table, elsewhere a line for each order, and with --json a JSON object on a
-    line of its own, each printed as its batch lands. Ctrl-C ends it with what has landed.
+    """Run `smmfanfast status`.
 
     Parameters
     ----------
     ids
-        Ids of orders; a lone - reads them from standard input, between blanks, commas or lines.
+        Ids of orders; - alone reads them from standard input, separated by white space or commas.
     """
     if not ids:
-        raise InvalidSettingsError("ids", "are missing: give some, or - to read standard input")
+        raise InvalidSettingsError("ids", "are missing: add some, or - to read standard input")
     wanted = ids_from(sys.stdin) if ids == ("-",) else dict.fromkeys(ids)
     total = len(wanted) if isinstance(wanted, dict) else None
     failed = False
@@ -54,20 +51,20 @@ async def status(
                         failed |= isinstance(result, PanelError)
                         show(order, result)
             except asyncio.CancelledError:
-                print_line("ended before all were asked about", "yellow")
+                print_line("interrupted before all statuses were requested", "yellow")
                 return INTERRUPTED
     return PARTLY if failed else OK
 
 
 @contextmanager
 def _status_output(panel: CommonOptions, total: int | None) -> Generator[Show, None, None]:
-    """Give what shows an order: in a table where it has an end and a terminal, on a line else."""
+    """Yield what shows a status: a table for known ids on a terminal, lines otherwise."""
     console = Console()
     if total is not None and can_redraw(console) and not panel.json:
         board = StatusBoard(total)
         try:
             with live(console, board, stays=False):
-                yield board.land
+                yield board.update
         finally:
             if board.rows:
                 output.show(output.statuses_table(board.title, board.rows.items()))
@@ -87,7 +84,7 @@ def _status_output(panel: CommonOptions, total: int | None) -> Generator[Show, N
 _HERE = CommonOptions()
 
 _LAST = {ChangeKind.FINISHED, ChangeKind.MISSING}
-"""Changes after which none comes for an order."""
+"""Kinds of change after which an order has no more."""
 
 
 @handle_errors
@@ -97,23 +94,19 @@ async def watch(
     every: float = 5.0,
     panel: CommonOptions = _HERE,
 ) -> int:
-    """Watch some orders until each is final; Ctrl-C ends it, the orders go on.
-
-    On a terminal it is a table, elsewhere a line for each change, and with --json a JSON object on
-    a line of its own. Exit code 5 if an id is not known to the panel, or if orders are still open
-    after --timeout; 130 after Ctrl-C.
+    """Run `smmfanfast watch`.
 
     Parameters
     ----------
     ids
         Ids of orders.
     timeout_s
-        Seconds after which it ends; without it there is no end before the last order's.
+        Seconds after which it stops; without it, it stops when the last order is final.
     every
-        Seconds between two looks at an order that moves, at the least.
+        Minimum seconds between two status checks of an active order.
     """
     if not ids:
-        raise InvalidSettingsError("ids", "are missing: give some")
+        raise InvalidSettingsError("ids", "are missing: add some")
     missing = False
     async with panel.client(poll=PollPolicy(min_interval_s=every)) as client:
         changes = client.watch(ids, timeout_s=timeout_s)
@@ -132,19 +125,19 @@ async def watch(
 def _change_output(
     console: Console, *, as_json: bool, total: int
 ) -> Generator[Callable[[StatusChange], None], None, None]:
-    """Give what shows a change: a table that is drawn over where that works, lines elsewhere."""
+    """Yield what shows a change: a table if the terminal can redraw it, lines otherwise."""
     if as_json:
         yield lambda change: output.print_json(console, change_object(change))
     elif can_redraw(console):
         board = StatusBoard(total, counts_final=True)
         with live(console, board):
-            yield lambda change: board.land(*_result(change), is_final=change.kind in _LAST)
+            yield lambda change: board.update(*_result(change), is_final=change.kind in _LAST)
     else:
         yield lambda change: output.print_line(console, output.status_row(*_result(change)))
 
 
 def change_object(change: StatusChange) -> dict[str, Any]:
-    """Give a change as JSON knows it."""
+    """Return a change as a JSON object."""
     order, result = _result(change)
     found: dict[str, Any] = output.plain(result)
     return {"order": order, "change": change.kind.value} | found
@@ -152,6 +145,6 @@ def change_object(change: StatusChange) -> dict[str, Any]:
 
 def _result(change: StatusChange) -> tuple[str, OrderStatus | PanelError]:
     found = change.error or change.after
-    # What is missing has an error, all else a status.
+    # A missing order has an error, any other a status.
     assert found is not None  # noqa: S101
     return change.order, found
