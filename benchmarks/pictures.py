@@ -18,11 +18,11 @@ from rich.console import Console
 from rich.text import Text
 
 from smmfanfast_async import ChangeKind, Client, DefaultOrder, PollPolicy
-from smmfanfast_async.cli import _demo, _entries, _output
-from smmfanfast_async.cli._boards import StatusBoard
-from smmfanfast_async.cli._counting import CountingJournal
-from smmfanfast_async.cli._live import Board
+from smmfanfast_async.cli import _entries, _output
+from smmfanfast_async.cli._journal import CountingJournal
+from smmfanfast_async.cli._live import Board, StatusBoard
 from smmfanfast_async.cli.commands.add import quote_view
+from smmfanfast_async.cli.commands.demo import play
 from smmfanfast_async.desk import OrderDesk
 from smmfanfast_async.sandbox import Fault, Sandbox
 
@@ -87,7 +87,7 @@ def save(console: Console, name: str, title: str) -> None:
 async def demo() -> None:
     """Play the demo."""
     console = recorder()
-    await _demo.run(console)
+    await play(console)
     save(console, "demo", "smmfanfast demo")
 
 
@@ -134,7 +134,7 @@ async def watch() -> None:
             found = change.error or change.after
             if found is not None:
                 is_final = change.kind is ChangeKind.FINISHED
-                board.land(change.order, found, is_final=is_final)
+                board.update(change.order, found, is_final=is_final)
             panel.advance(STEP_S)
         console.print(board)
     save(console, "watch", f"smmfanfast watch {' '.join(ids)}")
@@ -176,7 +176,7 @@ async def journal() -> None:
         async for event in desk.events("pictures", wait=False):
             board.event(event)
         unknown = await desk.unknown()
-        board.count(summary, kept.looks, unknown)
+        board.count(summary, kept.checks, unknown)
         drawn = recorder()
         drawn.print(board)
         save(drawn, "follow", "smmfanfast follow")

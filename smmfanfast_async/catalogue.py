@@ -1,17 +1,20 @@
-"""Services by id: what is on offer, whether an order fits it, and what it costs. Pure.
+"""The services of a panel by id: search, order checks, prices, differences, JSON. Pure.
 
-Prices (seen): a package type costs the flat `rate`, every other `rate × quantity / 1000`, where a
-drip-feed order's quantity is `runs × quantity` and that of a list of comments or users its length.
+Prices (seen): a package type costs the flat `rate`, every other type `rate × quantity / 1000`. The
+quantity of a drip-feed order is `runs × quantity`, that of a list of comments or users its length.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
-from decimal import Context, Decimal
+from datetime import UTC, datetime
+from decimal import Context, Decimal, InvalidOperation
+from typing import TypeAlias, cast
 
+import msgspec
 from attrs import field, frozen
 
 from ._text import normalize_word
-from .errors import InvalidOrderError
+from .errors import InvalidOrderError, InvalidSettingsError
 from .orders import (
     API_V2_ORDER_TYPES,
     CommentRepliesOrder,
@@ -33,28 +36,31 @@ _BY_COMMENTS = (CustomCommentsOrder, CustomCommentsPackageOrder, CommentRepliesO
 _DRIP_FED = (DefaultOrder, WebTrafficOrder)
 _QUANTITIES = frozenset({"quantity", "runs"})
 
-# Of its own, since the caller's context may round: 40 digits of a rate and 24 of a quantity fit.
+# Not the caller's context, which may round: 40 digits of a rate and 24 of a quantity fit.
 _EXACT = Context(prec=100)
+
+_FORMAT = "smmfanfast catalogue 1"
+"""The value of `format` in the JSON; a different layout gets another number."""
 
 
 @frozen
 class ServiceChange:
-    """A service that is in both catalogues and is not the same in them."""
+    """A service that is in both catalogues and differs between them."""
 
     before: Service
-    """As it was."""
+    """The service in the older catalogue."""
     after: Service
-    """As it is."""
+    """The service in the newer catalogue."""
 
     @property
     def price_increased(self) -> bool:
-        """Whether the rate went up; False where one of the two has none."""
+        """Whether the rate went up; False if either rate is unknown."""
         old, new = self.before.rate, self.after.rate
         return old is not None and new is not None and new > old
 
     @property
     def price_decreased(self) -> bool:
-        """Whether the rate went down; False where one of the two has none."""
+        """Whether the rate went down; False if either rate is unknown."""
         old, new = self.before.rate, self.after.rate
         return old is not None and new is not None and new < old
 
@@ -66,40 +72,76 @@ class ServiceChange:
 
 @frozen(kw_only=True)
 class CatalogueDiff:
-    """What a catalogue has that an older one had not, and the other way round."""
+    """The differences between a catalogue and an older one."""
 
     added: tuple[Service, ...]
-    """Services that only the newer has."""
+    """Services that are only in the newer catalogue."""
     removed: tuple[Service, ...]
-    """Services that only the older has."""
+    """Services that are only in the older catalogue."""
     changed: tuple[ServiceChange, ...]
-    """Services that both have, with any difference."""
+    """Services that are in both and differ in any field."""
 
 
 @frozen(kw_only=True)
 class Catalogue(Mapping[str, Service]):
-    """The services of a panel by id, in the panel's order. Ids may be asked for as int or text."""
+    """The services of a panel by id, in the panel's order. Look ids up as int or text."""
 
     services: Mapping[str, Service] = field(repr=False)
-    """By id; where a panel lists an id twice, the later row counts."""
+    """By id; if a panel lists an id twice, the later record counts."""
     fetched_at: datetime
-    """When the answer came, aware UTC."""
+    """When the response arrived, aware UTC."""
     unreadable: tuple[str, ...] = ()
-    """Rows that came without a usable id, the begin of each, cleaned; they are not in here."""
+    """Records without a usable id: the start of each, sanitized. They are not in `services`."""
     is_stale: bool = False
-    """Whether it is older than it should be: fetching it anew failed."""
+    """Whether it is older than requested because fetching a newer one failed."""
 
     @classmethod
     def from_services(
         cls, services: Iterable[Service], fetched_at: datetime, unreadable: tuple[str, ...] = ()
     ) -> "Catalogue":
-        """Make a catalogue of some services, which the panel answered or a file of yours holds.
+        """Create a catalogue from services, such as a response of the panel.
 
-        It is no coroutine, and lets nobody have a turn meanwhile: 10,000 services take a
-        millisecond. Where an id comes twice, the later one counts.
+        It is synchronous and blocks the event loop meanwhile: 10,000 services take a millisecond.
+        If an id occurs twice, the later record counts.
         """
         by_id = {service.service: service for service in services}
         return cls(services=by_id, fetched_at=fetched_at, unreadable=unreadable)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "Catalogue":
+        """Return the catalogue that `to_json` wrote. Reading is strict: nothing is guessed.
+
+        `is_stale` is not stored; it is False. It is synchronous: 10,000 services take some 50
+        milliseconds. The caller bounds the size of `text`.
+
+        Raises:
+            InvalidSettingsError: The text is not a catalogue; `reason` names the service and the
+                field that are wrong.
+        """
+        try:
+            return _parse_document(json.loads(text))
+        except RecursionError:
+            reason = "is nested too deeply"
+        except ValueError as error:
+            # Text that is not UTF-8 and text that is not JSON raise ValueErrors too.
+            reason = f"is invalid: {error}"
+        raise InvalidSettingsError("catalogue", reason)
+
+    def to_json(self) -> str:
+        """Return the catalogue as JSON in ASCII, for `from_json`.
+
+        Money is text, so that no digit is lost; times are in ISO 8601. Each service is on a line of
+        its own, so that a diff of two files shows which services changed.
+        """
+        services = ",\n".join(json.dumps(_plain_service(each)) for each in self.services.values())
+        head = json.dumps(
+            {
+                "format": _FORMAT,
+                "fetched_at": self.fetched_at.isoformat(),
+                "unreadable": self.unreadable,
+            }
+        )
+        return f'{head[:-1]}, "services": [\n{services}\n]}}'
 
     def __getitem__(self, service: int | str) -> Service:
         return self.services[str(service)]
@@ -111,16 +153,16 @@ class Catalogue(Mapping[str, Service]):
         return len(self.services)
 
     def find(self, service: int | str) -> Service | None:
-        """Give a service by its id, None where the panel does not list it."""
+        """Return a service by its id, None if the panel does not list it."""
         return self.services.get(str(service))
 
     def search(
         self, words: str = "", *, type: str | None = None, max_rate: Decimal | None = None
     ) -> list[Service]:
-        """Give the services whose name or category holds every word, in any case.
+        """Return the services whose name or category contains every word, ignoring case.
 
         `type` is the panel's word for an order type in any spelling, `max_rate` the highest rate;
-        a service without a rate is left out then.
+        with `max_rate`, services without a rate are left out.
         """
         wanted = words.casefold().split()
         kind = None if type is None else normalize_word(type)
@@ -133,14 +175,14 @@ class Catalogue(Mapping[str, Service]):
         ]
 
     def by_category(self) -> dict[str, list[Service]]:
-        """Give the services under their headings, in the panel's order."""
-        found: dict[str, list[Service]] = {}
+        """Return the services grouped by category, in the panel's order."""
+        by_category: dict[str, list[Service]] = {}
         for service in self.services.values():
-            found.setdefault(service.category, []).append(service)
-        return found
+            by_category.setdefault(service.category, []).append(service)
+        return by_category
 
     def by_type(self, order_type: type[Order]) -> list[Service]:
-        """Give the services that take orders of a class, such as `DefaultOrder`."""
+        """Return the services that accept orders of a class, such as `DefaultOrder`."""
         return [
             service
             for service in self.services.values()
@@ -148,10 +190,14 @@ class Catalogue(Mapping[str, Service]):
         ]
 
     def check(self, order: Order) -> Service:
-        """Give the service of an order, or raise `InvalidOrderError` for what it will not take.
+        """Return the service of an order that passes the checks of the catalogue.
 
-        Held against each other: the type, min and max (a subscription's too), drip-feed. What the
-        panel says nothing of is not checked.
+        Checked are the type, min and max (a subscription's too) and drip-feed; what the panel does
+        not specify is not checked.
+
+        Raises:
+            InvalidOrderError: The service is not listed or does not accept the order; `field` and
+                `reason` say why.
         """
         where = type(order).__name__
         service = self._service_of(order)
@@ -167,15 +213,15 @@ class Catalogue(Mapping[str, Service]):
         return service
 
     def quote(self, order: Order) -> Decimal | None:
-        """Give the exact price of an order, in the account's currency, unrounded.
+        """Return the exact price of an order, in the account's currency, unrounded.
 
-        None where it can't be known before: a subscription is charged post by post, a service may
-        have no rate or take orders of another type, an order no quantity, or one in `extra`. Raises
-        `InvalidOrderError` for an unknown service.
+        None if it cannot be known in advance: a subscription is charged post by post; a service may
+        have no rate, or accept orders of another type; an order may have no quantity, or have it in
+        `extra`. Raises `InvalidOrderError` for an unknown service.
         """
         service = self._service_of(order)
-        # The panel goes by the type of the service, whatever class the form was made of: a package
-        # for a `default` service would be charged by the thousand, and not the flat rate.
+        # The panel charges by the type of the service, not by the class of the order: a package for
+        # a `default` service would be charged by the thousand instead of the flat rate.
         expected = API_V2_ORDER_TYPES.get(service.type or "", type(order))
         if not isinstance(order, expected) or not _QUANTITIES.isdisjoint(order.extra):
             return None
@@ -189,7 +235,7 @@ class Catalogue(Mapping[str, Service]):
         return _EXACT.divide(_EXACT.multiply(service.rate, quantity), 1000)
 
     def diff(self, older: "Catalogue") -> CatalogueDiff:
-        """Say what is new, gone and changed since an older catalogue."""
+        """Return what was added, removed and changed since an older catalogue."""
         return CatalogueDiff(
             added=tuple(each for key, each in self.services.items() if key not in older.services),
             removed=tuple(each for key, each in older.services.items() if key not in self.services),
@@ -209,9 +255,9 @@ class Catalogue(Mapping[str, Service]):
 
 
 def total_quantity(order: Order) -> int | None:
-    """Give how many an order is over in all, None where its form does not say.
+    """Return the total quantity of an order, None if its form does not contain one.
 
-    A list of comments or users counts its items, a drip-feed order `runs × quantity` (seen).
+    Comments and users are counted; a drip-feed order has `runs × quantity` (seen).
     """
     if isinstance(order, _BY_COMMENTS):
         return len(order.comments)
@@ -224,7 +270,7 @@ def total_quantity(order: Order) -> int | None:
 
 
 def _quantities(order: Order) -> Iterator[tuple[str, int]]:
-    """Give what of an order is held against the limits, with the field it stands in."""
+    """Yield each quantity that the limits apply to, with the name of its field."""
     if isinstance(order, SubscriptionsOrder):
         yield "min", order.min
         yield "max", order.max
@@ -244,3 +290,81 @@ def _check_limits(where: str, name: str, quantity: int, service: Service) -> Non
     if service.max is not None and quantity > service.max:
         reason = f"is above the maximum of service {service.service} ({service.max})"
         raise InvalidOrderError(where, name, quantity, reason)
+
+
+# --- JSON ----------------------------------------------------------------------------------------
+
+
+_Object: TypeAlias = dict[str, object]
+"""A JSON object, whose keys are always text."""
+
+
+class _Document(msgspec.Struct):
+    """The JSON of a catalogue, with its services still unread."""
+
+    format: str
+    fetched_at: str
+    unreadable: tuple[str, ...]
+    services: list[object]
+
+
+def _plain_service(service: Service) -> dict[str, object]:
+    # `raw` is a copy of the response for debugging; it is not part of what is on offer.
+    return {
+        name: msgspec.to_builtins(getattr(service, attribute), str_keys=True)
+        for name, attribute in _SERVICE_ATTRIBUTES.items()
+    }
+
+
+_SERVICE_ATTRIBUTES = {
+    each.encode_name: each.name for each in msgspec.structs.fields(Service) if each.name != "raw"
+}
+"""The fields of a service in the JSON, and the attributes they are stored in."""
+
+
+def _parse_document(content: object) -> Catalogue:
+    """Return the catalogue in a JSON value; raise ValueError if there is none."""
+    if not isinstance(content, dict):
+        raise ValueError("expected an object")
+    document_format = cast("_Object", content).get("format")
+    if document_format != _FORMAT:
+        raise ValueError(f"the format is {document_format!r}, expected {_FORMAT!r}")
+    try:
+        document = msgspec.convert(content, _Document)
+    except msgspec.ValidationError as error:
+        raise ValueError(_explain(error)) from error
+    fetched_at = datetime.fromisoformat(document.fetched_at)
+    if fetched_at.tzinfo is None:
+        raise ValueError(f"fetched_at: {document.fetched_at!r} has no time zone")
+    services = map(_parse_service, document.services)
+    return Catalogue.from_services(services, fetched_at.astimezone(UTC), document.unreadable)
+
+
+def _parse_service(record: object) -> Service:
+    shown_id = cast("_Object", record).get("service") if isinstance(record, dict) else record
+    try:
+        service = msgspec.convert(record, Service)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"service {shown_id!r}: {_explain(error)}") from error
+    # The type accepts numbers, for the fast path that reads responses.
+    if not isinstance(service.service, str):
+        raise ValueError(f"service {shown_id!r}: service: expected `str`")
+    if service.raw is not None:
+        raise ValueError(f"service {shown_id!r}: object contains unknown field `raw`")
+    if service.raw_rate is not None and not _is_amount(service.raw_rate):
+        raise ValueError(f"service {shown_id!r}: rate: {service.raw_rate!r} is not an amount")
+    return service
+
+
+def _is_amount(text: str) -> bool:
+    try:
+        return Decimal(text).is_finite()
+    except InvalidOperation:
+        return False
+
+
+def _explain(error: msgspec.ValidationError) -> str:
+    """Return the message of msgspec with the name of the field first."""
+    message, _, path = str(error).partition(" - at `$")
+    message = message[:1].lower() + message[1:]
+    return f"{path.strip('.`')}: {message}" if path else message

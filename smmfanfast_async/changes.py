@@ -1,4 +1,4 @@
-"""What changed of an order between two looks at it. Pure."""
+"""The change of an order between two status checks. Pure."""
 
 from enum import StrEnum
 
@@ -11,38 +11,38 @@ __all__ = ["ChangeKind", "StatusChange", "change_of"]
 
 
 class ChangeKind(StrEnum):
-    """What happened to an order, as a word; the first that fits, from the top."""
+    """What happened to an order. The first kind that applies, from the top."""
 
     MISSING = "missing"
-    """The panel does not know the id, or left it out three times running: `error` says which."""
+    """The panel does not know the id, or left it out three times in a row; `error` says which."""
     FINISHED = "finished"
-    """Nothing more will happen to it."""
+    """The status is final: nothing more will happen to the order."""
     UNKNOWN_WORD = "unknown_word"
-    """The panel's word is none that we know; `after.raw_status` has it."""
+    """The panel's status word is not a known one; `after.raw_status` has it."""
     BACKWARDS = "backwards"
-    """It stands nearer to its begin than before, such as completed → in progress."""
+    """The order went back to an earlier step, such as completed → in progress."""
     FIRST = "first"
-    """The first look at it."""
+    """The first status of the order."""
     STATUS = "status"
-    """It moved on."""
+    """The status word changed otherwise."""
     PROGRESS = "progress"
-    """Its word is the same, a number is not: what remains, what it cost."""
+    """The status word is the same but a number changed: remains, charge."""
 
 
 @frozen(kw_only=True)
 class StatusChange:
-    """A change of one order, told by `Client.watch`."""
+    """A change of one order, yielded by `Client.watch`."""
 
     order: str
     """The panel's id."""
     kind: ChangeKind
     """What happened."""
     before: OrderStatus | None
-    """How it stood when this watcher was last told; None at the first time."""
+    """The status that this watcher was given last; None for the first change."""
     after: OrderStatus | None
-    """How it stands; None where it is missing."""
+    """The status after the change; None if the order is missing."""
     error: PanelError | None = None
-    """Why it is missing; None otherwise."""
+    """Why the order is missing; None otherwise."""
 
 
 _STEPS = {
@@ -57,16 +57,16 @@ _STEPS = {
     Status.REFUNDED: 3,
     Status.EXPIRED: 3,
 }
-"""How far an order is, in the order of the panel's script (seen); a word that is not here, such as
-paused or error, is neither further nor nearer."""
+"""How far an order is, in the order of the panel's script (seen). A status that is not listed, such
+as paused or error, is neither earlier nor later."""
 
 
 def change_of(
     order: str, before: OrderStatus | None, after: OrderStatus, *, is_over: bool = False
 ) -> StatusChange | None:
-    """Say what changed of an order, None if nothing did.
+    """Return what changed, None if nothing did.
 
-    `is_over` says that nothing more will happen to it, where the panel has a word of its own.
+    `is_over` marks the order as final if the panel has a final status word of its own.
     """
     if before is not None and before.is_equivalent_to(after):
         return None
@@ -75,12 +75,12 @@ def change_of(
 
 
 def _kind(before: OrderStatus | None, after: OrderStatus) -> ChangeKind:
-    word = after.status
-    normalize_word = before is not None and before.raw_status == after.raw_status
-    if word is Status.UNKNOWN and not normalize_word:
+    status = after.status
+    is_same_word = before is not None and before.raw_status == after.raw_status
+    if status is Status.UNKNOWN and not is_same_word:
         return ChangeKind.UNKNOWN_WORD
     if before is None:
         return ChangeKind.FIRST
-    if before.status in _STEPS and word in _STEPS and _STEPS[word] < _STEPS[before.status]:
+    if before.status in _STEPS and status in _STEPS and _STEPS[status] < _STEPS[before.status]:
         return ChangeKind.BACKWARDS
-    return ChangeKind.PROGRESS if normalize_word else ChangeKind.STATUS
+    return ChangeKind.PROGRESS if is_same_word else ChangeKind.STATUS

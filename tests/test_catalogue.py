@@ -1,7 +1,8 @@
-"""Services: found, held against orders, priced to the last digit, compared."""
+"""The catalogue: search, order checks, exact prices, differences, JSON."""
 
 import copy
 import decimal
+import json
 import pickle
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -11,12 +12,14 @@ from typing import Any
 
 import attrs
 import pytest
+from attrs import evolve
 from attrs.exceptions import FrozenInstanceError
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from smmfanfast_async.catalogue import Catalogue, ServiceChange, total_quantity
-from smmfanfast_async.errors import InvalidOrderError
+from smmfanfast_async.errors import InvalidOrderError, InvalidSettingsError
 from smmfanfast_async.orders import (
     API_V2_ORDER_TYPES,
     MAX_WHOLE_NUMBER,
@@ -178,7 +181,7 @@ def refusal(make: Callable[[], object]) -> InvalidOrderError:
 # --- a mapping of services -----------------------------------------------------------------------
 
 
-def test_a_catalogue_maps_ids_to_services_in_the_panels_order() -> None:
+def test_catalogue_maps_ids_to_services_in_panel_order() -> None:
     assert list(OFFER) == ["5", "9", "10", "ord_x"]
     assert list(OFFER.values()) == [FOLLOWERS, COMMENTS, PACKAGE, ODD]
     assert len(OFFER) == 4
@@ -186,7 +189,7 @@ def test_a_catalogue_maps_ids_to_services_in_the_panels_order() -> None:
 
 
 @pytest.mark.parametrize("asked", [5, "5"])
-def test_ids_are_asked_for_as_int_or_text(asked: int | str) -> None:
+def test_id_lookup_accepts_int_and_text(asked: int | str) -> None:
     assert OFFER[asked] is FOLLOWERS
     assert OFFER.find(asked) is FOLLOWERS
     assert OFFER.get(asked) is FOLLOWERS
@@ -194,7 +197,7 @@ def test_ids_are_asked_for_as_int_or_text(asked: int | str) -> None:
 
 
 @pytest.mark.parametrize("asked", [6, "6", "", "05", "5 ", None])
-def test_an_id_that_is_not_listed_is_not_found(asked: Any) -> None:
+def test_unlisted_id_is_not_found(asked: Any) -> None:
     assert OFFER.find(asked) is None
     assert OFFER.get(asked) is None
     assert asked not in OFFER
@@ -202,13 +205,13 @@ def test_an_id_that_is_not_listed_is_not_found(asked: Any) -> None:
         OFFER[asked]
 
 
-def test_where_an_id_is_listed_twice_the_later_row_counts() -> None:
+def test_later_record_of_a_repeated_id_counts() -> None:
     later = Service(service="5", name="later")
 
     assert catalogue(FOLLOWERS, COMMENTS, later)["5"] is later
 
 
-def test_a_catalogue_takes_any_iterable_and_says_when_it_was_fetched() -> None:
+def test_from_services_accepts_any_iterable() -> None:
     found = Catalogue.from_services(iter([FOLLOWERS]), FETCHED_AT, ("{'name'",))
 
     assert found.services == {"5": FOLLOWERS}
@@ -221,12 +224,12 @@ def test_a_catalogue_takes_any_iterable_and_says_when_it_was_fetched() -> None:
     "way",
     [copy.copy, copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))],  # noqa: S301
 )
-def test_a_copy_is_equal(way: Callable[[Catalogue], Catalogue]) -> None:
+def test_copy_is_equal(way: Callable[[Catalogue], Catalogue]) -> None:
     assert way(OFFER) == OFFER
     assert way(OFFER) != catalogue(FOLLOWERS)
 
 
-def test_no_field_can_be_set() -> None:
+def test_catalogue_is_immutable() -> None:
     with pytest.raises(FrozenInstanceError):
         OFFER.fetched_at = FETCHED_AT  # type: ignore[misc]  # what is tested
 
@@ -246,9 +249,7 @@ def test_no_field_can_be_set() -> None:
     ("followers comments", []),
     ("tiktok", []),
 ])  # fmt: skip
-def test_a_search_finds_every_word_in_name_or_category_in_any_case(
-    words: str, found: list[Service]
-) -> None:
+def test_search_matches_all_words_in_name_or_category(words: str, found: list[Service]) -> None:
     assert OFFER.search(words) == found
 
 
@@ -260,11 +261,11 @@ def test_a_search_finds_every_word_in_name_or_category_in_any_case(
     ("", []),
     ("comments", []),
 ])  # fmt: skip
-def test_a_search_by_type_takes_any_spelling(word: str, found: list[Service]) -> None:
+def test_search_by_type_ignores_spelling(word: str, found: list[Service]) -> None:
     assert OFFER.search(type=word) == found
 
 
-def test_a_search_by_no_type_finds_services_without_one() -> None:
+def test_search_by_empty_type_finds_services_without_type() -> None:
     bare = Service(service="1")
 
     assert catalogue(bare).search(type="") == [bare]
@@ -278,18 +279,16 @@ def test_a_search_by_no_type_finds_services_without_one() -> None:
     ("1.02", [FOLLOWERS, COMMENTS]),
     ("7", [FOLLOWERS, COMMENTS, ODD]),
 ])  # fmt: skip
-def test_a_search_by_rate_leaves_out_what_is_dearer_or_has_none(
-    max_rate: str, found: list[Service]
-) -> None:
+def test_search_by_max_rate_needs_a_rate_up_to_it(max_rate: str, found: list[Service]) -> None:
     assert OFFER.search(max_rate=Decimal(max_rate)) == found
 
 
-def test_all_conditions_of_a_search_hold_together() -> None:
+def test_search_conditions_are_combined() -> None:
     assert OFFER.search("instagram", type="default", max_rate=Decimal(2)) == [FOLLOWERS]
     assert OFFER.search("instagram", type="default", max_rate=Decimal(1)) == []
 
 
-def test_services_stand_under_their_headings_in_the_panels_order() -> None:
+def test_by_category_keeps_panel_order() -> None:
     assert list(OFFER.by_category().items()) == [
         ("Instagram - Followers", [FOLLOWERS, PACKAGE]),
         ("Instagram - Comments", [COMMENTS]),
@@ -298,7 +297,7 @@ def test_services_stand_under_their_headings_in_the_panels_order() -> None:
 
 
 @pytest.mark.parametrize("cls", API_V2_ORDER_TYPES.values())
-def test_services_of_a_type_are_found_by_its_class(cls: type[Order]) -> None:
+def test_by_type_finds_services_by_order_class(cls: type[Order]) -> None:
     expected = {DefaultOrder: [FOLLOWERS], CustomCommentsOrder: [COMMENTS], PackageOrder: [PACKAGE]}
 
     assert OFFER.by_type(cls) == expected.get(cls, [])
@@ -308,7 +307,7 @@ def test_services_of_a_type_are_found_by_its_class(cls: type[Order]) -> None:
 
 
 @pytest.mark.parametrize("name", LIMITED)
-def test_a_quantity_is_held_against_min_and_max(name: str) -> None:
+def test_quantity_is_checked_against_min_and_max(name: str) -> None:
     over, field = OVER[name]
     limits = {"min": 10, "max": 20}
     where = type(over(10)).__name__
@@ -328,26 +327,26 @@ def test_a_quantity_is_held_against_min_and_max(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["package", "comments package"])
 @pytest.mark.parametrize("quantity", [1, 9, 21])
-def test_a_package_has_no_quantity_to_hold_against_limits(name: str, quantity: int) -> None:
+def test_package_quantity_is_not_checked(name: str, quantity: int) -> None:
     order = OVER[name][0](quantity)
 
     assert offer_for(order, min=10, max=20).check(order).service == "5"
 
 
 @pytest.mark.parametrize("name", OVER)
-def test_limits_the_panel_does_not_give_are_not_checked(name: str) -> None:
+def test_missing_limits_are_not_checked(name: str) -> None:
     order = OVER[name][0](1)
 
     assert offer_for(order).check(order).service == "5"
 
 
-def test_an_order_without_quantity_is_not_checked() -> None:
+def test_order_without_quantity_is_not_checked() -> None:
     order = MentionsMediaLikersOrder(service=5, link=LINK)
 
     assert offer_for(order, min=10, max=20).check(order).service == "5"
 
 
-def test_the_total_of_a_drip_feed_is_what_counts() -> None:
+def test_drip_feed_limit_applies_to_total() -> None:
     order = DefaultOrder(service=5, link=LINK, quantity=7, runs=3, interval=5)
 
     error = refusal(lambda: offer_for(order, min=1, max=20).check(order))
@@ -361,12 +360,12 @@ DRIP_FED = [DefaultOrder(service=5, link=LINK, quantity=7, runs=3, interval=5), 
 
 @pytest.mark.parametrize("drip_feed", [True, None])
 @pytest.mark.parametrize("order", DRIP_FED, ids=lambda each: each.panel_type)
-def test_a_drip_feed_needs_a_service_that_may_have_it(order: Order, drip_feed: object) -> None:
+def test_drip_feed_is_accepted_unless_excluded(order: Order, drip_feed: object) -> None:
     assert offer_for(order, dripfeed=drip_feed).check(order).service == "5"
 
 
 @pytest.mark.parametrize("order", DRIP_FED, ids=lambda each: each.panel_type)
-def test_a_drip_feed_is_refused_where_the_service_has_none(order: Order) -> None:
+def test_drip_feed_is_refused_by_service_without_it(order: Order) -> None:
     once = attrs.evolve(order, runs=None, interval=None)
 
     error = refusal(lambda: offer_for(order, dripfeed=False).check(order))
@@ -376,7 +375,7 @@ def test_a_drip_feed_is_refused_where_the_service_has_none(order: Order) -> None
 
 
 @pytest.mark.parametrize("spelled", ["custom_comments", "Custom Comments", "CUSTOM-COMMENTS"])
-def test_an_order_of_another_type_is_refused(spelled: str) -> None:
+def test_order_of_another_type_is_refused(spelled: str) -> None:
     order = DefaultOrder(service=5, link=LINK, quantity=7)
 
     error = refusal(lambda: offer_for(order, type=spelled).check(order))
@@ -387,14 +386,14 @@ def test_an_order_of_another_type_is_refused(spelled: str) -> None:
 
 
 @pytest.mark.parametrize("type_", [None, "", "something new"])
-def test_a_type_we_do_not_know_is_not_checked(type_: str | None) -> None:
+def test_unknown_service_type_is_not_checked(type_: str | None) -> None:
     order = DefaultOrder(service=5, link=LINK, quantity=7)
 
     assert offer_for(order, type=type_).check(order).service == "5"
 
 
 @pytest.mark.parametrize("ask", [Catalogue.check, Catalogue.quote])
-def test_a_service_that_is_not_listed_is_refused(ask: Callable[[Catalogue, Order], object]) -> None:
+def test_unlisted_service_is_refused(ask: Callable[[Catalogue, Order], object]) -> None:
     order = PackageOrder(service=6, link=LINK)
 
     error = refusal(lambda: ask(OFFER, order))
@@ -428,14 +427,12 @@ def test_a_service_that_is_not_listed_is_refused(ask: Callable[[Catalogue, Order
     (traffic(100), "1.02", "0.102"),
     (traffic(100, 3), "1.02", "0.306"),
 ], ids=repr)  # fmt: skip
-def test_a_price_is_flat_for_packages_and_by_1000_for_the_rest(
-    order: Order, rate: str, price: str
-) -> None:
+def test_price_is_flat_for_packages_else_per_1000(order: Order, rate: str, price: str) -> None:
     assert offer_for(order, raw_rate=rate).quote(order) == Decimal(price)
 
 
 @pytest.mark.parametrize("name", OVER)
-def test_without_a_rate_there_is_no_price(name: str) -> None:
+def test_service_without_rate_has_no_price(name: str) -> None:
     order = OVER[name][0](10)
 
     assert offer_for(order).quote(order) is None
@@ -444,19 +441,19 @@ def test_without_a_rate_there_is_no_price(name: str) -> None:
 @pytest.mark.parametrize("order", [
     subscription(10, 20), MentionsMediaLikersOrder(service=5, link=LINK),
 ], ids=repr)  # fmt: skip
-def test_what_is_not_known_before_has_no_price(order: Order) -> None:
+def test_price_not_known_in_advance_is_none(order: Order) -> None:
     assert offer_for(order, raw_rate="1.02").quote(order) is None
 
 
 @pytest.mark.parametrize("kind", ["default", "Custom Comments", "SUBSCRIPTIONS", "poll"])
-def test_an_order_for_a_service_of_another_type_has_no_price(kind: str) -> None:
+def test_order_for_another_type_has_no_price(kind: str) -> None:
     """The panel charges by the type of the service: 100,000 times the rate, not once."""
     order = PackageOrder(service=5, link=LINK, quantity=100_000)
 
     assert catalogue(service(5, raw_rate="1.02", type=kind)).quote(order) is None
 
 
-def test_a_class_below_that_of_the_service_has_its_price() -> None:
+def test_subclass_of_the_order_type_has_its_price() -> None:
     class Mine(DefaultOrder):
         """With something more."""
 
@@ -465,7 +462,7 @@ def test_a_class_below_that_of_the_service_has_its_price() -> None:
     assert catalogue(service(5, raw_rate="1.02", type="default")).quote(order) == Decimal("1.02")
 
 
-def test_what_an_extra_field_multiplies_has_no_price() -> None:
+def test_quantity_in_extra_has_no_price() -> None:
     order = PollOrder(
         service=5, link=LINK, quantity=10, answer_number=1, extra={"runs": "9", "interval": "1"}
     )
@@ -483,7 +480,7 @@ def test_what_an_extra_field_multiplies_has_no_price() -> None:
     st.integers(1, 50),
 )
 @example(10**40 - 1, 40, MAX_WHOLE_NUMBER - 1, MAX_WHOLE_NUMBER - 1, 28)
-def test_a_price_is_exact_whatever_the_callers_context_rounds(
+def test_price_is_exact_in_any_decimal_context(
     digits: int, decimals: int, quantity: int, runs: int, precision: int
 ) -> None:
     rate = Decimal(digits).scaleb(-decimals, decimal.Context(prec=40))
@@ -498,7 +495,7 @@ def test_a_price_is_exact_whatever_the_callers_context_rounds(
 
 @pytest.mark.parametrize("name", COUNTED)
 @pytest.mark.parametrize("quantity", [1, 10])
-def test_the_total_is_what_the_form_is_over(name: str, quantity: int) -> None:
+def test_total_quantity_of_each_order_type(name: str, quantity: int) -> None:
     assert total_quantity(OVER[name][0](quantity)) == quantity
 
 
@@ -510,7 +507,7 @@ def test_the_total_is_what_the_form_is_over(name: str, quantity: int) -> None:
     (traffic(100, 3), 300),
     (subscription(10, 20), None),
 ], ids=repr)  # fmt: skip
-def test_the_total_is_none_where_the_form_does_not_say(order: Order, total: int | None) -> None:
+def test_total_quantity_is_none_without_quantity(order: Order, total: int | None) -> None:
     assert total_quantity(order) == total
 
 
@@ -521,7 +518,7 @@ def service(number: int, **fields: Any) -> Service:
     return Service(service=str(number), **fields)
 
 
-def test_a_difference_is_what_is_new_gone_and_changed() -> None:
+def test_diff_lists_added_removed_and_changed() -> None:
     older = catalogue(service(1), service(2), service(3, desc="a"), service(4))
     newer = catalogue(service(5), service(3, desc="b"), service(1), service(6))
 
@@ -532,7 +529,7 @@ def test_a_difference_is_what_is_new_gone_and_changed() -> None:
     assert diff.changed == (ServiceChange(service(3, desc="a"), service(3, desc="b")),)
 
 
-def test_a_catalogue_does_not_differ_from_itself_in_another_order() -> None:
+def test_diff_ignores_the_order_of_services() -> None:
     diff = catalogue(ODD, PACKAGE, COMMENTS, FOLLOWERS).diff(OFFER)
 
     assert (diff.added, diff.removed, diff.changed) == ((), (), ())
@@ -547,7 +544,7 @@ def test_a_catalogue_does_not_differ_from_itself_in_another_order() -> None:
     ("1", None, False, False),
     (None, None, False, False),
 ])  # fmt: skip
-def test_a_change_is_dearer_or_cheaper_where_both_rates_are_known(
+def test_price_change_needs_both_rates(
     older: str | None, newer: str | None, *, dearer: bool, cheaper: bool
 ) -> None:
     change = ServiceChange(
@@ -565,7 +562,7 @@ def test_a_change_is_dearer_or_cheaper_where_both_rates_are_known(
     ((None, 20), (10, 20), True),
     ((None, None), (None, None), False),
 ])  # fmt: skip
-def test_a_change_of_min_or_max_is_one_of_limits(
+def test_change_of_min_or_max_is_a_limits_change(
     older: tuple[int | None, int | None], newer: tuple[int | None, int | None], *, other: bool
 ) -> None:
     change = ServiceChange(
@@ -573,3 +570,93 @@ def test_a_change_of_min_or_max_is_one_of_limits(
     )
 
     assert change.limits_changed is other
+
+
+# --- JSON ----------------------------------------------------------------------------------------
+
+
+IRREGULAR = Service(
+    service="a-1",
+    name="\u202e\x1b[31m ✨ \ud800",
+    raw_rate="0.00000000000000000001",
+    min=-1,
+    type="default",
+    dripfeed=False,
+    extra={"refill_days": ["30", {"x": None}], "price": 1.5, "big": 10**40},
+)
+
+HEAD: dict[str, Any] = {
+    "format": "smmfanfast catalogue 1",
+    "fetched_at": FETCHED_AT.isoformat(),
+    "unreadable": [],
+    "services": [],
+}
+
+
+def test_json_round_trip_is_exact() -> None:
+    saved = Catalogue.from_services([IRREGULAR, FOLLOWERS], FETCHED_AT, ("not a record",))
+
+    read = Catalogue.from_json(saved.to_json())
+
+    assert read == saved
+    assert Catalogue.from_json(saved.to_json().encode()) == saved
+    assert list(read) == ["a-1", "5"]
+    assert str(read["a-1"].rate) == "1E-20"
+
+
+def test_json_is_ascii_with_one_service_per_line() -> None:
+    lines = catalogue(IRREGULAR, FOLLOWERS).to_json().splitlines()
+
+    assert all(line.isascii() for line in lines)
+    assert [json.loads(line.rstrip(","))["service"] for line in lines[1:-1]] == ["a-1", "5"]
+    assert json.loads(lines[1].rstrip(","))["rate"] == "0.00000000000000000001"
+
+
+def test_json_contains_neither_raw_text_nor_staleness() -> None:
+    stale = evolve(catalogue(structs.replace(FOLLOWERS, raw="{}")), is_stale=True)
+
+    assert Catalogue.from_json(stale.to_json()) == catalogue(FOLLOWERS)
+
+
+def test_json_time_is_read_as_utc() -> None:
+    text = json.dumps(HEAD | {"fetched_at": "2026-03-01T14:00:00+02:00"})
+
+    assert Catalogue.from_json(text).fetched_at == FETCHED_AT
+    assert Catalogue.from_json(text).fetched_at.tzinfo is UTC
+
+
+def of_service(**fields: object) -> str:
+    return json.dumps(HEAD | {"services": [{"service": "5"} | fields]})
+
+
+@pytest.mark.parametrize(("text", "reason"), [
+    ("", "is invalid: Expecting value"),
+    (b"\xff", "is invalid: 'utf-8' codec can't decode"),
+    ("[" * 100_000, "is nested too deeply"),
+    ("[]", "is invalid: expected an object"),
+    ("{}", "the format is None, expected 'smmfanfast catalogue 1'"),
+    (json.dumps({"format": "smmfanfast catalogue 2"}), "format is 'smmfanfast catalogue 2'"),
+    (json.dumps({"format": HEAD["format"]}), "missing required field `fetched_at`"),
+    (json.dumps(HEAD | {"fetched_at": 3}), "fetched_at: expected `str`, got `int`"),
+    (json.dumps(HEAD | {"fetched_at": "soon"}), "Invalid isoformat string: 'soon'"),
+    (json.dumps(HEAD | {"fetched_at": "2026-03-01"}), "'2026-03-01' has no time zone"),
+    (json.dumps(HEAD | {"unreadable": [1]}), "unreadable[0]: expected `str`, got `int`"),
+    (json.dumps(HEAD | {"services": {}}), "services: expected `array`, got `object`"),
+    (json.dumps(HEAD | {"services": [1]}), "service 1: expected `object`, got `int`"),
+    (json.dumps(HEAD | {"services": [{"name": "x"}]}), "missing required field `service`"),
+    (of_service(service=5), "service 5: service: expected `str`"),
+    (of_service(price="1"), "service '5': object contains unknown field `price`"),
+    (of_service(raw="1"), "service '5': object contains unknown field `raw`"),
+    (of_service(rate=1.02), "service '5': rate: expected `str | null`, got `float`"),
+    (of_service(rate="NaN"), "service '5': rate: 'NaN' is not an amount"),
+    (of_service(rate="much"), "service '5': rate: 'much' is not an amount"),
+    (of_service(min=True), "service '5': min: expected `int | null`, got `bool`"),
+    (of_service(extra=[]), "service '5': extra: expected `object | null`, got `array`"),
+])  # fmt: skip
+def test_invalid_json_error_names_the_flaw(text: str | bytes, reason: str) -> None:
+    with pytest.raises(InvalidSettingsError) as caught:
+        Catalogue.from_json(text)
+
+    assert caught.value.name == "catalogue"
+    assert reason in caught.value.reason
+    assert "\n" not in caught.value.reason

@@ -44,7 +44,7 @@ THIRD_PARTY = {
     "orders": {"attrs"},
     "results": {"msgspec"},
     "profile": {"attrs"},
-    "catalogue": {"attrs"},
+    "catalogue": {"attrs", "msgspec"},
     "changes": {"attrs"},
     "events": {"attrs"},
     "journal": {"attrs"},
@@ -59,14 +59,14 @@ THIRD_PARTY = {
     "integrations.prometheus": {"attrs", "prometheus_client"},
     "integrations.pytest_plugin": {"attrs", "pytest"},
     "sandbox": {"aiohttp", "attrs"},
-    "cli": {"attrs", "cyclopts", "rich"},
+    "cli": {"attrs", "cyclopts", "msgspec", "rich"},
 }
 """Third-party imports of a module; none if it is not listed."""
 
 HOMES = {
     "aiohttp": {"_wire.transport", "sandbox"},
     "cattrs": {"_wire.decode"},
-    "msgspec": {"_wire.decode", "results"},
+    "msgspec": {"_wire.decode", "catalogue", "cli", "results"},
     "sqlalchemy": {"journal.sql"},
     "opentelemetry": {"integrations.otel"},
     "prometheus_client": {"integrations.prometheus"},

@@ -1,11 +1,13 @@
-"""The command line, `smmfanfast`: what the client can do, for people and for scripts.
+"""The command line, `smmfanfast`: the features of the client for people and scripts.
 
-Tables are for people, `--json` is for programs. Exit codes are in `_codes`.
+Tables are for people, `--json` is for programs. The exit codes are in `_codes`.
 
-`_commands` is the table of commands, each of which lives in `commands`; `_app` is the table as
-cyclopts reads it.
+`_commands` is the table of commands, `commands` contains their functions, and `_app` registers them
+with cyclopts.
 """
 
+import codecs
+import io
 import logging
 import os
 import signal
@@ -16,7 +18,6 @@ from types import FrameType
 from .. import __version__
 from ._codes import INTERRUPTED, NOT_WRITTEN, PIPE_CLOSED
 from ._commands import overview
-from ._streams import make_fit
 
 __all__ = ["main"]
 
@@ -24,38 +25,70 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command line."""
     logging.captureWarnings(capture=True)
-    make_fit()
+    prepare_streams()
     try:
         _run(sys.argv[1:])
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        # Whoever read has enough, as `head` has.
-        _print_no_more()
+        # The reader closed the pipe, as `head` does.
+        _discard_output()
         sys.exit(PIPE_CLOSED)
     except OSError as error:
-        # All else that a system can refuse is one of our own errors by now.
-        _print_no_more()
-        print(f"error: the answer can't be written: {error.strerror}", file=sys.stderr)  # noqa: T201
+        # Any other system error has been mapped to a PanelError before.
+        _discard_output()
+        print(f"error: the output cannot be written: {error.strerror}", file=sys.stderr)  # noqa: T201
         sys.exit(NOT_WRITTEN)
 
 
-def _print_no_more() -> None:
-    """Let what Python writes at its end go nowhere."""
+def _discard_output() -> None:
+    """Redirect stdout to the null device: Python flushes it once more on exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _as_ctrl_c(_: int, __: FrameType | None) -> None:
-    """Take a service manager's SIGTERM for Ctrl-C: claims are given back, answers arrive."""
+def _raise_sigint(_: int, __: FrameType | None) -> None:
+    """Handle SIGTERM of a service manager as Ctrl-C: claims are released, responses awaited."""
     signal.raise_signal(signal.SIGINT)
 
 
-def _run(words: list[str]) -> None:
-    # The two questions that are asked most are answered without loading anything.
-    if words in ([], ["-h"], ["--help"]):
+def _run(arguments: list[str]) -> None:
+    # Help and version are printed without loading any library.
+    if arguments in ([], ["-h"], ["--help"]):
         print(overview(), flush=True)  # noqa: T201  # a command line prints
-    elif words == ["--version"]:
+    elif arguments == ["--version"]:
         print(__version__, flush=True)  # noqa: T201
     else:
-        signal.signal(signal.SIGTERM, _as_ctrl_c)
-        import_module("._app", __name__).run(words)
+        signal.signal(signal.SIGTERM, _raise_sigint)
+        import_module("._app", __name__).run(arguments)
+
+
+IN_ASCII = {"–": "-", "…": "...", "→": "->", "✓": "+", "✗": "x", "×": "x", "•": "*"}
+"""Replacements of our own characters in an encoding without them; others become "?"."""
+
+_HANDLER = "smmfanfast-in-ascii"
+
+_MISSING = (("stdin", os.O_RDONLY, "r"), ("stdout", os.O_WRONLY, "w"), ("stderr", os.O_WRONLY, "w"))
+
+
+def prepare_streams() -> None:
+    """Prepare the standard streams, so that no character and no closed stream raises.
+
+    A closed stream (`>&-`) is opened on the null device: if its descriptor stayed free, the next
+    connection or file would get it.
+    """
+    for name, flags, mode in _MISSING:
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, flags), mode, encoding="utf-8"))
+    codecs.register_error(_HANDLER, _replace_in_ascii)
+    for stream in (sys.stdout, sys.stderr):
+        # A test or an embedding program may have replaced the stream.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_HANDLER)
+
+
+def _replace_in_ascii(error: UnicodeError) -> tuple[str, int]:
+    """Return the replacement of characters that an encoding does not have."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    characters = error.object[error.start : error.end]
+    return "".join(IN_ASCII.get(each, "?") for each in characters), error.end

@@ -1,4 +1,4 @@
-"""The command line as cyclopts reads it; a command is loaded when it is called."""
+"""The cyclopts application; the module of a command is loaded when the command is called."""
 
 import sys
 
@@ -6,16 +6,16 @@ from cyclopts import App, CycloptsError
 
 from .. import __version__
 from ._codes import USAGE
-from ._commands import COMMANDS, HOW, examples_of
-from ._ending import print_line
+from ._commands import COMMANDS, examples_of, help_of, program_help
+from ._errors import print_line
 
 __all__ = ["app", "run"]
 
 app = App(
     name="smmfanfast",
     version=__version__,
-    help=f"An SMM panel from the command line.\n\n{HOW}",
-    # Texts are shown as they are written: examples hold signs that markdown would take for its own.
+    help=program_help(),
+    # Plain text, because examples contain characters that are markup in Markdown.
     help_format="plaintext",
 )
 
@@ -24,20 +24,21 @@ for _commands in COMMANDS.values():
         app.command(
             f"{__package__}.commands.{_each.function}",
             name=_each.name,
+            help=help_of(_each),
             help_epilogue=examples_of(_each),
         )
 
 
-def run(words: list[str]) -> None:
-    """Carry out what was typed, and leave with its exit code; wrong words are said on a line."""
+def run(arguments: list[str]) -> None:
+    """Run a command and exit with its code; print invalid arguments as an error on one line."""
     try:
-        app(words, exit_on_error=False, print_error=False)
+        app(arguments, exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        print_line(str(error), "bold red", head="error", hint=_help_for(words))
+        print_line(str(error), "bold red", head="error", hint=_help_for(arguments))
         sys.exit(USAGE)
 
 
-def _help_for(words: list[str]) -> str:
+def _help_for(arguments: list[str]) -> str:
     known = {each.name for commands in COMMANDS.values() for each in commands}
-    command = f"{words[0]} " if words[0] in known else ""
+    command = f"{arguments[0]} " if arguments[0] in known else ""
     return f"see smmfanfast {command}--help"

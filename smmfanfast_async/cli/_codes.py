@@ -1,4 +1,4 @@
-"""The exit codes, and what each means."""
+"""The exit codes and their meanings."""
 
 __all__ = [
     "INTERRUPTED",
@@ -18,19 +18,19 @@ __all__ = [
 OK, REFUSED, USAGE, UNKNOWN, NETWORK, PARTLY, JOURNAL, LEFT_UNKNOWN, NOT_WRITTEN = range(9)
 
 INTERRUPTED, PIPE_CLOSED = 130, 141
-"""As a shell gives them for the signals of Ctrl-C and of a reader who is gone."""
+"""As a shell reports SIGINT and SIGPIPE: 128 + the number of the signal."""
 
 MEANINGS = {
     OK: "done",
     REFUSED: "the panel refused or failed; catalogues differ (services --exit-code)",
-    USAGE: "wrong input or settings, or not agreed to: nothing was sent",
-    UNKNOWN: "the outcome of an order is unknown: look before you order again",
-    NETWORK: "the panel was not reached or gave no answer, or an order is not sent yet",
-    PARTLY: "some of the ids have errors, or are not final in time",
-    JOURNAL: "the journal of orders can't be written or read: nothing was sent",
-    LEFT_UNKNOWN: "follow --until-final came to its end, and left orders that are unknown",
-    NOT_WRITTEN: "the answer can't be written, as on a full disk; what was asked for is done",
-    INTERRUPTED: "ended by Ctrl-C or SIGTERM before the end",
-    PIPE_CLOSED: "whoever read the output is gone",
+    USAGE: "invalid input or settings, or not confirmed: nothing was sent",
+    UNKNOWN: "an order may have been placed: check the panel before ordering again",
+    NETWORK: "the panel was not reached or did not respond, or an order is not sent yet",
+    PARTLY: "some ids have errors, or are not final before the time-out",
+    JOURNAL: "the journal of orders cannot be written or read: nothing was sent",
+    LEFT_UNKNOWN: "follow --until-final is done, but the outcome of some orders is unknown",
+    NOT_WRITTEN: "the output cannot be written, as on a full disk; the command was carried out",
+    INTERRUPTED: "interrupted by Ctrl-C or SIGTERM",
+    PIPE_CLOSED: "output pipe closed",
 }
-"""What each says, in a line."""
+"""The meaning of each exit code, in one line."""

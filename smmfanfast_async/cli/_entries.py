@@ -1,4 +1,4 @@
-"""Orders of the journal as tables, CSV and JSON."""
+"""Orders in the journal, shown as tables, CSV and JSON."""
 
 import csv
 from collections.abc import AsyncIterable, Iterable
@@ -6,25 +6,31 @@ from datetime import datetime
 from shlex import quote
 from typing import Any, Protocol
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from .._text import sanitize
+from ..errors import InvalidOrderError, NotSentError, PanelError
 from ..journal import OPEN_STATES, Entry, EntryState, Summary, UnknownOrder
 from ..results import Status
-from ._output import STATE_STYLES, STYLES, cell, money, plain, table
+from ._codes import OK
+from ._errors import exit_code, print_error
+from ._options import JournalOptions
+from ._output import STATE_STYLES, STYLES, cell, money, plain, print_json, table
 
 __all__ = [
-    "UNDER_WAY",
+    "IN_FLIGHT",
     "counts",
     "csv_cell",
     "entries_table",
     "entry_object",
     "evidence",
+    "format_time",
+    "report_placed",
+    "show_entry",
     "summary_view",
     "unknown_object",
-    "when",
     "write_csv",
 ]
 
@@ -35,12 +41,12 @@ COLUMNS = (
 )  # fmt: skip
 """Columns of the CSV."""
 
-FORMULA_SIGNS = ("=", "+", "-", "@", "\t")
-"""Signs with which a cell begins that a spreadsheet would run as a formula."""
+FORMULA_STARTS = ("=", "+", "-", "@", "\t")
+"""Characters that start a formula in a spreadsheet."""
 
 
-UNDER_WAY = OPEN_STATES - {EntryState.UNKNOWN}
-"""States upon which something follows without a person."""
+IN_FLIGHT = OPEN_STATES - {EntryState.UNKNOWN}
+"""States that change without the decision of a person."""
 
 
 class _File(Protocol):
@@ -49,13 +55,13 @@ class _File(Protocol):
         ...
 
 
-def when(moment: datetime | None) -> str | None:
-    """Write a moment for people, in UTC; None as it is."""
+def format_time(moment: datetime | None) -> str | None:
+    """Return a time for display, in UTC; None for None."""
     return None if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
 def entries_table(entries: Iterable[Entry], title: str) -> Table:
-    """Show orders, a row each."""
+    """Return a table of orders."""
     numbers = ("price", "charge", "remains")
     columns = (
         "ref",
@@ -65,7 +71,7 @@ def entries_table(entries: Iterable[Entry], title: str) -> Table:
         "price",
         "charge",
         "remains",
-        "written down (UTC)",
+        "created (UTC)",
     )
     made = table(title, *columns, right=numbers)
     for each in entries:
@@ -75,19 +81,19 @@ def entries_table(entries: Iterable[Entry], title: str) -> Table:
             cell(each.order),
             cell(each.raw_status, STYLES.get(each.status or Status.PENDING, "")),
             *map(cell, (money(each.price), money(each.charge), each.remains)),
-            cell(when(each.created_at), "dim"),
+            cell(format_time(each.created_at), "dim"),
         )
     return made
 
 
 def entry_object(entry: Entry) -> dict[str, Any]:
-    """Give an order as JSON knows it."""
-    found: dict[str, Any] = plain(entry)
-    return found | {"status": entry.status}
+    """Return an order as a JSON object."""
+    fields: dict[str, Any] = plain(entry)
+    return fields | {"status": entry.status}
 
 
 async def write_csv(file: _File, entries: AsyncIterable[Entry]) -> None:
-    """Write orders as CSV, a row as it is read."""
+    """Write orders as CSV, each row as it is read."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)
     async for each in entries:
@@ -96,28 +102,28 @@ async def write_csv(file: _File, entries: AsyncIterable[Entry]) -> None:
 
 
 def csv_cell(value: object) -> object:
-    """Make a cell that no spreadsheet runs and no terminal obeys; numbers are as they are."""
+    """Return a CSV cell without formulas and control characters; numbers are unchanged."""
     if not isinstance(value, str):
         return value
     text = sanitize(value)
-    return f"'{text}" if text.startswith(FORMULA_SIGNS) and not _is_number(text) else text
+    return f"'{text}" if text.startswith(FORMULA_STARTS) and not _is_number(text) else text
 
 
 def _is_number(text: str) -> bool:
     return text.removeprefix("-").replace(".", "", 1).isdecimal()
 
 
-# --- what is unknown -----------------------------------------------------------------------------
+# --- unknown orders -----------------------------------------------------------------------------
 
 
 def unknown_object(unknown: UnknownOrder) -> dict[str, Any]:
-    """Give an unknown order with its evidence as JSON knows it."""
-    found: dict[str, Any] = plain(unknown)
-    return found | {"drop_matches_price": unknown.drop_matches_price}
+    """Return an unknown order with its evidence as a JSON object."""
+    fields: dict[str, Any] = plain(unknown)
+    return fields | {"drop_matches_price": unknown.drop_matches_price}
 
 
 def evidence(unknown: UnknownOrder) -> RenderableType:
-    """Show what speaks for and against an order, and how to say what is true."""
+    """Return the evidence for and against an order, and how to record its outcome."""
     entry = unknown.entry
     shown = Table.grid(padding=(0, 2))
     shown.add_column(style="dim", no_wrap=True)
@@ -133,55 +139,53 @@ def evidence(unknown: UnknownOrder) -> RenderableType:
 
 def _facts(unknown: UnknownOrder) -> list[tuple[str, Text]]:
     entry = unknown.entry
-    times = f"{when(entry.sent_at) or '–'} UTC, attempt {entry.attempt}"
+    times = f"{format_time(entry.sent_at) or '–'} UTC, attempt {entry.attempt}"
     facts = [
         ("sent", cell(times)),
-        ("what", cell(_asked(entry))),
-        ("what came back", cell(entry.reason)),
+        ("order", cell(_describe(entry))),
+        ("response", cell(entry.reason)),
         ("balance", _balance(unknown)),
         ("same link", _link(unknown)),
     ]
     if entry.order is not None:
-        facts.append(("id in the answer", cell(entry.order, "yellow")))
+        facts.append(("id in the response", cell(entry.order, "yellow")))
     if entry.was_unknown:
         facts.append(("before", cell("an earlier attempt was unknown too", "yellow")))
     return facts
 
 
-def _asked(entry: Entry) -> str:
+def _describe(entry: Entry) -> str:
     quantity = "" if entry.quantity is None else f"{entry.quantity} of "
     return f"{quantity}service {entry.form.get('service', '–')} for {entry.link or 'no link'}"
 
 
 def _balance(unknown: UnknownOrder) -> Text:
     entry, drop = unknown.entry, unknown.balance_drop
-    price = (
-        "the price is not known" if entry.price is None else f"the price is {money(entry.price)}"
-    )
+    price = "the price is unknown" if entry.price is None else f"the price is {money(entry.price)}"
     if drop is None:
-        return cell(f"not read before and after; {price}")
-    fits = {
-        True: (": it fits an order", "yellow"),
-        False: (": it does not fit", ""),
+        return cell(f"not recorded before and after; {price}")
+    verdicts = {
+        True: (": it matches an order", "yellow"),
+        False: (": it does not match", ""),
         None: ("", ""),
     }
-    said, style = fits[unknown.drop_matches_price]
-    return cell(f"fell by {money(drop)}; {price}{said}", style)
+    verdict, style = verdicts[unknown.drop_matches_price]
+    return cell(f"fell by {money(drop)}; {price}{verdict}", style)
 
 
 def _link(unknown: UnknownOrder) -> Text:
     if unknown.link_reported_active:
-        return cell("the panel has said since that an order with this link is active", "yellow")
+        return cell("the panel has since reported that an order with this link is active", "yellow")
     if unknown.other_refs:
         return cell(f"also open here: {', '.join(unknown.other_refs)}")
-    return cell("nothing else is known")
+    return cell("no other information")
 
 
-# --- sums ----------------------------------------------------------------------------------------
+# --- totals --------------------------------------------------------------------------------------
 
 
 def counts(summary: Summary) -> Group:
-    """Show how many orders stand where, on two lines."""
+    """Return the number of orders by state and by status, on two lines."""
     by_state = [
         (f"{state.value} {number}", STATE_STYLES.get(state, ""))
         for state in EntryState
@@ -200,9 +204,58 @@ def _line(name: str, words: list[tuple[str, str]]) -> Text:
 
 
 def summary_view(summary: Summary) -> Group:
-    """Show an account's orders in numbers."""
-    sums = {"spent": summary.spent, "given back": summary.refunded, "at risk": summary.at_risk}
+    """Return the totals of an account's orders."""
+    sums = {"spent": summary.spent, "refunded": summary.refunded, "at risk": summary.at_risk}
     amounts = [(f"{name} {money(amount)}", "") for name, amount in sums.items()]
     if summary.at_risk:
         amounts[-1] = (amounts[-1][0], "bold red")
     return Group(counts(summary), _line("money  ", amounts))
+
+
+WAITS = {
+    EntryState.PREPARED: "not sent yet: repeat the command, or run `smmfanfast follow` to send it",
+    EntryState.HELD: "held until another order with this link is final; run `smmfanfast follow`",
+}
+"""States of orders that are not sent yet, and what happens next."""
+
+
+def show_entry(entry: Entry, panel: JournalOptions) -> None:
+    """Print the state of an order."""
+    if panel.json:
+        print_json(Console(), entry_object(entry))
+        return
+    about = f", order {sanitize(entry.order)}" if entry.order else ""
+    text = Text.assemble(
+        (sanitize(entry.ref), "bold"),
+        " is ",
+        (entry.state.value, STATE_STYLES.get(entry.state, "")),
+        about,
+    )
+    Console().print(text, soft_wrap=True)
+
+
+def report_placed(entry: Entry, panel: JournalOptions) -> int:
+    """Print the outcome of placing an order and return its exit code."""
+    if panel.json:
+        show_entry(entry, panel)
+    try:
+        order = entry.order_id()
+    except PanelError as error:
+        explained = _explain(entry, error)
+        print_error(explained, entry.ref)
+        return exit_code(explained)
+    if not panel.json:
+        line = f"order {sanitize(order)} placed as {sanitize(entry.ref)}"
+        Console().print(Text(line, style="bold green"), soft_wrap=True)
+    return OK
+
+
+def _explain(entry: Entry, error: PanelError) -> PanelError:
+    """Return the error, or one that says what to do about an order that is not sent."""
+    if entry.state is EntryState.WITHDRAWN:
+        how = "is withdrawn; `smmfanfast retry` sends it again"
+        return InvalidOrderError("add", "ref", entry.ref, how)
+    if entry.state in WAITS:
+        why = f" ({entry.reason})" if entry.reason else ""
+        return NotSentError(f"{WAITS[entry.state]}{why}", action="add")
+    return error

@@ -1,55 +1,62 @@
-"""Ids from standard input, as they come, without holding up what is under way."""
+"""Input of commands: ids from standard input without blocking, and orders from options."""
 
 import asyncio
 import io
 import os
 import stat
 from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
-__all__ = ["ids_from"]
+import attrs
+
+from ..errors import InvalidOrderError
+from ..orders import API_V2_ORDER_TYPES, Order
+
+__all__ = ["build_order", "ids_from", "parse_expiry", "parse_extra", "parse_lines"]
 
 CHUNK_BYTES = 64 * 1024
 """How much is read at a time: some thousand ids."""
 
 MAX_ID_BYTES = 1024 * 1024
-"""The longest run of bytes without a blank that is waited through for its end."""
+"""The longest id; a longer run of bytes without a separator is cut."""
 
-_MARKS = (b" ", b",", b"\n", b"\t", b"\r")
+_SEPARATORS = (b" ", b",", b"\n", b"\t", b"\r")
 
 _BYTE_ORDER_MARK = "\ufeff"
 
 
 def ids_from(source: Any) -> Iterator[str] | AsyncIterator[str]:
-    """Give the ids of a text file, a pipe or a terminal: what stands between blanks and commas.
+    """Return the ids in a text file, a pipe or a terminal, separated by white space or commas.
 
-    A pipe is read as it fills, so that the first ids are asked for while others still come. What
-    is no UTF-8 is part of a wrong id rather than the end of the reading.
+    A pipe is read as it fills, so that the first ids are requested while others still arrive. Bytes
+    that are not UTF-8 make an invalid id, and do not stop the reading.
     """
     try:
         mode = os.fstat(source.fileno()).st_mode
     except (OSError, io.UnsupportedOperation):
         return _of_file(source)
-    # An event loop can't wait for anything else, such as a file or /dev/null.
+    # An event loop cannot wait for anything else, such as a file or /dev/null.
     if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or source.isatty():
         return _of_pipe(source)
     return _of_file(source)
 
 
 class _Words:
-    """Makes words of bytes that come in chunks; the last word of a chunk may go on in the next."""
+    """Splits chunks of bytes into words; the last word of a chunk may continue in the next."""
 
     def __init__(self) -> None:
-        self._begun = b""
+        self._partial = b""
 
     def of(self, chunk: bytes) -> list[str]:
-        """Give the words that are whole with this chunk."""
-        whole, self._begun = _cut(self._begun + chunk)
+        """Return the words that are complete with this chunk."""
+        whole, self._partial = _cut(self._partial + chunk)
         return _split(whole)
 
     def last(self) -> list[str]:
-        """Give the word that only the end has made whole, if there is one."""
-        return _split(self._begun)
+        """Return the word that the end of input completes, if there is one."""
+        return _split(self._partial)
 
 
 def _split(text: bytes) -> list[str]:
@@ -58,15 +65,15 @@ def _split(text: bytes) -> list[str]:
 
 
 def _cut(text: bytes) -> tuple[bytes, bytes]:
-    """Cut behind the last mark between two ids; what has no end by `MAX_ID_BYTES` is cut there."""
-    end = max(map(text.rfind, _MARKS)) + 1
+    """Split after the last separator; a longer word than `MAX_ID_BYTES` is cut there."""
+    end = max(map(text.rfind, _SEPARATORS)) + 1
     if end == 0 and len(text) >= MAX_ID_BYTES:
         end = len(text)
     return text[:end], text[end:]
 
 
 def _of_file(file: Any) -> Iterator[str]:
-    # In chunks too: all ids may stand on one line.
+    # In chunks too: all ids may be on one line.
     source = getattr(file, "buffer", file)
     words = _Words()
     while chunk := source.read(CHUNK_BYTES):
@@ -78,7 +85,7 @@ async def _of_pipe(pipe: Any) -> AsyncIterator[str]:
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     source = _own_terminal(pipe) if pipe.isatty() else pipe
-    # Others may share the pipe: they shall find it as it was. The loop closes its own end of it.
+    # Other processes may share the pipe, so its mode is restored. The loop closes its own end.
     shared = os.dup(source.fileno())
     was_blocking = os.get_blocking(shared)
     transport, _ = await loop.connect_read_pipe(
@@ -98,6 +105,91 @@ async def _of_pipe(pipe: Any) -> AsyncIterator[str]:
 
 
 def _own_terminal(terminal: Any) -> Any:
-    """Open a terminal anew: what the loop sets on the one of stdin it would set on stdout too."""
+    """Open the terminal again: non-blocking mode set on stdin would apply to stdout too."""
     path = os.ttyname(terminal.fileno())
     return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOCTTY), "rb", buffering=0)
+
+
+def build_order(order_type: str, options: dict[str, Any]) -> Order:
+    """Create an order of a type from the options that were given.
+
+    Raises `InvalidOrderError` for an unknown type, an option that is not a field of the type, and a
+    required field that was not given.
+    """
+    if order_type not in API_V2_ORDER_TYPES:
+        reason = f"is not an order type; known are {', '.join(API_V2_ORDER_TYPES)}"
+        raise InvalidOrderError("add", "TYPE", order_type, reason)
+    cls = API_V2_ORDER_TYPES[order_type]
+    given = {name: value for name, value in options.items() if value is not None}
+    fields = {field.name: field for field in attrs.fields(cls)}
+    for name, value in given.items():
+        if name not in fields:
+            known = ", ".join(
+                known for known in fields if known not in {"extra", "allowed_delays_minutes"}
+            )
+            raise InvalidOrderError(
+                cls.__name__, name, value, f"is not a field of this type; its fields are {known}"
+            )
+    for name, field in fields.items():
+        if field.default is attrs.NOTHING and name not in given:
+            raise InvalidOrderError(
+                cls.__name__, name, None, f"is missing: add --{name.replace('_', '-')}"
+            )
+    return cls(**given)
+
+
+def parse_expiry(text: str | None) -> Any:
+    """Parse a day as the panel writes it (31/12/2030) or in ISO format (2030-12-31)."""
+    if text is None:
+        return None
+    for form in ("%d/%m/%Y", "%Y-%m-%d"):
+        try:
+            return datetime.strptime(text, form).date()  # noqa: DTZ007  # a day has no time zone
+        except ValueError:
+            continue
+    raise InvalidOrderError(
+        "SubscriptionsOrder", "expiry", text, "is not a day such as 31/12/2030 or 2030-12-31"
+    )
+
+
+def parse_extra(pairs: list[str] | None) -> dict[str, str] | None:
+    """Parse `name=value` pairs."""
+    if not pairs:
+        return None
+    extra: dict[str, str] = {}
+    for pair in pairs:
+        name, sign, value = pair.partition("=")
+        if not sign:
+            raise InvalidOrderError("add", "extra", pair, "is not name=value")
+        extra[name] = value
+    return extra
+
+
+def parse_lines(items: list[str] | None) -> list[str] | None:
+    """Return the items of a list option; `@path` is replaced by the lines of the file."""
+    if not items:
+        return None
+    lines: list[str] = []
+    for item in items:
+        if item.startswith("@") and len(items) == 1 and _is_path(item[1:]):
+            lines += _lines_of(Path(item[1:]))
+        else:
+            lines.append(item)
+    return lines
+
+
+def _is_path(text: str) -> bool:
+    """Whether a text is the path of a file; user names and comments have no slash or suffix."""
+    # Not by pathlib, which raises for a text that is too long for a name.
+    is_file = os.path.isfile(text)  # noqa: PTH113
+    return is_file or (" " not in text and ("/" in text or text.endswith((".txt", ".csv"))))
+
+
+def _lines_of(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        reason = f"cannot be read: {error.strerror}"
+    except UnicodeDecodeError:
+        reason = "cannot be read: it is not in UTF-8"
+    raise InvalidOrderError("add", "file", str(path), reason)

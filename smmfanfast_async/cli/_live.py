@@ -1,4 +1,4 @@
-"""What moves on a terminal: a bar that counts, and boards that show what changes."""
+"""Live output on a terminal: a progress bar, and boards that are redrawn."""
 
 import logging
 import time
@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
 from rich.progress import (
     Progress,
@@ -20,21 +20,22 @@ from rich.table import Table
 from rich.text import Text
 
 from .._text import sanitize
+from ..errors import PanelError
 from ..journal import OPEN_STATES, EventKind, JournalEvent, Summary, UnknownOrder
-from ..results import Status
-from ._entries import summary_view, when
-from ._output import STYLES, cell, money, table
+from ..results import OrderStatus, Status
+from ._entries import format_time, summary_view
+from ._output import STYLES, cell, money, statuses_table, table
 
-__all__ = ["Board", "can_redraw", "counting", "event_row", "live", "notices"]
+__all__ = ["Board", "StatusBoard", "can_redraw", "counting", "event_row", "live", "notices"]
 
 EVENTS_SHOWN = 8
-"""Changes that the board shows, the latest."""
+"""How many of the latest changes the board shows."""
 
 UNKNOWN_SHOWN = 5
 """Unknown orders that the board shows; `smmfanfast unknown` shows all."""
 
 REDRAWN_PER_S = 4.0
-"""How often a board is drawn in a second."""
+"""How often a board is redrawn per second."""
 
 BAR_COLUMNS = 40
 """Width of a bar, in columns."""
@@ -48,19 +49,19 @@ EVENT_STYLES = {
     EventKind.ACCEPTED: "cyan",
     EventKind.FINISHED: "green",
 }
-"""Colours of what happened to an order; the rest has none."""
+"""Colours of events; the others have none."""
 
 
 def can_redraw(console: Console) -> bool:
-    """Whether what was drawn can be drawn over: a terminal that understands how."""
+    """Whether output can be redrawn: the terminal is not a dumb one."""
     return console.is_terminal and not console.is_dumb_terminal
 
 
 @contextmanager
 def counting(console: Console, what: str) -> Generator[Callable[[], None], None, None]:
-    """Show a bar that counts, on a terminal alone; gives what counts one more."""
+    """Show a progress bar, on a terminal only; yield a function that advances it by one."""
     if not console.is_terminal:
-        # Some releases of rich end a bar with a line even where they show none.
+        # Some releases of rich print a line at the end even if they show no bar.
         yield lambda: None
         return
     columns = (
@@ -78,28 +79,28 @@ def counting(console: Console, what: str) -> Generator[Callable[[], None], None,
 def live(
     console: Console, board: RenderableType, *, stays: bool = True
 ) -> Generator[None, None, None]:
-    """Draw a board again and again while it changes; at the end it stays, or is wiped off."""
+    """Redraw a board while it changes; at the end it stays or is erased."""
     with Live(board, console=console, refresh_per_second=REDRAWN_PER_S, transient=not stays):
         yield
 
 
 class _Notices(logging.Handler):
-    """Hands on what the library logs, cleaned."""
+    """Passes on what the library logs, sanitized."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, notify: Callable[[str], None]) -> None:
         super().__init__(logging.WARNING)
-        self._say = say
+        self._notify = notify
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hand a record on."""
-        self._say(sanitize(record.getMessage()))
+        """Pass on a record."""
+        self._notify(sanitize(record.getMessage()))
 
 
 @contextmanager
-def notices(say: Callable[[str], None]) -> Generator[None, None, None]:
-    """Hand on what the library warns of meanwhile, such as a panel that does not answer."""
+def notices(notify: Callable[[str], None]) -> Generator[None, None, None]:
+    """Pass on the warnings of the library, such as about a panel that does not respond."""
     log = logging.getLogger("smmfanfast_async")
-    handler = _Notices(say)
+    handler = _Notices(notify)
     log.addHandler(handler)
     try:
         yield
@@ -108,7 +109,7 @@ def notices(say: Callable[[str], None]) -> Generator[None, None, None]:
 
 
 def event_row(event: JournalEvent) -> list[Text]:
-    """Make the cells of what happened to an order."""
+    """Return the cells of an event."""
     status = "" if event.raw_status is None else STYLES.get(Status.parse(event.raw_status), "")
     return [
         cell(f"{event.at:%H:%M:%S}", "dim"),
@@ -123,31 +124,31 @@ def event_row(event: JournalEvent) -> list[Text]:
 
 
 class Board:
-    """What `smmfanfast follow` shows: counts, money, the last changes, and what is unknown."""
+    """The board of `smmfanfast follow`: counts, money, latest changes and unknown orders."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._began_s = clock()
+        self._started_s = clock()
         self._summary: Summary | None = None
-        self._looks = 0
+        self._checks = 0
         self._unknown: list[UnknownOrder] = []
         self._events: deque[JournalEvent] = deque(maxlen=EVENTS_SHOWN)
         self._notice = ""
 
     def event(self, event: JournalEvent) -> None:
-        """Show a change."""
+        """Show an event."""
         self._events.append(event)
 
-    def say(self, text: str) -> None:
-        """Show a word on what goes wrong."""
+    def notify(self, text: str) -> None:
+        """Show a warning."""
         self._notice = text
 
-    def count(self, summary: Summary, looks: int, unknown: list[UnknownOrder]) -> None:
-        """Show how the orders stand by now."""
-        self._summary, self._looks, self._unknown = summary, looks, unknown
+    def count(self, summary: Summary, checks: int, unknown: list[UnknownOrder]) -> None:
+        """Show the current totals."""
+        self._summary, self._checks, self._unknown = summary, checks, unknown
 
     def __rich__(self) -> RenderableType:
-        """Draw it."""
+        """Render the board."""
         if self._summary is None:
             return Text("reading the journal …", style="dim")
         parts: list[RenderableType] = [self._head(self._summary), summary_view(self._summary)]
@@ -161,37 +162,73 @@ class Board:
 
     def _head(self, summary: Summary) -> Table:
         total = sum(summary.by_state.values())
-        over = total - sum(summary.by_state.get(state, 0) for state in OPEN_STATES)
-        passed_s = max(self._clock() - self._began_s, 0.001)
+        closed = total - sum(summary.by_state.get(state, 0) for state in OPEN_STATES)
+        elapsed_s = max(self._clock() - self._started_s, 0.001)
         head = Table.grid(padding=(0, 2))
         head.add_row(
-            Text(f"{over} of {total} orders are over", style="bold"),
+            Text(f"{closed} of {total} orders are closed", style="bold"),
             ProgressBar(
                 total=max(total, 1),
-                completed=over,
+                completed=closed,
                 width=BAR_COLUMNS,
                 complete_style="green",
             ),
-            Text(f"{self._looks / passed_s:.1f} looks/s", style="cyan"),
-            Text(f"{passed_s:.0f} s", style="dim"),
+            Text(f"{self._checks / elapsed_s:.1f} checks/s", style="cyan"),
+            Text(f"{elapsed_s:.0f} s", style="dim"),
         )
         return head
 
     def _changes(self) -> Table:
         numbers = ("charge", "remains")
-        names = ("at (UTC)", "ref", "what", "order", "status", "charge", "remains", "words")
-        made = table("Last changes", *names, right=numbers)
+        names = ("at (UTC)", "ref", "event", "order", "status", "charge", "remains", "message")
+        made = table("Latest changes", *names, right=numbers)
         for event in self._events:
             made.add_row(*event_row(event))
         return made
 
     def _to_resolve(self) -> Group:
         number = len(self._unknown)
-        # A title would be broken where the table is narrow.
+        # A table title would be wrapped if the table is narrow.
         head = Text(f"{number} unknown: see `smmfanfast unknown`", style="bold red")
-        made = table("", "ref", "sent (UTC)", "why")
+        made = table("", "ref", "sent (UTC)", "reason")
         for each in self._unknown[:UNKNOWN_SHOWN]:
             entry = each.entry
-            cells = (entry.ref, when(entry.sent_at), entry.reason)
+            cells = (entry.ref, format_time(entry.sent_at), entry.reason)
             made.add_row(*(cell(value, "red") for value in cells))
         return Group(head, made)
+
+
+FRAME_LINES = 6
+"""Lines of a terminal that a board needs in addition to its rows."""
+
+
+class StatusBoard:
+    """The latest statuses, as many as fit the terminal, and their number."""
+
+    def __init__(self, total: int, *, counts_final: bool = False) -> None:
+        self._total = total
+        self._counts_final = counts_final
+        self._final: set[str] = set()
+        self.rows: dict[str, OrderStatus | PanelError] = {}
+        """All statuses by order, the latest last."""
+
+    def update(
+        self, order: str, result: OrderStatus | PanelError, *, is_final: bool = False
+    ) -> None:
+        """Show the status of an order; the caller knows from the profile if it is final."""
+        if is_final:
+            self._final.add(order)
+        self.rows.pop(order, None)
+        self.rows[order] = result
+
+    @property
+    def title(self) -> str:
+        """The progress, in words."""
+        if not self._counts_final:
+            return f"{len(self.rows)} of {self._total} orders"
+        return f"{len(self._final)} of {self._total} orders are final"
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Render the board."""
+        max_rows = max(console.size.height - FRAME_LINES, 1)
+        yield statuses_table(self.title, list(self.rows.items())[-max_rows:])

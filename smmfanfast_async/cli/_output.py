@@ -1,4 +1,4 @@
-"""Results as tables for people and as JSON for programs, with the panel's text cleaned."""
+"""Results as tables for people and as JSON for programs, with the panel's text sanitized."""
 
 import json
 import os
@@ -36,16 +36,16 @@ __all__ = [
 ]
 
 MAX_CELL_CHARACTERS = 200
-"""How much of a panel's text a cell of a table takes."""
+"""The longest text of a panel in a cell of a table; the rest is cut."""
 
-WIDEST = 4096
-"""Columns that a table takes at most where nothing bounds it, as in a file."""
+MAX_WIDTH = 4096
+"""The widest table in columns if the output has no width of its own, as a file."""
 
 LINE_WIDTHS = (12, 12, 14, 10, 10, 0)
-"""Signs that the cells of a row take on a line: order, word, charge, start, remains, note."""
+"""Columns of the cells on a line: order, status, charge, start, remains, note."""
 
-UNSHOWN = {"raw", "raw_charge", "raw_rate"}
-"""Fields that say once more, in the panel's own signs, what the others say."""
+HIDDEN_FIELDS = {"raw", "raw_charge", "raw_rate"}
+"""Fields that repeat others in the panel's own notation."""
 
 STYLES: Mapping[Status, str] = {
     Status.COMPLETED: "green",
@@ -56,7 +56,7 @@ STYLES: Mapping[Status, str] = {
     Status.ERROR: "red",
     Status.UNKNOWN: "red",
 }
-"""Colours of the words for how an order stands; open orders have none."""
+"""Colours of statuses; open orders have none."""
 
 
 STATE_STYLES: Mapping[EntryState, str] = {
@@ -71,19 +71,19 @@ STATE_STYLES: Mapping[EntryState, str] = {
 
 
 def cell(value: object, style: str = "") -> Text:
-    """Make a cell: a `Text`, so that nothing in it is taken for markup; "–" for None."""
+    """Return a cell as a `Text`, in which nothing is markup; "–" for None."""
     if value is None:
         return Text("–", style="dim")
     return Text(sanitize(str(value), MAX_CELL_CHARACTERS), style=style)
 
 
 def money(amount: Decimal | None) -> str | None:
-    """Write an amount for people, without zeros that say nothing; None as it is."""
+    """Return an amount for display, without trailing zeros; None for None."""
     return None if amount is None else f"{amount.normalize():f}"
 
 
 def table(title: str, *columns: str, right: Iterable[str] = ()) -> Table:
-    """Make an empty table; the columns named in `right` hold numbers."""
+    """Return an empty table; the columns named in `right` contain numbers."""
     made = Table(
         title=title or None, title_justify="left", box=box.SIMPLE_HEAD, header_style="bold cyan"
     )
@@ -93,20 +93,20 @@ def table(title: str, *columns: str, right: Iterable[str] = ()) -> Table:
 
 
 def show(shown: RenderableType) -> None:
-    """Print a table on stdout, a row on a line where no terminal is.
+    """Print a table on stdout, one row per line unless stdout is a terminal.
 
-    A terminal that is narrower than the longest words breaks the lines itself: cells that get no
-    columns at all would vanish.
+    A terminal narrower than the longest words wraps the lines itself: otherwise rich would give
+    some cells no columns at all.
     """
     console = Console()
-    size = Measurement.get(console, console.options.update(width=WIDEST), shown)
+    size = Measurement.get(console, console.options.update(width=MAX_WIDTH), shown)
     is_bound = console.is_terminal or "COLUMNS" in os.environ
     console.width = max(console.width, size.minimum) if is_bound else size.maximum
     console.print(shown, crop=False)
 
 
 def services_table(services: Iterable[Service], title: str) -> Table:
-    """Show services, a row each."""
+    """Return a table of services."""
     made = table(
         title, "id", "name", "type", "rate", "min", "max", "drip", right=("rate", "min", "max")
     )
@@ -119,7 +119,7 @@ def services_table(services: Iterable[Service], title: str) -> Table:
 
 
 def statuses_table(title: str, rows: Iterable[tuple[str, OrderStatus | PanelError]]) -> Table:
-    """Show how orders stand, a row each, errors too."""
+    """Return a table of statuses and errors."""
     numbers = ("charge", "start", "remains")
     made = table(title, "order", "status", "charge", "start", "remains", "note", right=numbers)
     for order, result in rows:
@@ -128,7 +128,7 @@ def statuses_table(title: str, rows: Iterable[tuple[str, OrderStatus | PanelErro
 
 
 def status_row(order: str, result: OrderStatus | PanelError) -> list[Text]:
-    """Make the cells of one order."""
+    """Return the cells of one order."""
     if isinstance(result, PanelError):
         return [cell(order), cell(result.kind.value, "red"), *[cell(None)] * 3, cell(result.text)]
     money = None if result.charge is None else f"{result.charge} {result.currency or ''}".strip()
@@ -146,7 +146,7 @@ def status_row(order: str, result: OrderStatus | PanelError) -> list[Text]:
 def print_line(
     console: Console, cells: Iterable[Text], *, widths: Iterable[int] = LINE_WIDTHS
 ) -> None:
-    """Print the cells of a row on a line, in columns that hold without knowing the next row."""
+    """Print cells on a line, in columns of fixed width: the next rows are not known yet."""
     for width, each in zip(widths, cells, strict=True):
         each.append(" " * max(width - each.cell_len, 0) + "  ")
         console.print(each, end="", soft_wrap=True)
@@ -154,7 +154,7 @@ def print_line(
 
 
 def plain(value: Any) -> Any:
-    """Bring a result to what JSON knows: money as text, so that no digit is lost."""
+    """Convert a result to JSON types; money is text, so that no digit is lost."""
     match value:
         case PanelError():
             return {"error": error_object(value)}
@@ -163,7 +163,7 @@ def plain(value: Any) -> Any:
         case Decimal() | datetime():
             return str(value) if isinstance(value, Decimal) else value.isoformat()
         case Mapping():
-            pairs = cast("Mapping[object, Any]", value)  # of what, the match can't say
+            pairs = cast("Mapping[object, Any]", value)  # `match` cannot narrow them
             return {str(key): plain(each) for key, each in pairs.items()}
         case list() | tuple():
             items = cast("Iterable[Any]", value)
@@ -175,17 +175,17 @@ def plain(value: Any) -> Any:
 def _record(value: OrderStatus | Service) -> dict[str, Any]:
     if isinstance(value, Service):
         return _fields(value) | {"rate": plain(value.rate)}
-    told = {"order": value.order, "status": value.status.value}
-    return told | _fields(value) | {"charge": plain(value.charge)}
+    first = {"order": value.order, "status": value.status.value}
+    return first | _fields(value) | {"charge": plain(value.charge)}
 
 
 def _field_names(value: Any) -> tuple[str, ...]:
-    """Name the fields of a struct or an attrs object; none for anything else."""
-    kind: type[Any] = type(value)  # pyright: ignore[reportUnknownVariableType]  # of what, nobody knows
+    """Return the field names of a struct or an attrs object; empty for anything else."""
+    kind: type[Any] = type(value)  # pyright: ignore[reportUnknownVariableType]  # its type arguments are unknown
     if attrs.has(kind):
         return tuple(each.name for each in attrs.fields(kind))
     names: tuple[str, ...] = getattr(value, "__struct_fields__", ())
-    return tuple(name for name in names if name not in UNSHOWN)
+    return tuple(name for name in names if name not in HIDDEN_FIELDS)
 
 
 def _fields(value: Any) -> dict[str, Any]:
@@ -193,20 +193,20 @@ def _fields(value: Any) -> dict[str, Any]:
 
 
 def error_object(error: PanelError) -> dict[str, Any]:
-    """Give an error as JSON knows it, with its three answers."""
+    """Return an error as a JSON object: what happened, and whether a retry is safe."""
     return {
         "kind": error.kind.value,
         "text": error.text,
         "order": error.order,
         "http_status": error.http_status,
         "retry_after_s": error.retry_after_s,
-        "sent": error.maybe_sent,
+        "maybe_sent": error.maybe_sent,
         "maybe_placed": error.maybe_placed,
         "safe_to_retry": error.safe_to_retry,
     }
 
 
 def print_json(console: Console, value: object) -> None:
-    """Print one JSON value on a line; signs beyond ASCII are escaped, so nothing reaches a tty."""
+    """Print one JSON value on a line; in ASCII, so that no control character reaches a tty."""
     console.file.write(json.dumps(plain(value), ensure_ascii=True) + "\n")
     console.file.flush()

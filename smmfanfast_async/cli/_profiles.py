@@ -1,8 +1,8 @@
-"""Panels by name, or from a TOML file that describes one.
+"""Profiles by name, or from a TOML file that describes a panel.
 
-Every key may be left out; what is not said is as in the panel that `like` names::
+Every key is optional; what is left out is as in the profile that `like` names::
 
-    name = "mine"                            # the name of the file, if not said
+    name = "mine"                            # the name of the file by default
     base_url = "https://panel.example/api/v2"
     like = "api-v2"                          # or "smmfanfast", the default
     actions = ["add", "status", "services", "balance"]
@@ -16,17 +16,18 @@ Every key may be left out; what is not said is as in the panel that `like` names
     double_decodes = false
     final_statuses = ["Fail"]
 
-    [refusals]                               # texts of the panel, by what kind of no they are
+    [refusals]                               # error texts of the panel, by kind of refusal
     funds = ["Saldo insuficiente"]
 """
 
 import os
 import tomllib
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import attrs
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
 from .._text import normalize_text
 from .._wire.transport import parse_url
@@ -34,7 +35,7 @@ from ..errors import ErrorKind, InvalidSettingsError
 from ..orders import API_V2_ORDER_TYPES
 from ..profile import API_V2, SMMFANFAST, Profile, Refusal
 
-__all__ = ["PROFILES", "profile_of"]
+__all__ = ["PROFILES", "OrderType", "ProfileName", "load_profile"]
 
 PROFILES = {profile.name: profile for profile in (SMMFANFAST, API_V2)}
 
@@ -52,144 +53,137 @@ REFUSAL_KINDS = {
         ErrorKind.VALIDATION,
     )
 }
-"""Kinds of no that a panel says before it makes an order."""
+"""Kinds of refusal that prove that the panel created no order."""
 
-SECRETS = {"key", "api_key", "apikey", "token"}
-"""Keys under which someone may have written what must not be shown."""
+SECRET_KEYS = {"key", "api_key", "apikey", "token"}
+"""Keys that may contain a secret: their value is never shown."""
+
+_CHOICES: dict[str, list[str]] = {
+    "like": list(PROFILES),
+    "order_types": list(API_V2_ORDER_TYPES),
+    "refusals": list(REFUSAL_KINDS),
+}
+"""The accepted values of a key, for error messages."""
+
+ProfileName = Literal["smmfanfast", "api-v2"]
+"""The keys of `PROFILES`, as a type that shells can complete."""
+
+if TYPE_CHECKING:
+    OrderType: TypeAlias = str
+    _RefusalKind: TypeAlias = str
+else:
+    OrderType = Literal[tuple(API_V2_ORDER_TYPES)]
+    _RefusalKind = Literal[tuple(REFUSAL_KINDS)]
+"""The keys of `API_V2_ORDER_TYPES` and `REFUSAL_KINDS`, as types."""
+
+_Text = Annotated[str, Meta(pattern=r"\S")]
+_PositiveInt = Annotated[int, Meta(ge=1)]
+_Minutes = Annotated[int, Meta(ge=0)]
 
 
-def profile_of(word: str) -> Profile:
-    """Give a panel by its name or by the path of its file."""
-    if word in PROFILES:
-        return PROFILES[word]
-    path = Path(os.path.expanduser(word))  # noqa: PTH111  # pathlib raises where there is no home
-    # Nor does pathlib look for a name that is too long.
-    is_there = os.path.exists(path)  # noqa: PTH110
-    if not is_there and path.suffix != ".toml" and len(path.parts) == 1:
+class _ProfileFile(msgspec.Struct, kw_only=True):
+    """The keys of a file, those of `Profile` and `like`; UNSET if a key is left out."""
+
+    like: ProfileName = "smmfanfast"
+    name: _Text | UnsetType = UNSET
+    base_url: _Text | UnsetType = UNSET
+    actions: frozenset[_Text] | UnsetType = UNSET
+    order_types: frozenset[OrderType] | UnsetType = UNSET
+    ignored_fields: frozenset[_Text] | UnsetType = UNSET
+    ids_per_call: _PositiveInt | UnsetType = UNSET
+    concurrency: _PositiveInt | UnsetType = UNSET
+    add_concurrency: _PositiveInt | UnsetType = UNSET
+    calls_per_minute: _PositiveInt | UnsetType = UNSET
+    delays_minutes: frozenset[_Minutes] | UnsetType = UNSET
+    double_decodes: bool | UnsetType = UNSET
+    final_statuses: frozenset[_Text] | UnsetType = UNSET
+    refusals: dict[_RefusalKind, list[_Text]] | UnsetType = UNSET
+
+
+def load_profile(name_or_path: str) -> Profile:
+    """Return a profile by its name or from the path of its file.
+
+    Raises `InvalidSettingsError`, naming the key, for a file that does not describe a panel.
+    """
+    if name_or_path in PROFILES:
+        return PROFILES[name_or_path]
+    # Not by pathlib, which raises without a home directory and for a name that is too long.
+    path = Path(os.path.expanduser(name_or_path))  # noqa: PTH111
+    exists = os.path.exists(path)  # noqa: PTH110
+    if not exists and path.suffix != ".toml" and len(path.parts) == 1:
         known = ", ".join(PROFILES)
-        raise InvalidSettingsError("profile", f"{word!r} is none of {known}, and no file")
-    return _of_table(f"profile {str(path)!r}", path.stem, _table_of(path))
+        reason = f"{name_or_path!r} is neither a file nor one of {known}"
+        raise InvalidSettingsError("profile", reason)
+    return _parse(f"profile {str(path)!r}", path.stem, _read_toml(path))
 
 
-def _table_of(path: Path) -> dict[str, Any]:
+def _read_toml(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             return tomllib.loads(file.read(MAX_FILE_BYTES).decode())
     except OSError as error:
-        reason = f"can't be read: {error.strerror}"
+        reason = f"cannot be read: {error.strerror}"
     except UnicodeDecodeError:
-        reason = "can't be read: it is not in UTF-8"
+        reason = "cannot be read: it is not in UTF-8"
     except tomllib.TOMLDecodeError as error:
-        reason = f"is no TOML: {error}"
+        reason = f"is not TOML: {error}"
     raise InvalidSettingsError(f"profile {str(path)!r}", reason)
 
 
-def _of_table(where: str, name: str, table: dict[str, Any]) -> Profile:
-    """Make a profile of what a file says; `where` names the file in errors."""
-    like = table.pop("like", SMMFANFAST.name)
-    if like not in list(PROFILES):
-        raise InvalidSettingsError(where, f"has like = {like!r}, none of {', '.join(PROFILES)}")
-    base = PROFILES[like]
-    found: dict[str, Any] = {"name": name}
-    for key, value in table.items():
-        if key in SECRETS:
-            raise InvalidSettingsError(
-                where, f"has {key}: a key belongs into a file for --key-file"
-            )
-        if key not in _READERS:
-            known = ", ".join(("like", *_READERS))
-            raise InvalidSettingsError(where, f"has {key!r}, which is none of {known}")
-        try:
-            found[key] = _READERS[key](value)
-        except ValueError as error:
-            shown = "…" if "@" in str(value) and key == "base_url" else repr(value)
-            raise InvalidSettingsError(where, f"has {key} = {shown}, which {error}") from error
-    if "refusals" in found:
-        # The first that fits counts: what the file says goes before what is known.
-        found["refusals"] += base.refusals
-    return attrs.evolve(base, **found)
-
-
-# --- values: each reader gives the value, or raises ValueError that goes on after "which" --------
-
-
-def _word(value: object) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError("is no text")
-    return value
-
-
-def _address(value: object) -> str:
+def _parse(where: str, default_name: str, table: dict[str, Any]) -> Profile:
+    """Create a profile from the keys of a file; `where` names the file in errors."""
+    for key in table:
+        if key in SECRET_KEYS:
+            reason = f"has {key}: put the key into a file for --key-file"
+            raise InvalidSettingsError(where, reason)
+        if key not in _ProfileFile.__struct_fields__:
+            known = ", ".join(_ProfileFile.__struct_fields__)
+            raise InvalidSettingsError(where, f"has an unknown key {key!r}; known are {known}")
     try:
-        return str(parse_url(_word(value)))
+        content = msgspec.convert(table, _ProfileFile)
+    except msgspec.ValidationError as error:
+        raise InvalidSettingsError(where, _explain(error, table)) from error
+    fields = msgspec.structs.asdict(content)
+    base = PROFILES[fields.pop("like")]
+    changes = {"name": default_name} | {
+        name: value for name, value in fields.items() if value is not UNSET
+    }
+    if "base_url" in changes:
+        changes["base_url"] = _parse_base_url(where, changes["base_url"])
+    if "refusals" in changes:
+        # The first match counts, so the texts of the file come before the known ones.
+        changes["refusals"] = (*_parse_refusals(where, changes["refusals"]), *base.refusals)
+    return attrs.evolve(base, **changes)
+
+
+def _explain(error: msgspec.ValidationError, table: dict[str, Any]) -> str:
+    """Return what is wrong with which key, with its value and the choices if there are any."""
+    message, _, path = str(error).partition(" - at ")
+    # The path is `$.name`, `$.actions[...]`, or "`key` in `$.refusals`".
+    key = path.partition("$.")[2].strip("`").partition("[")[0]
+    choices = f", expected {', '.join(_CHOICES[key])}" if "enum" in message else ""
+    # An address with a user name may contain a password.
+    shown = "…" if key == "base_url" and "@" in str(table[key]) else repr(table[key])
+    return f"has {key} = {shown}: {message[:1].lower()}{message[1:]}{choices}"
+
+
+def _parse_base_url(where: str, address: str) -> str:
+    try:
+        return str(parse_url(address))
     except InvalidSettingsError as error:
-        raise ValueError(error.reason) from error
+        shown = "…" if "@" in address else repr(address)
+        reason = f"has base_url = {shown}, which {error.reason}"
+        raise InvalidSettingsError(where, reason) from error
 
 
-def _above_0(value: object) -> int:
-    if type(value) is not int or value < 1:
-        raise ValueError("is not a whole number above 0")
-    return value
-
-
-def _yes_or_no(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError("is neither true nor false")
-    return value
-
-
-def _list(value: object) -> list[object]:
-    if not isinstance(value, list):
-        raise ValueError("is no list")
-    return cast("list[object]", value)  # of what, is looked at next
-
-
-def _words(value: object) -> frozenset[str]:
-    return frozenset(_word(each) for each in _list(value))
-
-
-def _order_types(value: object) -> frozenset[str]:
-    found = _words(value)
-    if odd := sorted(word for word in found if word not in API_V2_ORDER_TYPES):
-        raise ValueError(f"has {odd[0]!r}, none of {', '.join(API_V2_ORDER_TYPES)}")
-    return found
-
-
-def _minutes(value: object) -> frozenset[int]:
-    found = _list(value)
-    numbers = [each for each in found if type(each) is int and each >= 0]
-    if len(numbers) != len(found):
-        raise ValueError("is no list of minutes")
-    return frozenset(numbers)
-
-
-def _refusals(value: object) -> tuple[Refusal, ...]:
-    if not isinstance(value, dict):
-        raise ValueError("is no table such as [refusals]")
-    table = cast("Mapping[str, object]", value)  # the keys of TOML are texts
-    found: list[Refusal] = []
-    for kind, texts in table.items():
-        if kind not in REFUSAL_KINDS:
-            raise ValueError(f"has {kind!r}, none of {', '.join(REFUSAL_KINDS)}")
-        for text in _list(texts):
-            if not normalize_text(_word(text)):
-                raise ValueError(f"has {text!r}, which has no letter or digit")
-            found.append(Refusal(_word(text), REFUSAL_KINDS[kind]))
-    return tuple(found)
-
-
-_READERS: dict[str, Callable[[object], Any]] = {
-    "name": _word,
-    "base_url": _address,
-    "actions": _words,
-    "order_types": _order_types,
-    "ignored_fields": _words,
-    "ids_per_call": _above_0,
-    "concurrency": _above_0,
-    "add_concurrency": _above_0,
-    "calls_per_minute": _above_0,
-    "delays_minutes": _minutes,
-    "double_decodes": _yes_or_no,
-    "final_statuses": _words,
-    "refusals": _refusals,
-}
+def _parse_refusals(where: str, texts_by_kind: dict[str, list[str]]) -> list[Refusal]:
+    refusals = [
+        Refusal(text, REFUSAL_KINDS[kind])
+        for kind, texts in texts_by_kind.items()
+        for text in texts
+    ]
+    for refusal in refusals:
+        if not normalize_text(refusal.text):
+            reason = f"has {refusal.text!r} in refusals, which has no letter or digit"
+            raise InvalidSettingsError(where, reason)
+    return refusals

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from smmfanfast_async.cli import _demo as demo
 from smmfanfast_async.cli._app import app
 from smmfanfast_async.cli._codes import OK, PARTLY
+from smmfanfast_async.cli.commands import demo
 
 
 async def run(*words: str) -> int:
@@ -25,7 +25,7 @@ async def test_the_demo_ends_with_a_thousand_orders_final(
     assert summary["types_placed"] == 11
     assert summary["double_tap_orders"] == 1
     assert summary["unknown"] == 0
-    assert summary["looks"] >= 1000
+    assert summary["checks"] >= 1000
     assert summary["status_calls"] < 100
     assert float(summary["spent"]) > 0
 
@@ -50,7 +50,7 @@ async def test_the_demo_draws_its_story_in_104_columns(
         "both taps are told order 12; the panel has 1 order more",
         "before sending: quantity 1 is below the minimum of service 5 (500)",
         "by the panel:   You have an active order with this link",
-        "fell by 0.51; the price is 0.51: it fits an order",
+        "fell by 0.51; the price is 0.51: it matches an order",
         "placed again by the same ref: order 13; the panel has 1 order for it",
         "27/27",
         "40/40",

@@ -17,11 +17,11 @@ import pytest
 import pytest_asyncio
 
 from smmfanfast_async import InvalidSettingsError, cli
-from smmfanfast_async.cli import _codes, _ending, _streams
+from smmfanfast_async.cli import _codes, _errors
 from smmfanfast_async.cli import _output as output
 from smmfanfast_async.cli._app import app
 from smmfanfast_async.cli._codes import INTERRUPTED, NOT_WRITTEN, OK, PARTLY, REFUSED, USAGE
-from smmfanfast_async.cli._orders import parse_lines
+from smmfanfast_async.cli._input import parse_lines
 from smmfanfast_async.errors import ErrorKind
 from smmfanfast_async.sandbox import Fault, Sandbox
 
@@ -75,21 +75,21 @@ async def test_an_error_is_a_line_with_a_hint(
 
     said = capsys.readouterr().err
     assert said.startswith("error: balance: API is Disable for this user")
-    assert said.endswith("(hint: `smmfanfast doctor` tells where the key comes from)\n")
+    assert said.endswith("(hint: `smmfanfast doctor` shows where the key comes from)\n")
     assert said.count("\n") == 1
 
 
 def test_a_hint_is_given_for_every_kind_that_is_not_about_the_input_itself() -> None:
     without = {ErrorKind.INVALID, ErrorKind.CLOSED, ErrorKind.VALIDATION, ErrorKind.UNKNOWN}
 
-    assert set(_ending.HINTS) == set(ErrorKind) - without
+    assert set(_errors.HINTS) == set(ErrorKind) - without
 
 
 def test_a_command_that_says_nothing_of_itself_has_no_help() -> None:
     async def silent() -> int:
         return OK
 
-    assert _ending.handle_errors(silent).__doc__ == ""
+    assert _errors.handle_errors(silent).__doc__ == ""
 
 
 def test_wrong_words_name_the_help_to_look_at(
@@ -115,7 +115,7 @@ async def test_the_help_flows_at_any_width(
 
     shown = capsys.readouterr().out
     assert "share the journal. An outage of the panel marks no order. With --json each" in shown
-    assert "refused, or unknown. Exit code 7 if orders are unknown then" in shown
+    assert "refused, or unknown. Exit code 7 if the outcome of some is unknown" in shown
 
 
 # --- streams -------------------------------------------------------------------------------------
@@ -134,7 +134,7 @@ async def test_a_terminal_that_knows_few_signs_gets_others(panel: Sandbox, encod
 
 
 def test_only_what_can_not_be_written_is_replaced() -> None:
-    codecs.register_error("in-ascii", _streams._in_ascii)
+    codecs.register_error("in-ascii", cli._replace_in_ascii)
 
     assert "a – b … ✓ é".encode("latin-1", "in-ascii") == b"a - b ... + \xe9"
     with pytest.raises(UnicodeDecodeError):
@@ -154,7 +154,7 @@ def test_a_stream_that_is_no_file_is_left_alone(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(sys, "stdout", screen)
     monkeypatch.setattr(sys, "stdin", None)
 
-    _streams.make_fit()
+    cli.prepare_streams()
 
     assert sys.stdout is screen
     with sys.stdin as stdin:
@@ -168,7 +168,7 @@ async def test_a_full_disk_is_said_and_no_order_is_lost(panel: Sandbox) -> None:
     assert code == NOT_WRITTEN
     assert err.splitlines()[-2:] == [
         "order 1 placed",
-        "error: the answer can't be written: No space left on device",
+        "error: the output cannot be written: No space left on device",
     ]
     assert "Traceback" not in err
 
@@ -299,7 +299,7 @@ async def test_an_order_on_its_way_is_told_of_through_ctrl_c(
 
     said = capsys.readouterr()
     assert said.out == "order 1 placed\n"
-    assert "the order is on its way and can't be taken back" in said.err
+    assert "the order is being sent and cannot be cancelled" in said.err
 
 
 @pytest.mark.asyncio
@@ -347,7 +347,7 @@ async def test_a_status_that_is_cut_shows_what_has_landed(
     assert await asking == INTERRUPTED
     os.close(writing)
     assert shown.err == ""
-    assert "ended before all were asked about" in capsys.readouterr().err
+    assert "interrupted before all statuses were requested" in capsys.readouterr().err
 
 
 @pytest.mark.asyncio
@@ -375,7 +375,7 @@ async def test_on_a_terminal_statuses_are_a_table_that_stays(
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(("content", "said"), [
-    (None, "can't be read: No such file"), (b"\xff", "can't be read: it is not in UTF-8"),
+    (None, "cannot be read: No such file"), (b"\xff", "cannot be read: it is not in UTF-8"),
 ])  # fmt: skip
 async def test_a_file_of_comments_that_can_not_be_read_is_no_comment(
     panel: Sandbox,
@@ -416,12 +416,15 @@ async def test_status_ends_by_ctrl_c_with_what_has_landed(panel: Sandbox, tmp_pa
     _, err = await process.communicate()
 
     assert first.split()[:2] == [b"7", b"not_found"]
-    assert (process.returncode, err) == (INTERRUPTED, b"ended before all were asked about\n")
+    assert (process.returncode, err) == (
+        INTERRUPTED,
+        b"interrupted before all statuses were requested\n",
+    )
 
 
 def test_the_signal_of_a_service_manager_is_ctrl_c() -> None:
     with pytest.raises(KeyboardInterrupt):
-        cli._as_ctrl_c(signal.SIGTERM, None)
+        cli._raise_sigint(signal.SIGTERM, None)
 
 
 def test_main_says_what_a_stream_refuses(
@@ -438,13 +441,13 @@ def test_main_says_what_a_stream_refuses(
 
     assert caught.value.code == NOT_WRITTEN
     assert capsys.readouterr().err == (
-        "error: the answer can't be written: No space left on device\n"
+        "error: the output cannot be written: No space left on device\n"
     )
 
 
 def test_no_command_of_a_wrong_word_reaches_the_terminal(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    _ending.print_error(InvalidSettingsError("profile", "\x1b[31m[/x] is odd"))
+    _errors.print_error(InvalidSettingsError("profile", "\x1b[31m[/x] is odd"))
 
     assert capsys.readouterr().err == "error: profile  [31m[/x] is odd\n"

@@ -29,7 +29,7 @@ from smmfanfast_async.cli._codes import (
 )
 from smmfanfast_async.cli.commands import follow as follow_command
 from smmfanfast_async.cli.commands.follow import follow
-from smmfanfast_async.cli.commands.watch import watch
+from smmfanfast_async.cli.commands.status import watch
 from smmfanfast_async.desk import OrderDesk
 from smmfanfast_async.desk.timing import Timing
 from smmfanfast_async.journal import Entry, EntryState, Summary, UnknownOrder
@@ -135,7 +135,7 @@ async def test_on_a_terminal_there_is_a_board(
     assert await run("follow", "--until-final") == OK
 
     shown = capsys.readouterr().out
-    for words in ("2 of 2 orders are over", "looks/s", "Last changes", "completed 2", "spent"):
+    for words in ("2 of 2 orders are closed", "checks/s", "Latest changes", "completed 2", "spent"):
         assert words in shown.replace("\x1b[0m", "").replace("\x1b[1m", "")
 
 
@@ -150,7 +150,7 @@ async def test_a_dumb_terminal_gets_lines(
     assert await run("follow", "--until-final") == OK
 
     shown = capsys.readouterr().out
-    assert "Last changes" not in shown
+    assert "Latest changes" not in shown
     assert "ref-1" in shown
 
 
@@ -211,7 +211,7 @@ async def test_ctrl_c_and_a_service_manager_end_it_cleanly(
     out, err = await process.communicate()
 
     assert process.returncode == OK
-    assert err.decode() == "ended; what is under way at the panel goes on\n"
+    assert err.decode() == "stopped; orders in progress continue at the panel\n"
     assert "finished 1" in out.decode()
 
 
@@ -225,7 +225,7 @@ async def test_what_ends_it_is_no_error(panel: Sandbox, capsys: pytest.CaptureFi
 
     assert await running == OK
     assert shown.err == ""
-    assert "goes on" in capsys.readouterr().err
+    assert "continue at the panel" in capsys.readouterr().err
 
 
 @pytest.mark.asyncio
@@ -293,13 +293,13 @@ def test_a_board_shows_what_is_unknown_and_what_goes_wrong() -> None:
         at_risk=Decimal(7),
     )
     board.count(summary, 5, unknown_orders(7))
-    board.say("the panel is down")
+    board.notify("the panel is down")
     clock_s[0] = 12.0
 
     shown = drawn(board)
 
-    assert "0 of 10 orders are over" in shown
-    assert "2.5 looks/s" in shown
+    assert "0 of 10 orders are closed" in shown
+    assert "2.5 checks/s" in shown
     assert "7 unknown: see `smmfanfast unknown`" in shown
     assert "lost-4" in shown
     assert "lost-5" not in shown

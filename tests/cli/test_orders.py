@@ -16,10 +16,10 @@ from rich.console import Console
 
 from smmfanfast_async import Client, DefaultOrder
 from smmfanfast_async.cli import _entries as entries
-from smmfanfast_async.cli import _panel
+from smmfanfast_async.cli import _options
 from smmfanfast_async.cli._app import app
 from smmfanfast_async.cli._codes import JOURNAL, LEFT_UNKNOWN, NETWORK, OK, REFUSED, UNKNOWN, USAGE
-from smmfanfast_async.cli._placed import placed
+from smmfanfast_async.cli._entries import report_placed
 from smmfanfast_async.cli.commands import orders as orders_command
 from smmfanfast_async.desk import OrderDesk
 from smmfanfast_async.journal import Entry, EntryState, NewEntry, Outcome, Summary, UnknownOrder
@@ -129,9 +129,9 @@ async def test_an_order_dearer_than_it_may_be_is_not_sent(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert await run(*ONE, "--max-charge", "0.50") == USAGE
-    assert "above max_charge 0.5" in Said(capsys).err
+    assert "a price of 0.51 exceeds max_charge 0.5" in Said(capsys).err
     assert await run(*ONE, "--max-charge", "much") == USAGE
-    assert "max_charge 'much' is no number" in Said(capsys).err
+    assert "max_charge 'much' is not a number" in Said(capsys).err
     assert await run(*ADD, "--link", LINK, "--max-charge", "nan") == USAGE
 
     assert not panel.orders
@@ -145,7 +145,7 @@ async def test_a_ref_needs_a_journal_and_nothing_is_sent_without(
     monkeypatch.delenv("SMMFANFAST_JOURNAL")
 
     assert await run(*ONE) == USAGE
-    assert "give --journal, or set SMMFANFAST_JOURNAL" in Said(capsys).err
+    assert "use --journal or set SMMFANFAST_JOURNAL" in Said(capsys).err
     assert panel.request_count == 0
 
 
@@ -202,13 +202,13 @@ async def test_a_lost_answer_is_shown_with_evidence_and_settled_by_hand(
     assert "smmfanfast resolve one --order ID --by NAME" in said.err
     assert await run("unknown") == OK
     shown = Said(capsys).out
-    assert "fell by 0.51; the price is 0.51: it fits an order" in shown
+    assert "fell by 0.51; the price is 0.51: it matches an order" in shown
     assert f"500 of service 5 for {LINK}" in shown
     assert await run("resolve", "one", "--order", "1", "--by", "ann", "--note", "on the list") == OK
     assert Said(capsys).out == "one is accepted, order 1\n"
     assert await run(*ONE) == OK
     assert await run("unknown") == OK
-    assert "No order is unknown." in Said(capsys).out
+    assert "No order has an unknown outcome." in Said(capsys).out
     assert len(panel.orders) == 1
 
 
@@ -238,7 +238,7 @@ async def test_what_is_true_is_one_of_two(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], words: list[str]
 ) -> None:
     assert await run("resolve", "one", "--by", "ann", *words) == USAGE
-    assert "one of the two" in Said(capsys).err
+    assert "only one of the two" in Said(capsys).err
 
 
 @pytest.mark.asyncio
@@ -263,14 +263,14 @@ def unknown_order(**changes: Any) -> UnknownOrder:
 
 
 @pytest.mark.parametrize(("changes", "said"), [
-    ({}, "not read before and after; the price is not known"),
-    ({"balance_drop": Decimal(1)}, "fell by 1; the price is not known"),
+    ({}, "not recorded before and after; the price is unknown"),
+    ({"balance_drop": Decimal(1)}, "fell by 1; the price is unknown"),
     ({"balance_drop": Decimal(0), "price": Decimal(2)}, "fell by 0; the price is 2: it does not"),
     ({}, "service – for no link"),
-    ({}, "nothing else is known"),
+    ({}, "no other information"),
     ({"link_reported_active": True}, "that an order with this link is active"),
     ({"other_refs": ("two", "three")}, "also open here: two, three"),
-    ({"order": "77"}, "id in the answer"),
+    ({"order": "77"}, "id in the response"),
     ({"was_unknown": True}, "an earlier attempt was unknown too"),
     ({"ref": "a b"}, "smmfanfast resolve 'a b' --order ID"),
 ])  # fmt: skip
@@ -309,12 +309,12 @@ async def test_an_order_that_is_held_says_how_it_goes_on(
         await desk.place(DefaultOrder(service="5", link=LINK, quantity=500), ref="two")
 
     assert await run(*ADD, "--link", LINK, "--ref", "two") == NETWORK
-    assert "held until another order with this link ends" in Said(capsys).err
+    assert "held until another order with this link is final" in Said(capsys).err
 
 
 @pytest.mark.parametrize(("reason", "said"), [
-    (None, "let `smmfanfast follow` send it"),
-    ("no connection", "let `smmfanfast follow` send it (no connection)"),
+    (None, "run `smmfanfast follow` to send it"),
+    ("no connection", "run `smmfanfast follow` to send it (no connection)"),
 ])  # fmt: skip
 def test_an_order_that_could_not_be_sent_says_how_it_goes_on(
     capsys: pytest.CaptureFixture[str], reason: str | None, said: str
@@ -322,7 +322,7 @@ def test_an_order_that_could_not_be_sent_says_how_it_goes_on(
     now = datetime.now(UTC)
     entry = Entry(ref="one", state=EntryState.PREPARED, created_at=now, reason=reason)
 
-    assert placed(entry, _panel.JournalOptions()) == NETWORK
+    assert report_placed(entry, _options.JournalOptions()) == NETWORK
     assert said in Said(capsys).err
 
 
@@ -377,7 +377,7 @@ async def test_orders_are_shown_as_a_table(
     monkeypatch.setattr(orders_command, "ORDERS_SHOWN", 1)
     assert await run("orders") == OK
     shown = Said(capsys).out
-    assert "3 orders, the newest 1 of them (--json and --csv give all)" in shown
+    assert "3 orders, the newest 1 of them (--json and --csv print all)" in shown
     assert "other" not in shown
 
 
@@ -430,9 +430,9 @@ async def test_no_command_of_the_panel_reaches_the_terminal(
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(("words", "said"), [
-    (["--since", "yesterday"], "since 'yesterday' is no day or moment"),
-    (["--until", "31/12/2030"], "until '31/12/2030' is no day or moment"),
-    (["--csv", "--json"], "can't be had together"),
+    (["--since", "yesterday"], "since 'yesterday' is not a day or time"),
+    (["--until", "31/12/2030"], "until '31/12/2030' is not a day or time"),
+    (["--csv", "--json"], "cannot be combined"),
 ])  # fmt: skip
 async def test_wrong_input_is_said_on_a_line(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], words: list[str], said: str
@@ -454,7 +454,7 @@ async def test_money_is_counted(
     assert await run("summary") == OK
     shown = Said(capsys).out
     assert "accepted 1  refused 1  unknown 1" in shown
-    assert "spent 0.51  given back 0  at risk 0.51" in shown
+    assert "spent 0.51  refunded 0  at risk 0.51" in shown
     assert await run("summary", "--json") == OK
     (found,) = Said(capsys).rows()
     assert found["by_state"] == {"accepted": 1, "refused": 1, "unknown": 1}
@@ -482,7 +482,7 @@ async def test_a_journal_that_is_not_there_is_not_made_by_looking(
 
     assert await run("orders", "--journal", str(path)) == USAGE
     assert await run("orders", "--journal", f"sqlite+aiosqlite:///{path}") == USAGE
-    assert f"is not there: no file '{path}'" in Said(capsys).err
+    assert f"does not exist: no file '{path}'" in Said(capsys).err
     assert not path.exists()
 
 
@@ -532,7 +532,7 @@ async def test_a_missing_library_is_said_with_the_extra_that_brings_it(
     def without(name: str, package: str | None = None) -> None:
         raise ModuleNotFoundError(f"No module named {missing!r}", name=f"{missing}.ext")
 
-    monkeypatch.setattr(_panel, "import_module", without)
+    monkeypatch.setattr(_options, "import_module", without)
 
     assert await run(*ONE) == USAGE
 
@@ -560,7 +560,7 @@ async def test_a_missing_driver_is_said_with_the_extra_that_brings_it(
 async def test_a_library_that_no_extra_brings_is_not_explained_away(
     panel: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "smmfanfast_async.cli._counting", None)
+    monkeypatch.setitem(sys.modules, "smmfanfast_async.cli._journal", None)
 
-    with pytest.raises(ModuleNotFoundError, match="_counting"):
+    with pytest.raises(ModuleNotFoundError, match="_journal"):
         await run(*ONE)

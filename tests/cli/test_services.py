@@ -12,10 +12,11 @@ import pytest
 import pytest_asyncio
 
 from smmfanfast_async.catalogue import Catalogue, ServiceChange
-from smmfanfast_async.cli import _saved
+from smmfanfast_async.cli import _catalogue_file
 from smmfanfast_async.cli._app import app
+from smmfanfast_async.cli._catalogue_file import SavedCatalogue
 from smmfanfast_async.cli._codes import OK, REFUSED, USAGE
-from smmfanfast_async.cli._differences import rate_change
+from smmfanfast_async.cli.commands.services import rate_change
 from smmfanfast_async.errors import InvalidSettingsError
 from smmfanfast_async.results import Service
 from smmfanfast_async.sandbox import Sandbox
@@ -51,9 +52,10 @@ async def run(*words: str) -> int:
 def changed(path: Path) -> Iterator[dict[str, dict[str, Any]]]:
     """Give the services in a file by id, to change them."""
     file = json.loads(path.read_text())
-    rows = {row["service"]: row for row in file["services"]}
+    rows = {row["service"]: row for row in file["catalogue"]["services"]}
     yield rows
-    path.write_text(json.dumps(file | {"services": list(rows.values())}))
+    file["catalogue"]["services"] = list(rows.values())
+    path.write_text(json.dumps(file))
 
 
 def claim_to_be_of(path: Path, base_url: str) -> None:
@@ -70,7 +72,7 @@ async def test_nothing_differs_from_what_was_just_saved(
     assert await run("services", "--diff", str(path), "--exit-code") == OK
 
     shown = capsys.readouterr()
-    assert shown.out.startswith("nothing differs since ")
+    assert shown.out.startswith("no differences since ")
     assert shown.err == ""
 
 
@@ -93,12 +95,12 @@ async def test_what_differs_is_shown_for_people(
 
     lines = {line.split()[1]: " ".join(line.split()) for line in shown.splitlines()[4:-1]}
     assert shown.startswith("7 differences since ")
-    assert lines["81"].startswith("new 81 Telegram Post Views")
-    assert lines["7777"].startswith("gone 7777 Gone by now 0.95")
+    assert lines["81"].startswith("added 81 Telegram Post Views")
+    assert lines["7777"].startswith("removed 7777 Gone by now 0.95")
     assert "1.00 → 1.02 +2.0 % 500–10000" in lines["5"]
-    assert lines["5"].startswith("dearer 5")
+    assert lines["5"].startswith("raised 5")
     assert "0.05 → 0.04 -20.0 %" in lines["9"]
-    assert lines["9"].startswith("cheaper 9")
+    assert lines["9"].startswith("lowered 9")
     assert "100–– → 100–350000" in lines["10"]
     assert lines["10"].startswith("limits 10")
     assert lines["80"].startswith("changed 80")
@@ -117,7 +119,7 @@ async def test_what_differs_is_json_for_programs(
     assert await run("services", "--diff", str(path), "--json", "--search", "refill") == OK
     found = json.loads(capsys.readouterr().out)
 
-    assert (found["new"], found["gone"]) == ([], [])
+    assert (found["added"], found["removed"]) == ([], [])
     assert {each["service"] for each in found["changed"]} <= {"5", "9"}
     first = next(each for each in found["changed"] if each["service"] == "5")
     assert (first["price_increased"], first["price_decreased"], first["limits_changed"]) == (
@@ -126,7 +128,7 @@ async def test_what_differs_is_json_for_programs(
         True,
     )
     assert first["rate_change_percent"] == "13.33"
-    assert (first["older"]["rate"], first["newer"]["rate"]) == ("0.90", "1.02")
+    assert (first["before"]["rate"], first["after"]["rate"]) == ("0.90", "1.02")
 
 
 @pytest.mark.asyncio
@@ -137,7 +139,7 @@ async def test_only_what_is_wanted_is_compared(
         rows["5"]["rate"] = "0.90"
 
     assert await run("services", "--diff", str(path), "--search", "telegram", "--exit-code") == OK
-    assert "nothing differs" in capsys.readouterr().out
+    assert "no differences" in capsys.readouterr().out
     assert await run("services", "--diff", str(path), "--search", "[15K]") == OK
     assert "1 difference since" in capsys.readouterr().out
 
@@ -164,7 +166,10 @@ async def test_a_file_of_another_panel_is_warned_of(
 
     assert await run("services", "--diff", str(path)) == OK
 
-    assert capsys.readouterr().err == "warning: the file is from https://panel.example/\n"
+    assert (
+        capsys.readouterr().err
+        == "warning: the file is from another address: https://panel.example/\n"
+    )
 
 
 @pytest.mark.parametrize(("old", "new", "percent"), [
@@ -184,48 +189,41 @@ def test_a_rate_goes_up_in_percent_of_the_older(
 # --- the file ------------------------------------------------------------------------------------
 
 
-def catalogue() -> Catalogue:
-    odd = Service(
-        service="a-1",
-        name="\u202e\x1b[31m ✨",
-        raw_rate="0.00000000000000000001",
-        min=-1,
-        type="default",
-        dripfeed=False,
-        extra={"refill_days": ["30", {"x": None}], "price": 1.5},
-    )
-    return Catalogue.from_services([odd, Service(service="2")], NOW, ("what is no row",))
+SAVED = SavedCatalogue(
+    "https://panel.example/",
+    Catalogue.from_services(
+        [Service(service="a-1", raw_rate="0.10", extra={"refill_days": ["30"]})], NOW, ("x",)
+    ),
+)
 
 
-def test_what_is_saved_is_what_is_read(tmp_path: Path) -> None:
+def test_saved_catalogue_is_read_back(tmp_path: Path) -> None:
     path = tmp_path / "catalogue.json"
-    _saved.save(path, catalogue(), "https://panel.example/")
 
-    found = _saved.load(path)
+    _catalogue_file.save(path, SAVED)
 
-    assert found == _saved.saved(catalogue(), "https://panel.example/")
-    assert found.catalogue == catalogue()
-    assert str(found.catalogue["a-1"].rate) == "1E-20"
+    assert _catalogue_file.load(path) == SAVED
+    assert [line[:19] for line in path.read_text().splitlines()[1:-1]] == ['{"service": "a-1", ']
 
 
 def test_a_link_stays_one(tmp_path: Path) -> None:
     real, link = tmp_path / "real.json", tmp_path / "link.json"
     link.symlink_to(real)
 
-    _saved.save(link, catalogue(), "https://panel.example/")
+    _catalogue_file.save(link, SAVED)
 
     assert link.is_symlink()
-    assert _saved.load(real).catalogue == catalogue()
+    assert _catalogue_file.load(real) == SAVED
 
 
 @pytest.mark.parametrize(("name", "said"), [
-    ("", "is no file"),
-    ("nowhere/catalogue.json", "can't be written: No such file or directory"),
-    ("x" * 300, "can't be written: File name too long"),
+    ("", "is not a file"),
+    ("nowhere/catalogue.json", "cannot be written: No such file or directory"),
+    ("x" * 300, "cannot be written: File name too long"),
 ])  # fmt: skip
 def test_a_place_where_no_file_can_be_is_said(tmp_path: Path, name: str, said: str) -> None:
     with pytest.raises(InvalidSettingsError, match=said):
-        _saved.save(tmp_path / name, catalogue(), "https://panel.example/")
+        _catalogue_file.save(tmp_path / name, SAVED)
 
 
 def test_a_write_that_fails_leaves_the_older_file(
@@ -239,46 +237,34 @@ def test_a_write_that_fails_leaves_the_older_file(
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(InvalidSettingsError, match="No space left"):
-        _saved.save(path, catalogue(), "https://panel.example/")
+        _catalogue_file.save(path, SAVED)
 
     assert path.read_text() == "older"
     assert list(tmp_path.iterdir()) == [path]
 
 
-HEAD: dict[str, Any] = {
-    "format": _saved.FORMAT,
-    "base_url": "https://panel.example/",
-    "fetched_at": NOW.isoformat(),
-    "unreadable": [],
-    "services": [],
-}
+def of_catalogue(**fields: object) -> str:
+    catalogue = json.loads(SAVED.catalogue.to_json()) | fields
+    return json.dumps({"base_url": SAVED.base_url, "catalogue": catalogue})
 
 
-def of_service(**fields: object) -> str:
-    return json.dumps(HEAD | {"services": [{"service": "5"} | fields]})
-
-
-@pytest.mark.parametrize(("text", "said"), [
-    ("", "is no saved catalogue: Expecting value"),
-    ("\xff", "is no saved catalogue"),
-    ("[" * 100_000, "is no saved catalogue: it is nested too deep"),
-    ("[]", "it holds no object"),
-    ("{}", "its format is None, not 'smmfanfast catalogue 1'"),
-    (json.dumps({"format": "smmfanfast catalogue 2"}), "its format is 'smmfanfast catalogue 2'"),
-    (json.dumps({"format": _saved.FORMAT}), "'services' is missing"),
-    (json.dumps(HEAD | {"fetched_at": "soon"}), "Invalid isoformat string: 'soon'"),
-    (json.dumps(HEAD | {"services": {}}), "is no list"),
-    (json.dumps(HEAD | {"services": [1]}), "is no dict"),
-    (json.dumps(HEAD | {"services": [{"name": "x"}]}), "a service has no id"),
-    (of_service(price="1"), "a service has 'price'"),
-    (of_service(rate=1.02), "service '5' has rate = 1.02, which is no str"),
-    (of_service(rate="NaN"), "service '5' has rate = 'NaN', which is no amount"),
-    (of_service(rate="much"), "service '5' has rate = 'much', which is no amount"),
-    (of_service(min=True), "service '5' has min = True, which is no int"),
+@pytest.mark.parametrize(("text", "message"), [
+    ("", "is not a saved catalogue: Input data was truncated"),
+    ("\xff", "is not a saved catalogue: JSON is malformed"),
+    ("[" * 100_000, "is not a saved catalogue: "),
+    ("[]", "is not a saved catalogue: Expected `object`, got `array`"),
+    ("{}", "Object missing required field `base_url`"),
+    ('{"base_url": 1}', "Expected `str`, got `int` - at `$.base_url`"),
+    ('{"base_url": "\xff"}', "is not a saved catalogue: "),
+    ('{"base_url": "x", "catalogue": {}, "y": 1}', "Object contains unknown field `y`"),
+    ('{"base_url": "x", "catalogue": ' + '{"a":' * 100_000, "is not a saved catalogue: "),
+    (f'{{"base_url": "x", "catalogue": {"[" * 5000}{"]" * 5000}}}', "is nested too deeply"),
+    (of_catalogue(format="other"), "it is invalid: the format is 'other', expected 'smmfanfast"),
+    (of_catalogue(services=[{"service": "5", "rate": 1.02}]), "service '5': rate: expected `str"),
 ])  # fmt: skip
 @pytest.mark.asyncio
 async def test_a_file_that_holds_no_catalogue_is_said_on_a_line(
-    panel: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str, said: str
+    panel: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str, message: str
 ) -> None:
     path = tmp_path / "catalogue.json"
     path.write_bytes(text.encode("latin-1"))
@@ -287,15 +273,15 @@ async def test_a_file_that_holds_no_catalogue_is_said_on_a_line(
 
     error = capsys.readouterr().err
     assert error.startswith(f"error: diff '{path}' ")
-    assert said in error
+    assert message in error
     assert error.count("\n") == 1
     assert panel.request_count == 0
 
 
 @pytest.mark.parametrize(("name", "said"), [
-    ("nothing.json", "is not there: `smmfanfast services --save` makes it"),
-    ("", "can't be read: Is a directory"),
+    ("nothing.json", "does not exist; create it with `smmfanfast services --save`"),
+    ("", "cannot be read: Is a directory"),
 ])  # fmt: skip
 def test_a_file_that_can_not_be_read_is_said(tmp_path: Path, name: str, said: str) -> None:
     with pytest.raises(InvalidSettingsError, match=said):
-        _saved.load(tmp_path / name)
+        _catalogue_file.load(tmp_path / name)

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from smmfanfast_async import API_V2, API_V2_ORDER_TYPES, SMMFANFAST, ErrorKind, Profile
-from smmfanfast_async.cli import _panel, _profiles
+from smmfanfast_async.cli import _options, _profiles
 from smmfanfast_async.cli import _settings as settings
 from smmfanfast_async.cli._app import app
 from smmfanfast_async.cli._codes import OK, REFUSED, USAGE
@@ -25,7 +25,7 @@ NAMES = ("API_KEY", "API_KEY_FILE", "BASE_URL", "PROXY", "JOURNAL", "PROFILE")
 async def panel(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
     for name in NAMES:
         monkeypatch.delenv(f"SMMFANFAST_{name}", raising=False)
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "300")
     async with Sandbox(speed=0) as sandbox:
         yield sandbox
 
@@ -46,15 +46,15 @@ async def run(*words: str) -> int:
 
 
 def test_the_names_and_types_that_shells_complete_are_all_there_are() -> None:
-    assert get_args(_panel.ProfileName) == tuple(_profiles.PROFILES)
-    assert get_args(_panel.OrderType) == tuple(API_V2_ORDER_TYPES)
+    assert get_args(_options.ProfileName) == tuple(_profiles.PROFILES)
+    assert get_args(_options.OrderType) == tuple(API_V2_ORDER_TYPES)
 
 
 def test_the_panel_of_the_docstring_is_one(tmp_path: Path) -> None:
     path = tmp_path / "panel.toml"
     path.write_text((_profiles.__doc__ and _profiles.__doc__.split("::\n")[1]) or "")
 
-    found = _profiles.profile_of(str(path))
+    found = _profiles.load_profile(str(path))
 
     assert (found.name, found.base_url) == ("mine", "https://panel.example/api/v2")
     assert found.actions == {"add", "status", "services", "balance"}
@@ -69,46 +69,49 @@ def test_the_panel_of_the_docstring_is_one(tmp_path: Path) -> None:
 
 
 def test_a_file_can_say_all_that_a_profile_holds() -> None:
-    assert {each.name for each in attrs.fields(Profile)} == set(_profiles._READERS)
+    fields = {each.name for each in attrs.fields(Profile)}
+
+    assert fields | {"like"} == set(_profiles._ProfileFile.__struct_fields__)
 
 
 def test_a_panel_of_few_words_is_as_that_of_the_document(tmp_path: Path) -> None:
     path = tmp_path / "few.toml"
     path.write_text("ids_per_call = 7")
 
-    found = _profiles.profile_of(str(path))
+    found = _profiles.load_profile(str(path))
 
     assert (found.name, found.ids_per_call) == ("few", 7)
     assert found.refusals == SMMFANFAST.refusals
 
 
 @pytest.mark.parametrize(("text", "said"), [
-    ('like = "other"', "has like = 'other', none of smmfanfast, api-v2"),
-    ("like = []", "has like = [], none of"),
-    ("speed = 3", "has 'speed', which is none of like, name, base_url"),
-    ('api_key = "test-secret"', "has api_key: a key belongs into a file for --key-file"),
-    ('name = " "', "has name = ' ', which is no text"),
-    ("name = 3", "has name = 3, which is no text"),
+    ('like = "other"', "like = 'other': invalid enum value 'other', expected smmfanfast, api-v2"),
+    ("like = []", "has like = []: expected `str`, got `array`"),
+    ("speed = 3", "has an unknown key 'speed'; known are like, name, base_url"),
+    ('api_key = "test-secret"', "has api_key: put the key into a file for --key-file"),
+    ('name = " "', "has name = ' ': expected `str` matching regex"),
+    ("name = 3", "has name = 3: expected `str`, got `int`"),
     ('base_url = "http://panel.example/"', "'http://panel.example/', which must use https"),
+    ('base_url = ["https://me:secret@panel.example"]', "has base_url = …: expected `str`"),
     ('base_url = "https://me:secret@panel.example"', "has base_url = …, which must not contain a user name"),
-    ("ids_per_call = 0", "has ids_per_call = 0, which is not a whole number above 0"),
-    ("concurrency = true", "has concurrency = True, which is not a whole number above 0"),
-    ('calls_per_minute = "60"', "has calls_per_minute = '60', which is not a whole number"),
-    ("double_decodes = 1", "has double_decodes = 1, which is neither true nor false"),
-    ("actions = 3", "has actions = 3, which is no list"),
-    ('order_types = ["odd"]', "which has 'odd', none of default, package"),
-    ("delays_minutes = [0, -1]", "has delays_minutes = [0, -1], which is no list of minutes"),
-    ("refusals = 1", "has refusals = 1, which is no table such as [refusals]"),
-    ('[refusals]\nsoon = ["Wait"]', "which has 'soon', none of auth, duplicate"),
-    ('[refusals]\nfunds = ["!"]', "which has '!', which has no letter or digit"),
-    ("name = ", "is no TOML: Invalid value (at "),
+    ("ids_per_call = 0", "has ids_per_call = 0: expected `int` >= 1"),
+    ("concurrency = true", "has concurrency = True: expected `int`, got `bool`"),
+    ('calls_per_minute = "60"', "has calls_per_minute = '60': expected `int`, got `str`"),
+    ("double_decodes = 1", "has double_decodes = 1: expected `bool`, got `int`"),
+    ("actions = 3", "has actions = 3: expected `array`, got `int`"),
+    ('order_types = ["odd"]', "invalid enum value 'odd', expected default, package"),
+    ("delays_minutes = [0, -1]", "has delays_minutes = [0, -1]: expected `int` >= 0"),
+    ("refusals = 1", "has refusals = 1: expected `object`, got `int`"),
+    ('[refusals]\nsoon = ["Wait"]', "invalid enum value 'soon', expected auth, duplicate"),
+    ('[refusals]\nfunds = ["!"]', "has '!' in refusals, which has no letter or digit"),
+    ("name = ", "is not TOML: Invalid value (at "),
 ])  # fmt: skip
 def test_what_is_wrong_in_a_file_is_said_with_its_key(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "panel.toml"
     path.write_text(text)
 
     with pytest.raises(InvalidSettingsError) as caught:
-        _profiles.profile_of(str(path))
+        _profiles.load_profile(str(path))
 
     assert str(caught.value).startswith(f"profile {str(path)!r} ")
     assert said in str(caught.value)
@@ -117,13 +120,13 @@ def test_what_is_wrong_in_a_file_is_said_with_its_key(tmp_path: Path, text: str,
 
 
 @pytest.mark.parametrize(("word", "said"), [
-    ("odd", "'odd' is none of smmfanfast, api-v2, and no file"),
-    ("odd.toml", "can't be read: No such file"),
-    ("folder/odd", "can't be read: No such file"),
+    ("odd", "'odd' is neither a file nor one of smmfanfast, api-v2"),
+    ("odd.toml", "cannot be read: No such file"),
+    ("folder/odd", "cannot be read: No such file"),
 ])  # fmt: skip
 def test_a_panel_that_nobody_knows_is_said(word: str, said: str) -> None:
     with pytest.raises(InvalidSettingsError, match=said):
-        _profiles.profile_of(word)
+        _profiles.load_profile(word)
 
 
 def test_a_file_in_another_encoding_is_no_panel(tmp_path: Path) -> None:
@@ -131,7 +134,7 @@ def test_a_file_in_another_encoding_is_no_panel(tmp_path: Path) -> None:
     path.write_bytes(b'name = "\xff"')
 
     with pytest.raises(InvalidSettingsError, match="not in UTF-8"):
-        _profiles.profile_of(str(path))
+        _profiles.load_profile(str(path))
 
 
 @pytest.mark.asyncio
@@ -150,7 +153,7 @@ async def test_a_file_says_which_panel_is_asked(
     assert await run("balance") == OK
     assert await run("balance", "--profile", "odd") == USAGE
 
-    assert "'odd' is none of" in capsys.readouterr().err
+    assert "'odd' is neither a file nor" in capsys.readouterr().err
 
 
 def test_a_family_without_an_address_gets_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,9 +201,9 @@ async def test_a_key_that_others_can_read_is_warned_of_on_a_line(
     assert await run("doctor", "--key-file", str(key_file)) == OK
     shown = capsys.readouterr()
 
-    warning = f"the key file {key_file} can be read by others: chmod 600 {key_file}"
+    warning = f"the key file {key_file} can be read by other users: chmod 600 {key_file}"
     assert said == f"warning: {warning}\n"
-    assert f"!   key file   {warning}" in shown.out
+    assert f"!   key file   {warning}"[:120] in shown.out
     assert shown.err == ""
 
 
@@ -248,7 +251,7 @@ async def test_the_doctor_tells_where_each_setting_comes_from(
 
     assert await run("doctor", *words, "--json") == OK
     shown = capsys.readouterr().out
-    found = {each["name"]: each["said"] for each in json.loads(shown)}
+    found = {each["name"]: each["text"] for each in json.loads(shown)}
 
     assert found["profile"] == "api-v2 (SMMFANFAST_PROFILE)"
     assert found["address"] == f"{panel.url} (no TLS: this machine only; --base-url)"
@@ -273,8 +276,8 @@ async def test_the_doctor_says_each_fault_once_and_asks_nobody_then(
 
     assert list(found) == ["python", "profile", "proxy", "key", "journal"]
     assert [name for name, each in found.items() if each["level"] == "error"] == ["profile", "key"]
-    assert found["proxy"]["said"] == "http://***@127.0.0.1:3128 (SMMFANFAST_PROXY)"
-    assert found["journal"]["said"] == "orders.db (--journal)"
+    assert found["proxy"]["text"] == "http://***@127.0.0.1:3128 (SMMFANFAST_PROXY)"
+    assert found["journal"]["text"] == "orders.db (--journal)"
     assert panel.request_count == 0
 
 
@@ -288,4 +291,4 @@ async def test_the_doctor_finds_an_address_that_no_key_is_sent_to(
 
     last = json.loads(capsys.readouterr().out)[-1]
     assert (last["name"], last["level"]) == ("settings", "error")
-    assert "is a sandbox key" in last["said"]
+    assert "is a sandbox key" in last["text"]

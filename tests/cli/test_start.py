@@ -96,7 +96,7 @@ def test_every_command_is_in_the_overview_within_100_columns() -> None:
 
     assert max(map(len, lines)) <= 100
     for command in EACH:
-        assert f"  {command.name:<12}{command.line}" in lines
+        assert f"  {command.name:<12}{command.summary}" in lines
 
 
 @pytest.mark.asyncio

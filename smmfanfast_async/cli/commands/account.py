@@ -1,11 +1,11 @@
-"""`balance`: what is left on the account."""
+"""`balance`: the balance of the account."""
 
 from rich.console import Console
 
 from .. import _output as output
 from .._codes import OK
-from .._ending import handle_errors
-from .._panel import CommonOptions
+from .._errors import handle_errors
+from .._options import CommonOptions
 
 __all__ = ["balance"]
 
@@ -14,7 +14,7 @@ _HERE = CommonOptions()
 
 @handle_errors
 async def balance(*, panel: CommonOptions = _HERE) -> int:
-    """Show what is left on the account."""
+    """Run `smmfanfast balance`."""
     async with panel.client() as client:
         found = await client.balance()
     if panel.json:

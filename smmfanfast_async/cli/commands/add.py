@@ -1,4 +1,4 @@
-"""`add`: an order, checked and priced before it is placed."""
+"""`add`: an order, checked and priced before it is sent."""
 
 import asyncio
 import sys
@@ -15,14 +15,14 @@ from ...catalogue import total_quantity
 from ...client import Client
 from ...journal import EntryState
 from ...orders import Order
-from ...results import Service
+from ...results import Balance, Service
 from .. import _output as output
-from .._asking import agrees
 from .._codes import OK, USAGE
-from .._ending import handle_errors, print_line
-from .._orders import order_of, parse_expiry, parse_extra, parse_lines
-from .._panel import Flag, JournalOptions, Many, OrderType, amount_of
-from .._placed import placed
+from .._confirm import confirm
+from .._entries import report_placed
+from .._errors import handle_errors, print_line
+from .._input import build_order, parse_expiry, parse_extra, parse_lines
+from .._options import Flag, JournalOptions, Many, OrderType, parse_amount
 
 __all__ = ["add"]
 
@@ -34,7 +34,7 @@ T = TypeVar("T")
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Fields:
-    """The fields of an order; each type takes some of them."""
+    """The fields of an order; each type uses some of them."""
 
     service: str
     """Id of the service."""
@@ -47,11 +47,11 @@ class Fields:
     interval: int | None = None
     """Drip-feed: minutes between runs."""
     comments: Many = None
-    """A comment; give it again for each, or @FILE for a file with one a line."""
+    """A comment; repeat it for each, or @FILE for a file with one per line."""
     usernames: Many = None
-    """A user; again for each, or @FILE."""
+    """A user; repeat it for each, or @FILE."""
     hashtags: Many = None
-    """A hashtag; again for each, or @FILE."""
+    """A hashtag; repeat it for each, or @FILE."""
     hashtag: str | None = None
     """The hashtag to find users under."""
     username: str | None = None
@@ -59,9 +59,9 @@ class Fields:
     media: str | None = None
     """Link to what was liked."""
     min: int | None = None
-    """Subscription: the least for a post."""
+    """Subscription: the minimum per post."""
     max: int | None = None
-    """Subscription: the most for a post."""
+    """Subscription: the maximum per post."""
     delay: int | None = None
     """Subscription: minutes to wait after a post."""
     expiry: str | None = None
@@ -69,11 +69,11 @@ class Fields:
     posts: int | None = None
     """Subscription: how many posts."""
     old_posts: int | None = None
-    """Subscription: how many posts that are there already."""
+    """Subscription: how many existing posts."""
     keywords: Many = None
-    """A keyword; again for each, or @FILE."""
+    """A keyword; repeat it for each, or @FILE."""
     groups: Many = None
-    """A group; again for each, or @FILE."""
+    """A group; repeat it for each, or @FILE."""
     answer_number: int | None = None
     """Poll: which answer."""
     country: str | None = None
@@ -81,7 +81,7 @@ class Fields:
     device: int | None = None
     """Web traffic: 1 desktop, 2 Android, 3 iOS, 4 mobile mixed, 5 mobile and desktop."""
     type_of_traffic: int | None = None
-    """Web traffic: 1 by a Google keyword, 2 by an address of one's own, 3 by none."""
+    """Web traffic: 1 by a Google keyword, 2 from the referring address, 3 direct."""
     google_keyword: str | None = None
     """Web traffic of type 1: what they searched for."""
     referring_url: str | None = None
@@ -90,7 +90,7 @@ class Fields:
     """More form fields, each as name=value."""
 
     def order(self, order_type: str) -> Order:
-        """Make the order."""
+        """Create the order."""
         options: dict[str, Any] = vars(self) | {
             "comments": parse_lines(self.comments),
             "usernames": parse_lines(self.usernames),
@@ -100,7 +100,7 @@ class Fields:
             "expiry": parse_expiry(self.expiry),
             "extra": parse_extra(self.extra),
         }
-        return order_of(order_type, options)
+        return build_order(order_type, options)
 
 
 @handle_errors
@@ -114,31 +114,28 @@ async def add(
     yes: Flag = False,
     panel: JournalOptions = _HERE,
 ) -> int:
-    """Place an order. It is checked against the catalogue, and its price is shown, before.
-
-    With --ref it is written down in the journal first, and the same ref is never ordered twice.
-    Exit code 3 says that the outcome is unknown: an order may exist, so look before trying again.
+    """Run `smmfanfast add`.
 
     Parameters
     ----------
     order_type
-        What kind of order: default, package, custom_comments, …; the last six for API v2 panels.
+        The type, such as default, package, custom_comments, …; the last six for API v2 panels.
     ref
-        A name of yours for the order, such as the number of an invoice; needs a journal.
+        Your name of the order (its idempotency key), such as an invoice number; needs a journal.
     max_charge
-        The most it may cost; nothing is sent above that.
+        The highest acceptable price; nothing is sent above that.
     yes
-        Do not ask before spending.
+        Do not ask before ordering.
     """
     order = fields.order(order_type)
-    most = amount_of("max_charge", max_charge)
+    limit = parse_amount("max_charge", max_charge)
     if ref is not None:
-        return await _add_once(order, ref, most, panel, agreed=yes)
+        return await _add_once(order, ref, limit, panel, agreed=yes)
     async with panel.client() as client:
-        agreed, price = await _agreed(client, order, agreed=yes)
+        agreed, price = await _check_and_confirm(client, order, agreed=yes)
         if not agreed:
             return USAGE
-        added = await _to_the_end(client.add(order, max_charge=most))
+        added = await _finish_placing(client.add(order, max_charge=limit))
     try:
         if panel.json:
             output.print_json(Console(), {"order": added.order, "price": price})
@@ -146,51 +143,61 @@ async def add(
             Console().print(output.cell(f"order {added.order} placed", "bold green"))
         sys.stdout.flush()
     except OSError:
-        # The order is there: its id must not be lost with the output.
+        # The order exists: its id must not be lost with the output.
         print_line(f"order {added.order} placed", "bold green")
         raise
     return OK
 
 
 async def _add_once(
-    order: Order, ref: str, most: Decimal | None, panel: JournalOptions, *, agreed: bool
+    order: Order, ref: str, limit: Decimal | None, panel: JournalOptions, *, agreed: bool
 ) -> int:
-    """Place an order by its ref; what is known by it already is shown, and costs nothing."""
-    async with panel.desk(makes=True) as (client, desk, _):
+    """Place an order by its ref; if the ref was ordered already, only print its state."""
+    async with panel.desk(may_create=True) as (client, desk, _):
         known = await desk.find(ref)
         if known is None or known.state is EntryState.PREPARED:
-            agreed, _ = await _agreed(client, order, agreed=agreed)
+            agreed, _ = await _check_and_confirm(client, order, agreed=agreed)
             if not agreed:
                 return USAGE
-        entry = await _to_the_end(desk.place(order, ref=ref, max_charge=most))
-    return placed(entry, panel)
+        entry = await _finish_placing(desk.place(order, ref=ref, max_charge=limit))
+    return report_placed(entry, panel)
 
 
-async def _to_the_end(placing: Coroutine[Any, Any, T]) -> T:
-    """Await what places an order, through a first Ctrl-C too: its outcome must be told."""
+async def _finish_placing(placing: Coroutine[Any, Any, T]) -> T:
+    """Wait for an order to be placed, even after a first Ctrl-C: its outcome is reported."""
     task = asyncio.ensure_future(placing)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         print_line(
-            "the order is on its way and can't be taken back; its outcome comes in a moment",
+            "the order is being sent and cannot be cancelled; waiting for its outcome",
             "yellow",
-            hint="a second Ctrl-C leaves without it: then an order may exist",
+            hint="a second Ctrl-C exits without it: the order may have been placed",
         )
         return await task
 
 
-async def _agreed(client: Client, order: Order, *, agreed: bool) -> tuple[bool, Decimal | None]:
-    """Check an order and show its price; say whether it may be placed."""
+async def _check_and_confirm(
+    client: Client, order: Order, *, agreed: bool
+) -> tuple[bool, Decimal | None]:
+    """Check an order and print its price; return whether it may be placed, and the price."""
     catalogue = await client.services()
     chosen = catalogue.check(order)
     price = catalogue.quote(order)
+    balance = None if agreed else await client.balance()
     Console(stderr=True).print(quote_view(order, chosen, price))
-    return agreed or agrees("Place it?", "--yes"), price
+    return balance is None or confirm(_question(price, balance), "--yes"), price
+
+
+def _question(price: Decimal | None, balance: Balance) -> str:
+    """Return the question before an order is placed."""
+    currency = balance.currency or ""
+    cost = "" if price is None else f" for {output.money(price)} {currency}".rstrip()
+    return f"Place this order{cost}? (balance: {balance.balance} {currency}".rstrip() + ")"
 
 
 def quote_view(order: Order, service: Service, price: Decimal | None) -> Table:
-    """Show what is to be ordered, within which limits, and what it costs."""
+    """Return the service, its limits, the order and its price."""
     shown = Table.grid(padding=(0, 2))
     shown.add_column(style="dim", no_wrap=True)
     shown.add_column(overflow="fold")
@@ -198,13 +205,13 @@ def quote_view(order: Order, service: Service, price: Decimal | None) -> Table:
     total = total_quantity(order)
     facts = {
         "service": f"{service.service}, {service.name.strip()}",
-        "takes": f"{service.type or 'orders'} from {_shown(service.min)} to {_shown(service.max)}, "
-        f"at a rate of {_shown(service.rate)}",
+        "accepts": f"{service.type or 'orders'} from {_shown(service.min)} to "
+        f"{_shown(service.max)}, at a rate of {_shown(service.rate)}",
         "order": f"{'' if total is None else f'{total} '}for {_shown(target)}",
     }
-    for name, said in facts.items():
-        shown.add_row(name, output.cell(said))
-    cost = output.money(price) or "not known before: charged post by post, or without a rate"
+    for name, text in facts.items():
+        shown.add_row(name, output.cell(text))
+    cost = output.money(price) or "not known in advance: charged post by post, or no rate"
     shown.add_row("price", output.cell(cost, "bold"))
     return shown
 

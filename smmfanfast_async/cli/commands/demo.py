@@ -1,26 +1,354 @@
 """`demo`: everything at work."""
 
-from rich.console import Console
+import asyncio
+import os
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import cycle
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
-from .. import _demo
+from attrs import frozen
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.text import Text
+
+from ..._engine.policy import PollPolicy
+from ...catalogue import Catalogue
+from ...client import Client
+from ...desk import OrderDesk
+from ...errors import InvalidOrderError, WaitTimeoutError
+from ...journal import SPENDING_STATES, Entry, EntryState, Summary
+from ...orders import (
+    ORDER_TYPES,
+    CommentLikesOrder,
+    CustomCommentsOrder,
+    CustomCommentsPackageOrder,
+    DefaultOrder,
+    MentionsCustomListOrder,
+    MentionsHashtagOrder,
+    MentionsMediaLikersOrder,
+    MentionsUserFollowersOrder,
+    MentionsWithHashtagsOrder,
+    Order,
+    PackageOrder,
+    SubscriptionsOrder,
+)
+from ...results import Service
+from ...sandbox import Fault, Sandbox
 from .. import _output as output
 from .._codes import OK
-from .._ending import handle_errors
-from .._panel import Flag
+from .._entries import IN_FLIGHT, evidence, summary_view
+from .._errors import handle_errors
+from .._options import Flag, journal_at
+from .._output import STATE_STYLES, cell, money, services_table, table
 
-__all__ = ["demo"]
+__all__ = ["PAGE", "demo", "example", "many", "play"]
+
+ORDERS_FOLLOWED = 1000
+"""Orders that are placed and followed until all are final."""
+
+BALANCE = Decimal(2000)
+"""Money on the demo's account, in USD: enough for all of them."""
+
+PANEL_SECONDS_A_STEP = 3000.0
+"""How far the panel's clock is put forward at a time: orders take up to six hours."""
+
+STEP_S = 0.25
+"""Seconds between two such steps, and between two counts."""
+
+LOOK_S = 1.0
+"""Seconds between two looks at an order: the panel's clock is a fast one."""
+
+END_S = 60.0
+"""Seconds after which the demo gives up on orders that do not end."""
+
+MEMORY = Path("/dev/shm")  # noqa: S108  # a folder of our own is made in it
+"""Where Linux keeps files in memory."""
+
+
+@frozen(kw_only=True)
+class _Stage:
+    """What the demo is played with."""
+
+    console: Console
+    panel: Sandbox
+    client: Client
+    desk: OrderDesk
+    catalogue: Catalogue
+
+
+async def play(console: Console) -> dict[str, Any]:
+    """Run the demo, drawing on `console`; give its summary."""
+    panel = Sandbox(api_key="test-demo", seed=11, balance=BALANCE, speed=0.0)
+    poll = PollPolicy(min_interval_s=LOOK_S, max_interval_s=LOOK_S)
+    with TemporaryDirectory(prefix="smmfanfast-demo-", dir=_quick_folder()) as folder:
+        journal = journal_at(str(Path(folder) / "orders.db"), may_create=True)
+        async with panel, Client(panel.api_key, base_url=panel.url) as client:
+            console.print(_headline(panel))
+            async with OrderDesk(client, journal, poll=poll) as desk:
+                catalogue = await client.services()
+                stage = _Stage(
+                    console=console, panel=panel, client=client, desk=desk, catalogue=catalogue
+                )
+                found = await _play_all(stage)
+                requests = panel.requests
+                return found | {
+                    "checks": journal.checks,
+                    "status_calls": requests["status"],
+                    "requests": panel.request_count,
+                    "balance": (await client.balance()).balance,
+                }
+
+
+def _quick_folder() -> str | None:
+    """Give a folder in memory where there is one; None for the usual one.
+
+    The journal waits for the disk at each step of an order, and a slow disk would make the demo
+    long, while nothing of it has to outlive a power cut.
+    """
+    return str(MEMORY) if os.access(MEMORY, os.W_OK) else None
+
+
+async def _play_all(stage: _Stage) -> dict[str, Any]:
+    await _show_catalogue(stage)
+    placed = await _place_each_type(stage)
+    twice = await _tap_twice(stage)
+    await _show_refusal(stage)
+    await _lose_an_answer(stage)
+    await _place_the_rest(stage)
+    summary = await _follow(stage)
+    finished = summary.by_state.get(EntryState.FINISHED, 0)
+    _show_summary(stage, summary)
+    return {
+        "orders_placed": sum(summary.by_state.get(each, 0) for each in SPENDING_STATES),
+        "types_placed": len({entry.form["service"] for entry in placed}),
+        "double_tap_orders": len({entry.order for entry in twice}),
+        "finished": finished,
+        "unknown": summary.by_state.get(EntryState.UNKNOWN, 0),
+        "spent": summary.spent,
+        "refunded": summary.refunded,
+    }
+
+
+def _headline(panel: Sandbox) -> Panel:
+    text = Text.assemble(
+        ("A panel on this machine", "bold"), f" at {panel.url}: no key, no network, no money."
+    )
+    return Panel(text, border_style="cyan")
+
+
+def _heading(stage: _Stage, number: int, text: str) -> None:
+    stage.console.print(Text.assemble((f"\n{number}  ", "bold cyan"), (text, "bold")))
+
+
+async def _show_catalogue(stage: _Stage) -> None:
+    balance = await stage.client.balance()
+    catalogue = stage.catalogue
+    _heading(stage, 1, f"{balance.balance} {balance.currency} on the account, and what is on offer")
+    firsts = [catalogue.by_type(each)[0] for each in ORDER_TYPES.values()]
+    title = f"{len(catalogue)} services; one of each type"
+    stage.console.print(services_table(firsts, title))
+
+
+async def _place_each_type(stage: _Stage) -> list[Entry]:
+    """Check, price and place an order of each type, by a ref of our own."""
+    _heading(
+        stage, 2, "An order of each type, each under a ref: it is in the journal before it is sent"
+    )
+    shown = table("", "type", "ref", "price", "order", "state", right=("price",))
+    placed: list[Entry] = []
+    for order_type in ORDER_TYPES.values():
+        service = stage.catalogue.by_type(order_type)[0]
+        word = order_type.panel_type.lower().replace(" ", "-").replace("_", "-")
+        order = example(order_type, service, f"{PAGE}/{word}")
+        entry = await stage.desk.place(order, ref=f"demo-{word}")
+        placed.append(entry)
+        shown.add_row(
+            cell(order_type.panel_type),
+            cell(entry.ref, "dim"),
+            cell(money(entry.price) or "post by post"),
+            cell(entry.order, "bold"),
+            cell(entry.state.value, STATE_STYLES.get(entry.state, "")),
+        )
+    stage.console.print(shown)
+    return placed
+
+
+def _default(stage: _Stage, page: str) -> DefaultOrder:
+    service = stage.catalogue.by_type(DefaultOrder)[0]
+    order = example(DefaultOrder, service, f"{PAGE}/{page}")
+    # What was asked for is what comes.
+    assert isinstance(order, DefaultOrder)  # noqa: S101
+    return order
+
+
+async def _tap_twice(stage: _Stage) -> tuple[Entry, Entry]:
+    """Place one ref twice at the same moment: one order."""
+    _heading(stage, 3, "A double tap: the same ref, twice at the same moment")
+    before = len(stage.panel.orders)
+    order = _default(stage, "double-tap")
+    first, second = await asyncio.gather(
+        stage.desk.place(order, ref="double-tap"), stage.desk.place(order, ref="double-tap")
+    )
+    made = len(stage.panel.orders) - before
+    line = f"   both taps are told order {first.order}; the panel has {made} order more"
+    stage.console.print(Text(line, style="green"))
+    return first, second
+
+
+async def _show_refusal(stage: _Stage) -> None:
+    """Show an order that is refused before it is sent, and one that the panel refuses."""
+    _heading(stage, 4, "What can't be ordered")
+    service = stage.catalogue.by_type(DefaultOrder)[0]
+    below = DefaultOrder(service=service.service, link=f"{PAGE}/few", quantity=1)
+    try:
+        await stage.desk.place(below, ref="too-few")
+    except InvalidOrderError as error:
+        stage.console.print(Text.assemble(("   before sending: ", "yellow"), str(error)))
+    again = await stage.desk.place(_default(stage, "double-tap"), ref="same-link")
+    stage.console.print(Text.assemble(("   by the panel:   ", "yellow"), again.reason or ""))
+
+
+async def _lose_an_answer(stage: _Stage) -> None:
+    """Lose the answer to an order, show the evidence, find out, and order it no second time."""
+    _heading(stage, 5, "A lost answer: the order is on its way, and the connection is cut")
+    order = _default(stage, "lost")
+    stage.panel.fail_next(Fault.DROP_AFTER, action="add")
+    entry = await stage.desk.place(order, ref="lost-answer")
+    unknown = [each for each in await stage.desk.unknown() if each.entry.ref == entry.ref]
+    stage.console.print(*map(evidence, unknown))
+    # A person looks at the panel's list of orders; here it is the sandbox's.
+    found = [each for each in stage.panel.orders.values() if each.link == order.link]
+    resolved = await stage.desk.resolve(entry.ref, order=found[0].order, decided_by="demo")
+    again = await stage.desk.place(order, ref="lost-answer")
+    there = sum(each.link == order.link for each in stage.panel.orders.values())
+    lines = (
+        f"   resolved by hand: the panel's list has order {resolved.order} for this link\n"
+        f"   placed again by the same ref: order {again.order}; the panel has {there} order for it"
+    )
+    stage.console.print(Text(lines, style="green"))
+
+
+async def _place_the_rest(stage: _Stage) -> None:
+    """Place the rest of a thousand orders, as so many callers who know nothing of each other."""
+    rest = ORDERS_FOLLOWED - len(stage.panel.orders)
+    _heading(stage, 6, f"{rest} orders more, each placed once")
+    with _bar(stage.console, "placed", rest) as (progress, task):
+
+        async def place(number: int, order: Order) -> None:
+            await stage.desk.place(order, ref=f"order-{number:04}")
+            progress.advance(task)
+
+        orders = enumerate(many(stage.catalogue, rest), start=1)
+        await asyncio.gather(*(place(number, order) for number, order in orders))
+
+
+async def _follow(stage: _Stage) -> Summary:
+    """Follow all orders until each is final."""
+    _heading(stage, 7, f"{ORDERS_FOLLOWED} orders followed to the end, a hundred a call")
+    following = asyncio.ensure_future(stage.desk.follow())
+    try:
+        with _bar(stage.console, "final", ORDERS_FOLLOWED) as (progress, task):
+            async with asyncio.timeout(END_S):
+                while True:
+                    summary = await stage.desk.summary()
+                    ended = summary.by_state.get(EntryState.FINISHED, 0)
+                    calls = f"{stage.panel.requests['status']} status calls"
+                    progress.update(task, completed=ended, note=calls)
+                    if not any(summary.by_state.get(state) for state in IN_FLIGHT):
+                        return summary
+                    stage.panel.advance(PANEL_SECONDS_A_STEP)
+                    await asyncio.sleep(STEP_S)
+    except TimeoutError as error:
+        raise WaitTimeoutError(f"orders are open after {END_S:.0f} s") from error
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+
+@contextmanager
+def _bar(console: Console, what: str, total: int) -> Generator[tuple[Progress, TaskID], None, None]:
+    columns = (
+        TextColumn("   [bold]{task.description:<6}"),
+        BarColumn(bar_width=40),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        yield progress, progress.add_task(what, total=total, note="")
+
+
+def _show_summary(stage: _Stage, summary: Summary) -> None:
+    balance = Text(f"{stage.panel.balance} USD left on the account", style="bold")
+    panel = Panel(Group(summary_view(summary), balance), title="Summary", border_style="green")
+    stage.console.print(panel)
+
+
+PAGE = "https://instagram.com/example"
+
+
+def example(order_type: type[Order], service: Service, link: str) -> Order:
+    """Build an order of a type that the service takes."""
+    least = service.min or 1
+    names = [f"example{number}" for number in range(least)]
+    common: dict[str, Any] = {"service": service.service, "link": link}
+    quantity: dict[str, Any] = {"quantity": least}
+    forms: dict[type[Order], dict[str, Any]] = {
+        DefaultOrder: common | quantity,
+        PackageOrder: common,
+        CustomCommentsOrder: common | {"comments": [f"Nice one, {each}!" for each in names]},
+        MentionsWithHashtagsOrder: common
+        | quantity
+        | {"usernames": ["example"], "hashtags": ["example"]},
+        MentionsCustomListOrder: common | {"usernames": names},
+        MentionsHashtagOrder: common | quantity | {"hashtag": "example"},
+        MentionsUserFollowersOrder: common | quantity | {"username": PAGE},
+        CustomCommentsPackageOrder: common | {"comments": [f"Great, {each}!" for each in names]},
+        MentionsMediaLikersOrder: common | quantity,
+        CommentLikesOrder: common | quantity | {"username": "example"},
+        SubscriptionsOrder: {
+            "service": service.service,
+            "username": "example",
+            "min": least,
+            "max": least,
+            "delay": 5,
+            "posts": 2,
+            "expiry": datetime.now(UTC).date() + timedelta(days=30),
+        },
+    }
+    return order_type(**forms[order_type])
+
+
+def many(catalogue: Catalogue, count: int) -> Iterator[Order]:
+    """Build many small orders, of all services that sell by quantity in turn."""
+    services = cycle(catalogue.by_type(DefaultOrder))
+    for number, service in zip(range(count), services, strict=False):
+        yield example(DefaultOrder, service, f"{PAGE}.{number}")
 
 
 @handle_errors
 async def demo(*, json: Flag = False) -> int:
-    """Show everything at work on a panel of this machine. No key, no network, under 20 seconds.
+    """Run `smmfanfast demo`.
 
     Parameters
     ----------
     json
         Print the summary alone, as one JSON object.
     """
-    summary = await _demo.run(Console(quiet=json))
+    summary = await play(Console(quiet=json))
     if json:
         output.print_json(Console(), summary)
     return OK

@@ -1,14 +1,124 @@
-"""`doctor`: is everything in place."""
+"""`doctor`: check the settings, the address and the account."""
 
+import os
+import platform
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+
+from attrs import frozen
 from rich.console import Console
 
-from .. import _doctor
+from ...client import Client
+from ...errors import PanelError
 from .. import _output as output
+from .. import _settings as settings
 from .._codes import OK, REFUSED
-from .._ending import handle_errors
-from .._panel import JournalOptions
+from .._errors import handle_errors
+from .._options import JournalOptions
 
-__all__ = ["doctor"]
+__all__ = ["Finding", "doctor", "examine"]
+
+
+@frozen
+class Finding:
+    """The result of one check."""
+
+    name: str
+    text: str
+    level: str = "ok"
+    """`ok`, `warning` or `error`."""
+
+
+def test_environment() -> Finding | None:
+    """Return a warning if a test run has a real key in its environment: it might order."""
+    key = os.environ.get("SMMFANFAST_API_KEY", "")
+    in_test = [name for name in ("CI", "PYTEST_CURRENT_TEST", "TOX_ENV_NAME") if name in os.environ]
+    if not key or key.startswith("test-") or not in_test:
+        return None
+    text = f"{in_test[0]} is set and so is a key that is not for a sandbox: tests might spend money"
+    return Finding("environment", text, "warning")
+
+
+async def examine(panel: JournalOptions) -> list[Finding]:
+    """Check the versions and each setting, and request the balance once."""
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("aiohttp", "msgspec", "cattrs"))
+    findings = [Finding("python", f"{platform.python_version()} with {libraries}")]
+    for name, read in _CHECKS.items():
+        seen = _check(name, read, panel)
+        # A profile that cannot be read has no address either: report it once.
+        if seen.text != findings[-1].text:
+            findings.append(seen)
+    if (warning := test_environment()) is not None:
+        findings.append(warning)
+    if any(each.level == "error" for each in findings):
+        return findings
+    found = panel.settings()
+    if found.api_key.warning:
+        findings.append(Finding("key file", found.api_key.warning, "warning"))
+    try:
+        client = found.client()
+    except PanelError as error:
+        return [*findings, Finding("settings", str(error), "error")]
+    async with client:
+        return findings + await _ask(client)
+
+
+def _check(name: str, read: Callable[[JournalOptions], str], panel: JournalOptions) -> Finding:
+    try:
+        return Finding(name, read(panel))
+    except PanelError as error:
+        return Finding(name, str(error), "error")
+
+
+def _key(panel: JournalOptions) -> str:
+    return f"from {settings.api_key(panel.key_file).source}"
+
+
+def _profile(panel: JournalOptions) -> str:
+    found = panel.kind()
+    return f"{found.profile.name} ({found.source})"
+
+
+def _address(panel: JournalOptions) -> str:
+    found = settings.address(panel.base_url, panel.kind().profile)
+    secured = "TLS" if found.value.startswith("https:") else "no TLS: this machine only"
+    return f"{settings.mask_password(found.value)} ({secured}; {found.source})"
+
+
+def _proxy(_: JournalOptions) -> str:
+    found = settings.proxy()
+    return "none" if found is None else f"{settings.mask_password(found.value)} ({found.source})"
+
+
+def _journal(panel: JournalOptions) -> str:
+    found = settings.journal(None if panel.journal is None else str(panel.journal))
+    if found is None:
+        return "none: --ref and the commands for orders need --journal or SMMFANFAST_JOURNAL"
+    return f"{settings.mask_password(found.value)} ({found.source})"
+
+
+_CHECKS: dict[str, Callable[[JournalOptions], str]] = {
+    "profile": _profile,
+    "address": _address,
+    "proxy": _proxy,
+    "key": _key,
+    "journal": _journal,
+}
+"""What is shown of each setting: never the key, and no password."""
+
+
+async def _ask(client: Client) -> list[Finding]:
+    started_s = time.perf_counter()
+    try:
+        balance = await client.balance()
+    except PanelError as error:
+        return [Finding("panel", str(error), "error")]
+    taken_ms = (time.perf_counter() - started_s) * 1000
+    text = f"{balance.balance} {balance.currency or ''}".strip()
+    level = "ok" if balance.balance > 0 else "warning"
+    return [Finding("panel", f"answered in {taken_ms:.0f} ms"), Finding("balance", text, level)]
+
 
 MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "error": ("✗", "red")}
 
@@ -17,20 +127,17 @@ _HERE = JournalOptions()
 
 @handle_errors
 async def doctor(*, panel: JournalOptions = _HERE) -> int:
-    """Look whether key, address, connection and balance are in order.
-
-    It tells where each setting comes from, and never the key. Exit code 1 if something is wrong.
-    """
-    findings = await _doctor.examine(panel)
+    """Run `smmfanfast doctor`."""
+    findings = await examine(panel)
     if panel.json:
         output.print_json(
             Console(),
-            [{"name": each.name, "said": each.said, "level": each.level} for each in findings],
+            [{"name": each.name, "text": each.text, "level": each.level} for each in findings],
         )
     else:
         shown = output.table("smmfanfast doctor", "", "what", "found")
         for each in findings:
             sign, style = MARKS[each.level]
-            shown.add_row(*map(output.cell, (sign, each.name, each.said), (style, "", "")))
+            shown.add_row(*map(output.cell, (sign, each.name, each.text), (style, "", "")))
         output.show(shown)
     return REFUSED if any(each.level == "error" for each in findings) else OK

@@ -1,4 +1,4 @@
-"""`orders` and `summary`: what the journal holds."""
+"""`orders` and `summary`: the orders in the journal."""
 
 import sys
 from collections import deque
@@ -13,14 +13,14 @@ from ...journal import Entry, EntryState
 from ...results import Status
 from .. import _output as output
 from .._codes import OK
-from .._ending import handle_errors
 from .._entries import entries_table, entry_object, summary_view, write_csv
-from .._panel import Flag, JournalOptions
+from .._errors import handle_errors
+from .._options import Flag, JournalOptions
 
 __all__ = ["orders", "summary"]
 
 ORDERS_SHOWN = 1000
-"""Rows of a table of orders, the newest; `--json` and `--csv` give all."""
+"""Rows of a table of orders, the newest; `--json` and `--csv` print all."""
 
 States = Annotated[list[EntryState] | None, Parameter(negative=())]
 Statuses = Annotated[list[Status] | None, Parameter(negative=())]
@@ -39,31 +39,29 @@ async def orders(
     csv: Flag = False,
     panel: JournalOptions = _HERE,
 ) -> int:
-    """List the orders of the journal, the oldest first.
-
-    With --json each order is a JSON object on a line of its own, printed as it is read.
+    """Run `smmfanfast orders`.
 
     Parameters
     ----------
     state
-        Only orders that stand there, such as accepted or unknown; again for more.
+        Only orders in this state, such as accepted or unknown; repeat it for more.
     status
-        Only orders with a status word, such as in_progress; again for more.
+        Only orders with this status, such as in_progress; repeat it for more.
     ref
-        Only orders whose ref begins so.
+        Only orders whose ref starts with this.
     since
-        Only orders written down from this moment on: 2030-12-31 or 2030-12-31T18:00, UTC.
+        Only orders created at or after this time: 2030-12-31 or 2030-12-31T18:00, UTC.
     until
-        Only orders written down before this moment.
+        Only orders created before this time.
     csv
-        Write a table for spreadsheets; no cell of it is run as a formula.
+        Print CSV for spreadsheets; no cell is run as a formula.
     """
     if csv and panel.json:
-        raise InvalidSettingsError("csv", "and --json can't be had together")
-    begin, end = _moment("since", since), _moment("until", until)
+        raise InvalidSettingsError("csv", "and --json cannot be combined")
+    start, end = _parse_time("since", since), _parse_time("until", until)
     async with panel.desk() as opened:
         found = opened.desk.entries(
-            states=state or (), statuses=status or (), ref_prefix=ref, since=begin, until=end
+            states=state or (), statuses=status or (), ref_prefix=ref, since=start, until=end
         )
         if csv:
             await write_csv(sys.stdout, found)
@@ -83,29 +81,25 @@ async def orders(
 
 
 def _title(shown: int, total: int) -> str:
-    more = "" if shown == total else f", the newest {shown} of them (--json and --csv give all)"
+    more = "" if shown == total else f", the newest {shown} of them (--json and --csv print all)"
     return f"{total} orders{more}"
 
 
-def _moment(name: str, text: str | None) -> datetime | None:
-    """Read a day or a moment; one without a zone is UTC."""
+def _parse_time(name: str, text: str | None) -> datetime | None:
+    """Parse a day or a time; without a time zone it is UTC."""
     if text is None:
         return None
     try:
         found = datetime.fromisoformat(text)
     except ValueError as error:
-        reason = f"{text!r} is no day or moment, such as 2030-12-31 or 2030-12-31T18:00"
+        reason = f"{text!r} is not a day or time such as 2030-12-31 or 2030-12-31T18:00"
         raise InvalidSettingsError(name, reason) from error
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 @handle_errors
 async def summary(*, panel: JournalOptions = _HERE) -> int:
-    """Count the orders of the journal and their money.
-
-    "spent" is net of what came back; "at risk" are the prices of orders that are unknown or on
-    their way.
-    """
+    """Run `smmfanfast summary`."""
     async with panel.desk() as opened:
         found = await opened.desk.summary()
     if panel.json:

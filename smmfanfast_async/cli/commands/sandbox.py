@@ -10,8 +10,8 @@ from rich.console import Console
 from ...errors import InvalidSettingsError
 from ...sandbox import Sandbox
 from .._codes import OK
-from .._ending import handle_errors
-from .._panel import amount_of
+from .._errors import handle_errors
+from .._options import parse_amount
 
 __all__ = ["sandbox"]
 
@@ -25,29 +25,29 @@ async def sandbox(
     speed: float = 60.0,
     dialect: Literal["standard", "api-v2"] = "standard",
 ) -> int:
-    """Run a panel on this machine to try things against, until Ctrl-C.
+    """Run `smmfanfast sandbox`.
 
     Parameters
     ----------
     port
-        Port on 127.0.0.1; 0 takes a free one.
+        Port on 127.0.0.1; 0 chooses a free one.
     seed
-        The same seed gives the same services, ids and outcomes.
+        The same seed produces the same services, ids and outcomes.
     balance
         Money on the account at the start.
     speed
-        Seconds on the panel in a second here; 0 stands still.
+        Seconds on the panel per second; 0 stops its clock.
     dialect
-        As the panel of the document does, or as API v2 panels do, with refills and cancels.
+        The dialect of the document, or that of API v2 panels, with refills and cancels.
     """
-    money = amount_of("balance", balance) or Decimal(0)
+    money = parse_amount("balance", balance) or Decimal(0)
     console = Console()
     try:
         panel = Sandbox(
             api_key="test-key", port=port, seed=seed, balance=money, speed=speed, dialect=dialect
         )
     except ValueError as error:
-        raise InvalidSettingsError("sandbox", f"can't be made: {error}") from error
+        raise InvalidSettingsError("sandbox", f"cannot be created: {error}") from error
     profile = "" if dialect == "standard" else f" --profile {dialect}"
     try:
         async with panel:
@@ -56,9 +56,9 @@ async def sandbox(
             console.print(f"  export SMMFANFAST_BASE_URL={panel.url}", soft_wrap=True)
             console.print(f"  export SMMFANFAST_API_KEY={panel.api_key}", soft_wrap=True)
             console.print(f"  smmfanfast services{profile} --search telegram", soft_wrap=True)
-            with suppress(asyncio.CancelledError):  # Ctrl-C is how it is meant to end
+            with suppress(asyncio.CancelledError):  # Ctrl-C is the normal end
                 await asyncio.Event().wait()
             console.print(f"\nClosed: {len(panel.orders)} orders, {panel.request_count} requests.")
     except OSError as error:
-        raise InvalidSettingsError("port", f"{port} can't be used: {error.strerror}") from error
+        raise InvalidSettingsError("port", f"{port} cannot be used: {error.strerror}") from error
     return OK

@@ -1,25 +1,132 @@
-"""`services`: what is on offer, and what has changed since a catalogue was saved."""
+"""`services`: the catalogue, and its changes since it was saved."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
-from ...catalogue import Catalogue
+from ...catalogue import Catalogue, CatalogueDiff, ServiceChange
 from ...results import Service
 from .. import _output as output
+from .._catalogue_file import SavedCatalogue, load, save
 from .._codes import OK, REFUSED
-from .._differences import difference_objects, differences_table, narrowed
-from .._ending import handle_errors, print_line
-from .._panel import CommonOptions, Flag, OrderType, amount_of
-from .._saved import Saved, load, save, saved
+from .._errors import handle_errors, print_line
+from .._options import CommonOptions, Flag, OrderType, parse_amount
+from .._output import cell, plain, table
 
-__all__ = ["services"]
+__all__ = ["difference_objects", "differences_table", "filter_diff", "rate_change", "services"]
+
+OTHER_FIELDS = ("name", "category", "type", "dripfeed", "refill", "cancel", "desc", "extra")
+"""Fields that may differ, other than rate and limits."""
+
+
+def filter_diff(diff: CatalogueDiff, matches: Callable[[Service], bool]) -> CatalogueDiff:
+    """Return the differences among the services that match before or after."""
+    return CatalogueDiff(
+        added=tuple(filter(matches, diff.added)),
+        removed=tuple(filter(matches, diff.removed)),
+        changed=tuple(each for each in diff.changed if matches(each.before) or matches(each.after)),
+    )
+
+
+def rate_change(change: ServiceChange) -> Decimal | None:
+    """Return the increase of the rate in percent of the older, to two digits.
+
+    None if one of the two has no rate or the older is 0; 0 if the rate did not change.
+    """
+    old, new = change.before.rate, change.after.rate
+    if old is None or new is None or not old:
+        return None
+    return ((new - old) / old * 100).quantize(Decimal("0.01"))
+
+
+# --- for people ----------------------------------------------------------------------------------
+
+
+def differences_table(diff: CatalogueDiff, title: str) -> Table:
+    """Return a table of the services added, removed and changed."""
+    made = table(
+        title, "change", "id", "name", "rate", "percent", "limits", "other", right=("percent",)
+    )
+    for word, style, services in (("added", "green", diff.added), ("removed", "red", diff.removed)):
+        for each in services:
+            row = (word, each.service, each.name, each.rate, "", _limits(each), "")
+            made.add_row(*map(cell, row, (style, *[""] * 6)))
+    for change in diff.changed:
+        made.add_row(*_row(change))
+    return made
+
+
+def _row(change: ServiceChange) -> Iterator[Text]:
+    older, newer = change.before, change.after
+    word, style = _word(change)
+    yield cell(word, style)
+    yield cell(newer.service)
+    yield cell(newer.name)
+    yield cell(_both(older.rate, newer.rate))
+    percent = rate_change(change) if older.rate != newer.rate else None
+    yield cell("" if percent is None else f"{percent:+.1f} %", style)
+    yield cell(_both(_limits(older), _limits(newer)))
+    yield cell(", ".join(_others(change)))
+
+
+def _word(change: ServiceChange) -> tuple[str, str]:
+    if change.price_increased:
+        return "raised", "red"
+    if change.price_decreased:
+        return "lowered", "green"
+    return ("limits", "yellow") if change.limits_changed else ("changed", "yellow")
+
+
+def _both(old: object, new: object) -> object:
+    """Return both values, or one if they are equal."""
+    return new if old == new else f"{_shown(old)} → {_shown(new)}"
+
+
+def _shown(value: object) -> str:
+    return "–" if value is None else str(value)
+
+
+def _limits(service: Service) -> str:
+    return f"{_shown(service.min)}–{_shown(service.max)}"
+
+
+def _others(change: ServiceChange) -> Iterable[str]:
+    for name in OTHER_FIELDS:
+        if getattr(change.before, name) != getattr(change.after, name):
+            yield name
+
+
+# --- for programs --------------------------------------------------------------------------------
+
+
+def difference_objects(diff: CatalogueDiff) -> dict[str, Any]:
+    """Return the differences as a JSON object."""
+    return {
+        "added": plain(diff.added),
+        "removed": plain(diff.removed),
+        "changed": [
+            {
+                "service": change.after.service,
+                "price_increased": change.price_increased,
+                "price_decreased": change.price_decreased,
+                "limits_changed": change.limits_changed,
+                "rate_change_percent": plain(rate_change(change)),
+                "before": plain(change.before),
+                "after": plain(change.after),
+            }
+            for change in diff.changed
+        ],
+    }
+
 
 MAX_SERVICES_SHOWN = 1000
-"""Rows of a table of services; `--json` gives all."""
+"""Rows of a table of services; `--json` prints all."""
 
 _HERE = CommonOptions()
 
@@ -35,43 +142,40 @@ async def services(
     exit_code: Flag = False,
     panel: CommonOptions = _HERE,
 ) -> int:
-    """Show what is on offer.
-
-    With --save all of it is written to a file, and with --diff only what has changed since is
-    shown: what is new, gone, dearer or cheaper (in percent), or has other limits. Both together
-    compare with the older file first. The exit code is 0 either way; with --exit-code it is 1 if
-    something differs.
+    """Run `smmfanfast services`.
 
     Parameters
     ----------
     search
-        Words that the name or the category must hold.
+        Words that the name or the category must contain.
     order_type
         Only services of an order type, such as custom_comments.
     max_rate
-        Only services up to this rate.
+        Only services with at most this rate.
     save_as
         Write the whole catalogue to this file, as JSON.
     older
-        Show what has changed since this file was saved.
+        Show the changes since this file was saved.
     exit_code
         With --diff: exit with 1 if something differs.
     """
-    most = amount_of("max_rate", max_rate)
+    limit = parse_amount("max_rate", max_rate)
     before = None if older is None else load(older)
     async with panel.client() as client:
         catalogue = await client.services()
-        now = saved(catalogue, client.base_url)
+        # As a file would contain it: values in `extra` compare equal only after a round trip.
+        as_saved = Catalogue.from_json(catalogue.to_json())
+        now = SavedCatalogue(client.base_url, as_saved)
 
-    def wanted(some: Catalogue) -> list[Service]:
-        return some.search(search, type=order_type, max_rate=most)
+    def select(some: Catalogue) -> list[Service]:
+        return some.search(search, type=order_type, max_rate=limit)
 
-    differs = before is not None and _show_differences(before, now, wanted, panel)
+    differs = before is not None and _show_differences(before, now, select, panel)
     if save_as is not None:
-        save(save_as, catalogue, now.base_url)
+        save(save_as, now)
         print_line(f"{len(catalogue)} services saved as {save_as}", "green")
     elif before is None:
-        _show(wanted(catalogue), len(catalogue), panel)
+        _show(select(catalogue), len(catalogue), panel)
     return REFUSED if differs and exit_code else OK
 
 
@@ -84,14 +188,17 @@ def _show(found: list[Service], total: int, panel: CommonOptions) -> None:
 
 
 def _show_differences(
-    before: Saved, now: Saved, wanted: Callable[[Catalogue], list[Service]], panel: CommonOptions
+    before: SavedCatalogue,
+    now: SavedCatalogue,
+    select: Callable[[Catalogue], list[Service]],
+    panel: CommonOptions,
 ) -> bool:
-    """Show what differs among the services that are wanted; say whether anything does."""
+    """Print the differences among the selected services; return whether there are any."""
     if before.base_url != now.base_url:
-        # The panels may be one under two names; if not, equal ids mean nothing.
-        print_line(f"the file is from {before.base_url}", "yellow", head="warning")
-    ids = {each.service for some in (before, now) for each in wanted(some.catalogue)}
-    diff = narrowed(now.catalogue.diff(before.catalogue), lambda each: each.service in ids)
+        # The addresses may belong to one panel; if not, equal ids mean nothing.
+        print_line(f"the file is from another address: {before.base_url}", "yellow", head="warning")
+    ids = {each.service for some in (before, now) for each in select(some.catalogue)}
+    diff = filter_diff(now.catalogue.diff(before.catalogue), lambda each: each.service in ids)
     number = len(diff.added) + len(diff.removed) + len(diff.changed)
     if panel.json:
         output.print_json(Console(), difference_objects(diff))
@@ -100,7 +207,7 @@ def _show_differences(
         title = (
             f"{number} difference{'s'[: number > 1]} {since}"
             if number
-            else f"nothing differs {since}"
+            else f"no differences {since}"
         )
         output.show(differences_table(diff, title) if number else output.cell(title, "green"))
     return number > 0

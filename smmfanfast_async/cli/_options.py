@@ -1,4 +1,4 @@
-"""The options that commands share: which panel, which journal, how to answer."""
+"""The options that commands share: panel, journal, JSON."""
 
 import os
 from collections.abc import AsyncGenerator
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from attrs import frozen
 from cyclopts import Parameter
@@ -16,13 +16,13 @@ from .._engine.policy import PollPolicy
 from ..client import Client
 from ..desk import OrderDesk
 from ..errors import InvalidSettingsError
-from ..orders import API_V2_ORDER_TYPES
 from ..profile import Profile
 from . import _settings as settings
-from ._ending import print_line
+from ._errors import print_line
+from ._profiles import OrderType, ProfileName
 
 if TYPE_CHECKING:
-    from ._counting import CountingJournal
+    from ._journal import CountingJournal
 
 __all__ = [
     "CommonOptions",
@@ -31,52 +31,42 @@ __all__ = [
     "Many",
     "Opened",
     "OrderType",
-    "amount_of",
     "journal_at",
+    "parse_amount",
 ]
 
 SQLITE = "sqlite+aiosqlite:///"
 
 EXTRAS = {"sqlalchemy": "journal", "aiosqlite": "journal", "asyncpg": "postgres"}
-"""Which extra brings a library that a journal needs."""
+"""The extra that installs a library that a journal needs."""
 
 Many = Annotated[list[str] | None, Parameter(negative=())]
-"""An option that may be given again and again."""
+"""An option that can be repeated."""
 
 Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 """An option without a value."""
-
-ProfileName = Literal["smmfanfast", "api-v2"]
-"""The names of `_profiles.PROFILES`, for shells that complete them."""
-
-
-if TYPE_CHECKING:
-    OrderType: TypeAlias = str
-else:
-    OrderType = Literal[tuple(API_V2_ORDER_TYPES)]
-"""The words of `API_V2_ORDER_TYPES`, for shells that complete them."""
 
 
 @Parameter(name="*")
 @dataclass(frozen=True)
 class CommonOptions:
-    """Which panel, and how to answer."""
+    """The panel and the output format."""
 
     base_url: str | None = None
     """Address of the panel, instead of SMMFANFAST_BASE_URL or the profile's."""
     profile: ProfileName | Path | None = None
-    """The kind of panel, or a TOML file that describes one, instead of SMMFANFAST_PROFILE."""
+    """The profile, or a TOML file that describes a panel, instead of SMMFANFAST_PROFILE."""
     key_file: Path | None = None
     """File with the key, instead of SMMFANFAST_API_KEY and SMMFANFAST_API_KEY_FILE."""
     json: Flag = False
-    """Answer in JSON."""
+    """Print JSON."""
 
     def kind(self) -> settings.Kind:
-        """Give the profile, and who named it."""
+        """Return the profile and its source."""
         return settings.profile(None if self.profile is None else str(self.profile))
 
     def settings(self) -> "ResolvedSettings":
-        """Find out what a client is to be made with."""
+        """Return the settings of a client."""
         profile = self.kind().profile
         return ResolvedSettings(
             profile=profile,
@@ -87,7 +77,7 @@ class CommonOptions:
 
     @asynccontextmanager
     async def client(self, **options: Any) -> AsyncGenerator[Client, None]:
-        """Open a client on this panel; on stderr it is said if others can read the key."""
+        """Open a client on this panel; warn on stderr if other users can read the key file."""
         found = self.settings()
         if found.api_key.warning:
             print_line(found.api_key.warning, "yellow", head="warning")
@@ -97,7 +87,7 @@ class CommonOptions:
 
 @frozen(kw_only=True)
 class ResolvedSettings:
-    """What a client is made with."""
+    """The settings of a client."""
 
     profile: Profile
     base_url: settings.Setting
@@ -105,7 +95,7 @@ class ResolvedSettings:
     proxy: settings.Setting | None
 
     def client(self, **options: Any) -> Client:
-        """Make a client."""
+        """Create a client."""
         proxy = None if self.proxy is None else self.proxy.value
         base_url = self.base_url.value
         return Client(
@@ -116,29 +106,29 @@ class ResolvedSettings:
 @Parameter(name="*")
 @dataclass(frozen=True)
 class JournalOptions(CommonOptions):
-    """Which panel and which journal, and how to answer."""
+    """The panel, the journal and the output format."""
 
-    # A text first: as a path, an address would lose a slash. The path is for shells' completion.
+    # `str` first: as a path, a URL would lose a slash. `Path` makes shells complete files.
     journal: str | Path | None = None
-    """File or database of the orders, instead of SMMFANFAST_JOURNAL (the place for a password)."""
+    """File or database of the orders, instead of SMMFANFAST_JOURNAL (better for passwords)."""
     account: str | None = None
-    """The name that the orders are kept under, where your program gives its desk one."""
+    """The account name of the orders, if your program passes one to its desk."""
 
     @property
     def address(self) -> str | None:
-        """Where the journal is, None where nobody says."""
+        """The address of the journal, None if none is set."""
         found = settings.journal(None if self.journal is None else str(self.journal))
         return None if found is None else found.value
 
     @asynccontextmanager
     async def desk(
-        self, *, makes: bool = False, every_s: float | None = None
+        self, *, may_create: bool = False, every_s: float | None = None
     ) -> AsyncGenerator["Opened", None]:
-        """Open a desk on this panel and journal; only where it `makes` one may a file be missing.
+        """Open a desk on this panel and journal; only `may_create` allows a missing file.
 
-        `every_s` is the shortest time between two looks at an order.
+        `every_s` is the shortest time between two status checks of an order.
         """
-        journal = journal_at(self.address, makes=makes)
+        journal = journal_at(self.address, may_create=may_create)
         poll = None if every_s is None else PollPolicy(min_interval_s=every_s)
         async with self.client() as client:
             desk = OrderDesk(client, journal, account=self.account, poll=poll)
@@ -153,38 +143,38 @@ class JournalOptions(CommonOptions):
 
 
 class Opened(NamedTuple):
-    """A desk that is open, and what it stands on."""
+    """An open desk with its client and journal."""
 
     client: Client
     desk: OrderDesk
     journal: "CountingJournal"
 
 
-def journal_at(address: str | None, *, makes: bool) -> "CountingJournal":
-    """Make a journal at a file or a URL; nothing is opened yet.
+def journal_at(address: str | None, *, may_create: bool) -> "CountingJournal":
+    """Create a journal object for a file or a URL; nothing is opened yet.
 
-    Nobody is given a journal in the folder where the command happens to run: from another folder
-    the same ref would be ordered a second time.
+    There is no default in the current folder: from another folder the same ref would be ordered a
+    second time.
     """
     if address is None:
-        how = "give --journal, or set SMMFANFAST_JOURNAL to a file such as $HOME/orders.db"
+        how = "use --journal or set SMMFANFAST_JOURNAL to a file such as $HOME/orders.db"
         raise InvalidSettingsError("journal", f"is missing: {how}")
     url = address if "://" in address else SQLITE + address
     path = Path(url.removeprefix(SQLITE))
     # Not by pathlib, which raises for a name that is too long.
     is_there = os.path.exists(path)  # noqa: PTH110
-    if url.startswith(SQLITE) and not makes and not is_there:
-        # A name that is mistyped must not look like a journal without orders.
-        raise InvalidSettingsError("journal", f"is not there: no file {str(path)!r}")
+    if url.startswith(SQLITE) and not may_create and not is_there:
+        # A mistyped name must not look like a journal without orders.
+        raise InvalidSettingsError("journal", f"does not exist: no file {str(path)!r}")
     try:
-        found: CountingJournal = import_module("._counting", __package__).CountingJournal(url)
+        journal: CountingJournal = import_module("._journal", __package__).CountingJournal(url)
     except ModuleNotFoundError as error:
         raise _without_extra(error) from error
-    return found
+    return journal
 
 
 def _without_extra(error: ModuleNotFoundError) -> Exception:
-    """Say which extra brings what is missing; give the error itself where none does."""
+    """Return an error that names the extra to install, or the error itself if there is none."""
     extra = EXTRAS.get((error.name or "").partition(".")[0])
     if extra is None:
         return error
@@ -192,8 +182,8 @@ def _without_extra(error: ModuleNotFoundError) -> Exception:
     return InvalidSettingsError("journal", f"needs {error.name}, which is not installed: {how}")
 
 
-def amount_of(name: str, text: str | None) -> Decimal | None:
-    """Read an option that is an amount; None where it was not given."""
+def parse_amount(name: str, text: str | None) -> Decimal | None:
+    """Parse an option that is an amount; None if it was not given."""
     if text is None:
         return None
     try:
@@ -201,5 +191,5 @@ def amount_of(name: str, text: str | None) -> Decimal | None:
     except InvalidOperation:
         found = Decimal("NaN")
     if not found.is_finite():
-        raise InvalidSettingsError(name, f"{text!r} is no number")
+        raise InvalidSettingsError(name, f"{text!r} is not a number")
     return found

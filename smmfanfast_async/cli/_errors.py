@@ -1,4 +1,4 @@
-"""How a command ends: its exit code, and an error on one line with a hint of what to do."""
+"""Errors of a command: the exit code, and a message on one line with a hint what to do."""
 
 import sys
 from collections.abc import Awaitable, Callable
@@ -37,29 +37,29 @@ _BY_CLASS: tuple[tuple[type[PanelError], int], ...] = (
 _USAGE_KINDS = {ErrorKind.INVALID, ErrorKind.CONFLICT, ErrorKind.BUDGET}
 
 HINTS = {
-    ErrorKind.AUTH: "`smmfanfast doctor` tells where the key comes from",
-    ErrorKind.BLOCKED: "open the panel in a browser; its protection stopped the call",
-    ErrorKind.BUDGET: "nothing was sent; a higher --max-charge would allow it",
-    ErrorKind.CONFLICT: "`smmfanfast orders --ref` shows what this ref stands for",
+    ErrorKind.AUTH: "`smmfanfast doctor` shows where the key comes from",
+    ErrorKind.BLOCKED: "open the panel in a browser: its bot protection stopped the call",
+    ErrorKind.BUDGET: "nothing was sent; raise --max-charge to allow it",
+    ErrorKind.CONFLICT: "`smmfanfast orders --ref` shows the order with this ref",
     ErrorKind.DUPLICATE: "wait until the order with this link is final",
     ErrorKind.FUNDS: "`smmfanfast balance` shows what is left",
-    ErrorKind.JOURNAL: "look at --journal, or SMMFANFAST_JOURNAL",
-    ErrorKind.MALFORMED: "is this the address of the API? `smmfanfast doctor` shows it",
-    ErrorKind.NETWORK: "`smmfanfast doctor` shows the address that is tried",
-    ErrorKind.NOT_FOUND: "is the id one of this account, on this panel?",
+    ErrorKind.JOURNAL: "check --journal or SMMFANFAST_JOURNAL",
+    ErrorKind.MALFORMED: "check that the address is that of the API: `smmfanfast doctor` shows it",
+    ErrorKind.NETWORK: "check the address: `smmfanfast doctor` shows it",
+    ErrorKind.NOT_FOUND: "check that the id belongs to this account on this panel",
     ErrorKind.RATE_LIMIT: "wait a while, then try again",
     ErrorKind.SERVER: "the panel failed; try again later",
-    ErrorKind.SERVICE: "`smmfanfast services` shows what is on offer",
-    ErrorKind.TIMEOUT: "it goes on at the panel; `smmfanfast status` shows how it stands",
-    ErrorKind.UNSUPPORTED: "`--profile api-v2` stands for panels that can do more",
+    ErrorKind.SERVICE: "`smmfanfast services` lists the services",
+    ErrorKind.TIMEOUT: "the panel continues; `smmfanfast status` shows the status",
+    ErrorKind.UNSUPPORTED: "use `--profile api-v2` if the panel supports more actions",
 }
-"""What to do about an error; those of wrong input say it themselves."""
+"""What to do about an error; messages about invalid input say it themselves."""
 
 P = ParamSpec("P")
 
 
 def exit_code(error: PanelError) -> int:
-    """Give the exit code of an error."""
+    """Return the exit code of an error."""
     for cls, code in _BY_CLASS:
         if isinstance(error, cls):
             return code
@@ -67,34 +67,34 @@ def exit_code(error: PanelError) -> int:
 
 
 def handle_errors(command: Callable[P, Awaitable[int]]) -> Callable[P, Awaitable[int]]:
-    """Turn an error of ours into a line on stderr and an exit code."""
+    """Turn a PanelError of a command into a line on stderr and an exit code."""
 
     @wraps(command)
     async def run(*args: P.args, **kwargs: P.kwargs) -> int:
         try:
             code = await command(*args, **kwargs)
-            # What is still in the buffer must not fail later, where nobody catches it.
+            # Flushing later, on exit, could fail where the error is not caught.
             sys.stdout.flush()
         except PanelError as error:
             print_error(error)
             return exit_code(error)
         return code
 
-    run.__doc__ = _flowing(command.__doc__ or "")
+    run.__doc__ = _unwrap_paragraphs(command.__doc__ or "")
     return run
 
 
-def _flowing(text: str) -> str:
-    """Join the lines of each paragraph of a help text: a terminal is as wide as it is."""
+def _unwrap_paragraphs(text: str) -> str:
+    """Join the lines of each paragraph of a help text, so that the terminal can wrap it."""
     lines = cleandoc(text).splitlines()
-    flowing = lines[:1]
+    unwrapped = lines[:1]
     for before, line in pairwise(lines):
         is_rule = "---" in (before[:3], line[:3])
         if line and before and not is_rule and _indent(line) == _indent(before):
-            flowing[-1] += f" {line.lstrip()}"
+            unwrapped[-1] += f" {line.lstrip()}"
         else:
-            flowing.append(line)
-    return "\n".join(flowing)
+            unwrapped.append(line)
+    return "\n".join(unwrapped)
 
 
 def _indent(line: str) -> int:
@@ -102,7 +102,7 @@ def _indent(line: str) -> int:
 
 
 def print_line(text: str, style: str = "", *, hint: str = "", head: str = "") -> None:
-    """Print a line on stderr, cleaned; a `head` such as "error" stands before, a hint behind."""
+    """Print a sanitized line on stderr: `head` (such as "error"), text, hint."""
     parts = [(f"{head}: ", style)] if head else []
     shown = Text.assemble(*parts, (sanitize(text), "" if head else style))
     if hint:
@@ -111,19 +111,20 @@ def print_line(text: str, style: str = "", *, hint: str = "", head: str = "") ->
 
 
 def print_error(error: PanelError, ref: str | None = None) -> None:
-    """Print an error on one line, and what to do after an unknown outcome below it."""
+    """Print an error on one line; below it, what to do after an unknown outcome."""
     if not isinstance(error, OutcomeUnknownError):
         print_line(str(error), "bold red", head="error", hint=HINTS.get(error.kind, ""))
         return
     print_line(str(error), "bold red", head="error")
     if ref is None:
         print_line(
-            "An order may exist. Look at the panel's list of orders before you place it again.",
+            "The order may have been placed: check the panel before ordering again.",
             "yellow",
         )
         return
     print_line(
-        "An order may exist. Look at the panel's list of orders, then say what is true:", "yellow"
+        "The order may have been placed: check the panel, then record the outcome:",
+        "yellow",
     )
     for fact in ("--order ID", "--not-placed"):
         command = f"smmfanfast resolve {quote(sanitize(ref))} {fact} --by NAME"

@@ -1,14 +1,13 @@
-"""`unknown`, `resolve`, `retry` and `withdraw`: what a person decides about an order."""
+"""`unknown`, `resolve`, `retry` and `withdraw`: decisions about single orders."""
 
 from rich.console import Console
 
 from ...errors import InvalidSettingsError
 from .. import _output as output
 from .._codes import OK
-from .._ending import handle_errors
-from .._entries import evidence, unknown_object
-from .._panel import Flag, JournalOptions
-from .._placed import placed, show_entry
+from .._entries import evidence, report_placed, show_entry, unknown_object
+from .._errors import handle_errors
+from .._options import Flag, JournalOptions
 
 __all__ = ["resolve", "retry", "unknown", "withdraw"]
 
@@ -17,11 +16,7 @@ _HERE = JournalOptions()
 
 @handle_errors
 async def unknown(*, panel: JournalOptions = _HERE) -> int:
-    """Show the orders that may or may not exist, with what speaks for and against each.
-
-    None of it is proof: look at the panel's own list of orders, then say what is true with
-    `smmfanfast resolve`. With --json each order is a JSON object on a line of its own.
-    """
+    """Run `smmfanfast unknown`."""
     console = Console()
     async with panel.desk() as opened:
         found = await opened.desk.unknown()
@@ -31,7 +26,7 @@ async def unknown(*, panel: JournalOptions = _HERE) -> int:
         else:
             console.print(evidence(each))
     if not found and not panel.json:
-        console.print("No order is unknown.", style="green")
+        console.print("No order has an unknown outcome.", style="green")
     return OK
 
 
@@ -45,26 +40,23 @@ async def resolve(
     note: str = "",
     panel: JournalOptions = _HERE,
 ) -> int:
-    """Say what is true of an order that is unknown; look at the panel's list of orders before.
-
-    With --order it is followed from then on; with --not-placed it counts as not ordered, and
-    `smmfanfast retry` may send it again.
+    """Run `smmfanfast resolve`.
 
     Parameters
     ----------
     ref
         Your name of the order.
     by
-        Who decides; it stays in the journal.
+        Who decides; recorded in the journal.
     order
-        The panel's id, where the order is on the panel's list.
+        The panel's id, if the order is on the panel's list.
     not_placed
-        There is no such order on the panel's list.
+        The order is not on the panel's list.
     note
-        Why; it stays in the journal.
+        Why; recorded in the journal.
     """
     if (order is None) != not_placed:
-        raise InvalidSettingsError("order", "or --not-placed has to be given, one of the two")
+        raise InvalidSettingsError("order", "or --not-placed is required, and only one of the two")
     async with panel.desk() as opened:
         placed_or_not = False if not_placed else None
         entry = await opened.desk.resolve(
@@ -76,32 +68,32 @@ async def resolve(
 
 @handle_errors
 async def retry(ref: str, *, by: str, panel: JournalOptions = _HERE) -> int:
-    """Send an order again that the panel refused, or that was found not placed. It costs money.
+    """Run `smmfanfast retry`.
 
     Parameters
     ----------
     ref
         Your name of the order.
     by
-        Who decides; it stays in the journal.
+        Who decides; recorded in the journal.
     """
     async with panel.desk() as opened:
         entry = await opened.desk.retry(ref, decided_by=by)
-    return placed(entry, panel)
+    return report_placed(entry, panel)
 
 
 @handle_errors
 async def withdraw(ref: str, *, by: str, note: str = "", panel: JournalOptions = _HERE) -> int:
-    """Take back an order that was not sent yet: prepared or held.
+    """Run `smmfanfast withdraw`.
 
     Parameters
     ----------
     ref
         Your name of the order.
     by
-        Who decides; it stays in the journal.
+        Who decides; recorded in the journal.
     note
-        Why; it stays in the journal.
+        Why; recorded in the journal.
     """
     async with panel.desk() as opened:
         entry = await opened.desk.withdraw(ref, decided_by=by, note=note)

@@ -1,4 +1,4 @@
-"""A question to the person at the terminal, before money is spent."""
+"""A question at the terminal before money is spent."""
 
 import signal
 import sys
@@ -8,18 +8,19 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.prompt import Confirm
 
-from ._ending import print_line
+from ._errors import print_line
 
-__all__ = ["agrees"]
+__all__ = ["confirm"]
 
 
-def agrees(question: str, option: str) -> bool:
-    """Ask for a yes; without a terminal, say which option stands for it. An end of input is a no.
+def confirm(question: str, option: str) -> bool:
+    """Return whether the user answers yes; the end of input counts as no.
 
-    Ctrl-C at the question ends the command at once, as KeyboardInterrupt.
+    Without a terminal, print which option confirms instead and return False. Ctrl-C at the question
+    raises KeyboardInterrupt at once.
     """
     if not sys.stdin.isatty():
-        print_line(f"nothing was sent: there is no terminal to ask at; add {option}", "red")
+        print_line(f"nothing was sent: there is no terminal to confirm at; add {option}", "red")
         return False
     console = Console(stderr=True)
     try:
@@ -34,9 +35,9 @@ def agrees(question: str, option: str) -> bool:
 
 @contextmanager
 def _interruptible() -> Generator[None, None, None]:
-    """Let Ctrl-C end the wait for an answer.
+    """Make Ctrl-C interrupt the wait for an answer.
 
-    An event loop takes it as a wish to be told at the next await, and none comes before the answer.
+    The event loop would deliver it at the next await, and there is none before the answer.
     """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
