@@ -25,7 +25,9 @@ def floors(path: Path) -> Iterator[str]:
     project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
     extras: dict[str, list[str]] = project["optional-dependencies"]
     wanted: list[str] = [*project["dependencies"]]
-    wanted += (each for name, group in extras.items() if name not in DEVELOPMENT_EXTRAS for each in group)
+    wanted += (
+        each for name, group in extras.items() if name not in DEVELOPMENT_EXTRAS for each in group
+    )
     for requirement in sorted(set(wanted), key=str.lower):
         found = REQUIREMENT.match(requirement)
         name, version = found.groups() if found is not None else (requirement, None)

@@ -161,9 +161,7 @@ def as_text(value: object) -> str:
     attrs.evolve(API_V2, name="few", order_types=frozenset({"Default", "Poll"})),
     Profile(name="own", base_url="https://panel.example", actions=frozenset({"add"})),
 ], ids=lambda profile: profile.name)  # fmt: skip
-async def test_unsupported_order_types_are_rejected_unsent(
-    profile: Profile, order: Order
-) -> None:
+async def test_unsupported_order_types_are_rejected_unsent(profile: Profile, order: Order) -> None:
     takes = {
         "smmfanfast": set(ORDER_TYPES) - {"subscriptions"},  # it has old posts and another delay
         "api-v2": set(API_V2_ORDER_TYPES),
@@ -215,7 +213,9 @@ async def test_catalogue_knows_types_and_flags_of_api_v2() -> None:
             )  # fmt: skip
         for order in ORDERS:
             assert catalogue.check(order).service == order.service
-        with pytest.raises(InvalidOrderError, match="accepts only orders of type 'Poll': use PollOrder"):
+        with pytest.raises(
+            InvalidOrderError, match="accepts only orders of type 'Poll': use PollOrder"
+        ):
             catalogue.check(DefaultOrder(service=136, link=LINK, quantity=10))
 
 
