@@ -3,9 +3,9 @@
     python lowest.py pyproject.toml > lowest.txt
     pip install --constraint lowest.txt ...
 
-pip always takes the newest version, and a resolver that can take the lowest would be one more tool to
-install and trust. Indirect requirements are left to pip, as for a user who has an old version of one of
-the direct ones.
+pip always takes the newest version, and a resolver that can take the lowest would be one more tool
+to install and trust. Indirect requirements are left to pip, as for a user who has an old version of
+one of the direct ones.
 """
 
 import re

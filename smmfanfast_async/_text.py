@@ -16,8 +16,8 @@ MAX_SHOWN_CHARACTERS = 200
 """How much of an invalid value an error shows, in characters: enough to recognize it."""
 
 MAX_RAW_CHARACTERS = 2000
-"""How much of a response `raw` keeps, in characters: one about a single id has below 200 (seen), and
-100 errors of the maximum length take less than a megabyte."""
+"""How much of a response `raw` keeps, in characters: one about a single id has below 200 (seen),
+and 100 errors of the maximum length take less than a megabyte."""
 
 _SEPARATORS = str.maketrans("", "", "_-")
 

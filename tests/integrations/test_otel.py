@@ -310,8 +310,8 @@ async def test_no_span_holds_the_key_a_link_or_panel_text(traced: Traced) -> Non
 def test_events_without_a_known_call_are_ignored(traced: Traced) -> None:
     traced.hook(
         AttemptFinished(
-            call_id="never begun", action="status", id_count=1, attempt=1, duration_s=0.1, http_status=200,
-            body_bytes=2, error=None, kind=None,
+            call_id="never started", action="status", id_count=1, attempt=1, duration_s=0.1,
+            http_status=200, body_bytes=2, error=None, kind=None,
         )
     )  # fmt: skip
     traced.hook(

@@ -4,9 +4,11 @@ If the server is not installed, root on Debian installs it by apt; otherwise an 
 """
 
 import atexit
+import fcntl
 import functools
 import os
 import pwd
+import random
 import re
 import shutil
 import signal
@@ -14,6 +16,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +26,9 @@ __all__ = ["PostgresServer", "shared_server"]
 
 PACKAGE = "postgresql"
 """The name of Debian's package."""
+
+PORTS = range(20_000, 32_000)
+"""Below the ports that the kernel hands out: a stopped server finds its port free again."""
 
 START_S = 60.0
 """Seconds for a start: it takes less than one, a recovery on a busy machine a few."""
@@ -191,6 +197,16 @@ def shared_server() -> PostgresServer:
 
 def _binaries() -> Path:
     folder = _newest()
+    if folder is not None:
+        return folder
+    with (Path(tempfile.gettempdir()) / "smm-postgres-install.lock").open("w") as lock:
+        # Tests may run in several processes, and apt allows one at a time.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _installed()
+
+
+def _installed() -> Path:
+    folder = _newest()
     if folder is None and os.geteuid() == 0 and shutil.which("apt-get"):
         _install()
         folder = _newest()
@@ -240,7 +256,8 @@ def _user_options() -> dict[str, Any]:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    while True:
+        port = random.choice(PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

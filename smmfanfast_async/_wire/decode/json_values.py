@@ -23,8 +23,8 @@ Record = Mapping[str, object]
 
 
 MAX_NESTING = 500
-"""Levels of nesting in a response: panels use up to five (seen). A bound of our own, since the depth
-at which `json` raises `RecursionError` (990 or more) depends on the version of Python."""
+"""Levels of nesting in a response: panels use up to five (seen). A bound of our own, since the
+depth at which `json` raises `RecursionError` (990 or more) depends on the version of Python."""
 
 
 class NestedTooDeepError(ValueError):
