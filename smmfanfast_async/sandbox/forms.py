@@ -75,8 +75,9 @@ _DEVICES = frozenset("12345")
 _REFERRERS: Mapping[str, str | None] = {"1": "google_keyword", "2": "referring_url", "3": None}
 """Types of traffic and the field that each requires (seen)."""
 
-# A host with a dot, optionally a scheme and a path. Which links the real panel refuses is assumed.
-_LINK = re.compile(r"(https?://)?[^\s/?#]+\.[^\s/?#]+([/?#].*)?", re.IGNORECASE | re.DOTALL)
+# Untrusted text: every pattern here is linear in its length. `++` keeps the host from being tried
+# again at each of its lengths (a host of 16 000 dots took 6 s without it).
+_LINK = re.compile(r"(?:https?://)?([^\s/?#]++)(?:[/?#].*)?", re.IGNORECASE | re.DOTALL)
 _EXPIRY = re.compile(r"(0?[1-9]|[12][0-9]|3[01])/(0?[1-9]|1[0-2])/[0-9]{4}")
 _WHOLE_NUMBER = re.compile("[0-9]+")
 
@@ -105,7 +106,7 @@ def parse_order(
     if not link:
         raise RefusalReply(messages.PARAMETERS_MISSING)
     _check_required(fields, service)
-    if not _LINK.fullmatch(link):
+    if not _is_link(link):
         raise RefusalReply(messages.BAD_LINK)
     _check_type_fields(fields, service)
     runs, interval_s = _parse_drip_feed(fields, service)
@@ -137,6 +138,15 @@ def calculate_price(service: SandboxService, quantity: int) -> Decimal:
 def split_items(text: str) -> list[str]:
     r"""Split a list into its items, ignoring empty lines (document: "by \r\n or \n")."""
     return [item for line in re.split(r"\r\n|\n", text) if (item := line.strip())]
+
+
+def _is_link(text: str) -> bool:
+    """Return whether a text is a host with an inner dot, optionally with a scheme and a path.
+
+    Which links the real panel refuses is assumed.
+    """
+    found = _LINK.fullmatch(text)
+    return found is not None and "." in found[1][1:-1]
 
 
 def _check_required(fields: Mapping[str, str], service: SandboxService) -> None:
