@@ -7,12 +7,13 @@ checks is assumed: service, fields, link, drip-feed, quantity.
 
 import re
 from collections.abc import Callable, Mapping
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from types import MappingProxyType
 
 from . import messages
 from .dialects import STANDARD, Dialect
 from .messages import RefusalReply
+from .money import EXACT, NO_MONEY, round_charge
 from .orders import OrderRequest
 from .services import FLAT_RATE_TYPES, SandboxService
 
@@ -27,7 +28,6 @@ MAX_POSTS = 1000
 MAX_WHOLE_NUMBER = 10**15
 """Larger numbers are read as this value: it exceeds the highest `max`, so they are refused."""
 
-_CHARGE_STEP = Decimal("0.0001")
 _QUANTITY = ("quantity", messages.QUANTITY_REQUIRED)
 _COMMENTS = ("comments", messages.COMMENTS_REQUIRED)
 
@@ -130,9 +130,9 @@ def calculate_price(service: SandboxService, quantity: int) -> Decimal:
     Flat-rate types cost the rate, all others rate * quantity / 1000 (seen). The rounding is
     assumed; the document's charges have 4 decimals.
     """
-    is_flat_rate = service.type in FLAT_RATE_TYPES
-    price = service.rate if is_flat_rate else service.rate * quantity / 1000
-    return price.quantize(_CHARGE_STEP, rounding=ROUND_HALF_UP)
+    if service.type in FLAT_RATE_TYPES:
+        return round_charge(service.rate)
+    return round_charge(EXACT.divide(EXACT.multiply(service.rate, quantity), 1000))
 
 
 def split_items(text: str) -> list[str]:
@@ -234,7 +234,7 @@ def _parse_subscription(
         fields=fields,
         link=fields.get("link", "").strip(),
         quantity=0,
-        price=Decimal("0.0000"),
+        price=NO_MONEY,
         per_post=(min_per_post, max_per_post),
         posts=posts or None,
         old_posts=old_posts,

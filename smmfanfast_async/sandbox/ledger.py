@@ -13,7 +13,7 @@ balance plus the sum of all charges never changes.
 import heapq
 from collections import Counter
 from collections.abc import Iterator
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from random import Random
 
 import attrs
@@ -21,6 +21,7 @@ from attrs import define, field, frozen
 
 from .forms import calculate_price
 from .lifecycle import Lifecycle, ParentOrder, age_at, plan_lifecycle, plan_parent, stage_at
+from .money import EXACT, NO_MONEY, round_charge
 from .orders import FINAL_STATES, OrderRequest, State, StoredOrder
 from .services import SandboxService
 
@@ -29,9 +30,6 @@ __all__ = ["MAX_ORDERS", "Ledger"]
 MAX_ORDERS = 200_000
 """The most orders stored, including those that drip-feeds and subscriptions will create: about 300
 MB of ordinary ones (measured: 1.4 kB each). A full panel refuses further orders."""
-
-_NOTHING = Decimal("0.0000")
-_CHARGE_STEP = Decimal("0.0001")
 
 _ORDER_STATES = frozenset(State) - {State.ACTIVE, State.EXPIRED}
 _DRIP_FEED_STATES = frozenset({State.ACTIVE, State.COMPLETED, State.CANCELED})
@@ -45,7 +43,7 @@ class _Record:
     order: str
     request: OrderRequest
     price: Decimal
-    charge: Decimal = _NOTHING
+    charge: Decimal = NO_MONEY
     created_s: float
     parent_id: str | None
     lifecycle: Lifecycle
@@ -53,7 +51,7 @@ class _Record:
     lifecycle_start_s: float  # `created_s`, unless a manually set state moved it
     final_state: State | None = None  # None until the order is final
     remains: int = 0  # pieces left in the final state
-    spent_on_runs: Decimal = _NOTHING  # money that a drip-feed has transferred to its runs
+    spent_on_runs: Decimal = NO_MONEY  # money that a drip-feed has transferred to its runs
     children: list[str] = field(factory=list[str])
     created_count: int = 0  # posts or runs so far, including those skipped for lack of money
     plan_version: int = 0  # events of an older version are stale
@@ -242,7 +240,7 @@ class Ledger:
 
     def _store_child(self, record: _Record, quantity: int, price: Decimal, now_s: float) -> None:
         if record.request.runs is not None:
-            record.spent_on_runs += price
+            record.spent_on_runs = EXACT.add(record.spent_on_runs, price)
             self._update_charge(record)
         request = attrs.evolve(
             record.request, quantity=quantity, price=price, runs=None, per_post=None, posts=None
@@ -270,7 +268,7 @@ class Ledger:
 
     def _update_charge(self, record: _Record) -> None:
         cost = _calculate_cost(record)
-        self.balance += record.charge - cost
+        self.balance = EXACT.add(self.balance, EXACT.subtract(record.charge, cost))
         record.charge = cost
 
 
@@ -281,11 +279,12 @@ def _calculate_cost(record: _Record) -> Decimal:
     what a drip-feed has spent on its runs.
     """
     if record.final_state in (State.CANCELED, State.REFUNDED):
-        return _NOTHING
+        return NO_MONEY
     if record.final_state is State.PARTIAL:
-        refund = record.price * record.remains / record.request.quantity
-        return record.price - refund.quantize(_CHARGE_STEP, rounding=ROUND_HALF_UP)
-    return record.price - record.spent_on_runs
+        share = EXACT.multiply(record.price, record.remains)
+        refund = round_charge(EXACT.divide(share, record.request.quantity))
+        return EXACT.subtract(record.price, refund)
+    return EXACT.subtract(record.price, record.spent_on_runs)
 
 
 def _state_at(record: _Record, now_s: float) -> tuple[State, int, int]:

@@ -15,6 +15,7 @@ from .forms import parse_order
 from .history import create_history
 from .ledger import MAX_ORDERS
 from .lifecycle import MAX_LIFECYCLE_S
+from .money import MAX_AMOUNT, MAX_DECIMALS, is_amount
 from .orders import StoredOrder, parse_state
 from .panel import Panel
 from .refills import StoredRefill, parse_refill_state
@@ -80,8 +81,11 @@ class Sandbox:
         if not api_key.startswith("test-"):
             # The message does not contain the key, because it may be a real one.
             raise ValueError('the api_key of a sandbox must start with "test-"')
-        if not balance.is_finite():
-            raise ValueError(f"balance must be a finite number, not {balance}")
+        if not is_amount(balance):
+            raise ValueError(
+                f"balance must be a number from -{MAX_AMOUNT:.0e} to {MAX_AMOUNT:.0e} with at most "
+                f"{MAX_DECIMALS} decimals, not {balance}"
+            )
         if not 0 <= existing_orders <= MAX_ORDERS:
             raise ValueError(
                 f"existing_orders must be from 0 to {MAX_ORDERS}, not {existing_orders}"
