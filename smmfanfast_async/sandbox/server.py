@@ -8,8 +8,9 @@ import asyncio
 from collections.abc import Callable, Mapping
 from urllib.parse import parse_qsl
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
+from .origins import is_foreign
 from .replies import HttpReply
 
 __all__ = ["CLOSE_TIMEOUT_S", "HOST", "MAX_BODY_BYTES", "MOVED_PATH", "PATH", "PanelServer"]
@@ -36,6 +37,10 @@ CLOSE_TIMEOUT_S = 5.0
 """Real seconds that a handler may take to end at close after its connection was aborted."""
 
 _CONTENT_TYPE = "text/html; charset=UTF-8"
+_FOREIGN = (
+    "this sandbox answers only programs and pages of this machine: send requests to 127.0.0.1, "
+    "localhost or [::1], without the Origin of another site\n"
+)
 _FORM = "application/x-www-form-urlencoded"
 
 
@@ -100,6 +105,8 @@ class PanelServer:
             del self._requests[id(request)]
 
     async def _respond_to(self, request: web.Request) -> web.StreamResponse:
+        if _is_foreign(request):
+            return web.Response(status=403, text=_FOREIGN)
         try:
             body = await request.read()
         except (ConnectionError, web.RequestPayloadError):
@@ -121,6 +128,11 @@ class PanelServer:
                 return await self._closing.wait()
         except TimeoutError:
             return False
+
+
+def _is_foreign(request: web.Request) -> bool:
+    names = (hdrs.HOST, hdrs.ORIGIN, "Sec-Fetch-Site")
+    return is_foreign(*(request.headers.getall(name, []) for name in names))
 
 
 def _parse_form(body: bytes) -> Mapping[str, str]:

@@ -90,7 +90,7 @@ async def wait_until(condition: Callable[[], object]) -> None:
 
 
 REQUEST_HEAD = (
-    b"POST /api/v1 HTTP/1.1\r\nHost: x\r\n"
+    b"POST /api/v1 HTTP/1.1\r\nHost: 127.0.0.1\r\n"
     b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 5\r\n"
 )
 
@@ -184,6 +184,61 @@ async def test_body_above_the_limit_is_refused(
             assert answer.status == 413
 
     assert respond.forms == [{"a": "bbbbbbb"}]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "rebound.example:80"},
+        {"Origin": "https://shop.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+    ],
+    ids=str,
+)
+async def test_request_of_a_foreign_site_has_no_effect(
+    port: int, respond: Respond, headers: dict[str, str]
+) -> None:
+    async with posting(port, data={"key": "test-key"}, headers=headers) as answer:
+        assert answer.status == 403
+        assert "send requests to 127.0.0.1, localhost or [::1]" in await answer.text()
+    async with posting(port, PATH + MOVED_PATH, headers=headers) as answer:
+        assert answer.status == 403
+
+    assert respond.forms == []
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "localhost:1"},
+        {"Host": "[::1]"},
+        {"Origin": "http://localhost:3000"},
+        {"Sec-Fetch-Site": "same-origin"},
+    ],
+    ids=str,
+)
+async def test_request_of_a_local_page_is_answered(
+    port: int, respond: Respond, headers: dict[str, str]
+) -> None:
+    async with posting(port, data={"a": "1"}, headers=headers) as answer:
+        assert answer.status == 200
+
+    assert respond.forms == [{"a": "1"}]
+
+
+@pytest.mark.asyncio
+async def test_request_without_host_is_answered(port: int, respond: Respond) -> None:
+    """HTTP/1.0 needs no Host, and a browser always sends one."""
+    async with connected(port) as (reader, writer):
+        writer.write(
+            REQUEST_HEAD.replace(b"1.1", b"1.0").replace(b"Host", b"X-Host") + b"\r\na=bcd"
+        )
+
+        assert (await reader.readline()).endswith(b" 200 OK\r\n")
+        assert respond.forms == [{"a": "bcd"}]
 
 
 @pytest.mark.asyncio
