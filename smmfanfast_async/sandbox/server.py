@@ -1,15 +1,17 @@
-"""The HTTP server of the sandbox: forms in, replies out, only on the loopback address.
+"""The HTTP server of the sandbox: fields in, replies out, only on the loopback address.
 
-It makes no decisions: a function passed to it turns a form into an `HttpReply`. The server reads,
-waits, sends or aborts, and ends everything that it started.
+It makes no decisions: a function passed to it turns fields into an `HttpReply`. The server reads,
+waits, sends or aborts, and ends everything that it started. It logs nothing, because a URL or a
+malformed request can contain a key.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
-from urllib.parse import parse_qsl
 
 from aiohttp import hdrs, web
 
+from .fields import read_fields
 from .origins import is_foreign
 from .replies import HttpReply
 
@@ -27,8 +29,9 @@ MOVED_PATH = "/moved"
 MAX_BODY_BYTES = 2 * 1024 * 1024
 """The longest form: about 250 000 ids. A longer one gets 413."""
 
-MAX_FIELDS = 1000
-"""The most fields of a form, like PHP's own `max_input_vars`; a larger form is read as empty."""
+READ_TIMEOUT_S = 30.0
+"""Real seconds that a client may take to send its body, then it gets 408: a loopback client needs
+milliseconds, and one that stopped must not hold its connection."""
 
 MAX_KEPT_ERRORS = 10
 """The most errors of the sandbox itself kept for `close()`; the first ones are the most useful."""
@@ -41,19 +44,28 @@ _FOREIGN = (
     "this sandbox answers only programs and pages of this machine: send requests to 127.0.0.1, "
     "localhost or [::1], without the Origin of another site\n"
 )
-_FORM = "application/x-www-form-urlencoded"
+
+# Outside the tree of loggers: no handler of the program receives its records.
+_SILENT = logging.Logger("sandbox", level=logging.CRITICAL + 1)  # noqa: LOG001
 
 
 class PanelServer:
     """A listening socket and its connections."""
 
-    def __init__(self, respond: Callable[[Mapping[str, str]], HttpReply], path: str = PATH) -> None:
-        """`respond` receives the fields of a form posted to `path`.
+    def __init__(
+        self,
+        respond: Callable[[Mapping[str, str]], HttpReply],
+        path: str = PATH,
+        *,
+        reads_json: bool = False,
+    ) -> None:
+        """`respond` receives the fields of each request to `path`, also with a slash after it.
 
-        Values are decoded once; of repeated names the last value is used.
+        `reads_json`: whether JSON bodies are read; see `read_fields`.
         """
         self._respond = respond
         self._path = path
+        self._reads_json = reads_json
         self._runner: web.AppRunner | None = None
         self._closing = asyncio.Event()
         self._requests: dict[int, web.Request] = {}
@@ -62,9 +74,13 @@ class PanelServer:
     async def start(self, port: int) -> int:
         """Listen on `port`, 0 for any free port, and return the port; OSError if it is in use."""
         app = web.Application(client_max_size=MAX_BODY_BYTES)
-        app.router.add_post(self._path, self._handle)
-        app.router.add_post(self._path + MOVED_PATH, self._handle)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSE_TIMEOUT_S)
+        for path in (self._path, self._path + MOVED_PATH):
+            for spelling in (path, path + "/"):
+                app.router.add_post(spelling, self._handle)
+                app.router.add_get(spelling, self._handle, allow_head=False)
+        runner = web.AppRunner(
+            app, access_log=None, logger=_SILENT, shutdown_timeout=CLOSE_TIMEOUT_S
+        )
         await runner.setup()
         try:
             await web.TCPSite(runner, HOST, port).start()
@@ -108,12 +124,22 @@ class PanelServer:
         if _is_foreign(request):
             return web.Response(status=403, text=_FOREIGN)
         try:
-            body = await request.read()
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                # Like PHP, which reads no fields from the body of a GET.
+                body = await request.read() if request.method == hdrs.METH_POST else b""
+        except TimeoutError:
+            return web.Response(status=408)
         except (ConnectionError, web.RequestPayloadError):
             # The client disconnected while sending the form, or the body is corrupt: there is no
             # request to answer.
             return web.Response(status=400)
-        reply = self._respond(_parse_form(body) if request.content_type == _FORM else {})
+        fields = read_fields(
+            query=request.raw_path.partition("?")[2],
+            content_type=request.headers.get(hdrs.CONTENT_TYPE, ""),
+            body=body,
+            reads_json=self._reads_json,
+        )
+        reply = self._respond(fields)
         if reply.wait_s and await self._is_closing_within(reply.wait_s):
             reply = HttpReply(is_dropped=True)
         if reply.is_dropped:
@@ -133,16 +159,6 @@ class PanelServer:
 def _is_foreign(request: web.Request) -> bool:
     names = (hdrs.HOST, hdrs.ORIGIN, "Sec-Fetch-Site")
     return is_foreign(*(request.headers.getall(name, []) for name in names))
-
-
-def _parse_form(body: bytes) -> Mapping[str, str]:
-    try:
-        pairs = parse_qsl(
-            body.decode(errors="replace"), keep_blank_values=True, max_num_fields=MAX_FIELDS
-        )
-    except ValueError:
-        return {}
-    return dict(pairs)
 
 
 def _abort(request: web.Request) -> None:

@@ -289,6 +289,45 @@ async def test_settings_are_applied() -> None:
         assert (await ask(panel, "balance"))["currency"] == "EUR"
 
 
+@pytest.mark.asyncio
+@pytest.mark.parametrize("dialect", ["standard", "api-v2"])
+async def test_every_way_to_send_fields_places_the_same_order(dialect: str) -> None:
+    ways = [
+        ("POST", "data"),
+        ("POST", "multipart"),
+        ("POST", "params"),
+        ("GET", "params"),
+        ("POST", "json"),
+    ]
+    async with (
+        stopped_sandbox(dialect=dialect, reads_json=True) as panel,
+        aiohttp.ClientSession() as session,
+    ):
+        for number, (method, way) in enumerate(ways):
+            form = form_of("default", link=f"{LINK}/{number}")
+            fields = {"key": panel.api_key, "action": "add", **form}
+            if way == "multipart":
+                sent: dict[str, Any] = {"data": aiohttp.FormData(fields, default_to_multipart=True)}
+            else:
+                sent = {way: fields}
+            async with session.request(method, panel.url + "/", **sent) as answer:
+                assert json.loads(await answer.text())["order"] == number + 1
+
+        assert [dict(order.fields) for order in panel.orders.values()] == [
+            form_of("default", link=f"{LINK}/{number}") for number in range(len(ways))
+        ]
+        assert panel.requests == {"add": len(ways)}
+
+
+@pytest.mark.asyncio
+async def test_panel_of_the_document_reads_no_json() -> None:
+    async with stopped_sandbox() as panel, aiohttp.ClientSession() as session:
+        async with session.post(panel.url, json={"key": "test-key", "action": "add"}) as answer:
+            assert "User Not Found" in json.loads(await answer.text())["error"]
+
+        assert panel.requests == {"": 1}
+
+
 APPLIED = {
     Fault.DELAY: 1,
     Fault.PHP_NOTICE: 1,

@@ -1,6 +1,7 @@
 """The HTTP server of the sandbox: forms, replies, aborted connections, closing."""
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -9,6 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
+from yarl import URL
 
 from smmfanfast_async.sandbox import server as server_module
 from smmfanfast_async.sandbox.replies import HttpReply
@@ -160,15 +162,103 @@ async def test_only_the_two_paths_lead_to_the_panel(port: int, respond: Respond)
 
 
 @pytest.mark.asyncio
-async def test_get_is_not_supported(port: int, respond: Respond) -> None:
-    """Document: HTTP method POST."""
+@pytest.mark.parametrize("path", [PATH, PATH + "/", PATH + MOVED_PATH, PATH + MOVED_PATH + "/"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_query_string_is_read(port: int, respond: Respond, method: str, path: str) -> None:
+    url = f"http://{HOST}:{port}{path}?key=test-key&a=%2541+%2B&c="
     async with (
         aiohttp.ClientSession() as session,
-        session.get(f"http://{HOST}:{port}{PATH}?key=test-key") as answer,
+        session.request(method, URL(url, encoded=True)) as answer,
+    ):
+        assert (answer.status, await answer.read()) == (200, b"{}")
+
+    assert respond.forms == [{"key": "test-key", "a": "%41 +", "c": ""}]
+
+
+@pytest.mark.asyncio
+async def test_body_of_a_get_is_not_read(port: int, respond: Respond) -> None:
+    async with aiohttp.ClientSession() as session:
+        url = f"http://{HOST}:{port}{PATH}?a=1"
+        async with session.get(url, data={"b": "2"}) as answer:
+            assert answer.status == 200
+
+    assert respond.forms == [{"a": "1"}]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("method", ["HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"])
+async def test_other_methods_are_not_supported(port: int, respond: Respond, method: str) -> None:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.request(method, f"http://{HOST}:{port}{PATH}?a=1") as answer,
     ):
         assert answer.status == 405
 
     assert respond.forms == []
+
+
+@pytest.mark.asyncio
+async def test_multipart_form_is_read(port: int, respond: Respond) -> None:
+    form = aiohttp.FormData({"key": "test-key", "link": "ع\r\n--"}, default_to_multipart=True)
+    form.add_field("image", b"no field", filename="a.png")
+    async with posting(port, PATH + "/", data=form) as answer:
+        assert answer.status == 200
+
+    assert respond.forms == [{"key": "test-key", "link": "ع\r\n--"}]
+
+
+@pytest.mark.asyncio
+async def test_json_body_is_read_only_on_request(respond: Respond) -> None:
+    for reads_json in (False, True):
+        server = PanelServer(respond, reads_json=reads_json)
+        port = await server.start(0)
+        async with posting(port, json={"action": "balance", "order": 5}) as answer:
+            assert answer.status == 200
+        await server.close()
+
+    assert respond.forms == [{}, {"action": "balance", "order": "5"}]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "request_head",
+    [
+        b"GET /api/v1?key=test-secret HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /api/v1?key=test-secret HTTP/1.1\r\nHost: example.com\r\n\r\n",
+        b"GET /api/v1?key=test-secret HTTP/9\r\nHost: localhost\r\n\r\n",
+        b"GET /api/v1?key=test-secret\xff\x00 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /none?key=test-secret HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"PUT /api/v1?key=test-secret HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"key=test-secret\r\n\r\n",
+    ],
+)
+async def test_nothing_that_a_client_sends_is_logged(
+    respond: Respond,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    request_head: bytes,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    asyncio.get_running_loop().set_debug(True)
+    async with listening(respond) as (_, port), connected(port) as (reader, writer):
+        writer.write(request_head)
+        assert (await reader.readline()).startswith(b"HTTP/1.")
+
+    assert "test-secret" not in caplog.text
+    assert "test-secret" not in "".join(capfd.readouterr())
+
+
+@pytest.mark.asyncio
+async def test_client_that_stops_within_its_body_is_answered_and_disconnected(
+    monkeypatch: pytest.MonkeyPatch, port: int, respond: Respond
+) -> None:
+    monkeypatch.setattr(server_module, "READ_TIMEOUT_S", 0)
+    async with connected(port) as (reader, writer):
+        writer.write(REQUEST_HEAD + b"\r\na=")
+
+        async with asyncio.timeout(5):
+            assert (await reader.readline()).startswith(b"HTTP/1.1 408")
+        assert respond.forms == []
 
 
 @pytest.mark.asyncio
