@@ -7,10 +7,10 @@ Every value is valid Unicode text.
 
 import json
 import re
+from string import hexdigits
 from typing import cast
-from urllib.parse import parse_qsl
 
-__all__ = ["MAX_FIELDS", "read_fields"]
+__all__ = ["MAX_FIELDS", "decode_percent", "read_fields"]
 
 MAX_FIELDS = 1000
 """The most fields of a body or query string, like PHP's own `max_input_vars`; a larger one is read
@@ -23,6 +23,12 @@ _FORM = "application/x-www-form-urlencoded"
 _MULTIPART = "multipart/form-data"
 _JSON = "application/json"
 
+_ESCAPE = re.compile(rb"%([0-9a-fA-F]{2})")
+_BYTES = {
+    (first + second).encode(): bytes.fromhex(first + second)
+    for first in hexdigits
+    for second in hexdigits
+}
 _BOUNDARY = re.compile(r';[ \t]*boundary=(?:"([^"]+)"|([^";, \t]+))', re.IGNORECASE)
 _DISPOSITION = re.compile(rb"(?:^|\r\n)content-disposition:([^\r\n]*)", re.IGNORECASE)
 _NAME = re.compile(rb';[ \t]*name=(?:"([^"]*)"|([^"; \t]*))', re.IGNORECASE)
@@ -49,12 +55,26 @@ def read_fields(
     return fields
 
 
+def decode_percent(encoded: bytes) -> str:
+    """Return a value with `+` and percent escapes decoded; other percent signs stay.
+
+    `urllib.parse.unquote` does the same, but takes a second and 200 times the memory for a body of
+    percent signs.
+    """
+    return _decode(_ESCAPE.sub(_unescape, encoded.replace(b"+", b" ")))
+
+
+def _unescape(found: re.Match[bytes]) -> bytes:
+    return _BYTES[found[1]]
+
+
 def _read_pairs(encoded: bytes) -> dict[str, str]:
-    try:
-        pairs = parse_qsl(_decode(encoded), keep_blank_values=True, max_num_fields=MAX_FIELDS)
-    except ValueError:
+    pairs = encoded.split(b"&", MAX_FIELDS)
+    if len(pairs) > MAX_FIELDS:
         return {}
-    return dict(pairs)
+    # Equal signs without a name, and pairs without either, are skipped.
+    split = (pair.partition(b"=") for pair in pairs)
+    return {decode_percent(name): decode_percent(value) for name, _, value in split if name}
 
 
 def _read_multipart(content_type: str, body: bytes) -> dict[str, str]:

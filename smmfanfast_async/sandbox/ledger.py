@@ -31,6 +31,13 @@ MAX_ORDERS = 200_000
 """The most orders stored, including those that drip-feeds and subscriptions will create: about 300
 MB of ordinary ones (measured: 1.4 kB each). A full panel refuses further orders."""
 
+MAX_STORED_CHARACTERS = 256 * 1024**2
+"""The most characters of all stored forms, each field counted with `FIELD_OVERHEAD` more, for the
+same reason: one form may have two million."""
+
+FIELD_OVERHEAD = 200
+"""Characters that the storage of a field is counted as, beside its name and value."""
+
 _ORDER_STATES = frozenset(State) - {State.ACTIVE, State.EXPIRED}
 _DRIP_FEED_STATES = frozenset({State.ACTIVE, State.COMPLETED, State.CANCELED})
 _SUBSCRIPTION_STATES = _DRIP_FEED_STATES | {State.EXPIRED}
@@ -70,7 +77,14 @@ class _Event:
 class Ledger:
     """All orders and the balance. Times are panel seconds; ids count up from 1."""
 
-    def __init__(self, *, seed: int, balance: Decimal, max_orders: int = MAX_ORDERS) -> None:
+    def __init__(
+        self,
+        *,
+        seed: int,
+        balance: Decimal,
+        max_orders: int = MAX_ORDERS,
+        max_characters: int = MAX_STORED_CHARACTERS,
+    ) -> None:
         """`balance` is the account's balance before the first order."""
         self.balance = balance
         self._seed = seed
@@ -79,6 +93,7 @@ class Ledger:
         self._event_count = 0
         self._active_links: Counter[tuple[str, str]] = Counter()
         self._free_capacity = max_orders
+        self._free_characters = max_characters
 
     def __contains__(self, order: str) -> bool:
         return order in self._records
@@ -98,9 +113,11 @@ class Ledger:
         random = self._random()
         parent_order = plan_parent(random, request)
         needed = 1 + len(parent_order.quantities) if parent_order else 1
-        if needed > self._free_capacity:
+        characters = _count_characters(request)
+        if needed > self._free_capacity or characters > self._free_characters:
             return None
         self._free_capacity -= needed
+        self._free_characters -= characters
         return self._store(request, now_s, random=random, parent_order=parent_order).order
 
     def run_due_events(self, now_s: float) -> None:
@@ -149,6 +166,10 @@ class Ledger:
         else:
             self.set_state(order, State.CANCELED, None, now_s)
         return True
+
+    def count_children(self, order: str) -> int:
+        """Return how many orders a drip-feed or subscription has created so far."""
+        return len(self._records[order].children)
 
     def get_service(self, order: str) -> SandboxService:
         """Return the service of an order as it was when the order was created."""
@@ -295,6 +316,11 @@ def _state_at(record: _Record, now_s: float) -> tuple[State, int, int]:
         return record.final_state, record.lifecycle.start_count, record.remains
     stage = stage_at(record.lifecycle, record.request.quantity, now_s - record.lifecycle_start_s)
     return stage.state, stage.start_count, stage.remains
+
+
+def _count_characters(request: OrderRequest) -> int:
+    """Return the characters that a form takes; the orders that it creates share its fields."""
+    return sum(FIELD_OVERHEAD + len(name) + len(value) for name, value in request.fields.items())
 
 
 def _link_key(record: _Record) -> tuple[str, str]:

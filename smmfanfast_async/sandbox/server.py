@@ -27,7 +27,7 @@ MOVED_PATH = "/moved"
 """The suffix of a second path to the same panel, the default target of redirects."""
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
-"""The longest form: about 250 000 ids. A longer one gets 413."""
+"""The longest body: about two million characters. A longer one gets 413."""
 
 READ_TIMEOUT_S = 30.0
 """Real seconds that a client may take to send its body, then it gets 408: a loopback client needs

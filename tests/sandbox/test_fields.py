@@ -1,12 +1,18 @@
 """Fields of requests, as PHP's `$_REQUEST` has them."""
 
 import json
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smmfanfast_async.sandbox.fields import MAX_FIELDS, MAX_PART_HEAD_BYTES, read_fields
+from smmfanfast_async.sandbox.fields import (
+    MAX_FIELDS,
+    MAX_PART_HEAD_BYTES,
+    decode_percent,
+    read_fields,
+)
 
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data; boundary=xyz"
@@ -38,6 +44,37 @@ def test_form_is_decoded_once_and_the_last_value_wins(content_type: str) -> None
         "e": "ع",
         "f": "",
     }
+
+
+@pytest.mark.parametrize(
+    ("encoded", "decoded"),
+    [
+        (b"%41%6a%6A", "Ajj"),
+        (b"%2541", "%41"),
+        (b"100%", "100%"),
+        (b"%4", "%4"),
+        (b"%zz%%41", "%zz%A"),
+        (b"a+b%2B", "a b+"),
+        (b"%00", "\0"),
+        (b"%D8%B9", "ع"),
+        (b"\xd8%B9", "ع"),
+        (b"%ed%a0%80", "\ufffd\ufffd\ufffd"),
+        (b"\xff", "\ufffd"),
+    ],
+)
+def test_percent_escapes_are_decoded_once(encoded: bytes, decoded: str) -> None:
+    assert decode_percent(encoded) == decoded
+
+
+@given(st.text(), st.text())
+def test_encoded_pairs_are_read_as_they_were(name: str, value: str) -> None:
+    query = urlencode({"x" + name: value})
+
+    assert read_fields(query=query, content_type="", body=b"") == {"x" + name: value}
+
+
+def test_pairs_without_a_name_are_skipped() -> None:
+    assert read_fields(query="&&=1&=&a&", content_type="", body=b"") == {"a": ""}
 
 
 def test_body_replaces_fields_of_the_query_string() -> None:
