@@ -68,7 +68,6 @@ class PanelServer:
         self._reads_json = reads_json
         self._runner: web.AppRunner | None = None
         self._closing = asyncio.Event()
-        self._requests: dict[int, web.Request] = {}
         self._errors: list[Exception] = []
 
     async def start(self, port: int) -> int:
@@ -101,14 +100,14 @@ class PanelServer:
         if runner is None:
             return
         self._closing.set()
-        for request in self._requests.values():
-            _abort(request)
+        # Also those whose request is answered but not read: closing them would wait for the client.
+        for connection in () if runner.server is None else runner.server.connections:
+            _abort(connection.transport)
         await runner.cleanup()
         if self._errors:
             raise ExceptionGroup("the sandbox failed while answering requests", self._errors)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        self._requests[id(request)] = request
         try:
             return await self._respond_to(request)
         except web.HTTPException:
@@ -117,8 +116,6 @@ class PanelServer:
             if len(self._errors) < MAX_KEPT_ERRORS:
                 self._errors.append(error)
             raise
-        finally:
-            del self._requests[id(request)]
 
     async def _respond_to(self, request: web.Request) -> web.StreamResponse:
         if _is_foreign(request):
@@ -143,7 +140,7 @@ class PanelServer:
         if reply.wait_s and await self._is_closing_within(reply.wait_s):
             reply = HttpReply(is_dropped=True)
         if reply.is_dropped:
-            _abort(request)
+            _abort(request.transport)
             return web.Response()
         headers = {"Content-Type": _CONTENT_TYPE, **reply.headers}
         return web.Response(status=reply.http_status, headers=headers, body=reply.body)
@@ -161,7 +158,7 @@ def _is_foreign(request: web.Request) -> bool:
     return is_foreign(*(request.headers.getall(name, []) for name in names))
 
 
-def _abort(request: web.Request) -> None:
+def _abort(transport: asyncio.Transport | None) -> None:
     """Abort a connection; buffered data is discarded, so no partial answer is sent."""
-    if request.transport is not None:
-        request.transport.abort()
+    if transport is not None:
+        transport.abort()

@@ -91,6 +91,12 @@ async def wait_until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0)
 
 
+def connections_of(server: PanelServer) -> list[object]:
+    assert server._runner is not None
+    assert server._runner.server is not None
+    return [each for each in server._runner.server.connections if each.transport is not None]
+
+
 REQUEST_HEAD = (
     b"POST /api/v1 HTTP/1.1\r\nHost: 127.0.0.1\r\n"
     b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 5\r\n"
@@ -373,18 +379,18 @@ async def test_close_does_not_wait_for_a_delayed_reply(respond: Respond) -> None
 async def test_client_that_left_during_the_delay_does_not_block_close(
     respond: Respond,
 ) -> None:
+    before = asyncio.all_tasks()
     respond.reply = HttpReply(wait_s=3600)
     async with listening(respond) as (server, port):
         async with connected(port) as (_, writer):
             writer.write(REQUEST_HEAD + b"\r\na=bcd")
             await wait_until(lambda: respond.forms)
-        (request,) = server._requests.values()
-        await wait_until(lambda: request.transport is None)
+        await wait_until(lambda: not connections_of(server))
 
         async with asyncio.timeout(server_module.CLOSE_TIMEOUT_S / 2):
             await server.close()
 
-        assert server._requests == {}
+        await wait_until(lambda: asyncio.all_tasks() == before)
 
 
 @pytest.mark.asyncio
@@ -392,9 +398,9 @@ async def test_client_that_leaves_within_its_form_is_ignored(respond: Respond) -
     async with listening(respond) as (server, port):
         async with connected(port) as (_, writer):
             writer.write(REQUEST_HEAD + b"\r\na=")
-            await wait_until(lambda: server._requests)
+            await wait_until(lambda: connections_of(server))
 
-        await wait_until(lambda: not server._requests)
+        await wait_until(lambda: not connections_of(server))
 
     assert respond.forms == []
 
@@ -411,7 +417,7 @@ async def test_close_aborts_idle_connections_and_incomplete_forms(
         idle_writer.write(REQUEST_HEAD + b"\r\na=bcd")
         await idle.readuntil(b"{}")
         half_writer.write(REQUEST_HEAD + b"\r\na=")
-        await wait_until(lambda: server._requests)
+        await wait_until(lambda: len(connections_of(server)) == 2)
 
         async with asyncio.timeout(server_module.CLOSE_TIMEOUT_S / 2):
             await server.close()
@@ -420,6 +426,21 @@ async def test_close_aborts_idle_connections_and_incomplete_forms(
         assert await read_rest(half) == b""
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection(HOST, port)
+
+
+@pytest.mark.asyncio
+async def test_close_does_not_wait_for_a_client_that_does_not_read(respond: Respond) -> None:
+    respond.reply = HttpReply(body=b"x" * 16_000_000)  # more than both socket buffers hold
+    async with listening(respond) as (server, port), connected(port) as (reader, writer):
+        writer.transport.pause_reading()
+        writer.write(REQUEST_HEAD + b"\r\na=bcd")
+        await wait_until(lambda: respond.forms)
+
+        async with asyncio.timeout(server_module.CLOSE_TIMEOUT_S / 2):
+            await server.close()
+
+        writer.transport.resume_reading()
+        assert len(await read_rest(reader)) < 16_000_000
 
 
 @pytest.mark.asyncio
