@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from . import messages
+from .money import round_balance, trim_zeros
 from .orders import StoredOrder
 from .services import SandboxService
 
@@ -33,8 +34,6 @@ Answer = dict[str, "Answer"] | list["Answer"] | str | int | bool | None
 
 MAX_NUMBER_DIGITS = 18
 """The most digits of an id that is printed as a number: PHP integers have 64 bits."""
-
-_BALANCE_STEP = Decimal("0.01")
 
 _API_V2_TYPE_NAMES: Mapping[str, str] = {
     "mentions_with_hashtags": "Mentions with Hashtags",
@@ -148,8 +147,8 @@ def api_v2_balance(balance: Decimal, currency: str) -> Answer:
 
 def _format_balance(balance: Decimal) -> str:
     """Return the exact balance with two decimals (document: "0.03"), or more if it has more."""
-    rounded = balance.quantize(_BALANCE_STEP)
-    return f"{rounded if rounded == balance else balance.normalize():f}"
+    rounded = round_balance(balance)
+    return f"{rounded if rounded == balance else trim_zeros(balance):f}"
 
 
 def encode_id(text: str) -> int | str:

@@ -41,7 +41,7 @@ class Dialect:
     supports_old_posts: bool
     """Whether a subscription may include posts that exist already (`old_posts`)."""
     max_ids_per_call: int | None
-    """The most ids in one call; None for no limit."""
+    """The most ids in one call; None for no limit of the panel."""
     double_decoding: bool
     """Whether values are decoded a second time and stripped of tags by default."""
     translate_message: Callable[[str], str]

@@ -13,7 +13,7 @@ balance plus the sum of all charges never changes.
 import heapq
 from collections import Counter
 from collections.abc import Iterator
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from random import Random
 
 import attrs
@@ -21,6 +21,7 @@ from attrs import define, field, frozen
 
 from .forms import calculate_price
 from .lifecycle import Lifecycle, ParentOrder, age_at, plan_lifecycle, plan_parent, stage_at
+from .money import EXACT, NO_MONEY, round_charge
 from .orders import FINAL_STATES, OrderRequest, State, StoredOrder
 from .services import SandboxService
 
@@ -30,8 +31,12 @@ MAX_ORDERS = 200_000
 """The most orders stored, including those that drip-feeds and subscriptions will create: about 300
 MB of ordinary ones (measured: 1.4 kB each). A full panel refuses further orders."""
 
-_NOTHING = Decimal("0.0000")
-_CHARGE_STEP = Decimal("0.0001")
+MAX_STORED_CHARACTERS = 256 * 1024**2
+"""The most characters of all stored forms, each field counted with `FIELD_OVERHEAD` more, for the
+same reason: one form may have two million."""
+
+FIELD_OVERHEAD = 200
+"""Characters that the storage of a field is counted as, beside its name and value."""
 
 _ORDER_STATES = frozenset(State) - {State.ACTIVE, State.EXPIRED}
 _DRIP_FEED_STATES = frozenset({State.ACTIVE, State.COMPLETED, State.CANCELED})
@@ -45,7 +50,7 @@ class _Record:
     order: str
     request: OrderRequest
     price: Decimal
-    charge: Decimal = _NOTHING
+    charge: Decimal = NO_MONEY
     created_s: float
     parent_id: str | None
     lifecycle: Lifecycle
@@ -53,7 +58,7 @@ class _Record:
     lifecycle_start_s: float  # `created_s`, unless a manually set state moved it
     final_state: State | None = None  # None until the order is final
     remains: int = 0  # pieces left in the final state
-    spent_on_runs: Decimal = _NOTHING  # money that a drip-feed has transferred to its runs
+    spent_on_runs: Decimal = NO_MONEY  # money that a drip-feed has transferred to its runs
     children: list[str] = field(factory=list[str])
     created_count: int = 0  # posts or runs so far, including those skipped for lack of money
     plan_version: int = 0  # events of an older version are stale
@@ -72,7 +77,14 @@ class _Event:
 class Ledger:
     """All orders and the balance. Times are panel seconds; ids count up from 1."""
 
-    def __init__(self, *, seed: int, balance: Decimal, max_orders: int = MAX_ORDERS) -> None:
+    def __init__(
+        self,
+        *,
+        seed: int,
+        balance: Decimal,
+        max_orders: int = MAX_ORDERS,
+        max_characters: int = MAX_STORED_CHARACTERS,
+    ) -> None:
         """`balance` is the account's balance before the first order."""
         self.balance = balance
         self._seed = seed
@@ -81,6 +93,7 @@ class Ledger:
         self._event_count = 0
         self._active_links: Counter[tuple[str, str]] = Counter()
         self._free_capacity = max_orders
+        self._free_characters = max_characters
 
     def __contains__(self, order: str) -> bool:
         return order in self._records
@@ -100,9 +113,11 @@ class Ledger:
         random = self._random()
         parent_order = plan_parent(random, request)
         needed = 1 + len(parent_order.quantities) if parent_order else 1
-        if needed > self._free_capacity:
+        characters = _count_characters(request)
+        if needed > self._free_capacity or characters > self._free_characters:
             return None
         self._free_capacity -= needed
+        self._free_characters -= characters
         return self._store(request, now_s, random=random, parent_order=parent_order).order
 
     def run_due_events(self, now_s: float) -> None:
@@ -151,6 +166,10 @@ class Ledger:
         else:
             self.set_state(order, State.CANCELED, None, now_s)
         return True
+
+    def count_children(self, order: str) -> int:
+        """Return how many orders a drip-feed or subscription has created so far."""
+        return len(self._records[order].children)
 
     def get_service(self, order: str) -> SandboxService:
         """Return the service of an order as it was when the order was created."""
@@ -242,7 +261,7 @@ class Ledger:
 
     def _store_child(self, record: _Record, quantity: int, price: Decimal, now_s: float) -> None:
         if record.request.runs is not None:
-            record.spent_on_runs += price
+            record.spent_on_runs = EXACT.add(record.spent_on_runs, price)
             self._update_charge(record)
         request = attrs.evolve(
             record.request, quantity=quantity, price=price, runs=None, per_post=None, posts=None
@@ -270,7 +289,7 @@ class Ledger:
 
     def _update_charge(self, record: _Record) -> None:
         cost = _calculate_cost(record)
-        self.balance += record.charge - cost
+        self.balance = EXACT.add(self.balance, EXACT.subtract(record.charge, cost))
         record.charge = cost
 
 
@@ -281,11 +300,12 @@ def _calculate_cost(record: _Record) -> Decimal:
     what a drip-feed has spent on its runs.
     """
     if record.final_state in (State.CANCELED, State.REFUNDED):
-        return _NOTHING
+        return NO_MONEY
     if record.final_state is State.PARTIAL:
-        refund = record.price * record.remains / record.request.quantity
-        return record.price - refund.quantize(_CHARGE_STEP, rounding=ROUND_HALF_UP)
-    return record.price - record.spent_on_runs
+        share = EXACT.multiply(record.price, record.remains)
+        refund = round_charge(EXACT.divide(share, record.request.quantity))
+        return EXACT.subtract(record.price, refund)
+    return EXACT.subtract(record.price, record.spent_on_runs)
 
 
 def _state_at(record: _Record, now_s: float) -> tuple[State, int, int]:
@@ -296,6 +316,11 @@ def _state_at(record: _Record, now_s: float) -> tuple[State, int, int]:
         return record.final_state, record.lifecycle.start_count, record.remains
     stage = stage_at(record.lifecycle, record.request.quantity, now_s - record.lifecycle_start_s)
     return stage.state, stage.start_count, stage.remains
+
+
+def _count_characters(request: OrderRequest) -> int:
+    """Return the characters that a form takes; the orders that it creates share its fields."""
+    return sum(FIELD_OVERHEAD + len(name) + len(value) for name, value in request.fields.items())
 
 
 def _link_key(record: _Record) -> tuple[str, str]:

@@ -7,13 +7,13 @@ import hmac
 import re
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from urllib.parse import unquote_plus
 
 import attrs
 
 from . import messages
 from .answers import Answer, encode_id
 from .dialects import STANDARD, Dialect
+from .fields import decode_percent
 from .forms import parse_order
 from .ledger import MAX_ORDERS, Ledger
 from .messages import RefusalReply
@@ -26,6 +26,13 @@ __all__ = ["Answer", "Panel"]
 # Like PHP's strip_tags: a `<` that is not followed by whitespace starts a tag, and an unclosed tag
 # extends to the end of the text.
 _TAG = re.compile(r"<(?!\s)[^>]*(>|$)")
+
+MAX_IDS_PER_CALL = 20_000
+"""The most ids in one call, for dialects without a limit: about half a second of work."""
+
+MAX_CHILD_IDS = 200_000
+"""The most ids of created orders in one answer, for the same reason: an order may have created a
+thousand, and can be asked for in thousands of spellings."""
 
 _DELIVERED = frozenset({State.COMPLETED, State.PARTIAL})
 
@@ -74,7 +81,7 @@ class Panel:
         """Execute a form, whose values are decoded once, and return the panel's answer."""
         self.ledger.run_due_events(now_s)
         # Constant time, as a panel should do; bytes because text would have to be ASCII.
-        if not hmac.compare_digest(form.get("key", "").encode(), self._api_key.encode()):
+        if not hmac.compare_digest(_encode(form.get("key", "")), _encode(self._api_key)):
             return self._error(messages.USER_UNKNOWN)
         # The key is dropped here, so that nothing below can store or show it.
         fields = {name: self._decode_value(form[name]) for name in form if name != "key"}
@@ -115,7 +122,7 @@ class Panel:
         """Return a value as the panel stores it: decoded once more, without tags (seen)."""
         if not self._double_decoding:
             return value
-        return _TAG.sub("", unquote_plus(value))
+        return _TAG.sub("", decode_percent(_encode(value)))
 
     def _add(self, fields: Mapping[str, str], now_s: float) -> Answer:
         request = parse_order(fields, self.services, self._dialect)
@@ -135,13 +142,17 @@ class Panel:
                 raise RefusalReply(messages.ORDER_UNKNOWN)
             return self._order_answer(order, now_s)
         rows: dict[str, Answer] = {}
+        free_child_ids = MAX_CHILD_IDS
         for key in self._parse_ids(fields, "orders", messages.ORDER_REQUIRED):
             # Spaces around an id stay in the key, such as `" 13"` (seen).
             order = key.strip()
-            is_known = order in self.ledger
-            rows[key] = (
-                self._order_answer(order, now_s) if is_known else self._dialect.unknown_order()
-            )
+            if order not in self.ledger:
+                rows[key] = self._dialect.unknown_order()
+                continue
+            free_child_ids -= self.ledger.count_children(order)
+            if free_child_ids < 0:
+                raise RefusalReply(messages.TOO_MANY_IDS)
+            rows[key] = self._order_answer(order, now_s)
         return rows
 
     def _parse_ids(self, fields: Mapping[str, str], name: str, missing: str) -> list[str]:
@@ -149,8 +160,7 @@ class Panel:
         if name not in fields:
             raise RefusalReply(missing)
         ids = [each for each in fields[name].split(",") if each.strip()]
-        max_ids = self._dialect.max_ids_per_call
-        if max_ids is not None and len(ids) > max_ids:
+        if len(ids) > (self._dialect.max_ids_per_call or MAX_IDS_PER_CALL):
             raise RefusalReply(messages.TOO_MANY_IDS)
         return ids
 
@@ -230,3 +240,8 @@ class Panel:
                 result = self._error(refusal.text)
             rows.append({name: encode_id(each.strip()), result_field: result})
         return rows
+
+
+def _encode(text: str) -> bytes:
+    """Encode any text; lone surrogates, which no encoding has, become question marks."""
+    return text.encode(errors="replace")

@@ -15,6 +15,7 @@ from .forms import parse_order
 from .history import create_history
 from .ledger import MAX_ORDERS
 from .lifecycle import MAX_LIFECYCLE_S
+from .money import MAX_AMOUNT, MAX_DECIMALS, is_amount
 from .orders import StoredOrder, parse_state
 from .panel import Panel
 from .refills import StoredRefill, parse_refill_state
@@ -54,6 +55,8 @@ class Sandbox:
       order types, `refill`, `refill_status` and `cancel`, at most 100 ids per call.
     - `double_decoding`: decode values a second time and strip tags (seen on the real panel). None
       is the default of the dialect: true for "standard", false for "api-v2".
+    - `reads_json`: read JSON bodies as well, as some panels do. The document's panel reads none
+      (seen): a request with a JSON body then has no fields.
     - `services`: the services offered; None for about sixty services, and a dozen more with
       "api-v2"; an empty list for none.
     - `clock`: returns real seconds.
@@ -72,6 +75,7 @@ class Sandbox:
         speed: float = 1.0,
         dialect: str = STANDARD.name,
         double_decoding: bool | None = None,
+        reads_json: bool = False,
         with_currency: bool = True,
         existing_orders: int = 0,
         services: Iterable[SandboxService] | None = None,
@@ -80,8 +84,11 @@ class Sandbox:
         if not api_key.startswith("test-"):
             # The message does not contain the key, because it may be a real one.
             raise ValueError('the api_key of a sandbox must start with "test-"')
-        if not balance.is_finite():
-            raise ValueError(f"balance must be a finite number, not {balance}")
+        if not is_amount(balance):
+            raise ValueError(
+                f"balance must be a number from -{MAX_AMOUNT:.0e} to {MAX_AMOUNT:.0e} with at most "
+                f"{MAX_DECIMALS} decimals, not {balance}"
+            )
         if not 0 <= existing_orders <= MAX_ORDERS:
             raise ValueError(
                 f"existing_orders must be from 0 to {MAX_ORDERS}, not {existing_orders}"
@@ -91,6 +98,7 @@ class Sandbox:
         self._dialect = DIALECTS[dialect]
         self._api_key = api_key
         self._port = port
+        self._reads_json = reads_json
         self._server: PanelServer | None = None
         self._clock = PanelClock(clock, speed)
         self._faults = FaultScript(seed)
@@ -110,7 +118,7 @@ class Sandbox:
     async def start(self) -> None:
         """Listen on 127.0.0.1, unless already listening; OSError if the port is in use."""
         if self._server is None:
-            server = PanelServer(self._respond, self._dialect.path)
+            server = PanelServer(self._respond, self._dialect.path, reads_json=self._reads_json)
             self._port = await server.start(self._port)
             self._server = server
 
@@ -183,7 +191,7 @@ class Sandbox:
 
     @property
     def requests(self) -> Mapping[str, int]:
-        """Number of received forms by action, including those that met a fault or were refused.
+        """Number of received requests by action, including those that met a fault or were refused.
 
         "" counts those without an action, "other" those whose action is not a plain name. The count
         of an action that was never received is 0.
@@ -192,7 +200,7 @@ class Sandbox:
 
     @property
     def request_count(self) -> int:
-        """Number of all received forms."""
+        """Number of all received requests."""
         return self._requests.total()
 
     @property

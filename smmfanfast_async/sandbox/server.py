@@ -1,15 +1,18 @@
-"""The HTTP server of the sandbox: forms in, replies out, only on the loopback address.
+"""The HTTP server of the sandbox: fields in, replies out, only on the loopback address.
 
-It makes no decisions: a function passed to it turns a form into an `HttpReply`. The server reads,
-waits, sends or aborts, and ends everything that it started.
+It makes no decisions: a function passed to it turns fields into an `HttpReply`. The server reads,
+waits, sends or aborts, and ends everything that it started. It logs nothing, because a URL or a
+malformed request can contain a key.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
-from urllib.parse import parse_qsl
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
+from .fields import read_fields
+from .origins import is_foreign
 from .replies import HttpReply
 
 __all__ = ["CLOSE_TIMEOUT_S", "HOST", "MAX_BODY_BYTES", "MOVED_PATH", "PATH", "PanelServer"]
@@ -24,10 +27,11 @@ MOVED_PATH = "/moved"
 """The suffix of a second path to the same panel, the default target of redirects."""
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
-"""The longest form: about 250 000 ids. A longer one gets 413."""
+"""The longest body: about two million characters. A longer one gets 413."""
 
-MAX_FIELDS = 1000
-"""The most fields of a form, like PHP's own `max_input_vars`; a larger form is read as empty."""
+READ_TIMEOUT_S = 30.0
+"""Real seconds that a client may take to send its body, then it gets 408: a loopback client needs
+milliseconds, and one that stopped must not hold its connection."""
 
 MAX_KEPT_ERRORS = 10
 """The most errors of the sandbox itself kept for `close()`; the first ones are the most useful."""
@@ -36,30 +40,46 @@ CLOSE_TIMEOUT_S = 5.0
 """Real seconds that a handler may take to end at close after its connection was aborted."""
 
 _CONTENT_TYPE = "text/html; charset=UTF-8"
-_FORM = "application/x-www-form-urlencoded"
+_FOREIGN = (
+    "this sandbox answers only programs and pages of this machine: send requests to 127.0.0.1, "
+    "localhost or [::1], without the Origin of another site\n"
+)
+
+# Outside the tree of loggers: no handler of the program receives its records.
+_SILENT = logging.Logger("sandbox", level=logging.CRITICAL + 1)  # noqa: LOG001
 
 
 class PanelServer:
     """A listening socket and its connections."""
 
-    def __init__(self, respond: Callable[[Mapping[str, str]], HttpReply], path: str = PATH) -> None:
-        """`respond` receives the fields of a form posted to `path`.
+    def __init__(
+        self,
+        respond: Callable[[Mapping[str, str]], HttpReply],
+        path: str = PATH,
+        *,
+        reads_json: bool = False,
+    ) -> None:
+        """`respond` receives the fields of each request to `path`, also with a slash after it.
 
-        Values are decoded once; of repeated names the last value is used.
+        `reads_json`: whether JSON bodies are read; see `read_fields`.
         """
         self._respond = respond
         self._path = path
+        self._reads_json = reads_json
         self._runner: web.AppRunner | None = None
         self._closing = asyncio.Event()
-        self._requests: dict[int, web.Request] = {}
         self._errors: list[Exception] = []
 
     async def start(self, port: int) -> int:
         """Listen on `port`, 0 for any free port, and return the port; OSError if it is in use."""
         app = web.Application(client_max_size=MAX_BODY_BYTES)
-        app.router.add_post(self._path, self._handle)
-        app.router.add_post(self._path + MOVED_PATH, self._handle)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=CLOSE_TIMEOUT_S)
+        for path in (self._path, self._path + MOVED_PATH):
+            for spelling in (path, path + "/"):
+                app.router.add_post(spelling, self._handle)
+                app.router.add_get(spelling, self._handle, allow_head=False)
+        runner = web.AppRunner(
+            app, access_log=None, logger=_SILENT, shutdown_timeout=CLOSE_TIMEOUT_S
+        )
         await runner.setup()
         try:
             await web.TCPSite(runner, HOST, port).start()
@@ -80,14 +100,14 @@ class PanelServer:
         if runner is None:
             return
         self._closing.set()
-        for request in self._requests.values():
-            _abort(request)
+        # Also those whose request is answered but not read: closing them would wait for the client.
+        for connection in () if runner.server is None else runner.server.connections:
+            _abort(connection.transport)
         await runner.cleanup()
         if self._errors:
             raise ExceptionGroup("the sandbox failed while answering requests", self._errors)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        self._requests[id(request)] = request
         try:
             return await self._respond_to(request)
         except web.HTTPException:
@@ -96,21 +116,31 @@ class PanelServer:
             if len(self._errors) < MAX_KEPT_ERRORS:
                 self._errors.append(error)
             raise
-        finally:
-            del self._requests[id(request)]
 
     async def _respond_to(self, request: web.Request) -> web.StreamResponse:
+        if _is_foreign(request):
+            return web.Response(status=403, text=_FOREIGN)
         try:
-            body = await request.read()
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                # Like PHP, which reads no fields from the body of a GET.
+                body = await request.read() if request.method == hdrs.METH_POST else b""
+        except TimeoutError:
+            return web.Response(status=408)
         except (ConnectionError, web.RequestPayloadError):
             # The client disconnected while sending the form, or the body is corrupt: there is no
             # request to answer.
             return web.Response(status=400)
-        reply = self._respond(_parse_form(body) if request.content_type == _FORM else {})
+        fields = read_fields(
+            query=request.raw_path.partition("?")[2],
+            content_type=request.headers.get(hdrs.CONTENT_TYPE, ""),
+            body=body,
+            reads_json=self._reads_json,
+        )
+        reply = self._respond(fields)
         if reply.wait_s and await self._is_closing_within(reply.wait_s):
             reply = HttpReply(is_dropped=True)
         if reply.is_dropped:
-            _abort(request)
+            _abort(request.transport)
             return web.Response()
         headers = {"Content-Type": _CONTENT_TYPE, **reply.headers}
         return web.Response(status=reply.http_status, headers=headers, body=reply.body)
@@ -123,17 +153,12 @@ class PanelServer:
             return False
 
 
-def _parse_form(body: bytes) -> Mapping[str, str]:
-    try:
-        pairs = parse_qsl(
-            body.decode(errors="replace"), keep_blank_values=True, max_num_fields=MAX_FIELDS
-        )
-    except ValueError:
-        return {}
-    return dict(pairs)
+def _is_foreign(request: web.Request) -> bool:
+    names = (hdrs.HOST, hdrs.ORIGIN, "Sec-Fetch-Site")
+    return is_foreign(*(request.headers.getall(name, []) for name in names))
 
 
-def _abort(request: web.Request) -> None:
+def _abort(transport: asyncio.Transport | None) -> None:
     """Abort a connection; buffered data is discarded, so no partial answer is sent."""
-    if request.transport is not None:
-        request.transport.abort()
+    if transport is not None:
+        transport.abort()

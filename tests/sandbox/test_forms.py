@@ -94,6 +94,16 @@ def test_link_needs_no_scheme_and_its_path_is_not_checked(link: str) -> None:
     assert parse("default", link=link).link == link.strip()
 
 
+@pytest.mark.parametrize("link", [".a", "a.", ".", "..", "https://.a", "https://a.", "http:x/a.b"])
+def test_dot_of_a_host_is_inside_it(link: str) -> None:
+    assert refusal("default", link=link) == "Bad Link"
+
+
+@pytest.mark.parametrize("link", ["...", "a..", "http:.x", "a.b#c\nd"])
+def test_other_characters_of_a_host_are_not_checked(link: str) -> None:
+    assert parse("default", link=link).link == link
+
+
 def test_additional_fields_are_stored_without_key_and_action() -> None:
     request = parse("package", key="test-key", action="add", country="SA", quantity="3")
 

@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from smmfanfast_async.sandbox.forms import parse_order
-from smmfanfast_async.sandbox.ledger import Ledger
+from smmfanfast_async.sandbox.ledger import (
+    FIELD_OVERHEAD,
+    MAX_ORDERS,
+    MAX_STORED_CHARACTERS,
+    Ledger,
+)
 from smmfanfast_async.sandbox.lifecycle import MAX_LIFECYCLE_S
 from smmfanfast_async.sandbox.orders import OrderRequest, State
 from smmfanfast_async.sandbox.services import DEFAULT_SERVICES
@@ -347,6 +352,24 @@ def test_ledger_capacity_includes_orders_yet_to_be_created() -> None:
     assert ledger.insert(ORDINARY, 0) == "2"
     assert ledger.insert(ORDINARY, 0) is None
     assert list(ledger) == ["1", "2"]
+
+
+def test_stored_text_is_bounded() -> None:
+    characters = sum(FIELD_OVERHEAD + len(name + text) for name, text in ORDINARY.fields.items())
+    ledger = Ledger(seed=0, balance=Decimal(100), max_characters=2 * characters + 1)
+    longer = attrs.evolve(ORDINARY, fields={**ORDINARY.fields, "link": ORDINARY.link + "xx"})
+
+    assert ledger.insert(ORDINARY, 0) == "1"
+    assert ledger.insert(longer, 0) is None
+    assert ledger.insert(ORDINARY, 0) == "2"
+    assert ledger.insert(ORDINARY, 0) is None
+    assert list(ledger) == ["1", "2"]
+
+
+def test_ordinary_orders_fill_the_ledger_by_their_number() -> None:
+    characters = sum(FIELD_OVERHEAD + len(name + text) for name, text in ORDINARY.fields.items())
+
+    assert characters * MAX_ORDERS <= MAX_STORED_CHARACTERS
 
 
 class MoneyMachine(RuleBasedStateMachine):

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from smmfanfast_async.sandbox import messages
+from smmfanfast_async.sandbox import panel as panel_module
 from smmfanfast_async.sandbox.dialects import STANDARD
 from smmfanfast_async.sandbox.lifecycle import MAX_LIFECYCLE_S
 from smmfanfast_async.sandbox.orders import State
-from smmfanfast_async.sandbox.panel import Panel
+from smmfanfast_async.sandbox.panel import MAX_IDS_PER_CALL, Panel
 from smmfanfast_async.sandbox.services import DEFAULT_SERVICES
 
 from .samples import FORMS, LINK, form_of
@@ -294,3 +295,30 @@ def test_answers_and_snapshots_reflect_the_given_time(panel: Panel) -> None:
 
     assert (before.is_final, after.is_final) == (False, True)
     assert ask(panel, "status", MAX_LIFECYCLE_S, order="1")["status"] == after.status
+
+
+@pytest.mark.parametrize("key", ["\ud800", "test-key\ud800"])
+def test_text_that_no_encoding_has_is_answered(panel: Panel, key: str) -> None:
+    assert panel.answer({"key": key, "action": "balance"}, 0) == {"error": messages.USER_UNKNOWN}
+    assert "order" in add(panel, link=LINK + "/" + key)
+    assert panel.snapshot_orders(0)["1"].link == LINK + "/" + key.encode(errors="replace").decode()
+
+
+def test_number_of_ids_per_call_is_bounded(panel: Panel) -> None:
+    ids = [str(number) for number in range(MAX_IDS_PER_CALL + 1)]
+
+    assert len(ask(panel, "status", orders=",".join(ids[1:]))) == MAX_IDS_PER_CALL
+    assert ask(panel, "status", orders=",".join(ids)) == {"error": messages.TOO_MANY_IDS}
+
+
+def test_number_of_created_orders_in_an_answer_is_bounded(
+    monkeypatch: pytest.MonkeyPatch, panel: Panel
+) -> None:
+    monkeypatch.setattr(panel_module, "MAX_CHILD_IDS", 10)
+    add(panel, quantity="100", runs="5", interval="1")
+
+    answer = ask(panel, "status", MAX_LIFECYCLE_S, orders="1, 1,2")
+    assert [len(answer["1"]["orders"]), len(answer[" 1"]["orders"])] == [5, 5]
+    assert ask(panel, "status", MAX_LIFECYCLE_S, orders="1, 1,  1,2") == {
+        "error": messages.TOO_MANY_IDS
+    }

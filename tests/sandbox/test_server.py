@@ -1,30 +1,30 @@
 """The HTTP server of the sandbox: forms, replies, aborted connections, closing."""
 
 import asyncio
+import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import aiohttp
 import pytest
 import pytest_asyncio
+from yarl import URL
 
 from smmfanfast_async.sandbox import server as server_module
 from smmfanfast_async.sandbox.replies import HttpReply
 from smmfanfast_async.sandbox.server import HOST, MOVED_PATH, PATH, PanelServer
 
-
-class Respond:
-    """A panel substitute: it records the forms and returns one reply."""
-
-    def __init__(self) -> None:
-        self.forms: list[dict[str, str]] = []
-        self.reply = HttpReply(body=b"{}")
-
-    def __call__(self, form: Mapping[str, str]) -> HttpReply:
-        self.forms.append(dict(form))
-        return self.reply
+from .connections import (
+    REQUEST_HEAD,
+    Respond,
+    connected,
+    connections_of,
+    listening,
+    posting,
+    read_rest,
+    wait_until,
+)
 
 
 @pytest.fixture
@@ -32,67 +32,10 @@ def respond() -> Respond:
     return Respond()
 
 
-@asynccontextmanager
-async def listening(
-    respond: Callable[[Mapping[str, str]], HttpReply],
-) -> AsyncIterator[tuple[PanelServer, int]]:
-    server = PanelServer(respond)
-    port = await server.start(0)
-    try:
-        yield server, port
-    finally:
-        await server.close()
-
-
 @pytest_asyncio.fixture
 async def port(respond: Respond) -> AsyncIterator[int]:
     async with listening(respond) as (_, port):
         yield port
-
-
-@asynccontextmanager
-async def posting(
-    port: int, path: str = PATH, **arguments: Any
-) -> AsyncIterator[aiohttp.ClientResponse]:
-    url = f"http://{HOST}:{port}{path}"
-    async with (
-        aiohttp.ClientSession() as session,
-        session.post(url, allow_redirects=False, **arguments) as answer,
-    ):
-        yield answer
-
-
-@asynccontextmanager
-async def connected(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    reader, writer = await asyncio.open_connection(HOST, port)
-    try:
-        yield reader, writer
-    finally:
-        writer.close()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
-
-
-async def read_rest(reader: asyncio.StreamReader) -> bytes:
-    """Return the data received before the connection ended, in whatever way it ended."""
-    received = b""
-    async with asyncio.timeout(5):
-        with suppress(ConnectionError):
-            received = await reader.read()
-    return received
-
-
-async def wait_until(condition: Callable[[], object]) -> None:
-    """Run the event loop until a condition holds, which takes a few steps."""
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110  # sockets do not set an event
-            await asyncio.sleep(0)
-
-
-REQUEST_HEAD = (
-    b"POST /api/v1 HTTP/1.1\r\nHost: x\r\n"
-    b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 5\r\n"
-)
 
 
 @pytest.mark.asyncio
@@ -160,15 +103,103 @@ async def test_only_the_two_paths_lead_to_the_panel(port: int, respond: Respond)
 
 
 @pytest.mark.asyncio
-async def test_get_is_not_supported(port: int, respond: Respond) -> None:
-    """Document: HTTP method POST."""
+@pytest.mark.parametrize("path", [PATH, PATH + "/", PATH + MOVED_PATH, PATH + MOVED_PATH + "/"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_query_string_is_read(port: int, respond: Respond, method: str, path: str) -> None:
+    url = f"http://{HOST}:{port}{path}?key=test-key&a=%2541+%2B&c="
     async with (
         aiohttp.ClientSession() as session,
-        session.get(f"http://{HOST}:{port}{PATH}?key=test-key") as answer,
+        session.request(method, URL(url, encoded=True)) as answer,
+    ):
+        assert (answer.status, await answer.read()) == (200, b"{}")
+
+    assert respond.forms == [{"key": "test-key", "a": "%41 +", "c": ""}]
+
+
+@pytest.mark.asyncio
+async def test_body_of_a_get_is_not_read(port: int, respond: Respond) -> None:
+    async with aiohttp.ClientSession() as session:
+        url = f"http://{HOST}:{port}{PATH}?a=1"
+        async with session.get(url, data={"b": "2"}) as answer:
+            assert answer.status == 200
+
+    assert respond.forms == [{"a": "1"}]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("method", ["HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"])
+async def test_other_methods_are_not_supported(port: int, respond: Respond, method: str) -> None:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.request(method, f"http://{HOST}:{port}{PATH}?a=1") as answer,
     ):
         assert answer.status == 405
 
     assert respond.forms == []
+
+
+@pytest.mark.asyncio
+async def test_multipart_form_is_read(port: int, respond: Respond) -> None:
+    form = aiohttp.FormData({"key": "test-key", "link": "ع\r\n--"}, default_to_multipart=True)
+    form.add_field("image", b"no field", filename="a.png")
+    async with posting(port, PATH + "/", data=form) as answer:
+        assert answer.status == 200
+
+    assert respond.forms == [{"key": "test-key", "link": "ع\r\n--"}]
+
+
+@pytest.mark.asyncio
+async def test_json_body_is_read_only_on_request(respond: Respond) -> None:
+    for reads_json in (False, True):
+        server = PanelServer(respond, reads_json=reads_json)
+        port = await server.start(0)
+        async with posting(port, json={"action": "balance", "order": 5}) as answer:
+            assert answer.status == 200
+        await server.close()
+
+    assert respond.forms == [{}, {"action": "balance", "order": "5"}]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "request_head",
+    [
+        b"GET /api/v1?key=test-secret HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /api/v1?key=test-secret HTTP/1.1\r\nHost: example.com\r\n\r\n",
+        b"GET /api/v1?key=test-secret HTTP/9\r\nHost: localhost\r\n\r\n",
+        b"GET /api/v1?key=test-secret\xff\x00 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /none?key=test-secret HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"PUT /api/v1?key=test-secret HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"key=test-secret\r\n\r\n",
+    ],
+)
+async def test_nothing_that_a_client_sends_is_logged(
+    respond: Respond,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    request_head: bytes,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    asyncio.get_running_loop().set_debug(True)
+    async with listening(respond) as (_, port), connected(port) as (reader, writer):
+        writer.write(request_head)
+        assert (await reader.readline()).startswith(b"HTTP/1.")
+
+    assert "test-secret" not in caplog.text
+    assert "test-secret" not in "".join(capfd.readouterr())
+
+
+@pytest.mark.asyncio
+async def test_client_that_stops_within_its_body_is_answered_and_disconnected(
+    monkeypatch: pytest.MonkeyPatch, port: int, respond: Respond
+) -> None:
+    monkeypatch.setattr(server_module, "READ_TIMEOUT_S", 0)
+    async with connected(port) as (reader, writer):
+        writer.write(REQUEST_HEAD + b"\r\na=")
+
+        async with asyncio.timeout(5):
+            assert (await reader.readline()).startswith(b"HTTP/1.1 408")
+        assert respond.forms == []
 
 
 @pytest.mark.asyncio
@@ -184,6 +215,61 @@ async def test_body_above_the_limit_is_refused(
             assert answer.status == 413
 
     assert respond.forms == [{"a": "bbbbbbb"}]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "rebound.example:80"},
+        {"Origin": "https://shop.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+    ],
+    ids=str,
+)
+async def test_request_of_a_foreign_site_has_no_effect(
+    port: int, respond: Respond, headers: dict[str, str]
+) -> None:
+    async with posting(port, data={"key": "test-key"}, headers=headers) as answer:
+        assert answer.status == 403
+        assert "send requests to 127.0.0.1, localhost or [::1]" in await answer.text()
+    async with posting(port, PATH + MOVED_PATH, headers=headers) as answer:
+        assert answer.status == 403
+
+    assert respond.forms == []
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "localhost:1"},
+        {"Host": "[::1]"},
+        {"Origin": "http://localhost:3000"},
+        {"Sec-Fetch-Site": "same-origin"},
+    ],
+    ids=str,
+)
+async def test_request_of_a_local_page_is_answered(
+    port: int, respond: Respond, headers: dict[str, str]
+) -> None:
+    async with posting(port, data={"a": "1"}, headers=headers) as answer:
+        assert answer.status == 200
+
+    assert respond.forms == [{"a": "1"}]
+
+
+@pytest.mark.asyncio
+async def test_request_without_host_is_answered(port: int, respond: Respond) -> None:
+    """HTTP/1.0 needs no Host, and a browser always sends one."""
+    async with connected(port) as (reader, writer):
+        writer.write(
+            REQUEST_HEAD.replace(b"1.1", b"1.0").replace(b"Host", b"X-Host") + b"\r\na=bcd"
+        )
+
+        assert (await reader.readline()).endswith(b" 200 OK\r\n")
+        assert respond.forms == [{"a": "bcd"}]
 
 
 @pytest.mark.asyncio
@@ -228,18 +314,18 @@ async def test_close_does_not_wait_for_a_delayed_reply(respond: Respond) -> None
 async def test_client_that_left_during_the_delay_does_not_block_close(
     respond: Respond,
 ) -> None:
+    before = asyncio.all_tasks()
     respond.reply = HttpReply(wait_s=3600)
     async with listening(respond) as (server, port):
         async with connected(port) as (_, writer):
             writer.write(REQUEST_HEAD + b"\r\na=bcd")
             await wait_until(lambda: respond.forms)
-        (request,) = server._requests.values()
-        await wait_until(lambda: request.transport is None)
+        await wait_until(lambda: not connections_of(server))
 
         async with asyncio.timeout(server_module.CLOSE_TIMEOUT_S / 2):
             await server.close()
 
-        assert server._requests == {}
+        await wait_until(lambda: asyncio.all_tasks() == before)
 
 
 @pytest.mark.asyncio
@@ -247,9 +333,9 @@ async def test_client_that_leaves_within_its_form_is_ignored(respond: Respond) -
     async with listening(respond) as (server, port):
         async with connected(port) as (_, writer):
             writer.write(REQUEST_HEAD + b"\r\na=")
-            await wait_until(lambda: server._requests)
+            await wait_until(lambda: connections_of(server))
 
-        await wait_until(lambda: not server._requests)
+        await wait_until(lambda: not connections_of(server))
 
     assert respond.forms == []
 
@@ -266,7 +352,7 @@ async def test_close_aborts_idle_connections_and_incomplete_forms(
         idle_writer.write(REQUEST_HEAD + b"\r\na=bcd")
         await idle.readuntil(b"{}")
         half_writer.write(REQUEST_HEAD + b"\r\na=")
-        await wait_until(lambda: server._requests)
+        await wait_until(lambda: len(connections_of(server)) == 2)
 
         async with asyncio.timeout(server_module.CLOSE_TIMEOUT_S / 2):
             await server.close()
@@ -275,6 +361,21 @@ async def test_close_aborts_idle_connections_and_incomplete_forms(
         assert await read_rest(half) == b""
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection(HOST, port)
+
+
+@pytest.mark.asyncio
+async def test_close_does_not_wait_for_a_client_that_does_not_read(respond: Respond) -> None:
+    respond.reply = HttpReply(body=b"x" * 16_000_000)  # more than both socket buffers hold
+    async with listening(respond) as (server, port), connected(port) as (reader, writer):
+        writer.transport.pause_reading()
+        writer.write(REQUEST_HEAD + b"\r\na=bcd")
+        await wait_until(lambda: respond.forms)
+
+        async with asyncio.timeout(server_module.CLOSE_TIMEOUT_S / 2):
+            await server.close()
+
+        writer.transport.resume_reading()
+        assert len(await read_rest(reader)) < 16_000_000
 
 
 @pytest.mark.asyncio
