@@ -51,7 +51,7 @@ def told(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 @pytest.mark.asyncio
-async def test_the_balance_is_shown(panel: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_balance_is_shown(panel: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     assert await run("balance") == OK
     assert "USD" in told(capsys)
 
@@ -74,7 +74,7 @@ async def test_services_are_searched(panel: Sandbox, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.asyncio
-async def test_a_rate_that_is_no_number_is_said(
+async def test_max_rate_must_be_a_number(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert await run("services", "--max-rate", "cheap") == USAGE
@@ -101,7 +101,7 @@ async def test_statuses_are_shown_with_their_errors(
 
 
 @pytest.mark.asyncio
-async def test_statuses_come_as_a_json_object_a_line(
+async def test_json_statuses_are_one_object_per_line(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await run(*ADD, "--yes")
@@ -116,7 +116,7 @@ async def test_statuses_come_as_a_json_object_a_line(
 
 
 @pytest.mark.asyncio
-async def test_ids_come_from_standard_input(
+async def test_ids_are_read_from_standard_input(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("7, 8\n9\n\n"))
@@ -127,7 +127,7 @@ async def test_ids_come_from_standard_input(
 
 
 @pytest.mark.asyncio
-async def test_ids_come_from_a_pipe_while_it_fills(
+async def test_ids_are_read_from_a_pipe_as_they_arrive(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An id that is cut by the end of a chunk is one id; the pipe may stay open meanwhile."""
@@ -150,7 +150,7 @@ async def test_ids_come_from_a_pipe_while_it_fills(
 
 
 @pytest.mark.asyncio
-async def test_an_endless_word_on_standard_input_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_overlong_id_on_standard_input_is_split(monkeypatch: pytest.MonkeyPatch) -> None:
     reading, writing = os.pipe()
     monkeypatch.setattr(_input, "MAX_ID_BYTES", 8)
     monkeypatch.setattr(_input, "CHUNK_BYTES", 4)
@@ -167,7 +167,7 @@ def ids_of(path: str | Path) -> list[str]:
         return list(found)
 
 
-def test_ids_come_from_a_file_whatever_its_bytes(
+def test_invalid_bytes_spoil_only_their_own_id(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A byte order mark is no part of an id, a wrong byte spoils its own id alone."""
@@ -178,7 +178,7 @@ def test_ids_come_from_a_file_whatever_its_bytes(
     assert ids_of(path) == ["12", "345678", "\ufffd13", "14", "15"]
 
 
-def test_ids_on_one_long_line_are_read_piece_by_piece(
+def test_ids_on_one_long_line_are_read_in_chunks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_input, "CHUNK_BYTES", 100)
@@ -193,12 +193,12 @@ def test_ids_on_one_long_line_are_read_piece_by_piece(
         assert list(found) == [str(each) for each in range(1, 1000)]
 
 
-def test_nothing_comes_from_where_nothing_is() -> None:
+def test_null_device_has_no_ids() -> None:
     assert ids_of(os.devnull) == []
 
 
 @pytest.mark.asyncio
-async def test_ids_come_from_a_terminal_which_stays_as_it_is() -> None:
+async def test_ids_from_a_terminal_leave_it_blocking() -> None:
     """Standard output may be the same terminal: a write to it must be able to wait."""
     keyboard, terminal = os.openpty()
     with os.fdopen(terminal) as file:
@@ -214,7 +214,7 @@ async def test_ids_come_from_a_terminal_which_stays_as_it_is() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_pipe_that_others_share_is_left_as_it_was() -> None:
+async def test_shared_pipe_is_blocking_again_after_reading() -> None:
     reading, writing = os.pipe()
     shared = os.dup(reading)
     os.write(writing, b"1 2 ")
@@ -231,7 +231,7 @@ async def test_a_pipe_that_others_share_is_left_as_it_was() -> None:
     os.close(writing)
 
 
-def test_who_has_read_enough_ends_the_command_quietly(tmp_path: Path) -> None:
+def test_closed_output_pipe_ends_the_command_silently(tmp_path: Path) -> None:
     """As `| head -1` does: no traceback, and the exit code that a shell gives for it."""
     script = tmp_path / "many.py"
     script.write_text(
@@ -259,7 +259,7 @@ def test_who_has_read_enough_ends_the_command_quietly(tmp_path: Path) -> None:
         assert process.wait(10) == 141
 
 
-def test_what_python_writes_at_its_end_goes_nowhere_then(
+def test_output_after_a_broken_pipe_is_discarded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(words: list[str]) -> None:
@@ -278,7 +278,7 @@ def test_what_python_writes_at_its_end_goes_nowhere_then(
     assert path.read_text() == ""
 
 
-def test_a_bar_counts_on_a_terminal() -> None:
+def test_terminal_shows_a_progress_bar() -> None:
     screen = io.StringIO()
     with counting(Console(file=screen, force_terminal=True), "orders") as counted:
         counted()
@@ -288,7 +288,9 @@ def test_a_bar_counts_on_a_terminal() -> None:
 
 
 @pytest.mark.asyncio
-async def test_no_ids_is_a_mistake(panel: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_status_without_ids_is_a_usage_error(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert await run("status") == USAGE
     assert "ids are missing" in capsys.readouterr().err
     assert panel.request_count == 0
@@ -298,7 +300,7 @@ async def test_no_ids_is_a_mistake(panel: Sandbox, capsys: pytest.CaptureFixture
 
 
 @pytest.mark.asyncio
-async def test_an_order_is_placed_and_its_price_shown(
+async def test_add_places_the_order_and_shows_its_price(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert await run(*ADD, "--yes") == OK
@@ -318,7 +320,7 @@ async def test_an_order_is_placed_and_its_price_shown(
 
 
 @pytest.mark.asyncio
-async def test_json_gives_order_and_price(
+async def test_json_prints_order_and_price(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert await run(*ADD, "--yes", "--json", "--extra", "note=x") == OK
@@ -328,7 +330,7 @@ async def test_json_gives_order_and_price(
 
 
 @pytest.mark.asyncio
-async def test_without_yes_and_without_a_terminal_nothing_is_spent(
+async def test_nothing_is_sent_without_yes_or_a_terminal(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
@@ -343,7 +345,7 @@ async def test_without_yes_and_without_a_terminal_nothing_is_spent(
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(("answer", "code", "orders"), [("y\n", OK, 1), ("n\n", USAGE, 0)])
-async def test_a_person_is_asked_before_money_is_spent(
+async def test_add_asks_for_confirmation(
     panel: Sandbox, monkeypatch: pytest.MonkeyPatch, answer: str, code: int, orders: int
 ) -> None:
     typed = io.StringIO(answer)
@@ -355,7 +357,7 @@ async def test_a_person_is_asked_before_money_is_spent(
 
 
 @pytest.mark.asyncio
-async def test_a_lost_answer_has_an_exit_code_of_its_own(
+async def test_lost_response_has_its_own_exit_code(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     panel.fail_next(Fault.DROP_AFTER, action="add")
@@ -378,7 +380,7 @@ async def test_a_lost_answer_has_an_exit_code_of_its_own(
     (["subscriptions", "--service", "50", "--username", "e", "--min", "20", "--max", "30",
       "--delay", "5", "--expiry", "soon"], "is not a day"),
 ])  # fmt: skip
-async def test_what_can_not_be_ordered_is_said_on_a_line(
+async def test_invalid_order_is_a_usage_error(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], words: list[str], said: str
 ) -> None:
     assert await run("add", *words, "--yes") == USAGE
@@ -388,7 +390,7 @@ async def test_what_can_not_be_ordered_is_said_on_a_line(
 
 
 @pytest.mark.asyncio
-async def test_lists_come_one_by_one_or_from_a_file(panel: Sandbox, tmp_path: Path) -> None:
+async def test_lists_are_repeated_options_or_a_file(panel: Sandbox, tmp_path: Path) -> None:
     path = tmp_path / "comments"
     path.write_text("one\ntwo\nthree\nfour\nfive\n", encoding="utf-8")
     words = ["add", "custom_comments", "--service", "30", "--yes"]
@@ -402,7 +404,7 @@ async def test_lists_come_one_by_one_or_from_a_file(panel: Sandbox, tmp_path: Pa
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("day", ["31/12/2099", "2099-12-31"])
-async def test_a_day_is_written_either_way(panel: Sandbox, day: str) -> None:
+async def test_expiry_accepts_both_day_formats(panel: Sandbox, day: str) -> None:
     words = ["add", "subscriptions", "--service", "50", "--username", "example", "--min", "20"]
 
     assert await run(*words, "--max", "30", "--delay", "5", "--expiry", day, "--yes") == OK
@@ -413,7 +415,7 @@ async def test_a_day_is_written_either_way(panel: Sandbox, day: str) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_panel_that_is_not_reached_has_an_exit_code_of_its_own(
+async def test_unreachable_panel_has_its_own_exit_code(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("smmfanfast_async._engine.policy.RetryPolicy.delay_s", lambda *_: None)
@@ -423,7 +425,7 @@ async def test_a_panel_that_is_not_reached_has_an_exit_code_of_its_own(
 
 
 @pytest.mark.asyncio
-async def test_settings_that_can_not_work_are_said(
+async def test_invalid_settings_are_usage_errors(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SMMFANFAST_API_KEY", raising=False)
@@ -434,7 +436,7 @@ async def test_settings_that_can_not_work_are_said(
 
 
 @pytest.mark.asyncio
-async def test_the_doctor_finds_a_healthy_panel(
+async def test_doctor_accepts_a_working_panel(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert await run("doctor") == OK
@@ -448,7 +450,7 @@ async def test_the_doctor_finds_a_healthy_panel(
 
 
 @pytest.mark.asyncio
-async def test_the_doctor_finds_what_is_wrong(
+async def test_doctor_reports_failing_checks(
     panel: Sandbox,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -479,7 +481,7 @@ async def test_the_doctor_finds_what_is_wrong(
 
 
 @pytest.mark.asyncio
-async def test_an_empty_account_is_a_warning(
+async def test_empty_account_is_a_warning(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with Sandbox(balance=Decimal(0)) as panel:
@@ -490,7 +492,7 @@ async def test_an_empty_account_is_a_warning(
     assert json.loads(told(capsys))[-1]["level"] == "warning"
 
 
-def test_panel_text_reaches_no_terminal_uncleaned() -> None:
+def test_panel_text_is_sanitized_before_printing() -> None:
     stream = io.StringIO()
     shown = output.table("t", "a")
     shown.add_row(output.cell("\x1b[31mred\u202e[/x] [bold]"))
@@ -501,14 +503,14 @@ def test_panel_text_reaches_no_terminal_uncleaned() -> None:
     assert "[31mred [/x] [bold]" in stream.getvalue()
 
 
-def test_json_knows_every_kind_of_value() -> None:
+def test_every_kind_of_value_is_converted_for_json() -> None:
     value: dict[str, Any] = {"a": [Decimal("1.50"), None, ("x", 1)], 2: True}
 
     assert output.plain(value) == {"a": ["1.50", None, ["x", 1]], "2": True}
 
 
 @pytest.mark.asyncio
-async def test_a_sandbox_runs_until_it_is_interrupted() -> None:
+async def test_sandbox_runs_until_interrupted() -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "smmfanfast_async", "sandbox", "--port", "0",
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -524,7 +526,7 @@ async def test_a_sandbox_runs_until_it_is_interrupted() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_port_or_balance_that_can_not_be_is_said(
+async def test_invalid_sandbox_options_are_usage_errors(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     port = panel.url.split(":")[2].split("/")[0]
@@ -538,7 +540,7 @@ async def test_a_port_or_balance_that_can_not_be_is_said(
 
 
 @pytest.mark.asyncio
-async def test_a_sandbox_says_how_to_reach_it(
+async def test_sandbox_prints_how_to_reach_it(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running = asyncio.create_task(sandbox(port=0))
@@ -550,7 +552,7 @@ async def test_a_sandbox_says_how_to_reach_it(
     assert "export SMMFANFAST_API_KEY=test-key" in shown
 
 
-def test_main_turns_an_interrupt_into_its_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keyboard_interrupt_becomes_exit_code_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(words: list[str]) -> None:
         raise KeyboardInterrupt
 
@@ -563,7 +565,7 @@ def test_main_turns_an_interrupt_into_its_exit_code(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(("name", "shown"), [("__main__", cli.__version__), ("a_module", "")])
-def test_the_module_is_a_program(
+def test_module_runs_the_program_only_as_main(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str, shown: str
 ) -> None:
     """Carried out by hand: `runpy` can't ask the import hook that pytest sets on its plugins."""

@@ -82,7 +82,7 @@ async def test_bash_completes_files(
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-async def test_a_script_says_how_it_is_installed(
+async def test_script_states_how_to_install_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], shell: str
 ) -> None:
     lines = (await written(shell, tmp_path, capsys)).read_text().splitlines()
@@ -93,7 +93,7 @@ async def test_a_script_says_how_it_is_installed(
 
 
 @pytest.mark.asyncio
-async def test_zsh_finds_the_script_by_its_first_line_and_begins_it_by_its_last(
+async def test_zsh_script_registers_or_runs_its_function(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = (await written("zsh", tmp_path, capsys)).read_text().splitlines()
@@ -127,7 +127,7 @@ _smmfanfast; _smmfanfast
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
-async def test_the_other_shells_take_their_scripts(
+async def test_zsh_and_fish_accept_their_scripts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], shell: str
 ) -> None:
     """Where the shell is not installed, only the text was looked at, in the tests above."""
@@ -143,7 +143,7 @@ async def test_the_other_shells_take_their_scripts(
 
 
 @pytest.mark.asyncio
-async def test_a_script_of_another_form_is_left_as_it_is(
+async def test_unrecognized_zsh_script_is_printed_unchanged(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """How the function of a script is named is up to cyclopts."""
@@ -154,7 +154,7 @@ async def test_a_script_of_another_form_is_left_as_it_is(
     assert capsys.readouterr().out.endswith("\nrest\n")
 
 
-def test_nothing_is_in_the_way_of_source() -> None:
+def test_script_can_be_sourced_from_the_command() -> None:
     """`source <(smmfanfast completion bash)` reads what a process of its own prints."""
     line = f"source <({sys.executable} -m smmfanfast_async completion bash); complete -p smmfanfast"
 

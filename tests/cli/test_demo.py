@@ -15,7 +15,7 @@ async def run(*words: str) -> int:
 
 
 @pytest.mark.asyncio
-async def test_the_demo_ends_with_a_thousand_orders_final(
+async def test_demo_brings_a_thousand_orders_to_a_final_status(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert await run("demo", "--json") == OK
@@ -31,7 +31,7 @@ async def test_the_demo_ends_with_a_thousand_orders_final(
 
 
 @pytest.mark.asyncio
-async def test_the_demo_draws_its_story_in_104_columns(
+async def test_demo_output_fits_104_columns(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(demo, "ORDERS_FOLLOWED", 40)
@@ -60,7 +60,7 @@ async def test_the_demo_draws_its_story_in_104_columns(
 
 
 @pytest.mark.asyncio
-async def test_a_demo_that_does_not_end_is_given_up(
+async def test_demo_stops_if_orders_do_not_become_final(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(demo, "ORDERS_FOLLOWED", 14)
@@ -71,7 +71,7 @@ async def test_a_demo_that_does_not_end_is_given_up(
     assert "orders are open after 0 s" in capsys.readouterr().err
 
 
-def test_the_journal_is_in_memory_only_where_that_can_be_written(
+def test_demo_journal_is_in_memory_only_if_writable(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(demo, "MEMORY", tmp_path)

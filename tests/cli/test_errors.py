@@ -66,7 +66,7 @@ def test_every_exit_code_is_in_the_overview() -> None:
 
 
 @pytest.mark.asyncio
-async def test_an_error_is_a_line_with_a_hint(
+async def test_error_is_one_line_with_a_hint(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SMMFANFAST_API_KEY", "test-wrong")
@@ -79,20 +79,20 @@ async def test_an_error_is_a_line_with_a_hint(
     assert said.count("\n") == 1
 
 
-def test_a_hint_is_given_for_every_kind_that_is_not_about_the_input_itself() -> None:
+def test_every_kind_not_caused_by_the_input_has_a_hint() -> None:
     without = {ErrorKind.INVALID, ErrorKind.CLOSED, ErrorKind.VALIDATION, ErrorKind.UNKNOWN}
 
     assert set(_errors.HINTS) == set(ErrorKind) - without
 
 
-def test_a_command_that_says_nothing_of_itself_has_no_help() -> None:
+def test_command_without_a_docstring_has_no_help() -> None:
     async def silent() -> int:
         return OK
 
     assert _errors.handle_errors(silent).__doc__ == ""
 
 
-def test_wrong_words_name_the_help_to_look_at(
+def test_unknown_option_or_command_refers_to_the_help(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for words, hint in ((["balance", "--odd"], "smmfanfast balance --help"),
@@ -106,7 +106,7 @@ def test_wrong_words_name_the_help_to_look_at(
 
 
 @pytest.mark.asyncio
-async def test_the_help_flows_at_any_width(
+async def test_help_is_wrapped_at_any_width(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "300")
@@ -123,7 +123,7 @@ async def test_the_help_flows_at_any_width(
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
-async def test_a_terminal_that_knows_few_signs_gets_others(panel: Sandbox, encoding: str) -> None:
+async def test_unencodable_characters_are_replaced(panel: Sandbox, encoding: str) -> None:
     code, out, err = await shell("$S doctor; $S services --search telegram; $S add --help",
                                  PYTHONIOENCODING=encoding, COLUMNS="100")  # fmt: skip
 
@@ -133,7 +133,7 @@ async def test_a_terminal_that_knows_few_signs_gets_others(panel: Sandbox, encod
     assert "custom_comments, ...;" in out
 
 
-def test_only_what_can_not_be_written_is_replaced() -> None:
+def test_only_unencodable_characters_are_replaced() -> None:
     codecs.register_error("in-ascii", cli._replace_in_ascii)
 
     assert "a – b … ✓ é".encode("latin-1", "in-ascii") == b"a - b ... + \xe9"
@@ -142,14 +142,14 @@ def test_only_what_can_not_be_written_is_replaced() -> None:
 
 
 @pytest.mark.asyncio
-async def test_streams_that_are_closed_are_as_nowhere(panel: Sandbox) -> None:
+async def test_closed_streams_act_like_the_null_device(panel: Sandbox) -> None:
     code, out, err = await shell("$S balance >&-; echo $?; $S balance 2>&-; $S status - <&-")
 
     assert (code, err) == (OK, "")
     assert out.splitlines() == ["0", "1000.00 USD"]
 
 
-def test_a_stream_that_is_no_file_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replaced_stdout_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
     monkeypatch.setattr(sys, "stdout", screen)
     monkeypatch.setattr(sys, "stdin", None)
@@ -162,7 +162,7 @@ def test_a_stream_that_is_no_file_is_left_alone(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.asyncio
-async def test_a_full_disk_is_said_and_no_order_is_lost(panel: Sandbox) -> None:
+async def test_full_disk_is_reported_with_the_order_id(panel: Sandbox) -> None:
     code, _, err = await shell(f"$S {' '.join(ADD)} --link {LINK} --yes > /dev/full")
 
     assert code == NOT_WRITTEN
@@ -174,7 +174,7 @@ async def test_a_full_disk_is_said_and_no_order_is_lost(panel: Sandbox) -> None:
 
 
 @pytest.mark.asyncio
-async def test_who_has_read_enough_hears_nothing_more(panel: Sandbox) -> None:
+async def test_closed_pipe_reader_causes_no_error_output(panel: Sandbox) -> None:
     line = "set -o pipefail; $S services --json | head -c 1; echo; $S services | head -1"
 
     code, out, err = await shell(line)
@@ -196,7 +196,7 @@ async def test_no_color_is_respected(panel: Sandbox) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_pipe_gets_a_row_on_a_line_and_a_narrow_terminal_every_cell(
+async def test_pipe_gets_one_line_per_row_and_narrow_terminal_all_cells(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert await run("services") == OK
@@ -211,7 +211,7 @@ async def test_a_pipe_gets_a_row_on_a_line_and_a_narrow_terminal_every_cell(
 
 
 @pytest.mark.asyncio
-async def test_a_terminal_bounds_a_table(
+async def test_table_is_wrapped_at_the_terminal_width(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
@@ -274,7 +274,7 @@ def at_terminal(keys: bytes, *words: str) -> tuple[int, str]:
     (b"\n", USAGE, "nothing was sent"),
     (b"y\n", OK, "order 1 placed"),
 ])  # fmt: skip
-async def test_the_question_can_be_answered_in_every_way(
+async def test_confirmation_accepts_y_enter_ctrl_c_and_ctrl_d(
     panel: Sandbox, keys: bytes, code: int, said: str
 ) -> None:
     found = await asyncio.to_thread(at_terminal, keys, *ADD, "--link", LINK)
@@ -286,7 +286,7 @@ async def test_the_question_can_be_answered_in_every_way(
 
 
 @pytest.mark.asyncio
-async def test_an_order_on_its_way_is_told_of_through_ctrl_c(
+async def test_order_being_sent_is_reported_despite_ctrl_c(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     panel.fail_next(Fault.DELAY, action="add", delay_s=0.2)
@@ -303,7 +303,7 @@ async def test_an_order_on_its_way_is_told_of_through_ctrl_c(
 
 
 @pytest.mark.asyncio
-async def test_an_end_of_input_at_the_question_is_a_no(
+async def test_end_of_input_declines_the_confirmation(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     typed = io.StringIO("")
@@ -317,7 +317,7 @@ async def test_an_end_of_input_at_the_question_is_a_no(
 
 
 @pytest.mark.asyncio
-async def test_the_id_of_an_order_outlives_the_output(
+async def test_order_id_is_on_stderr_if_stdout_fails(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with open("/dev/full", "w") as full:  # noqa: ASYNC230, PTH123  # a device that is always full
@@ -333,7 +333,7 @@ async def test_the_id_of_an_order_outlives_the_output(
 
 
 @pytest.mark.asyncio
-async def test_a_status_that_is_cut_shows_what_has_landed(
+async def test_cancelled_status_shows_completed_batches(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reading, writing = os.pipe()
@@ -351,7 +351,7 @@ async def test_a_status_that_is_cut_shows_what_has_landed(
 
 
 @pytest.mark.asyncio
-async def test_on_a_terminal_statuses_are_a_table_that_stays(
+async def test_status_table_stays_on_the_terminal(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
@@ -377,7 +377,7 @@ async def test_on_a_terminal_statuses_are_a_table_that_stays(
 @pytest.mark.parametrize(("content", "said"), [
     (None, "cannot be read: No such file"), (b"\xff", "cannot be read: it is not in UTF-8"),
 ])  # fmt: skip
-async def test_a_file_of_comments_that_can_not_be_read_is_no_comment(
+async def test_unreadable_comments_file_is_a_usage_error(
     panel: Sandbox,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
@@ -395,13 +395,15 @@ async def test_a_file_of_comments_that_can_not_be_read_is_no_comment(
     assert not panel.orders
 
 
-def test_a_user_s_name_and_a_comment_are_no_files() -> None:
+def test_user_names_and_comments_are_not_read_as_files() -> None:
     for text in ("@example.name", "@you: 10/10", "@" + "long " * 100):
         assert parse_lines([text]) == [text]
 
 
 @pytest.mark.asyncio
-async def test_status_ends_by_ctrl_c_with_what_has_landed(panel: Sandbox, tmp_path: Path) -> None:
+async def test_status_on_ctrl_c_has_printed_completed_batches(
+    panel: Sandbox, tmp_path: Path
+) -> None:
     """A pipe that stays open is one that more ids may come from."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "smmfanfast_async", "status", "-",
@@ -422,12 +424,12 @@ async def test_status_ends_by_ctrl_c_with_what_has_landed(panel: Sandbox, tmp_pa
     )
 
 
-def test_the_signal_of_a_service_manager_is_ctrl_c() -> None:
+def test_sigterm_acts_like_ctrl_c() -> None:
     with pytest.raises(KeyboardInterrupt):
         cli._raise_sigint(signal.SIGTERM, None)
 
 
-def test_main_says_what_a_stream_refuses(
+def test_main_reports_an_output_error(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def refused(words: list[str]) -> None:
@@ -445,7 +447,7 @@ def test_main_says_what_a_stream_refuses(
     )
 
 
-def test_no_command_of_a_wrong_word_reaches_the_terminal(
+def test_escape_sequences_in_errors_are_not_printed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     _errors.print_error(InvalidSettingsError("profile", "\x1b[31m[/x] is odd"))

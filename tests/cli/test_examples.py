@@ -104,7 +104,7 @@ async def prepare(panel: Sandbox, example: str) -> None:
 @pytest.mark.parametrize("example", [
     each for each in AT_ONCE if not each.startswith(("withdraw", "demo", "follow"))
 ])  # fmt: skip
-async def test_an_example_does_what_it_says(panel: Sandbox, example: str) -> None:
+async def test_help_example_succeeds(panel: Sandbox, example: str) -> None:
     await prepare(panel, example)
     process = await begun(example if "--yes" in example or "add" not in example else
                           f"{example} --yes")  # fmt: skip
@@ -117,7 +117,7 @@ async def test_an_example_does_what_it_says(panel: Sandbox, example: str) -> Non
 
 
 @pytest.mark.asyncio
-async def test_what_is_followed_ends_by_ctrl_c(panel: Sandbox) -> None:
+async def test_follow_examples_stop_on_ctrl_c(panel: Sandbox) -> None:
     examples = [each for each in ENDLESS if each.startswith("follow")]
     assert examples
     for example in examples:
@@ -132,14 +132,14 @@ async def test_what_is_followed_ends_by_ctrl_c(panel: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("example", [each for each in EXAMPLES if each not in AT_ONCE])
-def test_an_example_without_an_end_is_understood(example: str) -> None:
+def test_endless_example_is_parsed(example: str) -> None:
     command, bound, _ = app.parse_args(example.split())
 
     assert command.__name__ == example.split(maxsplit=1)[0]
     assert len(bound.arguments) >= len(example.split()) // 3
 
 
-def test_every_line_of_an_example_fits_a_terminal() -> None:
+def test_example_lines_fit_80_columns() -> None:
     lines = [
         line
         for commands in COMMANDS.values()

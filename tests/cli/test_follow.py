@@ -87,7 +87,7 @@ def rows(text: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.asyncio
-async def test_changes_come_as_json_once_for_each_consumer(
+async def test_json_changes_are_printed_once_per_consumer(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await place(panel, capsys)
@@ -111,7 +111,7 @@ async def test_changes_come_as_json_once_for_each_consumer(
 
 
 @pytest.mark.asyncio
-async def test_without_a_terminal_there_are_lines_and_a_summary(
+async def test_follow_prints_lines_and_a_summary_to_a_pipe(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await place(panel, capsys)
@@ -127,7 +127,7 @@ async def test_without_a_terminal_there_are_lines_and_a_summary(
 
 @pytest.mark.asyncio
 @pytest.mark.usefixtures("terminal")
-async def test_on_a_terminal_there_is_a_board(
+async def test_follow_shows_a_board_on_a_terminal(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await place(panel, capsys)
@@ -141,7 +141,7 @@ async def test_on_a_terminal_there_is_a_board(
 
 @pytest.mark.asyncio
 @pytest.mark.usefixtures("terminal")
-async def test_a_dumb_terminal_gets_lines(
+async def test_dumb_terminal_gets_lines(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TERM", "dumb")
@@ -155,7 +155,7 @@ async def test_a_dumb_terminal_gets_lines(
 
 
 @pytest.mark.asyncio
-async def test_a_journal_is_followed_that_is_still_empty(
+async def test_empty_journal_can_be_followed(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert await run("follow", "--until-final") == OK
@@ -164,7 +164,7 @@ async def test_a_journal_is_followed_that_is_still_empty(
 
 
 @pytest.mark.asyncio
-async def test_an_outage_is_told_and_marks_no_order(
+async def test_outage_is_reported_and_marks_no_order(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await place(panel, capsys, 1)
@@ -179,7 +179,7 @@ async def test_an_outage_is_told_and_marks_no_order(
 
 
 @pytest.mark.asyncio
-async def test_a_key_that_is_refused_ends_it(
+async def test_rejected_key_ends_following(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ["--ref", "one", "--account", "shop"]
@@ -196,7 +196,7 @@ async def test_a_key_that_is_refused_ends_it(
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-async def test_ctrl_c_and_a_service_manager_end_it_cleanly(
+async def test_sigint_and_sigterm_end_following_cleanly(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], how: signal.Signals
 ) -> None:
     await place(panel, capsys, 1)
@@ -216,7 +216,9 @@ async def test_ctrl_c_and_a_service_manager_end_it_cleanly(
 
 
 @pytest.mark.asyncio
-async def test_what_ends_it_is_no_error(panel: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_cancelled_follow_exits_with_ok(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
     await place(panel, capsys, 1)
     running = asyncio.create_task(follow())
     while "finished" not in (shown := capsys.readouterr()).out:  # noqa: ASYNC110  # it prints
@@ -229,7 +231,7 @@ async def test_what_ends_it_is_no_error(panel: Sandbox, capsys: pytest.CaptureFi
 
 
 @pytest.mark.asyncio
-async def test_orders_that_are_left_unknown_have_an_exit_code_of_their_own(
+async def test_remaining_unknown_orders_have_their_own_exit_code(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said = []
@@ -245,7 +247,7 @@ async def test_orders_that_are_left_unknown_have_an_exit_code_of_their_own(
 
 
 @pytest.mark.asyncio
-async def test_following_to_the_end_that_is_cut_came_to_none(
+async def test_cancelled_follow_until_final_exits_as_interrupted(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert await run(*ADD, "--link", LINK, "--ref", "one") == OK
@@ -281,7 +283,7 @@ def unknown_orders(count: int) -> list[UnknownOrder]:
     ]
 
 
-def test_a_board_shows_what_is_unknown_and_what_goes_wrong() -> None:
+def test_board_shows_unknown_orders_and_problems() -> None:
     clock_s = [10.0]
     board = _live.Board(clock=lambda: clock_s[0])
     assert "reading the journal" in drawn(board)
@@ -316,7 +318,7 @@ async def order(panel: Sandbox, capsys: pytest.CaptureFixture[str], count: int =
 
 
 @pytest.mark.asyncio
-async def test_watching_ends_with_the_last_order(
+async def test_watch_ends_with_the_last_order(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await order(panel, capsys, 2)
@@ -330,7 +332,7 @@ async def test_watching_ends_with_the_last_order(
 
 
 @pytest.mark.asyncio
-async def test_changes_of_orders_come_as_json(
+async def test_watch_prints_json_changes(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await order(panel, capsys)
@@ -346,7 +348,7 @@ async def test_changes_of_orders_come_as_json(
 
 @pytest.mark.asyncio
 @pytest.mark.usefixtures("terminal")
-async def test_watching_on_a_terminal_shows_a_table(
+async def test_watch_shows_a_table_on_a_terminal(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await order(panel, capsys)
@@ -360,7 +362,7 @@ async def test_watching_on_a_terminal_shows_a_table(
 
 
 @pytest.mark.asyncio
-async def test_orders_that_are_open_at_the_end_of_the_time_are_said(
+async def test_watch_reports_orders_open_after_the_timeout(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await order(panel, capsys)
@@ -373,7 +375,9 @@ async def test_orders_that_are_open_at_the_end_of_the_time_are_said(
 
 
 @pytest.mark.asyncio
-async def test_watching_ends_by_ctrl_c(panel: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_cancelled_watch_exits_as_interrupted(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
     await order(panel, capsys)
     watching = asyncio.create_task(watch("1"))
     while "pending" not in capsys.readouterr().out:  # noqa: ASYNC110  # it prints
@@ -384,6 +388,8 @@ async def test_watching_ends_by_ctrl_c(panel: Sandbox, capsys: pytest.CaptureFix
 
 
 @pytest.mark.asyncio
-async def test_watching_needs_ids(panel: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_watch_without_ids_is_a_usage_error(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert await run("watch") == USAGE
     assert "ids are missing" in capsys.readouterr().err

@@ -89,9 +89,7 @@ async def write(panel: Sandbox, tmp_path: Path, ref: str, outcome: Outcome | Non
 
 
 @pytest.mark.asyncio
-async def test_the_same_ref_is_ordered_once(
-    panel: Sandbox, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_same_ref_is_ordered_once(panel: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     assert await run(*ONE) == OK
     first = Said(capsys)
     assert await run(*ONE) == OK
@@ -104,7 +102,7 @@ async def test_the_same_ref_is_ordered_once(
 
 
 @pytest.mark.asyncio
-async def test_json_gives_the_entry(panel: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_json_prints_the_entry(panel: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     assert await run(*ONE, "--json") == OK
     (entry,) = Said(capsys).rows()
 
@@ -114,7 +112,7 @@ async def test_json_gives_the_entry(panel: Sandbox, capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.asyncio
-async def test_other_content_under_the_same_ref_is_a_mistake(
+async def test_different_order_under_the_same_ref_is_a_usage_error(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await run(*ONE)
@@ -125,7 +123,7 @@ async def test_other_content_under_the_same_ref_is_a_mistake(
 
 
 @pytest.mark.asyncio
-async def test_an_order_dearer_than_it_may_be_is_not_sent(
+async def test_order_above_max_charge_is_not_sent(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert await run(*ONE, "--max-charge", "0.50") == USAGE
@@ -138,7 +136,7 @@ async def test_an_order_dearer_than_it_may_be_is_not_sent(
 
 
 @pytest.mark.asyncio
-async def test_a_ref_needs_a_journal_and_nothing_is_sent_without(
+async def test_ref_without_a_journal_sends_nothing(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A journal in the folder where the command happens to run would order twice from another."""
@@ -150,7 +148,7 @@ async def test_a_ref_needs_a_journal_and_nothing_is_sent_without(
 
 
 @pytest.mark.asyncio
-async def test_without_a_ref_no_journal_is_made(panel: Sandbox, tmp_path: Path) -> None:
+async def test_no_journal_is_created_without_a_ref(panel: Sandbox, tmp_path: Path) -> None:
     assert await run(*ADD, "--link", LINK) == OK
 
     assert files_in(tmp_path) == []
@@ -158,7 +156,7 @@ async def test_without_a_ref_no_journal_is_made(panel: Sandbox, tmp_path: Path) 
 
 
 @pytest.mark.asyncio
-async def test_a_person_is_asked_before_a_ref_spends_money(
+async def test_order_with_a_ref_needs_confirmation(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
@@ -171,7 +169,7 @@ async def test_a_person_is_asked_before_a_ref_spends_money(
 
 
 @pytest.mark.asyncio
-async def test_a_refusal_has_its_exit_code_and_may_be_sent_again(
+async def test_refused_order_has_its_exit_code_and_can_be_retried(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await run(*ONE)
@@ -191,7 +189,7 @@ async def test_a_refusal_has_its_exit_code_and_may_be_sent_again(
 
 
 @pytest.mark.asyncio
-async def test_a_lost_answer_is_shown_with_evidence_and_settled_by_hand(
+async def test_lost_response_is_shown_with_evidence_and_resolved(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     panel.fail_next(Fault.DROP_AFTER, action="add")
@@ -213,7 +211,7 @@ async def test_a_lost_answer_is_shown_with_evidence_and_settled_by_hand(
 
 
 @pytest.mark.asyncio
-async def test_an_order_that_was_not_placed_is_sent_again_by_a_person_alone(
+async def test_order_resolved_as_not_placed_is_sent_again_only_by_retry(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     panel.fail_next(Fault.DROP_BEFORE, action="add")
@@ -234,7 +232,7 @@ async def test_an_order_that_was_not_placed_is_sent_again_by_a_person_alone(
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("words", [[], ["--order", "1", "--not-placed"]])
-async def test_what_is_true_is_one_of_two(
+async def test_resolve_needs_exactly_one_of_order_and_not_placed(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], words: list[str]
 ) -> None:
     assert await run("resolve", "one", "--by", "ann", *words) == USAGE
@@ -242,7 +240,7 @@ async def test_what_is_true_is_one_of_two(
 
 
 @pytest.mark.asyncio
-async def test_a_ref_that_nobody_knows_is_said(
+async def test_unknown_ref_or_wrong_state_is_a_usage_error(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await run(*ONE)
@@ -274,7 +272,7 @@ def unknown_order(**changes: Any) -> UnknownOrder:
     ({"was_unknown": True}, "an earlier attempt was unknown too"),
     ({"ref": "a b"}, "smmfanfast resolve 'a b' --order ID"),
 ])  # fmt: skip
-def test_evidence_says_what_is_known_and_what_not(changes: dict[str, Any], said: str) -> None:
+def test_evidence_states_what_is_known(changes: dict[str, Any], said: str) -> None:
     stream = io.StringIO()
 
     Console(file=stream, width=120).print(entries.evidence(unknown_order(**changes)))
@@ -286,7 +284,7 @@ def test_evidence_says_what_is_known_and_what_not(changes: dict[str, Any], said:
 
 
 @pytest.mark.asyncio
-async def test_an_order_that_was_not_sent_can_be_taken_back(
+async def test_unsent_order_can_be_withdrawn(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     await write(panel, tmp_path, "one")
@@ -297,7 +295,7 @@ async def test_an_order_that_was_not_sent_can_be_taken_back(
 
 
 @pytest.mark.asyncio
-async def test_an_order_that_is_held_says_how_it_goes_on(
+async def test_held_order_states_what_it_waits_for(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     await run(*ONE)
@@ -316,7 +314,7 @@ async def test_an_order_that_is_held_says_how_it_goes_on(
     (None, "run `smmfanfast follow` to send it"),
     ("no connection", "run `smmfanfast follow` to send it (no connection)"),
 ])  # fmt: skip
-def test_an_order_that_could_not_be_sent_says_how_it_goes_on(
+def test_unsent_order_states_how_to_send_it(
     capsys: pytest.CaptureFixture[str], reason: str | None, said: str
 ) -> None:
     now = datetime.now(UTC)
@@ -346,7 +344,7 @@ async def fill(panel: Sandbox, tmp_path: Path) -> None:
     (["--since", "2020-01-01"], ["one", "other", "one-more"]),
     (["--since", "2020-01-01", "--until", "2020-01-02T10:00+02:00"], []),
 ])  # fmt: skip
-async def test_orders_are_found_by_what_is_known_of_them(
+async def test_orders_are_filtered_by_state_status_ref_and_time(
     panel: Sandbox,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
@@ -382,7 +380,7 @@ async def test_orders_are_shown_as_a_table(
 
 
 @pytest.mark.asyncio
-async def test_a_cell_of_the_csv_is_never_a_formula(
+async def test_csv_cells_are_never_formulas(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     said = Outcome(state=EntryState.REFUSED, reason=f"=HYPERLINK(0)\n{SEQUENCE}")
@@ -408,13 +406,13 @@ async def test_a_cell_of_the_csv_is_never_a_formula(
     (-5, -5),
     (None, None),
 ])  # fmt: skip
-def test_a_sign_that_begins_a_formula_gets_an_apostrophe(value: object, cell: object) -> None:
+def test_formula_characters_get_an_apostrophe(value: object, cell: object) -> None:
     assert entries.csv_cell(value) == cell
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("command", ["orders", "unknown", "summary", "follow"])
-async def test_no_command_of_the_panel_reaches_the_terminal(
+async def test_panel_escape_sequences_are_not_printed(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str
 ) -> None:
     await write(panel, tmp_path, "one", Outcome(state=EntryState.UNKNOWN, reason=SEQUENCE))
@@ -434,7 +432,7 @@ async def test_no_command_of_the_panel_reaches_the_terminal(
     (["--until", "31/12/2030"], "until '31/12/2030' is not a day or time"),
     (["--csv", "--json"], "cannot be combined"),
 ])  # fmt: skip
-async def test_wrong_input_is_said_on_a_line(
+async def test_invalid_filter_is_reported_on_one_line(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], words: list[str], said: str
 ) -> None:
     assert await run("orders", *words) == USAGE
@@ -445,7 +443,7 @@ async def test_wrong_input_is_said_on_a_line(
 
 
 @pytest.mark.asyncio
-async def test_money_is_counted(
+async def test_summary_counts_states_and_money(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     await fill(panel, tmp_path)
@@ -461,7 +459,7 @@ async def test_money_is_counted(
     assert (found["spent"], found["at_risk"]) == ("0.51", "0.51")
 
 
-def test_a_journal_without_orders_has_none() -> None:
+def test_summary_of_an_empty_journal_is_none() -> None:
     stream = io.StringIO()
     nothing = Decimal(0)
     summary = Summary(by_state={}, by_status={}, spent=nothing, refunded=nothing, at_risk=nothing)
@@ -475,7 +473,7 @@ def test_a_journal_without_orders_has_none() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_journal_that_is_not_there_is_not_made_by_looking(
+async def test_reading_a_missing_journal_does_not_create_it(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     path = tmp_path / "mistyped.db"
@@ -487,7 +485,7 @@ async def test_a_journal_that_is_not_there_is_not_made_by_looking(
 
 
 @pytest.mark.asyncio
-async def test_a_journal_that_can_not_be_read_has_an_exit_code_of_its_own(
+async def test_unreadable_journal_has_its_own_exit_code(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     path = tmp_path / "no-journal.db"
@@ -498,7 +496,7 @@ async def test_a_journal_that_can_not_be_read_has_an_exit_code_of_its_own(
 
 
 @pytest.mark.asyncio
-async def test_an_address_that_is_none_shows_no_password(
+async def test_unsupported_journal_address_shows_no_password(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert await run("orders", "--journal", "mysql://ann:hunter2@127.0.0.1/orders") == USAGE
@@ -509,7 +507,7 @@ async def test_an_address_that_is_none_shows_no_password(
 
 
 @pytest.mark.asyncio
-async def test_orders_are_kept_under_the_account_that_is_named(
+async def test_orders_are_stored_per_account(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await run(*ONE, "--account", "shop")
@@ -523,7 +521,7 @@ async def test_orders_are_kept_under_the_account_that_is_named(
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("missing", ["sqlalchemy", "aiosqlite"])
-async def test_a_missing_library_is_said_with_the_extra_that_brings_it(
+async def test_missing_library_names_the_extra_to_install(
     panel: Sandbox,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -543,7 +541,7 @@ async def test_a_missing_library_is_said_with_the_extra_that_brings_it(
 
 
 @pytest.mark.asyncio
-async def test_a_missing_driver_is_said_with_the_extra_that_brings_it(
+async def test_missing_driver_names_the_extra_to_install(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "asyncpg", None)
@@ -557,7 +555,7 @@ async def test_a_missing_driver_is_said_with_the_extra_that_brings_it(
 
 
 @pytest.mark.asyncio
-async def test_a_library_that_no_extra_brings_is_not_explained_away(
+async def test_missing_module_without_an_extra_is_raised(
     panel: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "smmfanfast_async.cli._journal", None)

@@ -66,7 +66,7 @@ def claim_to_be_of(path: Path, base_url: str) -> None:
 
 
 @pytest.mark.asyncio
-async def test_nothing_differs_from_what_was_just_saved(
+async def test_catalogue_does_not_differ_from_its_own_copy(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert await run("services", "--diff", str(path), "--exit-code") == OK
@@ -77,7 +77,7 @@ async def test_nothing_differs_from_what_was_just_saved(
 
 
 @pytest.mark.asyncio
-async def test_what_differs_is_shown_for_people(
+async def test_differences_are_shown_as_a_table(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with changed(path) as rows:
@@ -109,7 +109,7 @@ async def test_what_differs_is_shown_for_people(
 
 
 @pytest.mark.asyncio
-async def test_what_differs_is_json_for_programs(
+async def test_differences_are_printed_as_json(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with changed(path) as rows:
@@ -132,7 +132,7 @@ async def test_what_differs_is_json_for_programs(
 
 
 @pytest.mark.asyncio
-async def test_only_what_is_wanted_is_compared(
+async def test_only_services_that_match_the_filter_are_compared(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with changed(path) as rows:
@@ -145,7 +145,7 @@ async def test_only_what_is_wanted_is_compared(
 
 
 @pytest.mark.asyncio
-async def test_it_is_compared_with_the_older_file_and_then_saved(
+async def test_diff_reads_the_file_before_save_replaces_it(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with changed(path) as rows:
@@ -159,7 +159,7 @@ async def test_it_is_compared_with_the_older_file_and_then_saved(
 
 
 @pytest.mark.asyncio
-async def test_a_file_of_another_panel_is_warned_of(
+async def test_catalogue_of_another_address_causes_a_warning(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     claim_to_be_of(path, "https://panel.example/")
@@ -176,7 +176,7 @@ async def test_a_file_of_another_panel_is_warned_of(
     ("1", "1.5", "50.00"), ("3", "2", "-33.33"), ("0", "2", None), (None, "2", None),
     ("2", None, None), ("2", "2.0", "0.00"),
 ])  # fmt: skip
-def test_a_rate_goes_up_in_percent_of_the_older(
+def test_rate_change_is_in_percent_of_the_older_rate(
     old: str | None, new: str | None, percent: str | None
 ) -> None:
     older, newer = (Service(service="5", raw_rate=each) for each in (old, new))
@@ -206,7 +206,7 @@ def test_saved_catalogue_is_read_back(tmp_path: Path) -> None:
     assert [line[:19] for line in path.read_text().splitlines()[1:-1]] == ['{"service": "a-1", ']
 
 
-def test_a_link_stays_one(tmp_path: Path) -> None:
+def test_saving_through_a_symlink_keeps_it(tmp_path: Path) -> None:
     real, link = tmp_path / "real.json", tmp_path / "link.json"
     link.symlink_to(real)
 
@@ -221,14 +221,12 @@ def test_a_link_stays_one(tmp_path: Path) -> None:
     ("nowhere/catalogue.json", "cannot be written: No such file or directory"),
     ("x" * 300, "cannot be written: File name too long"),
 ])  # fmt: skip
-def test_a_place_where_no_file_can_be_is_said(tmp_path: Path, name: str, said: str) -> None:
+def test_path_that_cannot_be_written_is_rejected(tmp_path: Path, name: str, said: str) -> None:
     with pytest.raises(InvalidSettingsError, match=said):
         _catalogue_file.save(tmp_path / name, SAVED)
 
 
-def test_a_write_that_fails_leaves_the_older_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_write_keeps_the_older_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "catalogue.json"
     path.write_text("older")
 
@@ -263,7 +261,7 @@ def of_catalogue(**fields: object) -> str:
     (of_catalogue(services=[{"service": "5", "rate": 1.02}]), "service '5': rate: expected `str"),
 ])  # fmt: skip
 @pytest.mark.asyncio
-async def test_a_file_that_holds_no_catalogue_is_said_on_a_line(
+async def test_invalid_catalogue_file_is_reported_on_one_line(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str, message: str
 ) -> None:
     path = tmp_path / "catalogue.json"
@@ -282,6 +280,6 @@ async def test_a_file_that_holds_no_catalogue_is_said_on_a_line(
     ("nothing.json", "does not exist; create it with `smmfanfast services --save`"),
     ("", "cannot be read: Is a directory"),
 ])  # fmt: skip
-def test_a_file_that_can_not_be_read_is_said(tmp_path: Path, name: str, said: str) -> None:
+def test_unreadable_catalogue_file_is_rejected(tmp_path: Path, name: str, said: str) -> None:
     with pytest.raises(InvalidSettingsError, match=said):
         _catalogue_file.load(tmp_path / name)

@@ -45,12 +45,12 @@ async def run(*words: str) -> int:
 # --- panels --------------------------------------------------------------------------------------
 
 
-def test_the_names_and_types_that_shells_complete_are_all_there_are() -> None:
+def test_completed_profiles_and_order_types_are_complete() -> None:
     assert get_args(_options.ProfileName) == tuple(_profiles.PROFILES)
     assert get_args(_options.OrderType) == tuple(API_V2_ORDER_TYPES)
 
 
-def test_the_panel_of_the_docstring_is_one(tmp_path: Path) -> None:
+def test_profile_example_of_the_docstring_loads(tmp_path: Path) -> None:
     path = tmp_path / "panel.toml"
     path.write_text((_profiles.__doc__ and _profiles.__doc__.split("::\n")[1]) or "")
 
@@ -68,13 +68,13 @@ def test_the_panel_of_the_docstring_is_one(tmp_path: Path) -> None:
     assert found.refusals[1:] == API_V2.refusals
 
 
-def test_a_file_can_say_all_that_a_profile_holds() -> None:
+def test_profile_file_can_set_every_profile_field() -> None:
     fields = {each.name for each in attrs.fields(Profile)}
 
     assert fields | {"like"} == set(_profiles._ProfileFile.__struct_fields__)
 
 
-def test_a_panel_of_few_words_is_as_that_of_the_document(tmp_path: Path) -> None:
+def test_profile_file_defaults_to_the_document(tmp_path: Path) -> None:
     path = tmp_path / "few.toml"
     path.write_text("ids_per_call = 7")
 
@@ -106,7 +106,9 @@ def test_a_panel_of_few_words_is_as_that_of_the_document(tmp_path: Path) -> None
     ('[refusals]\nfunds = ["!"]', "has '!' in refusals, which has no letter or digit"),
     ("name = ", "is not TOML: Invalid value (at "),
 ])  # fmt: skip
-def test_what_is_wrong_in_a_file_is_said_with_its_key(tmp_path: Path, text: str, said: str) -> None:
+def test_invalid_profile_file_is_reported_with_the_key(
+    tmp_path: Path, text: str, said: str
+) -> None:
     path = tmp_path / "panel.toml"
     path.write_text(text)
 
@@ -124,12 +126,12 @@ def test_what_is_wrong_in_a_file_is_said_with_its_key(tmp_path: Path, text: str,
     ("odd.toml", "cannot be read: No such file"),
     ("folder/odd", "cannot be read: No such file"),
 ])  # fmt: skip
-def test_a_panel_that_nobody_knows_is_said(word: str, said: str) -> None:
+def test_unknown_profile_is_rejected(word: str, said: str) -> None:
     with pytest.raises(InvalidSettingsError, match=said):
         _profiles.load_profile(word)
 
 
-def test_a_file_in_another_encoding_is_no_panel(tmp_path: Path) -> None:
+def test_profile_file_must_be_utf8(tmp_path: Path) -> None:
     path = tmp_path / "panel.toml"
     path.write_bytes(b'name = "\xff"')
 
@@ -138,7 +140,7 @@ def test_a_file_in_another_encoding_is_no_panel(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_file_says_which_panel_is_asked(
+async def test_profile_file_selects_the_panel(
     panel: Sandbox,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -156,7 +158,7 @@ async def test_a_file_says_which_panel_is_asked(
     assert "'odd' is neither a file nor" in capsys.readouterr().err
 
 
-def test_a_family_without_an_address_gets_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_profile_without_an_address_needs_base_url(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SMMFANFAST_BASE_URL", raising=False)
 
     with pytest.raises(InvalidSettingsError, match="api-v2 has no address of its own"):
@@ -168,7 +170,7 @@ def test_a_family_without_an_address_gets_none(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.asyncio
-async def test_a_key_comes_from_the_file_that_is_named_first(
+async def test_key_file_option_has_precedence(
     panel: Sandbox,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -186,7 +188,7 @@ async def test_a_key_comes_from_the_file_that_is_named_first(
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o622])
-async def test_a_key_that_others_can_read_is_warned_of_on_a_line(
+async def test_key_file_readable_by_other_users_causes_a_warning(
     panel: Sandbox,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -211,7 +213,7 @@ async def test_a_key_that_others_can_read_is_warned_of_on_a_line(
     (None, "No such file"),
     (b"\xff\xfe", "it is not in UTF-8"),
 ])  # fmt: skip
-def test_a_file_without_a_key_is_said(tmp_path: Path, content: bytes | None, said: str) -> None:
+def test_unreadable_key_file_is_rejected(tmp_path: Path, content: bytes | None, said: str) -> None:
     path = tmp_path / "key"
     if content is not None:
         path.write_bytes(content)
@@ -222,7 +224,7 @@ def test_a_file_without_a_key_is_said(tmp_path: Path, content: bytes | None, sai
     assert caught.value.__cause__ is None or isinstance(caught.value.__cause__, OSError)
 
 
-def test_a_key_may_come_from_a_pipe_which_nobody_else_reads(tmp_path: Path) -> None:
+def test_key_from_a_private_pipe_causes_no_warning(tmp_path: Path) -> None:
     """As `--key-file <(pass show panel)` gives it."""
     reading, writing = os.pipe()
     os.write(writing, b"\xef\xbb\xbftest-key\r\n")
@@ -239,7 +241,7 @@ def test_a_key_may_come_from_a_pipe_which_nobody_else_reads(tmp_path: Path) -> N
 
 
 @pytest.mark.asyncio
-async def test_the_doctor_tells_where_each_setting_comes_from(
+async def test_doctor_shows_the_source_of_each_setting(
     panel: Sandbox,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -263,7 +265,7 @@ async def test_the_doctor_tells_where_each_setting_comes_from(
 
 
 @pytest.mark.asyncio
-async def test_the_doctor_says_each_fault_once_and_asks_nobody_then(
+async def test_doctor_reports_each_fault_once_and_sends_nothing(
     panel: Sandbox,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -282,7 +284,7 @@ async def test_the_doctor_says_each_fault_once_and_asks_nobody_then(
 
 
 @pytest.mark.asyncio
-async def test_the_doctor_finds_an_address_that_no_key_is_sent_to(
+async def test_doctor_rejects_a_sandbox_key_for_a_real_address(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], key_file: Path
 ) -> None:
     words = ["--base-url", "https://panel.example/", "--key-file", str(key_file), "--json"]

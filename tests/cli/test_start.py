@@ -56,7 +56,7 @@ async def test_help_needs_no_library(words: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("words", [[], ["--help"]])
-def test_the_overview_is_the_first_thing_to_see(
+def test_overview_is_printed_without_arguments(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: list[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["smmfanfast", *words])
@@ -67,7 +67,7 @@ def test_the_overview_is_the_first_thing_to_see(
 
 
 @pytest.mark.asyncio
-async def test_the_version_needs_no_library() -> None:
+async def test_version_needs_no_library() -> None:
     shown, loaded = await loaded_by("--version")
 
     assert shown == f"{cli.__version__}\n"
@@ -75,7 +75,7 @@ async def test_the_version_needs_no_library() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_command_without_a_journal_loads_no_database(panel: Sandbox) -> None:
+async def test_command_without_a_journal_loads_no_database(panel: Sandbox) -> None:
     shown, loaded = await loaded_by("balance", "--json")
 
     assert json.loads(shown)["currency"] == "USD"
@@ -91,7 +91,7 @@ async def test_add_without_a_ref_loads_no_database(panel: Sandbox) -> None:
     assert loaded & {"sqlalchemy", "aiosqlite"} == set()
 
 
-def test_every_command_is_in_the_overview_within_100_columns() -> None:
+def test_overview_lists_every_command_within_100_columns() -> None:
     lines = overview().splitlines()
 
     assert max(map(len, lines)) <= 100
@@ -101,7 +101,7 @@ def test_every_command_is_in_the_overview_within_100_columns() -> None:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("command", EACH, ids=lambda command: command.name)
-async def test_the_help_of_a_command_has_examples_that_name_it(
+async def test_command_help_has_examples_of_that_command(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:
     monkeypatch.setenv("COLUMNS", "160")
@@ -122,7 +122,7 @@ async def test_the_help_of_a_command_has_examples_that_name_it(
     (["add", "default", "--service", "5", "--quantity", "many"], "many"),
     (["balance", "\x1b[31m"], "[31m"),
 ])  # fmt: skip
-def test_wrong_words_are_said_on_a_line(
+def test_invalid_arguments_are_reported_on_one_line(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     words: list[str],
