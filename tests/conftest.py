@@ -1,4 +1,4 @@
-"""Shared by all tests: the `pytester` fixture, the `postgres` marker and the thread's event loop."""
+"""Shared by all tests: the `pytester` fixture, the `postgres` marker, the event loop."""
 
 import asyncio
 import warnings

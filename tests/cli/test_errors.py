@@ -1,4 +1,4 @@
-"""How a command ends, whatever its streams are: a line on stderr and an exit code, no traceback."""
+"""How a command ends with any streams: one line on stderr, an exit code, no traceback."""
 
 import asyncio
 import codecs
@@ -38,12 +38,12 @@ async def panel(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
         yield sandbox
 
 
-async def run(*words: str) -> int:
-    return int(await app.run_async(list(words), result_action="return_value"))
+async def run(*args: str) -> int:
+    return int(await app.run_async(list(args), result_action="return_value"))
 
 
-async def shell(line: str, **environment: str) -> tuple[int, str, str]:
-    """Run a line in bash, `$S` being the command; give exit code, stdout and stderr."""
+async def run_in_bash(line: str, **environment: str) -> tuple[int, str, str]:
+    """Run a line in bash, where `$S` is the command; return exit code, stdout and stderr."""
     process = await asyncio.create_subprocess_exec(
         "bash", "-c", line,
         env={**os.environ, "S": f"{sys.executable} -m smmfanfast_async", **environment},
@@ -73,10 +73,10 @@ async def test_error_is_one_line_with_a_hint(
 
     assert await run("balance") == REFUSED
 
-    said = capsys.readouterr().err
-    assert said.startswith("error: balance: API is Disable for this user")
-    assert said.endswith("(hint: `smmfanfast doctor` shows where the key comes from)\n")
-    assert said.count("\n") == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: balance: API is Disable for this user")
+    assert error.endswith("(hint: `smmfanfast doctor` shows where the key comes from)\n")
+    assert error.count("\n") == 1
 
 
 def test_every_kind_not_caused_by_the_input_has_a_hint() -> None:
@@ -95,9 +95,9 @@ def test_command_without_a_docstring_has_no_help() -> None:
 def test_unknown_option_or_command_refers_to_the_help(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for words, hint in ((["balance", "--odd"], "smmfanfast balance --help"),
-                        (["odd"], "smmfanfast --help")):  # fmt: skip
-        monkeypatch.setattr(sys, "argv", ["smmfanfast", *words])
+    for args, hint in ((["balance", "--nonsense"], "smmfanfast balance --help"),
+                        (["nonsense"], "smmfanfast --help")):  # fmt: skip
+        monkeypatch.setattr(sys, "argv", ["smmfanfast", *args])
         with pytest.raises(SystemExit) as caught:
             cli.main()
 
@@ -124,7 +124,7 @@ async def test_help_is_wrapped_at_any_width(
 @pytest.mark.asyncio
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 async def test_unencodable_characters_are_replaced(panel: Sandbox, encoding: str) -> None:
-    code, out, err = await shell("$S doctor; $S services --search telegram; $S add --help",
+    code, out, err = await run_in_bash("$S doctor; $S services --search telegram; $S add --help",
                                  PYTHONIOENCODING=encoding, COLUMNS="100")  # fmt: skip
 
     assert (code, err) == (OK, "")
@@ -143,7 +143,7 @@ def test_only_unencodable_characters_are_replaced() -> None:
 
 @pytest.mark.asyncio
 async def test_closed_streams_act_like_the_null_device(panel: Sandbox) -> None:
-    code, out, err = await shell("$S balance >&-; echo $?; $S balance 2>&-; $S status - <&-")
+    code, out, err = await run_in_bash("$S balance >&-; echo $?; $S balance 2>&-; $S status - <&-")
 
     assert (code, err) == (OK, "")
     assert out.splitlines() == ["0", "1000.00 USD"]
@@ -163,7 +163,7 @@ def test_replaced_stdout_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.asyncio
 async def test_full_disk_is_reported_with_the_order_id(panel: Sandbox) -> None:
-    code, _, err = await shell(f"$S {' '.join(ADD)} --link {LINK} --yes > /dev/full")
+    code, _, err = await run_in_bash(f"$S {' '.join(ADD)} --link {LINK} --yes > /dev/full")
 
     assert code == NOT_WRITTEN
     assert err.splitlines()[-2:] == [
@@ -177,7 +177,7 @@ async def test_full_disk_is_reported_with_the_order_id(panel: Sandbox) -> None:
 async def test_closed_pipe_reader_causes_no_error_output(panel: Sandbox) -> None:
     line = "set -o pipefail; $S services --json | head -c 1; echo; $S services | head -1"
 
-    code, out, err = await shell(line)
+    code, out, err = await run_in_bash(line)
 
     assert (code in {OK, 141}, err) == (True, "")
     assert out.splitlines()[0] == "["
@@ -185,8 +185,8 @@ async def test_closed_pipe_reader_causes_no_error_output(panel: Sandbox) -> None
 
 @pytest.mark.asyncio
 async def test_no_color_is_respected(panel: Sandbox) -> None:
-    _, plain, _ = await shell("$S status 1", FORCE_COLOR="1", NO_COLOR="1", TERM="xterm")
-    _, coloured, _ = await shell("$S status 1", FORCE_COLOR="1", TERM="xterm")
+    _, plain, _ = await run_in_bash("$S status 1", FORCE_COLOR="1", NO_COLOR="1", TERM="xterm")
+    _, coloured, _ = await run_in_bash("$S status 1", FORCE_COLOR="1", TERM="xterm")
 
     assert "\x1b[31m" in coloured
     assert "\x1b[31m" not in plain
@@ -230,25 +230,25 @@ async def test_table_is_wrapped_at_the_terminal_width(
 CTRL_C = b"\x03"
 
 DEADLINE_S = 30.0
-"""Seconds for a command to ask its question, and to end after the answer."""
+"""Seconds for a command to ask for confirmation, and to end after the answer."""
 
 ON_TERMINAL = 'exec "$@" <"$0" >"$0" 2>&1'
-"""For a shell that leads a session: the terminal it opens is the one that Ctrl-C comes from."""
+"""For a shell that leads a session: the terminal it opens is its controlling one (Ctrl-C)."""
 
 
-def at_terminal(keys: bytes, *words: str) -> tuple[int, str]:
-    """Run a command on a terminal of its own, type when it asks; give exit code and screen."""
+def run_on_terminal(keys: bytes, *args: str) -> tuple[int, str]:
+    """Run a command on its own terminal, answer its question; return exit code and screen."""
     keyboard, terminal = os.openpty()
     process = subprocess.Popen(  # noqa: S603  # our own command
         ["/bin/bash", "-c", ON_TERMINAL, os.ttyname(terminal),
-         sys.executable, "-m", "smmfanfast_async", *words],
+         sys.executable, "-m", "smmfanfast_async", *args],
         start_new_session=True, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     screen = b""
     while b"[y/n]" not in screen:
         if not select.select([keyboard], [], [], DEADLINE_S)[0]:
             process.send_signal(signal.SIGABRT)
-            pytest.fail(f"it asked nothing: {screen!r}, exit code {process.wait(DEADLINE_S)}")
+            pytest.fail(f"no question was asked: {screen!r}, exit code {process.wait(DEADLINE_S)}")
         screen += os.read(keyboard, 1024)
     while True:
         os.write(keyboard, keys)
@@ -256,7 +256,7 @@ def at_terminal(keys: bytes, *words: str) -> tuple[int, str]:
             code = process.wait(DEADLINE_S)
             break
         except subprocess.TimeoutExpired:
-            # Python looks for signals before it waits for a line; in between, Ctrl-C waits as well.
+            # Python checks for signals before it waits for a line; a Ctrl-C in between is pending.
             assert keys == CTRL_C
     os.set_blocking(keyboard, False)
     with suppress(BlockingIOError):
@@ -268,20 +268,20 @@ def at_terminal(keys: bytes, *words: str) -> tuple[int, str]:
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize(("keys", "code", "said"), [
+@pytest.mark.parametrize(("keys", "code", "message"), [
     (CTRL_C, INTERRUPTED, "^C"),
     (b"\x04", USAGE, "nothing was sent"),
     (b"\n", USAGE, "nothing was sent"),
     (b"y\n", OK, "order 1 placed"),
 ])  # fmt: skip
 async def test_confirmation_accepts_y_enter_ctrl_c_and_ctrl_d(
-    panel: Sandbox, keys: bytes, code: int, said: str
+    panel: Sandbox, keys: bytes, code: int, message: str
 ) -> None:
-    found = await asyncio.to_thread(at_terminal, keys, *ADD, "--link", LINK)
+    exit_code, screen = await asyncio.to_thread(run_on_terminal, keys, *ADD, "--link", LINK)
 
-    assert found[0] == code
-    assert said in found[1]
-    assert "Traceback" not in found[1]
+    assert exit_code == code
+    assert message in screen
+    assert "Traceback" not in screen
     assert len(panel.orders) == (code == OK)
 
 
@@ -290,16 +290,16 @@ async def test_order_being_sent_is_reported_despite_ctrl_c(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     panel.fail_next(Fault.DELAY, action="add", delay_s=0.2)
-    adding = asyncio.create_task(run(*ADD, "--link", LINK, "--yes"))
-    while not panel.orders:  # noqa: ASYNC110  # it is the panel's
+    running = asyncio.create_task(run(*ADD, "--link", LINK, "--yes"))
+    while not panel.orders:  # noqa: ASYNC110  # polls the panel
         await asyncio.sleep(0.005)
-    adding.cancel()
+    running.cancel()
 
-    assert await adding == OK
+    assert await running == OK
 
-    said = capsys.readouterr()
-    assert said.out == "order 1 placed\n"
-    assert "the order is being sent and cannot be cancelled" in said.err
+    captured = capsys.readouterr()
+    assert captured.out == "order 1 placed\n"
+    assert "the order is being sent and cannot be cancelled" in captured.err
 
 
 @pytest.mark.asyncio
@@ -338,13 +338,13 @@ async def test_cancelled_status_shows_completed_batches(
 ) -> None:
     reading, writing = os.pipe()
     monkeypatch.setattr(sys, "stdin", os.fdopen(reading))
-    asking = asyncio.create_task(run("status", "-"))
+    running = asyncio.create_task(run("status", "-"))
     os.write(writing, b"".join(b"%d " % each for each in range(100)))  # a full batch
     while "not_found" not in (shown := capsys.readouterr()).out:  # noqa: ASYNC110  # it prints
         await asyncio.sleep(0.005)
-    asking.cancel()
+    running.cancel()
 
-    assert await asking == INTERRUPTED
+    assert await running == INTERRUPTED
     os.close(writing)
     assert shown.err == ""
     assert "interrupted before all statuses were requested" in capsys.readouterr().err
@@ -361,12 +361,12 @@ async def test_status_table_stays_on_the_terminal(
     shown = capsys.readouterr().out
     assert panel.request_count == 1
     panel.fail_next(Fault.DELAY, delay_s=60)
-    asking = asyncio.create_task(run("status", "1"))
-    while panel.request_count < 2:  # noqa: ASYNC110  # it is the panel's
+    running = asyncio.create_task(run("status", "1"))
+    while panel.request_count < 2:  # noqa: ASYNC110  # polls the panel
         await asyncio.sleep(0.005)
-    asking.cancel()
+    running.cancel()
 
-    assert await asking == INTERRUPTED
+    assert await running == INTERRUPTED
 
     assert "2 of 2 orders" in shown
     assert shown.count("Incorrect order ID") >= 2
@@ -374,7 +374,7 @@ async def test_status_table_stays_on_the_terminal(
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize(("content", "said"), [
+@pytest.mark.parametrize(("content", "message"), [
     (None, "cannot be read: No such file"), (b"\xff", "cannot be read: it is not in UTF-8"),
 ])  # fmt: skip
 async def test_unreadable_comments_file_is_a_usage_error(
@@ -382,16 +382,16 @@ async def test_unreadable_comments_file_is_a_usage_error(
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
     content: bytes | None,
-    said: str,
+    message: str,
 ) -> None:
     path = tmp_path / "lines.txt"
     if content is not None:
         path.write_bytes(content)
-    words = ["add", "custom_comments", "--service", "30", "--link", LINK, "--yes"]
+    args = ["add", "custom_comments", "--service", "30", "--link", LINK, "--yes"]
 
-    assert await run(*words, "--comments", f"@{path}") == USAGE
+    assert await run(*args, "--comments", f"@{path}") == USAGE
 
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not panel.orders
 
 
@@ -404,7 +404,7 @@ def test_user_names_and_comments_are_not_read_as_files() -> None:
 async def test_status_on_ctrl_c_has_printed_completed_batches(
     panel: Sandbox, tmp_path: Path
 ) -> None:
-    """A pipe that stays open is one that more ids may come from."""
+    """While the pipe is open, more ids may arrive."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "smmfanfast_async", "status", "-",
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -432,10 +432,10 @@ def test_sigterm_acts_like_ctrl_c() -> None:
 def test_main_reports_an_output_error(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def refused(words: list[str]) -> None:
+    def fail(args: list[str]) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cli, "_run", refused)
+    monkeypatch.setattr(cli, "_run", fail)
     with (tmp_path / "out.txt").open("w") as out:
         monkeypatch.setattr(sys, "stdout", out)
         with pytest.raises(SystemExit) as caught:
@@ -450,6 +450,6 @@ def test_main_reports_an_output_error(
 def test_escape_sequences_in_errors_are_not_printed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    _errors.print_error(InvalidSettingsError("profile", "\x1b[31m[/x] is odd"))
+    _errors.print_error(InvalidSettingsError("profile", "\x1b[31m[/x] is wrong"))
 
-    assert capsys.readouterr().err == "error: profile  [31m[/x] is odd\n"
+    assert capsys.readouterr().err == "error: profile  [31m[/x] is wrong\n"

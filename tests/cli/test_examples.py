@@ -1,4 +1,4 @@
-"""The examples under each command's help are carried out by bash, as they stand."""
+"""The examples in the help of each command, executed by bash as they are written."""
 
 import asyncio
 import os
@@ -67,12 +67,12 @@ def write(path: Path, text: str) -> None:
     path.chmod(0o600)
 
 
-async def run(*words: str) -> int:
-    return int(await app.run_async(list(words), result_action="return_value"))
+async def run(*args: str) -> int:
+    return int(await app.run_async(list(args), result_action="return_value"))
 
 
-async def begun(example: str) -> asyncio.subprocess.Process:
-    """Let bash carry out an example, in a process group of its own."""
+async def start_example(example: str) -> asyncio.subprocess.Process:
+    """Start an example in bash, in its own process group."""
     command = (
         f'smmfanfast() {{ "{sys.executable}" -m smmfanfast_async "$@"; }}\nsmmfanfast {example}'
     )
@@ -83,7 +83,7 @@ async def begun(example: str) -> asyncio.subprocess.Process:
 
 
 async def prepare(panel: Sandbox, example: str) -> None:
-    """Bring about what an example speaks of."""
+    """Create the orders and files that an example refers to."""
     command = example.split(maxsplit=1)[0]
     if command in {"resolve", "retry"}:
         panel.fail_next(Fault.DROP_AFTER, action="add")
@@ -106,7 +106,7 @@ async def prepare(panel: Sandbox, example: str) -> None:
 ])  # fmt: skip
 async def test_help_example_succeeds(panel: Sandbox, example: str) -> None:
     await prepare(panel, example)
-    process = await begun(example if "--yes" in example or "add" not in example else
+    process = await start_example(example if "--yes" in example or "add" not in example else
                           f"{example} --yes")  # fmt: skip
 
     out, err = await process.communicate()
@@ -122,7 +122,7 @@ async def test_follow_examples_stop_on_ctrl_c(panel: Sandbox) -> None:
     assert examples
     for example in examples:
         await run(*ADD, "--link", LINK, "--ref", "invoice-1")
-        process = await begun(example)
+        process = await start_example(example)
         assert process.stdout is not None
         assert await process.stdout.readline()
         os.killpg(process.pid, signal.SIGINT)

@@ -1,4 +1,4 @@
-"""`follow` and `watch`, against a sandbox: boards for people, lines and JSON for pipes."""
+"""`follow` and `watch` against a sandbox: boards for people, lines and JSON for pipes."""
 
 import asyncio
 import io
@@ -41,7 +41,7 @@ ADD = ["add", "default", "--service", "5", "--quantity", "500", "--yes"]
 
 @pytest_asyncio.fixture
 async def panel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Sandbox]:
-    # Nobody waits here: looks are due at once, and failures hold nothing up.
+    # No real waiting: checks are due at once, and failures cause only a short backoff.
     monkeypatch.setattr(
         "smmfanfast_async._engine.policy.PollPolicy.interval_s", lambda *_, **__: 0.02
     )
@@ -62,18 +62,18 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
 
 
-async def run(*words: str) -> int:
-    """Run a command in this event loop; give its exit code."""
-    return int(await app.run_async(list(words), result_action="return_value"))
+async def run(*args: str) -> int:
+    """Run a command in this event loop and return its exit code."""
+    return int(await app.run_async(list(args), result_action="return_value"))
 
 
 async def place(panel: Sandbox, capsys: pytest.CaptureFixture[str], count: int = 2) -> None:
-    """Place some orders by ref, which are looked at when they are followed, and all final."""
+    """Place orders with refs that are final and due for a check once they are followed."""
     for number in range(1, count + 1):
         panel.fail_next(Fault.DROP_AFTER, action="add")
-        words = [*ADD, "--link", f"{LINK}/{number}", "--ref", f"ref-{number}"]
-        assert await run(*words) == UNKNOWN
-        # What a person settles is looked at at once.
+        args = [*ADD, "--link", f"{LINK}/{number}", "--ref", f"ref-{number}"]
+        assert await run(*args) == UNKNOWN
+        # An order resolved by a person is due for a check at once.
         assert await run("resolve", f"ref-{number}", "--order", str(number), "--by", "ann") == OK
     panel.finish_all()
     capsys.readouterr()
@@ -135,8 +135,8 @@ async def test_follow_shows_a_board_on_a_terminal(
     assert await run("follow", "--until-final") == OK
 
     shown = capsys.readouterr().out
-    for words in ("2 of 2 orders are closed", "checks/s", "Latest changes", "completed 2", "spent"):
-        assert words in shown.replace("\x1b[0m", "").replace("\x1b[1m", "")
+    for text in ("2 of 2 orders are closed", "checks/s", "Latest changes", "completed 2", "spent"):
+        assert text in shown.replace("\x1b[0m", "").replace("\x1b[1m", "")
 
 
 @pytest.mark.asyncio
@@ -172,19 +172,19 @@ async def test_outage_is_reported_and_marks_no_order(
 
     assert await run("follow", "--until-final", "--json") == OK
 
-    said = capsys.readouterr()
-    assert rows(said.out)[-1]["kind"] == "finished"
-    assert "503" in said.err
-    assert "no status calls for" in said.err
+    captured = capsys.readouterr()
+    assert rows(captured.out)[-1]["kind"] == "finished"
+    assert "503" in captured.err
+    assert "no status calls for" in captured.err
 
 
 @pytest.mark.asyncio
 async def test_rejected_key_ends_following(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ["--ref", "one", "--account", "shop"]
+    args = ["--ref", "one", "--account", "shop"]
     panel.fail_next(Fault.DROP_AFTER, action="add")
-    await run(*ADD, "--link", LINK, *words)
+    await run(*ADD, "--link", LINK, *args)
     await run("resolve", "one", "--order", "1", "--by", "ann", "--account", "shop")
     capsys.readouterr()
     monkeypatch.setenv("SMMFANFAST_API_KEY", "test-wrong")
@@ -195,9 +195,9 @@ async def test_rejected_key_ends_following(
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
 async def test_sigint_and_sigterm_end_following_cleanly(
-    panel: Sandbox, capsys: pytest.CaptureFixture[str], how: signal.Signals
+    panel: Sandbox, capsys: pytest.CaptureFixture[str], signal_number: signal.Signals
 ) -> None:
     await place(panel, capsys, 1)
     process = await asyncio.create_subprocess_exec(
@@ -207,7 +207,7 @@ async def test_sigint_and_sigterm_end_following_cleanly(
     assert process.stdout is not None
     while b"finished" not in await process.stdout.readline():
         pass
-    process.send_signal(how)
+    process.send_signal(signal_number)
     out, err = await process.communicate()
 
     assert process.returncode == OK
@@ -234,16 +234,16 @@ async def test_cancelled_follow_exits_with_ok(
 async def test_remaining_unknown_orders_have_their_own_exit_code(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = []
+    errors = []
     for number in (1, 2):
         panel.fail_next(Fault.DROP_AFTER, action="add")
         await run(*ADD, "--link", f"{LINK}/{number}", "--ref", f"ref-{number}")
         capsys.readouterr()
         assert await run("follow", "--until-final") == LEFT_UNKNOWN
-        said.append(capsys.readouterr().err)
+        errors.append(capsys.readouterr().err)
 
     hint = "(hint: `smmfanfast unknown` shows the evidence)\n"
-    assert said == [f"1 order is unknown {hint}", f"2 orders are unknown {hint}"]
+    assert errors == [f"1 order is unknown {hint}", f"2 orders are unknown {hint}"]
 
 
 @pytest.mark.asyncio
@@ -262,7 +262,7 @@ async def test_cancelled_follow_until_final_exits_as_interrupted(
 # --- the board -----------------------------------------------------------------------------------
 
 
-def drawn(board: _live.Board) -> str:
+def render(board: _live.Board) -> str:
     stream = io.StringIO()
     Console(file=stream, width=120).print(board)
     return stream.getvalue()
@@ -286,7 +286,7 @@ def unknown_orders(count: int) -> list[UnknownOrder]:
 def test_board_shows_unknown_orders_and_problems() -> None:
     clock_s = [10.0]
     board = _live.Board(clock=lambda: clock_s[0])
-    assert "reading the journal" in drawn(board)
+    assert "reading the journal" in render(board)
     summary = Summary(
         by_state={EntryState.UNKNOWN: 7, EntryState.ACCEPTED: 3},
         by_status={"pending": 3},
@@ -298,7 +298,7 @@ def test_board_shows_unknown_orders_and_problems() -> None:
     board.notify("the panel is down")
     clock_s[0] = 12.0
 
-    shown = drawn(board)
+    shown = render(board)
 
     assert "0 of 10 orders are closed" in shown
     assert "2.5 checks/s" in shown
@@ -339,11 +339,11 @@ async def test_watch_prints_json_changes(
     panel.finish_all()
 
     assert await run("watch", "1", "999", "--json") == PARTLY
-    found = {each["order"]: each for each in rows(capsys.readouterr().out)}
+    changes = {each["order"]: each for each in rows(capsys.readouterr().out)}
 
-    assert (found["1"]["change"], found["1"]["status"]) == ("finished", "completed")
-    assert found["999"]["change"] == "missing"
-    assert found["999"]["error"]["kind"] == "not_found"
+    assert (changes["1"]["change"], changes["1"]["status"]) == ("finished", "completed")
+    assert changes["999"]["change"] == "missing"
+    assert changes["999"]["error"]["kind"] == "not_found"
 
 
 @pytest.mark.asyncio
@@ -369,9 +369,9 @@ async def test_watch_reports_orders_open_after_the_timeout(
 
     assert await run("watch", "1", "--timeout", "0.05") == PARTLY
 
-    said = capsys.readouterr()
-    assert "pending" in said.out
-    assert "error:" in said.err
+    captured = capsys.readouterr()
+    assert "pending" in captured.out
+    assert "error:" in captured.err
 
 
 @pytest.mark.asyncio

@@ -1,4 +1,4 @@
-"""`smmfanfast sandbox`: which panel it is, and how another shell reaches it."""
+"""`smmfanfast sandbox`: its dialect, and how another shell reaches it."""
 
 import asyncio
 
