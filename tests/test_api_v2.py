@@ -121,7 +121,7 @@ async def delivered(panel: Sandbox, client: Client, count: int, **changes: Any) 
     return ids
 
 
-# --- order types ---------------------------------------------------------------------------------
+# --- order types ----------------------------------------------------------------------------------
 
 
 def test_every_type_is_tried() -> None:
@@ -232,7 +232,7 @@ async def test_drip_feed_order_is_checked_at_its_whole_price() -> None:
         assert panel.orders["1"].price == Decimal("0.25")
 
 
-# --- refusals ------------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------
 
 REFUSALS: list[tuple[Order, type[RefusedError], ErrorKind]] = [
     (DefaultOrder(service=999, link=LINK, quantity=500), RefusedError, ErrorKind.SERVICE),
@@ -323,7 +323,7 @@ def test_profile_knows_every_refusal_text_of_the_sandbox() -> None:
     assert unknown == {messages.TRY_AGAIN, messages.CANCEL_REFUSED}
 
 
-# --- refills -------------------------------------------------------------------------------------
+# --- refills --------------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -380,7 +380,7 @@ async def test_each_of_many_refills_has_an_answer() -> None:
     assert panel.requests["refill"] == 2
 
 
-# --- cancels -------------------------------------------------------------------------------------
+# --- cancels --------------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -422,7 +422,7 @@ async def test_a_cancelled_order_ends_a_wait() -> None:
         assert (await waiting).status is Status.CANCELED
 
 
-# --- limits, both sides --------------------------------------------------------------------------
+# --- limits, both sides ---------------------------------------------------------------------------
 
 Verb = Callable[[Client, list[int]], Any]
 VERBS: dict[str, Verb] = {
@@ -461,7 +461,7 @@ async def test_limit_that_is_too_high_only_costs_answers(
         assert panel.requests[action] == 2
 
 
-# --- faults --------------------------------------------------------------------------------------
+# --- faults ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -545,7 +545,7 @@ async def test_a_limit_of_the_panel_pauses_the_account() -> None:
         assert isinstance((await client.cancel([1]))["1"], OrderNotFoundError)
 
 
-# --- any ids, any order --------------------------------------------------------------------------
+# --- any ids, any order ---------------------------------------------------------------------------
 
 IDS = st.lists(
     st.one_of(st.integers(1, 12), st.sampled_from(["ord_x", "1e5", "007", "é", "9" * 30])),
@@ -625,7 +625,7 @@ def test_free_texts_arrive_unchanged(
     asyncio.run(main())
 
 
-# --- the desk ------------------------------------------------------------------------------------
+# --- the desk -------------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio

@@ -178,7 +178,7 @@ def refusal(make: Callable[[], object]) -> InvalidOrderError:
     return raised.value
 
 
-# --- a mapping of services -----------------------------------------------------------------------
+# --- a mapping of services ------------------------------------------------------------------------
 
 
 def test_catalogue_maps_ids_to_services_in_panel_order() -> None:
@@ -234,7 +234,7 @@ def test_catalogue_is_immutable() -> None:
         OFFER.fetched_at = FETCHED_AT  # type: ignore[misc]  # what is tested
 
 
-# --- searching -----------------------------------------------------------------------------------
+# --- searching ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("words", "found"), [
@@ -303,7 +303,7 @@ def test_by_type_finds_services_by_order_class(cls: type[Order]) -> None:
     assert OFFER.by_type(cls) == expected.get(cls, [])
 
 
-# --- checking ------------------------------------------------------------------------------------
+# --- checking -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", LIMITED)
@@ -401,7 +401,7 @@ def test_unlisted_service_is_refused(ask: Callable[[Catalogue, Order], object]) 
     assert str(error) == "service '6' is not in the catalogue"
 
 
-# --- prices --------------------------------------------------------------------------------------
+# --- prices ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("order", "rate", "price"), [
@@ -511,7 +511,7 @@ def test_total_quantity_is_none_without_quantity(order: Order, total: int | None
     assert total_quantity(order) == total
 
 
-# --- differences ---------------------------------------------------------------------------------
+# --- differences ----------------------------------------------------------------------------------
 
 
 def service(number: int, **fields: Any) -> Service:
@@ -572,7 +572,7 @@ def test_change_of_min_or_max_is_a_limits_change(
     assert change.limits_changed is other
 
 
-# --- JSON ----------------------------------------------------------------------------------------
+# --- JSON -----------------------------------------------------------------------------------------
 
 
 IRREGULAR = Service(

@@ -75,7 +75,7 @@ def client_of(server: WireServer, **options: Any) -> Client:
     return Client(KEY, base_url=server.url, **{"retry": ONCE} | options)
 
 
-# --- how a client is made ------------------------------------------------------------------------
+# --- how a client is made -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("options", [
@@ -195,7 +195,7 @@ async def test_a_client_leaves_no_task_behind() -> None:
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-# --- statuses ------------------------------------------------------------------------------------
+# --- statuses -------------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -324,7 +324,7 @@ async def test_status_returns_its_result_or_raises_its_error() -> None:
     assert len(server.requests) == 2
 
 
-# --- waiting and watching ------------------------------------------------------------------------
+# --- waiting and watching -------------------------------------------------------------------------
 
 
 class LivePanel(WireServer):
@@ -462,7 +462,7 @@ async def test_cancelled_closing_leaves_no_caller_waiting() -> None:
         assert asyncio.all_tasks() - {asyncio.current_task()} <= server._tasks
 
 
-# --- services, balance, the rest -----------------------------------------------------------------
+# --- services, balance, the rest ------------------------------------------------------------------
 
 
 @pytest.mark.asyncio

@@ -234,7 +234,7 @@ def test_actions_without_fields(action: str) -> None:
     assert call_form(action, {}, SMMFANFAST) == {"action": action}
 
 
-# --- the samples ("مثال على الاستجابة") ----------------------------------------------------------
+# --- the samples ("مثال على الاستجابة") -----------------------------------------------------------
 
 
 def test_sample_of_add() -> None:

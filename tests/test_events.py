@@ -208,7 +208,7 @@ async def test_order_changes_hold_only_enum_values() -> None:
     ] * 2
 
 
-# --- the classes ---------------------------------------------------------------------------------
+# --- the classes ----------------------------------------------------------------------------------
 
 
 def test_every_event_is_frozen_has_names_for_all_fields_and_a_docstring() -> None:
@@ -226,7 +226,7 @@ def test_field_names_contain_units() -> None:
     assert floats == {"duration_s", "delay_s"}
 
 
-# --- several hooks -------------------------------------------------------------------------------
+# --- several hooks --------------------------------------------------------------------------------
 
 
 def test_combined_hooks_are_all_called_in_order() -> None:

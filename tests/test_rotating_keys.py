@@ -217,7 +217,7 @@ def test_key_function_is_never_shown() -> None:
     assert FIRST not in f"{key}"
 
 
-# --- the name of the account ---------------------------------------------------------------------
+# --- the name of the account ----------------------------------------------------------------------
 
 HERE = "http://127.0.0.1:1/"
 
