@@ -1,7 +1,7 @@
 """The panel's document, sentence by sentence: what is sent, and what its samples mean.
 
-Its texts are quoted as they stand there. Its eleven tables for `add` have lost their headings; the
-classes are in their order.
+Its texts are quoted verbatim. Its eleven tables for `add` have lost their headings; the classes
+are in their order.
 """
 
 import json
@@ -55,7 +55,7 @@ def test_actions() -> None:
     assert SMMFANFAST.actions == {"add", "status", "services", "balance"}
 
 
-# One entry a table, in the document's order: the order, and the fields beside action and service.
+# One entry per table, in document order: the order, and its fields besides action and service.
 TABLES: list[tuple[type[Order], dict[str, Any], dict[str, str]]] = [
     (
         DefaultOrder,
@@ -117,13 +117,13 @@ TABLES: list[tuple[type[Order], dict[str, Any], dict[str, str]]] = [
 def test_table_of_add(
     order_class: type[Order], fields: dict[str, Any], form: dict[str, str]
 ) -> None:
-    """Document: "action add", "service Service ID", and the fields of the table, no other."""
+    """Document: "action add", "service Service ID", and only the fields of the table."""
     sent = add_form(order_class(service=5, **fields), SMMFANFAST)
 
     assert sent == {"action": "add", "service": "5", **form}
 
 
-def test_there_are_eleven_tables_in_this_order() -> None:
+def test_document_has_eleven_tables_in_this_order() -> None:
     assert list(ORDER_TYPES.values()) == [order_class for order_class, _, _ in TABLES]
 
 
@@ -136,10 +136,10 @@ def test_there_are_eleven_tables_in_this_order() -> None:
         if name not in {"runs", "interval", "expiry"}
     ],
 )
-def test_parameter_that_is_not_optional_is_needed(
+def test_parameter_not_marked_optional_is_required(
     order_class: type[Order], fields: dict[str, Any], name: str
 ) -> None:
-    """Document: "(optional)" stands at runs, interval and expiry alone."""
+    """Document: "(optional)" is written only at runs, interval and expiry."""
     rest = {each: value for each, value in fields.items() if each != name}
 
     with pytest.raises(TypeError, match=name):
@@ -202,14 +202,14 @@ def test_delay(delay: int) -> None:
 
 
 @pytest.mark.parametrize("delay", [-5, 1, 45, 91, 120])
-def test_delay_of_other_length_is_not_possible(delay: int) -> None:
+def test_other_delay_is_rejected(delay: int) -> None:
     """Document: "Possible values: 0, 5, 10, 15, 30, 60, 90"."""
     with pytest.raises(InvalidOrderError):
         SubscriptionsOrder(service=5, username="ann", min=1, max=2, delay=delay)
 
 
 def test_expiry_date() -> None:
-    """Document: "Expiry date. Format d/m/Y"; days and months of one digit have a 0 in front."""
+    """Document: "Expiry date. Format d/m/Y"; days and months of one digit have a leading 0."""
     new_year = date(LAST_DAY.year + 1, 1, 2)
     order = SubscriptionsOrder(service=5, username="ann", min=1, max=2, delay=0, expiry=new_year)
 
@@ -234,7 +234,7 @@ def test_actions_without_fields(action: str) -> None:
     assert call_form(action, {}, SMMFANFAST) == {"action": action}
 
 
-# --- the samples ("مثال على الاستجابة") -----------------------------------------------------------
+# --- the samples ("مثال على الاستجابة") ----------------------------------------------------------
 
 
 def test_sample_of_add() -> None:
@@ -272,8 +272,8 @@ def test_sample_of_many_statuses() -> None:
     )
 
 
-def test_sample_of_services_as_printed_is_no_json() -> None:
-    """Document: "max": "10000" with no comma behind it, "type": default with no quotes."""
+def test_printed_sample_of_services_is_not_json() -> None:
+    """Document: "max": "10000" without a comma after it, "type": default without quotes."""
     reply = sample("services_document_invalid.txt")
     assert b'"max": "10000"\n      "type": default\n' in reply.body
 
@@ -283,7 +283,7 @@ def test_sample_of_services_as_printed_is_no_json() -> None:
     assert '"service": "5"' in caught.value.excerpt
 
 
-def test_sample_of_services_as_meant() -> None:
+def test_corrected_sample_of_services() -> None:
     """Document: service, name, category, rate, min, max, type, desc, dripfeed."""
     found = decode_services(sample("services_document_evident.json"), SMMFANFAST)
 
@@ -304,8 +304,8 @@ def test_sample_of_services_as_meant() -> None:
     assert all(ORDER_TYPES[each.type or ""] is DefaultOrder for each in found.services)
 
 
-def test_both_samples_of_services_have_the_same_words() -> None:
-    """The evident one differs by commas and quotes alone."""
+def test_both_samples_of_services_have_the_same_content() -> None:
+    """The corrected one differs only by commas and quotes."""
     bare = (SAMPLES / "services_document_invalid.txt").read_text(encoding="utf-8")
     evident = (SAMPLES / "services_document_evident.json").read_text(encoding="utf-8")
 

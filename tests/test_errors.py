@@ -193,7 +193,7 @@ def test_foreign_error_and_its_causes_lose_their_frames() -> None:
     assert error.__cause__.__traceback__ is None
 
 
-# --- the three properties -------------------------------------------------------------------------
+# --- the three properties ------------------------------------------------------------------------
 
 NOTHING_SENT = (False, False, True)
 NOTHING_DONE = (True, False, True)
@@ -280,7 +280,7 @@ def test_unknown_outcome_is_not_caught_by_retry_decorators() -> None:
     assert not issubclass(OutcomeUnknownError, RefusedError | NoResponseError | NotSentError)
 
 
-# --- kinds ----------------------------------------------------------------------------------------
+# --- kinds ---------------------------------------------------------------------------------------
 
 KINDS = {
     PanelError: ErrorKind.UNKNOWN,
@@ -321,7 +321,7 @@ def test_refusal_has_the_kind_of_its_text() -> None:
 
 CHECK_FIRST = "; the order may have been placed: check the panel before ordering again"
 
-# --- messages -------------------------------------------------------------------------------------
+# --- messages ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("error", "message"), [
@@ -382,7 +382,7 @@ def test_unknown_outcome_keeps_its_evidence() -> None:
     assert error.retry_after_s is None
 
 
-# --- an order that is still being sent ------------------------------------------------------------
+# --- an order that is still being sent -----------------------------------------------------------
 
 
 @frozen

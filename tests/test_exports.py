@@ -1,4 +1,4 @@
-"""What `import smmfanfast_async` gives, and what it leaves alone."""
+"""What `import smmfanfast_async` provides, and what it does not load."""
 
 import inspect
 import subprocess
@@ -38,11 +38,11 @@ def test_user_facing_classes_are_exported_at_the_top(room: object) -> None:
     assert said <= set(smmfanfast_async.__all__)
 
 
-def test_the_profiles_are_public() -> None:
+def test_profiles_are_public() -> None:
     assert {"SMMFANFAST", "API_V2", "Profile"} <= set(profile.__all__)
 
 
-def test_the_version_is_that_of_the_package() -> None:
+def test_version_is_that_of_the_package() -> None:
     assert smmfanfast_async.__version__ == version("smmfanfast_async")
 
 

@@ -183,7 +183,7 @@ def rejection(make: Callable[[], object]) -> InvalidOrderError:
     return raised.value
 
 
-# --- the tables of the document -------------------------------------------------------------------
+# --- the tables of the document ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("word", "cls", "required", "optional", "seen"), TABLES)
@@ -231,7 +231,7 @@ def test_unknown_word_is_not_an_order_type(word: Any) -> None:
     assert ORDER_TYPES.get(word) is None
 
 
-# --- orders are values ----------------------------------------------------------------------------
+# --- orders are values ---------------------------------------------------------------------------
 
 COPIES: dict[str, Callable[[Order], Order]] = {
     "copy": copy.copy,
@@ -263,7 +263,7 @@ def test_orders_of_another_type_or_content_are_unequal() -> None:
     assert build_minimal(PackageOrder) != build_minimal(PackageOrder, extra={"a": "b"})
 
 
-# --- which field uses which validator -------------------------------------------------------------
+# --- which field uses which validator ------------------------------------------------------------
 
 
 def test_every_field_has_a_kind() -> None:
@@ -306,7 +306,7 @@ def test_optional_field_may_be_none(cls: type[Order], name: str) -> None:
     assert order == build_minimal(cls)
 
 
-# --- texts ----------------------------------------------------------------------------------------
+# --- texts ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("value", "shown", "reason"), [
@@ -332,7 +332,7 @@ def test_whitespace_around_a_text_is_removed(name: str) -> None:
     assert getattr(order, name) == f"{LINK}?a=1&b=%20+"
 
 
-# --- integers -------------------------------------------------------------------------------------
+# --- integers ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("value", [True, False, 1.0, "10", b"1", [10]])
@@ -353,7 +353,7 @@ def test_integers_have_a_minimum_and_a_maximum() -> None:
     assert too_long.reason == INTEGER
 
 
-# --- lists ----------------------------------------------------------------------------------------
+# --- lists ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("value", [
@@ -429,7 +429,7 @@ def test_list_and_its_lines_create_equal_orders(items: list[str], separator: str
         assert build_minimal(CustomCommentsOrder, comments=separator.join(items)) == order
 
 
-# --- drip-feed, web traffic, polls ----------------------------------------------------------------
+# --- drip-feed, web traffic, polls ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("given_name", "missing"), [("runs", "interval"), ("interval", "runs")])
@@ -466,7 +466,7 @@ def test_first_answer_of_a_poll_is_1() -> None:
     assert build_minimal(PollOrder, answer_number=1).answer_number == 1
 
 
-# --- subscriptions --------------------------------------------------------------------------------
+# --- subscriptions -------------------------------------------------------------------------------
 
 
 def test_min_may_equal_max_but_not_exceed_it() -> None:
@@ -538,7 +538,7 @@ def test_expiry_must_be_a_plain_date(expiry: object) -> None:
     assert str(error) == f"expiry {expiry!r} must be a datetime.date"
 
 
-# --- extra fields ---------------------------------------------------------------------------------
+# --- extra fields --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("cls", CLASSES)
@@ -584,7 +584,7 @@ def test_extra_must_map_names_to_texts(extra: object, shown: str, reason: str) -
     assert str(error) == f"extra {shown} {reason}"
 
 
-# --- ids ------------------------------------------------------------------------------------------
+# --- ids -----------------------------------------------------------------------------------------
 
 LONGEST = "9" * MAX_ID_CHARACTERS
 INVISIBLE = (

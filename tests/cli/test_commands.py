@@ -47,7 +47,7 @@ def read_stdout(capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out
 
 
-# --- reading commands -----------------------------------------------------------------------------
+# --- reading commands ----------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -300,7 +300,7 @@ async def test_status_without_ids_is_a_usage_error(
     assert panel.request_count == 0
 
 
-# --- add ------------------------------------------------------------------------------------------
+# --- add -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -415,7 +415,7 @@ async def test_expiry_accepts_both_day_formats(panel: Sandbox, day: str) -> None
     assert panel.orders["1"].fields["expiry"] == "31/12/2099"
 
 
-# --- other commands and settings ------------------------------------------------------------------
+# --- other commands and settings -----------------------------------------------------------------
 
 
 @pytest.mark.asyncio

@@ -53,7 +53,7 @@ async def run_in_bash(line: str, **environment: str) -> tuple[int, str, str]:
     return process.returncode or 0, out.decode(), err.decode()
 
 
-# --- exit codes and hints -------------------------------------------------------------------------
+# --- exit codes and hints ------------------------------------------------------------------------
 
 
 def test_every_exit_code_is_in_the_overview() -> None:
@@ -118,7 +118,7 @@ async def test_help_is_wrapped_at_any_width(
     assert "refused, or unknown. Exit code 7 if the outcome of some is unknown" in shown
 
 
-# --- streams --------------------------------------------------------------------------------------
+# --- streams -------------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -192,7 +192,7 @@ async def test_no_color_is_respected(panel: Sandbox) -> None:
     assert "\x1b[31m" not in plain
 
 
-# --- widths ---------------------------------------------------------------------------------------
+# --- widths --------------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -224,7 +224,7 @@ async def test_table_is_wrapped_at_the_terminal_width(
     assert len(capsys.readouterr().out.splitlines()) > 4
 
 
-# --- Ctrl-C ---------------------------------------------------------------------------------------
+# --- Ctrl-C --------------------------------------------------------------------------------------
 
 
 CTRL_C = b"\x03"

@@ -83,7 +83,7 @@ def rows(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-# --- follow ---------------------------------------------------------------------------------------
+# --- follow --------------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -259,7 +259,7 @@ async def test_cancelled_follow_until_final_exits_as_interrupted(
     assert await running == INTERRUPTED
 
 
-# --- the board ------------------------------------------------------------------------------------
+# --- the board -----------------------------------------------------------------------------------
 
 
 def render(board: _live.Board) -> str:
@@ -308,7 +308,7 @@ def test_board_shows_unknown_orders_and_problems() -> None:
     assert "the panel is down" in shown
 
 
-# --- watch ----------------------------------------------------------------------------------------
+# --- watch ---------------------------------------------------------------------------------------
 
 
 async def order(panel: Sandbox, capsys: pytest.CaptureFixture[str], count: int = 1) -> None:

@@ -87,7 +87,7 @@ async def create_entry(
         await mine.aclose()
 
 
-# --- add --ref ------------------------------------------------------------------------------------
+# --- add --ref -----------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -188,7 +188,7 @@ async def test_refused_order_has_its_exit_code_and_can_be_retried(
     )
 
 
-# --- unknown outcomes -----------------------------------------------------------------------------
+# --- unknown outcomes ----------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -285,7 +285,7 @@ def test_evidence_states_what_is_known(changes: dict[str, Any], message: str) ->
     assert message in stream.getvalue()
 
 
-# --- unsent orders --------------------------------------------------------------------------------
+# --- unsent orders -------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -329,7 +329,7 @@ def test_unsent_order_states_how_to_send_it(
     assert message in Captured(capsys).err
 
 
-# --- orders and summary ---------------------------------------------------------------------------
+# --- orders and summary --------------------------------------------------------------------------
 
 
 async def fill(panel: Sandbox, tmp_path: Path) -> None:
@@ -474,7 +474,7 @@ def test_summary_of_an_empty_journal_is_none() -> None:
     assert "none" in stream.getvalue()
 
 
-# --- the journal itself ---------------------------------------------------------------------------
+# --- the journal itself --------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio

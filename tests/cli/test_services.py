@@ -62,7 +62,7 @@ def set_base_url(path: Path, base_url: str) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | {"base_url": base_url}))
 
 
-# --- differences ----------------------------------------------------------------------------------
+# --- differences ---------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -186,7 +186,7 @@ def test_rate_change_is_in_percent_of_the_older_rate(
     assert (None if change is None else str(change)) == percent
 
 
-# --- the file -------------------------------------------------------------------------------------
+# --- the file ------------------------------------------------------------------------------------
 
 
 SAVED = SavedCatalogue(

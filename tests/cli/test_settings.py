@@ -42,7 +42,7 @@ async def run(*args: str) -> int:
     return int(await app.run_async(list(args), result_action="return_value"))
 
 
-# --- profiles -------------------------------------------------------------------------------------
+# --- profiles ------------------------------------------------------------------------------------
 
 
 def test_completed_profiles_and_order_types_are_complete() -> None:
@@ -166,7 +166,7 @@ def test_profile_without_an_address_needs_base_url(monkeypatch: pytest.MonkeyPat
     assert settings.address(None, SMMFANFAST).value == SMMFANFAST.base_url
 
 
-# --- the key --------------------------------------------------------------------------------------
+# --- the key -------------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -240,7 +240,7 @@ def test_key_from_a_private_pipe_causes_no_warning(tmp_path: Path) -> None:
     assert "test-key" not in repr(key)
 
 
-# --- doctor ---------------------------------------------------------------------------------------
+# --- doctor --------------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio

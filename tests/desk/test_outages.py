@@ -53,7 +53,7 @@ async def all_finish(desk: OrderDesk, count: int) -> None:
     await eventually(are_finished)
 
 
-# --- failed calls ---------------------------------------------------------------------------------
+# --- failed calls --------------------------------------------------------------------------------
 
 
 @BOTH
@@ -153,7 +153,7 @@ async def test_desks_back_off_from_an_outage_independently(
     assert len(asked) == len(set(asked)) == 12
 
 
-# --- cancellation ---------------------------------------------------------------------------------
+# --- cancellation --------------------------------------------------------------------------------
 
 
 @BOTH
@@ -275,7 +275,7 @@ async def test_claims_that_cannot_be_released_expire(
     assert "is restarting" in caplog.text
 
 
-# --- incomplete answers, and clocks ---------------------------------------------------------------
+# --- incomplete answers, and clocks --------------------------------------------------------------
 
 
 @pytest.mark.asyncio

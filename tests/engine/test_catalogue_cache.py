@@ -57,7 +57,7 @@ def create_client(server: WireServer, **options: Any) -> Client:
     return Client("test-key", base_url=server.url, **{"retry": ONCE} | options)
 
 
-# --- the catalogue --------------------------------------------------------------------------------
+# --- the catalogue -------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -138,7 +138,7 @@ async def test_closing_ends_a_fetch_that_waits_for_its_retry() -> None:
         assert time.monotonic() - started_s < 5
 
 
-# --- the price limit ------------------------------------------------------------------------------
+# --- the price limit -----------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio

@@ -70,7 +70,7 @@ def with_fetches(main: Callable[[Fetches], Awaitable[None]], **options: Any) -> 
     run(on_loop())
 
 
-# --- what is shared -------------------------------------------------------------------------------
+# --- what is shared ------------------------------------------------------------------------------
 
 
 def test_callers_of_one_tick_share_batches() -> None:
@@ -163,7 +163,7 @@ def test_groups_never_share_a_batch_and_take_turns() -> None:
     with_fetches(main, concurrency=1)
 
 
-# --- when a batch starts --------------------------------------------------------------------------
+# --- when a batch starts -------------------------------------------------------------------------
 
 
 def test_full_batch_starts_at_once_and_the_rest_on_the_next_tick() -> None:
@@ -265,7 +265,7 @@ def test_free_slot_waits_for_the_open_batch() -> None:
     with_fetches(main)
 
 
-# --- errors ---------------------------------------------------------------------------------------
+# --- errors --------------------------------------------------------------------------------------
 
 
 class UncopyableError(Exception):
@@ -351,7 +351,7 @@ def test_failed_fetch_frees_its_slot() -> None:
     with_fetches(main, concurrency=1)
 
 
-# --- cancelled callers ----------------------------------------------------------------------------
+# --- cancelled callers ---------------------------------------------------------------------------
 
 
 def test_cancelled_caller_does_not_affect_another() -> None:
@@ -456,7 +456,7 @@ def test_cancellation_as_the_answer_arrives_is_harmless(outcome: Outcome, turn: 
     with_fetches(main)
 
 
-# --- time -----------------------------------------------------------------------------------------
+# --- time ----------------------------------------------------------------------------------------
 
 
 def test_each_caller_has_its_own_timeout() -> None:
@@ -525,7 +525,7 @@ def test_later_caller_may_time_out_before_the_first() -> None:
     with_fetches(main, concurrency=1)
 
 
-# --- closing --------------------------------------------------------------------------------------
+# --- closing -------------------------------------------------------------------------------------
 
 
 def test_closing_ends_waiting_and_tells_what_was_in_flight() -> None:
@@ -576,7 +576,7 @@ def test_fetch_cancelled_from_outside_leaves_no_waiter() -> None:
     with_fetches(main)
 
 
-# --- several event loops --------------------------------------------------------------------------
+# --- several event loops -------------------------------------------------------------------------
 
 
 def test_coalescer_works_on_consecutive_loops() -> None:
@@ -633,7 +633,7 @@ def test_leftovers_of_a_closed_loop_delay_nothing(*, is_closed_first: bool) -> N
         task._log_destroy_pending = False  # type: ignore[attr-defined]  # intentional
 
 
-# --- random schedules -----------------------------------------------------------------------------
+# --- random schedules ----------------------------------------------------------------------------
 
 SIZE, CONCURRENCY = 3, 2
 

@@ -101,7 +101,7 @@ def fields(record: logging.LogRecord) -> dict[str, object]:
     return own_fields
 
 
-# --- reads ----------------------------------------------------------------------------------------
+# --- reads ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -221,7 +221,7 @@ async def test_ids_are_counted_and_never_named() -> None:
         assert not [each for each in scene.events if "xyz" in repr(each)]
 
 
-# --- orders ---------------------------------------------------------------------------------------
+# --- orders --------------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -398,7 +398,7 @@ async def test_internal_error_on_an_answer_leaves_outcome_unknown(
     assert caplog.records[-1].levelno == logging.WARNING
 
 
-# --- events without a hook, context ---------------------------------------------------------------
+# --- events without a hook, context --------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -457,7 +457,7 @@ async def test_hook_runs_in_the_context_of_the_caller() -> None:
     ]  # fmt: skip
 
 
-# --- hooks that fail ------------------------------------------------------------------------------
+# --- hooks that fail -----------------------------------------------------------------------------
 
 
 def test_failing_hook_is_logged_once_per_event_class(
@@ -547,7 +547,7 @@ def test_hook_that_is_not_a_plain_function_is_rejected(hook: Any) -> None:
         Client(KEY, base_url="http://127.0.0.1:1", on_event=hook)
 
 
-# --- the log --------------------------------------------------------------------------------------
+# --- the log -------------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -226,7 +226,7 @@ def test_retry_budget_stays_within_its_bounds(events: list[PanelError | None]) -
         assert 0 <= quota.tokens <= BUDGET_TOKENS
 
 
-# --- the rate limiter -----------------------------------------------------------------------------
+# --- the rate limiter ----------------------------------------------------------------------------
 
 
 def test_nothing_waits_without_rate_limit_and_pause() -> None:
@@ -322,7 +322,7 @@ def test_no_minute_exceeds_the_rate(per_minute: int, gaps_s: list[float]) -> Non
         assert beyond - first >= RATE_WINDOW_S - 1e-6
 
 
-# --- the size of a batch --------------------------------------------------------------------------
+# --- the size of a batch -------------------------------------------------------------------------
 
 
 IDS = [str(number) for number in range(1, 101)]
@@ -416,7 +416,7 @@ def test_pieces_hold_every_id_in_order_within_the_size(maximum: int, count: int)
     assert all(0 < len(piece) <= maximum for piece in pieces)
 
 
-# --- poll intervals -------------------------------------------------------------------------------
+# --- poll intervals ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("unchanged_s", "is_moving", "interval_s"), [
@@ -451,7 +451,7 @@ def test_interval_stays_within_its_bounds(
     assert 2 * (1 - POLL_JITTER) - 1e-9 <= interval_s <= 60 * (1 + POLL_JITTER) + 1e-9
 
 
-# --- balance thresholds ---------------------------------------------------------------------------
+# --- balance thresholds --------------------------------------------------------------------------
 
 AMOUNTS = st.decimals(min_value=0, max_value=1000, places=2)
 THRESHOLDS = st.lists(st.decimals(min_value="0.01", max_value=1000, places=2), max_size=4)

@@ -87,7 +87,7 @@ def raw_statuses(change: StatusChange) -> tuple[str | None, str | None]:
     return before and before.raw_status, after and after.raw_status
 
 
-# --- yielded changes ------------------------------------------------------------------------------
+# --- yielded changes -----------------------------------------------------------------------------
 
 
 def test_changes_are_yielded_from_first_poll_until_final() -> None:
@@ -210,7 +210,7 @@ def test_until_ends_watching_before_an_order_is_final() -> None:
     assert polls == 3
 
 
-# --- several watchers -----------------------------------------------------------------------------
+# --- several watchers ----------------------------------------------------------------------------
 
 
 def test_watchers_share_polls_and_have_their_own_first_change() -> None:
@@ -449,7 +449,7 @@ def test_answer_for_an_unwatched_order_is_dropped() -> None:
     run(main())
 
 
-# --- failing `until`, failing polls ---------------------------------------------------------------
+# --- failing `until`, failing polls --------------------------------------------------------------
 
 
 def failing_until(current: OrderStatus) -> bool:
@@ -542,7 +542,7 @@ def test_changes_before_an_error_are_yielded_first() -> None:
     assert kinds(run(main())) == ["first"]
 
 
-# --- time -----------------------------------------------------------------------------------------
+# --- time ----------------------------------------------------------------------------------------
 
 
 def test_timeout_names_the_order_its_status_and_the_poll_error() -> None:
@@ -678,7 +678,7 @@ def test_polling_round_is_bounded() -> None:
     assert run(main()) == [MAX_ROUND_IDS, 10]
 
 
-# --- closing --------------------------------------------------------------------------------------
+# --- closing -------------------------------------------------------------------------------------
 
 
 def test_closing_ends_every_watcher_and_poll() -> None:
@@ -768,7 +768,7 @@ def test_unwatched_orders_use_no_memory() -> None:
     run(main())
 
 
-# --- random schedules -----------------------------------------------------------------------------
+# --- random schedules ----------------------------------------------------------------------------
 
 WORDS = ["Pending", "Processing", "In progress", "Paused", "Other", "Completed", "Partial"]
 WatchPlan = tuple[float, list[str], float | None, float | None]
@@ -850,7 +850,7 @@ def answer_for(word: str | int | None) -> Answer:
     return DOWN if isinstance(word, int) else status(word)
 
 
-# --- emitted events -------------------------------------------------------------------------------
+# --- emitted events ------------------------------------------------------------------------------
 
 
 def test_each_consumed_change_is_emitted_as_enum_values() -> None:

@@ -83,7 +83,7 @@ async def open_scene(
         yield Scene(calls, server, clock.pauses, Settings(timeout_s, RetryPolicy()))
 
 
-# --- long responses -------------------------------------------------------------------------------
+# --- long responses ------------------------------------------------------------------------------
 
 CATALOGUE = reply(
     "[" + ",".join(f'{{"service":"{each}","desc":"{"x" * 99}"}}' for each in range(1, 3001)) + "]"
@@ -200,7 +200,7 @@ async def test_cancelling_ends_decoding_in_progress(monkeypatch: pytest.MonkeyPa
     assert len(steps) <= 2
 
 
-# --- reading --------------------------------------------------------------------------------------
+# --- reading -------------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -321,7 +321,7 @@ async def test_call_that_may_change_something_is_sent_once() -> None:
     assert caught.value.maybe_placed
 
 
-# --- rate limits, pauses --------------------------------------------------------------------------
+# --- rate limits, pauses -------------------------------------------------------------------------
 
 
 LIMITED = reply('{"error":"Too many requests"}', 429, [("Retry-After", "3")])
@@ -409,7 +409,7 @@ async def test_calls_start_in_the_order_of_arrival() -> None:
     assert scene.server.connections == 1
 
 
-# --- orders ---------------------------------------------------------------------------------------
+# --- orders --------------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -599,7 +599,7 @@ async def test_nothing_is_sent_after_closing() -> None:
             await scene.calls.send_once({"action": "other"}, decode_other, scene.settings)
 
 
-# --- wait_s ---------------------------------------------------------------------------------------
+# --- wait_s --------------------------------------------------------------------------------------
 
 
 class LateOrder(WireServer):

@@ -133,7 +133,7 @@ def errors_in(results: Mapping[str, OrderStatus | PanelError]) -> dict[str, Pane
     return {order: each for order, each in results.items() if isinstance(each, PanelError)}
 
 
-# --- batches that fail ----------------------------------------------------------------------------
+# --- batches that fail ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("too_many", [DOWN, REFUSED], ids=["failing", "refusing"])
@@ -286,7 +286,7 @@ def test_batch_size_grows_back_to_the_profile_limit() -> None:
     with_panel(main)
 
 
-# --- errors of a call or an order -----------------------------------------------------------------
+# --- errors of a call or an order ----------------------------------------------------------------
 
 
 def test_unknown_id_gets_its_own_error() -> None:
@@ -370,7 +370,7 @@ def test_closed_error_is_raised_instead_of_returned() -> None:
     with_panel(main)
 
 
-# --- streams --------------------------------------------------------------------------------------
+# --- streams -------------------------------------------------------------------------------------
 
 
 def numbers(count: int, taken: list[int]) -> Iterator[int]:
@@ -467,7 +467,7 @@ def test_every_id_gets_its_own_answer_in_any_history(
     with_panel(main, concurrency=concurrency)
 
 
-# --- many callers of `status` ---------------------------------------------------------------------
+# --- many callers of `status` --------------------------------------------------------------------
 
 
 def test_callers_share_requests_and_get_their_own_results() -> None:

@@ -76,7 +76,7 @@ def attributes(span: ReadableSpan) -> Mapping[str, Any]:
     return span.attributes
 
 
-# --- calls and attempts ---------------------------------------------------------------------------
+# --- calls and attempts --------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -178,7 +178,7 @@ async def test_cancelled_caller_ends_the_spans(recorder: SpanRecorder) -> None:
         assert not [each for each in recorder.spans if "smm.error.kind" in attributes(each)]
 
 
-# --- orders ---------------------------------------------------------------------------------------
+# --- orders --------------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -221,7 +221,7 @@ async def test_refusal_with_http_200_is_a_failed_span(recorder: SpanRecorder) ->
     assert attributes(attempt)["error.type"] == "InsufficientFundsError"
 
 
-# --- parents --------------------------------------------------------------------------------------
+# --- parents -------------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -270,7 +270,7 @@ async def test_many_clients_share_a_hook(recorder: SpanRecorder) -> None:
     assert recorder.hook._calls == {}
 
 
-# --- privacy --------------------------------------------------------------------------------------
+# --- privacy -------------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -306,7 +306,7 @@ async def test_no_span_holds_the_key_a_link_or_panel_text(recorder: SpanRecorder
         assert each not in shown
 
 
-# --- special cases --------------------------------------------------------------------------------
+# --- special cases -------------------------------------------------------------------------------
 
 
 def test_events_without_a_known_call_are_ignored(recorder: SpanRecorder) -> None:

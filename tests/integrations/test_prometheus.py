@@ -151,7 +151,7 @@ def test_events_without_a_metric_are_ignored() -> None:
     assert exposition(registry) == before
 
 
-# --- accounts -------------------------------------------------------------------------------------
+# --- accounts ------------------------------------------------------------------------------------
 
 
 def test_account_label_name_can_be_chosen() -> None:
@@ -197,7 +197,7 @@ def test_names_follow_the_rules_of_prometheus() -> None:
         assert not family.name.endswith(("_ms", "_milliseconds", "_minutes", "_total"))
 
 
-# --- a client -------------------------------------------------------------------------------------
+# --- a client ------------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio

@@ -29,7 +29,7 @@ from smmfanfast_async.journal.sql import journal as journal_module
 
 S = EntryState
 
-# --- claiming -------------------------------------------------------------------------------------
+# --- claiming ------------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -75,7 +75,7 @@ async def test_expired_claim_can_be_reclaimed_which_invalidates_it(
     ]  # fmt: skip
 
 
-# --- releasing ------------------------------------------------------------------------------------
+# --- releasing -----------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -134,7 +134,7 @@ async def test_invalid_claim_releases_nothing(journals: Journals, clock: Clock) 
     assert await local.next_due() is None
 
 
-# --- recording statuses ---------------------------------------------------------------------------
+# --- recording statuses --------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -290,7 +290,7 @@ async def test_final_status_finishes_the_order(journal: SQLJournal, clock: Clock
     assert await journal.next_due() is None
 
 
-# --- due times ------------------------------------------------------------------------------------
+# --- due times -----------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -330,7 +330,7 @@ async def test_now_is_the_given_clock(journal: SQLJournal, clock: Clock) -> None
     assert await journal.now() == START + timedelta(seconds=5)
 
 
-# --- call rate ------------------------------------------------------------------------------------
+# --- call rate -----------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -392,7 +392,7 @@ async def test_clock_set_forward_expires_attempt_until_its_answer_arrives(
     assert (await journal.record_outcome("a", 1, outcome(S.ACCEPTED, "32"))).state is S.ACCEPTED
 
 
-# --- events ---------------------------------------------------------------------------------------
+# --- events --------------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -429,7 +429,7 @@ async def test_consumer_name_is_a_short_string(journal: SQLJournal, name: Any) -
         await journal.acknowledge(name, 1)
 
 
-# --- queries --------------------------------------------------------------------------------------
+# --- queries -------------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -570,7 +570,7 @@ async def test_purge_deletes_personal_data_and_keeps_money_and_refs(
     assert await journal.purge(START + timedelta(seconds=60)) == 0
 
 
-# --- faults ---------------------------------------------------------------------------------------
+# --- faults --------------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio

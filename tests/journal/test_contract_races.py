@@ -48,7 +48,7 @@ def split_results(results: Iterable[Any]) -> tuple[list[Any], list[BaseException
     return [each for each in results if not isinstance(each, BaseException)], errors
 
 
-# --- concurrent calls -----------------------------------------------------------------------------
+# --- concurrent calls ----------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -191,7 +191,7 @@ async def test_concurrent_expiry_and_late_answer_end_in_the_answer(
     assert [each.state async for each in local.entries()] == [S.ACCEPTED] * 10
 
 
-# --- events ---------------------------------------------------------------------------------------
+# --- events --------------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -253,7 +253,7 @@ async def test_rows_are_locked_in_the_same_order(journal: SQLJournal, clock: Clo
         assert order == sorted(order), tables
 
 
-# --- the caller's own transaction -----------------------------------------------------------------
+# --- the caller's own transaction ----------------------------------------------------------------
 
 
 @pytest_asyncio.fixture
@@ -369,7 +369,7 @@ async def test_cancelled_call_leaves_the_journal_usable(journal: SQLJournal) -> 
     assert len(entries) <= 12
 
 
-# --- processes ------------------------------------------------------------------------------------
+# --- processes -----------------------------------------------------------------------------------
 
 CHILD = """
 import asyncio, sys

@@ -28,7 +28,7 @@ from smmfanfast_async.journal.sql import SQLJournal
 
 S = EntryState
 
-# --- creating -------------------------------------------------------------------------------------
+# --- creating ------------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -94,7 +94,7 @@ async def test_accounts_of_one_journal_share_its_connections(journals: Journals)
     assert await all_events(mine) == []
 
 
-# --- the day's budget -----------------------------------------------------------------------------
+# --- the day's budget ----------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -135,7 +135,7 @@ async def test_existing_ref_is_not_charged_to_the_budget_again(journal: SQLJourn
     assert await journal.create(new_entry(), budget=Decimal("1.25")) == first
 
 
-# --- starting an attempt --------------------------------------------------------------------------
+# --- starting an attempt -------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -220,7 +220,7 @@ async def test_new_attempt_clears_the_reason_of_the_last_one(journal: SQLJournal
     assert (entry.attempt, entry.kind, entry.reason, entry.settled_at) == (2, None, None, None)
 
 
-# --- outcomes -------------------------------------------------------------------------------------
+# --- outcomes ------------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -385,7 +385,7 @@ async def test_outcome_without_an_entry_raises(journal: SQLJournal) -> None:
         await journal.record_outcome("missing", 1, outcome(S.REFUSED))
 
 
-# --- decisions ------------------------------------------------------------------------------------
+# --- decisions -----------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -496,7 +496,7 @@ async def test_purged_order_cannot_be_sent_again(journal: SQLJournal, clock: Clo
         await journal.apply_decision("a", {S.REFUSED}, outcome(S.PREPARED, due_at=START))
 
 
-# --- leases ---------------------------------------------------------------------------------------
+# --- leases --------------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -543,7 +543,7 @@ async def test_late_refusal_resolves_unknown_but_not_withdrawn(
     assert await journal.record_outcome("b", 1, outcome(S.REFUSED)) == withdrawn
 
 
-# --- held for another order -----------------------------------------------------------------------
+# --- held for another order ----------------------------------------------------------------------
 
 
 @pytest.mark.asyncio

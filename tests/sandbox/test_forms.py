@@ -264,7 +264,7 @@ def test_subscription_may_have_posts_and_a_link() -> None:
     assert refusal("subscriptions", posts=str(MAX_POSTS + 1)) == messages.TRY_AGAIN
 
 
-# --- API v2 ---------------------------------------------------------------------------------------
+# --- API v2 --------------------------------------------------------------------------------------
 
 
 def parse_api_v2(order_type: str, **changes: str) -> OrderRequest:

@@ -128,7 +128,7 @@ def test_unknown_id_in_a_batch_is_an_object(panel: Panel) -> None:
     assert ask(panel, "status") == UNKNOWN
 
 
-# --- refills --------------------------------------------------------------------------------------
+# --- refills -------------------------------------------------------------------------------------
 
 
 def test_single_refill_answer_is_the_id_as_text(panel: Panel) -> None:
@@ -211,7 +211,7 @@ def test_refill_status_of_one_and_of_several(panel: Panel) -> None:
     }  # fmt: skip
 
 
-# --- cancels --------------------------------------------------------------------------------------
+# --- cancels -------------------------------------------------------------------------------------
 
 
 def test_batch_cancel_refunds_and_has_one_result_per_id(

@@ -387,7 +387,7 @@ async def test_concurrent_orders_get_consecutive_ids_and_exact_charges() -> None
         assert panel.balance == 1000 - 50 * Decimal("1.02")
 
 
-# --- API v2 ---------------------------------------------------------------------------------------
+# --- API v2 --------------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio

@@ -117,7 +117,7 @@ def rejection(make: Callable[[], object]) -> InvalidOrderError:
     return raised.value
 
 
-# --- orders ---------------------------------------------------------------------------------------
+# --- orders --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("order", "fields"), FORMS, ids=lambda each: type(each).__name__)
@@ -215,7 +215,7 @@ def test_panel_without_a_list_accepts_any_delay(delay: int) -> None:
     assert add_form(subscription(delay), API_V2)["delay"] == str(delay)
 
 
-# --- what a panel supports ------------------------------------------------------------------------
+# --- what a panel supports -----------------------------------------------------------------------
 
 
 def test_order_type_unsupported_by_the_panel_is_rejected() -> None:
@@ -275,7 +275,7 @@ def test_order_without_type_is_not_checked_for_its_type(profile: Profile) -> Non
     assert form == {"action": "add", "service": "5", "colour": "red"}
 
 
-# --- values that a panel decodes twice ------------------------------------------------------------
+# --- values that a panel decodes twice -----------------------------------------------------------
 
 
 @pytest.mark.parametrize(("link", "escaped"), [
@@ -302,7 +302,7 @@ def test_value_survives_double_decoding(text: str) -> None:
     assert unquote_plus(once) == text
 
 
-# --- calls with ids -------------------------------------------------------------------------------
+# --- calls with ids ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("action", "field", "ids", "form"), [
@@ -317,7 +317,7 @@ def test_ids_are_joined_by_commas_without_spaces(
     assert ids_form(action, field, ids) == form
 
 
-# --- undocumented calls ---------------------------------------------------------------------------
+# --- undocumented calls --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("value", "text"), [

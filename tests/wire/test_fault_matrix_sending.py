@@ -35,7 +35,7 @@ HANDSHAKE = Plan(reads="nothing", end=HANG)
 TWICE = RetryPolicy(max_attempts=2, base_delay_s=0.0)
 
 
-# --- rows 1 to 21: before sending -----------------------------------------------------------------
+# --- rows 1 to 21: before sending ----------------------------------------------------------------
 
 
 class Resolver(AbstractResolver):
@@ -284,7 +284,7 @@ def test_row_21_caller_cancelled_while_connecting(stage: Stage, where: str) -> N
     stage.play(play)
 
 
-# --- rows 22 to 30: after sending -----------------------------------------------------------------
+# --- rows 22 to 30: after sending ----------------------------------------------------------------
 
 
 AFTER = {
@@ -363,7 +363,7 @@ def test_rows_34_35_dead_kept_connection_affects_no_order(stage: Stage, end: Any
     stage.play(play)
 
 
-# --- rows 36 to 38: sessions that repeat or change requests ---------------------------------------
+# --- rows 36 to 38: sessions that repeat or change requests --------------------------------------
 
 
 async def sends_again(request: Any, handler: Callable[[Any], Any]) -> aiohttp.ClientResponse:

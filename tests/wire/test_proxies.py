@@ -54,7 +54,7 @@ def assert_login_hidden(error: BaseException, log: str = "") -> None:
         assert secret not in shown
 
 
-# --- an explicit proxy ----------------------------------------------------------------------------
+# --- an explicit proxy ---------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -161,7 +161,7 @@ def test_no_frame_of_a_settings_error_has_the_proxy_login(
     assert_login_hidden(caught.value)
 
 
-# --- a proxy from the environment -----------------------------------------------------------------
+# --- a proxy from the environment ----------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -307,7 +307,7 @@ async def test_trust_env_is_rejected_with_a_given_session() -> None:
             Client(KEY, base_url="http://127.0.0.1:1/", session=session, trust_env=True)
 
 
-# --- SOCKS ----------------------------------------------------------------------------------------
+# --- SOCKS ---------------------------------------------------------------------------------------
 
 
 @asynccontextmanager

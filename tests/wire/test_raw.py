@@ -85,7 +85,7 @@ def error_of(read: Callable[[Response], object], reply: Response) -> PanelError:
     return caught.value
 
 
-# --- errors ---------------------------------------------------------------------------------------
+# --- errors --------------------------------------------------------------------------------------
 
 WHOLE = {
     "refused": ok('{"error":"Invalid API key"}'),
@@ -204,7 +204,7 @@ def test_item_after_noise_keeps_the_parsed_value(call: str) -> None:
         assert "Notice" not in found[order].raw
 
 
-# --- results --------------------------------------------------------------------------------------
+# --- results -------------------------------------------------------------------------------------
 
 ANSWERS: dict[str, tuple[Callable[[Response], Any], str]] = {
     "add": (added, '{ "status":"success",\r\n"order":32 }'),
@@ -255,7 +255,7 @@ def test_results_of_different_classes_are_unequal() -> None:
     assert RESULTS[0] != msgspec.structs.replace(RESULTS[0], order="33")
 
 
-# --- over a real socket ---------------------------------------------------------------------------
+# --- over a real socket --------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio

@@ -67,7 +67,7 @@ def frames_of(error: BaseException | None) -> Iterator[dict[str, Any]]:
         error = error.__cause__ or error.__context__
 
 
-# --- requests -------------------------------------------------------------------------------------
+# --- requests ------------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -112,7 +112,7 @@ async def test_unannounced_close_does_not_affect_the_next_post() -> None:
     assert len(server.requests) == 3
 
 
-# --- responses ------------------------------------------------------------------------------------
+# --- responses -----------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -303,7 +303,7 @@ async def test_session_closed_before_sending_is_proved_not_sent(
     assert server.requests == []
 
 
-# --- the key --------------------------------------------------------------------------------------
+# --- the key -------------------------------------------------------------------------------------
 
 
 def test_payload_hides_the_key() -> None:
@@ -391,7 +391,7 @@ async def test_unexpected_exception_becomes_no_response_error(
     assert list(frames_of(caught.value.__cause__)) == []
 
 
-# --- addresses ------------------------------------------------------------------------------------
+# --- addresses -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("address", "reason"), [
@@ -429,7 +429,7 @@ def test_loopback_is_only_this_machine(address: str, expected: bool) -> None:  #
     assert is_loopback(URL(address)) is expected
 
 
-# --- sessions and connectors ----------------------------------------------------------------------
+# --- sessions and connectors ---------------------------------------------------------------------
 
 
 @pytest.mark.asyncio

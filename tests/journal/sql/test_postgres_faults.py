@@ -52,7 +52,7 @@ def short_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "DEADLINE_S", 0.3)
 
 
-# --- stopped and restarted ------------------------------------------------------------------------
+# --- stopped and restarted -----------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -132,7 +132,7 @@ async def test_hanging_server_raises_within_the_deadline(
     await journal.aclose()
 
 
-# --- disconnected in a commit ---------------------------------------------------------------------
+# --- disconnected in a commit --------------------------------------------------------------------
 
 
 @pytest_asyncio.fixture
@@ -233,7 +233,7 @@ async def test_attempt_that_expired_before_its_commit_answer_is_not_started(
     assert await journal.start_attempt("a", 0, lease=LEASE, max_in_flight=9) is None
 
 
-# --- failing connections --------------------------------------------------------------------------
+# --- failing connections -------------------------------------------------------------------------
 
 
 async def fails_to_open(url: str) -> JournalError:
@@ -307,7 +307,7 @@ async def test_read_only_database_is_refused(url: str, postgres: PostgresServer)
     assert "read-only transaction" in error.text
 
 
-# --- the server's clock ---------------------------------------------------------------------------
+# --- the server's clock --------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio

@@ -85,7 +85,7 @@ def content_of(path: Path) -> bytes:
     return path.read_bytes()
 
 
-# --- the address ----------------------------------------------------------------------------------
+# --- the address ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("address", "reason"), [
@@ -113,7 +113,7 @@ def test_unsupported_address_is_refused_without_its_password(address: Any, reaso
     assert caught.value.__cause__ is caught.value.__context__ is None
 
 
-# --- file and settings ----------------------------------------------------------------------------
+# --- file and settings ---------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -162,7 +162,7 @@ async def test_sqlite_uses_the_machines_time_by_default(sqlite_url: str) -> None
     assert repr(SQLJournal(sqlite_url)).startswith("<SQLJournal <Database sqlite")
 
 
-# --- faults ---------------------------------------------------------------------------------------
+# --- faults --------------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -281,7 +281,7 @@ async def find_ref(path: Path, ref: str) -> object:
         return row
 
 
-# --- versions of the schema -----------------------------------------------------------------------
+# --- versions of the schema ----------------------------------------------------------------------
 
 
 @pytest.mark.asyncio

@@ -158,7 +158,7 @@ def test_panel_field_named_like_an_own_field_goes_into_extra() -> None:
     assert [each.extra for each in found] == [{"extra": {"a": 1}}, {"extra": {}}]
 
 
-# --- in steps -------------------------------------------------------------------------------------
+# --- in steps ------------------------------------------------------------------------------------
 
 
 def test_catalogue_read_ahead_in_many_steps_is_the_same() -> None:

@@ -46,7 +46,7 @@ often = settings(max_examples=110, deadline=None, suppress_health_check=list(Hea
 BOM = b"\xef\xbb\xbf"
 """Before a response it disables the fast path and has no meaning."""
 
-# --- values, as JSON text -------------------------------------------------------------------------
+# --- values, as JSON text ------------------------------------------------------------------------
 
 NUMBERS = [
     *("0", "-0", "1", "5", "12", "500", "-1", "-7", "1.0", "5.0", "0.0", "-0.0", "0.0360"),
@@ -181,7 +181,7 @@ def entry(random: Random, order: str) -> str:
     return f'{{"error":{value(random)}}}' if chance < 0.2 else status_record(random, order)
 
 
-# --- results --------------------------------------------------------------------------------------
+# --- results -----------------------------------------------------------------------------------
 
 
 def comparable(result: object) -> object:
@@ -215,7 +215,7 @@ def fast(read: Callable[[], OrderStatus | Service]) -> OrderStatus | Service | N
         return None
 
 
-# --- fast and lenient -----------------------------------------------------------------------------
+# --- fast and lenient ----------------------------------------------------------------------------
 
 
 @often
@@ -286,7 +286,7 @@ def test_catalogue_is_the_same_on_either_path(seed: int) -> None:
     assert len(found.unreadable) == len(by_lenient_path.unreadable)
 
 
-# --- whole and one by one -------------------------------------------------------------------------
+# --- whole and one by one ------------------------------------------------------------------------
 
 
 def batch_of(random: Random) -> dict[str, str]:
@@ -359,7 +359,7 @@ def test_irregular_service_affects_no_other_service(seed: int) -> None:
     assert [each for each in after.services if each in before.services] == before.services
 
 
-# --- anything at all ------------------------------------------------------------------------------
+# --- anything at all -----------------------------------------------------------------------------
 
 SENT_AT = datetime(2026, 1, 2, tzinfo=UTC)
 CALLS: list[Callable[[Response], object]] = [
