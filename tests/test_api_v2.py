@@ -388,24 +388,24 @@ async def test_each_refill_of_a_batch_has_its_own_result() -> None:
 @pytest.mark.asyncio
 async def test_cancelled_orders_refund_what_remains() -> None:
     async with open_panel() as (panel, client):
-        untouched, begun, done, kept = [
+        untouched, started, done, kept = [
             *await place_orders(client, 3), *await place_orders(client, 1, service=10),
         ]  # fmt: skip
-        panel.set_status(begun, "in progress")
+        panel.set_status(started, "in progress")
         panel.set_status(done, "completed")
         panel.advance(60)
         before = (await client.balance()).balance
 
-        found = await client.cancel([begun, done, 99, untouched, kept])
+        found = await client.cancel([started, done, 99, untouched, kept])
 
-        assert list(found) == [begun, done, "99", untouched, kept]
-        assert type(found[begun]) is type(found[untouched]) is CancelResult
+        assert list(found) == [started, done, "99", untouched, kept]
+        assert type(found[started]) is type(found[untouched]) is CancelResult
         assert isinstance(found["99"], OrderNotFoundError)
         for refused in (found[done], found[kept]):
             assert isinstance(refused, RefusedError)
             assert refused.kind is ErrorKind.UNKNOWN
             assert "not eligible for cancel." in refused.text
-        status = await client.status(begun)
+        status = await client.status(started)
         assert status.status is Status.PARTIAL
         assert status.remains is not None
         assert 0 < status.remains < 500

@@ -69,14 +69,14 @@ COMMENTS = Service(
 PACKAGE = Service(
     service="10", name="STRASSE متابعين", category="Instagram - Followers", type="package"
 )
-ODD = Service(service="ord_x", name="", category="", raw_rate="7", type="a new type")
+UNUSUAL = Service(service="ord_x", name="", category="", raw_rate="7", type="a new type")
 
 
 def catalogue(*services: Service) -> Catalogue:
     return Catalogue.from_services(services, FETCHED_AT)
 
 
-OFFER = catalogue(FOLLOWERS, COMMENTS, PACKAGE, ODD)
+OFFER = catalogue(FOLLOWERS, COMMENTS, PACKAGE, UNUSUAL)
 
 
 def catalogue_for(order: Order, **fields: Any) -> Catalogue:
@@ -183,7 +183,7 @@ def refusal(make: Callable[[], object]) -> InvalidOrderError:
 
 def test_catalogue_maps_ids_to_services_in_panel_order() -> None:
     assert list(OFFER) == ["5", "9", "10", "ord_x"]
-    assert list(OFFER.values()) == [FOLLOWERS, COMMENTS, PACKAGE, ODD]
+    assert list(OFFER.values()) == [FOLLOWERS, COMMENTS, PACKAGE, UNUSUAL]
     assert len(OFFER) == 4
     assert dict(OFFER)["9"] is COMMENTS
 
@@ -238,8 +238,8 @@ def test_catalogue_is_immutable() -> None:
 
 
 @pytest.mark.parametrize(("words", "found"), [
-    ("", [FOLLOWERS, COMMENTS, PACKAGE, ODD]),
-    ("  ", [FOLLOWERS, COMMENTS, PACKAGE, ODD]),
+    ("", [FOLLOWERS, COMMENTS, PACKAGE, UNUSUAL]),
+    ("  ", [FOLLOWERS, COMMENTS, PACKAGE, UNUSUAL]),
     ("instagram", [FOLLOWERS, COMMENTS, PACKAGE]),
     ("FOLLOWERS 15k", [FOLLOWERS]),
     ("15k instagram - followers", [FOLLOWERS]),
@@ -257,7 +257,7 @@ def test_search_matches_all_words_in_name_or_category(words: str, found: list[Se
     ("default", [FOLLOWERS]),
     ("custom_comments", [COMMENTS]),
     ("CUSTOM-COMMENTS", [COMMENTS]),
-    ("A new type", [ODD]),
+    ("A new type", [UNUSUAL]),
     ("", []),
     ("comments", []),
 ])  # fmt: skip
@@ -277,7 +277,7 @@ def test_search_by_empty_type_finds_services_without_type() -> None:
     ("0.04", [COMMENTS]),
     ("1.0199", [COMMENTS]),
     ("1.02", [FOLLOWERS, COMMENTS]),
-    ("7", [FOLLOWERS, COMMENTS, ODD]),
+    ("7", [FOLLOWERS, COMMENTS, UNUSUAL]),
 ])  # fmt: skip
 def test_search_by_max_rate_needs_a_rate_up_to_it(max_rate: str, found: list[Service]) -> None:
     assert OFFER.search(max_rate=Decimal(max_rate)) == found
@@ -292,7 +292,7 @@ def test_by_category_keeps_panel_order() -> None:
     assert list(OFFER.by_category().items()) == [
         ("Instagram - Followers", [FOLLOWERS, PACKAGE]),
         ("Instagram - Comments", [COMMENTS]),
-        ("", [ODD]),
+        ("", [UNUSUAL]),
     ]
 
 
@@ -530,7 +530,7 @@ def test_diff_lists_added_removed_and_changed() -> None:
 
 
 def test_diff_ignores_the_order_of_services() -> None:
-    diff = catalogue(ODD, PACKAGE, COMMENTS, FOLLOWERS).diff(OFFER)
+    diff = catalogue(UNUSUAL, PACKAGE, COMMENTS, FOLLOWERS).diff(OFFER)
 
     assert (diff.added, diff.removed, diff.changed) == ((), (), ())
 

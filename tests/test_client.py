@@ -223,9 +223,9 @@ async def test_invalid_id_gets_an_error_and_is_not_sent() -> None:
 
 @pytest.mark.asyncio
 async def test_value_that_is_neither_text_nor_int_is_not_an_id() -> None:
-    odd: Any = [True, None, 1.5, b"7", 7]
+    ids: Any = [True, None, 1.5, b"7", 7]
     async with StatusPanel() as server, create_client(server) as client:
-        found = await client.statuses(odd)
+        found = await client.statuses(ids)
 
     assert server.requests[0].fields["order"] == "7"
     assert isinstance(found["7"], OrderStatus)
@@ -424,14 +424,14 @@ async def test_invalid_wait_is_rejected_before_sending() -> None:
 @pytest.mark.asyncio
 async def test_watch_yields_changes_from_shared_requests() -> None:
     server = LivePanel(o1="Pending", o2="Pending", o3="Pending")
-    told: list[tuple[str, str]] = []
+    seen: list[tuple[str, str]] = []
     async with server, create_polling_client(server) as client:
         async for change in client.watch([1, "2", 3, 3]):
-            told.append((change.order, change.kind.value))
-            if len(told) == 3:
+            seen.append((change.order, change.kind.value))
+            if len(seen) == 3:
                 server.statuses = dict.fromkeys(server.statuses, "Completed")
 
-    assert sorted(told) == sorted(
+    assert sorted(seen) == sorted(
         (order, kind) for order in "123" for kind in ("first", "finished")
     )
     assert all(request.fields.get("orders") for request in server.requests)
@@ -489,12 +489,12 @@ async def test_services_return_a_catalogue() -> None:
 @pytest.mark.asyncio
 async def test_undocumented_call_returns_its_json() -> None:
     async with WireServer(reply('{"a":[1,"x",2.50]}')) as server, create_client(server) as client:
-        found = await client.call("odd", page=2, order=None)
+        found = await client.call("other", page=2, order=None)
         with pytest.raises(InvalidOrderError, match=r"Client\.add"):
             await client.call("add", service=5)
 
     assert str(found) == "{'a': [1, 'x', Decimal('2.50')]}"
-    assert server.requests[0].fields == {"key": KEY, "action": "odd", "page": "2"}
+    assert server.requests[0].fields == {"key": KEY, "action": "other", "page": "2"}
     assert len(server.requests) == 1
 
 

@@ -309,8 +309,8 @@ def test_both_samples_of_services_have_the_same_content() -> None:
     bare = (SAMPLES / "services_document_invalid.txt").read_text(encoding="utf-8")
     evident = (SAMPLES / "services_document_evident.json").read_text(encoding="utf-8")
 
-    signs = str.maketrans("", "", '",')
-    assert evident.translate(signs) == bare.translate(signs)
+    punctuation = str.maketrans("", "", '",')
+    assert evident.translate(punctuation) == bare.translate(punctuation)
     assert len(json.loads(evident)) == 3
 
 

@@ -24,17 +24,17 @@ def test_star_import_binds_every_public_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("begin", "names"),
+    ("start", "names"),
     [
         ("Cli", ["s.Client("]),
         ("Inval", ["s.InvalidOrderError(", "s.InvalidResponseError(", "s.InvalidSettingsError("]),
     ],
 )
-def test_tab_completes_names_that_are_not_loaded_yet(begin: str, names: list[str]) -> None:
+def test_tab_completes_names_that_are_not_loaded_yet(start: str, names: list[str]) -> None:
     code = (
         "import rlcompleter, smmfanfast_async as s\n"
         "complete = rlcompleter.Completer({'s': s}).complete\n"
-        f"print(*iter(lambda places=iter(range(99)): complete('s.{begin}', next(places)), None))"
+        f"print(*iter(lambda indexes=iter(range(99)): complete('s.{start}', next(indexes)), None))"
     )
 
     assert sorted(output_of(code).split()) == sorted(names)

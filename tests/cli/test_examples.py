@@ -38,7 +38,7 @@ OTHER_CODES = {
     "watch 32 --timeout 600 --json": PARTLY,
     "services --diff catalogue.json --exit-code": REFUSED,
 }
-"""Where there is not what the example is about, its exit code says so."""
+"""Exit codes of examples whose subject does not exist in the prepared state."""
 
 
 @pytest_asyncio.fixture

@@ -34,8 +34,8 @@ DOWN = ServerError("bad gateway", http_status=502, action="status")
 Answer = OrderStatus | PanelError
 
 
-def status(word: str, **fields: int) -> OrderStatus:
-    return OrderStatus(raw_status=word, **fields)
+def status(raw_status: str, **fields: int) -> OrderStatus:
+    return OrderStatus(raw_status=raw_status, **fields)
 
 
 class Panel:
@@ -770,14 +770,16 @@ def test_unwatched_orders_use_no_memory() -> None:
 
 # --- random schedules ----------------------------------------------------------------------------
 
-WORDS = ["Pending", "Processing", "In progress", "Paused", "Other", "Completed", "Partial"]
+STATUSES = ["Pending", "Processing", "In progress", "Paused", "Other", "Completed", "Partial"]
 WatchPlan = tuple[float, list[str], float | None, float | None]
 
 
 @settings(deadline=None, max_examples=150)
 @given(
     moves=st.lists(
-        st.tuples(st.floats(0, 400), st.sampled_from("123"), st.sampled_from([*WORDS, None, 502])),
+        st.tuples(
+            st.floats(0, 400), st.sampled_from("123"), st.sampled_from([*STATUSES, None, 502])
+        ),
         max_size=12,
     ),
     watches=st.lists(
@@ -803,8 +805,8 @@ def test_every_watcher_ends_with_a_consistent_history(
     async def main() -> None:
         panel = Panel(**{f"o{order}": status("Pending") for order in "123"})
         panel.delay_s = delay_s
-        for at_s, order, word in moves:
-            panel.change_later(at_s, order, answer_for(word))
+        for at_s, order, raw_status in moves:
+            panel.change_later(at_s, order, answer_for(raw_status))
         for order in "123":
             panel.change_later(500, order, status("Completed"))
         tasks = [asyncio.ensure_future(watch_for_a_while(panel, *plan)) for plan in watches]
@@ -844,10 +846,10 @@ async def watch_and_check(panel: Panel, orders: list[str], timeout_s: float | No
     assert all(each is None or each.is_final for each in last.values())
 
 
-def answer_for(word: str | int | None) -> Answer:
-    if word is None:
+def answer_for(raw_status: str | int | None) -> Answer:
+    if raw_status is None:
         return LEFT_OUT
-    return DOWN if isinstance(word, int) else status(word)
+    return DOWN if isinstance(raw_status, int) else status(raw_status)
 
 
 # --- emitted events ------------------------------------------------------------------------------
@@ -856,7 +858,7 @@ def answer_for(word: str | int | None) -> Answer:
 def test_each_consumed_change_is_emitted_as_enum_values() -> None:
     async def main() -> list[Event]:
         panel = Panel(o1=status("Pending"), o2=UNKNOWN_ID)
-        panel.change_later(7, "1", status("Other word", remains=9))
+        panel.change_later(7, "1", status("Other raw_status", remains=9))
         panel.change_later(14, "1", status("Completed"))
         await panel.collect("1", "2")
         return panel.events
