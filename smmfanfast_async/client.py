@@ -26,7 +26,7 @@ from ._wire.decode import (
     decode_balance,
     decode_call,
 )
-from ._wire.encode import add_form, call_form
+from ._wire.encode import call_form, encode_order
 from ._wire.transport import Connector, Session, TraceConfig, Transport, is_loopback, parse_url
 from .catalogue import Catalogue
 from .changes import StatusChange
@@ -261,7 +261,7 @@ class Client(ApiV2Calls):
                 `await error.wait_for_outcome()` if it is still being sent.
         """
         check_numbers(wait_s=wait_s)
-        form = add_form(order, self.profile)
+        form = encode_order(order, self.profile)
         if max_charge is not None:
             started_s = self._runner.clock.now_s()
             await self._core.catalogue_cache.check_price_limit(order, max_charge, wait_s)

@@ -20,7 +20,7 @@ from smmfanfast_async._wire.decode import (
     decode_status,
     decode_statuses,
 )
-from smmfanfast_async._wire.encode import add_form, call_form, ids_form
+from smmfanfast_async._wire.encode import call_form, encode_order, ids_form
 from smmfanfast_async.errors import InvalidOrderError, InvalidResponseError, OrderNotFoundError
 from smmfanfast_async.orders import (
     DELAYS_MINUTES,
@@ -118,7 +118,7 @@ def test_table_of_add(
     order_class: type[Order], fields: dict[str, Any], form: dict[str, str]
 ) -> None:
     """Document: "action add", "service Service ID", and only the fields of the table."""
-    sent = add_form(order_class(service=5, **fields), SMMFANFAST)
+    sent = encode_order(order_class(service=5, **fields), SMMFANFAST)
 
     assert sent == {"action": "add", "service": "5", **form}
 
@@ -158,14 +158,14 @@ def test_optional_parameter_is_left_out(order: Order, name: str) -> None:
     """Document: "runs (optional) Runs to deliver", "interval (optional) Interval in minutes",
     "expiry (optional) Expiry date. Format d/m/Y".
     """
-    assert name not in add_form(order, SMMFANFAST)
+    assert name not in encode_order(order, SMMFANFAST)
 
 
 @pytest.mark.parametrize("order_class", [CustomCommentsOrder, CustomCommentsPackageOrder])
 @pytest.mark.parametrize("text", ["Great!\nNice", "Great!\r\nNice", ["Great!", "Nice"]])
 def test_comments_list(order_class: type[Any], text: Any) -> None:
     r"""Document: "Comments list separated by \r\n or \n"."""
-    sent = add_form(order_class(service=5, link=LINK, comments=text), SMMFANFAST)
+    sent = encode_order(order_class(service=5, link=LINK, comments=text), SMMFANFAST)
 
     assert sent["comments"] == "Great!\nNice"
 
@@ -178,8 +178,8 @@ def test_usernames_list(text: Any) -> None:
         service=5, link=LINK, quantity=10, usernames=text, hashtags=["sea"]
     )
 
-    assert add_form(listed, SMMFANFAST)["usernames"] == "ann\nbob"
-    assert add_form(tagged, SMMFANFAST)["usernames"] == "ann\nbob"
+    assert encode_order(listed, SMMFANFAST)["usernames"] == "ann\nbob"
+    assert encode_order(tagged, SMMFANFAST)["usernames"] == "ann\nbob"
 
 
 @pytest.mark.parametrize("text", ["sea\nsun", "sea\r\nsun", ["sea", "sun"]])
@@ -189,7 +189,7 @@ def test_hashtags_list(text: Any) -> None:
         service=5, link=LINK, quantity=10, usernames=["ann"], hashtags=text
     )
 
-    assert add_form(order, SMMFANFAST)["hashtags"] == "sea\nsun"
+    assert encode_order(order, SMMFANFAST)["hashtags"] == "sea\nsun"
 
 
 @pytest.mark.parametrize("delay", [0, 5, 10, 15, 30, 60, 90])
@@ -197,7 +197,7 @@ def test_delay(delay: int) -> None:
     """Document: "Delay in minutes. Possible values: 0, 5, 10, 15, 30, 60, 90"."""
     order = SubscriptionsOrder(service=5, username="ann", min=1, max=2, delay=delay)
 
-    assert add_form(order, SMMFANFAST)["delay"] == str(delay)
+    assert encode_order(order, SMMFANFAST)["delay"] == str(delay)
     assert delay in DELAYS_MINUTES
 
 
@@ -213,7 +213,7 @@ def test_expiry_date() -> None:
     new_year = date(LAST_DAY.year + 1, 1, 2)
     order = SubscriptionsOrder(service=5, username="ann", min=1, max=2, delay=0, expiry=new_year)
 
-    assert add_form(order, SMMFANFAST)["expiry"] == f"02/01/{new_year.year}"
+    assert encode_order(order, SMMFANFAST)["expiry"] == f"02/01/{new_year.year}"
 
 
 def test_status_of_one_order() -> None:

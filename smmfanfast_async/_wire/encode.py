@@ -21,13 +21,13 @@ from ..errors import InvalidOrderError
 from ..orders import Order, SubscriptionsOrder
 from ..profile import Profile
 
-__all__ = ["Form", "add_form", "call_form", "ids_form"]
+__all__ = ["Form", "call_form", "encode_order", "ids_form"]
 
 Form = dict[str, str]
 """Fields to send, in order, `action` first; without the key."""
 
 
-def add_form(order: Order, profile: Profile) -> Form:
+def encode_order(order: Order, profile: Profile) -> Form:
     """Encode an order; raise `InvalidOrderError` if this panel does not support it.
 
     The type of the order and its fields are checked against the profile. A custom class without a
