@@ -26,7 +26,7 @@ from ._wire.decode import (
     decode_balance,
     decode_call,
 )
-from ._wire.encode import call_form, encode_order
+from ._wire.encode import encode_call, encode_order
 from ._wire.transport import Connector, Session, TraceConfig, Transport, is_loopback, parse_url
 from .catalogue import Catalogue
 from .changes import StatusChange
@@ -427,5 +427,5 @@ class Client(ApiV2Calls):
             NotSentError: Nothing was sent. Retrying is safe.
             NoResponseError, InvalidResponseError: It may have taken effect. Check before retrying.
         """
-        form = call_form(action, fields, self.profile)
+        form = encode_call(action, fields, self.profile)
         return await self._once(form, lambda reply: decode_call(reply, self.profile, action))

@@ -20,7 +20,7 @@ from smmfanfast_async._wire.decode import (
     decode_status,
     decode_statuses,
 )
-from smmfanfast_async._wire.encode import call_form, encode_order, ids_form
+from smmfanfast_async._wire.encode import encode_call, encode_order, ids_form
 from smmfanfast_async.errors import InvalidOrderError, InvalidResponseError, OrderNotFoundError
 from smmfanfast_async.orders import (
     DELAYS_MINUTES,
@@ -231,7 +231,7 @@ def test_status_of_many_orders() -> None:
 @pytest.mark.parametrize("action", ["services", "balance"])
 def test_actions_without_fields(action: str) -> None:
     """Document: "key مفتاح API الخاص بك" and the action, nothing more."""
-    assert call_form(action, {}, SMMFANFAST) == {"action": action}
+    assert encode_call(action, {}, SMMFANFAST) == {"action": action}
 
 
 # --- the samples ("مثال على الاستجابة") ----------------------------------------------------------

@@ -21,7 +21,7 @@ from ..errors import InvalidOrderError
 from ..orders import Order, SubscriptionsOrder
 from ..profile import Profile
 
-__all__ = ["Form", "call_form", "encode_order", "ids_form"]
+__all__ = ["Form", "encode_call", "encode_order", "ids_form"]
 
 Form = dict[str, str]
 """Fields to send, in order, `action` first; without the key."""
@@ -70,7 +70,7 @@ def ids_form(action: str, field: str, ids: Sequence[str]) -> Form:
     return {"action": action, field: ",".join(ids)}
 
 
-def call_form(action: str, fields: Mapping[str, object], profile: Profile) -> Form:
+def encode_call(action: str, fields: Mapping[str, object], profile: Profile) -> Form:
     """Encode an undocumented call; values follow the same rules as those of an order.
 
     Raises `InvalidOrderError` for the action "add" in any spelling, and for a value without a

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smmfanfast_async._wire.encode import Form, call_form, encode_order, ids_form
+from smmfanfast_async._wire.encode import Form, encode_call, encode_order, ids_form
 from smmfanfast_async.errors import InvalidOrderError
 from smmfanfast_async.orders import (
     API_V2_ORDER_TYPES,
@@ -291,13 +291,13 @@ def test_percent_and_plus_are_escaped_if_double_decoded(link: str, escaped: str)
         encode_order(order, SMMFANFAST)["link"] == encode_order(order, SMMFANFAST)["note"] == link
     )
     assert encode_order(order, DOUBLE)["link"] == encode_order(order, DOUBLE)["note"] == escaped
-    assert call_form("x", {"link": link}, SMMFANFAST)["link"] == link
-    assert call_form("x", {"link": link}, DOUBLE)["link"] == escaped
+    assert encode_call("x", {"link": link}, SMMFANFAST)["link"] == link
+    assert encode_call("x", {"link": link}, DOUBLE)["link"] == escaped
 
 
 @given(st.text())
 def test_value_survives_double_decoding(text: str) -> None:
-    body = urlencode(call_form("x", {"note": text}, DOUBLE))
+    body = urlencode(encode_call("x", {"note": text}, DOUBLE))
 
     once = dict(parse_qsl(body, keep_blank_values=True, strict_parsing=True))["note"]
 
@@ -340,11 +340,11 @@ def test_ids_are_joined_by_commas_without_spaces(
     ([], ""),
 ])  # fmt: skip
 def test_type_of_a_value_determines_its_text(value: object, text: str) -> None:
-    assert call_form("x", {"field": value}, SMMFANFAST) == {"action": "x", "field": text}
+    assert encode_call("x", {"field": value}, SMMFANFAST) == {"action": "x", "field": text}
 
 
 def test_none_is_omitted() -> None:
-    form = call_form("services", {"category": None, "page": 2}, SMMFANFAST)
+    form = encode_call("services", {"category": None, "page": 2}, SMMFANFAST)
 
     assert form == {"action": "services", "page": "2"}
 
@@ -367,28 +367,28 @@ def test_none_is_omitted() -> None:
 def test_value_without_a_unique_text_form_is_rejected(
     value: object, shown: str, reason: str
 ) -> None:
-    error = rejection(lambda: call_form("x", {"fine": 1, "field": value}, SMMFANFAST))
+    error = rejection(lambda: encode_call("x", {"fine": 1, "field": value}, SMMFANFAST))
 
     assert str(error) == f"field {shown} {reason}"
 
 
 @pytest.mark.parametrize("action", ["", " ", "a\ud800", None, 5, b"status"])
 def test_action_must_be_a_name(action: str) -> None:
-    error = rejection(lambda: call_form(action, {}, SMMFANFAST))
+    error = rejection(lambda: encode_call(action, {}, SMMFANFAST))
 
     assert str(error) == f"action {action!r} must be the name of an action"
 
 
 @pytest.mark.parametrize("action", ["add", "Add", " add", "add\n", "ADD"])
 def test_add_is_rejected_in_call_form(action: str) -> None:
-    error = rejection(lambda: call_form(action, {"service": 5}, SMMFANFAST))
+    error = rejection(lambda: encode_call(action, {"service": 5}, SMMFANFAST))
 
     assert str(error) == f"action {action!r} is reserved for Client.add"
 
 
 @pytest.mark.parametrize("name", ["key", "action"])
 def test_key_and_action_are_rejected_and_not_shown(name: str) -> None:
-    error = rejection(lambda: call_form("x", {name: "made-up-key"}, SMMFANFAST))
+    error = rejection(lambda: encode_call("x", {name: "made-up-key"}, SMMFANFAST))
 
     assert str(error) == f"{name} '…' is set by the client"
     assert "made-up-key" not in repr(error)
