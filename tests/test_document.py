@@ -20,7 +20,7 @@ from smmfanfast_async._wire.decode import (
     decode_status,
     decode_statuses,
 )
-from smmfanfast_async._wire.encode import encode_call, encode_order, ids_form
+from smmfanfast_async._wire.encode import encode_call, encode_ids, encode_order
 from smmfanfast_async.errors import InvalidOrderError, InvalidResponseError, OrderNotFoundError
 from smmfanfast_async.orders import (
     DELAYS_MINUTES,
@@ -218,12 +218,12 @@ def test_expiry_date() -> None:
 
 def test_status_of_one_order() -> None:
     """Document: "action status", "order معرف الطلب"."""
-    assert ids_form("status", "order", ["32"]) == {"action": "status", "order": "32"}
+    assert encode_ids("status", "order", ["32"]) == {"action": "status", "order": "32"}
 
 
 def test_status_of_many_orders() -> None:
     """Document: "orders معرفات الطلبات مفصولة بفاصلة (بيانات مصفوفة)"."""
-    sent = ids_form("status", "orders", ["12", "2", "13"])
+    sent = encode_ids("status", "orders", ["12", "2", "13"])
 
     assert sent == {"action": "status", "orders": "12,2,13"}
 

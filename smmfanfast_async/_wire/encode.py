@@ -21,7 +21,7 @@ from ..errors import InvalidOrderError
 from ..orders import Order, SubscriptionsOrder
 from ..profile import Profile
 
-__all__ = ["Form", "encode_call", "encode_order", "ids_form"]
+__all__ = ["Form", "encode_call", "encode_ids", "encode_order"]
 
 Form = dict[str, str]
 """Fields to send, in order, `action` first; without the key."""
@@ -62,7 +62,7 @@ def _check_profile(order: Order, profile: Profile) -> None:
         raise InvalidOrderError(owner, "delay", order.delay, reason)
 
 
-def ids_form(action: str, field: str, ids: Sequence[str]) -> Form:
+def encode_ids(action: str, field: str, ids: Sequence[str]) -> Form:
     """Encode a call with ids: `order=32` for one, `orders=12,2,13` for several.
 
     `field` selects the format of the response: "order" takes one id, "orders" one or more.

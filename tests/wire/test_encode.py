@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smmfanfast_async._wire.encode import Form, encode_call, encode_order, ids_form
+from smmfanfast_async._wire.encode import Form, encode_call, encode_ids, encode_order
 from smmfanfast_async.errors import InvalidOrderError
 from smmfanfast_async.orders import (
     API_V2_ORDER_TYPES,
@@ -316,7 +316,7 @@ def test_value_survives_double_decoding(text: str) -> None:
 def test_ids_are_joined_by_commas_without_spaces(
     action: str, field: str, ids: list[str], form: Form
 ) -> None:
-    assert ids_form(action, field, ids) == form
+    assert encode_ids(action, field, ids) == form
 
 
 # --- undocumented calls --------------------------------------------------------------------------
