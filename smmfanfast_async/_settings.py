@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ._secrets import Key, RotatingKey
-from ._text import shown_value
+from ._text import format_value
 from .errors import InvalidSettingsError
 
 __all__ = [
@@ -32,7 +32,7 @@ def account_name(key: Key, url: str, name: str | None = None) -> str | None:
     """
     if name is not None:
         if not isinstance(name, str) or not _ACCOUNT.fullmatch(name):
-            reason = f"{shown_value(name)} must have 1 to 64 characters: letters, digits and . _ -"
+            reason = f"{format_value(name)} must have 1 to 64 characters: letters, digits and . _ -"
             raise InvalidSettingsError("account", reason)
         return name
     if isinstance(key, RotatingKey):
