@@ -499,7 +499,7 @@ def _restore(cls: type[PanelError], args: tuple[object, ...]) -> PanelError:
     return error
 
 
-def without_frames(error: BaseException) -> BaseException:
+def strip_frames(error: BaseException) -> BaseException:
     """Remove the frames of a foreign error and its causes: they may hold a key or a password."""
     current: BaseException | None = error
     while current is not None:

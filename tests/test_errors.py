@@ -187,7 +187,7 @@ def test_foreign_error_and_its_causes_lose_their_frames() -> None:
 
     error = fail(fail(None))
 
-    assert errors.without_frames(error) is error
+    assert errors.strip_frames(error) is error
     assert error.__traceback__ is None
     assert error.__cause__ is not None
     assert error.__cause__.__traceback__ is None
