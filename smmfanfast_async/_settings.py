@@ -14,11 +14,11 @@ from .errors import InvalidSettingsError
 
 __all__ = [
     "account_name",
-    "check_above_0",
     "check_numbers",
     "key_from_env",
     "options_from_env",
     "require_account",
+    "require_positive",
 ]
 
 _ACCOUNT = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -49,7 +49,7 @@ def require_account(name: str | None) -> str:
     return name
 
 
-def check_above_0(name: str, number: float) -> None:
+def require_positive(name: str, number: float) -> None:
     """Raise `InvalidSettingsError` unless the number is greater than 0."""
     if not number > 0:
         raise InvalidSettingsError(name, f"{number} must be greater than 0")
@@ -59,7 +59,7 @@ def check_numbers(**numbers: float | None) -> None:
     """Raise `InvalidSettingsError` for the first number not greater than 0; None is skipped."""
     for name, number in numbers.items():
         if number is not None:
-            check_above_0(name, number)
+            require_positive(name, number)
 
 
 def key_from_env() -> str:
