@@ -14,11 +14,11 @@ from .errors import InvalidSettingsError
 
 __all__ = [
     "account_name",
-    "check_numbers",
     "key_from_env",
     "options_from_env",
     "require_account",
     "require_positive",
+    "require_positive_numbers",
 ]
 
 _ACCOUNT = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -55,7 +55,7 @@ def require_positive(name: str, number: float) -> None:
         raise InvalidSettingsError(name, f"{number} must be greater than 0")
 
 
-def check_numbers(**numbers: float | None) -> None:
+def require_positive_numbers(**numbers: float | None) -> None:
     """Raise `InvalidSettingsError` for the first number not greater than 0; None is skipped."""
     for name, number in numbers.items():
         if number is not None:
