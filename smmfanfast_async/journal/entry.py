@@ -229,12 +229,12 @@ class Claim:
 
     Attributes:
         key: The journal's own key of the entry.
-        number: The version of the claim, a fencing token: a later claim invalidates this one.
+        version: The version of the claim, a fencing token: a later claim invalidates this one.
         entry: The order when it was claimed.
     """
 
     key: int
-    number: int
+    version: int
     entry: Entry
 
 

@@ -206,7 +206,7 @@ def status_row(observation: Observation, after: Entry) -> dict[str, Any]:
     is_final = after.state is _S.FINISHED
     return {
         "id": observation.claim.key,
-        "claim_version": observation.claim.number,
+        "claim_version": observation.claim.version,
         "is_final": int(is_final),
         "due_at": None if is_final else to_microseconds(observation.due_at),
         "raw_status": after.raw_status,
@@ -223,7 +223,7 @@ def status_row(observation: Observation, after: Entry) -> dict[str, Any]:
 
 def release_row(claim: Claim, due_at: datetime) -> dict[str, int]:
     """Return a row for the statement `release`."""
-    return {"id": claim.key, "claim_version": claim.number, "due_at": to_microseconds(due_at)}
+    return {"id": claim.key, "claim_version": claim.version, "due_at": to_microseconds(due_at)}
 
 
 # --- events --------------------------------------------------------------------------------------
