@@ -246,13 +246,13 @@ class Observation:
         claim: The claim under which the order was checked.
         status: The order's status; None if the panel answered and did not know the id.
         due_at: When to check next, aware UTC.
-        is_over: Whether the status is final by the panel's own list (`Profile.final_statuses`).
+        is_final: Whether the status is final by the panel's own list (`Profile.final_statuses`).
     """
 
     claim: Claim
     status: OrderStatus | None
     due_at: datetime
-    is_over: bool = False
+    is_final: bool = False
 
 
 class EventKind(StrEnum):

@@ -165,7 +165,7 @@ def apply_observation(observation: Observation, now: datetime) -> Entry:
         return attrs.evolve(entry, miss_count=entry.miss_count + 1, checked_at=now)
     # A field that is missing from this answer keeps its last value.
     reported: dict[str, Any] = {  # in the order of `_reported_values`
-        "state": _S.FINISHED if status.is_final or observation.is_over else entry.state,
+        "state": _S.FINISHED if status.is_final or observation.is_final else entry.state,
         "raw_status": sanitize(status.raw_status, MAX_STATUS_CHARACTERS),
         "charge": entry.charge if status.charge is None else status.charge,
         "start_count": entry.start_count if status.start_count is None else status.start_count,
