@@ -151,7 +151,9 @@ class Statuses:
         if self._runner.instrumentation.hook is not None:
             failed = sum(isinstance(each, PanelError) for each in rows.values())
             self._runner.instrumentation.emit(
-                BatchFinished(id_count=len(rows), found=len(rows) - failed, failed=failed)
+                BatchFinished(
+                    id_count=len(rows), found_count=len(rows) - failed, failed_count=failed
+                )
             )
         return rows
 

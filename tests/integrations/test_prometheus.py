@@ -82,7 +82,7 @@ def test_sizes_of_batches_are_counted() -> None:
     registry = CollectorRegistry()
     hook = Metrics(registry).hook("main")
     for ids in (1, 100, 100):
-        hook(BatchFinished(id_count=ids, found=ids, failed=0))
+        hook(BatchFinished(id_count=ids, found_count=ids, failed_count=0))
 
     found = exposition(registry)
     assert found["smmfanfast_batch_ids_bucket{account=main,le=50.0}"] == 1
