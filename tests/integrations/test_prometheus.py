@@ -26,7 +26,7 @@ KEY = "test-metrics-marker"
 
 
 def exposition(registry: CollectorRegistry) -> dict[str, float]:
-    """Give each series of the text that Prometheus scrapes, but for the times of creation."""
+    """Return each series of the scraped text, without the creation times."""
     text = generate_latest(registry).decode()
     return {
         f"{sample.name}{{{','.join(f'{k}={v}' for k, v in sorted(sample.labels.items()))}}}":

@@ -128,7 +128,7 @@ async def outcome_of(call: Awaitable[T]) -> T | PanelError:
 
 
 def hides_the_key(error: BaseException) -> None:
-    """Look for the key in an error, its causes, its pickle and every frame that is not a test's."""
+    """Search an error, its causes, its pickle and every frame outside the tests for the key."""
     chain = list(chain_of(error))
     assert MARKER not in "".join(f"{each} {each!r} {vars(each)}" for each in chain)
     assert MARKER.encode() not in pickle.dumps(error)

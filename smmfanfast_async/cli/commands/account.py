@@ -20,9 +20,6 @@ async def balance(*, options: CommonOptions = _HERE) -> int:
     if options.json:
         output.print_json(Console(), account_balance)
     else:
-        Console().print(
-            output.cell(
-                f"{account_balance.balance} {account_balance.currency or ''}".strip(), "bold"
-            )
-        )
+        text = f"{account_balance.balance} {account_balance.currency or ''}".strip()
+        Console().print(output.cell(text, "bold"))
     return OK

@@ -81,8 +81,6 @@ def _status_output(options: CommonOptions, total: int | None) -> Generator[Show,
         yield show
 
 
-_HERE = CommonOptions()
-
 _LAST = {ChangeKind.FINISHED, ChangeKind.MISSING}
 """Kinds of change after which an order has no more."""
 
