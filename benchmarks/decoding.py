@@ -51,10 +51,12 @@ async def decode_batches(rounds: int, times: int) -> dict[str, Spread]:
                 times, lambda: converter.structure(orjson.loads(reply.body), dict[str, StatusRow])
             ),
             "pydantic": repeat(times, lambda: STATUS_MODELS.validate_json(reply.body)),
-            "ours, odd": repeat(
+            "ours, malformed": repeat(
                 times, lambda: [decode_statuses(each, SMMFANFAST, IDS) for each in irregular]
             ),
-            "orjson, odd": repeat(times, lambda: [orjson.loads(each.body) for each in irregular]),
+            "orjson, malformed": repeat(
+                times, lambda: [orjson.loads(each.body) for each in irregular]
+            ),
         },
         rounds,
         shares=shares,
@@ -63,7 +65,7 @@ async def decode_batches(rounds: int, times: int) -> dict[str, Spread]:
         "batch / orjson": ratio(measured, "ours", "orjson"),
         "batch / json": ratio(measured, "ours", "json"),
         "batch, json / orjson": ratio(measured, "json", "orjson"),
-        "batch, odd / orjson": ratio(measured, "ours, odd", "orjson, odd"),
+        "batch, malformed / orjson": ratio(measured, "ours, malformed", "orjson, malformed"),
         "batch, cattrs / orjson": ratio(measured, "cattrs", "orjson"),
         "batch, pydantic / orjson": ratio(measured, "pydantic", "orjson"),
         "batch, cattrs / ours": ratio(measured, "cattrs", "ours"),

@@ -1,8 +1,8 @@
 """Draw the terminal pictures that the README shows.
 
-Run `python benchmarks/pictures.py` from the root of the project: it plays `smmfanfast demo`,
+Run `python benchmarks/pictures.py` from the root of the project: it runs `smmfanfast demo`,
 `services`, `add`, `watch`, `orders`, `unknown` and `follow` on a sandbox and writes what a terminal
-would show as SVG beside this file.
+would show to SVG files in the folder of this script.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from smmfanfast_async import ChangeKind, Client, DefaultOrder, PollPolicy
 from smmfanfast_async.cli import _entries, _output
 from smmfanfast_async.cli._journal import CountingJournal
 from smmfanfast_async.cli._live import Board, StatusBoard
-from smmfanfast_async.cli.commands.add import quote_view
+from smmfanfast_async.cli.commands.add import confirmation_question, quote_view
 from smmfanfast_async.cli.commands.demo import play
 from smmfanfast_async.desk import OrderDesk
 from smmfanfast_async.sandbox import Fault, Sandbox
@@ -31,85 +31,87 @@ WIDTH = 104
 """Columns of the pictures: wide enough for the tables, narrow enough for a page."""
 
 ORDERS = 120
-"""Orders of the pictures of a journal."""
+"""Number of orders in the pictures of a journal."""
 
 WATCHED = 12
-"""Orders of the picture of `watch`."""
+"""Number of orders in the picture of `watch`."""
 
-SHOWN = "invoice-106"
-"""How the refs of the orders begin that are listed."""
+REF_PREFIX = "invoice-106"
+"""Prefix of the refs of the listed orders."""
 
-LOOK_S = 0.2
-"""Seconds between two looks at an order: nobody waits for a picture."""
+POLL_S = 0.2
+"""Seconds between two status checks of an order: short, so that the script ends soon."""
 
 STEP_S = 900.0
-"""Seconds by which the panel's clock is put forward at a time."""
+"""Seconds by which the panel's clock is advanced per step."""
 
-PICTURED_AT = 80
-"""Finished orders at which `follow` is drawn: with something behind it and something to come."""
+FINISHED_IN_PICTURE = 80
+"""Finished orders at which `follow` is drawn, so that both finished and open ones are shown."""
 
 
-SIGN_WIDTH = 12.2
-"""Width of a sign in the SVG of rich."""
+CHARACTER_WIDTH = 12.2
+"""Width of a character in the SVG of rich."""
 
 LEADING_BLANKS = re.compile(
     r' x="(?P<x>[\d.]+)" y="(?P<y>[\d.]+)" textLength="(?P<length>[\d.]+)" '
     r'clip-path="(?P<clip>[^"]+)">(?P<blanks>(?:&#160;)+)'
 )
-"""Blanks at the begin of a text: some programs that draw SVG leave them out."""
+"""Spaces at the start of a text: some programs that draw SVG omit them."""
 
 
-def moved(text: re.Match[str]) -> str:
-    """Let a text begin where its first sign is."""
-    width = SIGN_WIDTH * text["blanks"].count(";")
+def skip_leading_blanks(text: re.Match[str]) -> str:
+    """Move the start of a text to its first visible character."""
+    width = CHARACTER_WIDTH * text["blanks"].count(";")
     x, length = float(text["x"]) + width, float(text["length"]) - width
-    place = f' x="{x:g}" y="{text["y"]}" textLength="{length:g}"'
-    return f'{place} clip-path="{text["clip"]}">'
+    position = f' x="{x:g}" y="{text["y"]}" textLength="{length:g}"'
+    return f'{position} clip-path="{text["clip"]}">'
 
 
 def recorder() -> Console:
-    """Make a console that keeps what it draws; as no terminal, it draws a progress bar once."""
+    """Create a console that records; it is not a terminal, so a progress bar is drawn once."""
     return Console(record=True, file=io.StringIO(), width=WIDTH, color_system="truecolor")
 
 
 def save(console: Console, name: str, title: str) -> None:
-    """Write what a console has drawn; a port number, new each time, becomes a fixed one."""
+    """Write a recorded console as SVG; the port, new in each run, is replaced by a fixed one."""
     svg = console.export_svg(title=title, unique_id=name)
     svg = re.sub(r"(127\.0\.0\.1:)\d+", r"\g<1>8080", svg)
-    # The fonts would come from another host; whoever looks has a font of fixed width.
+    # The fonts would be loaded from another host; every viewer has a fixed-width font.
     svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
-    svg = LEADING_BLANKS.sub(moved, svg)
+    svg = LEADING_BLANKS.sub(skip_leading_blanks, svg)
     path = HERE / f"{name}.svg"
     path.write_text(svg, encoding="utf-8")
     print(f"wrote {path.name}, {path.stat().st_size // 1024} KB")
 
 
 async def demo() -> None:
-    """Play the demo."""
+    """Draw `smmfanfast demo`."""
     console = recorder()
     await play(console)
     save(console, "demo", "smmfanfast demo")
 
 
 async def services() -> None:
-    """Search the catalogue."""
+    """Draw a search in the catalogue."""
     console = recorder()
     async with Sandbox() as panel, Client(panel.api_key, base_url=panel.url) as client:
         catalogue = await client.services()
-        found = catalogue.search("telegram", max_rate=Decimal(2))
-        title = f"{len(found)} of {len(catalogue)} services"
-        console.print(_output.services_table(found, title))
+        matching = catalogue.search("telegram", max_rate=Decimal(2))
+        title = f"{len(matching)} of {len(catalogue)} services"
+        console.print(_output.services_table(matching, title))
     save(console, "services", "smmfanfast services --search telegram --max-rate 2")
 
 
 async def add() -> None:
-    """Ask before an order is placed, and place it."""
+    """Draw an order: its price, the question and the answer."""
     console = recorder()
     async with Sandbox() as panel, Client(panel.api_key, base_url=panel.url) as client:
         catalogue = await client.services()
         order = DefaultOrder(service=5, link="https://instagram.com/example", quantity=1000)
-        console.print(quote_view(order, catalogue.check(order), catalogue.quote(order)))
-        question = Text.assemble("Place it? ", ("[y/n]", "bold magenta"), (" (n)", "bold cyan"))
+        price, balance = catalogue.quote(order), await client.balance()
+        console.print(quote_view(order, catalogue.check(order), price))
+        question = Text(confirmation_question(price, balance) + " ")
+        question.append("[y/n]", "bold magenta").append(" (n)", "bold cyan")
         console.print(question + Text(": y"))
         added = await client.add(order)
         console.print(_output.cell(f"order {added.order} placed", "bold green"))
@@ -117,9 +119,9 @@ async def add() -> None:
 
 
 async def watch() -> None:
-    """Watch some orders until each is final."""
+    """Draw `watch` for orders that have become final."""
     console = recorder()
-    poll = PollPolicy(min_interval_s=LOOK_S, max_interval_s=LOOK_S)
+    poll = PollPolicy(min_interval_s=POLL_S, max_interval_s=POLL_S)
     async with (
         Sandbox(seed=4, speed=0, balance=Decimal(500)) as panel,
         Client(panel.api_key, base_url=panel.url, poll=poll) as client,
@@ -131,10 +133,10 @@ async def watch() -> None:
             ids.append((await client.add(order)).order)
         board = StatusBoard(len(ids), counts_final=True)
         async for change in client.watch(ids):
-            found = change.error or change.after
-            if found is not None:
+            result = change.error or change.after
+            if result is not None:
                 is_final = change.kind is ChangeKind.FINISHED
-                board.update(change.order, found, is_final=is_final)
+                board.update(change.order, result, is_final=is_final)
             panel.advance(STEP_S)
         console.print(board)
     save(console, "watch", f"smmfanfast watch {' '.join(ids)}")
@@ -142,10 +144,10 @@ async def watch() -> None:
 
 @asynccontextmanager
 async def shop() -> AsyncIterator[tuple[Sandbox, OrderDesk, CountingJournal]]:
-    """Open a desk that has placed some orders, among them one whose answer was lost."""
+    """Open a desk with placed orders, the response to one of them lost."""
     with TemporaryDirectory() as folder:
         journal = CountingJournal(f"sqlite+aiosqlite:///{folder}/orders.db")
-        poll = PollPolicy(min_interval_s=LOOK_S, max_interval_s=LOOK_S)
+        poll = PollPolicy(min_interval_s=POLL_S, max_interval_s=POLL_S)
         async with (
             Sandbox(seed=4, speed=0, balance=Decimal(500)) as panel,
             Client(panel.api_key, base_url=panel.url) as client,
@@ -161,36 +163,36 @@ async def shop() -> AsyncIterator[tuple[Sandbox, OrderDesk, CountingJournal]]:
 
 
 async def journal() -> None:
-    """Follow orders, and draw how it stands on the way; list them, and show what is unknown."""
-    async with shop() as (panel, desk, kept):
+    """Draw `follow` in progress, and the `orders` and `unknown` commands."""
+    async with shop() as (panel, desk, stored):
         board = Board()
         following = asyncio.ensure_future(desk.follow())
         while True:
             panel.advance(STEP_S)
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(POLL_S)
             summary = await desk.summary()
-            if summary.by_state.get("finished", 0) >= PICTURED_AT:
+            if summary.by_state.get("finished", 0) >= FINISHED_IN_PICTURE:
                 break
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
         async for event in desk.events("pictures", wait=False):
             board.event(event)
         unknown = await desk.unknown()
-        board.count(summary, kept.checks, unknown)
+        board.count(summary, stored.checks, unknown)
         drawn = recorder()
         drawn.print(board)
         save(drawn, "follow", "smmfanfast follow")
         listed = recorder()
-        found = [entry async for entry in desk.entries(ref_prefix=SHOWN)]
-        listed.print(_entries.entries_table(found, f"{len(found)} orders"))
+        entries = [entry async for entry in desk.entries(ref_prefix=REF_PREFIX)]
+        listed.print(_entries.entries_table(entries, f"{len(entries)} orders"))
         listed.print(Text("\n$ smmfanfast unknown", style="bold"))
         for each in unknown:
             listed.print(_entries.evidence(each))
-        save(listed, "orders", f"smmfanfast orders --ref {SHOWN}")
+        save(listed, "orders", f"smmfanfast orders --ref {REF_PREFIX}")
 
 
 async def main() -> None:
-    """Draw all of them."""
+    """Draw all pictures."""
     await services()
     await add()
     await watch()

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from ._secrets import Key, RotatingKey
-from ._text import shown_value
+from ._text import format_value
 from .errors import InvalidSettingsError
 
 __all__ = [
     "account_name",
-    "check_above_0",
-    "check_numbers",
     "key_from_env",
     "options_from_env",
     "require_account",
+    "require_positive",
+    "require_positive_numbers",
 ]
 
 _ACCOUNT = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -32,7 +32,7 @@ def account_name(key: Key, url: str, name: str | None = None) -> str | None:
     """
     if name is not None:
         if not isinstance(name, str) or not _ACCOUNT.fullmatch(name):
-            reason = f"{shown_value(name)} must have 1 to 64 characters: letters, digits and . _ -"
+            reason = f"{format_value(name)} must have 1 to 64 characters: letters, digits and . _ -"
             raise InvalidSettingsError("account", reason)
         return name
     if isinstance(key, RotatingKey):
@@ -49,17 +49,17 @@ def require_account(name: str | None) -> str:
     return name
 
 
-def check_above_0(name: str, number: float) -> None:
+def require_positive(name: str, number: float) -> None:
     """Raise `InvalidSettingsError` unless the number is greater than 0."""
     if not number > 0:
         raise InvalidSettingsError(name, f"{number} must be greater than 0")
 
 
-def check_numbers(**numbers: float | None) -> None:
+def require_positive_numbers(**numbers: float | None) -> None:
     """Raise `InvalidSettingsError` for the first number not greater than 0; None is skipped."""
     for name, number in numbers.items():
         if number is not None:
-            check_above_0(name, number)
+            require_positive(name, number)
 
 
 def key_from_env() -> str:

@@ -3,12 +3,12 @@
 import re
 
 __all__ = [
+    "format_value",
     "line_flaw",
     "normalize_text",
     "normalize_word",
     "raw_text",
     "sanitize",
-    "shown_value",
     "text_flaw",
 ]
 
@@ -85,7 +85,7 @@ class _Shown(str):
     __slots__ = ()
 
 
-def shown_value(value: object) -> str:
+def format_value(value: object) -> str:
     """Return an invalid value as an error shows it; a result of this function stays unchanged."""
     if isinstance(value, _Shown):
         return value

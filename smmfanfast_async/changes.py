@@ -62,15 +62,15 @@ as paused or error, is neither earlier nor later."""
 
 
 def change_of(
-    order: str, before: OrderStatus | None, after: OrderStatus, *, is_over: bool = False
+    order: str, before: OrderStatus | None, after: OrderStatus, *, is_final: bool = False
 ) -> StatusChange | None:
     """Return what changed, None if nothing did.
 
-    `is_over` marks the order as final if the panel has a final status word of its own.
+    `is_final` marks the order as final if the panel has a final status word of its own.
     """
     if before is not None and before.is_equivalent_to(after):
         return None
-    kind = ChangeKind.FINISHED if is_over or after.is_final else _kind(before, after)
+    kind = ChangeKind.FINISHED if is_final or after.is_final else _kind(before, after)
     return StatusChange(order=order, kind=kind, before=before, after=after)
 
 

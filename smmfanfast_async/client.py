@@ -17,16 +17,16 @@ from ._engine.statuses import Ids, collect
 from ._secrets import Secret, wrap_key
 from ._settings import (
     account_name,
-    check_numbers,
     key_from_env,
     options_from_env,
     require_account,
+    require_positive_numbers,
 )
 from ._wire.decode import (
     decode_balance,
     decode_call,
 )
-from ._wire.encode import add_form, call_form
+from ._wire.encode import encode_call, encode_order
 from ._wire.transport import Connector, Session, TraceConfig, Transport, is_loopback, parse_url
 from .catalogue import Catalogue
 from .changes import StatusChange
@@ -118,8 +118,8 @@ class Client(ApiV2Calls):
         slots = profile.concurrency if concurrency is None else concurrency
         add_slots = profile.add_concurrency if add_concurrency is None else add_concurrency
         per_minute = profile.calls_per_minute if calls_per_minute is None else calls_per_minute
-        check_numbers(timeout_s=timeout_s, concurrency=slots)
-        check_numbers(add_concurrency=add_slots, calls_per_minute=per_minute)
+        require_positive_numbers(timeout_s=timeout_s, concurrency=slots)
+        require_positive_numbers(add_concurrency=add_slots, calls_per_minute=per_minute)
         transport = Transport(
             url,
             key,
@@ -189,7 +189,7 @@ class Client(ApiV2Calls):
             concurrency: The most batches of one call in flight. It cannot raise the client's own.
             keep_raw: Whether each status and service keeps the text that it was decoded from.
         """
-        check_numbers(timeout_s=timeout_s, concurrency=concurrency)
+        require_positive_numbers(timeout_s=timeout_s, concurrency=concurrency)
         changes = {"timeout_s": timeout_s, "retry": retry, "keep_raw": keep_raw}
         chosen: dict[str, Any] = {name: each for name, each in changes.items() if each is not None}
         settings = attrs.evolve(self._settings, **chosen)
@@ -260,8 +260,8 @@ class Client(ApiV2Calls):
             OutcomeUnknownError: An order may exist. Check the panel before ordering again;
                 `await error.wait_for_outcome()` if it is still being sent.
         """
-        check_numbers(wait_s=wait_s)
-        form = add_form(order, self.profile)
+        require_positive_numbers(wait_s=wait_s)
+        form = encode_order(order, self.profile)
         if max_charge is not None:
             started_s = self._runner.clock.now_s()
             await self._core.catalogue_cache.check_price_limit(order, max_charge, wait_s)
@@ -380,7 +380,7 @@ class Client(ApiV2Calls):
             WaitTimeoutError: Orders are still open after `timeout_s`. Watching again is safe.
             AuthenticationError: The panel rejected the key. Correct it.
         """
-        check_numbers(timeout_s=timeout_s)
+        require_positive_numbers(timeout_s=timeout_s)
         self._runner.check_action("status")
         asked = parse_ids(orders)
         async with aclosing(self._core.poller.watch(asked, until, timeout_s)) as changes:
@@ -427,5 +427,5 @@ class Client(ApiV2Calls):
             NotSentError: Nothing was sent. Retrying is safe.
             NoResponseError, InvalidResponseError: It may have taken effect. Check before retrying.
         """
-        form = call_form(action, fields, self.profile)
+        form = encode_call(action, fields, self.profile)
         return await self._once(form, lambda reply: decode_call(reply, self.profile, action))

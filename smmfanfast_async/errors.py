@@ -42,7 +42,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol, Self
 
-from ._text import shown_value
+from ._text import format_value
 
 __all__ = [
     "AuthenticationError",
@@ -214,7 +214,7 @@ class InvalidOrderError(_InvalidError):
     """
 
     def __init__(self, owner: str, field: str, value: object, reason: str) -> None:
-        shown = shown_value(value)
+        shown = format_value(value)
         super().__init__(f"{field} {shown} {reason}")
         self.owner = owner
         self.field = field
@@ -499,7 +499,7 @@ def _restore(cls: type[PanelError], args: tuple[object, ...]) -> PanelError:
     return error
 
 
-def without_frames(error: BaseException) -> BaseException:
+def strip_frames(error: BaseException) -> BaseException:
     """Remove the frames of a foreign error and its causes: they may hold a key or a password."""
     current: BaseException | None = error
     while current is not None:

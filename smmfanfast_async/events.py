@@ -165,9 +165,9 @@ class BatchFinished:
 
     id_count: int
     """How many ids were in the batch."""
-    found: int
+    found_count: int
     """How many of them have a status."""
-    failed: int
+    failed_count: int
     """How many of them have an error instead."""
 
 

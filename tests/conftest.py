@@ -1,4 +1,4 @@
-"""For all tests: the `pytester` fixture, the `postgres` marker, the event loop of the thread."""
+"""Shared by all tests: the `pytester` fixture, the `postgres` marker, the event loop."""
 
 import asyncio
 import warnings

@@ -1,4 +1,4 @@
-"""Panels of the API v2 family, end to end: the client against a sandbox that speaks as they do."""
+"""API v2 panels, end to end: the client against a sandbox in their dialect."""
 
 import asyncio
 import math
@@ -92,30 +92,32 @@ ORDERS: list[Order] = [
     ),
 ]  # fmt: skip
 
-# A family without a pace, so that a test may ask as often as it likes.
-UNPACED = attrs.evolve(API_V2, calls_per_minute=None)
+# A profile without a rate limit, so that tests may call as often as they need.
+UNLIMITED = attrs.evolve(API_V2, calls_per_minute=None)
 
 
-def client_of(panel: Sandbox, profile: Profile = UNPACED, **options: Any) -> Client:
+def create_client(panel: Sandbox, profile: Profile = UNLIMITED, **options: Any) -> Client:
     return Client(panel.api_key, profile=profile, base_url=panel.url, **options)
 
 
 @asynccontextmanager
-async def family(**options: Any) -> AsyncIterator[tuple[Sandbox, Client]]:
+async def open_panel(**options: Any) -> AsyncIterator[tuple[Sandbox, Client]]:
     sandbox = Sandbox(**{"dialect": "api-v2", "speed": 0} | options)
-    async with sandbox as panel, client_of(panel) as client:
+    async with sandbox as panel, create_client(panel) as client:
         yield panel, client
 
 
-async def placed(client: Client, count: int, **changes: Any) -> list[str]:
-    """Place some orders and give their ids."""
+async def place_orders(client: Client, count: int, **changes: Any) -> list[str]:
+    """Place orders and return their ids."""
     order = DefaultOrder(**{"service": 5, "link": LINK, "quantity": 500} | changes)
-    orders = [attrs.evolve(order, link=f"{LINK}/{place}") for place in range(count)]
+    orders = [attrs.evolve(order, link=f"{LINK}/{number}") for number in range(count)]
     return [(await client.add(each)).order for each in orders]
 
 
-async def delivered(panel: Sandbox, client: Client, count: int, **changes: Any) -> list[str]:
-    ids = await placed(client, count, **changes)
+async def place_and_complete(
+    panel: Sandbox, client: Client, count: int, **changes: Any
+) -> list[str]:
+    ids = await place_orders(client, count, **changes)
     for order in ids:
         panel.set_status(order, "completed")
     return ids
@@ -124,14 +126,14 @@ async def delivered(panel: Sandbox, client: Client, count: int, **changes: Any) 
 # --- order types ---------------------------------------------------------------------------------
 
 
-def test_every_type_is_tried() -> None:
+def test_every_order_type_has_an_example() -> None:
     assert {type(order) for order in ORDERS} == set(API_V2_ORDER_TYPES.values())
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("order", ORDERS, ids=lambda order: order.panel_type)
-async def test_an_order_of_each_type_arrives_field_by_field(order: Order) -> None:
-    async with family() as (panel, client):
+async def test_order_of_each_type_arrives_with_all_its_fields(order: Order) -> None:
+    async with open_panel() as (panel, client):
         added = await client.add(order)
         stored = panel.orders[added.order]
         quoted = (await client.services()).quote(order)
@@ -147,7 +149,7 @@ async def test_an_order_of_each_type_arrives_field_by_field(order: Order) -> Non
 
 
 def as_text(value: object) -> str:
-    """Say how a value stands in a form, without the help of the client."""
+    """Return a value as form text, computed without the client."""
     if isinstance(value, tuple):
         return "\n".join(value)
     return value.strftime("%d/%m/%Y") if isinstance(value, date) else str(value)
@@ -162,14 +164,14 @@ def as_text(value: object) -> str:
     Profile(name="own", base_url="https://panel.example", actions=frozenset({"add"})),
 ], ids=lambda profile: profile.name)  # fmt: skip
 async def test_unsupported_order_types_are_rejected_unsent(profile: Profile, order: Order) -> None:
-    takes = {
+    supported = {
         "smmfanfast": set(ORDER_TYPES) - {"subscriptions"},  # it has old posts and another delay
         "api-v2": set(API_V2_ORDER_TYPES),
         "few": {"default", "poll"},
         "own": set(ORDER_TYPES),
     }[profile.name]
-    async with family() as (panel, _), client_of(panel, profile) as client:
-        if order.panel_type in takes:
+    async with open_panel() as (panel, _), create_client(panel, profile) as client:
+        if order.panel_type in supported:
             await client.add(order)
         else:
             with pytest.raises(InvalidOrderError) as caught:
@@ -178,19 +180,19 @@ async def test_unsupported_order_types_are_rejected_unsent(profile: Profile, ord
             assert not caught.value.maybe_placed
             assert profile.name in str(caught.value)
 
-        assert panel.request_count == len(panel.orders) == (order.panel_type in takes)
+        assert panel.request_count == len(panel.orders) == (order.panel_type in supported)
 
 
 @pytest.mark.asyncio
 async def test_old_posts_are_rejected_by_panels_that_ignore_them() -> None:
     order = SubscriptionsOrder(service=50, username="ann", min=20, max=30, delay=0, old_posts=3)
-    async with Sandbox(speed=0) as panel, client_of(panel, SMMFANFAST) as client:
+    async with Sandbox(speed=0) as panel, create_client(panel, SMMFANFAST) as client:
         with pytest.raises(InvalidOrderError, match="old_posts 3 would be ignored by smmfanfast"):
             await client.add(order)
         assert panel.request_count == 0
         await client.add(attrs.evolve(order, old_posts=None))
 
-    async with family() as (panel, client):
+    async with open_panel() as (panel, client):
         await client.add(order)
         panel.finish_all()
         assert panel.orders["1"].posts is not None
@@ -199,7 +201,7 @@ async def test_old_posts_are_rejected_by_panels_that_ignore_them() -> None:
 
 @pytest.mark.asyncio
 async def test_catalogue_knows_types_and_flags_of_api_v2() -> None:
-    async with family() as (panel, client):
+    async with open_panel() as (panel, client):
         catalogue = await client.services()
 
         assert catalogue.unreadable == ()
@@ -221,8 +223,8 @@ async def test_catalogue_knows_types_and_flags_of_api_v2() -> None:
 
 @pytest.mark.asyncio
 async def test_drip_feed_order_is_checked_at_its_whole_price() -> None:
-    """2 × 500 visits at 0.25 a thousand."""
-    async with family() as (panel, client):
+    """2 × 500 visits at 0.25 per thousand."""
+    async with open_panel() as (panel, client):
         with pytest.raises(SpendingLimitError) as caught:
             await client.add(ORDERS[-1], max_charge=Decimal("0.2499"))
         assert caught.value.price == Decimal("0.25")
@@ -255,7 +257,7 @@ REFUSALS: list[tuple[Order, type[RefusedError], ErrorKind]] = [
 async def test_api_v2_refusal_is_known_and_places_nothing(
     order: Order, error: type[RefusedError], kind: ErrorKind
 ) -> None:
-    async with family(balance=Decimal(100)) as (panel, client):
+    async with open_panel(balance=Decimal(100)) as (panel, client):
         with pytest.raises(error) as caught:
             await client.add(order)
 
@@ -265,8 +267,8 @@ async def test_api_v2_refusal_is_known_and_places_nothing(
 
 
 @pytest.mark.asyncio
-async def test_an_active_link_is_a_duplicate() -> None:
-    async with family() as (_, client):
+async def test_active_link_is_a_duplicate() -> None:
+    async with open_panel() as (_, client):
         await client.add(ORDERS[1])
         with pytest.raises(RefusedError) as caught:
             await client.add(ORDERS[1])
@@ -277,8 +279,8 @@ async def test_an_active_link_is_a_duplicate() -> None:
 @pytest.mark.asyncio
 async def test_wrong_key_is_recognized() -> None:
     async with (
-        family() as (panel, _),
-        Client("test-other", profile=UNPACED, base_url=panel.url) as client,
+        open_panel() as (panel, _),
+        Client("test-other", profile=UNLIMITED, base_url=panel.url) as client,
     ):
         with pytest.raises(AuthenticationError):
             await client.balance()
@@ -288,9 +290,9 @@ async def test_wrong_key_is_recognized() -> None:
 
 @pytest.mark.asyncio
 async def test_unlisted_error_text_leaves_the_outcome_unknown() -> None:
-    """The sandbox made no order, but this text says nothing of that."""
+    """The sandbox created no order, but this text does not prove it."""
     order = DefaultOrder(service=5, link=LINK, quantity=500, runs=1001, interval=1)
-    async with family() as (_, client):
+    async with open_panel() as (_, client):
         with pytest.raises(OutcomeUnknownError, match="Please try again later") as caught:
             await client.add(order)
 
@@ -299,8 +301,8 @@ async def test_unlisted_error_text_leaves_the_outcome_unknown() -> None:
 
 @pytest.mark.asyncio
 async def test_reading_an_api_v2_panel() -> None:
-    async with family() as (panel, client):
-        (order,) = await placed(client, 1)
+    async with open_panel() as (panel, client):
+        (order,) = await place_orders(client, 1)
         balance = await client.balance()
         found = await client.statuses([order, 9])
 
@@ -316,7 +318,7 @@ async def test_reading_an_api_v2_panel() -> None:
 
 
 def test_profile_knows_every_refusal_text_of_the_sandbox() -> None:
-    """All but two: one says nothing of orders, the other never comes to an `add`."""
+    """All but two: one does not prove anything about orders, the other never answers `add`."""
     said = {getattr(messages, name) for name in messages.__all__ if name.isupper()}
     unknown = {text for text in said if API_V2.refusal_kind(messages.to_api_v2(text)) is None}
 
@@ -328,8 +330,8 @@ def test_profile_knows_every_refusal_text_of_the_sandbox() -> None:
 
 @pytest.mark.asyncio
 async def test_refill_from_request_to_completion() -> None:
-    async with family() as (panel, client):
-        (order,) = await delivered(panel, client, 1)
+    async with open_panel() as (panel, client):
+        (order,) = await place_and_complete(panel, client, 1)
 
         refill = await client.refill(int(order))
         assert (refill.order, refill.refill) == (order, "1")
@@ -343,8 +345,8 @@ async def test_refill_from_request_to_completion() -> None:
 
 @pytest.mark.asyncio
 async def test_refused_single_refill_is_raised() -> None:
-    async with family() as (panel, client):
-        (order,) = await placed(client, 1)
+    async with open_panel() as (panel, client):
+        (order,) = await place_orders(client, 1)
 
         with pytest.raises(RefusedError, match=r"not eligible for refill\.") as caught:
             await client.refill(order)
@@ -359,10 +361,10 @@ async def test_refused_single_refill_is_raised() -> None:
 
 
 @pytest.mark.asyncio
-async def test_each_of_many_refills_has_an_answer() -> None:
-    async with family() as (panel, client):
-        good = await delivered(panel, client, 2)
-        (pending,) = await placed(client, 1, service=10)
+async def test_each_refill_of_a_batch_has_its_own_result() -> None:
+    async with open_panel() as (panel, client):
+        good = await place_and_complete(panel, client, 2)
+        (pending,) = await place_orders(client, 1, service=10)
 
         found = await client.refills([good[1], "ord_x", pending, good[0], good[1]])
         again = await client.refills(good)
@@ -385,25 +387,25 @@ async def test_each_of_many_refills_has_an_answer() -> None:
 
 @pytest.mark.asyncio
 async def test_cancelled_orders_refund_what_remains() -> None:
-    async with family() as (panel, client):
-        untouched, begun, done, kept = [
-            *await placed(client, 3), *await placed(client, 1, service=10),
+    async with open_panel() as (panel, client):
+        untouched, started, done, kept = [
+            *await place_orders(client, 3), *await place_orders(client, 1, service=10),
         ]  # fmt: skip
-        panel.set_status(begun, "in progress")
+        panel.set_status(started, "in progress")
         panel.set_status(done, "completed")
         panel.advance(60)
         before = (await client.balance()).balance
 
-        found = await client.cancel([begun, done, 99, untouched, kept])
+        found = await client.cancel([started, done, 99, untouched, kept])
 
-        assert list(found) == [begun, done, "99", untouched, kept]
-        assert type(found[begun]) is type(found[untouched]) is CancelResult
+        assert list(found) == [started, done, "99", untouched, kept]
+        assert type(found[started]) is type(found[untouched]) is CancelResult
         assert isinstance(found["99"], OrderNotFoundError)
         for refused in (found[done], found[kept]):
             assert isinstance(refused, RefusedError)
             assert refused.kind is ErrorKind.UNKNOWN
             assert "not eligible for cancel." in refused.text
-        status = await client.status(begun)
+        status = await client.status(started)
         assert status.status is Status.PARTIAL
         assert status.remains is not None
         assert 0 < status.remains < 500
@@ -413,9 +415,9 @@ async def test_cancelled_orders_refund_what_remains() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_cancelled_order_ends_a_wait() -> None:
-    async with family() as (_, client):
-        (order,) = await placed(client, 1)
+async def test_wait_ends_when_the_order_is_cancelled() -> None:
+    async with open_panel() as (_, client):
+        (order,) = await place_orders(client, 1)
         waiting = asyncio.create_task(client.wait(order, timeout_s=20))
         await client.cancel([order])
 
@@ -437,7 +439,7 @@ VERBS: dict[str, Verb] = {
 @pytest.mark.parametrize("action", VERBS)
 @pytest.mark.parametrize(("count", "requests"), [(0, 0), (1, 1), (100, 1), (101, 2), (250, 3)])
 async def test_ids_are_split_by_the_api_v2_limit(action: str, count: int, requests: int) -> None:
-    async with family() as (panel, client):
+    async with open_panel() as (panel, client):
         found = await VERBS[action](client, list(range(1, count + 1)))
 
         assert list(found) == [str(number) for number in range(1, count + 1)]
@@ -451,8 +453,8 @@ async def test_ids_are_split_by_the_api_v2_limit(action: str, count: int, reques
 async def test_limit_that_is_too_high_only_costs_answers(
     action: str,
 ) -> None:
-    high = attrs.evolve(UNPACED, ids_per_call=101)
-    async with family() as (panel, _), client_of(panel, high) as client:
+    high = attrs.evolve(UNLIMITED, ids_per_call=101)
+    async with open_panel() as (panel, _), create_client(panel, high) as client:
         found = await VERBS[action](client, list(range(1, 103)))
 
         errors = list(found.values())
@@ -473,11 +475,11 @@ async def test_limit_that_is_too_high_only_costs_answers(
 async def test_changing_calls_are_sent_once_whatever_the_answer(
     verb: Callable[[Client], Any], action: str
 ) -> None:
-    async with family() as (panel, client):
+    async with open_panel() as (panel, client):
         if action == "refill":
-            await delivered(panel, client, 1)
+            await place_and_complete(panel, client, 1)
         else:
-            await placed(client, 1)
+            await place_orders(client, 1)
         panel.fail_next(Fault.DROP_AFTER, action=action)
 
         try:
@@ -495,8 +497,8 @@ async def test_changing_calls_are_sent_once_whatever_the_answer(
 @pytest.mark.asyncio
 async def test_refill_status_is_retried() -> None:
     quick = RetryPolicy(base_delay_s=0.001, max_retry_after_s=1)
-    async with family() as (panel, _), client_of(panel, retry=quick) as client:
-        await delivered(panel, client, 1)
+    async with open_panel() as (panel, _), create_client(panel, retry=quick) as client:
+        await place_and_complete(panel, client, 1)
         await client.refill(1)
         panel.fail_next(Fault.HTTP_503, action="refill_status")
 
@@ -506,8 +508,8 @@ async def test_refill_status_is_retried() -> None:
 
 @pytest.mark.asyncio
 async def test_failed_batch_does_not_affect_another() -> None:
-    async with family() as (panel, client):
-        ids = await placed(client, 102)
+    async with open_panel() as (panel, client):
+        ids = await place_orders(client, 102)
         panel.fail_next(Fault.HTTP_502, action="cancel")
 
         found = list((await client.cancel(ids)).values())
@@ -519,8 +521,8 @@ async def test_failed_batch_does_not_affect_another() -> None:
 
 @pytest.mark.asyncio
 async def test_malformed_record_does_not_affect_another() -> None:
-    async with family() as (panel, client):
-        ids = await delivered(panel, client, 2)
+    async with open_panel() as (panel, client):
+        ids = await place_and_complete(panel, client, 2)
         for action in ("refill", "refill_status"):
             panel.fail_next(Fault.MALFORMED_ROW, action=action)
 
@@ -534,9 +536,9 @@ async def test_malformed_record_does_not_affect_another() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_limit_of_the_panel_pauses_the_account() -> None:
+async def test_rate_limit_of_the_panel_pauses_the_account() -> None:
     never = RetryPolicy(max_attempts=1)
-    async with family() as (panel, _), client_of(panel, retry=never) as client:
+    async with open_panel() as (panel, _), create_client(panel, retry=never) as client:
         panel.fail_next(Fault.RATE_LIMIT, action="cancel", retry_after_s=0)
 
         found = await client.cancel([1])
@@ -556,13 +558,13 @@ IDS = st.lists(
 @settings(max_examples=25, deadline=None)
 @example(refills=[7, "007"], cancels=["007", 7], done={7}, size=2)
 @given(refills=IDS, cancels=IDS, done=st.sets(st.integers(1, 8)), size=st.integers(1, 7))
-def test_every_id_has_its_own_answer_and_the_money_adds_up(
+def test_every_id_has_its_own_answer_and_balances_match(
     refills: list[int | str], cancels: list[int | str], done: set[int], size: int
 ) -> None:
     async def main() -> None:
-        profile = attrs.evolve(UNPACED, ids_per_call=size)
-        async with family() as (panel, _), client_of(panel, profile) as client:
-            await placed(client, 8)
+        profile = attrs.evolve(UNLIMITED, ids_per_call=size)
+        async with open_panel() as (panel, _), create_client(panel, profile) as client:
+            await place_orders(client, 8)
             for order in done:
                 panel.set_status(order, "completed")
 
@@ -587,7 +589,7 @@ def test_every_id_has_its_own_answer_and_the_money_adds_up(
 
 LINES = st.text(
     st.characters(categories=["L", "M", "N", "P", "S", "Zs"]), min_size=1, max_size=20
-).map(lambda text: f"x{text}x")  # letters at both ends: blanks there are taken away
+).map(lambda text: f"x{text}x")  # letters at both ends: spaces there are stripped
 MANY = st.lists(LINES, min_size=1, max_size=5)
 
 
@@ -612,7 +614,7 @@ def test_free_texts_arrive_unchanged(
     ]  # fmt: skip
 
     async def main() -> None:
-        async with family() as (panel, client):
+        async with open_panel() as (panel, client):
             for order in orders:
                 await client.add(order)
             replies, seo, invites, traffic = [each.fields for each in panel.orders.values()]
@@ -634,12 +636,12 @@ async def test_desk_places_only_supported_order_types(
 ) -> None:
     poll = ORDERS[14]
     journal = f"sqlite+aiosqlite:///{tmp_path / 'orders.db'}"
-    async with family() as (panel, client), OrderDesk(client, SQLJournal(journal)) as desk:
+    async with open_panel() as (panel, client), OrderDesk(client, SQLJournal(journal)) as desk:
         entry = await desk.place(poll, ref="a")
         assert (await desk.place(poll, ref="a")).order == entry.order == "1"
         assert panel.requests["add"] == 1
 
-    async with Sandbox(speed=0) as panel, client_of(panel, SMMFANFAST) as client:
+    async with Sandbox(speed=0) as panel, create_client(panel, SMMFANFAST) as client:
         panel.add_service(SandboxService(service=136, name="n", category="c", rate=1))
         async with OrderDesk(client, SQLJournal(journal)) as desk:
             with pytest.raises(InvalidOrderError):

@@ -69,18 +69,18 @@ COMMENTS = Service(
 PACKAGE = Service(
     service="10", name="STRASSE متابعين", category="Instagram - Followers", type="package"
 )
-ODD = Service(service="ord_x", name="", category="", raw_rate="7", type="a new type")
+UNUSUAL = Service(service="ord_x", name="", category="", raw_rate="7", type="a new type")
 
 
 def catalogue(*services: Service) -> Catalogue:
     return Catalogue.from_services(services, FETCHED_AT)
 
 
-OFFER = catalogue(FOLLOWERS, COMMENTS, PACKAGE, ODD)
+OFFER = catalogue(FOLLOWERS, COMMENTS, PACKAGE, UNUSUAL)
 
 
-def offer_for(order: Order, **fields: Any) -> Catalogue:
-    """Make a catalogue whose one service takes the type of an order."""
+def catalogue_for(order: Order, **fields: Any) -> Catalogue:
+    """Create a catalogue with one service of the type of an order."""
     return catalogue(Service(service=order.service, **{"type": order.panel_type} | fields))
 
 
@@ -88,8 +88,8 @@ def lines(count: int) -> list[str]:
     return [f"line {number}" for number in range(count)]
 
 
-def subscription(least: int, most: int) -> SubscriptionsOrder:
-    return SubscriptionsOrder(service=5, username="ann", min=least, max=most, delay=0)
+def subscription(minimum: int, maximum: int) -> SubscriptionsOrder:
+    return SubscriptionsOrder(service=5, username="ann", min=minimum, max=maximum, delay=0)
 
 
 def traffic(quantity: int, runs: int | None = None) -> WebTrafficOrder:
@@ -99,7 +99,7 @@ def traffic(quantity: int, runs: int | None = None) -> WebTrafficOrder:
     )  # fmt: skip
 
 
-# Orders over a quantity, and the field that says it; None for what is not held against limits.
+# Orders with a quantity, and the field that has it; None if it is not checked.
 OVER: dict[str, tuple[Callable[[int], Order], str | None]] = {
     "default": (lambda n: DefaultOrder(service=5, link=LINK, quantity=n), "quantity"),
     "drip-feed": (
@@ -183,7 +183,7 @@ def refusal(make: Callable[[], object]) -> InvalidOrderError:
 
 def test_catalogue_maps_ids_to_services_in_panel_order() -> None:
     assert list(OFFER) == ["5", "9", "10", "ord_x"]
-    assert list(OFFER.values()) == [FOLLOWERS, COMMENTS, PACKAGE, ODD]
+    assert list(OFFER.values()) == [FOLLOWERS, COMMENTS, PACKAGE, UNUSUAL]
     assert len(OFFER) == 4
     assert dict(OFFER)["9"] is COMMENTS
 
@@ -231,15 +231,15 @@ def test_copy_is_equal(way: Callable[[Catalogue], Catalogue]) -> None:
 
 def test_catalogue_is_immutable() -> None:
     with pytest.raises(FrozenInstanceError):
-        OFFER.fetched_at = FETCHED_AT  # type: ignore[misc]  # what is tested
+        OFFER.fetched_at = FETCHED_AT  # type: ignore[misc]  # the assignment under test
 
 
 # --- searching -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("words", "found"), [
-    ("", [FOLLOWERS, COMMENTS, PACKAGE, ODD]),
-    ("  ", [FOLLOWERS, COMMENTS, PACKAGE, ODD]),
+    ("", [FOLLOWERS, COMMENTS, PACKAGE, UNUSUAL]),
+    ("  ", [FOLLOWERS, COMMENTS, PACKAGE, UNUSUAL]),
     ("instagram", [FOLLOWERS, COMMENTS, PACKAGE]),
     ("FOLLOWERS 15k", [FOLLOWERS]),
     ("15k instagram - followers", [FOLLOWERS]),
@@ -257,7 +257,7 @@ def test_search_matches_all_words_in_name_or_category(words: str, found: list[Se
     ("default", [FOLLOWERS]),
     ("custom_comments", [COMMENTS]),
     ("CUSTOM-COMMENTS", [COMMENTS]),
-    ("A new type", [ODD]),
+    ("A new type", [UNUSUAL]),
     ("", []),
     ("comments", []),
 ])  # fmt: skip
@@ -277,7 +277,7 @@ def test_search_by_empty_type_finds_services_without_type() -> None:
     ("0.04", [COMMENTS]),
     ("1.0199", [COMMENTS]),
     ("1.02", [FOLLOWERS, COMMENTS]),
-    ("7", [FOLLOWERS, COMMENTS, ODD]),
+    ("7", [FOLLOWERS, COMMENTS, UNUSUAL]),
 ])  # fmt: skip
 def test_search_by_max_rate_needs_a_rate_up_to_it(max_rate: str, found: list[Service]) -> None:
     assert OFFER.search(max_rate=Decimal(max_rate)) == found
@@ -292,7 +292,7 @@ def test_by_category_keeps_panel_order() -> None:
     assert list(OFFER.by_category().items()) == [
         ("Instagram - Followers", [FOLLOWERS, PACKAGE]),
         ("Instagram - Comments", [COMMENTS]),
-        ("", [ODD]),
+        ("", [UNUSUAL]),
     ]
 
 
@@ -313,10 +313,10 @@ def test_quantity_is_checked_against_min_and_max(name: str) -> None:
     where = type(over(10)).__name__
 
     for fine in (10, 11, 19, 20):
-        offer = offer_for(over(fine), **limits)
+        offer = catalogue_for(over(fine), **limits)
         assert offer.check(over(fine)) is offer["5"]
-    below = refusal(lambda: offer_for(over(9), **limits).check(over(9)))
-    above = refusal(lambda: offer_for(over(21), **limits).check(over(21)))
+    below = refusal(lambda: catalogue_for(over(9), **limits).check(over(9)))
+    above = refusal(lambda: catalogue_for(over(21), **limits).check(over(21)))
 
     assert above.reason == "is above the maximum of service 5 (20)"
     assert (above.owner, above.value) == (where, "21")
@@ -330,29 +330,29 @@ def test_quantity_is_checked_against_min_and_max(name: str) -> None:
 def test_package_quantity_is_not_checked(name: str, quantity: int) -> None:
     order = OVER[name][0](quantity)
 
-    assert offer_for(order, min=10, max=20).check(order).service == "5"
+    assert catalogue_for(order, min=10, max=20).check(order).service == "5"
 
 
 @pytest.mark.parametrize("name", OVER)
 def test_missing_limits_are_not_checked(name: str) -> None:
     order = OVER[name][0](1)
 
-    assert offer_for(order).check(order).service == "5"
+    assert catalogue_for(order).check(order).service == "5"
 
 
 def test_order_without_quantity_is_not_checked() -> None:
     order = MentionsMediaLikersOrder(service=5, link=LINK)
 
-    assert offer_for(order, min=10, max=20).check(order).service == "5"
+    assert catalogue_for(order, min=10, max=20).check(order).service == "5"
 
 
 def test_drip_feed_limit_applies_to_total() -> None:
     order = DefaultOrder(service=5, link=LINK, quantity=7, runs=3, interval=5)
 
-    error = refusal(lambda: offer_for(order, min=1, max=20).check(order))
+    error = refusal(lambda: catalogue_for(order, min=1, max=20).check(order))
 
     assert str(error) == "quantity 21 is above the maximum of service 5 (20)"
-    assert offer_for(order, min=21, max=21).check(order).service == "5"
+    assert catalogue_for(order, min=21, max=21).check(order).service == "5"
 
 
 DRIP_FED = [DefaultOrder(service=5, link=LINK, quantity=7, runs=3, interval=5), traffic(7, 3)]
@@ -361,24 +361,24 @@ DRIP_FED = [DefaultOrder(service=5, link=LINK, quantity=7, runs=3, interval=5), 
 @pytest.mark.parametrize("drip_feed", [True, None])
 @pytest.mark.parametrize("order", DRIP_FED, ids=lambda each: each.panel_type)
 def test_drip_feed_is_accepted_unless_excluded(order: Order, drip_feed: object) -> None:
-    assert offer_for(order, dripfeed=drip_feed).check(order).service == "5"
+    assert catalogue_for(order, dripfeed=drip_feed).check(order).service == "5"
 
 
 @pytest.mark.parametrize("order", DRIP_FED, ids=lambda each: each.panel_type)
 def test_drip_feed_is_refused_by_service_without_it(order: Order) -> None:
     once = attrs.evolve(order, runs=None, interval=None)
 
-    error = refusal(lambda: offer_for(order, dripfeed=False).check(order))
+    error = refusal(lambda: catalogue_for(order, dripfeed=False).check(order))
 
     assert str(error) == "runs 3 requires drip-feed, which service 5 does not support"
-    assert offer_for(once, dripfeed=False).check(once).service == "5"
+    assert catalogue_for(once, dripfeed=False).check(once).service == "5"
 
 
 @pytest.mark.parametrize("spelled", ["custom_comments", "Custom Comments", "CUSTOM-COMMENTS"])
 def test_order_of_another_type_is_refused(spelled: str) -> None:
     order = DefaultOrder(service=5, link=LINK, quantity=7)
 
-    error = refusal(lambda: offer_for(order, type=spelled).check(order))
+    error = refusal(lambda: catalogue_for(order, type=spelled).check(order))
 
     assert str(error) == (
         f"service '5' accepts only orders of type {spelled!r}: use CustomCommentsOrder"
@@ -389,7 +389,7 @@ def test_order_of_another_type_is_refused(spelled: str) -> None:
 def test_unknown_service_type_is_not_checked(type_: str | None) -> None:
     order = DefaultOrder(service=5, link=LINK, quantity=7)
 
-    assert offer_for(order, type=type_).check(order).service == "5"
+    assert catalogue_for(order, type=type_).check(order).service == "5"
 
 
 @pytest.mark.parametrize("ask", [Catalogue.check, Catalogue.quote])
@@ -428,21 +428,21 @@ def test_unlisted_service_is_refused(ask: Callable[[Catalogue, Order], object]) 
     (traffic(100, 3), "1.02", "0.306"),
 ], ids=repr)  # fmt: skip
 def test_price_is_flat_for_packages_else_per_1000(order: Order, rate: str, price: str) -> None:
-    assert offer_for(order, raw_rate=rate).quote(order) == Decimal(price)
+    assert catalogue_for(order, raw_rate=rate).quote(order) == Decimal(price)
 
 
 @pytest.mark.parametrize("name", OVER)
 def test_service_without_rate_has_no_price(name: str) -> None:
     order = OVER[name][0](10)
 
-    assert offer_for(order).quote(order) is None
+    assert catalogue_for(order).quote(order) is None
 
 
 @pytest.mark.parametrize("order", [
     subscription(10, 20), MentionsMediaLikersOrder(service=5, link=LINK),
 ], ids=repr)  # fmt: skip
 def test_price_not_known_in_advance_is_none(order: Order) -> None:
-    assert offer_for(order, raw_rate="1.02").quote(order) is None
+    assert catalogue_for(order, raw_rate="1.02").quote(order) is None
 
 
 @pytest.mark.parametrize("kind", ["default", "Custom Comments", "SUBSCRIPTIONS", "poll"])
@@ -454,10 +454,10 @@ def test_order_for_another_type_has_no_price(kind: str) -> None:
 
 
 def test_subclass_of_the_order_type_has_its_price() -> None:
-    class Mine(DefaultOrder):
-        """With something more."""
+    class OwnOrder(DefaultOrder):
+        """A subclass of a known order type."""
 
-    order = Mine(service=5, link=LINK, quantity=1000)
+    order = OwnOrder(service=5, link=LINK, quantity=1000)
 
     assert catalogue(service(5, raw_rate="1.02", type="default")).quote(order) == Decimal("1.02")
 
@@ -468,8 +468,8 @@ def test_quantity_in_extra_has_no_price() -> None:
     )
     bare = Order(service=5, extra={"quantity": "9"})
 
-    assert offer_for(order, raw_rate="1.02").quote(order) is None
-    assert offer_for(bare, raw_rate="1.02").quote(bare) is None
+    assert catalogue_for(order, raw_rate="1.02").quote(order) is None
+    assert catalogue_for(bare, raw_rate="1.02").quote(bare) is None
 
 
 @given(
@@ -487,7 +487,7 @@ def test_price_is_exact_in_any_decimal_context(
     order = DefaultOrder(service=5, link=LINK, quantity=quantity, runs=runs, interval=5)
 
     with decimal.localcontext(prec=precision):
-        price = offer_for(order, raw_rate=f"{rate:f}").quote(order)
+        price = catalogue_for(order, raw_rate=f"{rate:f}").quote(order)
 
     assert price is not None
     assert Fraction(price) == Fraction(rate) * quantity * runs / 1000
@@ -530,7 +530,7 @@ def test_diff_lists_added_removed_and_changed() -> None:
 
 
 def test_diff_ignores_the_order_of_services() -> None:
-    diff = catalogue(ODD, PACKAGE, COMMENTS, FOLLOWERS).diff(OFFER)
+    diff = catalogue(UNUSUAL, PACKAGE, COMMENTS, FOLLOWERS).diff(OFFER)
 
     assert (diff.added, diff.removed, diff.changed) == ((), (), ())
 

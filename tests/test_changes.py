@@ -67,7 +67,7 @@ def test_last_step_contains_exactly_the_final_statuses() -> None:
 
 
 def test_final_status_word_of_the_panel_is_finished() -> None:
-    change = change_of("7", status("Pending"), status("Fail"), is_over=True)
+    change = change_of("7", status("Pending"), status("Fail"), is_final=True)
 
     assert change is not None
     assert change.kind is ChangeKind.FINISHED

@@ -1,4 +1,4 @@
-"""The verbs over real sockets."""
+"""The methods of the client over real sockets."""
 
 import asyncio
 import copy
@@ -71,11 +71,11 @@ class StatusPanel(WireServer):
         return reply(json.dumps(found if "orders" in request.fields else found[ids[0]]))
 
 
-def client_of(server: WireServer, **options: Any) -> Client:
+def create_client(server: WireServer, **options: Any) -> Client:
     return Client(KEY, base_url=server.url, **{"retry": ONCE} | options)
 
 
-# --- how a client is made ------------------------------------------------------------------------
+# --- creating a client ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("options", [
@@ -97,7 +97,7 @@ def test_no_frame_of_a_rejected_setting_holds_the_key(options: dict[str, Any]) -
         trace = trace.tb_next
 
 
-def test_a_sandbox_key_and_a_real_host_do_not_go_together() -> None:
+def test_sandbox_key_is_rejected_for_a_real_host() -> None:
     with pytest.raises(InvalidSettingsError, match="sandbox"):
         Client(KEY)
 
@@ -128,7 +128,7 @@ def test_client_hides_its_key_and_cannot_be_copied() -> None:
 @pytest.mark.asyncio
 async def test_closing_twice_is_safe_and_ends_every_call() -> None:
     async with WireServer(reply("{}")) as server:
-        client = client_of(server)
+        client = create_client(server)
         await client.aclose()
         await client.aclose()
 
@@ -147,7 +147,7 @@ async def test_closing_twice_is_safe_and_ends_every_call() -> None:
 
 @pytest.mark.asyncio
 async def test_with_options_shares_everything_else() -> None:
-    async with StatusPanel(fail_batches=1) as server, client_of(server) as client:
+    async with StatusPanel(fail_batches=1) as server, create_client(server) as client:
         hasty = client.with_options(timeout_s=1.0, concurrency=1)
         patient = hasty.with_options(retry=RetryPolicy(max_attempts=2, base_delay_s=0.0))
         found = await patient.statuses([1, 2])
@@ -161,13 +161,13 @@ async def test_with_options_shares_everything_else() -> None:
         assert not patient._settings.keep_raw
         for options in ({"timeout_s": 0}, {"concurrency": 0}):
             with pytest.raises(InvalidSettingsError):
-                client.with_options(**options)  # type: ignore[arg-type]  # one of the two each
+                client.with_options(**options)  # type: ignore[arg-type]  # connector or session
     assert server.connections == 1
 
 
 @pytest.mark.asyncio
 async def test_wait_of_zero_seconds_is_rejected() -> None:
-    async with WireServer(reply("{}")) as server, client_of(server) as client:
+    async with WireServer(reply("{}")) as server, create_client(server) as client:
         with pytest.raises(InvalidSettingsError, match="wait_s"):
             await client.add(ORDER, wait_s=0)
 
@@ -179,7 +179,7 @@ async def test_clients_share_a_connector_and_leave_it_open() -> None:
     async with WireServer(reply('{"balance":"1"}')) as server:
         connector = aiohttp.TCPConnector()
         for _ in range(2):
-            async with client_of(server, connector=connector) as client:
+            async with create_client(server, connector=connector) as client:
                 await client.balance()
         assert not connector.closed
         await connector.close()
@@ -188,8 +188,8 @@ async def test_clients_share_a_connector_and_leave_it_open() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_client_leaves_no_task_behind() -> None:
-    async with StatusPanel() as server, client_of(server) as client:
+async def test_closed_client_leaves_no_task() -> None:
+    async with StatusPanel() as server, create_client(server) as client:
         async for _ in client.iter_statuses(range(1, 400)):
             break
     assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -201,7 +201,7 @@ async def test_a_client_leaves_no_task_behind() -> None:
 @pytest.mark.asyncio
 async def test_thousand_ids_make_ten_requests_in_order() -> None:
     ids = list(range(1000, 0, -1))
-    async with StatusPanel() as server, client_of(server) as client:
+    async with StatusPanel() as server, create_client(server) as client:
         found = await client.statuses(ids)
 
     assert list(found) == [str(each) for each in ids]
@@ -212,7 +212,7 @@ async def test_thousand_ids_make_ten_requests_in_order() -> None:
 
 @pytest.mark.asyncio
 async def test_invalid_id_gets_an_error_and_is_not_sent() -> None:
-    async with StatusPanel() as server, client_of(server) as client:
+    async with StatusPanel() as server, create_client(server) as client:
         found = await client.statuses(["1", "2,3", "", "a b", 4, 0])
 
     assert {key for key, each in found.items() if isinstance(each, InvalidOrderError)} == {
@@ -223,9 +223,9 @@ async def test_invalid_id_gets_an_error_and_is_not_sent() -> None:
 
 @pytest.mark.asyncio
 async def test_value_that_is_neither_text_nor_int_is_not_an_id() -> None:
-    odd: Any = [True, None, 1.5, b"7", 7]
-    async with StatusPanel() as server, client_of(server) as client:
-        found = await client.statuses(odd)
+    ids: Any = [True, None, 1.5, b"7", 7]
+    async with StatusPanel() as server, create_client(server) as client:
+        found = await client.statuses(ids)
 
     assert server.requests[0].fields["order"] == "7"
     assert isinstance(found["7"], OrderStatus)
@@ -235,7 +235,7 @@ async def test_value_that_is_neither_text_nor_int_is_not_an_id() -> None:
 
 @pytest.mark.asyncio
 async def test_only_invalid_ids_make_no_request() -> None:
-    async with StatusPanel() as server, client_of(server) as client:
+    async with StatusPanel() as server, create_client(server) as client:
         found = await client.statuses(["1,2"])
 
     assert isinstance(found["1,2"], InvalidOrderError)
@@ -244,7 +244,10 @@ async def test_only_invalid_ids_make_no_request() -> None:
 
 @pytest.mark.asyncio
 async def test_failed_batch_gives_each_id_its_own_error() -> None:
-    async with StatusPanel(fail_batches=1) as server, client_of(server, concurrency=1) as client:
+    async with (
+        StatusPanel(fail_batches=1) as server,
+        create_client(server, concurrency=1) as client,
+    ):
         found = await client.statuses(range(1, 201))
 
     failed = {key: each for key, each in found.items() if isinstance(each, ServerError)}
@@ -257,7 +260,7 @@ async def test_failed_batch_gives_each_id_its_own_error() -> None:
 @pytest.mark.asyncio
 async def test_wrong_key_is_detected_once() -> None:
     server = WireServer(reply('{"error":"Invalid API key"}'))
-    async with server, client_of(server, concurrency=1) as client:
+    async with server, create_client(server, concurrency=1) as client:
         found = await client.statuses(range(1, 1001))
 
     assert all(isinstance(each, AuthenticationError) for each in found.values())
@@ -272,7 +275,7 @@ async def test_async_ids_are_answered_as_batches_complete() -> None:
             yield each
 
     seen: list[str] = []
-    async with StatusPanel() as server, client_of(server) as client:
+    async with StatusPanel() as server, create_client(server) as client:
         async for order, result in client.iter_statuses(cursor()):
             assert isinstance(result, OrderStatus)
             seen.append(order)
@@ -284,7 +287,7 @@ async def test_async_ids_are_answered_as_batches_complete() -> None:
 @pytest.mark.asyncio
 async def test_closing_between_batches_is_raised() -> None:
     async with StatusPanel() as server:
-        client = client_of(server, concurrency=1)
+        client = create_client(server, concurrency=1)
         answers = client.iter_statuses(range(1, 1000))
         await anext(answers)
         await client.aclose()
@@ -299,7 +302,7 @@ async def test_unexpected_ids_are_dropped_and_logged(
 ) -> None:
     caplog.set_level(logging.WARNING, "smmfanfast_async")
     body = json.dumps({"1": entry("1"), "2": entry("2"), "5": entry("5")})
-    async with WireServer(reply(body)) as server, client_of(server) as client:
+    async with WireServer(reply(body)) as server, create_client(server) as client:
         found = await client.statuses([1, 2])
 
     assert list(found) == ["1", "2"]
@@ -312,7 +315,7 @@ async def test_status_returns_its_result_or_raises_its_error() -> None:
         reply(json.dumps(entry("7", "In progress"))),
         reply('{"error":"Incorrect order ID"}'),
     )
-    async with WireServer(*answers) as server, client_of(server) as client:
+    async with WireServer(*answers) as server, create_client(server) as client:
         found = await client.status("7")
         with pytest.raises(OrderNotFoundError) as caught:
             await client.status(8)
@@ -328,16 +331,18 @@ async def test_status_returns_its_result_or_raises_its_error() -> None:
 
 
 class LivePanel(WireServer):
-    """Answers statuses from `words`; an id that has none is unknown."""
+    """Answers statuses from `statuses`; an id without one is unknown."""
 
-    def __init__(self, **words: str) -> None:
+    def __init__(self, **statuses: str) -> None:
         super().__init__(reply(""))
-        self.words = {order.removeprefix("o"): word for order, word in words.items()}
+        self.statuses = {order.removeprefix("o"): text for order, text in statuses.items()}
 
     def answer_to(self, request: Request) -> Answer:
         ids = (request.fields.get("orders") or request.fields["order"]).split(",")
         found: dict[str, Any] = {
-            each: entry(each, self.words[each]) if each in self.words else "Incorrect order ID"
+            each: entry(each, self.statuses[each])
+            if each in self.statuses
+            else "Incorrect order ID"
             for each in ids
         }
         one = found[ids[0]]
@@ -345,16 +350,18 @@ class LivePanel(WireServer):
         return reply(json.dumps(found if "orders" in request.fields else alone))
 
 
-def poller_of(server: WireServer, **options: Any) -> Client:
-    return client_of(server, poll=PollPolicy(min_interval_s=0.01, max_interval_s=0.05), **options)
+def create_polling_client(server: WireServer, **options: Any) -> Client:
+    return create_client(
+        server, poll=PollPolicy(min_interval_s=0.01, max_interval_s=0.05), **options
+    )
 
 
 @pytest.mark.asyncio
 async def test_wait_returns_the_final_status() -> None:
-    async with LivePanel(o7="Pending") as server, poller_of(server) as client:
+    async with LivePanel(o7="Pending") as server, create_polling_client(server) as client:
         waiting = asyncio.create_task(client.wait(7))
         await server.has_received(2)
-        server.words["7"] = "Partial"
+        server.statuses["7"] = "Partial"
 
         assert (await waiting).status is Status.PARTIAL
 
@@ -362,7 +369,10 @@ async def test_wait_returns_the_final_status() -> None:
 @pytest.mark.asyncio
 async def test_wait_ends_with_a_final_status_of_the_profile() -> None:
     mine = attrs.evolve(SMMFANFAST, final_statuses=frozenset({"fail"}))
-    async with LivePanel(o7="Fail") as server, poller_of(server, profile=mine) as client:
+    async with (
+        LivePanel(o7="Fail") as server,
+        create_polling_client(server, profile=mine) as client,
+    ):
         done = await client.wait(7, timeout_s=5)
 
     assert done.raw_status == "Fail"
@@ -371,18 +381,18 @@ async def test_wait_ends_with_a_final_status_of_the_profile() -> None:
 
 @pytest.mark.asyncio
 async def test_wait_ends_when_until_accepts_a_status() -> None:
-    """What says "enough" may be as moody as it likes."""
-    moods = iter([True, False, False])
-    async with LivePanel(o7="Pending") as server, poller_of(server) as client:
-        found = await client.wait("7", until=lambda status: next(moods))
+    """`until` may return different results for the same status."""
+    results = iter([True, False, False])
+    async with LivePanel(o7="Pending") as server, create_polling_client(server) as client:
+        found = await client.wait("7", until=lambda status: next(results))
 
     assert found.raw_status == "Pending"
-    assert next(moods) is False
+    assert next(results) is False
 
 
 @pytest.mark.asyncio
 async def test_each_waiter_for_an_unknown_order_gets_its_own_error() -> None:
-    async with LivePanel() as server, poller_of(server) as client:
+    async with LivePanel() as server, create_polling_client(server) as client:
         errors = await asyncio.gather(client.wait(7), client.wait(7), return_exceptions=True)
 
     assert [type(error) for error in errors] == [OrderNotFoundError, OrderNotFoundError]
@@ -392,7 +402,7 @@ async def test_each_waiter_for_an_unknown_order_gets_its_own_error() -> None:
 
 @pytest.mark.asyncio
 async def test_wait_times_out() -> None:
-    async with LivePanel(o7="Pending") as server, poller_of(server) as client:
+    async with LivePanel(o7="Pending") as server, create_polling_client(server) as client:
         with pytest.raises(WaitTimeoutError) as caught:
             await client.wait(7, timeout_s=0.05)
 
@@ -401,7 +411,7 @@ async def test_wait_times_out() -> None:
 
 @pytest.mark.asyncio
 async def test_invalid_wait_is_rejected_before_sending() -> None:
-    async with LivePanel() as server, poller_of(server) as client:
+    async with LivePanel() as server, create_polling_client(server) as client:
         for timeout_s in (0, -1, float("nan")):
             with pytest.raises(InvalidSettingsError, match="timeout_s"):
                 await client.wait(7, timeout_s=timeout_s)
@@ -414,14 +424,14 @@ async def test_invalid_wait_is_rejected_before_sending() -> None:
 @pytest.mark.asyncio
 async def test_watch_yields_changes_from_shared_requests() -> None:
     server = LivePanel(o1="Pending", o2="Pending", o3="Pending")
-    told: list[tuple[str, str]] = []
-    async with server, poller_of(server) as client:
+    seen: list[tuple[str, str]] = []
+    async with server, create_polling_client(server) as client:
         async for change in client.watch([1, "2", 3, 3]):
-            told.append((change.order, change.kind.value))
-            if len(told) == 3:
-                server.words = dict.fromkeys(server.words, "Completed")
+            seen.append((change.order, change.kind.value))
+            if len(seen) == 3:
+                server.statuses = dict.fromkeys(server.statuses, "Completed")
 
-    assert sorted(told) == sorted(
+    assert sorted(seen) == sorted(
         (order, kind) for order in "123" for kind in ("first", "finished")
     )
     assert all(request.fields.get("orders") for request in server.requests)
@@ -430,7 +440,7 @@ async def test_watch_yields_changes_from_shared_requests() -> None:
 @pytest.mark.asyncio
 async def test_closing_ends_waiting_and_rejects_new_calls() -> None:
     async with LivePanel(o7="Pending") as server:
-        client = poller_of(server)
+        client = create_polling_client(server)
         waiting = asyncio.create_task(client.wait(7))
         await server.has_received()
         closing = asyncio.create_task(client.aclose())
@@ -448,7 +458,7 @@ async def test_closing_ends_waiting_and_rejects_new_calls() -> None:
 @pytest.mark.asyncio
 async def test_cancelled_closing_leaves_no_caller_waiting() -> None:
     async with LivePanel(o7="Pending") as server:
-        client = poller_of(server)
+        client = create_polling_client(server)
         waiting = asyncio.create_task(client.wait(7))
         await server.has_received()
         closing = asyncio.create_task(client.aclose())
@@ -462,13 +472,13 @@ async def test_cancelled_closing_leaves_no_caller_waiting() -> None:
         assert asyncio.all_tasks() - {asyncio.current_task()} <= server._tasks
 
 
-# --- services, balance, the rest -----------------------------------------------------------------
+# --- services, balance, raw calls-----------------------------------------------------------------
 
 
 @pytest.mark.asyncio
 async def test_services_return_a_catalogue() -> None:
     rows = [{"service": "5", "name": "Likes", "rate": "1.02"}, {"name": "no id"}]
-    async with WireServer(reply(json.dumps(rows))) as server, client_of(server) as client:
+    async with WireServer(reply(json.dumps(rows))) as server, create_client(server) as client:
         catalogue = await client.services()
 
     assert catalogue[5].name == "Likes"
@@ -478,21 +488,21 @@ async def test_services_return_a_catalogue() -> None:
 
 @pytest.mark.asyncio
 async def test_undocumented_call_returns_its_json() -> None:
-    async with WireServer(reply('{"a":[1,"x",2.50]}')) as server, client_of(server) as client:
-        found = await client.call("odd", page=2, order=None)
+    async with WireServer(reply('{"a":[1,"x",2.50]}')) as server, create_client(server) as client:
+        found = await client.call("other", page=2, order=None)
         with pytest.raises(InvalidOrderError, match=r"Client\.add"):
             await client.call("add", service=5)
 
     assert str(found) == "{'a': [1, 'x', Decimal('2.50')]}"
-    assert server.requests[0].fields == {"key": KEY, "action": "odd", "page": "2"}
+    assert server.requests[0].fields == {"key": KEY, "action": "other", "page": "2"}
     assert len(server.requests) == 1
 
 
 V2 = attrs.evolve(API_V2, ids_per_call=2)
 
 
-def v2_client(server: WireServer) -> Client:
-    return client_of(server, profile=V2)
+def create_v2_client(server: WireServer) -> Client:
+    return create_client(server, profile=V2)
 
 
 @pytest.mark.asyncio
@@ -501,7 +511,7 @@ async def test_refills_are_sent_in_batches_with_separate_answers() -> None:
         reply('[{"order":1,"refill":11},{"order":2,"refill":{"error":"Incorrect order ID"}}]'),
         reply("down", 503),
     )
-    async with WireServer(*answers) as server, v2_client(server) as client:
+    async with WireServer(*answers) as server, create_v2_client(server) as client:
         found = await client.refills([1, 2, 3, 3])
 
     assert found["1"] == RefillResult(order="1", refill="11")
@@ -521,7 +531,7 @@ async def test_single_refill_and_its_status() -> None:
             '[{"refill":1,"status":"Rejected"},{"refill":2,"status":{"error":"Refill not found"}}]'
         ),
     )
-    async with WireServer(*answers) as server, v2_client(server) as client:
+    async with WireServer(*answers) as server, create_v2_client(server) as client:
         assert await client.refill(7) == RefillResult(order="7", refill="1")
         assert (await client.refill_status(1)).status is Status.COMPLETED
         with pytest.raises(PanelError, match="Refill not found"):
@@ -537,7 +547,7 @@ async def test_single_refill_and_its_status() -> None:
 @pytest.mark.asyncio
 async def test_cancel_returns_an_answer_for_each_order() -> None:
     body = '[{"order":1,"cancel":1},{"order":9,"cancel":{"error":"Incorrect order ID"}}]'
-    async with WireServer(reply(body)) as server, v2_client(server) as client:
+    async with WireServer(reply(body)) as server, create_v2_client(server) as client:
         found = await client.cancel([1, 9])
 
     assert found["1"] == CancelResult(order="1")
@@ -546,7 +556,7 @@ async def test_cancel_returns_an_answer_for_each_order() -> None:
 
 @pytest.mark.asyncio
 async def test_unsupported_calls_send_nothing() -> None:
-    async with WireServer(reply("{}")) as server, client_of(server) as client:
+    async with WireServer(reply("{}")) as server, create_client(server) as client:
         for call in (
             client.refill(1), client.refills([1]), client.refill_status(1),
             client.refill_statuses([1]), client.cancel([1]),
@@ -565,7 +575,7 @@ async def test_closing_between_batches_of_refills_is_raised() -> None:
             return reply("[]")
 
     async with Closing(reply("")) as server:
-        client = v2_client(server)
+        client = create_v2_client(server)
         with pytest.raises(ClosedError):
             await client.refills([1, 2, 3])
         await client.aclose()
@@ -577,7 +587,7 @@ async def test_closing_between_batches_of_refills_is_raised() -> None:
 async def test_redirect_is_an_error_and_is_not_followed() -> None:
     async with WireServer(reply("{}")) as other:
         moved = reply("", 308, [("Location", other.url)])
-        async with WireServer(moved) as server, client_of(server) as client:
+        async with WireServer(moved) as server, create_client(server) as client:
             with pytest.raises(InvalidResponseError, match="redirects are not followed"):
                 await client.balance()
 

@@ -1,7 +1,7 @@
-"""A thin layer on aioresponses: what the verbs post and what they make of an answer.
+"""A thin layer on aioresponses: what the methods post and how they read a response.
 
 aioresponses replaces the request function: it sees no bytes, connections, redirects or limits. What
-those do is shown in test_client.py, on sockets.
+those do is tested in test_client.py, on sockets.
 """
 
 from typing import Any
@@ -40,7 +40,7 @@ def test_shim_is_removed_when_aioresponses_supports_aiohttp() -> None:
 
 
 @pytest.mark.asyncio
-async def test_the_balance_is_read() -> None:
+async def test_balance_is_read() -> None:
     with panel_answers(
         URL_TEXT, '{"status":"success","balance":"0.03","currency":"USD"}'
     ) as mocked:
@@ -53,7 +53,7 @@ async def test_the_balance_is_read() -> None:
 
 
 @pytest.mark.asyncio
-async def test_an_order_is_posted_without_redirects_or_session_defaults() -> None:
+async def test_order_is_posted_without_redirects_or_session_defaults() -> None:
     with panel_answers(URL_TEXT, '{"status":"success","order":32}') as mocked:
         async with client() as panel:
             added = await panel.add(
@@ -68,7 +68,7 @@ async def test_an_order_is_posted_without_redirects_or_session_defaults() -> Non
 
 
 @pytest.mark.asyncio
-async def test_the_status_of_one_and_of_many() -> None:
+async def test_status_of_one_and_of_many() -> None:
     with panel_answers(URL_TEXT, '{"order":"7","status":"Completed","charge":"0.5"}') as mocked:
         async with client() as panel:
             assert (await panel.status(7)).raw_status == "Completed"
@@ -90,7 +90,7 @@ async def test_the_status_of_one_and_of_many() -> None:
         (), status=400,
     ),
 ])  # fmt: skip
-async def test_a_failure_that_proves_nothing_leaves_an_order_unknown(failure: Exception) -> None:
+async def test_ambiguous_failure_leaves_the_order_unknown(failure: Exception) -> None:
     with panel_answers(URL_TEXT, failure):
         async with client() as panel:
             with pytest.raises(OutcomeUnknownError):
@@ -113,7 +113,7 @@ async def test_single_text_is_not_split_into_ids() -> None:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("ids", ["12", b"12"])
-async def test_single_text_cancels_and_refills_nothing(ids: Any) -> None:
+async def test_single_text_is_rejected_by_cancel_and_refills(ids: Any) -> None:
     async with client(profile=API_V2) as panel:
         for call in (panel.cancel, panel.refills, panel.refill_statuses):
             with pytest.raises(InvalidOrderError, match="not a single text"):

@@ -1,7 +1,7 @@
 """The panel's document, sentence by sentence: what is sent, and what its samples mean.
 
-Its texts are quoted as they stand there. Its eleven tables for `add` have lost their headings; the
-classes are in their order.
+Its texts are quoted verbatim. Its eleven tables for `add` have lost their headings; the classes
+are in their order.
 """
 
 import json
@@ -20,7 +20,7 @@ from smmfanfast_async._wire.decode import (
     decode_status,
     decode_statuses,
 )
-from smmfanfast_async._wire.encode import add_form, call_form, ids_form
+from smmfanfast_async._wire.encode import encode_call, encode_ids, encode_order
 from smmfanfast_async.errors import InvalidOrderError, InvalidResponseError, OrderNotFoundError
 from smmfanfast_async.orders import (
     DELAYS_MINUTES,
@@ -55,7 +55,7 @@ def test_actions() -> None:
     assert SMMFANFAST.actions == {"add", "status", "services", "balance"}
 
 
-# One entry a table, in the document's order: the order, and the fields beside action and service.
+# One entry per table, in document order: the order, and its fields besides action and service.
 TABLES: list[tuple[type[Order], dict[str, Any], dict[str, str]]] = [
     (
         DefaultOrder,
@@ -117,13 +117,13 @@ TABLES: list[tuple[type[Order], dict[str, Any], dict[str, str]]] = [
 def test_table_of_add(
     order_class: type[Order], fields: dict[str, Any], form: dict[str, str]
 ) -> None:
-    """Document: "action add", "service Service ID", and the fields of the table, no other."""
-    sent = add_form(order_class(service=5, **fields), SMMFANFAST)
+    """Document: "action add", "service Service ID", and only the fields of the table."""
+    sent = encode_order(order_class(service=5, **fields), SMMFANFAST)
 
     assert sent == {"action": "add", "service": "5", **form}
 
 
-def test_there_are_eleven_tables_in_this_order() -> None:
+def test_document_has_eleven_tables_in_this_order() -> None:
     assert list(ORDER_TYPES.values()) == [order_class for order_class, _, _ in TABLES]
 
 
@@ -136,10 +136,10 @@ def test_there_are_eleven_tables_in_this_order() -> None:
         if name not in {"runs", "interval", "expiry"}
     ],
 )
-def test_parameter_that_is_not_optional_is_needed(
+def test_parameter_not_marked_optional_is_required(
     order_class: type[Order], fields: dict[str, Any], name: str
 ) -> None:
-    """Document: "(optional)" stands at runs, interval and expiry alone."""
+    """Document: "(optional)" is written only at runs, interval and expiry."""
     rest = {each: value for each, value in fields.items() if each != name}
 
     with pytest.raises(TypeError, match=name):
@@ -158,14 +158,14 @@ def test_optional_parameter_is_left_out(order: Order, name: str) -> None:
     """Document: "runs (optional) Runs to deliver", "interval (optional) Interval in minutes",
     "expiry (optional) Expiry date. Format d/m/Y".
     """
-    assert name not in add_form(order, SMMFANFAST)
+    assert name not in encode_order(order, SMMFANFAST)
 
 
 @pytest.mark.parametrize("order_class", [CustomCommentsOrder, CustomCommentsPackageOrder])
 @pytest.mark.parametrize("text", ["Great!\nNice", "Great!\r\nNice", ["Great!", "Nice"]])
 def test_comments_list(order_class: type[Any], text: Any) -> None:
     r"""Document: "Comments list separated by \r\n or \n"."""
-    sent = add_form(order_class(service=5, link=LINK, comments=text), SMMFANFAST)
+    sent = encode_order(order_class(service=5, link=LINK, comments=text), SMMFANFAST)
 
     assert sent["comments"] == "Great!\nNice"
 
@@ -178,8 +178,8 @@ def test_usernames_list(text: Any) -> None:
         service=5, link=LINK, quantity=10, usernames=text, hashtags=["sea"]
     )
 
-    assert add_form(listed, SMMFANFAST)["usernames"] == "ann\nbob"
-    assert add_form(tagged, SMMFANFAST)["usernames"] == "ann\nbob"
+    assert encode_order(listed, SMMFANFAST)["usernames"] == "ann\nbob"
+    assert encode_order(tagged, SMMFANFAST)["usernames"] == "ann\nbob"
 
 
 @pytest.mark.parametrize("text", ["sea\nsun", "sea\r\nsun", ["sea", "sun"]])
@@ -189,7 +189,7 @@ def test_hashtags_list(text: Any) -> None:
         service=5, link=LINK, quantity=10, usernames=["ann"], hashtags=text
     )
 
-    assert add_form(order, SMMFANFAST)["hashtags"] == "sea\nsun"
+    assert encode_order(order, SMMFANFAST)["hashtags"] == "sea\nsun"
 
 
 @pytest.mark.parametrize("delay", [0, 5, 10, 15, 30, 60, 90])
@@ -197,33 +197,33 @@ def test_delay(delay: int) -> None:
     """Document: "Delay in minutes. Possible values: 0, 5, 10, 15, 30, 60, 90"."""
     order = SubscriptionsOrder(service=5, username="ann", min=1, max=2, delay=delay)
 
-    assert add_form(order, SMMFANFAST)["delay"] == str(delay)
+    assert encode_order(order, SMMFANFAST)["delay"] == str(delay)
     assert delay in DELAYS_MINUTES
 
 
 @pytest.mark.parametrize("delay", [-5, 1, 45, 91, 120])
-def test_delay_of_other_length_is_not_possible(delay: int) -> None:
+def test_other_delay_is_rejected(delay: int) -> None:
     """Document: "Possible values: 0, 5, 10, 15, 30, 60, 90"."""
     with pytest.raises(InvalidOrderError):
         SubscriptionsOrder(service=5, username="ann", min=1, max=2, delay=delay)
 
 
 def test_expiry_date() -> None:
-    """Document: "Expiry date. Format d/m/Y"; days and months of one digit have a 0 in front."""
+    """Document: "Expiry date. Format d/m/Y"; days and months of one digit have a leading 0."""
     new_year = date(LAST_DAY.year + 1, 1, 2)
     order = SubscriptionsOrder(service=5, username="ann", min=1, max=2, delay=0, expiry=new_year)
 
-    assert add_form(order, SMMFANFAST)["expiry"] == f"02/01/{new_year.year}"
+    assert encode_order(order, SMMFANFAST)["expiry"] == f"02/01/{new_year.year}"
 
 
 def test_status_of_one_order() -> None:
     """Document: "action status", "order معرف الطلب"."""
-    assert ids_form("status", "order", ["32"]) == {"action": "status", "order": "32"}
+    assert encode_ids("status", "order", ["32"]) == {"action": "status", "order": "32"}
 
 
 def test_status_of_many_orders() -> None:
     """Document: "orders معرفات الطلبات مفصولة بفاصلة (بيانات مصفوفة)"."""
-    sent = ids_form("status", "orders", ["12", "2", "13"])
+    sent = encode_ids("status", "orders", ["12", "2", "13"])
 
     assert sent == {"action": "status", "orders": "12,2,13"}
 
@@ -231,7 +231,7 @@ def test_status_of_many_orders() -> None:
 @pytest.mark.parametrize("action", ["services", "balance"])
 def test_actions_without_fields(action: str) -> None:
     """Document: "key مفتاح API الخاص بك" and the action, nothing more."""
-    assert call_form(action, {}, SMMFANFAST) == {"action": action}
+    assert encode_call(action, {}, SMMFANFAST) == {"action": action}
 
 
 # --- the samples ("مثال على الاستجابة") ----------------------------------------------------------
@@ -272,8 +272,8 @@ def test_sample_of_many_statuses() -> None:
     )
 
 
-def test_sample_of_services_as_printed_is_no_json() -> None:
-    """Document: "max": "10000" with no comma behind it, "type": default with no quotes."""
+def test_printed_sample_of_services_is_not_json() -> None:
+    """Document: "max": "10000" without a comma after it, "type": default without quotes."""
     reply = sample("services_document_invalid.txt")
     assert b'"max": "10000"\n      "type": default\n' in reply.body
 
@@ -283,7 +283,7 @@ def test_sample_of_services_as_printed_is_no_json() -> None:
     assert '"service": "5"' in caught.value.excerpt
 
 
-def test_sample_of_services_as_meant() -> None:
+def test_corrected_sample_of_services() -> None:
     """Document: service, name, category, rate, min, max, type, desc, dripfeed."""
     found = decode_services(sample("services_document_evident.json"), SMMFANFAST)
 
@@ -304,13 +304,13 @@ def test_sample_of_services_as_meant() -> None:
     assert all(ORDER_TYPES[each.type or ""] is DefaultOrder for each in found.services)
 
 
-def test_both_samples_of_services_have_the_same_words() -> None:
-    """The evident one differs by commas and quotes alone."""
+def test_both_samples_of_services_have_the_same_content() -> None:
+    """The corrected one differs only by commas and quotes."""
     bare = (SAMPLES / "services_document_invalid.txt").read_text(encoding="utf-8")
     evident = (SAMPLES / "services_document_evident.json").read_text(encoding="utf-8")
 
-    signs = str.maketrans("", "", '",')
-    assert evident.translate(signs) == bare.translate(signs)
+    punctuation = str.maketrans("", "", '",')
+    assert evident.translate(punctuation) == bare.translate(punctuation)
     assert len(json.loads(evident)) == 3
 
 

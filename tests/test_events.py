@@ -1,4 +1,4 @@
-"""What a hook is told of, and what it is never told."""
+"""Which events a hook receives, and what they never contain."""
 
 import asyncio
 from collections.abc import Iterator
@@ -47,26 +47,32 @@ SEEN = BalanceChecked(balance=Decimal(1), currency=None)
 
 
 def values_of(event: object) -> Iterator[tuple[str, object]]:
-    """Give each field of an event, and of what it holds."""
+    """Yield the name and value of each field of an event."""
     assert attrs.has(type(event))
     for name, value in attrs.asdict(event, recurse=False).items():
         yield name, value
-        assert not attrs.has(type(value)), "a value that holds values would have to be walked"
+        assert not attrs.has(type(value)), "nested values would have to be checked too"
 
 
-async def whole_run(panel: Sandbox, client: Client) -> None:
-    """Do everything that is told of, well and not."""
+async def run_every_call(panel: Sandbox, client: Client) -> None:
+    """Make every kind of call, successful and failing."""
     retried = client.with_options(retry=RetryPolicy(base_delay_s=0.0))
     placed = await client.add(DefaultOrder(service=5, link=LINK, quantity=1000))
     orders = [
-        CustomCommentsOrder(service=sold(panel, "custom_comments"), link=LINK, comments=[COMMENT]),
+        CustomCommentsOrder(
+            service=service_of_type(panel, "custom_comments"), link=LINK, comments=[COMMENT]
+        ),
         MentionsCustomListOrder(
-            service=sold(panel, "mentions_custom_list"), link=LINK, usernames=[USERNAME]
+            service=service_of_type(panel, "mentions_custom_list"), link=LINK, usernames=[USERNAME]
         ),
         SubscriptionsOrder(
-            service=sold(panel, "subscriptions"), username=USERNAME, min=100, max=200, delay=0
+            service=service_of_type(panel, "subscriptions"),
+            username=USERNAME,
+            min=100,
+            max=200,
+            delay=0,
         ),
-        # Refused, in words that may quote what was asked for.
+        # Refused, with a text that may quote the order.
         DefaultOrder(service=99999, link=LINK, quantity=10),
         DefaultOrder(service=5, link=LINK, quantity=1000),
     ]
@@ -88,7 +94,7 @@ async def whole_run(panel: Sandbox, client: Client) -> None:
     await client.wait(placed.order)
 
 
-def sold(panel: Sandbox, kind: str) -> str:
+def service_of_type(panel: Sandbox, kind: str) -> str:
     return next(
         each.service
         for each in panel.services.values()
@@ -98,21 +104,21 @@ def sold(panel: Sandbox, kind: str) -> str:
 
 @pytest.mark.asyncio
 async def test_no_event_holds_a_secret_or_order_content() -> None:
-    told: list[Event] = []
+    events: list[Event] = []
     async with Sandbox(api_key=KEY, balance=Decimal(100)) as panel:
         async with Client(
-            KEY, base_url=panel.url, on_event=told.append, balance_thresholds=[Decimal(1000)]
+            KEY, base_url=panel.url, on_event=events.append, balance_thresholds=[Decimal(1000)]
         ) as client:
-            await whole_run(panel, client)
+            await run_every_call(panel, client)
         assert len(panel.orders) >= 4
 
-    for event in told:
+    for event in events:
         for name, value in values_of(event):
             assert not [each for each in SECRETS if each in f"{value}"], (event, name)
         assert not [each for each in SECRETS if each in repr(event)]
-    # All but what needs a change of the balance upwards.
-    assert {type(each) for each in told} == set(CLASSES) - {BalanceRecovered}
-    assert {each.outcome for each in told if isinstance(each, OrderSettled)} >= {
+    # All but the one that needs a rising balance.
+    assert {type(each) for each in events} == set(CLASSES) - {BalanceRecovered}
+    assert {each.outcome for each in events if isinstance(each, OrderSettled)} >= {
         PlacementOutcome.PLACED, PlacementOutcome.REFUSED,
     }  # fmt: skip
 
@@ -128,20 +134,20 @@ async def test_failing_hook_changes_nothing() -> None:
             KEY, base_url=panel.url, on_event=broken, balance_thresholds=[Decimal(50)]
         ) as client,
     ):
-        await whole_run(panel, client)
+        await run_every_call(panel, client)
 
 
 @pytest.mark.asyncio
 async def test_every_call_starts_and_finishes_once() -> None:
-    told: list[Event] = []
+    events: list[Event] = []
     async with (
         Sandbox(api_key=KEY, balance=Decimal(100)) as panel,
-        Client(KEY, base_url=panel.url, on_event=told.append) as client,
+        Client(KEY, base_url=panel.url, on_event=events.append) as client,
     ):
-        await whole_run(panel, client)
+        await run_every_call(panel, client)
 
     calls: dict[str, list[Event]] = {}
-    for event in told:
+    for event in events:
         if (call := getattr(event, "call_id", None)) is not None:
             calls.setdefault(call, []).append(event)
     for steps in calls.values():
@@ -162,11 +168,11 @@ async def test_every_call_starts_and_finishes_once() -> None:
 
 @pytest.mark.asyncio
 async def test_balance_thresholds_are_reported_once_each_way() -> None:
-    told: list[Event] = []
+    events: list[Event] = []
     async with (
         Sandbox(balance=Decimal(100)) as panel,
         Client(
-            panel.api_key, base_url=panel.url, on_event=told.append,
+            panel.api_key, base_url=panel.url, on_event=events.append,
             balance_thresholds=[Decimal(10), 50],
         ) as client,
     ):  # fmt: skip
@@ -176,7 +182,7 @@ async def test_balance_thresholds_are_reported_once_each_way() -> None:
 
     crossed = [
         (type(each).__name__, int(each.threshold), int(each.balance))
-        for each in told
+        for each in events
         if isinstance(each, BalanceBelowThreshold | BalanceRecovered)
     ]
     assert crossed == [
@@ -186,23 +192,23 @@ async def test_balance_thresholds_are_reported_once_each_way() -> None:
         ("BalanceRecovered", 50, 56),
         ("BalanceBelowThreshold", 50, 49),
     ]
-    assert [int(each.balance) for each in told if isinstance(each, BalanceChecked)] == [
+    assert [int(each.balance) for each in events if isinstance(each, BalanceChecked)] == [
         100, 49, 52, 49, 9, 8, 12, 56, 49,
     ]  # fmt: skip
 
 
 @pytest.mark.asyncio
 async def test_order_changes_hold_only_enum_values() -> None:
-    told: list[Event] = []
+    events: list[Event] = []
     async with (
         Sandbox() as panel,
-        Client(panel.api_key, base_url=panel.url, on_event=told.append) as client,
+        Client(panel.api_key, base_url=panel.url, on_event=events.append) as client,
     ):
         added = await client.add(DefaultOrder(service=5, link=LINK, quantity=1000))
         panel.finish_all()
         await asyncio.gather(client.wait(added.order), client.wait(added.order))
 
-    changes = [each for each in told if isinstance(each, OrderChanged)]
+    changes = [each for each in events if isinstance(each, OrderChanged)]
     assert [(each.order, each.kind, each.before, each.after) for each in changes] == [
         (added.order, "finished", None, "completed")
     ] * 2
@@ -211,13 +217,13 @@ async def test_order_changes_hold_only_enum_values() -> None:
 # --- the classes ---------------------------------------------------------------------------------
 
 
-def test_every_event_is_frozen_has_names_for_all_fields_and_a_docstring() -> None:
+def test_every_event_is_frozen_and_documented() -> None:
     for each in CLASSES:
         assert each.__name__ in events.__all__
         assert each.__doc__
         assert all(field.kw_only for field in attrs.fields(each))
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
-        SEEN.balance = Decimal(2)  # type: ignore[misc]  # what is tried here
+        SEEN.balance = Decimal(2)  # type: ignore[misc]  # the assignment under test
 
 
 def test_field_names_contain_units() -> None:
@@ -230,32 +236,32 @@ def test_field_names_contain_units() -> None:
 
 
 def test_combined_hooks_are_all_called_in_order() -> None:
-    told: list[str] = []
+    events: list[str] = []
 
     def first(event: Event) -> None:
-        told.append("first")
+        events.append("first")
         raise ValueError("first")
 
     def second(event: Event) -> None:
-        told.append("second")
+        events.append("second")
         raise KeyError("second")
 
-    hook = combine_hooks(first, combine_hooks(second, lambda _: told.append("third")))
+    hook = combine_hooks(first, combine_hooks(second, lambda _: events.append("third")))
     with pytest.raises(ExceptionGroup) as caught:
         hook(SEEN)
 
-    assert told == ["first", "second", "third"]
+    assert events == ["first", "second", "third"]
     assert isinstance(hook, CombinedHooks)
     assert isinstance(caught.value.exceptions[0], ValueError)
 
 
 def test_combined_hooks_without_errors_raise_nothing() -> None:
-    told: list[Event] = []
+    events: list[Event] = []
 
-    combine_hooks(told.append, told.append)(SEEN)
+    combine_hooks(events.append, events.append)(SEEN)
     combine_hooks()(SEEN)
 
-    assert told == [SEEN, SEEN]
+    assert events == [SEEN, SEEN]
 
 
 @pytest.mark.parametrize("ending", [KeyboardInterrupt, SystemExit])

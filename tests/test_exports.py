@@ -1,4 +1,4 @@
-"""What `import smmfanfast_async` gives, and what it leaves alone."""
+"""What `import smmfanfast_async` provides, and what it does not load."""
 
 import inspect
 import subprocess
@@ -30,19 +30,19 @@ def test_every_public_class_and_function_has_a_docstring(name: str) -> None:
             assert member.__doc__, f"{name}.{attribute}"
 
 
-@pytest.mark.parametrize("room", [errors, orders, results])
-def test_user_facing_classes_are_exported_at_the_top(room: object) -> None:
-    classes = {name for name, each in vars(room).items() if inspect.isclass(each)}
-    said = {name for name in classes & set(room.__all__) if name != "Response"}
+@pytest.mark.parametrize("module", [errors, orders, results])
+def test_user_facing_classes_are_exported_at_the_top(module: object) -> None:
+    classes = {name for name, each in vars(module).items() if inspect.isclass(each)}
+    exported = {name for name in classes & set(module.__all__) if name != "Response"}
 
-    assert said <= set(smmfanfast_async.__all__)
+    assert exported <= set(smmfanfast_async.__all__)
 
 
-def test_the_profiles_are_public() -> None:
+def test_profiles_are_public() -> None:
     assert {"SMMFANFAST", "API_V2", "Profile"} <= set(profile.__all__)
 
 
-def test_the_version_is_that_of_the_package() -> None:
+def test_version_is_that_of_the_package() -> None:
     assert smmfanfast_async.__version__ == version("smmfanfast_async")
 
 

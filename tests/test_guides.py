@@ -23,7 +23,7 @@ ROOT = Path(smmfanfast_async.__file__).parent.parent
 PACKAGE = ROOT / "smmfanfast_async"
 
 MAX_README_LINES = 299
-"""The README is a front page; what does not fit belongs in a guide beside its code."""
+"""The README is an overview; details belong in a guide next to the code."""
 
 REQUIRED = {
     "README.md",
@@ -48,10 +48,10 @@ SEARCHED = (
     "smmfanfast_async/**/*.md",
     "tests/**/*.md",
 )
-"""Where guides are: not in environments, builds or caches, which other people's guides are in."""
+"""Where guides are: not in environments, builds or caches, which contain foreign ones."""
 
 HOMES = (ROOT, PACKAGE, ROOT / "tests")
-"""Where the files are that the guides for contributors name."""
+"""Folders of the files that the guides for contributors name."""
 
 LANGUAGES = {"python", "sh", "toml", "text"}
 
@@ -151,7 +151,7 @@ async def test_program_runs_in_a_process(program: str) -> None:
 
         assert errors.decode() == ""
         assert output.decode().strip()
-        # A program that starts a sandbox of its own must leave the configured panel alone.
+        # A program that starts its own sandbox must not use the configured panel.
         assert len(panel.orders) == ("from_env" in program)
 
 
@@ -174,7 +174,7 @@ def test_start_section_has_the_two_commands() -> None:
 
 
 @pytest.mark.parametrize("guide", GUIDES)
-def test_every_link_leads_somewhere(guide: str) -> None:
+def test_every_link_has_a_target(guide: str) -> None:
     broken: list[str] = []
     for link in re.findall(r"\]\(([^)]+)\)", prose_of(guide)):
         path, _, anchor = link.partition("#")

@@ -1,4 +1,4 @@
-"""The layers of DESIGN: which module may import which, held against the imports in the source."""
+"""The layers of DESIGN: which module may import which, checked on the source."""
 
 import ast
 import sys
@@ -193,7 +193,7 @@ def test_every_module_has_a_layer() -> None:
     assert {module_of(file) for file in all_files()} == set(LAYERS)
 
 
-def test_the_package_has_about_twenty_entries() -> None:
+def test_package_has_about_twenty_entries() -> None:
     entries = [each for each in PACKAGE.iterdir() if each.name not in ("__pycache__", "py.typed")]
 
     assert len(entries) <= 22
@@ -216,7 +216,7 @@ def test_pure_modules_touch_neither_clock_nor_network(module: str) -> None:
     assert foreign_imports(module) & IMPURE == set()
 
 
-def test_the_retry_policy_is_pure() -> None:
+def test_retry_policy_is_pure() -> None:
     policy = PACKAGE / "_engine" / "policy.py"
 
     assert {name.split(".")[0] for name in imports(policy)} & IMPURE == set()
@@ -232,11 +232,11 @@ def test_encode_and_decode_do_not_know_each_other() -> None:
     assert "_wire.encode" not in own_imports("_wire.decode")
 
 
-def test_the_client_imports_no_journal() -> None:
+def test_client_imports_no_journal() -> None:
     assert own_imports("client") & {"journal", "journal.sql"} == set()
 
 
-def test_the_sandbox_shares_no_code_with_the_client() -> None:
+def test_sandbox_shares_no_code_with_the_client() -> None:
     assert own_imports("sandbox") == set()
 
 
@@ -244,7 +244,7 @@ def test_the_sandbox_shares_no_code_with_the_client() -> None:
     ("_engine", ENGINE_LAYERS),
     ("_wire.decode", DECODE_LAYERS),
 ])  # fmt: skip
-def test_the_parts_of_a_package_import_downwards(package: str, layers: dict[str, int]) -> None:
+def test_parts_of_a_package_import_downwards(package: str, layers: dict[str, int]) -> None:
     prefix = f"smmfanfast_async.{package}."
     for file in files_of(package):
         used = {name.removeprefix(prefix) for name in imports(file) if name.startswith(prefix)}

@@ -1,4 +1,4 @@
-"""Names that are loaded when first asked for are there for people and tools, like any others."""
+"""Names that are loaded on first use are visible to people and tools like any others."""
 
 import rlcompleter
 import subprocess
@@ -9,47 +9,47 @@ import pytest
 import smmfanfast_async
 
 
-def said(code: str) -> str:
-    """Run some code in an interpreter that has loaded nothing of ours yet; give what it prints."""
+def output_of(code: str) -> str:
+    """Run code in a new interpreter that has not loaded this package; return its output."""
     return subprocess.run(  # noqa: S603  # this interpreter, and code from this file
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout
 
 
 def test_star_import_binds_every_public_name() -> None:
-    found = said("from smmfanfast_async import *; print(*sorted(globals()))").split()
+    names = output_of("from smmfanfast_async import *; print(*sorted(globals()))").split()
 
-    assert set(smmfanfast_async.__all__) <= set(found)
-    assert not {"import_module", "logging", "TYPE_CHECKING"} & set(found)
+    assert set(smmfanfast_async.__all__) <= set(names)
+    assert not {"import_module", "logging", "TYPE_CHECKING"} & set(names)
 
 
 @pytest.mark.parametrize(
-    ("begin", "names"),
+    ("start", "names"),
     [
         ("Cli", ["s.Client("]),
         ("Inval", ["s.InvalidOrderError(", "s.InvalidResponseError(", "s.InvalidSettingsError("]),
     ],
 )
-def test_tab_completes_names_that_are_not_loaded_yet(begin: str, names: list[str]) -> None:
+def test_tab_completes_names_that_are_not_loaded_yet(start: str, names: list[str]) -> None:
     code = (
         "import rlcompleter, smmfanfast_async as s\n"
         "complete = rlcompleter.Completer({'s': s}).complete\n"
-        f"print(*iter(lambda places=iter(range(99)): complete('s.{begin}', next(places)), None))"
+        f"print(*iter(lambda indexes=iter(range(99)): complete('s.{start}', next(indexes)), None))"
     )
 
-    assert sorted(said(code).split()) == sorted(names)
+    assert sorted(output_of(code).split()) == sorted(names)
 
 
 def test_tab_completes_each_name_of_dir() -> None:
     completer = rlcompleter.Completer({"s": smmfanfast_async})
-    found = [completer.complete("s.", place) for place in range(len(smmfanfast_async.__all__) + 99)]
+    names = [completer.complete("s.", place) for place in range(len(smmfanfast_async.__all__) + 99)]
 
-    shown = {each.removeprefix("s.").rstrip("()") for each in found if each is not None}
+    shown = {each.removeprefix("s.").rstrip("()") for each in names if each is not None}
     assert set(dir(smmfanfast_async)) - {"__version__"} <= shown
 
 
 def test_help_shows_every_name_and_points_to_modules() -> None:
-    page = said("import smmfanfast_async; help(smmfanfast_async)")
+    page = output_of("import smmfanfast_async; help(smmfanfast_async)")
 
     assert [name for name in smmfanfast_async.__all__ if name[0] != "_" and name not in page] == []
     assert smmfanfast_async.__version__ in page
@@ -61,4 +61,4 @@ def test_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'Clinet'"):
         _ = smmfanfast_async.Clinet  # type: ignore[attr-defined]
     with pytest.raises(ImportError):
-        exec("from smmfanfast_async import Clinet")  # noqa: S102  # as a person would write it
+        exec("from smmfanfast_async import Clinet")  # noqa: S102  # as in an interactive session

@@ -667,9 +667,9 @@ def test_number_is_an_id_only_if_positive(number: int) -> None:
         assert rejection(lambda: parse_id(str(number))).value == repr(str(number))[:200]
 
 
-@pytest.mark.parametrize("sign", [1, -1])
-def test_number_too_long_for_python_to_print_is_not_an_id(sign: int) -> None:
-    assert rejection(lambda: parse_id(sign * 10**5000)).value.startswith("<int object at ")
+@pytest.mark.parametrize("factor", [1, -1])
+def test_number_too_long_for_python_to_print_is_not_an_id(factor: int) -> None:
+    assert rejection(lambda: parse_id(factor * 10**5000)).value.startswith("<int object at ")
 
 
 @pytest.mark.parametrize("texts", [["12"], ["12", "2", "13"], ["9" * 128]])

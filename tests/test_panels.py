@@ -1,4 +1,4 @@
-"""Several panels side by side on what they share: none slows, closes or answers for another."""
+"""Several panels with a shared connector or session: none slows, closes or answers another."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ from smmfanfast_async import (
 
 ONCE = RetryPolicy(max_attempts=1)
 WAIT_S = 10.0
-"""Seconds that a test waits for what takes milliseconds if nobody is held up."""
+"""Seconds after which a test fails that takes milliseconds if no panel delays another."""
 
 PROFILES = {
     "one": attrs.evolve(SMMFANFAST, name="one", ids_per_call=10, concurrency=2),
@@ -38,26 +38,26 @@ PROFILES = {
 
 
 class NamedPanel(WireServer):
-    """A panel that says its name, and how many requests it had at once."""
+    """A panel that answers with its name and counts its concurrent requests."""
 
     def __init__(self, name: str) -> None:
         super().__init__(reply(""))
         self.name = name
-        self.instead: Answer | None = None
-        self.most_at_once = 0
-        self._at_once = 0
+        self.fixed_answer: Answer | None = None
+        self.max_concurrent = 0
+        self._concurrent = 0
 
     @property
     def key(self) -> str:
         return f"test-key-of-panel-{self.name}"
 
     async def answer_later(self, request: Request) -> Answer:
-        self._at_once += 1
-        self.most_at_once = max(self.most_at_once, self._at_once)
-        for _ in range(5):  # so that others arrive meanwhile
+        self._concurrent += 1
+        self.max_concurrent = max(self.max_concurrent, self._concurrent)
+        for _ in range(5):  # so that other requests arrive during this one
             await asyncio.sleep(0)
-        self._at_once -= 1
-        return self.instead or self.answer_to(request)
+        self._concurrent -= 1
+        return self.fixed_answer or self.answer_to(request)
 
     def answer_to(self, request: Request) -> Answer:
         fields = request.fields
@@ -72,8 +72,8 @@ class NamedPanel(WireServer):
         return [each.connection for each in self.requests if each.fields["action"] == action]
 
 
-class Side:
-    """Panels and their clients, on one connector or on one session."""
+class Fleet:
+    """Panels and their clients, with a shared connector or session."""
 
     def __init__(self, stack: AsyncExitStack, shared: dict[str, Any]) -> None:
         self.panels: dict[str, NamedPanel] = {}
@@ -93,36 +93,36 @@ class Side:
 
 
 @asynccontextmanager
-async def side_by_side(shares: str) -> AsyncIterator[Side]:
+async def open_fleet(shares: str) -> AsyncIterator[Fleet]:
     async with AsyncExitStack() as stack:
         connector = aiohttp.TCPConnector()
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
-        shared = {"connector": connector} if shares == "a connector" else {"session": session}
-        side = Side(stack, shared)
+        shared = {"connector": connector} if shares == "connector" else {"session": session}
+        fleet = Fleet(stack, shared)
         for name in PROFILES:
-            await side.open(name)
-        yield side
+            await fleet.open(name)
+        yield fleet
         assert not session.closed
         assert not connector.closed
 
 
-BOTH = pytest.mark.parametrize("shares", ["a connector", "a session"])
+BOTH = pytest.mark.parametrize("shares", ["connector", "session"])
 
 
 @BOTH
 @pytest.mark.asyncio
 async def test_each_panel_sees_its_own_key_and_answers_its_own_client(shares: str) -> None:
-    async with side_by_side(shares) as side:
+    async with open_fleet(shares) as fleet:
         work = []
-        for client in side.clients.values():
+        for client in fleet.clients.values():
             work += [client.balance() for _ in range(10)]
             work += [client.add(order(n)) for n in range(10)]
             work += [client.statuses(range(1, 100))]
-        found = await asyncio.gather(*work)
+        results = await asyncio.gather(*work)
 
-        for place, (name, panel) in enumerate(side.panels.items()):
-            mine = found[21 * place :][:21]
-            balances, added, statuses = mine[:10], mine[10:20], mine[20]
+        for index, (name, panel) in enumerate(fleet.panels.items()):
+            own = results[21 * index :][:21]
+            balances, added, statuses = own[:10], own[10:20], own[20]
             assert {each.currency for each in balances} == {name}
             assert {each.order.split("-")[0] for each in added} == {name}
             assert {each.raw_status for each in statuses.values()} == {name}
@@ -137,22 +137,22 @@ def order(n: int) -> DefaultOrder:
 @BOTH
 @pytest.mark.asyncio
 async def test_rate_limited_panel_does_not_slow_another(shares: str) -> None:
-    async with side_by_side(shares) as side, asyncio.timeout(WAIT_S):
-        side.panels["one"].instead = reply("{}", 429, [("Retry-After", "3600")])
-        storm = [client_call(side.clients["one"], n) for n in range(40)]
-        quiet = [side.clients[name].statuses(range(1, 400)) for name in ("two", "three")]
+    async with open_fleet(shares) as fleet, asyncio.timeout(WAIT_S):
+        fleet.panels["one"].fixed_answer = reply("{}", 429, [("Retry-After", "3600")])
+        storm = [client_call(fleet.clients["one"], n) for n in range(40)]
+        quiet = [fleet.clients[name].statuses(range(1, 400)) for name in ("two", "three")]
 
         stormy, *calm = await asyncio.gather(asyncio.gather(*storm), *quiet)
 
         assert {type(each) for each in stormy} <= {RateLimitError, PausedError}
         assert PausedError in {type(each) for each in stormy}
-        for found in calm:
-            assert all(isinstance(each, OrderStatus) for each in found.values())
+        for results in calm:
+            assert all(isinstance(each, OrderStatus) for each in results.values())
         for name in ("two", "three"):
-            assert side.panels[name].most_at_once == PROFILES[name].concurrency
-            assert isinstance(await side.clients[name].add(order(1)), AddedOrder)
-        # The pause is that of the account, for all who use its client.
-        assert isinstance(await client_call(side.clients["one"], 1), PausedError)
+            assert fleet.panels[name].max_concurrent == PROFILES[name].concurrency
+            assert isinstance(await fleet.clients[name].add(order(1)), AddedOrder)
+        # The pause applies to the account: to every caller of its client.
+        assert isinstance(await client_call(fleet.clients["one"], 1), PausedError)
 
 
 async def client_call(client: Client, n: int) -> object:
@@ -166,21 +166,21 @@ async def client_call(client: Client, n: int) -> object:
 @pytest.mark.asyncio
 async def test_each_client_has_its_own_retry_budget(shares: str) -> None:
     again = RetryPolicy(max_attempts=3, base_delay_s=0.0)
-    async with side_by_side(shares) as side, asyncio.timeout(WAIT_S):
+    async with open_fleet(shares) as fleet, asyncio.timeout(WAIT_S):
         for name in ("one", "two"):
-            side.clients[name] = side.clients[name].with_options(retry=again)
-        down = side.panels["one"]
-        down.instead = reply("down", 503)
+            fleet.clients[name] = fleet.clients[name].with_options(retry=again)
+        down = fleet.panels["one"]
+        down.fixed_answer = reply("down", 503)
         for _ in range(100):
-            assert isinstance(await client_call(side.clients["one"], 1), ServerError)
+            assert isinstance(await client_call(fleet.clients["one"], 1), ServerError)
         asked = len(down.requests)
-        await client_call(side.clients["one"], 1)
-        assert len(down.requests) == asked + 1  # its quota is spent
+        await client_call(fleet.clients["one"], 1)
+        assert len(down.requests) == asked + 1  # its retry budget is exhausted
 
-        side.panels["two"].instead = reply("down", 503)
-        await client_call(side.clients["two"], 1)
+        fleet.panels["two"].fixed_answer = reply("down", 503)
+        await client_call(fleet.clients["two"], 1)
 
-        assert len(side.panels["two"].requests) == 3
+        assert len(fleet.panels["two"].requests) == 3
 
 
 @BOTH
@@ -191,47 +191,47 @@ async def test_slow_panel_does_not_delay_another(shares: str) -> None:
             await asyncio.Event().wait()
             raise AssertionError
 
-    async with side_by_side(shares) as side, SlowPanel("one") as slow, asyncio.timeout(WAIT_S):
-        stuck = side.client(slow, concurrency=50)
+    async with open_fleet(shares) as fleet, SlowPanel("one") as slow, asyncio.timeout(WAIT_S):
+        stuck = fleet.client(slow, concurrency=50)
         waiting = [asyncio.create_task(stuck.balance()) for _ in range(50)]
         await slow.has_received(50)
 
-        found = await side.clients["two"].statuses(range(1, 200))
-        assert all(isinstance(each, OrderStatus) for each in found.values())
-        assert isinstance(await side.clients["three"].add(order(1)), AddedOrder)
+        results = await fleet.clients["two"].statuses(range(1, 200))
+        assert all(isinstance(each, OrderStatus) for each in results.values())
+        assert isinstance(await fleet.clients["three"].add(order(1)), AddedOrder)
 
         await stuck.aclose()
-        ended = await asyncio.gather(*waiting, return_exceptions=True)
-        assert all(isinstance(each, PanelError) for each in ended)
+        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+        assert all(isinstance(each, PanelError) for each in outcomes)
 
 
 @BOTH
 @pytest.mark.asyncio
 async def test_closing_one_client_keeps_connections_of_another(shares: str) -> None:
-    async with side_by_side(shares) as side:
-        for client in side.clients.values():
+    async with open_fleet(shares) as fleet:
+        for client in fleet.clients.values():
             await client.balance()
-        await side.clients["one"].aclose()
+        await fleet.clients["one"].aclose()
 
         for name in ("two", "three"):
-            await side.clients[name].balance()
-            await side.clients[name].add(order(1))
-            await side.clients[name].balance()
-            assert side.panels[name].connections_of("balance") == [1, 1, 1]
-        # A new client at the same address takes up what the closed one left.
-        async with side.client(side.panels["one"]) as again:
+            await fleet.clients[name].balance()
+            await fleet.clients[name].add(order(1))
+            await fleet.clients[name].balance()
+            assert fleet.panels[name].connections_of("balance") == [1, 1, 1]
+        # A new client at the same address reuses the connection of the closed one.
+        async with fleet.client(fleet.panels["one"]) as again:
             await again.balance()
-        assert side.panels["one"].connections == 1
+        assert fleet.panels["one"].connections == 1
 
 
 @BOTH
 @pytest.mark.asyncio
 async def test_order_never_reuses_a_connection_of_another_account(shares: str) -> None:
     """Two accounts at one panel: their reads share connections, their orders never do."""
-    async with side_by_side(shares) as side:
-        panel = side.panels["one"]
+    async with open_fleet(shares) as fleet:
+        panel = fleet.panels["one"]
         keys = [f"test-key-of-account-{n}" for n in range(3)]
-        clients = [side.client(panel, key) for key in keys]
+        clients = [fleet.client(panel, key) for key in keys]
         for _ in range(3):
             for client in clients:
                 await client.balance()
@@ -252,12 +252,12 @@ async def test_order_never_reuses_a_connection_of_another_account(shares: str) -
 @BOTH
 @pytest.mark.asyncio
 async def test_rate_limit_applies_to_its_own_account(shares: str) -> None:
-    async with side_by_side(shares) as side, asyncio.timeout(WAIT_S):
-        slow = side.client(side.panels["one"], calls_per_minute=1, timeout_s=0.1)
-        paced = await asyncio.gather(*(client_call(slow, 1) for _ in range(5)))
+    async with open_fleet(shares) as fleet, asyncio.timeout(WAIT_S):
+        slow = fleet.client(fleet.panels["one"], calls_per_minute=1, timeout_s=0.1)
+        limited = await asyncio.gather(*(client_call(slow, 1) for _ in range(5)))
 
-        found = await asyncio.gather(*(side.clients["two"].balance() for _ in range(50)))
+        results = await asyncio.gather(*(fleet.clients["two"].balance() for _ in range(50)))
 
-        assert sum(isinstance(each, PanelError) for each in paced) == 4
-        assert len(found) == 50
+        assert sum(isinstance(each, PanelError) for each in limited) == 4
+        assert len(results) == 50
         await slow.aclose()

@@ -1,4 +1,4 @@
-"""A key that changes: asked for once a request, never kept, and what becomes of its lack."""
+"""Rotating keys: called once per request, never kept, and what happens without a key."""
 
 import asyncio
 import gc
@@ -30,33 +30,33 @@ FIRST, SECOND = "test-first-of-two-keys", "test-second-of-two-keys"
 
 
 class TwoKeyPanel(WireServer):
-    """Takes the keys of `good`, answers what is asked, and changes `good` after some orders."""
+    """Accepts the keys in `valid`, answers calls, and runs `on_order` after each order."""
 
-    def __init__(self, *good: str) -> None:
+    def __init__(self, *valid: str) -> None:
         super().__init__(reply(""))
-        self.good = set(good)
+        self.valid = set(valid)
         self.orders: list[str] = []
-        self.at_order: Callable[[int], None] = lambda _: None
+        self.on_order: Callable[[int], None] = lambda _: None
 
     def answer_to(self, request: Request) -> Answer:
         fields = request.fields
-        if fields["key"] not in self.good:
+        if fields["key"] not in self.valid:
             return reply('{"error":"Invalid API key"}')
         if fields["action"] == "add":
             self.orders.append(fields["link"])
-            self.at_order(len(self.orders))
+            self.on_order(len(self.orders))
             return reply(f'{{"order":{len(self.orders)}}}')
         if fields["action"] == "balance":
             return reply('{"balance":"1"}')
         ids = (fields.get("orders") or fields["order"]).split(",")
-        found = {each: {"order": each, "status": "Pending"} for each in ids}
-        return reply(json.dumps(found if "orders" in fields else found[ids[0]]))
+        results = {each: {"order": each, "status": "Pending"} for each in ids}
+        return reply(json.dumps(results if "orders" in fields else results[ids[0]]))
 
     def keys(self) -> list[str]:
         return [request.fields["key"] for request in self.requests]
 
 
-def client_of(server: WireServer, key: Callable[[], str], **options: Any) -> Client:
+def create_client(server: WireServer, key: Callable[[], str], **options: Any) -> Client:
     return Client(key, base_url=server.url, **{"retry": ONCE} | options)
 
 
@@ -69,14 +69,14 @@ async def test_key_function_is_called_once_per_request() -> None:
         asked.append(next(keys))
         return asked[-1]
 
-    async with TwoKeyPanel(FIRST, SECOND) as server, client_of(server, key) as client:
+    async with TwoKeyPanel(FIRST, SECOND) as server, create_client(server, key) as client:
         assert asked == []
         await client.balance()
         await client.add(ORDER)
-        found = await client.statuses(range(1, 101))
+        results = await client.statuses(range(1, 101))
 
         assert asked == server.keys() == [FIRST, SECOND, FIRST]
-    assert all(isinstance(each, OrderStatus) for each in found.values())
+    assert all(isinstance(each, OrderStatus) for each in results.values())
 
 
 @pytest.mark.asyncio
@@ -85,7 +85,7 @@ async def test_key_function_is_called_again_for_a_retry() -> None:
     again = RetryPolicy(max_attempts=2, base_delay_s=0.0)
     async with (
         WireServer(reply("", 503), reply('{"balance":"1"}')) as server,
-        client_of(server, lambda: next(keys), retry=again) as client,
+        create_client(server, lambda: next(keys), retry=again) as client,
     ):
         await client.balance()
 
@@ -93,20 +93,20 @@ async def test_key_function_is_called_again_for_a_retry() -> None:
 
 
 @pytest.mark.asyncio
-async def test_rotating_key_in_a_burst_loses_and_doubles_nothing() -> None:
-    """The panel takes both for a while, then the new one alone, as panels do (assumed)."""
+async def test_key_rotation_in_a_burst_loses_and_doubles_no_order() -> None:
+    """The panel accepts both for a while, then only the new one, as panels do (assumed)."""
     now = [FIRST]
     async with TwoKeyPanel(FIRST) as server:
 
-        def changes(orders: int) -> None:
+        def rotate(orders: int) -> None:
             if orders == 5:
-                server.good.add(SECOND)
+                server.valid.add(SECOND)
                 now.append(SECOND)
             if orders == 10:
-                server.good.remove(FIRST)
+                server.valid.remove(FIRST)
 
-        server.at_order = changes
-        async with client_of(server, lambda: now[-1], account="main") as client:
+        server.on_order = rotate
+        async with create_client(server, lambda: now[-1], account="main") as client:
             orders = (DefaultOrder(service=5, link=f"https://x.test/{n}", quantity=10)
                       for n in range(20))  # fmt: skip
             work = asyncio.gather(
@@ -114,28 +114,28 @@ async def test_rotating_key_in_a_burst_loses_and_doubles_nothing() -> None:
                 *(client.status(n) for n in range(1, 301)),
                 return_exceptions=True,
             )
-            found = await work
+            results = await work
             assert client.account == "main"
 
-    assert all(isinstance(each, AddedOrder) for each in found[:20])
-    assert all(isinstance(each, OrderStatus) for each in found[20:])
+    assert all(isinstance(each, AddedOrder) for each in results[:20])
+    assert all(isinstance(each, OrderStatus) for each in results[20:])
     assert len(server.orders) == len(set(server.orders)) == 20
     assert set(server.keys()) == {FIRST, SECOND}
 
 
 @pytest.mark.asyncio
 async def test_rejected_rotating_key_is_an_authentication_error() -> None:
-    async with TwoKeyPanel(FIRST) as server, client_of(server, lambda: SECOND) as client:
+    async with TwoKeyPanel(FIRST) as server, create_client(server, lambda: SECOND) as client:
         with pytest.raises(AuthenticationError):
             await client.balance()
 
 
-def fails() -> str:
+def failing_key() -> str:
     raise LookupError("the vault has " + FIRST)
 
 
-LACKS: dict[str, tuple[Callable[[], Any], str]] = {
-    "it fails": (fails, "is not available: the callable raised LookupError"),
+INVALID_KEYS: dict[str, tuple[Callable[[], Any], str]] = {
+    "it failing_key": (failing_key, "is not available: the callable raised LookupError"),
     "nothing": (lambda: None, "must be a non-empty text"),
     "an empty text": (lambda: "", "must be a non-empty text"),
     "a line end": (lambda: FIRST + "\n", "must not contain spaces, line breaks"),
@@ -144,14 +144,14 @@ LACKS: dict[str, tuple[Callable[[], Any], str]] = {
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("lack", LACKS)
+@pytest.mark.parametrize("case", INVALID_KEYS)
 @pytest.mark.parametrize("verb", ["add", "balance", "status", "statuses"])
-async def test_without_a_key_nothing_is_sent_and_none_is_shown(
-    lack: str, verb: str, caplog: pytest.LogCaptureFixture
+async def test_invalid_key_sends_nothing_and_is_not_shown(
+    case: str, verb: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    key, why = LACKS[lack]
-    async with TwoKeyPanel(FIRST) as server, client_of(server, key) as client:
+    key, reason = INVALID_KEYS[case]
+    async with TwoKeyPanel(FIRST) as server, create_client(server, key) as client:
         calls: dict[str, Callable[[], Any]] = {
             "add": lambda: client.add(ORDER),
             "balance": client.balance,
@@ -159,14 +159,14 @@ async def test_without_a_key_nothing_is_sent_and_none_is_shown(
             "statuses": lambda: client.statuses([7, 8]),
         }
         try:
-            found = await calls[verb]()
+            results = await calls[verb]()
         except PanelError as error:
-            found = {"": error}
+            results = {"": error}
 
         assert server.connections == 0
-    for error in found.values():
+    for error in results.values():
         assert isinstance(error, InvalidSettingsError)
-        assert why in str(error)
+        assert reason in str(error)
         assert not error.maybe_sent
         assert not error.maybe_placed
         shown = "".join(traceback.format_exception(error)) + repr(list(frames_of(error)))
@@ -184,29 +184,29 @@ async def test_late_sandbox_key_is_not_sent_to_a_real_host() -> None:
 
 @pytest.mark.asyncio
 async def test_cancellation_inside_the_key_function_propagates() -> None:
-    def cancelled() -> str:
+    def cancelled_key() -> str:
         raise asyncio.CancelledError
 
-    async with TwoKeyPanel(FIRST) as server, client_of(server, cancelled) as client:
+    async with TwoKeyPanel(FIRST) as server, create_client(server, cancelled_key) as client:
         with pytest.raises(asyncio.CancelledError):
             await client.balance()
 
 
-def held() -> int:
-    """Count what holds the first key."""
+def count_kept_keys() -> int:
+    """Return the number of living secrets that contain the first key."""
     gc.collect()
     return sum(type(each) is Secret and each.reveal() == FIRST for each in gc.get_objects())
 
 
 @pytest.mark.asyncio
 async def test_key_is_not_kept_after_its_request() -> None:
-    meanwhile: list[int] = []
-    async with TwoKeyPanel(FIRST) as server, client_of(server, lambda: FIRST) as client:
-        server.at_order = lambda _: meanwhile.append(held())
+    during_order: list[int] = []
+    async with TwoKeyPanel(FIRST) as server, create_client(server, lambda: FIRST) as client:
+        server.on_order = lambda _: during_order.append(count_kept_keys())
         await client.balance()
         await client.add(ORDER)
 
-        assert (meanwhile, held()) == ([1], 0)
+        assert (during_order, count_kept_keys()) == ([1], 0)
 
 
 def test_key_function_is_never_shown() -> None:
@@ -223,23 +223,23 @@ HERE = "http://127.0.0.1:1/"
 
 
 def test_fixed_key_names_its_account_unless_one_is_given() -> None:
-    made = Client(FIRST, base_url=HERE).account
+    account = Client(FIRST, base_url=HERE).account
 
-    assert made == Client(FIRST, base_url=HERE).account
-    assert made != Client(SECOND, base_url=HERE).account
-    assert made != Client(FIRST, base_url="http://127.0.0.1:2/").account
-    assert len(made) == 16
-    assert FIRST not in made
+    assert account == Client(FIRST, base_url=HERE).account
+    assert account != Client(SECOND, base_url=HERE).account
+    assert account != Client(FIRST, base_url="http://127.0.0.1:2/").account
+    assert len(account) == 16
+    assert FIRST not in account
     assert Client(FIRST, base_url=HERE, account="main").account == "main"
 
 
 def test_rotating_key_has_only_a_given_account_name() -> None:
-    nameless = Client(lambda: FIRST, base_url=HERE)
+    unnamed = Client(lambda: FIRST, base_url=HERE)
 
     assert Client(lambda: FIRST, base_url=HERE, account="main").account == "main"
-    assert nameless.with_options(timeout_s=1.0).base_url == HERE
+    assert unnamed.with_options(timeout_s=1.0).base_url == HERE
     with pytest.raises(InvalidSettingsError, match="account is required with a rotating key"):
-        assert nameless.account
+        assert unnamed.account
 
 
 @pytest.mark.parametrize("name", ["a", "a" * 64, "Main.account_2-b", "0"])

@@ -40,7 +40,7 @@ def test_secret_is_never_shown_copied_or_pickled() -> None:
             duplicate(secret)
 
 
-# --- the key in a response ------------------------------------------------------------------------
+# --- the key in a response -----------------------------------------------------------------------
 
 LONG = "test-a/b+c&d%-0123"
 ENCODINGS = [

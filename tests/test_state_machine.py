@@ -1,8 +1,8 @@
-"""A client driven at random, step by step, against the books of a sandbox.
+"""A client driven by random steps, compared with the orders stored by a sandbox.
 
 Hypothesis chooses what happens next: orders, faults of every kind with and without the order being
 stored, callers that are cancelled at any moment, callers that stop waiting, a client that is closed
-and made anew. After each step the books are compared with what the callers were told.
+and created again. After each step the stored orders are compared with the reported outcomes.
 """
 
 import asyncio
@@ -45,20 +45,20 @@ FAULTS: dict[Fault, tuple[bool | None, ...]] = {
     Fault.DROP_BEFORE: (None,),
     Fault.DROP_AFTER: (None,),
 }
-"""Faults, and whether the order is stored all the same; None where the fault decides."""
+"""Faults, and whether the order is stored nevertheless; None if the fault decides."""
 
 SCRIPTS = [(fault, stored) for fault, choices in FAULTS.items() for stored in choices]
 
 
 class Machine(RuleBasedStateMachine):
-    """One account, its orders by link, and what their callers were told."""
+    """One account, its orders by link, and the outcome that each caller got."""
 
     @initialize()
     def open(self) -> None:
         self.runner = asyncio.Runner()
-        self.panel = self.run(made())
-        self.client = self.run(client_of(self.panel))
-        self.told: dict[str, object] = {}
+        self.panel = self.run(start_panel())
+        self.client = self.run(create_client(self.panel))
+        self.outcomes: dict[str, object] = {}
         self.links = 0
 
     def run(self, step: Coroutine[Any, Any, T]) -> T:
@@ -68,60 +68,60 @@ class Machine(RuleBasedStateMachine):
         self.links += 1
         return DefaultOrder(service=5, link=f"https://example.com/{self.links}", quantity=500)
 
-    def note(self, order: DefaultOrder, outcome: object) -> None:
-        self.told[order.link] = outcome
+    def record(self, order: DefaultOrder, outcome: object) -> None:
+        self.outcomes[order.link] = outcome
 
     @rule(scripts=st.lists(st.sampled_from(SCRIPTS), max_size=2))
     def add(self, scripts: list[tuple[Fault, bool | None]]) -> None:
-        """Place an order while up to two requests meet a fault."""
+        """Place an order while up to two requests fail."""
         self.script(scripts)
         order = self.next_order()
-        self.note(order, self.run(told(self.client.add(order))))
+        self.record(order, self.run(outcome_of(self.client.add(order))))
         self.panel.clear_faults()
 
     @rule(turns=st.integers(0, 12), script=st.none() | st.sampled_from(SCRIPTS))
     def add_and_cancel(self, turns: int, script: tuple[Fault, bool | None] | None) -> None:
-        """Cancel the caller after some turns of the loop; the order may be anywhere by then."""
+        """Cancel the caller after some loop iterations; the order may be in any phase then."""
         self.script([script] if script else [])
         order = self.next_order()
-        self.note(order, self.run(cancelled_after(self.client.add(order), turns)))
-        self.run(quiet(self.client))
+        self.record(order, self.run(cancel_after(self.client.add(order), turns)))
+        self.run(wait_for_sends(self.client))
         self.panel.clear_faults()
 
     @rule(delay_s=st.sampled_from([0.0, 0.03]))
     def add_and_stop_waiting(self, delay_s: float) -> None:
-        """Stop waiting, then ask for the outcome that was still on its way."""
+        """Stop waiting, then wait for the outcome of the order in flight."""
         if delay_s:
             self.panel.fail_next(Fault.DELAY, action="add", delay_s=delay_s)
         order = self.next_order()
-        outcome = self.run(told(self.client.add(order, wait_s=0.01)))
+        outcome = self.run(outcome_of(self.client.add(order, wait_s=0.01)))
         if isinstance(outcome, OutcomeUnknownError):
-            outcome = self.run(told(outcome.wait_for_outcome()))
-        self.note(order, outcome)
+            outcome = self.run(outcome_of(outcome.wait_for_outcome()))
+        self.record(order, outcome)
 
     @rule(script=st.none() | st.sampled_from(SCRIPTS))
-    def ask_for_all(self, script: tuple[Fault, bool | None] | None) -> None:
-        """Ask how all placed orders stand, an unknown id among them."""
+    def check_all(self, script: tuple[Fault, bool | None] | None) -> None:
+        """Request the status of all placed orders and of one unknown id."""
         self.script([script] if script else [], action="status")
-        ids = [each.order for each in self.told.values() if isinstance(each, AddedOrder)]
-        found = self.run(self.client.statuses([*ids, "999999"]))
+        ids = [each.order for each in self.outcomes.values() if isinstance(each, AddedOrder)]
+        statuses = self.run(self.client.statuses([*ids, "999999"]))
         self.panel.clear_faults()
 
-        assert list(found) == [*ids, "999999"]
+        assert list(statuses) == [*ids, "999999"]
         for order in ids:
-            # Never "not found" for an order that is there; an error about the call is no lie.
-            assert not isinstance(found[order], OrderNotFoundError)
-        assert not isinstance(found["999999"], OrderStatus)
+            # An existing order is never "not found"; an error of the call is allowed.
+            assert not isinstance(statuses[order], OrderNotFoundError)
+        assert not isinstance(statuses["999999"], OrderStatus)
 
     @rule()
     def close_and_open(self) -> None:
-        """Close the client, try to use it, and make another."""
+        """Close the client, try to use it, and create another."""
         self.run(self.client.aclose())
         order = self.next_order()
-        outcome = self.run(told(self.client.add(order)))
+        outcome = self.run(outcome_of(self.client.add(order)))
         assert isinstance(outcome, ClosedError)
-        self.note(order, outcome)
-        self.client = self.run(client_of(self.panel))
+        self.record(order, outcome)
+        self.client = self.run(create_client(self.panel))
 
     def script(self, scripts: list[tuple[Fault, bool | None]], action: str = "add") -> None:
         for fault, stored in scripts:
@@ -131,26 +131,26 @@ class Machine(RuleBasedStateMachine):
             self.panel.fail_next(fault, action=action, **options)
 
     @invariant()
-    def nobody_was_told_a_lie(self) -> None:
-        """Hold what callers were told against the books."""
-        books = self.panel.orders
-        stored = Counter(each.link for each in books.values())
+    def outcomes_match_the_stored_orders(self) -> None:
+        """Compare the outcomes with the orders stored by the panel."""
+        panel_orders = self.panel.orders
+        stored = Counter(each.link for each in panel_orders.values())
         assert not stored or max(stored.values()) == 1
-        for link, outcome in self.told.items():
+        for link, outcome in self.outcomes.items():
             match outcome:
                 case AddedOrder():
-                    assert books[outcome.order].link == link
+                    assert panel_orders[outcome.order].link == link
                 case RefusedError() | NotSentError() | ClosedError():
                     assert stored[link] == 0
                 case OutcomeUnknownError() | asyncio.CancelledError():
                     pass
                 case _:
-                    raise AssertionError(f"no way for an add to end: {outcome!r}")
+                    raise AssertionError(f"an add cannot end with {outcome!r}")
 
     @invariant()
-    def every_order_has_its_caller(self) -> None:
-        """No order came from anywhere else."""
-        assert {each.link for each in self.panel.orders.values()} <= set(self.told)
+    def every_order_has_a_caller(self) -> None:
+        """Every stored order was placed by a caller."""
+        assert {each.link for each in self.panel.orders.values()} <= set(self.outcomes)
 
     def teardown(self) -> None:
         if hasattr(self, "runner"):
@@ -159,25 +159,25 @@ class Machine(RuleBasedStateMachine):
             self.runner.close()
 
 
-async def made() -> Sandbox:
+async def start_panel() -> Sandbox:
     panel = Sandbox(speed=0, balance=Decimal(100_000))
     await panel.start()
     return panel
 
 
-async def client_of(panel: Sandbox) -> Client:
+async def create_client(panel: Sandbox) -> Client:
     retry = RetryPolicy(max_attempts=2, base_delay_s=0.0)
     return Client(panel.api_key, base_url=panel.url, retry=retry, timeout_s=5.0)
 
 
-async def told(call: Coroutine[Any, Any, Any]) -> object:
+async def outcome_of(call: Coroutine[Any, Any, Any]) -> object:
     try:
         return await call
     except PanelError as error:
         return error
 
 
-async def cancelled_after(call: Coroutine[Any, Any, Any], turns: int) -> object:
+async def cancel_after(call: Coroutine[Any, Any, Any], turns: int) -> object:
     caller = asyncio.create_task(call)
     for _ in range(turns):
         await asyncio.sleep(0)
@@ -188,8 +188,8 @@ async def cancelled_after(call: Coroutine[Any, Any, Any], turns: int) -> object:
         return error
 
 
-async def quiet(client: Client) -> None:
-    """Let an order that is still on its way arrive."""
+async def wait_for_sends(client: Client) -> None:
+    """Wait until no order is in flight."""
     while client._runner._order_tasks:
         await asyncio.wait(client._runner._order_tasks)
 

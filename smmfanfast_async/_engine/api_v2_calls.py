@@ -11,7 +11,7 @@ from .._wire.decode import (
     decode_refills,
     unwrap,
 )
-from .._wire.encode import Form, ids_form
+from .._wire.encode import Form, encode_ids
 from ..errors import ClosedError, PanelError
 from ..orders import parse_id, parse_ids
 from ..profile import Profile
@@ -43,7 +43,7 @@ class ApiV2Calls:
         """
         self._runner.check_action("refill")
         asked = parse_id(order)
-        form = ids_form("refill", "order", [asked])
+        form = encode_ids("refill", "order", [asked])
         return await self._once(form, lambda reply: decode_refill(reply, self.profile, asked))
 
     async def refills(self, orders: Iterable[int | str]) -> dict[str, RefillResult | PanelError]:
@@ -63,7 +63,7 @@ class ApiV2Calls:
         """
         asked = parse_id(refill, name="refill")
         rows = await self._read(
-            ids_form("refill_status", "refill", [asked]),
+            encode_ids("refill_status", "refill", [asked]),
             lambda reply: decode_refill_statuses(reply, self.profile, [asked]),
         )
         return unwrap(rows[asked])
@@ -106,7 +106,7 @@ class ApiV2Calls:
         for start in range(0, len(asked), size):
             batch = asked[start : start + size]
             try:
-                form = ids_form(action, field, batch)
+                form = encode_ids(action, field, batch)
                 rows |= await send(form, partial(_decode_batch, decode, self.profile, batch))
             except ClosedError:
                 raise

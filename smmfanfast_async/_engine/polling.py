@@ -88,7 +88,7 @@ class _Subscription:
     def record_status(self, order: str, after: OrderStatus) -> bool:
         """Add the change to the pending ones. Return whether this order is done."""
         is_final = self._is_final(after)
-        change = change_of(order, self.open[order], after, is_over=is_final)
+        change = change_of(order, self.open[order], after, is_final=is_final)
         self.pending.pop(order, None)
         if change is None:
             return False

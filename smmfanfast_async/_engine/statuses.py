@@ -16,7 +16,7 @@ from typing import Any
 from attrs import frozen
 
 from .._wire.decode import decode_status, decode_statuses
-from .._wire.encode import ids_form
+from .._wire.encode import encode_ids
 from ..errors import (
     AuthenticationError,
     ClosedError,
@@ -151,7 +151,9 @@ class Statuses:
         if self._runner.instrumentation.hook is not None:
             failed = sum(isinstance(each, PanelError) for each in rows.values())
             self._runner.instrumentation.emit(
-                BatchFinished(id_count=len(rows), found=len(rows) - failed, failed=failed)
+                BatchFinished(
+                    id_count=len(rows), found_count=len(rows) - failed, failed_count=failed
+                )
             )
         return rows
 
@@ -204,14 +206,14 @@ class Statuses:
         """Fetch ids in one request: with the field `order` for one id, `orders` for several."""
         profile, keep_raw = self._runner.profile, settings.keep_raw
         if len(ids) == 1:
-            form = ids_form("status", "order", ids)
+            form = encode_ids("status", "order", ids)
             one = await self._runner.read(
                 form,
                 lambda reply: decode_status(reply, profile, ids[0], keep_raw=keep_raw),
                 settings,
             )
             return {ids[0]: one}
-        form = ids_form("status", "orders", ids)
+        form = encode_ids("status", "orders", ids)
         batch = await self._runner.read(
             form,
             lambda reply: decode_statuses(reply, profile, ids, keep_raw=keep_raw),

@@ -21,13 +21,13 @@ from ..errors import InvalidOrderError
 from ..orders import Order, SubscriptionsOrder
 from ..profile import Profile
 
-__all__ = ["Form", "add_form", "call_form", "ids_form"]
+__all__ = ["Form", "encode_call", "encode_ids", "encode_order"]
 
 Form = dict[str, str]
 """Fields to send, in order, `action` first; without the key."""
 
 
-def add_form(order: Order, profile: Profile) -> Form:
+def encode_order(order: Order, profile: Profile) -> Form:
     """Encode an order; raise `InvalidOrderError` if this panel does not support it.
 
     The type of the order and its fields are checked against the profile. A custom class without a
@@ -62,7 +62,7 @@ def _check_profile(order: Order, profile: Profile) -> None:
         raise InvalidOrderError(owner, "delay", order.delay, reason)
 
 
-def ids_form(action: str, field: str, ids: Sequence[str]) -> Form:
+def encode_ids(action: str, field: str, ids: Sequence[str]) -> Form:
     """Encode a call with ids: `order=32` for one, `orders=12,2,13` for several.
 
     `field` selects the format of the response: "order" takes one id, "orders" one or more.
@@ -70,7 +70,7 @@ def ids_form(action: str, field: str, ids: Sequence[str]) -> Form:
     return {"action": action, field: ",".join(ids)}
 
 
-def call_form(action: str, fields: Mapping[str, object], profile: Profile) -> Form:
+def encode_call(action: str, fields: Mapping[str, object], profile: Profile) -> Form:
     """Encode an undocumented call; values follow the same rules as those of an order.
 
     Raises `InvalidOrderError` for the action "add" in any spelling, and for a value without a

@@ -219,9 +219,9 @@ WAITS = {
 """States of orders that are not sent yet, and what happens next."""
 
 
-def show_entry(entry: Entry, panel: JournalOptions) -> None:
+def show_entry(entry: Entry, options: JournalOptions) -> None:
     """Print the state of an order."""
-    if panel.json:
+    if options.json:
         print_json(Console(), entry_object(entry))
         return
     about = f", order {sanitize(entry.order)}" if entry.order else ""
@@ -234,17 +234,17 @@ def show_entry(entry: Entry, panel: JournalOptions) -> None:
     Console().print(text, soft_wrap=True)
 
 
-def report_placed(entry: Entry, panel: JournalOptions) -> int:
+def report_placed(entry: Entry, options: JournalOptions) -> int:
     """Print the outcome of placing an order and return its exit code."""
-    if panel.json:
-        show_entry(entry, panel)
+    if options.json:
+        show_entry(entry, options)
     try:
         order = entry.order_id()
     except PanelError as error:
         explained = _explain(entry, error)
         print_error(explained, entry.ref)
         return exit_code(explained)
-    if not panel.json:
+    if not options.json:
         line = f"order {sanitize(order)} placed as {sanitize(entry.ref)}"
         Console().print(Text(line, style="bold green"), soft_wrap=True)
     return OK

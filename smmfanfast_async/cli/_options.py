@@ -78,10 +78,10 @@ class CommonOptions:
     @asynccontextmanager
     async def client(self, **options: Any) -> AsyncGenerator[Client, None]:
         """Open a client on this panel; warn on stderr if other users can read the key file."""
-        found = self.settings()
-        if found.api_key.warning:
-            print_line(found.api_key.warning, "yellow", head="warning")
-        async with found.client(**options) as client:
+        resolved = self.settings()
+        if resolved.api_key.warning:
+            print_line(resolved.api_key.warning, "yellow", head="warning")
+        async with resolved.client(**options) as client:
             yield client
 
 
@@ -117,8 +117,8 @@ class JournalOptions(CommonOptions):
     @property
     def address(self) -> str | None:
         """The address of the journal, None if none is set."""
-        found = settings.journal(None if self.journal is None else str(self.journal))
-        return None if found is None else found.value
+        setting = settings.journal(None if self.journal is None else str(self.journal))
+        return None if setting is None else setting.value
 
     @asynccontextmanager
     async def desk(
@@ -187,9 +187,9 @@ def parse_amount(name: str, text: str | None) -> Decimal | None:
     if text is None:
         return None
     try:
-        found = Decimal(text)
+        amount = Decimal(text)
     except InvalidOperation:
-        found = Decimal("NaN")
-    if not found.is_finite():
+        amount = Decimal("NaN")
+    if not amount.is_finite():
         raise InvalidSettingsError(name, f"{text!r} is not a number")
-    return found
+    return amount

@@ -55,8 +55,8 @@ def mask_password(url: str) -> str:
     return _PASSWORD.sub("***@", url)
 
 
-def _first(*found: tuple[str | None, str]) -> Setting | None:
-    return next((Setting(value, source) for value, source in found if value), None)
+def _first(*candidates: tuple[str | None, str]) -> Setting | None:
+    return next((Setting(value, source) for value, source in candidates if value), None)
 
 
 def _of_environment(name: str) -> tuple[str | None, str]:
@@ -68,17 +68,17 @@ def _of_environment(name: str) -> tuple[str | None, str]:
 
 def profile(option: str | None) -> Kind:
     """Return the profile and its source."""
-    found = _first((option, "--profile"), _of_environment("SMMFANFAST_PROFILE"))
-    if found is None:
+    setting = _first((option, "--profile"), _of_environment("SMMFANFAST_PROFILE"))
+    if setting is None:
         return Kind(SMMFANFAST, "the default")
-    return Kind(load_profile(found.value), found.source)
+    return Kind(load_profile(setting.value), setting.source)
 
 
 def address(option: str | None, known: Profile) -> Setting:
     """Return the address of the panel and its source."""
-    found = _first((option, "--base-url"), _of_environment("SMMFANFAST_BASE_URL"))
-    if found is not None:
-        return found
+    setting = _first((option, "--base-url"), _of_environment("SMMFANFAST_BASE_URL"))
+    if setting is not None:
+        return setting
     if known.base_url == API_V2.base_url:
         # That address is an example: the key must not be sent there.
         how = "use --base-url or set SMMFANFAST_BASE_URL"

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from attrs import frozen
 
-from .._wire.encode import add_form
+from .._wire.encode import encode_order
 from ..catalogue import Catalogue, total_quantity
 from ..client import Client
 from ..errors import InvalidOrderError, NotSentError, PanelError, RefusedError, SpendingLimitError
@@ -44,7 +44,7 @@ class Admission:
         `wait_s` limits the wait for the catalogue.
         """
         ref = parse_ref(ref)
-        form = add_form(order, self.client.profile)
+        form = encode_order(order, self.client.profile)
         if max_charge is not None and not is_amount(max_charge):
             name = type(order).__name__
             reason = "is not a finite Decimal of at least 0"

@@ -1,6 +1,6 @@
 """Validation of what callers pass to `OrderDesk`."""
 
-from .._settings import check_above_0
+from .._settings import require_positive
 from ..errors import InvalidOrderError, InvalidSettingsError
 from .admission import is_amount
 
@@ -19,7 +19,7 @@ def check_settings(budget: object, calls_per_minute: int | None, account: str | 
         reason = f"must be a finite Decimal of at least 0, not {budget!r}"
         raise InvalidSettingsError("budget_per_day", reason)
     if calls_per_minute is not None:
-        check_above_0("calls_per_minute", calls_per_minute)
+        require_positive("calls_per_minute", calls_per_minute)
     if account is not None and not 0 < len(account) <= MAX_ACCOUNT_CHARACTERS:
         reason = f"must have 1 to {MAX_ACCOUNT_CHARACTERS} characters, not {account!r}"
         raise InvalidSettingsError("account", reason)

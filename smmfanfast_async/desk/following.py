@@ -263,9 +263,9 @@ class Follower:
                 due_at = self._due_at(claim, result, now)
                 status = result if isinstance(result, OrderStatus) else None
                 if _is_order_result(result):
-                    is_over = status is not None and self._is_over(status)
+                    is_final = status is not None and self._is_final(status)
                     observations.append(
-                        Observation(claim=claim, status=status, due_at=due_at, is_over=is_over)
+                        Observation(claim=claim, status=status, due_at=due_at, is_final=is_final)
                     )
                 else:
                     unanswered.append((claim, due_at))
@@ -275,7 +275,7 @@ class Follower:
         except JournalError as error:
             _LOG.warning("%s", error)
 
-    def _is_over(self, status: OrderStatus) -> bool:
+    def _is_final(self, status: OrderStatus) -> bool:
         return self.client.profile.is_final_status(status.raw_status)
 
     @asynccontextmanager

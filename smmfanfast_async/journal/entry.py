@@ -229,12 +229,12 @@ class Claim:
 
     Attributes:
         key: The journal's own key of the entry.
-        number: The version of the claim, a fencing token: a later claim invalidates this one.
+        version: The version of the claim, a fencing token: a later claim invalidates this one.
         entry: The order when it was claimed.
     """
 
     key: int
-    number: int
+    version: int
     entry: Entry
 
 
@@ -246,13 +246,13 @@ class Observation:
         claim: The claim under which the order was checked.
         status: The order's status; None if the panel answered and did not know the id.
         due_at: When to check next, aware UTC.
-        is_over: Whether the status is final by the panel's own list (`Profile.final_statuses`).
+        is_final: Whether the status is final by the panel's own list (`Profile.final_statuses`).
     """
 
     claim: Claim
     status: OrderStatus | None
     due_at: datetime
-    is_over: bool = False
+    is_final: bool = False
 
 
 class EventKind(StrEnum):

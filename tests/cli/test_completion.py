@@ -1,4 +1,4 @@
-"""`completion`: the scripts, run by the shells that they are for."""
+"""`completion`: the scripts, run by the shells that they are written for."""
 
 import shutil
 import subprocess
@@ -36,33 +36,33 @@ CASES = [
 ]
 
 
-async def run(*words: str) -> int:
-    return int(await app.run_async(list(words), result_action="return_value"))
+async def run(*args: str) -> int:
+    return int(await app.run_async(list(args), result_action="return_value"))
 
 
-async def written(shell: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> Path:
-    """Write the script of a shell as its own words say; it is one file."""
+async def write_script(shell: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """Write the script of a shell to a file, as the script itself instructs."""
     assert await run("completion", shell) == OK
     path = folder / "_smmfanfast"
     path.write_text(capsys.readouterr().out)
     return path
 
 
-def said_by(*words: str | Path) -> list[str]:
-    """Run a shell; give the lines it prints."""
-    found = subprocess.run(words, check=True, capture_output=True, text=True)  # noqa: S603  # ours
-    assert found.stderr == ""
-    return found.stdout.splitlines()
+def output_lines(*args: str | Path) -> list[str]:
+    """Run a shell and return the lines it prints."""
+    result = subprocess.run(args, check=True, capture_output=True, text=True)  # noqa: S603  # ours
+    assert result.stderr == ""
+    return result.stdout.splitlines()
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize(("words", "offered"), CASES)
+@pytest.mark.parametrize(("args", "completions"), CASES)
 async def test_bash_completes(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], offered: set[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], args: tuple[str, ...], completions: set[str]
 ) -> None:
-    path = await written("bash", tmp_path, capsys)
+    path = await write_script("bash", tmp_path, capsys)
 
-    assert set(said_by("bash", "-c", BASH, "bash", path, *words)) == offered
+    assert set(output_lines("bash", "-c", BASH, "bash", path, *args)) == completions
 
 
 @pytest.mark.asyncio
@@ -73,19 +73,19 @@ async def test_bash_completes_files(
     monkeypatch: pytest.MonkeyPatch,
     option: str,
 ) -> None:
-    path = await written("bash", tmp_path, capsys)
+    path = await write_script("bash", tmp_path, capsys)
     (tmp_path / "mine.toml").touch()
     monkeypatch.chdir(tmp_path)
 
-    assert said_by("bash", "-c", BASH, "bash", path, "summary", option, "mi") == ["mine.toml"]
+    assert output_lines("bash", "-c", BASH, "bash", path, "summary", option, "mi") == ["mine.toml"]
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-async def test_a_script_says_how_it_is_installed(
+async def test_script_states_how_to_install_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], shell: str
 ) -> None:
-    lines = (await written(shell, tmp_path, capsys)).read_text().splitlines()
+    lines = (await write_script(shell, tmp_path, capsys)).read_text().splitlines()
 
     assert tuple(lines[1:]) > completion_command.INSTALLING[shell]
     assert any(f"smmfanfast completion {shell} >" in line for line in lines[1:6])
@@ -93,13 +93,13 @@ async def test_a_script_says_how_it_is_installed(
 
 
 @pytest.mark.asyncio
-async def test_zsh_finds_the_script_by_its_first_line_and_begins_it_by_its_last(
+async def test_zsh_script_registers_or_runs_its_function(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lines = (await written("zsh", tmp_path, capsys)).read_text().splitlines()
+    lines = (await write_script("zsh", tmp_path, capsys)).read_text().splitlines()
 
     assert lines[0] == "#compdef smmfanfast"
-    # How it names its function is up to cyclopts.
+    # cyclopts decides how the function is named.
     name = next(line for line in lines if line.endswith("smmfanfast() {")).removesuffix("() {")
     assert lines[-5:] == [
         f"if [[ $funcstack[1] == (_smmfanfast|{name}) ]]; then",
@@ -122,31 +122,31 @@ fpath=($1 $fpath); autoload -Uz _smmfanfast
 _arguments() { print asked }
 _smmfanfast; _smmfanfast
 """
-"""Completing twice from a folder of $fpath, but for the list that only the editor can show."""
+"""Complete twice from a folder of $fpath, without the list that only the editor can show."""
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
-async def test_the_other_shells_take_their_scripts(
+async def test_zsh_and_fish_accept_their_scripts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], shell: str
 ) -> None:
-    """Where the shell is not installed, only the text was looked at, in the tests above."""
-    path = await written(shell, tmp_path, capsys)
+    """If the shell is not installed, only the text is checked, by the tests above."""
+    path = await write_script(shell, tmp_path, capsys)
     if shutil.which(shell) is None:
         return
     if shell == "zsh":
-        assert said_by("zsh", "-f", "-c", ZSH, "zsh", path)[0].endswith("smmfanfast")
-        assert said_by("zsh", "-f", "-c", ZSH_TWICE, "zsh", tmp_path) == ["asked", "asked"]
+        assert output_lines("zsh", "-f", "-c", ZSH, "zsh", path)[0].endswith("smmfanfast")
+        assert output_lines("zsh", "-f", "-c", ZSH_TWICE, "zsh", tmp_path) == ["asked", "asked"]
     else:
         line = f"source {path}; complete -C 'smmfanfast balance --profile api'"
-        assert said_by("fish", "--no-config", "-c", line)[0].startswith("api-v2")
+        assert output_lines("fish", "--no-config", "-c", line)[0].startswith("api-v2")
 
 
 @pytest.mark.asyncio
-async def test_a_script_of_another_form_is_left_as_it_is(
+async def test_unrecognized_zsh_script_is_printed_unchanged(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """How the function of a script is named is up to cyclopts."""
+    """cyclopts decides how the function of a script is named."""
     monkeypatch.setattr(type(app), "generate_completion", lambda _, shell: "#compdef x\nrest\n")
 
     assert await run("completion", "zsh") == OK
@@ -154,8 +154,8 @@ async def test_a_script_of_another_form_is_left_as_it_is(
     assert capsys.readouterr().out.endswith("\nrest\n")
 
 
-def test_nothing_is_in_the_way_of_source() -> None:
-    """`source <(smmfanfast completion bash)` reads what a process of its own prints."""
+def test_script_can_be_sourced_from_the_command() -> None:
+    """`source <(smmfanfast completion bash)` reads what a separate process prints."""
     line = f"source <({sys.executable} -m smmfanfast_async completion bash); complete -p smmfanfast"
 
-    assert said_by("bash", "-c", line) == ["complete -o default -F _smmfanfast smmfanfast"]
+    assert output_lines("bash", "-c", line) == ["complete -o default -F _smmfanfast smmfanfast"]

@@ -1,4 +1,4 @@
-"""`smmfanfast demo`: every part of the story is told, and every order ends."""
+"""`smmfanfast demo`: every step is shown, and every order becomes final."""
 
 import json
 from pathlib import Path
@@ -10,12 +10,12 @@ from smmfanfast_async.cli._codes import OK, PARTLY
 from smmfanfast_async.cli.commands import demo
 
 
-async def run(*words: str) -> int:
-    return int(await app.run_async(list(words), result_action="return_value"))
+async def run(*args: str) -> int:
+    return int(await app.run_async(list(args), result_action="return_value"))
 
 
 @pytest.mark.asyncio
-async def test_the_demo_ends_with_a_thousand_orders_final(
+async def test_demo_brings_a_thousand_orders_to_a_final_status(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert await run("demo", "--json") == OK
@@ -31,11 +31,11 @@ async def test_the_demo_ends_with_a_thousand_orders_final(
 
 
 @pytest.mark.asyncio
-async def test_the_demo_draws_its_story_in_104_columns(
+async def test_demo_output_fits_104_columns(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(demo, "ORDERS_FOLLOWED", 40)
-    monkeypatch.setattr(demo, "LOOK_S", 0.05)
+    monkeypatch.setattr(demo, "POLL_S", 0.05)
     monkeypatch.setattr(demo, "STEP_S", 0.01)
     monkeypatch.setenv("COLUMNS", "104")
 
@@ -43,39 +43,39 @@ async def test_the_demo_draws_its_story_in_104_columns(
 
     shown = capsys.readouterr().out
     assert max(map(len, shown.splitlines())) <= 104
-    for words in (
+    for text in (
         "2000.00 USD on the account",
         "65 services; one of each type",
         "demo-mentions-user-followers",
-        "both taps are told order 12; the panel has 1 order more",
+        "both calls return order 12; the panel has 1 more order",
         "before sending: quantity 1 is below the minimum of service 5 (500)",
         "by the panel:   You have an active order with this link",
         "fell by 0.51; the price is 0.51: it matches an order",
-        "placed again by the same ref: order 13; the panel has 1 order for it",
+        "placed again, same ref: order 13; the panel has 1 order for it",
         "27/27",
         "40/40",
         "refused 1  finished 40",
     ):
-        assert words in shown
+        assert text in shown
 
 
 @pytest.mark.asyncio
-async def test_a_demo_that_does_not_end_is_given_up(
+async def test_demo_stops_if_orders_do_not_become_final(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(demo, "ORDERS_FOLLOWED", 14)
-    monkeypatch.setattr(demo, "END_S", 0.05)
-    monkeypatch.setattr(demo, "PANEL_SECONDS_A_STEP", 0)
+    monkeypatch.setattr(demo, "TIMEOUT_S", 0.05)
+    monkeypatch.setattr(demo, "PANEL_SECONDS_PER_STEP", 0)
 
     assert await run("demo", "--json") == PARTLY
-    assert "orders are open after 0 s" in capsys.readouterr().err
+    assert "orders are still open after 0 s" in capsys.readouterr().err
 
 
-def test_the_journal_is_in_memory_only_where_that_can_be_written(
+def test_demo_journal_is_in_memory_only_if_writable(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(demo, "MEMORY", tmp_path)
-    assert demo._quick_folder() == str(tmp_path)
+    assert demo._memory_folder() == str(tmp_path)
 
     monkeypatch.setattr(demo, "MEMORY", tmp_path / "not there")
-    assert demo._quick_folder() is None
+    assert demo._memory_folder() is None

@@ -1,4 +1,4 @@
-"""How a command ends, whatever its streams are: a line on stderr and an exit code, no traceback."""
+"""How a command ends with any streams: one line on stderr, an exit code, no traceback."""
 
 import asyncio
 import codecs
@@ -38,12 +38,12 @@ async def panel(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
         yield sandbox
 
 
-async def run(*words: str) -> int:
-    return int(await app.run_async(list(words), result_action="return_value"))
+async def run(*args: str) -> int:
+    return int(await app.run_async(list(args), result_action="return_value"))
 
 
-async def shell(line: str, **environment: str) -> tuple[int, str, str]:
-    """Run a line in bash, `$S` being the command; give exit code, stdout and stderr."""
+async def run_in_bash(line: str, **environment: str) -> tuple[int, str, str]:
+    """Run a line in bash, where `$S` is the command; return exit code, stdout and stderr."""
     process = await asyncio.create_subprocess_exec(
         "bash", "-c", line,
         env={**os.environ, "S": f"{sys.executable} -m smmfanfast_async", **environment},
@@ -66,38 +66,38 @@ def test_every_exit_code_is_in_the_overview() -> None:
 
 
 @pytest.mark.asyncio
-async def test_an_error_is_a_line_with_a_hint(
+async def test_error_is_one_line_with_a_hint(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SMMFANFAST_API_KEY", "test-wrong")
 
     assert await run("balance") == REFUSED
 
-    said = capsys.readouterr().err
-    assert said.startswith("error: balance: API is Disable for this user")
-    assert said.endswith("(hint: `smmfanfast doctor` shows where the key comes from)\n")
-    assert said.count("\n") == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: balance: API is Disable for this user")
+    assert error.endswith("(hint: `smmfanfast doctor` shows where the key comes from)\n")
+    assert error.count("\n") == 1
 
 
-def test_a_hint_is_given_for_every_kind_that_is_not_about_the_input_itself() -> None:
+def test_every_kind_not_caused_by_the_input_has_a_hint() -> None:
     without = {ErrorKind.INVALID, ErrorKind.CLOSED, ErrorKind.VALIDATION, ErrorKind.UNKNOWN}
 
     assert set(_errors.HINTS) == set(ErrorKind) - without
 
 
-def test_a_command_that_says_nothing_of_itself_has_no_help() -> None:
+def test_command_without_a_docstring_has_no_help() -> None:
     async def silent() -> int:
         return OK
 
     assert _errors.handle_errors(silent).__doc__ == ""
 
 
-def test_wrong_words_name_the_help_to_look_at(
+def test_unknown_option_or_command_refers_to_the_help(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for words, hint in ((["balance", "--odd"], "smmfanfast balance --help"),
-                        (["odd"], "smmfanfast --help")):  # fmt: skip
-        monkeypatch.setattr(sys, "argv", ["smmfanfast", *words])
+    for args, hint in ((["balance", "--nonsense"], "smmfanfast balance --help"),
+                        (["nonsense"], "smmfanfast --help")):  # fmt: skip
+        monkeypatch.setattr(sys, "argv", ["smmfanfast", *args])
         with pytest.raises(SystemExit) as caught:
             cli.main()
 
@@ -106,7 +106,7 @@ def test_wrong_words_name_the_help_to_look_at(
 
 
 @pytest.mark.asyncio
-async def test_the_help_flows_at_any_width(
+async def test_help_is_wrapped_at_any_width(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "300")
@@ -123,8 +123,8 @@ async def test_the_help_flows_at_any_width(
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
-async def test_a_terminal_that_knows_few_signs_gets_others(panel: Sandbox, encoding: str) -> None:
-    code, out, err = await shell("$S doctor; $S services --search telegram; $S add --help",
+async def test_unencodable_characters_are_replaced(panel: Sandbox, encoding: str) -> None:
+    code, out, err = await run_in_bash("$S doctor; $S services --search telegram; $S add --help",
                                  PYTHONIOENCODING=encoding, COLUMNS="100")  # fmt: skip
 
     assert (code, err) == (OK, "")
@@ -133,7 +133,7 @@ async def test_a_terminal_that_knows_few_signs_gets_others(panel: Sandbox, encod
     assert "custom_comments, ...;" in out
 
 
-def test_only_what_can_not_be_written_is_replaced() -> None:
+def test_only_unencodable_characters_are_replaced() -> None:
     codecs.register_error("in-ascii", cli._replace_in_ascii)
 
     assert "a – b … ✓ é".encode("latin-1", "in-ascii") == b"a - b ... + \xe9"
@@ -142,14 +142,14 @@ def test_only_what_can_not_be_written_is_replaced() -> None:
 
 
 @pytest.mark.asyncio
-async def test_streams_that_are_closed_are_as_nowhere(panel: Sandbox) -> None:
-    code, out, err = await shell("$S balance >&-; echo $?; $S balance 2>&-; $S status - <&-")
+async def test_closed_streams_act_like_the_null_device(panel: Sandbox) -> None:
+    code, out, err = await run_in_bash("$S balance >&-; echo $?; $S balance 2>&-; $S status - <&-")
 
     assert (code, err) == (OK, "")
     assert out.splitlines() == ["0", "1000.00 USD"]
 
 
-def test_a_stream_that_is_no_file_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replaced_stdout_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
     monkeypatch.setattr(sys, "stdout", screen)
     monkeypatch.setattr(sys, "stdin", None)
@@ -162,8 +162,8 @@ def test_a_stream_that_is_no_file_is_left_alone(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.asyncio
-async def test_a_full_disk_is_said_and_no_order_is_lost(panel: Sandbox) -> None:
-    code, _, err = await shell(f"$S {' '.join(ADD)} --link {LINK} --yes > /dev/full")
+async def test_full_disk_is_reported_with_the_order_id(panel: Sandbox) -> None:
+    code, _, err = await run_in_bash(f"$S {' '.join(ADD)} --link {LINK} --yes > /dev/full")
 
     assert code == NOT_WRITTEN
     assert err.splitlines()[-2:] == [
@@ -174,10 +174,10 @@ async def test_a_full_disk_is_said_and_no_order_is_lost(panel: Sandbox) -> None:
 
 
 @pytest.mark.asyncio
-async def test_who_has_read_enough_hears_nothing_more(panel: Sandbox) -> None:
+async def test_closed_pipe_reader_causes_no_error_output(panel: Sandbox) -> None:
     line = "set -o pipefail; $S services --json | head -c 1; echo; $S services | head -1"
 
-    code, out, err = await shell(line)
+    code, out, err = await run_in_bash(line)
 
     assert (code in {OK, 141}, err) == (True, "")
     assert out.splitlines()[0] == "["
@@ -185,8 +185,8 @@ async def test_who_has_read_enough_hears_nothing_more(panel: Sandbox) -> None:
 
 @pytest.mark.asyncio
 async def test_no_color_is_respected(panel: Sandbox) -> None:
-    _, plain, _ = await shell("$S status 1", FORCE_COLOR="1", NO_COLOR="1", TERM="xterm")
-    _, coloured, _ = await shell("$S status 1", FORCE_COLOR="1", TERM="xterm")
+    _, plain, _ = await run_in_bash("$S status 1", FORCE_COLOR="1", NO_COLOR="1", TERM="xterm")
+    _, coloured, _ = await run_in_bash("$S status 1", FORCE_COLOR="1", TERM="xterm")
 
     assert "\x1b[31m" in coloured
     assert "\x1b[31m" not in plain
@@ -196,7 +196,7 @@ async def test_no_color_is_respected(panel: Sandbox) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_pipe_gets_a_row_on_a_line_and_a_narrow_terminal_every_cell(
+async def test_pipe_gets_one_line_per_row_and_narrow_terminal_all_cells(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert await run("services") == OK
@@ -211,7 +211,7 @@ async def test_a_pipe_gets_a_row_on_a_line_and_a_narrow_terminal_every_cell(
 
 
 @pytest.mark.asyncio
-async def test_a_terminal_bounds_a_table(
+async def test_table_is_wrapped_at_the_terminal_width(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
@@ -230,25 +230,25 @@ async def test_a_terminal_bounds_a_table(
 CTRL_C = b"\x03"
 
 DEADLINE_S = 30.0
-"""Seconds for a command to ask its question, and to end after the answer."""
+"""Seconds for a command to ask for confirmation, and to end after the answer."""
 
 ON_TERMINAL = 'exec "$@" <"$0" >"$0" 2>&1'
-"""For a shell that leads a session: the terminal it opens is the one that Ctrl-C comes from."""
+"""For a shell that leads a session: the terminal it opens is its controlling one (Ctrl-C)."""
 
 
-def at_terminal(keys: bytes, *words: str) -> tuple[int, str]:
-    """Run a command on a terminal of its own, type when it asks; give exit code and screen."""
+def run_on_terminal(keys: bytes, *args: str) -> tuple[int, str]:
+    """Run a command on its own terminal, answer its question; return exit code and screen."""
     keyboard, terminal = os.openpty()
     process = subprocess.Popen(  # noqa: S603  # our own command
         ["/bin/bash", "-c", ON_TERMINAL, os.ttyname(terminal),
-         sys.executable, "-m", "smmfanfast_async", *words],
+         sys.executable, "-m", "smmfanfast_async", *args],
         start_new_session=True, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     screen = b""
     while b"[y/n]" not in screen:
         if not select.select([keyboard], [], [], DEADLINE_S)[0]:
             process.send_signal(signal.SIGABRT)
-            pytest.fail(f"it asked nothing: {screen!r}, exit code {process.wait(DEADLINE_S)}")
+            pytest.fail(f"no question was asked: {screen!r}, exit code {process.wait(DEADLINE_S)}")
         screen += os.read(keyboard, 1024)
     while True:
         os.write(keyboard, keys)
@@ -256,7 +256,7 @@ def at_terminal(keys: bytes, *words: str) -> tuple[int, str]:
             code = process.wait(DEADLINE_S)
             break
         except subprocess.TimeoutExpired:
-            # Python looks for signals before it waits for a line; in between, Ctrl-C waits as well.
+            # Python checks for signals before it waits for a line; a Ctrl-C in between is pending.
             assert keys == CTRL_C
     os.set_blocking(keyboard, False)
     with suppress(BlockingIOError):
@@ -268,42 +268,42 @@ def at_terminal(keys: bytes, *words: str) -> tuple[int, str]:
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize(("keys", "code", "said"), [
+@pytest.mark.parametrize(("keys", "code", "message"), [
     (CTRL_C, INTERRUPTED, "^C"),
     (b"\x04", USAGE, "nothing was sent"),
     (b"\n", USAGE, "nothing was sent"),
     (b"y\n", OK, "order 1 placed"),
 ])  # fmt: skip
-async def test_the_question_can_be_answered_in_every_way(
-    panel: Sandbox, keys: bytes, code: int, said: str
+async def test_confirmation_accepts_y_enter_ctrl_c_and_ctrl_d(
+    panel: Sandbox, keys: bytes, code: int, message: str
 ) -> None:
-    found = await asyncio.to_thread(at_terminal, keys, *ADD, "--link", LINK)
+    exit_code, screen = await asyncio.to_thread(run_on_terminal, keys, *ADD, "--link", LINK)
 
-    assert found[0] == code
-    assert said in found[1]
-    assert "Traceback" not in found[1]
+    assert exit_code == code
+    assert message in screen
+    assert "Traceback" not in screen
     assert len(panel.orders) == (code == OK)
 
 
 @pytest.mark.asyncio
-async def test_an_order_on_its_way_is_told_of_through_ctrl_c(
+async def test_order_being_sent_is_reported_despite_ctrl_c(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     panel.fail_next(Fault.DELAY, action="add", delay_s=0.2)
-    adding = asyncio.create_task(run(*ADD, "--link", LINK, "--yes"))
-    while not panel.orders:  # noqa: ASYNC110  # it is the panel's
+    running = asyncio.create_task(run(*ADD, "--link", LINK, "--yes"))
+    while not panel.orders:  # noqa: ASYNC110  # polls the panel
         await asyncio.sleep(0.005)
-    adding.cancel()
+    running.cancel()
 
-    assert await adding == OK
+    assert await running == OK
 
-    said = capsys.readouterr()
-    assert said.out == "order 1 placed\n"
-    assert "the order is being sent and cannot be cancelled" in said.err
+    captured = capsys.readouterr()
+    assert captured.out == "order 1 placed\n"
+    assert "the order is being sent and cannot be cancelled" in captured.err
 
 
 @pytest.mark.asyncio
-async def test_an_end_of_input_at_the_question_is_a_no(
+async def test_end_of_input_declines_the_confirmation(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     typed = io.StringIO("")
@@ -317,7 +317,7 @@ async def test_an_end_of_input_at_the_question_is_a_no(
 
 
 @pytest.mark.asyncio
-async def test_the_id_of_an_order_outlives_the_output(
+async def test_order_id_is_on_stderr_if_stdout_fails(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with open("/dev/full", "w") as full:  # noqa: ASYNC230, PTH123  # a device that is always full
@@ -333,25 +333,25 @@ async def test_the_id_of_an_order_outlives_the_output(
 
 
 @pytest.mark.asyncio
-async def test_a_status_that_is_cut_shows_what_has_landed(
+async def test_cancelled_status_shows_completed_batches(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reading, writing = os.pipe()
     monkeypatch.setattr(sys, "stdin", os.fdopen(reading))
-    asking = asyncio.create_task(run("status", "-"))
+    running = asyncio.create_task(run("status", "-"))
     os.write(writing, b"".join(b"%d " % each for each in range(100)))  # a full batch
     while "not_found" not in (shown := capsys.readouterr()).out:  # noqa: ASYNC110  # it prints
         await asyncio.sleep(0.005)
-    asking.cancel()
+    running.cancel()
 
-    assert await asking == INTERRUPTED
+    assert await running == INTERRUPTED
     os.close(writing)
     assert shown.err == ""
     assert "interrupted before all statuses were requested" in capsys.readouterr().err
 
 
 @pytest.mark.asyncio
-async def test_on_a_terminal_statuses_are_a_table_that_stays(
+async def test_status_table_stays_on_the_terminal(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
@@ -361,12 +361,12 @@ async def test_on_a_terminal_statuses_are_a_table_that_stays(
     shown = capsys.readouterr().out
     assert panel.request_count == 1
     panel.fail_next(Fault.DELAY, delay_s=60)
-    asking = asyncio.create_task(run("status", "1"))
-    while panel.request_count < 2:  # noqa: ASYNC110  # it is the panel's
+    running = asyncio.create_task(run("status", "1"))
+    while panel.request_count < 2:  # noqa: ASYNC110  # polls the panel
         await asyncio.sleep(0.005)
-    asking.cancel()
+    running.cancel()
 
-    assert await asking == INTERRUPTED
+    assert await running == INTERRUPTED
 
     assert "2 of 2 orders" in shown
     assert shown.count("Incorrect order ID") >= 2
@@ -374,35 +374,37 @@ async def test_on_a_terminal_statuses_are_a_table_that_stays(
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize(("content", "said"), [
+@pytest.mark.parametrize(("content", "message"), [
     (None, "cannot be read: No such file"), (b"\xff", "cannot be read: it is not in UTF-8"),
 ])  # fmt: skip
-async def test_a_file_of_comments_that_can_not_be_read_is_no_comment(
+async def test_unreadable_comments_file_is_a_usage_error(
     panel: Sandbox,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
     content: bytes | None,
-    said: str,
+    message: str,
 ) -> None:
     path = tmp_path / "lines.txt"
     if content is not None:
         path.write_bytes(content)
-    words = ["add", "custom_comments", "--service", "30", "--link", LINK, "--yes"]
+    args = ["add", "custom_comments", "--service", "30", "--link", LINK, "--yes"]
 
-    assert await run(*words, "--comments", f"@{path}") == USAGE
+    assert await run(*args, "--comments", f"@{path}") == USAGE
 
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not panel.orders
 
 
-def test_a_user_s_name_and_a_comment_are_no_files() -> None:
+def test_user_names_and_comments_are_not_read_as_files() -> None:
     for text in ("@example.name", "@you: 10/10", "@" + "long " * 100):
         assert parse_lines([text]) == [text]
 
 
 @pytest.mark.asyncio
-async def test_status_ends_by_ctrl_c_with_what_has_landed(panel: Sandbox, tmp_path: Path) -> None:
-    """A pipe that stays open is one that more ids may come from."""
+async def test_status_on_ctrl_c_has_printed_completed_batches(
+    panel: Sandbox, tmp_path: Path
+) -> None:
+    """While the pipe is open, more ids may arrive."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "smmfanfast_async", "status", "-",
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -422,18 +424,18 @@ async def test_status_ends_by_ctrl_c_with_what_has_landed(panel: Sandbox, tmp_pa
     )
 
 
-def test_the_signal_of_a_service_manager_is_ctrl_c() -> None:
+def test_sigterm_acts_like_ctrl_c() -> None:
     with pytest.raises(KeyboardInterrupt):
         cli._raise_sigint(signal.SIGTERM, None)
 
 
-def test_main_says_what_a_stream_refuses(
+def test_main_reports_an_output_error(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def refused(words: list[str]) -> None:
+    def fail(args: list[str]) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cli, "_run", refused)
+    monkeypatch.setattr(cli, "_run", fail)
     with (tmp_path / "out.txt").open("w") as out:
         monkeypatch.setattr(sys, "stdout", out)
         with pytest.raises(SystemExit) as caught:
@@ -445,9 +447,9 @@ def test_main_says_what_a_stream_refuses(
     )
 
 
-def test_no_command_of_a_wrong_word_reaches_the_terminal(
+def test_escape_sequences_in_errors_are_not_printed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    _errors.print_error(InvalidSettingsError("profile", "\x1b[31m[/x] is odd"))
+    _errors.print_error(InvalidSettingsError("profile", "\x1b[31m[/x] is wrong"))
 
-    assert capsys.readouterr().err == "error: profile  [31m[/x] is odd\n"
+    assert capsys.readouterr().err == "error: profile  [31m[/x] is wrong\n"

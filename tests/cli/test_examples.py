@@ -1,4 +1,4 @@
-"""The examples under each command's help are carried out by bash, as they stand."""
+"""The examples in the help of each command, executed by bash as they are written."""
 
 import asyncio
 import os
@@ -38,7 +38,7 @@ OTHER_CODES = {
     "watch 32 --timeout 600 --json": PARTLY,
     "services --diff catalogue.json --exit-code": REFUSED,
 }
-"""Where there is not what the example is about, its exit code says so."""
+"""Exit codes of examples whose subject does not exist in the prepared state."""
 
 
 @pytest_asyncio.fixture
@@ -67,12 +67,12 @@ def write(path: Path, text: str) -> None:
     path.chmod(0o600)
 
 
-async def run(*words: str) -> int:
-    return int(await app.run_async(list(words), result_action="return_value"))
+async def run(*args: str) -> int:
+    return int(await app.run_async(list(args), result_action="return_value"))
 
 
-async def begun(example: str) -> asyncio.subprocess.Process:
-    """Let bash carry out an example, in a process group of its own."""
+async def start_example(example: str) -> asyncio.subprocess.Process:
+    """Start an example in bash, in its own process group."""
     command = (
         f'smmfanfast() {{ "{sys.executable}" -m smmfanfast_async "$@"; }}\nsmmfanfast {example}'
     )
@@ -83,7 +83,7 @@ async def begun(example: str) -> asyncio.subprocess.Process:
 
 
 async def prepare(panel: Sandbox, example: str) -> None:
-    """Bring about what an example speaks of."""
+    """Create the orders and files that an example refers to."""
     command = example.split(maxsplit=1)[0]
     if command in {"resolve", "retry"}:
         panel.fail_next(Fault.DROP_AFTER, action="add")
@@ -104,9 +104,9 @@ async def prepare(panel: Sandbox, example: str) -> None:
 @pytest.mark.parametrize("example", [
     each for each in AT_ONCE if not each.startswith(("withdraw", "demo", "follow"))
 ])  # fmt: skip
-async def test_an_example_does_what_it_says(panel: Sandbox, example: str) -> None:
+async def test_help_example_succeeds(panel: Sandbox, example: str) -> None:
     await prepare(panel, example)
-    process = await begun(example if "--yes" in example or "add" not in example else
+    process = await start_example(example if "--yes" in example or "add" not in example else
                           f"{example} --yes")  # fmt: skip
 
     out, err = await process.communicate()
@@ -117,12 +117,12 @@ async def test_an_example_does_what_it_says(panel: Sandbox, example: str) -> Non
 
 
 @pytest.mark.asyncio
-async def test_what_is_followed_ends_by_ctrl_c(panel: Sandbox) -> None:
+async def test_follow_examples_stop_on_ctrl_c(panel: Sandbox) -> None:
     examples = [each for each in ENDLESS if each.startswith("follow")]
     assert examples
     for example in examples:
         await run(*ADD, "--link", LINK, "--ref", "invoice-1")
-        process = await begun(example)
+        process = await start_example(example)
         assert process.stdout is not None
         assert await process.stdout.readline()
         os.killpg(process.pid, signal.SIGINT)
@@ -132,14 +132,14 @@ async def test_what_is_followed_ends_by_ctrl_c(panel: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("example", [each for each in EXAMPLES if each not in AT_ONCE])
-def test_an_example_without_an_end_is_understood(example: str) -> None:
+def test_endless_example_is_parsed(example: str) -> None:
     command, bound, _ = app.parse_args(example.split())
 
     assert command.__name__ == example.split(maxsplit=1)[0]
     assert len(bound.arguments) >= len(example.split()) // 3
 
 
-def test_every_line_of_an_example_fits_a_terminal() -> None:
+def test_example_lines_fit_80_columns() -> None:
     lines = [
         line
         for commands in COMMANDS.values()

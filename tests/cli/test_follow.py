@@ -1,4 +1,4 @@
-"""`follow` and `watch`, against a sandbox: boards for people, lines and JSON for pipes."""
+"""`follow` and `watch` against a sandbox: boards for people, lines and JSON for pipes."""
 
 import asyncio
 import io
@@ -41,7 +41,7 @@ ADD = ["add", "default", "--service", "5", "--quantity", "500", "--yes"]
 
 @pytest_asyncio.fixture
 async def panel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Sandbox]:
-    # Nobody waits here: looks are due at once, and failures hold nothing up.
+    # No real waiting: checks are due at once, and failures cause only a short backoff.
     monkeypatch.setattr(
         "smmfanfast_async._engine.policy.PollPolicy.interval_s", lambda *_, **__: 0.02
     )
@@ -62,18 +62,18 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
 
 
-async def run(*words: str) -> int:
-    """Run a command in this event loop; give its exit code."""
-    return int(await app.run_async(list(words), result_action="return_value"))
+async def run(*args: str) -> int:
+    """Run a command in this event loop and return its exit code."""
+    return int(await app.run_async(list(args), result_action="return_value"))
 
 
 async def place(panel: Sandbox, capsys: pytest.CaptureFixture[str], count: int = 2) -> None:
-    """Place some orders by ref, which are looked at when they are followed, and all final."""
+    """Place orders with refs that are final and due for a check once they are followed."""
     for number in range(1, count + 1):
         panel.fail_next(Fault.DROP_AFTER, action="add")
-        words = [*ADD, "--link", f"{LINK}/{number}", "--ref", f"ref-{number}"]
-        assert await run(*words) == UNKNOWN
-        # What a person settles is looked at at once.
+        args = [*ADD, "--link", f"{LINK}/{number}", "--ref", f"ref-{number}"]
+        assert await run(*args) == UNKNOWN
+        # An order resolved by a person is due for a check at once.
         assert await run("resolve", f"ref-{number}", "--order", str(number), "--by", "ann") == OK
     panel.finish_all()
     capsys.readouterr()
@@ -87,7 +87,7 @@ def rows(text: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.asyncio
-async def test_changes_come_as_json_once_for_each_consumer(
+async def test_json_changes_are_printed_once_per_consumer(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await place(panel, capsys)
@@ -111,7 +111,7 @@ async def test_changes_come_as_json_once_for_each_consumer(
 
 
 @pytest.mark.asyncio
-async def test_without_a_terminal_there_are_lines_and_a_summary(
+async def test_follow_prints_lines_and_a_summary_to_a_pipe(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await place(panel, capsys)
@@ -127,7 +127,7 @@ async def test_without_a_terminal_there_are_lines_and_a_summary(
 
 @pytest.mark.asyncio
 @pytest.mark.usefixtures("terminal")
-async def test_on_a_terminal_there_is_a_board(
+async def test_follow_shows_a_board_on_a_terminal(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await place(panel, capsys)
@@ -135,13 +135,13 @@ async def test_on_a_terminal_there_is_a_board(
     assert await run("follow", "--until-final") == OK
 
     shown = capsys.readouterr().out
-    for words in ("2 of 2 orders are closed", "checks/s", "Latest changes", "completed 2", "spent"):
-        assert words in shown.replace("\x1b[0m", "").replace("\x1b[1m", "")
+    for text in ("2 of 2 orders are closed", "checks/s", "Latest changes", "completed 2", "spent"):
+        assert text in shown.replace("\x1b[0m", "").replace("\x1b[1m", "")
 
 
 @pytest.mark.asyncio
 @pytest.mark.usefixtures("terminal")
-async def test_a_dumb_terminal_gets_lines(
+async def test_dumb_terminal_gets_lines(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TERM", "dumb")
@@ -155,7 +155,7 @@ async def test_a_dumb_terminal_gets_lines(
 
 
 @pytest.mark.asyncio
-async def test_a_journal_is_followed_that_is_still_empty(
+async def test_empty_journal_can_be_followed(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert await run("follow", "--until-final") == OK
@@ -164,7 +164,7 @@ async def test_a_journal_is_followed_that_is_still_empty(
 
 
 @pytest.mark.asyncio
-async def test_an_outage_is_told_and_marks_no_order(
+async def test_outage_is_reported_and_marks_no_order(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await place(panel, capsys, 1)
@@ -172,19 +172,19 @@ async def test_an_outage_is_told_and_marks_no_order(
 
     assert await run("follow", "--until-final", "--json") == OK
 
-    said = capsys.readouterr()
-    assert rows(said.out)[-1]["kind"] == "finished"
-    assert "503" in said.err
-    assert "no status calls for" in said.err
+    captured = capsys.readouterr()
+    assert rows(captured.out)[-1]["kind"] == "finished"
+    assert "503" in captured.err
+    assert "no status calls for" in captured.err
 
 
 @pytest.mark.asyncio
-async def test_a_key_that_is_refused_ends_it(
+async def test_rejected_key_ends_following(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ["--ref", "one", "--account", "shop"]
+    args = ["--ref", "one", "--account", "shop"]
     panel.fail_next(Fault.DROP_AFTER, action="add")
-    await run(*ADD, "--link", LINK, *words)
+    await run(*ADD, "--link", LINK, *args)
     await run("resolve", "one", "--order", "1", "--by", "ann", "--account", "shop")
     capsys.readouterr()
     monkeypatch.setenv("SMMFANFAST_API_KEY", "test-wrong")
@@ -195,9 +195,9 @@ async def test_a_key_that_is_refused_ends_it(
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-async def test_ctrl_c_and_a_service_manager_end_it_cleanly(
-    panel: Sandbox, capsys: pytest.CaptureFixture[str], how: signal.Signals
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+async def test_sigint_and_sigterm_end_following_cleanly(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str], signal_number: signal.Signals
 ) -> None:
     await place(panel, capsys, 1)
     process = await asyncio.create_subprocess_exec(
@@ -207,7 +207,7 @@ async def test_ctrl_c_and_a_service_manager_end_it_cleanly(
     assert process.stdout is not None
     while b"finished" not in await process.stdout.readline():
         pass
-    process.send_signal(how)
+    process.send_signal(signal_number)
     out, err = await process.communicate()
 
     assert process.returncode == OK
@@ -216,7 +216,9 @@ async def test_ctrl_c_and_a_service_manager_end_it_cleanly(
 
 
 @pytest.mark.asyncio
-async def test_what_ends_it_is_no_error(panel: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_cancelled_follow_exits_with_ok(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
     await place(panel, capsys, 1)
     running = asyncio.create_task(follow())
     while "finished" not in (shown := capsys.readouterr()).out:  # noqa: ASYNC110  # it prints
@@ -229,23 +231,23 @@ async def test_what_ends_it_is_no_error(panel: Sandbox, capsys: pytest.CaptureFi
 
 
 @pytest.mark.asyncio
-async def test_orders_that_are_left_unknown_have_an_exit_code_of_their_own(
+async def test_remaining_unknown_orders_have_their_own_exit_code(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = []
+    errors = []
     for number in (1, 2):
         panel.fail_next(Fault.DROP_AFTER, action="add")
         await run(*ADD, "--link", f"{LINK}/{number}", "--ref", f"ref-{number}")
         capsys.readouterr()
         assert await run("follow", "--until-final") == LEFT_UNKNOWN
-        said.append(capsys.readouterr().err)
+        errors.append(capsys.readouterr().err)
 
     hint = "(hint: `smmfanfast unknown` shows the evidence)\n"
-    assert said == [f"1 order is unknown {hint}", f"2 orders are unknown {hint}"]
+    assert errors == [f"1 order is unknown {hint}", f"2 orders are unknown {hint}"]
 
 
 @pytest.mark.asyncio
-async def test_following_to_the_end_that_is_cut_came_to_none(
+async def test_cancelled_follow_until_final_exits_as_interrupted(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert await run(*ADD, "--link", LINK, "--ref", "one") == OK
@@ -260,7 +262,7 @@ async def test_following_to_the_end_that_is_cut_came_to_none(
 # --- the board -----------------------------------------------------------------------------------
 
 
-def drawn(board: _live.Board) -> str:
+def render(board: _live.Board) -> str:
     stream = io.StringIO()
     Console(file=stream, width=120).print(board)
     return stream.getvalue()
@@ -281,10 +283,10 @@ def unknown_orders(count: int) -> list[UnknownOrder]:
     ]
 
 
-def test_a_board_shows_what_is_unknown_and_what_goes_wrong() -> None:
+def test_board_shows_unknown_orders_and_problems() -> None:
     clock_s = [10.0]
     board = _live.Board(clock=lambda: clock_s[0])
-    assert "reading the journal" in drawn(board)
+    assert "reading the journal" in render(board)
     summary = Summary(
         by_state={EntryState.UNKNOWN: 7, EntryState.ACCEPTED: 3},
         by_status={"pending": 3},
@@ -296,7 +298,7 @@ def test_a_board_shows_what_is_unknown_and_what_goes_wrong() -> None:
     board.notify("the panel is down")
     clock_s[0] = 12.0
 
-    shown = drawn(board)
+    shown = render(board)
 
     assert "0 of 10 orders are closed" in shown
     assert "2.5 checks/s" in shown
@@ -316,7 +318,7 @@ async def order(panel: Sandbox, capsys: pytest.CaptureFixture[str], count: int =
 
 
 @pytest.mark.asyncio
-async def test_watching_ends_with_the_last_order(
+async def test_watch_ends_with_the_last_order(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await order(panel, capsys, 2)
@@ -330,23 +332,23 @@ async def test_watching_ends_with_the_last_order(
 
 
 @pytest.mark.asyncio
-async def test_changes_of_orders_come_as_json(
+async def test_watch_prints_json_changes(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await order(panel, capsys)
     panel.finish_all()
 
     assert await run("watch", "1", "999", "--json") == PARTLY
-    found = {each["order"]: each for each in rows(capsys.readouterr().out)}
+    changes = {each["order"]: each for each in rows(capsys.readouterr().out)}
 
-    assert (found["1"]["change"], found["1"]["status"]) == ("finished", "completed")
-    assert found["999"]["change"] == "missing"
-    assert found["999"]["error"]["kind"] == "not_found"
+    assert (changes["1"]["change"], changes["1"]["status"]) == ("finished", "completed")
+    assert changes["999"]["change"] == "missing"
+    assert changes["999"]["error"]["kind"] == "not_found"
 
 
 @pytest.mark.asyncio
 @pytest.mark.usefixtures("terminal")
-async def test_watching_on_a_terminal_shows_a_table(
+async def test_watch_shows_a_table_on_a_terminal(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await order(panel, capsys)
@@ -360,20 +362,22 @@ async def test_watching_on_a_terminal_shows_a_table(
 
 
 @pytest.mark.asyncio
-async def test_orders_that_are_open_at_the_end_of_the_time_are_said(
+async def test_watch_reports_orders_open_after_the_timeout(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await order(panel, capsys)
 
     assert await run("watch", "1", "--timeout", "0.05") == PARTLY
 
-    said = capsys.readouterr()
-    assert "pending" in said.out
-    assert "error:" in said.err
+    captured = capsys.readouterr()
+    assert "pending" in captured.out
+    assert "error:" in captured.err
 
 
 @pytest.mark.asyncio
-async def test_watching_ends_by_ctrl_c(panel: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_cancelled_watch_exits_as_interrupted(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
     await order(panel, capsys)
     watching = asyncio.create_task(watch("1"))
     while "pending" not in capsys.readouterr().out:  # noqa: ASYNC110  # it prints
@@ -384,6 +388,8 @@ async def test_watching_ends_by_ctrl_c(panel: Sandbox, capsys: pytest.CaptureFix
 
 
 @pytest.mark.asyncio
-async def test_watching_needs_ids(panel: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_watch_without_ids_is_a_usage_error(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert await run("watch") == USAGE
     assert "ids are missing" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The commands about orders in a journal, against a sandbox: `add --ref`, `orders`, `resolve`, …"""
+"""The commands that use a journal, against a sandbox: `add --ref`, `orders`, `resolve`, …"""
 
 import csv
 import io
@@ -43,13 +43,13 @@ async def panel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterato
         yield sandbox
 
 
-async def run(*words: str) -> int:
-    """Run a command in this event loop; give its exit code."""
-    return int(await app.run_async(list(words), result_action="return_value"))
+async def run(*args: str) -> int:
+    """Run a command in this event loop and return its exit code."""
+    return int(await app.run_async(list(args), result_action="return_value"))
 
 
-class Said:
-    """What a command said, taken once."""
+class Captured:
+    """The output of a command; reading it clears it."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self.out, self.err = capsys.readouterr()
@@ -62,8 +62,10 @@ def files_in(folder: Path) -> list[str]:
     return [each.name for each in folder.iterdir()]
 
 
-async def write(panel: Sandbox, tmp_path: Path, ref: str, outcome: Outcome | None = None) -> None:
-    """Put an order into the journal, and what became of its attempt where there is an outcome."""
+async def create_entry(
+    panel: Sandbox, tmp_path: Path, ref: str, outcome: Outcome | None = None
+) -> None:
+    """Create an entry in the journal, with an attempt of this outcome if there is one."""
     journal = SQLJournal(f"sqlite+aiosqlite:///{tmp_path}/orders.db")
     async with Client(panel.api_key, base_url=panel.url) as client:
         mine = journal.for_account(client.account)
@@ -89,24 +91,22 @@ async def write(panel: Sandbox, tmp_path: Path, ref: str, outcome: Outcome | Non
 
 
 @pytest.mark.asyncio
-async def test_the_same_ref_is_ordered_once(
-    panel: Sandbox, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_same_ref_is_ordered_once(panel: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     assert await run(*ONE) == OK
-    first = Said(capsys)
+    first = Captured(capsys)
     assert await run(*ONE) == OK
-    second = Said(capsys)
+    second = Captured(capsys)
 
     assert first.out == second.out == "order 1 placed as one\n"
     assert "0.51" in first.err
-    assert second.err == ""  # it costs nothing, so there is no price
+    assert second.err == ""  # it costs nothing, so no price is shown
     assert len(panel.orders) == 1
 
 
 @pytest.mark.asyncio
-async def test_json_gives_the_entry(panel: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_json_prints_the_entry(panel: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     assert await run(*ONE, "--json") == OK
-    (entry,) = Said(capsys).rows()
+    (entry,) = Captured(capsys).rows()
 
     assert (entry["ref"], entry["state"], entry["order"]) == ("one", "accepted", "1")
     assert entry["price"] == "0.51"
@@ -114,43 +114,43 @@ async def test_json_gives_the_entry(panel: Sandbox, capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.asyncio
-async def test_other_content_under_the_same_ref_is_a_mistake(
+async def test_different_order_under_the_same_ref_is_a_usage_error(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await run(*ONE)
 
     assert await run(*ADD, "--link", f"{LINK}/other", "--ref", "one") == USAGE
-    assert "one" in Said(capsys).err
+    assert "one" in Captured(capsys).err
     assert len(panel.orders) == 1
 
 
 @pytest.mark.asyncio
-async def test_an_order_dearer_than_it_may_be_is_not_sent(
+async def test_order_above_max_charge_is_not_sent(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert await run(*ONE, "--max-charge", "0.50") == USAGE
-    assert "a price of 0.51 exceeds max_charge 0.5" in Said(capsys).err
+    assert "a price of 0.51 exceeds max_charge 0.5" in Captured(capsys).err
     assert await run(*ONE, "--max-charge", "much") == USAGE
-    assert "max_charge 'much' is not a number" in Said(capsys).err
+    assert "max_charge 'much' is not a number" in Captured(capsys).err
     assert await run(*ADD, "--link", LINK, "--max-charge", "nan") == USAGE
 
     assert not panel.orders
 
 
 @pytest.mark.asyncio
-async def test_a_ref_needs_a_journal_and_nothing_is_sent_without(
+async def test_ref_without_a_journal_sends_nothing(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A journal in the folder where the command happens to run would order twice from another."""
+    """A default journal in the current folder would order twice if run from another one."""
     monkeypatch.delenv("SMMFANFAST_JOURNAL")
 
     assert await run(*ONE) == USAGE
-    assert "use --journal or set SMMFANFAST_JOURNAL" in Said(capsys).err
+    assert "use --journal or set SMMFANFAST_JOURNAL" in Captured(capsys).err
     assert panel.request_count == 0
 
 
 @pytest.mark.asyncio
-async def test_without_a_ref_no_journal_is_made(panel: Sandbox, tmp_path: Path) -> None:
+async def test_no_journal_is_created_without_a_ref(panel: Sandbox, tmp_path: Path) -> None:
     assert await run(*ADD, "--link", LINK) == OK
 
     assert files_in(tmp_path) == []
@@ -158,111 +158,114 @@ async def test_without_a_ref_no_journal_is_made(panel: Sandbox, tmp_path: Path) 
 
 
 @pytest.mark.asyncio
-async def test_a_person_is_asked_before_a_ref_spends_money(
+async def test_order_with_a_ref_needs_confirmation(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
-    words = [word for word in ONE if word != "--yes"]
+    args = [each for each in ONE if each != "--yes"]
 
-    assert await run(*words) == USAGE
+    assert await run(*args) == USAGE
 
-    assert "add --yes" in Said(capsys).err
+    assert "add --yes" in Captured(capsys).err
     assert not panel.orders
 
 
 @pytest.mark.asyncio
-async def test_a_refusal_has_its_exit_code_and_may_be_sent_again(
+async def test_refused_order_has_its_exit_code_and_can_be_retried(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await run(*ONE)
     assert await run(*ADD, "--link", LINK, "--ref", "two") == REFUSED
-    assert "active order with this link" in Said(capsys).err
+    assert "active order with this link" in Captured(capsys).err
     panel.finish_all()
 
     assert await run("retry", "two", "--by", "ann") == OK
-    assert "order 2 placed as two" in Said(capsys).out
+    assert "order 2 placed as two" in Captured(capsys).out
     assert await run("retry", "two", "--by", "ann") == USAGE
     assert (
-        "is already accepted; only refused or withdrawn orders can be retried" in Said(capsys).err
+        "is already accepted; only refused or withdrawn orders can be retried"
+        in Captured(capsys).err
     )
 
 
-# --- what is unknown -----------------------------------------------------------------------------
+# --- unknown outcomes ----------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
-async def test_a_lost_answer_is_shown_with_evidence_and_settled_by_hand(
+async def test_lost_response_is_shown_with_evidence_and_resolved(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     panel.fail_next(Fault.DROP_AFTER, action="add")
 
     assert await run(*ONE) == UNKNOWN
-    said = Said(capsys)
-    assert "outcome unknown" in said.err
-    assert "smmfanfast resolve one --order ID --by NAME" in said.err
+    captured = Captured(capsys)
+    assert "outcome unknown" in captured.err
+    assert "smmfanfast resolve one --order ID --by NAME" in captured.err
     assert await run("unknown") == OK
-    shown = Said(capsys).out
+    shown = Captured(capsys).out
     assert "fell by 0.51; the price is 0.51: it matches an order" in shown
     assert f"500 of service 5 for {LINK}" in shown
     assert await run("resolve", "one", "--order", "1", "--by", "ann", "--note", "on the list") == OK
-    assert Said(capsys).out == "one is accepted, order 1\n"
+    assert Captured(capsys).out == "one is accepted, order 1\n"
     assert await run(*ONE) == OK
     assert await run("unknown") == OK
-    assert "No order has an unknown outcome." in Said(capsys).out
+    assert "No order has an unknown outcome." in Captured(capsys).out
     assert len(panel.orders) == 1
 
 
 @pytest.mark.asyncio
-async def test_an_order_that_was_not_placed_is_sent_again_by_a_person_alone(
+async def test_order_resolved_as_not_placed_is_sent_again_only_by_retry(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     panel.fail_next(Fault.DROP_BEFORE, action="add")
 
     assert await run(*ONE) == UNKNOWN
     assert await run("unknown", "--json") == OK
-    (unknown,) = Said(capsys).rows()
+    (unknown,) = Captured(capsys).rows()
     assert (unknown["entry"]["ref"], unknown["drop_matches_price"]) == ("one", False)
     assert await run("resolve", "one", "--not-placed", "--by", "ann", "--json") == OK
-    assert Said(capsys).rows()[0]["state"] == "withdrawn"
+    assert Captured(capsys).rows()[0]["state"] == "withdrawn"
     assert await run(*ONE) == USAGE
-    assert "`smmfanfast retry` sends it again" in Said(capsys).err
+    assert "`smmfanfast retry` sends it again" in Captured(capsys).err
     assert not panel.orders
     assert await run("retry", "one", "--by", "ann", "--json") == OK
-    assert Said(capsys).rows()[0]["state"] == "accepted"
+    assert Captured(capsys).rows()[0]["state"] == "accepted"
     assert len(panel.orders) == 1
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("words", [[], ["--order", "1", "--not-placed"]])
-async def test_what_is_true_is_one_of_two(
-    panel: Sandbox, capsys: pytest.CaptureFixture[str], words: list[str]
+@pytest.mark.parametrize("args", [[], ["--order", "1", "--not-placed"]])
+async def test_resolve_needs_exactly_one_of_order_and_not_placed(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str], args: list[str]
 ) -> None:
-    assert await run("resolve", "one", "--by", "ann", *words) == USAGE
-    assert "only one of the two" in Said(capsys).err
+    assert await run("resolve", "one", "--by", "ann", *args) == USAGE
+    assert "only one of the two" in Captured(capsys).err
 
 
 @pytest.mark.asyncio
-async def test_a_ref_that_nobody_knows_is_said(
+async def test_unknown_ref_or_wrong_state_is_a_usage_error(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await run(*ONE)
 
     assert await run("resolve", "none", "--not-placed", "--by", "ann") == USAGE
-    assert "is not in the journal" in Said(capsys).err
+    assert "is not in the journal" in Captured(capsys).err
     assert await run("withdraw", "one", "--by", "ann") == USAGE
-    assert "is already accepted; only prepared or held orders can be withdrawn" in Said(capsys).err
+    assert (
+        "is already accepted; only prepared or held orders can be withdrawn" in Captured(capsys).err
+    )
 
 
 def unknown_order(**changes: Any) -> UnknownOrder:
     entry = {"ref": "one", "state": EntryState.UNKNOWN, "created_at": datetime.now(UTC)}
-    beside = {"balance_drop": None, "link_reported_active": False, "other_refs": ()}
-    names = set(beside)
-    beside |= {name: value for name, value in changes.items() if name in names}
+    evidence = {"balance_drop": None, "link_reported_active": False, "other_refs": ()}
+    names = set(evidence)
+    evidence |= {name: value for name, value in changes.items() if name in names}
     entry |= {name: value for name, value in changes.items() if name not in names}
-    return UnknownOrder(entry=Entry(**entry), **beside)  # type: ignore[arg-type]
+    return UnknownOrder(entry=Entry(**entry), **evidence)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("changes", "said"), [
+@pytest.mark.parametrize(("changes", "message"), [
     ({}, "not recorded before and after; the price is unknown"),
     ({"balance_drop": Decimal(1)}, "fell by 1; the price is unknown"),
     ({"balance_drop": Decimal(0), "price": Decimal(2)}, "fell by 0; the price is 2: it does not"),
@@ -274,30 +277,30 @@ def unknown_order(**changes: Any) -> UnknownOrder:
     ({"was_unknown": True}, "an earlier attempt was unknown too"),
     ({"ref": "a b"}, "smmfanfast resolve 'a b' --order ID"),
 ])  # fmt: skip
-def test_evidence_says_what_is_known_and_what_not(changes: dict[str, Any], said: str) -> None:
+def test_evidence_states_what_is_known(changes: dict[str, Any], message: str) -> None:
     stream = io.StringIO()
 
     Console(file=stream, width=120).print(entries.evidence(unknown_order(**changes)))
 
-    assert said in stream.getvalue()
+    assert message in stream.getvalue()
 
 
-# --- what is not sent ----------------------------------------------------------------------------
+# --- unsent orders -------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
-async def test_an_order_that_was_not_sent_can_be_taken_back(
+async def test_unsent_order_can_be_withdrawn(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    await write(panel, tmp_path, "one")
+    await create_entry(panel, tmp_path, "one")
 
     assert await run("withdraw", "one", "--by", "ann", "--note", "changed my mind") == OK
-    assert Said(capsys).out == "one is withdrawn\n"
+    assert Captured(capsys).out == "one is withdrawn\n"
     assert not panel.orders
 
 
 @pytest.mark.asyncio
-async def test_an_order_that_is_held_says_how_it_goes_on(
+async def test_held_order_states_what_it_waits_for(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     await run(*ONE)
@@ -309,21 +312,21 @@ async def test_an_order_that_is_held_says_how_it_goes_on(
         await desk.place(DefaultOrder(service="5", link=LINK, quantity=500), ref="two")
 
     assert await run(*ADD, "--link", LINK, "--ref", "two") == NETWORK
-    assert "held until another order with this link is final" in Said(capsys).err
+    assert "held until another order with this link is final" in Captured(capsys).err
 
 
-@pytest.mark.parametrize(("reason", "said"), [
+@pytest.mark.parametrize(("reason", "message"), [
     (None, "run `smmfanfast follow` to send it"),
     ("no connection", "run `smmfanfast follow` to send it (no connection)"),
 ])  # fmt: skip
-def test_an_order_that_could_not_be_sent_says_how_it_goes_on(
-    capsys: pytest.CaptureFixture[str], reason: str | None, said: str
+def test_unsent_order_states_how_to_send_it(
+    capsys: pytest.CaptureFixture[str], reason: str | None, message: str
 ) -> None:
     now = datetime.now(UTC)
     entry = Entry(ref="one", state=EntryState.PREPARED, created_at=now, reason=reason)
 
     assert report_placed(entry, _options.JournalOptions()) == NETWORK
-    assert said in Said(capsys).err
+    assert message in Captured(capsys).err
 
 
 # --- orders and summary --------------------------------------------------------------------------
@@ -337,7 +340,7 @@ async def fill(panel: Sandbox, tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize(("words", "refs"), [
+@pytest.mark.parametrize(("args", "refs"), [
     ([], ["one", "other", "one-more"]),
     (["--state", "accepted", "--state", "unknown"], ["one", "one-more"]),
     (["--state", "refused"], ["other"]),
@@ -346,18 +349,18 @@ async def fill(panel: Sandbox, tmp_path: Path) -> None:
     (["--since", "2020-01-01"], ["one", "other", "one-more"]),
     (["--since", "2020-01-01", "--until", "2020-01-02T10:00+02:00"], []),
 ])  # fmt: skip
-async def test_orders_are_found_by_what_is_known_of_them(
+async def test_orders_are_filtered_by_state_status_ref_and_time(
     panel: Sandbox,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
-    words: list[str],
+    args: list[str],
     refs: list[str],
 ) -> None:
     await fill(panel, tmp_path)
     capsys.readouterr()
 
-    assert await run("orders", *words, "--json") == OK
-    assert [each["ref"] for each in Said(capsys).rows()] == refs
+    assert await run("orders", *args, "--json") == OK
+    assert [each["ref"] for each in Captured(capsys).rows()] == refs
 
 
 @pytest.mark.asyncio
@@ -371,25 +374,25 @@ async def test_orders_are_shown_as_a_table(
     capsys.readouterr()
 
     assert await run("orders") == OK
-    shown = Said(capsys).out
+    shown = Captured(capsys).out
     assert "3 orders" in shown
     assert "one-more" in shown
     monkeypatch.setattr(orders_command, "ORDERS_SHOWN", 1)
     assert await run("orders") == OK
-    shown = Said(capsys).out
+    shown = Captured(capsys).out
     assert "3 orders, the newest 1 of them (--json and --csv print all)" in shown
     assert "other" not in shown
 
 
 @pytest.mark.asyncio
-async def test_a_cell_of_the_csv_is_never_a_formula(
+async def test_csv_cells_are_never_formulas(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    said = Outcome(state=EntryState.REFUSED, reason=f"=HYPERLINK(0)\n{SEQUENCE}")
-    await write(panel, tmp_path, "@SUM(A1)", said)
+    outcome = Outcome(state=EntryState.REFUSED, reason=f"=HYPERLINK(0)\n{SEQUENCE}")
+    await create_entry(panel, tmp_path, "@SUM(A1)", outcome)
 
     assert await run("orders", "--csv") == OK
-    (row,) = csv.DictReader(io.StringIO(Said(capsys).out))
+    (row,) = csv.DictReader(io.StringIO(Captured(capsys).out))
 
     assert row["ref"] == "'@SUM(A1)"
     assert row["reason"].startswith("'=HYPERLINK(0) ")
@@ -408,63 +411,63 @@ async def test_a_cell_of_the_csv_is_never_a_formula(
     (-5, -5),
     (None, None),
 ])  # fmt: skip
-def test_a_sign_that_begins_a_formula_gets_an_apostrophe(value: object, cell: object) -> None:
+def test_formula_characters_get_an_apostrophe(value: object, cell: object) -> None:
     assert entries.csv_cell(value) == cell
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("command", ["orders", "unknown", "summary", "follow"])
-async def test_no_command_of_the_panel_reaches_the_terminal(
+async def test_panel_escape_sequences_are_not_printed(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str
 ) -> None:
-    await write(panel, tmp_path, "one", Outcome(state=EntryState.UNKNOWN, reason=SEQUENCE))
+    await create_entry(panel, tmp_path, "one", Outcome(state=EntryState.UNKNOWN, reason=SEQUENCE))
 
-    words = ["--until-final"] if command == "follow" else []
-    assert await run(command, *words) == (LEFT_UNKNOWN if words else OK)
+    args = ["--until-final"] if command == "follow" else []
+    assert await run(command, *args) == (LEFT_UNKNOWN if args else OK)
 
-    said = Said(capsys)
-    assert said.out
-    assert "\x1b" not in said.out + said.err
-    assert "\x07" not in said.out + said.err
+    captured = Captured(capsys)
+    assert captured.out
+    assert "\x1b" not in captured.out + captured.err
+    assert "\x07" not in captured.out + captured.err
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize(("words", "said"), [
+@pytest.mark.parametrize(("args", "message"), [
     (["--since", "yesterday"], "since 'yesterday' is not a day or time"),
     (["--until", "31/12/2030"], "until '31/12/2030' is not a day or time"),
     (["--csv", "--json"], "cannot be combined"),
 ])  # fmt: skip
-async def test_wrong_input_is_said_on_a_line(
-    panel: Sandbox, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+async def test_invalid_filter_is_reported_on_one_line(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str], args: list[str], message: str
 ) -> None:
-    assert await run("orders", *words) == USAGE
+    assert await run("orders", *args) == USAGE
 
-    error = Said(capsys).err
-    assert said in error
+    error = Captured(capsys).err
+    assert message in error
     assert error.count("\n") == 1
 
 
 @pytest.mark.asyncio
-async def test_money_is_counted(
+async def test_summary_counts_states_and_money(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     await fill(panel, tmp_path)
     capsys.readouterr()
 
     assert await run("summary") == OK
-    shown = Said(capsys).out
+    shown = Captured(capsys).out
     assert "accepted 1  refused 1  unknown 1" in shown
     assert "spent 0.51  refunded 0  at risk 0.51" in shown
     assert await run("summary", "--json") == OK
-    (found,) = Said(capsys).rows()
-    assert found["by_state"] == {"accepted": 1, "refused": 1, "unknown": 1}
-    assert (found["spent"], found["at_risk"]) == ("0.51", "0.51")
+    (summary,) = Captured(capsys).rows()
+    assert summary["by_state"] == {"accepted": 1, "refused": 1, "unknown": 1}
+    assert (summary["spent"], summary["at_risk"]) == ("0.51", "0.51")
 
 
-def test_a_journal_without_orders_has_none() -> None:
+def test_summary_of_an_empty_journal_is_none() -> None:
     stream = io.StringIO()
-    nothing = Decimal(0)
-    summary = Summary(by_state={}, by_status={}, spent=nothing, refunded=nothing, at_risk=nothing)
+    zero = Decimal(0)
+    summary = Summary(by_state={}, by_status={}, spent=zero, refunded=zero, at_risk=zero)
 
     Console(file=stream).print(entries.summary_view(summary))
 
@@ -475,55 +478,55 @@ def test_a_journal_without_orders_has_none() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_journal_that_is_not_there_is_not_made_by_looking(
+async def test_reading_a_missing_journal_does_not_create_it(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     path = tmp_path / "mistyped.db"
 
     assert await run("orders", "--journal", str(path)) == USAGE
     assert await run("orders", "--journal", f"sqlite+aiosqlite:///{path}") == USAGE
-    assert f"does not exist: no file '{path}'" in Said(capsys).err
+    assert f"does not exist: no file '{path}'" in Captured(capsys).err
     assert not path.exists()
 
 
 @pytest.mark.asyncio
-async def test_a_journal_that_can_not_be_read_has_an_exit_code_of_its_own(
+async def test_unreadable_journal_has_its_own_exit_code(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     path = tmp_path / "no-journal.db"
-    path.write_text("this is a text, and no database at all " * 50)
+    path.write_text("this is a text and not a database " * 50)
 
     assert await run("orders", "--journal", str(path)) == JOURNAL
-    assert "error: journal:" in Said(capsys).err
+    assert "error: journal:" in Captured(capsys).err
 
 
 @pytest.mark.asyncio
-async def test_an_address_that_is_none_shows_no_password(
+async def test_unsupported_journal_address_shows_no_password(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert await run("orders", "--journal", "mysql://ann:hunter2@127.0.0.1/orders") == USAGE
 
-    error = Said(capsys).err
+    error = Captured(capsys).err
     assert "sqlite+aiosqlite or postgresql+asyncpg" in error
     assert "hunter2" not in error
 
 
 @pytest.mark.asyncio
-async def test_orders_are_kept_under_the_account_that_is_named(
+async def test_orders_are_stored_per_account(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await run(*ONE, "--account", "shop")
     capsys.readouterr()
 
     assert await run("orders", "--json") == OK
-    assert Said(capsys).rows() == []
+    assert Captured(capsys).rows() == []
     assert await run("orders", "--json", "--account", "shop") == OK
-    assert [each["ref"] for each in Said(capsys).rows()] == ["one"]
+    assert [each["ref"] for each in Captured(capsys).rows()] == ["one"]
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("missing", ["sqlalchemy", "aiosqlite"])
-async def test_a_missing_library_is_said_with_the_extra_that_brings_it(
+async def test_missing_library_names_the_extra_to_install(
     panel: Sandbox,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -536,14 +539,14 @@ async def test_a_missing_library_is_said_with_the_extra_that_brings_it(
 
     assert await run(*ONE) == USAGE
 
-    error = Said(capsys).err
+    error = Captured(capsys).err
     assert "pip install 'smmfanfast_async[journal]'" in error
     assert error.count("\n") == 1
     assert panel.request_count == 0
 
 
 @pytest.mark.asyncio
-async def test_a_missing_driver_is_said_with_the_extra_that_brings_it(
+async def test_missing_driver_names_the_extra_to_install(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "asyncpg", None)
@@ -551,13 +554,13 @@ async def test_a_missing_driver_is_said_with_the_extra_that_brings_it(
 
     assert await run("orders", "--journal", address) == USAGE
 
-    error = Said(capsys).err
+    error = Captured(capsys).err
     assert "pip install 'smmfanfast_async[postgres]'" in error
     assert "hunter2" not in error
 
 
 @pytest.mark.asyncio
-async def test_a_library_that_no_extra_brings_is_not_explained_away(
+async def test_missing_module_without_an_extra_is_raised(
     panel: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "smmfanfast_async.cli._journal", None)

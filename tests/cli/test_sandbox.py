@@ -1,4 +1,4 @@
-"""`smmfanfast sandbox`: which panel it is, and how another shell reaches it."""
+"""`smmfanfast sandbox`: its dialect, and how another shell reaches it."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ from smmfanfast_async.cli.commands.sandbox import sandbox
     ("standard", "/api/v1", "smmfanfast services --search telegram", '"status": "success"'),
     ("api-v2", "/api/v2", "smmfanfast services --profile api-v2 --search telegram", '{\n    "bal'),
 ])  # fmt: skip
-async def test_a_sandbox_speaks_as_it_is_told_to(
+async def test_sandbox_answers_in_the_chosen_dialect(
     capsys: pytest.CaptureFixture[str], dialect: str, path: str, command: str, answer: str
 ) -> None:
     shown = ""

@@ -1,4 +1,4 @@
-"""`services --save` and `--diff`: a catalogue in a file, and what has changed since."""
+"""`services --save` and `--diff`: a saved catalogue, and the differences from it."""
 
 import json
 import os
@@ -35,22 +35,22 @@ async def panel(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
 
 @pytest_asyncio.fixture
 async def path(panel: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
-    """A file with the catalogue of the panel."""
+    """Return the path of a file with the catalogue of the panel."""
     path = tmp_path / "catalogue.json"
     assert await run("services", "--save", str(path)) == OK
-    said = capsys.readouterr()
-    assert said.err == f"{len(panel.services)} services saved as {path}\n"
-    assert said.out == ""
+    captured = capsys.readouterr()
+    assert captured.err == f"{len(panel.services)} services saved as {path}\n"
+    assert captured.out == ""
     return path
 
 
-async def run(*words: str) -> int:
-    return int(await app.run_async(list(words), result_action="return_value"))
+async def run(*args: str) -> int:
+    return int(await app.run_async(list(args), result_action="return_value"))
 
 
 @contextmanager
-def changed(path: Path) -> Iterator[dict[str, dict[str, Any]]]:
-    """Give the services in a file by id, to change them."""
+def edit_services(path: Path) -> Iterator[dict[str, dict[str, Any]]]:
+    """Yield the services of a file by id, and write them back changed."""
     file = json.loads(path.read_text())
     rows = {row["service"]: row for row in file["catalogue"]["services"]}
     yield rows
@@ -58,7 +58,7 @@ def changed(path: Path) -> Iterator[dict[str, dict[str, Any]]]:
     path.write_text(json.dumps(file))
 
 
-def claim_to_be_of(path: Path, base_url: str) -> None:
+def set_base_url(path: Path, base_url: str) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | {"base_url": base_url}))
 
 
@@ -66,7 +66,7 @@ def claim_to_be_of(path: Path, base_url: str) -> None:
 
 
 @pytest.mark.asyncio
-async def test_nothing_differs_from_what_was_just_saved(
+async def test_catalogue_does_not_differ_from_its_own_copy(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert await run("services", "--diff", str(path), "--exit-code") == OK
@@ -77,12 +77,12 @@ async def test_nothing_differs_from_what_was_just_saved(
 
 
 @pytest.mark.asyncio
-async def test_what_differs_is_shown_for_people(
+async def test_differences_are_shown_as_a_table(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with changed(path) as rows:
+    with edit_services(path) as rows:
         del rows["81"]
-        rows["7777"] = rows["80"] | {"service": "7777", "name": "Gone by now"}
+        rows["7777"] = rows["80"] | {"service": "7777", "name": "Former service"}
         rows["5"]["rate"] = "1.00"
         rows["9"]["rate"] = "0.05"
         rows["10"]["max"] = None
@@ -96,7 +96,7 @@ async def test_what_differs_is_shown_for_people(
     lines = {line.split()[1]: " ".join(line.split()) for line in shown.splitlines()[4:-1]}
     assert shown.startswith("7 differences since ")
     assert lines["81"].startswith("added 81 Telegram Post Views")
-    assert lines["7777"].startswith("removed 7777 Gone by now 0.95")
+    assert lines["7777"].startswith("removed 7777 Former service 0.95")
     assert "1.00 → 1.02 +2.0 % 500–10000" in lines["5"]
     assert lines["5"].startswith("raised 5")
     assert "0.05 → 0.04 -20.0 %" in lines["9"]
@@ -109,19 +109,19 @@ async def test_what_differs_is_shown_for_people(
 
 
 @pytest.mark.asyncio
-async def test_what_differs_is_json_for_programs(
+async def test_differences_are_printed_as_json(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with changed(path) as rows:
+    with edit_services(path) as rows:
         rows["5"] |= {"rate": "0.90", "min": 1}
         rows["9"]["rate"] = "0.05"
 
     assert await run("services", "--diff", str(path), "--json", "--search", "refill") == OK
-    found = json.loads(capsys.readouterr().out)
+    diff = json.loads(capsys.readouterr().out)
 
-    assert (found["added"], found["removed"]) == ([], [])
-    assert {each["service"] for each in found["changed"]} <= {"5", "9"}
-    first = next(each for each in found["changed"] if each["service"] == "5")
+    assert (diff["added"], diff["removed"]) == ([], [])
+    assert {each["service"] for each in diff["changed"]} <= {"5", "9"}
+    first = next(each for each in diff["changed"] if each["service"] == "5")
     assert (first["price_increased"], first["price_decreased"], first["limits_changed"]) == (
         True,
         False,
@@ -132,10 +132,10 @@ async def test_what_differs_is_json_for_programs(
 
 
 @pytest.mark.asyncio
-async def test_only_what_is_wanted_is_compared(
+async def test_only_services_that_match_the_filter_are_compared(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with changed(path) as rows:
+    with edit_services(path) as rows:
         rows["5"]["rate"] = "0.90"
 
     assert await run("services", "--diff", str(path), "--search", "telegram", "--exit-code") == OK
@@ -145,24 +145,24 @@ async def test_only_what_is_wanted_is_compared(
 
 
 @pytest.mark.asyncio
-async def test_it_is_compared_with_the_older_file_and_then_saved(
+async def test_diff_reads_the_file_before_save_replaces_it(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with changed(path) as rows:
+    with edit_services(path) as rows:
         del rows["5"]
-    words = ["services", "--diff", str(path), "--save", str(path), "--exit-code"]
+    args = ["services", "--diff", str(path), "--save", str(path), "--exit-code"]
 
-    assert await run(*words) == REFUSED
-    assert await run(*words) == OK
+    assert await run(*args) == REFUSED
+    assert await run(*args) == OK
     assert path.parent.joinpath(path.name).exists()
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
 @pytest.mark.asyncio
-async def test_a_file_of_another_panel_is_warned_of(
+async def test_catalogue_of_another_address_causes_a_warning(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    claim_to_be_of(path, "https://panel.example/")
+    set_base_url(path, "https://panel.example/")
 
     assert await run("services", "--diff", str(path)) == OK
 
@@ -176,14 +176,14 @@ async def test_a_file_of_another_panel_is_warned_of(
     ("1", "1.5", "50.00"), ("3", "2", "-33.33"), ("0", "2", None), (None, "2", None),
     ("2", None, None), ("2", "2.0", "0.00"),
 ])  # fmt: skip
-def test_a_rate_goes_up_in_percent_of_the_older(
+def test_rate_change_is_in_percent_of_the_older_rate(
     old: str | None, new: str | None, percent: str | None
 ) -> None:
     older, newer = (Service(service="5", raw_rate=each) for each in (old, new))
 
-    found = rate_change(ServiceChange(older, newer))
+    change = rate_change(ServiceChange(older, newer))
 
-    assert (None if found is None else str(found)) == percent
+    assert (None if change is None else str(change)) == percent
 
 
 # --- the file ------------------------------------------------------------------------------------
@@ -206,7 +206,7 @@ def test_saved_catalogue_is_read_back(tmp_path: Path) -> None:
     assert [line[:19] for line in path.read_text().splitlines()[1:-1]] == ['{"service": "a-1", ']
 
 
-def test_a_link_stays_one(tmp_path: Path) -> None:
+def test_saving_through_a_symlink_keeps_it(tmp_path: Path) -> None:
     real, link = tmp_path / "real.json", tmp_path / "link.json"
     link.symlink_to(real)
 
@@ -216,19 +216,17 @@ def test_a_link_stays_one(tmp_path: Path) -> None:
     assert _catalogue_file.load(real) == SAVED
 
 
-@pytest.mark.parametrize(("name", "said"), [
+@pytest.mark.parametrize(("name", "message"), [
     ("", "is not a file"),
     ("nowhere/catalogue.json", "cannot be written: No such file or directory"),
     ("x" * 300, "cannot be written: File name too long"),
 ])  # fmt: skip
-def test_a_place_where_no_file_can_be_is_said(tmp_path: Path, name: str, said: str) -> None:
-    with pytest.raises(InvalidSettingsError, match=said):
+def test_path_that_cannot_be_written_is_rejected(tmp_path: Path, name: str, message: str) -> None:
+    with pytest.raises(InvalidSettingsError, match=message):
         _catalogue_file.save(tmp_path / name, SAVED)
 
 
-def test_a_write_that_fails_leaves_the_older_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failed_write_keeps_the_older_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "catalogue.json"
     path.write_text("older")
 
@@ -243,7 +241,7 @@ def test_a_write_that_fails_leaves_the_older_file(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def of_catalogue(**fields: object) -> str:
+def saved_json(**fields: object) -> str:
     catalogue = json.loads(SAVED.catalogue.to_json()) | fields
     return json.dumps({"base_url": SAVED.base_url, "catalogue": catalogue})
 
@@ -259,11 +257,11 @@ def of_catalogue(**fields: object) -> str:
     ('{"base_url": "x", "catalogue": {}, "y": 1}', "Object contains unknown field `y`"),
     ('{"base_url": "x", "catalogue": ' + '{"a":' * 100_000, "is not a saved catalogue: "),
     (f'{{"base_url": "x", "catalogue": {"[" * 5000}{"]" * 5000}}}', "is nested too deeply"),
-    (of_catalogue(format="other"), "it is invalid: the format is 'other', expected 'smmfanfast"),
-    (of_catalogue(services=[{"service": "5", "rate": 1.02}]), "service '5': rate: expected `str"),
+    (saved_json(format="other"), "it is invalid: the format is 'other', expected 'smmfanfast"),
+    (saved_json(services=[{"service": "5", "rate": 1.02}]), "service '5': rate: expected `str"),
 ])  # fmt: skip
 @pytest.mark.asyncio
-async def test_a_file_that_holds_no_catalogue_is_said_on_a_line(
+async def test_invalid_catalogue_file_is_reported_on_one_line(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str, message: str
 ) -> None:
     path = tmp_path / "catalogue.json"
@@ -278,10 +276,10 @@ async def test_a_file_that_holds_no_catalogue_is_said_on_a_line(
     assert panel.request_count == 0
 
 
-@pytest.mark.parametrize(("name", "said"), [
+@pytest.mark.parametrize(("name", "message"), [
     ("nothing.json", "does not exist; create it with `smmfanfast services --save`"),
     ("", "cannot be read: Is a directory"),
 ])  # fmt: skip
-def test_a_file_that_can_not_be_read_is_said(tmp_path: Path, name: str, said: str) -> None:
-    with pytest.raises(InvalidSettingsError, match=said):
+def test_unreadable_catalogue_file_is_rejected(tmp_path: Path, name: str, message: str) -> None:
+    with pytest.raises(InvalidSettingsError, match=message):
         _catalogue_file.load(tmp_path / name)

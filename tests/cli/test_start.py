@@ -1,4 +1,4 @@
-"""How the command line starts: help that teaches, and nothing loaded that is not needed."""
+"""The start of the command line: its help, and that no unneeded library is loaded."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from smmfanfast_async.cli._codes import USAGE
 from smmfanfast_async.cli._commands import COMMANDS, Command, overview
 from smmfanfast_async.sandbox import Sandbox
 
-EACH = [command for commands in COMMANDS.values() for command in commands]
+ALL_COMMANDS = [command for commands in COMMANDS.values() for command in commands]
 
 LOADED = """
 import sys
@@ -35,19 +35,19 @@ async def panel(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
         yield sandbox
 
 
-async def loaded_by(*words: str) -> tuple[str, set[str]]:
-    """Run a command in a process of its own; give what it printed, and the packages it loaded."""
+async def run_and_list_packages(*args: str) -> tuple[str, set[str]]:
+    """Run a command in a new process; return its output and the packages it loaded."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", LOADED, *words, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        sys.executable, "-c", LOADED, *args, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     out, err = await process.communicate()
     return out.decode(), set(err.decode().splitlines()[-1].split(","))
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("words", [(), ("--help",), ("-h",)])
-async def test_help_needs_no_library(words: tuple[str, ...]) -> None:
-    shown, loaded = await loaded_by(*words)
+@pytest.mark.parametrize("args", [(), ("--help",), ("-h",)])
+async def test_help_needs_no_library(args: tuple[str, ...]) -> None:
+    shown, loaded = await run_and_list_packages(*args)
 
     assert shown == overview() + "\n"
     assert loaded & {"aiohttp", "sqlalchemy", "cyclopts", "rich", "attr", "msgspec", "asyncio"} == (
@@ -55,11 +55,11 @@ async def test_help_needs_no_library(words: tuple[str, ...]) -> None:
     )
 
 
-@pytest.mark.parametrize("words", [[], ["--help"]])
-def test_the_overview_is_the_first_thing_to_see(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: list[str]
+@pytest.mark.parametrize("args", [[], ["--help"]])
+def test_overview_is_printed_without_arguments(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, args: list[str]
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["smmfanfast", *words])
+    monkeypatch.setattr(sys, "argv", ["smmfanfast", *args])
 
     cli.main()
 
@@ -67,16 +67,16 @@ def test_the_overview_is_the_first_thing_to_see(
 
 
 @pytest.mark.asyncio
-async def test_the_version_needs_no_library() -> None:
-    shown, loaded = await loaded_by("--version")
+async def test_version_needs_no_library() -> None:
+    shown, loaded = await run_and_list_packages("--version")
 
     assert shown == f"{cli.__version__}\n"
     assert loaded & {"aiohttp", "sqlalchemy", "cyclopts", "rich"} == set()
 
 
 @pytest.mark.asyncio
-async def test_a_command_without_a_journal_loads_no_database(panel: Sandbox) -> None:
-    shown, loaded = await loaded_by("balance", "--json")
+async def test_command_without_a_journal_loads_no_database(panel: Sandbox) -> None:
+    shown, loaded = await run_and_list_packages("balance", "--json")
 
     assert json.loads(shown)["currency"] == "USD"
     assert loaded & {"sqlalchemy", "aiosqlite"} == set()
@@ -84,24 +84,24 @@ async def test_a_command_without_a_journal_loads_no_database(panel: Sandbox) -> 
 
 @pytest.mark.asyncio
 async def test_add_without_a_ref_loads_no_database(panel: Sandbox) -> None:
-    words = ["add", "default", "--service", "5", "--link", "https://instagram.com/example"]
-    shown, loaded = await loaded_by(*words, "--quantity", "500", "--yes", "--json")
+    args = ["add", "default", "--service", "5", "--link", "https://instagram.com/example"]
+    shown, loaded = await run_and_list_packages(*args, "--quantity", "500", "--yes", "--json")
 
     assert json.loads(shown)["order"] == "1"
     assert loaded & {"sqlalchemy", "aiosqlite"} == set()
 
 
-def test_every_command_is_in_the_overview_within_100_columns() -> None:
+def test_overview_lists_every_command_within_100_columns() -> None:
     lines = overview().splitlines()
 
     assert max(map(len, lines)) <= 100
-    for command in EACH:
+    for command in ALL_COMMANDS:
         assert f"  {command.name:<12}{command.summary}" in lines
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("command", EACH, ids=lambda command: command.name)
-async def test_the_help_of_a_command_has_examples_that_name_it(
+@pytest.mark.parametrize("command", ALL_COMMANDS, ids=lambda command: command.name)
+async def test_command_help_has_examples_of_that_command(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:
     monkeypatch.setenv("COLUMNS", "160")
@@ -115,21 +115,21 @@ async def test_the_help_of_a_command_has_examples_that_name_it(
         assert f"  smmfanfast {example}" in shown
 
 
-@pytest.mark.parametrize(("words", "said"), [
+@pytest.mark.parametrize(("args", "message"), [
     (["nonsense"], "nonsense"),
     (["balance", "--nonsense"], "--nonsense"),
     (["resolve", "one"], "--by"),
     (["add", "default", "--service", "5", "--quantity", "many"], "many"),
     (["balance", "\x1b[31m"], "[31m"),
 ])  # fmt: skip
-def test_wrong_words_are_said_on_a_line(
+def test_invalid_arguments_are_reported_on_one_line(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-    words: list[str],
-    said: str,
+    args: list[str],
+    message: str,
 ) -> None:
-    """How it is said differs between releases of cyclopts."""
-    monkeypatch.setattr(sys, "argv", ["smmfanfast", *words])
+    """The exact text differs between releases of cyclopts."""
+    monkeypatch.setattr(sys, "argv", ["smmfanfast", *args])
 
     with pytest.raises(SystemExit) as caught:
         cli.main()
@@ -137,6 +137,6 @@ def test_wrong_words_are_said_on_a_line(
     error = capsys.readouterr().err
     assert caught.value.code == USAGE
     assert error.startswith("error: ")
-    assert said in error
+    assert message in error
     assert error.count("\n") == 1
     assert "\x1b" not in error

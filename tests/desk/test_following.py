@@ -282,7 +282,7 @@ async def test_order_missing_for_long_is_checked_seldom(
     follower, now = desk._follower, entry.created_at + timedelta(days=1)
 
     def wait_s(misses: int) -> float:
-        claim = Claim(key=1, number=1, entry=attrs.evolve(entry, miss_count=misses))
+        claim = Claim(key=1, version=1, entry=attrs.evolve(entry, miss_count=misses))
         due = follower._due_at(claim, OrderNotFoundError("gone"), now)
         return (due - now).total_seconds()
 

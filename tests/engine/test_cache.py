@@ -1,4 +1,4 @@
-"""A value that is kept: its age, one fetch at a time, what stands in when fetching fails."""
+"""The cached value: its age, shared fetches, and stale values if fetching fails."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -19,23 +19,23 @@ DOWN = ServerError("bad gateway", http_status=502, action="services")
 
 
 class Source:
-    """Gives 1, 2, 3, …, each after a second; `failure` is raised instead, if there is one."""
+    """Returns 1, 2, 3, …, each after a second, or raises `failure` if it is set."""
 
     def __init__(self) -> None:
-        self.begun = self.ended = self.cancelled = 0
+        self.started = self.completed = self.cancelled = 0
         self.failure: Exception | None = None
         self.delay_s = 1.0
         self.cached = SingleFlightCache(self.fetch, lambda: asyncio.get_running_loop().time())
 
     async def fetch(self) -> int:
-        self.begun += 1
-        number = self.begun
+        self.started += 1
+        number = self.started
         try:
             await asyncio.sleep(self.delay_s)
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
-        self.ended += 1
+        self.completed += 1
         if self.failure is not None:
             raise self.failure
         return number
@@ -62,22 +62,22 @@ def test_cached_value_is_returned_until_too_old() -> None:
 
 def test_concurrent_callers_share_the_fetch() -> None:
     async def main(source: Source) -> None:
-        found = await asyncio.gather(*(source.cached.get(10) for _ in range(5)))
+        values = await asyncio.gather(*(source.cached.get(10) for _ in range(5)))
 
-        assert found == [CachedValue(1, is_stale=False)] * 5
-        assert source.begun == 1
+        assert values == [CachedValue(1, is_stale=False)] * 5
+        assert source.started == 1
 
     with_source(main)
 
 
 def test_completed_fetch_is_not_joined() -> None:
-    """Who asks for a value of age 0 gets none that was fetched before."""
+    """A caller that requires age 0 does not get a value fetched earlier."""
 
     async def main(source: Source) -> None:
-        async def asks_twice() -> tuple[int, int]:
+        async def refresh_twice() -> tuple[int, int]:
             return await source.cached.refresh(), await source.cached.refresh()
 
-        twice, once = await asyncio.gather(asks_twice(), source.cached.refresh())
+        twice, once = await asyncio.gather(refresh_twice(), source.cached.refresh())
 
         assert (twice, once) == ((1, 2), 1)
 
@@ -85,7 +85,7 @@ def test_completed_fetch_is_not_joined() -> None:
 
 
 def test_late_leaver_of_old_fetch_does_not_count_for_the_next() -> None:
-    """The one who waits for the second fetch is cancelled, and with it goes that fetch."""
+    """Cancelling the only waiter of the second fetch cancels that fetch."""
 
     async def main(source: Source) -> None:
         first = [asyncio.create_task(source.cached.refresh()) for _ in range(2)]
@@ -103,7 +103,7 @@ def test_late_leaver_of_old_fetch_does_not_count_for_the_next() -> None:
         await asyncio.wait(second)
         await turns()
 
-        assert (source.begun, source.cancelled) == (2, 1)
+        assert (source.started, source.cancelled) == (2, 1)
 
     with_source(main)
 
@@ -118,7 +118,7 @@ def test_value_that_cannot_be_refreshed_is_returned_as_stale() -> None:
 
         await asyncio.sleep(RETRY_AFTER_S - 0.1)
         assert await source.cached.get(10) == CachedValue(1, is_stale=True)
-        assert source.begun == 2
+        assert source.started == 2
         source.failure = None
         await asyncio.sleep(0.1)
         assert await source.cached.get(10) == CachedValue(3, is_stale=False)
@@ -164,7 +164,7 @@ def test_each_caller_gets_its_own_error_object_without_a_value(
 
         assert {type(result) for result in results} == {type(failure)}
         assert len({id(result) for result in results}) == 3
-        assert source.begun == 1
+        assert source.started == 1
 
     with_source(main)
 
@@ -202,14 +202,14 @@ def test_last_cancelled_caller_cancels_the_fetch() -> None:
         await asyncio.wait(callers)
         await turns()
 
-        assert (source.begun, source.cancelled) == (1, 1)
+        assert (source.started, source.cancelled) == (1, 1)
         assert await source.cached.get(10) == CachedValue(2, is_stale=False)
 
     with_source(main)
 
 
 def test_error_without_waiters_is_not_reported_by_asyncio() -> None:
-    """The fetch fails in the same turn in which its only caller is cancelled."""
+    """The fetch fails in the same loop iteration in which its only caller is cancelled."""
 
     async def main(source: Source) -> None:
         source.failure = DOWN
@@ -223,7 +223,7 @@ def test_error_without_waiters_is_not_reported_by_asyncio() -> None:
         await asyncio.wait({caller})
         await turns()
 
-        assert source.ended == 1
+        assert source.completed == 1
 
     with_source(main)
 

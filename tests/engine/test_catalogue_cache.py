@@ -1,4 +1,4 @@
-"""The catalogue that is kept, and orders that are held against what they may cost."""
+"""The cached catalogue, and the price limit of orders that is based on it."""
 
 import asyncio
 import json
@@ -29,8 +29,8 @@ SUBSCRIPTION = SubscriptionsOrder(service=6, username="example", min=1, max=2, d
 ONCE = RetryPolicy(max_attempts=1)
 
 
-class Shop(WireServer):
-    """Offers two services at a rate, and takes every order; `down` stands for the catalogue."""
+class ShopServer(WireServer):
+    """Offers two services at a rate and accepts every order; `down` replaces the catalogue."""
 
     def __init__(self) -> None:
         super().__init__(reply(""))
@@ -43,9 +43,9 @@ class Shop(WireServer):
             return reply('{"order":32}')
         if self.down is not None:
             return self.down
-        return self.offers()
+        return self.catalogue()
 
-    def offers(self) -> Reply:
+    def catalogue(self) -> Reply:
         row = {"name": "x", "rate": self.rate, "min": 1, "max": 1000, "type": self.kind}
         return reply(json.dumps([{"service": each} | row for each in ("5", "6")]))
 
@@ -53,7 +53,7 @@ class Shop(WireServer):
         return [request.fields["action"] for request in self.requests]
 
 
-def client_of(server: WireServer, **options: Any) -> Client:
+def create_client(server: WireServer, **options: Any) -> Client:
     return Client("test-key", base_url=server.url, **{"retry": ONCE} | options)
 
 
@@ -62,7 +62,7 @@ def client_of(server: WireServer, **options: Any) -> Client:
 
 @pytest.mark.asyncio
 async def test_catalogue_is_fetched_once_unless_max_age_is_smaller() -> None:
-    async with Shop() as server, client_of(server) as client:
+    async with ShopServer() as server, create_client(server) as client:
         first, again, *_ = await asyncio.gather(*(client.services() for _ in range(5)))
         assert await client.services() is first is again
         assert len(server.requests) == 1
@@ -73,7 +73,7 @@ async def test_catalogue_is_fetched_once_unless_max_age_is_smaller() -> None:
 
 @pytest.mark.asyncio
 async def test_expired_catalogue_is_fetched_again() -> None:
-    async with Shop() as server, client_of(server, services_ttl_s=0) as client:
+    async with ShopServer() as server, create_client(server, services_ttl_s=0) as client:
         await client.services()
         await client.services()
 
@@ -83,34 +83,34 @@ async def test_expired_catalogue_is_fetched_again() -> None:
 @pytest.mark.asyncio
 @pytest.mark.parametrize("down", [reply("down", 503), Silence()], ids=["failing", "silent"])
 async def test_older_catalogue_is_returned_as_stale(down: Answer) -> None:
-    async with Shop() as server, client_of(server, timeout_s=0.3) as client:
+    async with ShopServer() as server, create_client(server, timeout_s=0.3) as client:
         older = await client.services()
         server.down = down
 
-        found = await client.services(max_age_s=0)
+        catalogue = await client.services(max_age_s=0)
 
-    assert found.is_stale
+    assert catalogue.is_stale
     assert not older.is_stale
-    assert (found.fetched_at, found.services) == (older.fetched_at, older.services)
+    assert (catalogue.fetched_at, catalogue.services) == (older.fetched_at, older.services)
 
 
 @pytest.mark.asyncio
 async def test_catalogue_with_raw_texts_is_cached_separately() -> None:
-    async with Shop() as server, client_of(server) as client:
+    async with ShopServer() as server, create_client(server) as client:
         plain = await client.services()
-        kept = await client.with_options(keep_raw=True).services()
+        with_raw = await client.with_options(keep_raw=True).services()
         again = await client.with_options(keep_raw=True).services()
 
         assert [each.raw for each in plain.values()] == [None, None]
-        assert [json.loads(each.raw or "")["service"] for each in kept.values()] == ["5", "6"]
-        assert again is kept
+        assert [json.loads(each.raw or "")["service"] for each in with_raw.values()] == ["5", "6"]
+        assert again is with_raw
         assert (await client.services()) is plain
         assert server.actions() == ["services"] * 2
 
 
 @pytest.mark.asyncio
 async def test_error_is_raised_without_an_older_catalogue() -> None:
-    async with Shop() as server, client_of(server, timeout_s=0.2) as client:
+    async with ShopServer() as server, create_client(server, timeout_s=0.2) as client:
         server.down = reply("down", 503)
         with pytest.raises(ServerError):
             await client.services()
@@ -123,36 +123,36 @@ async def test_error_is_raised_without_an_older_catalogue() -> None:
 
 @pytest.mark.asyncio
 async def test_closing_ends_a_fetch_that_waits_for_its_retry() -> None:
-    async with Shop() as server:
+    async with ShopServer() as server:
         server.down = reply("down", 503, [("Retry-After", "20")])
-        client = client_of(server, retry=RetryPolicy())
+        client = create_client(server, retry=RetryPolicy())
         waiting = asyncio.create_task(client.services())
         await server.has_received()
         await asyncio.sleep(0.02)
-        begun_s = time.monotonic()
+        started_s = time.monotonic()
 
         await client.aclose()
 
         with pytest.raises(ClosedError):
             await waiting
-        assert time.monotonic() - begun_s < 5
+        assert time.monotonic() - started_s < 5
 
 
-# --- what an order may cost ----------------------------------------------------------------------
+# --- the price limit -----------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("most", [Decimal("0.50"), Decimal("0.51"), 1])
-async def test_order_within_max_charge_is_sent(most: Decimal) -> None:
-    async with Shop() as server, client_of(server) as client:
-        assert (await client.add(ORDER, max_charge=most)).order == "32"
+@pytest.mark.parametrize("max_charge", [Decimal("0.50"), Decimal("0.51"), 1])
+async def test_order_within_max_charge_is_sent(max_charge: Decimal) -> None:
+    async with ShopServer() as server, create_client(server) as client:
+        assert (await client.add(ORDER, max_charge=max_charge)).order == "32"
 
     assert server.actions() == ["services", "add"]
 
 
 @pytest.mark.asyncio
 async def test_order_above_max_charge_is_not_sent() -> None:
-    async with Shop() as server, client_of(server) as client:
+    async with ShopServer() as server, create_client(server) as client:
         with pytest.raises(SpendingLimitError) as caught:
             await client.add(ORDER, max_charge=Decimal("0.49"))
 
@@ -165,19 +165,20 @@ async def test_order_above_max_charge_is_not_sent() -> None:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
-    "most", [float("nan"), 0.5, Decimal("NaN"), Decimal("sNaN"), Decimal("Infinity"), "1", True]
+    "max_charge",
+    [float("nan"), 0.5, Decimal("NaN"), Decimal("sNaN"), Decimal("Infinity"), "1", True],
 )
-async def test_max_charge_that_is_not_an_amount_is_rejected(most: Any) -> None:
-    async with Shop() as server, client_of(server) as client:
+async def test_max_charge_that_is_not_an_amount_is_rejected(max_charge: Any) -> None:
+    async with ShopServer() as server, create_client(server) as client:
         with pytest.raises(InvalidOrderError, match=r"max_charge .* must be a Decimal"):
-            await client.add(ORDER, max_charge=most)
+            await client.add(ORDER, max_charge=max_charge)
 
     assert server.requests == []
 
 
 @pytest.mark.asyncio
 async def test_price_unknown_in_advance_cannot_be_limited() -> None:
-    async with Shop() as server, client_of(server) as client:
+    async with ShopServer() as server, create_client(server) as client:
         with pytest.raises(InvalidOrderError, match="service 6 is not known in advance"):
             await client.add(SUBSCRIPTION, max_charge=Decimal(100))
 
@@ -187,7 +188,7 @@ async def test_price_unknown_in_advance_cannot_be_limited() -> None:
 @pytest.mark.asyncio
 async def test_price_of_another_order_type_cannot_be_limited() -> None:
     order = PackageOrder(service=5, link="https://example.com/p", quantity=100_000)
-    async with Shop() as server, client_of(server) as client:
+    async with ShopServer() as server, create_client(server) as client:
         server.kind = "Default"
         with pytest.raises(InvalidOrderError, match="service 5 is not known in advance"):
             await client.add(order, max_charge=Decimal(1))
@@ -197,7 +198,7 @@ async def test_price_of_another_order_type_cannot_be_limited() -> None:
 
 @pytest.mark.asyncio
 async def test_stale_price_is_not_used_for_spending() -> None:
-    async with Shop() as server, client_of(server, services_ttl_s=0) as client:
+    async with ShopServer() as server, create_client(server, services_ttl_s=0) as client:
         await client.services()
         server.down = reply("down", 503)
         with pytest.raises(ServerError) as caught:
@@ -214,7 +215,7 @@ async def test_stale_price_is_not_used_for_spending() -> None:
 
 @pytest.mark.asyncio
 async def test_wait_for_the_price_counts_towards_wait_s() -> None:
-    async with Shop() as server, client_of(server) as client:
+    async with ShopServer() as server, create_client(server) as client:
         server.down = Silence()
         with pytest.raises(NotSentError, match=r"timed out after 0\.1 s waiting for the price"):
             await client.add(ORDER, max_charge=Decimal(1), wait_s=0.1)
@@ -227,8 +228,8 @@ async def test_wait_for_the_price_counts_towards_wait_s() -> None:
 
 @pytest.mark.asyncio
 async def test_closed_client_fetches_no_price() -> None:
-    async with Shop() as server:
-        client = client_of(server)
+    async with ShopServer() as server:
+        client = create_client(server)
         await client.services()
         await client.aclose()
 

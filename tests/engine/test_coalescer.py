@@ -1,4 +1,4 @@
-"""Many callers, few fetches: what is shared, when it leaves, and that nobody is left waiting."""
+"""Coalescing: what is shared, when a batch starts, and that every caller gets an outcome."""
 
 import asyncio
 import copy
@@ -23,11 +23,11 @@ Outcome = Mapping[str, Result | Exception] | Exception | None
 
 
 class Fetches:
-    """Fetches that end when they are told to, or after `delay_s` if that is set."""
+    """Fetches that complete only when the test calls `complete`."""
 
     def __init__(self, *, size: int = 3, concurrency: int = 2, delay_s: float = DELAY_S) -> None:
         self.batches: list[list[str]] = []
-        self.lanes: list[str] = []
+        self.groups: list[str] = []
         self.left_s: list[float] = []
         self.open: list[asyncio.Future[Outcome]] = []
         self.cancelled = 0
@@ -36,10 +36,10 @@ class Fetches:
         )
 
     async def fetch(
-        self, keys: list[str], lane: str, timeout_s: float
+        self, keys: list[str], group: str, timeout_s: float
     ) -> Mapping[str, Result | Exception]:
         self.batches.append(keys)
-        self.lanes.append(lane)
+        self.groups.append(group)
         self.left_s.append(timeout_s)
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self.open.append(future)
@@ -52,13 +52,13 @@ class Fetches:
             raise outcome
         return {key: [key] for key in keys} if outcome is None else outcome
 
-    def ask(self, key: str, timeout_s: float = 60, lane: str = "") -> "asyncio.Task[Result]":
-        return asyncio.ensure_future(self.coalescer.load(key, timeout_s=timeout_s, group=lane))
+    def ask(self, key: str, timeout_s: float = 60, group: str = "") -> "asyncio.Task[Result]":
+        return asyncio.ensure_future(self.coalescer.load(key, timeout_s=timeout_s, group=group))
 
     def ask_all(self, keys: str) -> "list[asyncio.Task[Result]]":
         return [self.ask(key) for key in keys]
 
-    async def land(self, number: int, outcome: Outcome = None) -> None:
+    async def complete(self, number: int, outcome: Outcome = None) -> None:
         self.open[number].set_result(outcome)
         await turns()
 
@@ -79,8 +79,8 @@ def test_callers_of_one_tick_share_batches() -> None:
         await turns()
 
         assert fetches.batches == [["a", "b", "c"], ["d", "e"]]
-        await fetches.land(1)
-        await fetches.land(0)
+        await fetches.complete(1)
+        await fetches.complete(0)
         assert [task.result() for task in tasks] == [[key] for key in "abcde"]
 
     with_fetches(main)
@@ -91,7 +91,7 @@ def test_burst_makes_the_fewest_requests(callers: int) -> None:
     async def main() -> int:
         fetched = 0
 
-        async def fetch(keys: list[int], lane: str, timeout_s: float) -> dict[int, int]:
+        async def fetch(keys: list[int], group: str, timeout_s: float) -> dict[int, int]:
             nonlocal fetched
             fetched += 1
             await asyncio.sleep(0.05)
@@ -112,7 +112,7 @@ def test_lone_caller_is_fetched_on_the_next_tick() -> None:
 
         assert fetches.batches == [["a"]]
         assert asyncio.get_running_loop().time() == 0
-        await fetches.land(0)
+        await fetches.complete(0)
 
     with_fetches(main)
 
@@ -121,7 +121,7 @@ def test_waiting_key_is_fetched_once_and_the_result_copied() -> None:
     async def main(fetches: Fetches) -> None:
         tasks = fetches.ask_all("aaba")
         await turns()
-        await fetches.land(0)
+        await fetches.complete(0)
 
         assert fetches.batches == [["a", "b"]]
         first, second, _, third = [task.result() for task in tasks]
@@ -137,9 +137,9 @@ def test_key_in_flight_is_fetched_again_for_a_new_caller() -> None:
         await turns()
         new = fetches.ask("a")
         await asyncio.sleep(DELAY_S)
-        await fetches.land(0, {"a": ["old"]})
+        await fetches.complete(0, {"a": ["old"]})
         assert not new.done()
-        await fetches.land(1, {"a": ["new"]})
+        await fetches.complete(1, {"a": ["new"]})
 
         assert (old.result(), new.result()) == (["old"], ["new"])
 
@@ -150,20 +150,20 @@ def test_groups_never_share_a_batch_and_take_turns() -> None:
     async def main(fetches: Fetches) -> None:
         fetches.ask("w")
         await turns()
-        for lane in "xy":
+        for group in "xy":
             for key in "abcde":
-                fetches.ask(key, lane=lane)
+                fetches.ask(key, group=group)
         for number in range(5):
             await turns()
-            await fetches.land(number)
+            await fetches.complete(number)
 
-        assert fetches.lanes == ["", "x", "y", "x", "y"]
+        assert fetches.groups == ["", "x", "y", "x", "y"]
         assert fetches.batches[1:] == [[*"abc"], [*"abc"], [*"de"], [*"de"]]
 
     with_fetches(main, concurrency=1)
 
 
-# --- when a batch leaves -------------------------------------------------------------------------
+# --- when a batch starts -------------------------------------------------------------------------
 
 
 def test_full_batch_starts_at_once_and_the_rest_on_the_next_tick() -> None:
@@ -177,7 +177,7 @@ def test_full_batch_starts_at_once_and_the_rest_on_the_next_tick() -> None:
         await asyncio.sleep(DELAY_S)
         assert fetches.batches == [["x"], ["a", "b", "c"], ["d"]]
         for number in range(3):
-            await fetches.land(number)
+            await fetches.complete(number)
 
     with_fetches(main, concurrency=3)
 
@@ -193,8 +193,8 @@ def test_batch_stays_open_while_another_is_in_flight() -> None:
         await asyncio.sleep(DELAY_S / 2)
 
         assert fetches.batches[1:] == [["a", "b"]]
-        await fetches.land(0)
-        await fetches.land(1)
+        await fetches.complete(0)
+        await fetches.complete(1)
 
     with_fetches(main)
 
@@ -207,8 +207,8 @@ def test_without_delay_a_batch_starts_on_the_next_tick() -> None:
         await turns(3)
 
         assert fetches.batches[1:] == [["a"]]
-        await fetches.land(0)
-        await fetches.land(1)
+        await fetches.complete(0)
+        await fetches.complete(1)
 
     with_fetches(main, delay_s=0)
 
@@ -222,8 +222,8 @@ def test_delay_is_bounded() -> None:
         await turns()
 
         assert fetches.batches[1:] == [["a"]]
-        await fetches.land(0)
-        await fetches.land(1)
+        await fetches.complete(0)
+        await fetches.complete(1)
 
     with_fetches(main, delay_s=3600)
 
@@ -237,13 +237,13 @@ def test_keys_accumulate_until_a_slot_is_free() -> None:
             await asyncio.sleep(1)
         assert fetches.batches == [["x"]]
 
-        await fetches.land(0)
+        await fetches.complete(0)
         assert fetches.batches[1:] == [["a", "b", "c"]]
-        await fetches.land(1)
+        await fetches.complete(1)
         assert fetches.batches[2:] == [["d", "e", "f"]]
-        await fetches.land(2)
+        await fetches.complete(2)
         assert fetches.batches[3:] == [["g"]]
-        await fetches.land(3)
+        await fetches.complete(3)
 
     with_fetches(main, concurrency=1)
 
@@ -254,13 +254,13 @@ def test_free_slot_waits_for_the_open_batch() -> None:
         await turns()
         fetches.ask("a")
         await turns()
-        await fetches.land(0)
+        await fetches.complete(0)
         assert len(fetches.batches) == 1
         fetches.ask("b")
         await asyncio.sleep(DELAY_S)
 
         assert fetches.batches[1:] == [["a", "b"]]
-        await fetches.land(1)
+        await fetches.complete(1)
 
     with_fetches(main)
 
@@ -268,8 +268,8 @@ def test_free_slot_waits_for_the_open_batch() -> None:
 # --- errors --------------------------------------------------------------------------------------
 
 
-class UncopiedError(Exception):
-    """Made by a name alone, so that `copy` can't build it again."""
+class UncopyableError(Exception):
+    """Has a required keyword argument, so that `copy` cannot rebuild it."""
 
     def __init__(self, *, name: str) -> None:
         super().__init__()
@@ -280,7 +280,7 @@ def test_each_key_has_its_own_result_or_error() -> None:
     async def main(fetches: Fetches) -> None:
         good, bad, left_out = fetches.ask_all("abc")
         await turns()
-        await fetches.land(0, {"a": ["a"], "b": LookupError("no b")})
+        await fetches.complete(0, {"a": ["a"], "b": LookupError("no b")})
 
         assert good.result() == ["a"]
         assert repr(bad.exception()) == "LookupError('no b')"
@@ -295,7 +295,7 @@ def test_each_waiter_gets_its_own_error_object_with_the_cause() -> None:
         await turns()
         failure = LookupError("broken")
         failure.__cause__ = OSError("the disk")
-        await fetches.land(0, failure)
+        await fetches.complete(0, failure)
 
         errors = [task.exception() for task in tasks]
         assert [repr(error) for error in errors] == ["LookupError('broken')"] * 3
@@ -309,27 +309,27 @@ def test_error_that_cannot_be_copied_is_shared() -> None:
     async def main(fetches: Fetches) -> None:
         tasks = fetches.ask_all("ab")
         await turns()
-        failure = UncopiedError(name="x")
+        failure = UncopyableError(name="x")
         with pytest.raises(TypeError):
             copy.copy(failure)
-        await fetches.land(0, failure)
+        await fetches.complete(0, failure)
 
         assert [task.exception() for task in tasks] == [failure, failure]
 
     with_fetches(main)
 
 
-class UncopiedResult(list[str]):
-    def __copy__(self) -> "UncopiedResult":
-        raise TypeError("there is one of it")
+class UncopyableResult(list[str]):
+    def __copy__(self) -> "UncopyableResult":
+        raise TypeError("cannot be copied")
 
 
 def test_result_that_cannot_be_copied_is_shared() -> None:
     async def main(fetches: Fetches) -> None:
         tasks = fetches.ask_all("aab")
         await turns()
-        one = UncopiedResult()
-        await fetches.land(0, {"a": one, "b": ["b"]})
+        one = UncopyableResult()
+        await fetches.complete(0, {"a": one, "b": ["b"]})
 
         assert tasks[0].result() is tasks[1].result() is one
         assert tasks[2].result() == ["b"]
@@ -342,8 +342,8 @@ def test_failed_fetch_frees_its_slot() -> None:
         first = fetches.ask("a")
         await turns()
         second = fetches.ask("b")
-        await fetches.land(0, LookupError("broken"))
-        await fetches.land(1)
+        await fetches.complete(0, LookupError("broken"))
+        await fetches.complete(1)
 
         assert isinstance(first.exception(), LookupError)
         assert second.result() == ["b"]
@@ -351,7 +351,7 @@ def test_failed_fetch_frees_its_slot() -> None:
     with_fetches(main, concurrency=1)
 
 
-# --- who leaves ----------------------------------------------------------------------------------
+# --- cancelled callers ---------------------------------------------------------------------------
 
 
 def test_cancelled_caller_does_not_affect_another() -> None:
@@ -360,7 +360,7 @@ def test_cancelled_caller_does_not_affect_another() -> None:
         await turns()
         tasks[0].cancel()
         await turns()
-        await fetches.land(0)
+        await fetches.complete(0)
 
         assert tasks[0].cancelled()
         assert [tasks[1].result(), tasks[2].result()] == [["a"], ["b"]]
@@ -377,8 +377,8 @@ def test_key_without_waiters_is_not_fetched() -> None:
         for task in (tasks[0], tasks[1], tasks[3]):
             task.cancel()
         await turns()
-        await fetches.land(0)
-        await fetches.land(1)
+        await fetches.complete(0)
+        await fetches.complete(1)
 
         assert fetches.batches[1:] == [["b"]]
 
@@ -388,12 +388,12 @@ def test_key_without_waiters_is_not_fetched() -> None:
 def test_key_removed_as_its_batch_starts_is_not_fetched() -> None:
     async def main(fetches: Fetches) -> None:
         tasks = fetches.ask_all("ab")
-        await turns(1)  # they wait, and the batch leaves with the next turn
+        await turns(1)  # they wait, and the batch starts in the next loop iteration
         tasks[0].cancel()
         await turns()
 
         assert fetches.batches == [["b"]]
-        await fetches.land(0)
+        await fetches.complete(0)
 
     with_fetches(main)
 
@@ -402,12 +402,12 @@ def test_group_without_waiters_is_removed() -> None:
     async def main(fetches: Fetches) -> None:
         fetches.ask("x")
         await turns()
-        task = fetches.ask("a", lane="other")
+        task = fetches.ask("a", group="other")
         await turns()
         task.cancel()
         await turns()
         assert fetches.coalescer._groups == {}
-        await fetches.land(0)
+        await fetches.complete(0)
 
         assert fetches.batches == [["x"]]
 
@@ -427,7 +427,7 @@ def test_last_waiter_of_a_batch_cancels_its_fetch() -> None:
         assert fetches.cancelled == 1
         late = fetches.ask("c")
         await turns()
-        await fetches.land(1)
+        await fetches.complete(1)
         assert late.result() == ["c"]
 
     with_fetches(main, concurrency=1)
@@ -436,7 +436,7 @@ def test_last_waiter_of_a_batch_cancels_its_fetch() -> None:
 @pytest.mark.parametrize("outcome", [None, LookupError("broken")])
 @pytest.mark.parametrize("turn", range(4))
 def test_cancellation_as_the_answer_arrives_is_harmless(outcome: Outcome, turn: int) -> None:
-    """Whichever turn of the loop it is in between the answer and the caller's next step."""
+    """For every loop iteration between the response and the next step of the caller."""
 
     async def main(fetches: Fetches) -> None:
         task, other = fetches.ask_all("ab")
@@ -488,7 +488,7 @@ def test_timeout_applies_while_waiting_for_a_slot() -> None:
         await turns()
         with pytest.raises(TimeoutError):
             await fetches.ask("a", timeout_s=2)
-        await fetches.land(0)
+        await fetches.complete(0)
 
         assert fetches.batches == [["x"]]
 
@@ -501,7 +501,7 @@ def test_fetch_gets_the_latest_deadline_of_its_waiters() -> None:
         fetches.ask("a", timeout_s=30)
         fetches.ask("b", timeout_s=10)
         await turns()
-        await fetches.land(0)
+        await fetches.complete(0)
 
         assert fetches.left_s == [30]
 
@@ -519,13 +519,13 @@ def test_later_caller_may_time_out_before_the_first() -> None:
 
         assert isinstance(second.exception(), TimeoutError)
         assert not first.done()
-        await fetches.land(0)
-        await fetches.land(1)
+        await fetches.complete(0)
+        await fetches.complete(1)
 
     with_fetches(main, concurrency=1)
 
 
-# --- ends ----------------------------------------------------------------------------------------
+# --- closing -------------------------------------------------------------------------------------
 
 
 def test_closing_ends_waiting_and_tells_what_was_in_flight() -> None:
@@ -585,7 +585,7 @@ def test_coalescer_works_on_consecutive_loops() -> None:
     async def main(number: int) -> None:
         task = fetches.ask("a")
         await turns()
-        await fetches.land(number)
+        await fetches.complete(number)
         assert task.result() == ["a"]
 
     for number in range(3):
@@ -621,7 +621,7 @@ def test_leftovers_of_a_closed_loop_delay_nothing(*, is_closed_first: bool) -> N
     async def main() -> None:
         task = fetches.ask("a")
         await turns()
-        await fetches.land(1)
+        await fetches.complete(1)
         assert task.result() == ["a"]
 
     if is_closed_first:
@@ -630,7 +630,7 @@ def test_leftovers_of_a_closed_loop_delay_nothing(*, is_closed_first: bool) -> N
     run(main())
     for task in [left, *flights]:
         assert task is not None
-        task._log_destroy_pending = False  # type: ignore[attr-defined]  # left on purpose
+        task._log_destroy_pending = False  # type: ignore[attr-defined]  # intentional
 
 
 # --- random schedules ----------------------------------------------------------------------------
@@ -639,77 +639,81 @@ SIZE, CONCURRENCY = 3, 2
 
 
 class Model:
-    """What waits in each lane by the plainest rules, held against what is fetched."""
+    """A simple model of the queue of each group, compared with what is fetched."""
 
     def __init__(self, delay_s: float, fates: list[tuple[float, str]]) -> None:
         self.queues: dict[str, dict[str, set[int]]] = {}
-        self.leaving: dict[asyncio.Task[Any] | None, tuple[str, dict[str, set[int]]]] = {}
+        self.starting: dict[asyncio.Task[Any] | None, tuple[str, dict[str, set[int]]]] = {}
         self.gone: set[int] = set()
-        self.until_s: dict[int, float] = {}
-        self.held = self.fetched = self.asked = 0
+        self.deadlines_s: dict[int, float] = {}
+        self.in_flight = self.fetched = self.asked = 0
         self.fates = fates
         model = self
 
-        class Noted(Coalescer[str, str, Result]):
-            def _start(self, lane: str) -> None:
-                planned = model.start(lane)
-                super()._start_batch(lane)
-                model.leaving[list(self._batches)[-1].task] = lane, planned
+        class ObservedCoalescer(Coalescer[str, str, Result]):
+            def _start_batch(self, group: str) -> None:
+                planned = model.start(group)
+                super()._start_batch(group)
+                model.starting[list(self._batches)[-1].task] = group, planned
 
-        self.coalescer = Noted(self.fetch, size=SIZE, concurrency=CONCURRENCY, delay_s=delay_s)
+        self.coalescer = ObservedCoalescer(
+            self.fetch, size=SIZE, concurrency=CONCURRENCY, delay_s=delay_s
+        )
 
-    def is_over(self, callers: set[int]) -> bool:
+    def is_expired(self, callers: set[int]) -> bool:
         now_s = asyncio.get_running_loop().time()
-        return all(self.until_s[each] <= now_s for each in callers)
+        return all(self.deadlines_s[each] <= now_s for each in callers)
 
-    def drop_expired(self, lane: str) -> None:
-        """Drop keys whose time is over and which are let go, before their callers hear of it."""
-        queue, waiting = self.queues[lane], self.coalescer._groups.get(lane, {})
-        for key in [key for key, callers in queue.items() if self.is_over(callers)]:
+    def drop_expired(self, group: str) -> None:
+        """Drop expired keys that the coalescer has dropped before their callers are informed."""
+        queue, waiting = self.queues[group], self.coalescer._groups.get(group, {})
+        for key in [key for key, callers in queue.items() if self.is_expired(callers)]:
             if key not in waiting:
                 del queue[key]
 
-    def start(self, lane: str) -> dict[str, set[int]]:
-        self.drop_expired(lane)
-        queue = self.queues[lane]
+    def start(self, group: str) -> dict[str, set[int]]:
+        self.drop_expired(group)
+        queue = self.queues[group]
         return {key: queue.pop(key) for key in list(queue)[:SIZE]}
 
     async def fetch(
-        self, keys: list[str], lane: str, timeout_s: float
+        self, keys: list[str], group: str, timeout_s: float
     ) -> Mapping[str, Result | Exception]:
-        planned_lane, planned = self.leaving.pop(asyncio.current_task())
-        assert planned_lane == lane
+        task = asyncio.current_task()
+        assert task in self.starting  # a KeyError would look like an error of a key
+        planned_group, planned = self.starting.pop(task)
+        assert planned_group == group
         wanted = {key: left for key, callers in planned.items() if (left := callers - self.gone)}
-        # In the moment in which its time is over a key may be let go, and may not.
+        # At the moment of its deadline a key may or may not be dropped.
         assert keys == [key for key in wanted if key in keys]
-        assert {key for key, left in wanted.items() if not self.is_over(left)} <= set(keys)
-        self.held += 1
-        assert self.held <= CONCURRENCY
+        assert {key for key, left in wanted.items() if not self.is_expired(left)} <= set(keys)
+        self.in_flight += 1
+        assert self.in_flight <= CONCURRENCY
         delay_s, fate = self.fates[self.fetched % len(self.fates)]
         self.fetched += 1
         self.asked += len(keys)
         try:
             await asyncio.sleep(delay_s)
         finally:
-            self.held -= 1
+            self.in_flight -= 1
         if fate == "fail":
             raise LookupError("broken")
-        found: dict[str, Result | Exception] = {key: [key] for key in keys}
+        results: dict[str, Result | Exception] = {key: [key] for key in keys}
         if fate == "mixed":
-            found[keys[0]] = LookupError("one of them")
-            found.pop(keys[-1], None)
-        return found
+            results[keys[0]] = LookupError("one of them")
+            results.pop(keys[-1], None)
+        return results
 
     async def call(self, number: int, call: tuple[float, str, str, float, float | None]) -> None:
-        at_s, key, lane, timeout_s, cancel_s = call
+        at_s, key, group, timeout_s, cancel_s = call
         await asyncio.sleep(at_s)
         loop = asyncio.get_running_loop()
-        begun_s = loop.time()
-        task = loop.create_task(self.load(number, key, lane, timeout_s))
+        started_s = loop.time()
+        task = loop.create_task(self.load(number, key, group, timeout_s))
         if cancel_s is not None:
             loop.call_later(cancel_s, task.cancel)
         await asyncio.wait({task})
-        assert loop.time() - begun_s <= timeout_s + EXPIRY_RESOLUTION_S + 1e-6
+        assert loop.time() - started_s <= timeout_s + EXPIRY_RESOLUTION_S + 1e-6
         if task.cancelled():
             return
         error = task.exception()
@@ -718,13 +722,13 @@ class Model:
         else:
             assert isinstance(error, LookupError | TimeoutError | BatchCancelledError), error
 
-    async def load(self, number: int, key: str, lane: str, timeout_s: float) -> Result:
-        queue = self.queues.setdefault(lane, {})
-        self.drop_expired(lane)
-        self.until_s[number] = asyncio.get_running_loop().time() + timeout_s
+    async def load(self, number: int, key: str, group: str, timeout_s: float) -> Result:
+        queue = self.queues.setdefault(group, {})
+        self.drop_expired(group)
+        self.deadlines_s[number] = asyncio.get_running_loop().time() + timeout_s
         queue.setdefault(key, set()).add(number)
         try:
-            return await self.coalescer.load(key, timeout_s=timeout_s, group=lane)
+            return await self.coalescer.load(key, timeout_s=timeout_s, group=group)
         finally:
             self.gone.add(number)
             for waiting in self.queues.values():
@@ -739,7 +743,7 @@ class Model:
 
 
 GRID_S = st.integers(0, 40).map(lambda step: step / 20)
-"""Moments that often fall together, since it is there that things go wrong."""
+"""Times on a coarse grid: simultaneous events are the most error-prone."""
 
 
 @settings(deadline=None, max_examples=400)
@@ -766,7 +770,7 @@ def test_every_caller_ends_and_bounds_hold_in_any_history(
     delay_s: float,
     close_s: float | None,
 ) -> None:
-    """First come first served, nothing asked that nobody wants, no more at once than allowed."""
+    """First come, first served; no unwanted key is fetched; concurrency is bounded."""
 
     async def main() -> None:
         model = Model(delay_s, fates)
@@ -779,7 +783,7 @@ def test_every_caller_ends_and_bounds_hold_in_any_history(
         await turns()
 
         assert model.asked <= len(calls)
-        assert model.held == 0
+        assert model.in_flight == 0
         assert not model.coalescer._batches
         assert not model.coalescer._groups
 
@@ -788,7 +792,7 @@ def test_every_caller_ends_and_bounds_hold_in_any_history(
 
 @pytest.mark.asyncio
 async def test_caller_may_be_cancelled_at_the_moment_of_closing() -> None:
-    async def never(keys: list[str], lane: str, timeout_s: float) -> Mapping[str, int | Exception]:
+    async def never(keys: list[str], group: str, timeout_s: float) -> Mapping[str, int | Exception]:
         raise AssertionError
 
     coalescer = Coalescer[str, str, int](never, size=2, concurrency=1)

@@ -1,4 +1,4 @@
-"""How the hook and the log are told, and that telling harms no call."""
+"""Events and log records, and that emitting them does not affect a call."""
 
 import asyncio
 import logging
@@ -56,11 +56,11 @@ SEEN = BalanceChecked(balance=Decimal(1), currency=None)
 
 @attrs.define
 class Scene:
-    """Calls on a server, and what was told of them."""
+    """A runner, its server, and the events it emitted."""
 
     calls: Runner
     server: WireServer
-    told: list[Event]
+    events: list[Event]
     settings: Settings
 
     async def read(self) -> Balance:
@@ -71,30 +71,34 @@ class Scene:
 
 
 @asynccontextmanager
-async def calls_to(
+async def open_scene(
     *answers: Answer,
     url: str | None = None,
-    is_heard: bool = True,
+    has_hook: bool = True,
     settings: Settings | None = None,
 ) -> AsyncIterator[Scene]:
-    """Open calls on a server; pauses pass at once."""
-    told: list[Event] = []
+    """Open a runner on a server; pauses take no time."""
+    events: list[Event] = []
     async with WireServer(*(answers or (BALANCE,))) as server:
         address = url or server.url
-        teller = Instrumentation(told.append if is_heard else None, url=address)
-        async with open_runner(address, FakeClock(), key=KEY, instrumentation=teller) as calls:
-            yield Scene(calls, server, told, settings or Settings(60.0, RetryPolicy()))
+        instrumentation_with_hook = Instrumentation(
+            events.append if has_hook else None, url=address
+        )
+        async with open_runner(
+            address, FakeClock(), key=KEY, instrumentation=instrumentation_with_hook
+        ) as calls:
+            yield Scene(calls, server, events, settings or Settings(60.0, RetryPolicy()))
 
 
-def names(told: list[Event]) -> list[str]:
-    return [type(each).__name__ for each in told]
+def names(events: list[Event]) -> list[str]:
+    return [type(each).__name__ for each in events]
 
 
 def fields(record: logging.LogRecord) -> dict[str, object]:
-    """Give the fields of ours that a record carries, but for those that are different each time."""
-    found = {name: each for name, each in vars(record).items() if name.startswith("smm_")}
-    assert found.pop("smm_call_id", "0" * 16)
-    return found
+    """Return the fields of this package in a record, without the call id."""
+    own_fields = {name: each for name, each in vars(record).items() if name.startswith("smm_")}
+    assert own_fields.pop("smm_call_id", "0" * 16)
+    return own_fields
 
 
 # --- reads ---------------------------------------------------------------------------------------
@@ -102,12 +106,12 @@ def fields(record: logging.LogRecord) -> dict[str, object]:
 
 @pytest.mark.asyncio
 async def test_retried_read_emits_each_step() -> None:
-    async with calls_to(reply("", 503), BALANCE) as scene:
+    async with open_scene(reply("", 503), BALANCE) as scene:
         await scene.read()
 
-        begun, first, retry, second, ended = scene.told
-        call = scene.told[0].call_id  # type: ignore[union-attr]  # looked at below
-        assert begun == CallStarted(
+        started, first, retry, second, finished = scene.events
+        call = scene.events[0].call_id  # type: ignore[union-attr]  # checked below
+        assert started == CallStarted(
             call_id=call, action="balance", id_count=0, url=scene.server.url
         )
         assert first == AttemptFinished(
@@ -122,67 +126,67 @@ async def test_retried_read_emits_each_step() -> None:
             call_id=call, action="balance", id_count=0, attempt=2, duration_s=0.0, http_status=200,
             body_bytes=54, error=None, kind=None,
         )  # fmt: skip
-        assert ended == CallFinished(
+        assert finished == CallFinished(
             call_id=call, action="balance", attempts=2, duration_s=0.5, error=None, kind=None
         )
 
 
 @pytest.mark.asyncio
 async def test_missing_answer_has_no_status_and_no_length() -> None:
-    async with calls_to(Drop(), settings=Settings(60.0, RetryPolicy(max_attempts=1))) as scene:
+    async with open_scene(Drop(), settings=Settings(60.0, RetryPolicy(max_attempts=1))) as scene:
         with pytest.raises(NoResponseError):
             await scene.read()
 
-        _, request, ended = scene.told
+        _, request, finished = scene.events
         assert isinstance(request, AttemptFinished)
         assert (request.http_status, request.body_bytes) == (None, None)
-        assert isinstance(ended, CallFinished)
-        assert (request.error, request.kind) == (ended.error, ended.kind)
-        assert (ended.error, ended.kind) == ("NoResponseError", ErrorKind.NETWORK)
+        assert isinstance(finished, CallFinished)
+        assert (request.error, request.kind) == (finished.error, finished.kind)
+        assert (finished.error, finished.kind) == ("NoResponseError", ErrorKind.NETWORK)
 
 
 @pytest.mark.asyncio
 async def test_throttling_is_emitted_with_the_new_concurrency() -> None:
-    async with calls_to(LIMITED, BALANCE) as scene:
+    async with open_scene(LIMITED, BALANCE) as scene:
         await scene.read()
 
-        assert [each for each in scene.told if isinstance(each, Throttled)] == [
+        assert [each for each in scene.events if isinstance(each, Throttled)] == [
             Throttled(action="balance", delay_s=7.0, concurrency=1)
         ]
 
 
 @pytest.mark.asyncio
 async def test_refusal_with_429_throttles_too() -> None:
-    async with calls_to(reply('{"error":"invalid API key"}', 429)) as scene:
+    async with open_scene(reply('{"error":"invalid API key"}', 429)) as scene:
         with pytest.raises(PanelError):
             await scene.read()
 
-        assert "Throttled" in names(scene.told)
+        assert "Throttled" in names(scene.events)
 
 
 @pytest.mark.asyncio
 async def test_call_without_retries_is_emitted_too() -> None:
-    async with calls_to(reply("", 503)) as scene:
+    async with open_scene(reply("", 503)) as scene:
         with pytest.raises(ServerError):
             await scene.calls.send_once(
-                {"action": "odd"}, lambda found: decode_call(found, SMMFANFAST, "odd"),
+                {"action": "other"}, lambda response: decode_call(response, SMMFANFAST, "other"),
                 scene.settings,
             )  # fmt: skip
 
-        assert names(scene.told) == ["CallStarted", "AttemptFinished", "CallFinished"]
+        assert names(scene.events) == ["CallStarted", "AttemptFinished", "CallFinished"]
 
 
 @pytest.mark.asyncio
 async def test_cancelled_call_is_emitted_as_cancelled() -> None:
-    async with calls_to(Silence()) as scene:
+    async with open_scene(Silence()) as scene:
         caller = asyncio.create_task(scene.read())
         await scene.server.has_received()
         caller.cancel()
         with pytest.raises(asyncio.CancelledError):
             await caller
 
-        _, request, ended = scene.told
-        for each in (request, ended):
+        _, request, finished = scene.events
+        for each in (request, finished):
             assert isinstance(each, AttemptFinished | CallFinished)
             assert (each.error, each.kind) == ("CancelledError", None)
 
@@ -192,25 +196,29 @@ async def test_internal_error_ends_a_call_as_well() -> None:
     def broken(_: Response) -> Balance:
         raise ZeroDivisionError
 
-    async with calls_to() as scene:
+    async with open_scene() as scene:
         with pytest.raises(ZeroDivisionError):
             await scene.calls.read({"action": "balance"}, broken, scene.settings)
 
-        ended = scene.told[-1]
-        assert isinstance(ended, CallFinished)
-        assert (ended.error, ended.kind) == ("ZeroDivisionError", None)
+        finished = scene.events[-1]
+        assert isinstance(finished, CallFinished)
+        assert (finished.error, finished.kind) == ("ZeroDivisionError", None)
 
 
 @pytest.mark.asyncio
 async def test_ids_are_counted_and_never_named() -> None:
-    async with calls_to(reply('{"1":"Incorrect order ID"}')) as scene:
+    async with open_scene(reply('{"1":"Incorrect order ID"}')) as scene:
         for form in ({"orders": "xyz,222,333"}, {"order": "xyz"}, {"refills": "xyz,222"}):
             await scene.calls.send_once(
-                {"action": "status", **form}, lambda found: found.status, scene.settings
+                {"action": "status", **form}, lambda response: response.status, scene.settings
             )
 
-        assert [each.id_count for each in scene.told if isinstance(each, CallStarted)] == [3, 1, 2]
-        assert not [each for each in scene.told if "xyz" in repr(each)]
+        assert [each.id_count for each in scene.events if isinstance(each, CallStarted)] == [
+            3,
+            1,
+            2,
+        ]
+        assert not [each for each in scene.events if "xyz" in repr(each)]
 
 
 # --- orders --------------------------------------------------------------------------------------
@@ -218,17 +226,17 @@ async def test_ids_are_counted_and_never_named() -> None:
 
 @pytest.mark.asyncio
 async def test_placed_order_is_emitted_with_its_id() -> None:
-    async with calls_to(reply('{"status":"success","order":7}')) as scene:
+    async with open_scene(reply('{"status":"success","order":7}')) as scene:
         await scene.send()
 
-        assert names(scene.told) == [
+        assert names(scene.events) == [
             "CallStarted",
             "AttemptFinished",
             "OrderSettled",
             "CallFinished",
         ]
-        assert scene.told[2] == OrderSettled(
-            call_id=scene.told[0].call_id,  # type: ignore[union-attr]  # a CallStarted, as above
+        assert scene.events[2] == OrderSettled(
+            call_id=scene.events[0].call_id,  # type: ignore[union-attr]  # a CallStarted, as above
             outcome=PlacementOutcome.PLACED, service="5", order="7", duration_s=0.0, error=None,
             kind=None,
         )  # fmt: skip
@@ -236,11 +244,11 @@ async def test_placed_order_is_emitted_with_its_id() -> None:
 
 @pytest.mark.asyncio
 async def test_refused_order_is_emitted_with_the_error_kind() -> None:
-    async with calls_to(reply('{"error":"Not enough funds on balance"}')) as scene:
+    async with open_scene(reply('{"error":"Not enough funds on balance"}')) as scene:
         with pytest.raises(RefusedError):
             await scene.send()
 
-        outcome = scene.told[2]
+        outcome = scene.events[2]
         assert isinstance(outcome, OrderSettled)
         assert (outcome.outcome, outcome.order) == (PlacementOutcome.REFUSED, None)
         assert (outcome.error, outcome.kind) == ("InsufficientFundsError", ErrorKind.FUNDS)
@@ -248,15 +256,15 @@ async def test_refused_order_is_emitted_with_the_error_kind() -> None:
 
 @pytest.mark.asyncio
 async def test_unsent_order_is_emitted_after_its_retries() -> None:
-    async with calls_to(url="http://127.0.0.1:1/api/v1") as scene:
+    async with open_scene(url="http://127.0.0.1:1/api/v1") as scene:
         with pytest.raises(NotSentError):
             await scene.send()
 
-        retries = [each for each in scene.told if isinstance(each, RetryScheduled)]
+        retries = [each for each in scene.events if isinstance(each, RetryScheduled)]
         assert [(each.attempt, each.error) for each in retries] == [
             (2, "NotSentError"), (3, "NotSentError"),
         ]  # fmt: skip
-        outcome = scene.told[-2]
+        outcome = scene.events[-2]
         assert isinstance(outcome, OrderSettled)
         assert outcome.outcome is PlacementOutcome.NOT_SENT
         assert outcome.duration_s == 1.5
@@ -265,7 +273,7 @@ async def test_unsent_order_is_emitted_after_its_retries() -> None:
 UNKNOWN: list[tuple[Answer, str, int | None, str | None]] = [
     (Drop(), "NoResponseError", None, None),
     (reply("", 502), "OutcomeUnknownError", 502, None),
-    (reply('{"order":7,"error":"odd"}'), "OutcomeUnknownError", 200, "7"),
+    (reply('{"order":7,"error":"unexpected"}'), "OutcomeUnknownError", 200, "7"),
     (reply("x" * 70_000), "InvalidResponseError", 200, None),
 ]
 
@@ -275,18 +283,18 @@ UNKNOWN: list[tuple[Answer, str, int | None, str | None]] = [
 async def test_unknown_outcome_is_emitted_with_its_cause(
     answer: Answer, error: str, status: int | None, order: str | None
 ) -> None:
-    async with calls_to(answer) as scene:
+    async with open_scene(answer) as scene:
         with pytest.raises(OutcomeUnknownError) as caught:
             await scene.send()
 
-        assert names(scene.told) == [
+        assert names(scene.events) == [
             "CallStarted",
             "AttemptFinished",
             "OutcomeUnknown",
             "CallFinished",
         ]
-        assert scene.told[2] == OutcomeUnknown(
-            call_id=scene.told[0].call_id,  # type: ignore[union-attr]  # a CallStarted, as above
+        assert scene.events[2] == OutcomeUnknown(
+            call_id=scene.events[0].call_id,  # type: ignore[union-attr]  # a CallStarted, as above
             service="5", order=order, sent_at=caught.value.sent_at, http_status=status,
             error=error, duration_s=0.0,
         )  # fmt: skip
@@ -294,7 +302,7 @@ async def test_unknown_outcome_is_emitted_with_its_cause(
 
 @pytest.mark.asyncio
 async def test_order_events_continue_after_its_caller_is_gone() -> None:
-    async with calls_to(reply('{"status":"success","order":7}')) as scene:
+    async with open_scene(reply('{"status":"success","order":7}')) as scene:
         caller = asyncio.create_task(scene.send())
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -303,12 +311,12 @@ async def test_order_events_continue_after_its_caller_is_gone() -> None:
             await caller
         await scene.calls.close()
 
-        assert names(scene.told)[-2:] == ["OrderSettled", "CallFinished"]
+        assert names(scene.events)[-2:] == ["OrderSettled", "CallFinished"]
 
 
 @pytest.mark.asyncio
 async def test_order_cancelled_before_its_first_step_is_not_sent() -> None:
-    async with calls_to() as scene:
+    async with open_scene() as scene:
         caller = asyncio.create_task(scene.send())
         await asyncio.sleep(0)
         for task in list(scene.calls._order_tasks):
@@ -316,34 +324,34 @@ async def test_order_cancelled_before_its_first_step_is_not_sent() -> None:
         with pytest.raises(ClosedError):
             await caller
 
-        outcome = scene.told[1]
+        outcome = scene.events[1]
         assert isinstance(outcome, OrderSettled)
         assert (outcome.outcome, outcome.kind) == (PlacementOutcome.NOT_SENT, ErrorKind.CLOSED)
 
 
-def _fails_as_cancelled() -> None:
+def _raise_cancelled_error() -> None:
     future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     future.cancel()
     future.result()
 
 
-def _cancels_where_it_is_called() -> None:
+def _cancel_current_task() -> None:
     task = asyncio.current_task()
     assert task is not None
     task.cancel()
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("harm", [_fails_as_cancelled, _cancels_where_it_is_called])
+@pytest.mark.parametrize("fail", [_raise_cancelled_error, _cancel_current_task])
 async def test_failing_hook_does_not_change_a_placed_order(
-    harm: Callable[[], None],
+    fail: Callable[[], None],
 ) -> None:
-    told: list[Event] = []
+    events: list[Event] = []
 
     def hook(event: Event) -> None:
-        told.append(event)
+        events.append(event)
         if isinstance(event, AttemptFinished):
-            harm()
+            fail()
 
     async with (
         WireServer(reply('{"order":7}')) as server,
@@ -352,7 +360,7 @@ async def test_failing_hook_does_not_change_a_placed_order(
         added = await client._runner.send_order(ORDER, client._settings)
 
     assert added.order == "7"
-    outcome = told[2]
+    outcome = events[2]
     assert isinstance(outcome, OrderSettled)
     assert (outcome.outcome, outcome.order) == (PlacementOutcome.PLACED, "7")
 
@@ -362,12 +370,12 @@ async def test_failure_before_sending_is_emitted_as_not_sent() -> None:
     async def before() -> float:
         raise ZeroDivisionError
 
-    async with calls_to() as scene:
+    async with open_scene() as scene:
         with pytest.raises(ZeroDivisionError):
             await scene.send(before=before)
 
-        assert names(scene.told) == ["CallStarted", "OrderSettled", "CallFinished"]
-        outcome = scene.told[1]
+        assert names(scene.events) == ["CallStarted", "OrderSettled", "CallFinished"]
+        outcome = scene.events[1]
         assert isinstance(outcome, OrderSettled)
         assert (outcome.outcome, outcome.error) == (PlacementOutcome.NOT_SENT, "ZeroDivisionError")
 
@@ -380,24 +388,24 @@ async def test_internal_error_on_an_answer_leaves_outcome_unknown(
         raise ZeroDivisionError
 
     monkeypatch.setattr("smmfanfast_async._engine.runner.decode_added", broken)
-    async with calls_to(reply('{"order":7}')) as scene:
+    async with open_scene(reply('{"order":7}')) as scene:
         with pytest.raises(ZeroDivisionError):
             await scene.send()
 
-        unknown = scene.told[2]
+        unknown = scene.events[2]
         assert isinstance(unknown, OutcomeUnknown)
         assert (unknown.error, unknown.sent_at) == ("ZeroDivisionError", None)
     assert caplog.records[-1].levelno == logging.WARNING
 
 
-# --- who listens ---------------------------------------------------------------------------------
+# --- events without a hook, context --------------------------------------------------------------
 
 
 @pytest.mark.asyncio
 async def test_no_event_is_made_without_a_listener(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def made(*_: object, **__: object) -> None:
+    def fail_if_created(*_: object, **__: object) -> None:
         raise AssertionError
 
     caplog.set_level(logging.ERROR, "smmfanfast_async")
@@ -409,11 +417,11 @@ async def test_no_event_is_made_without_a_listener(
         "BalanceChecked",
         "OrderSettled",
     ):
-        monkeypatch.setattr(instrumentation, name, made)
-    monkeypatch.setattr("smmfanfast_async._engine.statuses.BatchFinished", made)
-    monkeypatch.setattr("smmfanfast_async._engine.polling.OrderChanged", made)
-    monkeypatch.setattr("smmfanfast_async._engine.polling.OrdersTracked", made)
-    async with calls_to(LIMITED, BALANCE, reply('{"order":7}'), is_heard=False) as scene:
+        monkeypatch.setattr(instrumentation, name, fail_if_created)
+    monkeypatch.setattr("smmfanfast_async._engine.statuses.BatchFinished", fail_if_created)
+    monkeypatch.setattr("smmfanfast_async._engine.polling.OrderChanged", fail_if_created)
+    monkeypatch.setattr("smmfanfast_async._engine.polling.OrdersTracked", fail_if_created)
+    async with open_scene(LIMITED, BALANCE, reply('{"order":7}'), has_hook=False) as scene:
         await scene.read()
         await scene.send()
     done = reply('{"order":"1","status":"Completed"}')
@@ -424,12 +432,12 @@ async def test_no_event_is_made_without_a_listener(
 
 @pytest.mark.asyncio
 async def test_hook_runs_in_the_context_of_the_caller() -> None:
-    whose: ContextVar[str] = ContextVar("whose", default="nobody's")
-    found: list[tuple[str, str]] = []
+    context: ContextVar[str] = ContextVar("context", default="none")
+    contexts: list[tuple[str, str]] = []
 
     def hook(event: Event) -> None:
         if isinstance(event, CallStarted):
-            found.append((event.action, whose.get()))
+            contexts.append((event.action, context.get()))
 
     done = reply('{"order":"1","status":"Completed"}')
     answers = (BALANCE, reply('{"order":7}'), done)
@@ -437,15 +445,15 @@ async def test_hook_runs_in_the_context_of_the_caller() -> None:
         WireServer(*answers) as server,
         Client(KEY, base_url=server.url, on_event=hook) as client,
     ):
-        whose.set("mine")
+        context.set("caller")
         await client.balance()
         await client._runner.send_order(ORDER, client._settings)
         await client.status(1)
         await client.wait(1)
 
-    # A look is everybody's who waits.
-    assert found == [
-        ("balance", "mine"), ("add", "mine"), ("status", "mine"), ("status", "nobody's"),
+    # A shared poll runs outside the context of any caller.
+    assert contexts == [
+        ("balance", "caller"), ("add", "caller"), ("status", "caller"), ("status", "none"),
     ]  # fmt: skip
 
 
@@ -458,10 +466,10 @@ def test_failing_hook_is_logged_once_per_event_class(
     def hook(event: Event) -> None:
         raise ValueError(KEY)
 
-    teller = Instrumentation(hook)
+    instrumentation_with_hook = Instrumentation(hook)
     fell = BalanceBelowThreshold(threshold=Decimal(2), balance=Decimal(1), currency=None)
     for event in (SEEN, SEEN, fell, SEEN, fell):
-        teller.emit(event)
+        instrumentation_with_hook.emit(event)
 
     failures = [each for each in caplog.records if each.getMessage().startswith("on_event")]
     assert [each.getMessage() for each in failures] == [
@@ -476,12 +484,12 @@ def test_failing_hook_is_logged_once_per_event_class(
 
 def test_exception_name_cannot_forge_a_log_line(caplog: pytest.LogCaptureFixture) -> None:
     def hook(event: Event) -> None:
-        raise type("Odd\nERROR forged " + "x" * 1000, (Exception,), {})
+        raise type("Other\nERROR forged " + "x" * 1000, (Exception,), {})
 
     Instrumentation(hook).emit(SEEN)
 
     message = caplog.records[0].getMessage()
-    assert message.startswith("on_event raised Odd ERROR forged xxx")
+    assert message.startswith("on_event raised Other ERROR forged xxx")
     assert len(message) < 200
 
 
@@ -494,12 +502,14 @@ def test_combined_hooks_are_called_and_logged_separately(
     def second(event: Event) -> None:
         raise KeyError
 
-    told: list[Event] = []
-    teller = Instrumentation(combine_hooks(first, combine_hooks(second, told.append)))
-    teller.emit(SEEN)
-    teller.emit(SEEN)
+    events: list[Event] = []
+    instrumentation_with_hook = Instrumentation(
+        combine_hooks(first, combine_hooks(second, events.append))
+    )
+    instrumentation_with_hook.emit(SEEN)
+    instrumentation_with_hook.emit(SEEN)
 
-    assert told == [SEEN, SEEN]
+    assert events == [SEEN, SEEN]
     assert [vars(each)["smm_error"] for each in caplog.records] == ["ValueError", "KeyError"]
 
 
@@ -518,18 +528,20 @@ async def test_process_ending_exceptions_pass_the_hook(ending: type[BaseExceptio
             await client.balance()
 
 
-async def a_coroutine(event: Event) -> None:
-    """Would have to be awaited."""
+async def coroutine_hook(event: Event) -> None:
+    """Do nothing; the result would have to be awaited."""
 
 
-class Awaited:
-    """The same as an object."""
+class CoroutineCallable:
+    """An object whose call would have to be awaited."""
 
     async def __call__(self, event: Event) -> None:
-        """Would have to be awaited."""
+        """Do nothing; the result would have to be awaited."""
 
 
-@pytest.mark.parametrize("hook", [a_coroutine, Awaited(), 5, combine_hooks(print, a_coroutine)])  # type: ignore[arg-type]  # what is tried here
+@pytest.mark.parametrize(
+    "hook", [coroutine_hook, CoroutineCallable(), 5, combine_hooks(print, coroutine_hook)]
+)  # type: ignore[arg-type]  # the invalid value under test
 def test_hook_that_is_not_a_plain_function_is_rejected(hook: Any) -> None:
     with pytest.raises(InvalidSettingsError, match="on_event"):
         Client(KEY, base_url="http://127.0.0.1:1", on_event=hook)
@@ -556,11 +568,11 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[Line]:
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("is_heard", [True, False])
+@pytest.mark.parametrize("has_hook", [True, False])
 async def test_requests_and_retries_are_logged_with_their_fields(
-    debug: pytest.LogCaptureFixture, *, is_heard: bool
+    debug: pytest.LogCaptureFixture, *, has_hook: bool
 ) -> None:
-    async with calls_to(LIMITED, BALANCE, is_heard=is_heard) as scene:
+    async with open_scene(LIMITED, BALANCE, has_hook=has_hook) as scene:
         await scene.read()
 
     about: dict[str, object] = {
@@ -589,12 +601,14 @@ async def test_requests_and_retries_are_logged_with_their_fields(
 
 @pytest.mark.asyncio
 async def test_log_records_of_one_call_share_its_id(debug: pytest.LogCaptureFixture) -> None:
-    async with calls_to(reply("", 503), BALANCE) as scene:
+    async with open_scene(reply("", 503), BALANCE) as scene:
         await scene.read()
         await scene.read()
 
-    found = [vars(each)["smm_call_id"] for each in debug.records if each.name == "smmfanfast_async"]
-    assert found[0] == found[1] == found[2] != found[3]
+    call_ids = [
+        vars(each)["smm_call_id"] for each in debug.records if each.name == "smmfanfast_async"
+    ]
+    assert call_ids[0] == call_ids[1] == call_ids[2] != call_ids[3]
 
 
 ENDS: list[tuple[Answer, int, str, dict[str, object]]] = [
@@ -623,25 +637,25 @@ ENDS: list[tuple[Answer, int, str, dict[str, object]]] = [
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize(("answer", "level", "text", "found"), ENDS)
+@pytest.mark.parametrize(("answer", "level", "text", "expected"), ENDS)
 async def test_order_outcome_is_logged_with_its_fields(
-    answer: Answer, level: int, text: str, found: dict[str, object],
+    answer: Answer, level: int, text: str, expected: dict[str, object],
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     caplog.set_level(logging.DEBUG, "smmfanfast_async")
-    async with calls_to(answer, is_heard=False) as scene:
+    async with open_scene(answer, has_hook=False) as scene:
         with suppress(PanelError):
             await scene.send()
 
     always = {"smm_action": "add", "smm_duration_s": 0.0, "smm_service": "5"}
-    assert lines(caplog)[-1] == (level, text, always | found)
+    assert lines(caplog)[-1] == (level, text, always | expected)
 
 
 @pytest.mark.asyncio
 async def test_order_retry_log_states_that_nothing_was_sent(
     debug: pytest.LogCaptureFixture,
 ) -> None:
-    async with calls_to(url="http://127.0.0.1:1/api/v1") as scene:
+    async with open_scene(url="http://127.0.0.1:1/api/v1") as scene:
         with pytest.raises(NotSentError):
             await scene.send()
 
@@ -657,12 +671,12 @@ async def test_panel_text_cannot_forge_a_log_line_or_show_the_key(
     debug: pytest.LogCaptureFixture,
 ) -> None:
     forged = "no\\r\\nWARNING forged\\u2028line\\u001b[2J"
-    async with calls_to(reply(f'{{"error":"{forged}"}}')) as scene:
+    async with open_scene(reply(f'{{"error":"{forged}"}}')) as scene:
         with pytest.raises(PanelError):
             await scene.send()
         with pytest.raises(PanelError):
             await scene.read()
-    async with calls_to(reply("", 503, [("X", "y")])) as scene:
+    async with open_scene(reply("", 503, [("X", "y")])) as scene:
         with pytest.raises(PanelError):
             await scene.send()
 
@@ -693,9 +707,11 @@ def test_bisected_batches_and_unexpected_ids_are_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "smmfanfast_async")
-    teller = Instrumentation()
-    teller.batch_bisected(ServerError("down", http_status=502, action="status"), 100)
-    teller.unexpected_ids(2)
+    instrumentation_with_hook = Instrumentation()
+    instrumentation_with_hook.batch_bisected(
+        ServerError("down", http_status=502, action="status"), 100
+    )
+    instrumentation_with_hook.unexpected_ids(2)
 
     about = {"smm_error": "ServerError", "smm_kind": "server", "smm_http_status": 502}
     assert lines(caplog) == [
@@ -711,17 +727,17 @@ def test_bisected_batches_and_unexpected_ids_are_logged(
 
 
 def test_foreign_names_are_sanitized(debug: pytest.LogCaptureFixture) -> None:
-    error = NoResponseError("odd\nWARNING forged", action="status")
+    error = NoResponseError("cut\nWARNING forged", action="status")
     Instrumentation().retry_scheduled(error, 1.0, 0, None)
 
-    assert debug.records[0].getMessage() == "status: odd WARNING forged; retrying in 1.0 s"
+    assert debug.records[0].getMessage() == "status: cut WARNING forged; retrying in 1.0 s"
 
 
 def test_balance_that_crosses_a_threshold_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "smmfanfast_async")
-    teller = Instrumentation(thresholds=[Decimal("0.5")])
-    teller.balance_checked(Balance(balance=Decimal("0.25"), currency="USD\n"))
-    teller.balance_checked(Balance(balance=Decimal("1E+1")))
+    instrumentation_with_hook = Instrumentation(thresholds=[Decimal("0.5")])
+    instrumentation_with_hook.balance_checked(Balance(balance=Decimal("0.25"), currency="USD\n"))
+    instrumentation_with_hook.balance_checked(Balance(balance=Decimal("1E+1")))
 
     assert lines(caplog) == [
         (
@@ -736,7 +752,9 @@ def test_balance_that_crosses_a_threshold_is_logged(caplog: pytest.LogCaptureFix
 
 
 def test_call_ids_differ() -> None:
-    teller = Instrumentation(print)
-    traces = [CallTrace(teller, {"action": "balance"}, lambda: 0.0) for _ in range(100)]
+    instrumentation_with_hook = Instrumentation(print)
+    traces = [
+        CallTrace(instrumentation_with_hook, {"action": "balance"}, lambda: 0.0) for _ in range(100)
+    ]
 
     assert len({each.call_id for each in traces}) == 100

@@ -1,4 +1,4 @@
-"""When a call is made again, after which pause, and who pays for it."""
+"""When a call is retried, after which delay, and how the retry budget is charged."""
 
 import math
 from decimal import Decimal
@@ -226,96 +226,96 @@ def test_retry_budget_stays_within_its_bounds(events: list[PanelError | None]) -
         assert 0 <= quota.tokens <= BUDGET_TOKENS
 
 
-# --- the pace of an account ----------------------------------------------------------------------
+# --- the rate limiter ----------------------------------------------------------------------------
 
 
 def test_nothing_waits_without_rate_limit_and_pause() -> None:
-    pacer = RateLimiter(10)
+    limiter = RateLimiter(10)
 
     for _ in range(1000):
-        pacer.on_request(5.0)
+        limiter.on_request(5.0)
 
-    assert pacer.wait_s(5.0) == 0
-    assert pacer.concurrency == 10
+    assert limiter.wait_s(5.0) == 0
+    assert limiter.concurrency == 10
 
 
 @pytest.mark.parametrize(("asked_s", "pause_s"), [(None, DEFAULT_PAUSE_S), (0.0, 0.0), (7.5, 7.5)])
 def test_rate_limit_response_pauses_every_call(asked_s: float | None, pause_s: float) -> None:
-    pacer = RateLimiter(10)
+    limiter = RateLimiter(10)
 
-    pacer.on_rate_limited(100.0, asked_s)
+    limiter.on_rate_limited(100.0, asked_s)
 
-    assert pacer.wait_s(100.0) == pause_s
-    assert pacer.wait_s(100.0 + pause_s / 2) == pause_s / 2
-    assert pacer.wait_s(100.0 + pause_s) == 0
-    assert pacer.wait_s(200.0) == 0
+    assert limiter.wait_s(100.0) == pause_s
+    assert limiter.wait_s(100.0 + pause_s / 2) == pause_s / 2
+    assert limiter.wait_s(100.0 + pause_s) == 0
+    assert limiter.wait_s(200.0) == 0
 
 
 def test_shorter_pause_does_not_end_a_longer_one() -> None:
-    pacer = RateLimiter(10)
+    limiter = RateLimiter(10)
 
-    pacer.on_rate_limited(100.0, 20.0)
-    pacer.on_rate_limited(101.0, 1.0)
+    limiter.on_rate_limited(100.0, 20.0)
+    limiter.on_rate_limited(101.0, 1.0)
 
-    assert pacer.wait_s(101.0) == 19.0
+    assert limiter.wait_s(101.0) == 19.0
 
 
-@pytest.mark.parametrize(("most", "then"), [(10, [5, 2, 1, 1]), (3, [1, 1]), (1, [1])])
-def test_rate_limit_response_halves_concurrency_down_to_one(most: int, then: list[int]) -> None:
-    pacer = RateLimiter(most)
+@pytest.mark.parametrize(("maximum", "then"), [(10, [5, 2, 1, 1]), (3, [1, 1]), (1, [1])])
+def test_rate_limit_response_halves_concurrency_down_to_one(maximum: int, then: list[int]) -> None:
+    limiter = RateLimiter(maximum)
 
     for allowed in then:
-        pacer.on_rate_limited(0.0, None)
+        limiter.on_rate_limited(0.0, None)
 
-        assert pacer.concurrency == allowed
+        assert limiter.concurrency == allowed
 
 
 def test_success_raises_concurrency_by_one_up_to_the_maximum() -> None:
-    pacer = RateLimiter(4)
-    pacer.on_rate_limited(0.0, None)
+    limiter = RateLimiter(4)
+    limiter.on_rate_limited(0.0, None)
 
-    seen = []
+    update = []
     for _ in range(4):
-        pacer.on_success()
-        seen.append(pacer.concurrency)
+        limiter.on_success()
+        update.append(limiter.concurrency)
 
-    assert seen == [3, 4, 4, 4]
+    assert update == [3, 4, 4, 4]
 
 
 def test_per_minute_limits_requests_in_any_minute() -> None:
-    pacer = RateLimiter(10, per_minute=2)
-    pacer.on_request(0.0)
-    pacer.on_request(10.0)
+    limiter = RateLimiter(10, per_minute=2)
+    limiter.on_request(0.0)
+    limiter.on_request(10.0)
 
-    assert pacer.wait_s(10.0) == RATE_WINDOW_S - 10.0
-    assert pacer.wait_s(59.0) == 1.0
-    assert pacer.wait_s(60.0) == 0
-    pacer.on_request(60.0)
-    assert pacer.wait_s(60.0) == 10.0
+    assert limiter.wait_s(10.0) == RATE_WINDOW_S - 10.0
+    assert limiter.wait_s(59.0) == 1.0
+    assert limiter.wait_s(60.0) == 0
+    limiter.on_request(60.0)
+    assert limiter.wait_s(60.0) == 10.0
 
 
 def test_longer_of_rate_wait_and_pause_counts() -> None:
-    pacer = RateLimiter(10, per_minute=1)
-    pacer.on_request(0.0)
+    limiter = RateLimiter(10, per_minute=1)
+    limiter.on_request(0.0)
 
-    pacer.on_rate_limited(0.0, 70.0)
-    assert pacer.wait_s(0.0) == 70.0
-    assert pacer.wait_s(60.0) == 10.0
+    limiter.on_rate_limited(0.0, 70.0)
+    assert limiter.wait_s(0.0) == 70.0
+    assert limiter.wait_s(60.0) == 10.0
 
-    pacer.on_request(60.0)
-    assert pacer.wait_s(60.0) == 60.0
+    limiter.on_request(60.0)
+    assert limiter.wait_s(60.0) == 60.0
 
 
 @given(st.integers(1, 5), st.lists(st.floats(0, 30), max_size=40))
 def test_no_minute_exceeds_the_rate(per_minute: int, gaps_s: list[float]) -> None:
-    pacer = RateLimiter(10, per_minute=per_minute)
+    limiter = RateLimiter(10, per_minute=per_minute)
     now_s = 0.0
     left_at_s: list[float] = []
 
     for gap_s in gaps_s:
         now_s += gap_s
-        now_s += pacer.wait_s(now_s)
-        pacer.on_request(now_s)
+        now_s += limiter.wait_s(now_s)
+        limiter.on_request(now_s)
         left_at_s.append(now_s)
 
     for first, beyond in zip(left_at_s, left_at_s[per_minute:], strict=False):
@@ -392,7 +392,7 @@ def test_only_a_full_answered_batch_raises_the_size() -> None:
 
 
 def test_batch_size_grows_back_to_the_maximum() -> None:
-    """The first piece is full, so that each round adds one; even halves would stay for ever."""
+    """The first piece is full, so that each round adds one; equal halves would never grow."""
     size = BatchSize(100)
     size.on_oversize(100)
 
@@ -408,18 +408,18 @@ def test_batch_size_grows_back_to_the_maximum() -> None:
 
 
 @given(st.integers(1, 100), st.integers(0, 100))
-def test_pieces_hold_every_id_in_order_within_the_size(most: int, count: int) -> None:
-    pieces = BatchSize(most).split(IDS[:count])
+def test_pieces_hold_every_id_in_order_within_the_size(maximum: int, count: int) -> None:
+    pieces = BatchSize(maximum).split(IDS[:count])
 
     assert [each for piece in pieces for each in piece] == IDS[:count]
-    assert all(len(piece) == most for piece in pieces[:-1])
-    assert all(0 < len(piece) <= most for piece in pieces)
+    assert all(len(piece) == maximum for piece in pieces[:-1])
+    assert all(0 < len(piece) <= maximum for piece in pieces)
 
 
-# --- how often an order is looked at -------------------------------------------------------------
+# --- poll intervals ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("still_s", "is_moving", "interval_s"), [
+@pytest.mark.parametrize(("unchanged_s", "is_moving", "interval_s"), [
     (0.0, True, 5.0),
     (100.0, True, 10.0),
     (100.0, False, 15.0),
@@ -428,9 +428,9 @@ def test_pieces_hold_every_id_in_order_within_the_size(most: int, count: int) ->
     (1e9, False, 600.0),
 ])  # fmt: skip
 def test_interval_grows_with_the_time_without_change(
-    still_s: float, interval_s: float, *, is_moving: bool
+    unchanged_s: float, interval_s: float, *, is_moving: bool
 ) -> None:
-    assert PollPolicy().interval_s(still_s, 0.5, is_moving=is_moving) == interval_s
+    assert PollPolicy().interval_s(unchanged_s, 0.5, is_moving=is_moving) == interval_s
 
 
 @pytest.mark.parametrize(("random", "interval_s"), [(0.0, 4.0), (0.25, 4.5), (0.75, 5.5)])
@@ -439,68 +439,74 @@ def test_interval_has_jitter_of_a_fifth(random: float, interval_s: float) -> Non
 
 
 @given(st.floats(0, 1e12), st.floats(0, 1, exclude_max=True), st.booleans())
-def test_interval_stays_within_its_bounds(still_s: float, random: float, is_moving: bool) -> None:  # noqa: FBT001
+def test_interval_stays_within_its_bounds(
+    unchanged_s: float,
+    random: float,
+    is_moving: bool,  # noqa: FBT001
+) -> None:
     policy = PollPolicy(min_interval_s=2, max_interval_s=60)
 
-    interval_s = policy.interval_s(still_s, random, is_moving=is_moving)
+    interval_s = policy.interval_s(unchanged_s, random, is_moving=is_moving)
 
     assert 2 * (1 - POLL_JITTER) - 1e-9 <= interval_s <= 60 * (1 + POLL_JITTER) + 1e-9
 
 
-# --- levels of the balance -----------------------------------------------------------------------
+# --- balance thresholds --------------------------------------------------------------------------
 
 AMOUNTS = st.decimals(min_value=0, max_value=1000, places=2)
-LEVELS = st.lists(st.decimals(min_value="0.01", max_value=1000, places=2), max_size=4)
+THRESHOLDS = st.lists(st.decimals(min_value="0.01", max_value=1000, places=2), max_size=4)
 
 
-def seen(watched: BalanceThresholds, balance: Decimal) -> tuple[Decimal | None, Decimal | None]:
-    """Give what a balance makes told of, as the client asks."""
-    fell = watched.on_decrease(balance)
-    return fell, watched.on_recovery(balance) if fell is None else None
+def update(
+    thresholds: BalanceThresholds, balance: Decimal
+) -> tuple[Decimal | None, Decimal | None]:
+    """Return the threshold crossed and the one recovered, in the order the client checks."""
+    fell = thresholds.on_decrease(balance)
+    return fell, thresholds.on_recovery(balance) if fell is None else None
 
 
 def test_lowest_crossed_threshold_is_reported() -> None:
-    watched = BalanceThresholds.create([Decimal(10), Decimal(50)])
+    thresholds = BalanceThresholds.create([Decimal(10), Decimal(50)])
 
-    assert watched.on_decrease(Decimal("9.99")) == 10
-    assert watched.on_decrease(Decimal("9.99")) is None
+    assert thresholds.on_decrease(Decimal("9.99")) == 10
+    assert thresholds.on_decrease(Decimal("9.99")) is None
 
 
 def test_balance_at_a_threshold_is_not_below_it() -> None:
-    watched = BalanceThresholds.create([Decimal(10)])
+    thresholds = BalanceThresholds.create([Decimal(10)])
 
-    assert watched.on_decrease(Decimal(10)) is None
-    assert watched.on_decrease(Decimal("9.99")) == 10
+    assert thresholds.on_decrease(Decimal(10)) is None
+    assert thresholds.on_decrease(Decimal("9.99")) == 10
 
 
 def test_recovery_needs_a_clear_rise() -> None:
-    watched = BalanceThresholds.create([Decimal(10), Decimal(50)])
-    watched.on_decrease(Decimal(1))
+    thresholds = BalanceThresholds.create([Decimal(10), Decimal(50)])
+    thresholds.on_decrease(Decimal(1))
 
-    assert watched.on_recovery(Decimal("10.99")) is None
-    assert watched.on_recovery(Decimal(11)) == 10
-    assert watched.on_recovery(Decimal("54.99")) is None
-    assert watched.on_recovery(Decimal(55)) == 50
-    assert watched.on_recovery(Decimal(1000)) is None
+    assert thresholds.on_recovery(Decimal("10.99")) is None
+    assert thresholds.on_recovery(Decimal(11)) == 10
+    assert thresholds.on_recovery(Decimal("54.99")) is None
+    assert thresholds.on_recovery(Decimal(55)) == 50
+    assert thresholds.on_recovery(Decimal(1000)) is None
 
 
 def test_highest_recovered_threshold_is_reported() -> None:
-    watched = BalanceThresholds.create([Decimal(10), Decimal(50)])
-    watched.on_decrease(Decimal(1))
+    thresholds = BalanceThresholds.create([Decimal(10), Decimal(50)])
+    thresholds.on_decrease(Decimal(1))
 
-    assert watched.on_recovery(Decimal(100)) == 50
-    assert watched.on_recovery(Decimal(100)) is None
+    assert thresholds.on_recovery(Decimal(100)) == 50
+    assert thresholds.on_recovery(Decimal(100)) is None
 
 
-@given(levels=LEVELS, balances=st.lists(AMOUNTS, max_size=30))
+@given(amounts=THRESHOLDS, balances=st.lists(AMOUNTS, max_size=30))
 def test_thresholds_are_crossed_and_recovered_alternately(
-    levels: list[Decimal], balances: list[Decimal]
+    amounts: list[Decimal], balances: list[Decimal]
 ) -> None:
-    watched = BalanceThresholds.create(levels)
+    thresholds = BalanceThresholds.create(amounts)
     lowest: Decimal | None = None
     for balance in balances:
-        below = {level for level in levels if balance < level}
-        fell, rose = seen(watched, balance)
+        below = {level for level in amounts if balance < level}
+        fell, rose = update(thresholds, balance)
 
         if fell is not None:
             assert fell == min(below)
@@ -510,20 +516,22 @@ def test_thresholds_are_crossed_and_recovered_alternately(
             assert lowest is not None
             assert rose >= lowest
             assert balance >= rose * RECOVERY_FACTOR
-            lowest = min((level for level in levels if level > rose), default=None)
+            lowest = min((level for level in amounts if level > rose), default=None)
         else:
-            # Nothing is told: no level is newly below, and the lowest is not clearly above.
+            # Nothing is reported: no threshold is newly crossed or clearly recovered.
             assert lowest is None or balance < lowest * RECOVERY_FACTOR
             assert not below or (lowest is not None and lowest <= min(below))
 
 
-@given(levels=LEVELS, balances=st.lists(AMOUNTS, max_size=30))
-def test_unchanged_balance_is_reported_once(levels: list[Decimal], balances: list[Decimal]) -> None:
-    watched = BalanceThresholds.create(levels)
+@given(amounts=THRESHOLDS, balances=st.lists(AMOUNTS, max_size=30))
+def test_unchanged_balance_is_reported_once(
+    amounts: list[Decimal], balances: list[Decimal]
+) -> None:
+    thresholds = BalanceThresholds.create(amounts)
     for balance in balances:
-        seen(watched, balance)
+        update(thresholds, balance)
 
-        assert seen(watched, balance) == (None, None)
+        assert update(thresholds, balance) == (None, None)
 
 
 @given(
@@ -531,10 +539,12 @@ def test_unchanged_balance_is_reported_once(levels: list[Decimal], balances: lis
     swings=st.lists(st.decimals(min_value="0.91", max_value="1.09", places=2), max_size=30),
 )
 def test_swings_around_a_threshold_report_it_once(level: Decimal, swings: list[Decimal]) -> None:
-    watched = BalanceThresholds.create([level])
-    told = [each for swing in swings if (each := seen(watched, level * swing)) != (None, None)]
+    thresholds = BalanceThresholds.create([level])
+    reports = [
+        each for swing in swings if (each := update(thresholds, level * swing)) != (None, None)
+    ]
 
-    assert told in ([], [(level, None)])
+    assert reports in ([], [(level, None)])
 
 
 def test_thresholds_are_sorted_and_deduplicated() -> None:

@@ -1,4 +1,4 @@
-"""The loop of attempts: what is repeated, what is not, and what becomes of an order on its way."""
+"""Attempts: what is retried, what is not, and the outcome of an order being sent."""
 
 import asyncio
 import logging
@@ -44,7 +44,7 @@ ORDER = {"action": "add", "service": "5", "link": "https://example.com", "quanti
 
 @attrs.define
 class Scene:
-    """Calls on a server, and what to look at."""
+    """A runner, its server, and the pauses it made."""
 
     calls: Runner
     server: WireServer
@@ -58,12 +58,12 @@ class Scene:
         return await self.calls.send_order(ORDER, self.settings, wait_s)
 
 
-def odd_of(found: Response) -> object:
-    return decode_call(found, SMMFANFAST, "odd")
+def decode_other(response: Response) -> object:
+    return decode_call(response, SMMFANFAST, "other")
 
 
 @asynccontextmanager
-async def calls_to(
+async def open_scene(
     *answers: Answer,
     url: str | None = None,
     timeout_s: float = 5.0,
@@ -71,41 +71,41 @@ async def calls_to(
     per_minute: int | None = None,
     add_concurrency: int = 1,
 ) -> AsyncIterator[Scene]:
-    """Open calls on a server; pauses are noted and pass at once."""
+    """Open a runner on a server; pauses are recorded and take no time."""
     clock = FakeClock()
-    pacer = RateLimiter(max_concurrency=concurrency, per_minute=per_minute)
+    limiter = RateLimiter(max_concurrency=concurrency, per_minute=per_minute)
     async with (
         WireServer(*(answers or (BALANCE,))) as server,
         open_runner(
-            url or server.url, clock, rate_limiter=pacer, add_concurrency=add_concurrency
+            url or server.url, clock, rate_limiter=limiter, add_concurrency=add_concurrency
         ) as calls,
     ):
         yield Scene(calls, server, clock.pauses, Settings(timeout_s, RetryPolicy()))
 
 
-# --- long answers --------------------------------------------------------------------------------
+# --- long responses ------------------------------------------------------------------------------
 
 CATALOGUE = reply(
     "[" + ",".join(f'{{"service":"{each}","desc":"{"x" * 99}"}}' for each in range(1, 3001)) + "]"
 )
 
 
-def rows_of(found: Response) -> ServiceRows:
-    return decode_services(found, SMMFANFAST)
+def decode_rows(response: Response) -> ServiceRows:
+    return decode_services(response, SMMFANFAST)
 
 
 async def services(scene: Scene) -> ServiceRows:
-    return await scene.calls.read({"action": "services"}, rows_of, scene.settings)
+    return await scene.calls.read({"action": "services"}, decode_rows, scene.settings)
 
 
 Steps = Generator[None, None, Response]
 
 
-def watched(monkeypatch: pytest.MonkeyPatch, step: Callable[[], None]) -> None:
-    """Have `step` called after each step of decoding."""
+def call_after_each_step(monkeypatch: pytest.MonkeyPatch, step: Callable[[], None]) -> None:
+    """Call `step` after each step of decoding."""
 
-    def steps(found: Response, *, keep_raw: bool) -> Steps:
-        taken = read_ahead(found, keep_raw=keep_raw)
+    def steps(response: Response, *, keep_raw: bool) -> Steps:
+        taken = read_ahead(response, keep_raw=keep_raw)
         while True:
             try:
                 next(taken)
@@ -128,12 +128,12 @@ async def test_other_tasks_run_between_steps_of_a_long_catalogue(
         turns.append("step")
         loop.call_soon(turns.append, "other")
 
-    watched(monkeypatch, step)
-    async with calls_to(CATALOGUE) as scene:
-        found = await services(scene)
+    call_after_each_step(monkeypatch, step)
+    async with open_scene(CATALOGUE) as scene:
+        rows = await services(scene)
 
     assert len(CATALOGUE.raw) > calls_module.INLINE_BODY_BYTES
-    assert [each.service for each in found.services] == [str(each) for each in range(1, 3001)]
+    assert [each.service for each in rows.services] == [str(each) for each in range(1, 3001)]
     assert turns == ["step", "other"] * (len(turns) // 2)
     assert len(turns) >= 10
 
@@ -141,23 +141,23 @@ async def test_other_tasks_run_between_steps_of_a_long_catalogue(
 @pytest.mark.asyncio
 async def test_short_catalogue_is_decoded_in_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[None] = []
-    watched(monkeypatch, lambda: steps.append(None))
-    async with calls_to(reply('[{"service":"5"}]')) as scene:
-        found = await services(scene)
+    call_after_each_step(monkeypatch, lambda: steps.append(None))
+    async with open_scene(reply('[{"service":"5"}]')) as scene:
+        rows = await services(scene)
 
-    assert [each.service for each in found.services] == ["5"]
+    assert [each.service for each in rows.services] == ["5"]
     assert steps == []
 
 
 @pytest.mark.asyncio
 async def test_decoding_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with calls_to(CATALOGUE, timeout_s=5.0) as scene:
+    async with open_scene(CATALOGUE, timeout_s=5.0) as scene:
         clock = scene.calls.clock
 
         def step() -> None:
             scene.calls.clock = Clock(now_s=lambda: clock.now_s() + 5.0, sleep=clock.sleep)
 
-        watched(monkeypatch, step)
+        call_after_each_step(monkeypatch, step)
         with pytest.raises(NoResponseError, match="response could not be decoded within 5 s"):
             await services(scene)
 
@@ -166,11 +166,11 @@ async def test_decoding_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.asyncio
 async def test_closing_ends_decoding_in_progress(monkeypatch: pytest.MonkeyPatch) -> None:
-    begun = asyncio.Event()
-    watched(monkeypatch, begun.set)
-    async with calls_to(CATALOGUE) as scene:
+    started = asyncio.Event()
+    call_after_each_step(monkeypatch, started.set)
+    async with open_scene(CATALOGUE) as scene:
         caller = asyncio.create_task(services(scene))
-        await begun.wait()
+        await started.wait()
         await scene.calls.close()
 
         with pytest.raises((NoResponseError, ClosedError)):
@@ -182,16 +182,16 @@ async def test_closing_ends_decoding_in_progress(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.asyncio
 async def test_cancelling_ends_decoding_in_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[None] = []
-    begun = asyncio.Event()
+    started = asyncio.Event()
 
     def step() -> None:
         steps.append(None)
-        begun.set()
+        started.set()
 
-    watched(monkeypatch, step)
-    async with calls_to(CATALOGUE) as scene:
+    call_after_each_step(monkeypatch, step)
+    async with open_scene(CATALOGUE) as scene:
         caller = asyncio.create_task(services(scene))
-        await begun.wait()
+        await started.wait()
         caller.cancel()
 
         with pytest.raises(asyncio.CancelledError):
@@ -205,17 +205,17 @@ async def test_cancelling_ends_decoding_in_progress(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.asyncio
 async def test_read_is_retried_until_it_succeeds() -> None:
-    async with calls_to(reply("down", 503), Drop(), BALANCE) as scene:
-        found = await scene.read()
+    async with open_scene(reply("down", 503), Drop(), BALANCE) as scene:
+        balance = await scene.read()
 
-    assert str(found.balance) == "1.50"
+    assert str(balance.balance) == "1.50"
     assert len(scene.server.requests) == 3
     assert scene.pauses == [0.5, 1.0]
 
 
 @pytest.mark.asyncio
 async def test_read_fails_after_its_attempts() -> None:
-    async with calls_to(reply("down", 503)) as scene:
+    async with open_scene(reply("down", 503)) as scene:
         with pytest.raises(ServerError):
             await scene.read()
 
@@ -225,7 +225,7 @@ async def test_read_fails_after_its_attempts() -> None:
 
 @pytest.mark.asyncio
 async def test_bisecting_is_paid_from_the_retry_budget() -> None:
-    async with calls_to() as scene:
+    async with open_scene() as scene:
         paid = [scene.calls.spend_retry(ServerError("down")) for _ in range(1000)]
 
     assert paid[0] is True
@@ -235,7 +235,7 @@ async def test_bisecting_is_paid_from_the_retry_budget() -> None:
 
 @pytest.mark.asyncio
 async def test_refusal_is_not_retried() -> None:
-    async with calls_to(reply('{"error":"Invalid API key"}')) as scene:
+    async with open_scene(reply('{"error":"Invalid API key"}')) as scene:
         with pytest.raises(RefusedError):
             await scene.read()
 
@@ -245,7 +245,7 @@ async def test_refusal_is_not_retried() -> None:
 @pytest.mark.asyncio
 async def test_retry_after_is_waited_for() -> None:
     limited = reply("", 429, [("Retry-After", "4")])
-    async with calls_to(limited, BALANCE) as scene:
+    async with open_scene(limited, BALANCE) as scene:
         await scene.read()
 
     assert scene.pauses == [4.0]
@@ -253,7 +253,7 @@ async def test_retry_after_is_waited_for() -> None:
 
 @pytest.mark.asyncio
 async def test_retry_after_beyond_the_deadline_is_raised_at_once() -> None:
-    async with calls_to(reply("", 429, [("Retry-After", "20")])) as scene:
+    async with open_scene(reply("", 429, [("Retry-After", "20")])) as scene:
         with pytest.raises(RateLimitError) as caught:
             await scene.read()
 
@@ -263,7 +263,7 @@ async def test_retry_after_beyond_the_deadline_is_raised_at_once() -> None:
 
 @pytest.mark.asyncio
 async def test_exhausted_budget_makes_each_call_once() -> None:
-    async with calls_to(reply("down", 503)) as scene:
+    async with open_scene(reply("down", 503)) as scene:
         scene.calls._retry_budget.tokens = 4
         with pytest.raises(ServerError):
             await scene.read()
@@ -273,7 +273,7 @@ async def test_exhausted_budget_makes_each_call_once() -> None:
 
 @pytest.mark.asyncio
 async def test_only_success_at_the_first_attempt_deposits_budget() -> None:
-    async with calls_to(BALANCE, reply("down", 503), BALANCE) as scene:
+    async with open_scene(BALANCE, reply("down", 503), BALANCE) as scene:
         scene.calls._retry_budget.tokens = 100
         await scene.read()
         assert scene.calls._retry_budget.tokens == 101
@@ -284,7 +284,7 @@ async def test_only_success_at_the_first_attempt_deposits_budget() -> None:
 
 @pytest.mark.asyncio
 async def test_missing_answer_ends_at_the_deadline() -> None:
-    async with calls_to(Silence(), timeout_s=0.1) as scene:
+    async with open_scene(Silence(), timeout_s=0.1) as scene:
         with pytest.raises(NoResponseError):
             await scene.read()
 
@@ -293,17 +293,17 @@ async def test_missing_answer_ends_at_the_deadline() -> None:
 
 @pytest.mark.asyncio
 async def test_waiting_for_a_slot_ends_at_the_deadline() -> None:
-    async with calls_to(Silence(), timeout_s=0.2, concurrency=1) as scene:
+    async with open_scene(Silence(), timeout_s=0.2, concurrency=1) as scene:
         outcomes = await asyncio.gather(scene.read(), scene.read(), return_exceptions=True)
 
-    # One was on its way until the end, the other never left.
+    # One was in flight until the deadline, the other was never sent.
     assert {type(each) for each in outcomes} == {NoResponseError, NotSentError}
     assert len(scene.server.requests) == 1
 
 
 @pytest.mark.asyncio
 async def test_unsupported_action_is_not_sent() -> None:
-    async with calls_to() as scene:
+    async with open_scene() as scene:
         with pytest.raises(UnsupportedActionError, match="does not support the action 'refill'"):
             await scene.calls.read({"action": "refill"}, decode_balance_reply, scene.settings)
 
@@ -312,16 +312,16 @@ async def test_unsupported_action_is_not_sent() -> None:
 
 @pytest.mark.asyncio
 async def test_call_that_may_change_something_is_sent_once() -> None:
-    async with calls_to(reply("down", 503)) as scene:
+    async with open_scene(reply("down", 503)) as scene:
         with pytest.raises(ServerError) as caught:
-            await scene.calls.send_once({"action": "odd"}, odd_of, scene.settings)
+            await scene.calls.send_once({"action": "other"}, decode_other, scene.settings)
 
     assert (len(scene.server.requests), scene.pauses) == (1, [])
     assert not caught.value.safe_to_retry
     assert caught.value.maybe_placed
 
 
-# --- pace and pauses -----------------------------------------------------------------------------
+# --- rate limits, pauses -------------------------------------------------------------------------
 
 
 LIMITED = reply('{"error":"Too many requests"}', 429, [("Retry-After", "3")])
@@ -329,7 +329,7 @@ LIMITED = reply('{"error":"Too many requests"}', 429, [("Retry-After", "3")])
 
 @pytest.mark.asyncio
 async def test_429_pauses_every_call_of_the_account() -> None:
-    async with calls_to(LIMITED, BALANCE) as scene:
+    async with open_scene(LIMITED, BALANCE) as scene:
         patient = scene.settings
         once = Settings(5.0, RetryPolicy(max_attempts=1))
         with pytest.raises(RateLimitError):
@@ -342,7 +342,7 @@ async def test_429_pauses_every_call_of_the_account() -> None:
 @pytest.mark.asyncio
 async def test_pause_longer_than_a_call_may_wait_sends_nothing() -> None:
     limited = reply("", 429, [("Retry-After", "100")])
-    async with calls_to(limited, BALANCE, timeout_s=500) as scene:
+    async with open_scene(limited, BALANCE, timeout_s=500) as scene:
         with pytest.raises(RateLimitError):
             await scene.read()
         with pytest.raises(PausedError, match="another 100 s") as caught:
@@ -357,18 +357,18 @@ async def test_pause_longer_than_a_call_may_wait_sends_nothing() -> None:
 
 @pytest.mark.asyncio
 async def test_429_halves_concurrency_and_success_raises_it() -> None:
-    async with calls_to(LIMITED, BALANCE, concurrency=8) as scene:
-        pacer = scene.calls._limiter.rate_limiter
+    async with open_scene(LIMITED, BALANCE, concurrency=8) as scene:
+        limiter = scene.calls._limiter.rate_limiter
         await scene.read()
-        assert pacer.concurrency == 5  # 8 halved, and one success
+        assert limiter.concurrency == 5  # 8 halved, and one success
 
         await scene.read()
-        assert pacer.concurrency == 6
+        assert limiter.concurrency == 6
 
 
 @pytest.mark.asyncio
 async def test_429_on_an_order_pauses_the_account_too() -> None:
-    async with calls_to(LIMITED, BALANCE) as scene:
+    async with open_scene(LIMITED, BALANCE) as scene:
         with pytest.raises(OutcomeUnknownError):
             await scene.send()
         await scene.read()
@@ -379,7 +379,7 @@ async def test_429_on_an_order_pauses_the_account_too() -> None:
 @pytest.mark.asyncio
 async def test_wait_named_in_a_refusal_text_is_kept() -> None:
     spam = reply('{"error":"Spam protection: please wait 7 seconds"}')
-    async with calls_to(spam, BALANCE, timeout_s=60) as scene:
+    async with open_scene(spam, BALANCE, timeout_s=60) as scene:
         await scene.read()
 
     assert scene.pauses == [7.0]
@@ -387,7 +387,7 @@ async def test_wait_named_in_a_refusal_text_is_kept() -> None:
 
 @pytest.mark.asyncio
 async def test_rate_limit_is_kept() -> None:
-    async with calls_to(per_minute=2, timeout_s=100) as scene:
+    async with open_scene(per_minute=2, timeout_s=100) as scene:
         for _ in range(5):
             await scene.read()
 
@@ -396,14 +396,14 @@ async def test_rate_limit_is_kept() -> None:
 
 @pytest.mark.asyncio
 async def test_calls_start_in_the_order_of_arrival() -> None:
-    async with calls_to(concurrency=1) as scene:
+    async with open_scene(concurrency=1) as scene:
         done: list[int] = []
 
-        async def numbered(number: int) -> None:
+        async def read_numbered(number: int) -> None:
             await scene.read()
             done.append(number)
 
-        await asyncio.gather(*map(numbered, range(6)))
+        await asyncio.gather(*map(read_numbered, range(6)))
 
     assert done == [0, 1, 2, 3, 4, 5]
     assert scene.server.connections == 1
@@ -414,7 +414,7 @@ async def test_calls_start_in_the_order_of_arrival() -> None:
 
 @pytest.mark.asyncio
 async def test_order_is_placed() -> None:
-    async with calls_to(reply('{"status":"success","order":32}')) as scene:
+    async with open_scene(reply('{"status":"success","order":32}')) as scene:
         assert (await scene.send()).order == "32"
 
     assert len(scene.server.requests) == 1
@@ -428,7 +428,7 @@ async def test_order_without_proof_is_unknown_and_not_sent_again(
     answer: Answer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(calls_module, "ADD_TIMEOUT_S", 0.2)
-    async with calls_to(answer) as scene:
+    async with open_scene(answer) as scene:
         with pytest.raises(OutcomeUnknownError) as caught:
             await scene.send()
 
@@ -441,7 +441,7 @@ async def test_order_without_proof_is_unknown_and_not_sent_again(
 
 @pytest.mark.asyncio
 async def test_unsent_order_is_retried() -> None:
-    async with calls_to(url="http://127.0.0.1:1/") as scene:
+    async with open_scene(url="http://127.0.0.1:1/") as scene:
         with pytest.raises(NotSentError):
             await scene.send()
 
@@ -450,7 +450,7 @@ async def test_unsent_order_is_retried() -> None:
 
 @pytest.mark.asyncio
 async def test_exhausted_budget_does_not_retry_an_order() -> None:
-    async with calls_to(url="http://127.0.0.1:1/") as scene:
+    async with open_scene(url="http://127.0.0.1:1/") as scene:
         scene.calls._retry_budget.tokens = 0
         with pytest.raises(NotSentError):
             await scene.send()
@@ -460,27 +460,27 @@ async def test_exhausted_budget_does_not_retry_an_order() -> None:
 
 @pytest.mark.asyncio
 async def test_orders_are_sent_one_at_a_time() -> None:
-    async with calls_to(Silence()) as scene:
+    async with open_scene(Silence()) as scene:
         sends = [asyncio.create_task(scene.send()) for _ in range(3)]
         await scene.server.has_received()
         await asyncio.sleep(0.01)
 
         assert len(scene.server.requests) == 1
-        await give_up(scene, sends)
+        await cancel_all(scene, sends)
 
 
 @pytest.mark.asyncio
 async def test_add_concurrency_allows_several_orders_at_once() -> None:
-    async with calls_to(Silence(), add_concurrency=2, concurrency=5) as scene:
+    async with open_scene(Silence(), add_concurrency=2, concurrency=5) as scene:
         sends = [asyncio.create_task(scene.send()) for _ in range(3)]
         await scene.server.has_received(2)
         await asyncio.sleep(0.01)
 
         assert len(scene.server.requests) == 2
-        await give_up(scene, sends)
+        await cancel_all(scene, sends)
 
 
-async def give_up(scene: Scene, sends: list[asyncio.Task[AddedOrder]]) -> None:
+async def cancel_all(scene: Scene, sends: list[asyncio.Task[AddedOrder]]) -> None:
     for task in [*sends, *scene.calls._order_tasks]:
         task.cancel()
     await asyncio.gather(*sends, return_exceptions=True)
@@ -491,7 +491,7 @@ async def test_cancelled_caller_does_not_cancel_its_order(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG, "smmfanfast_async")
-    async with calls_to(reply('{"order":7}')) as scene:
+    async with open_scene(reply('{"order":7}')) as scene:
         caller = asyncio.create_task(scene.send())
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -499,7 +499,7 @@ async def test_cancelled_caller_does_not_cancel_its_order(
         with pytest.raises(asyncio.CancelledError):
             await caller
 
-    # Closing let it arrive.
+    # Closing waited for the response.
     assert len(scene.server.requests) == 1
     assert "order 7 placed" in caplog.text
 
@@ -509,7 +509,7 @@ async def test_closing_ends_an_unanswered_order_as_unknown(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(calls_module, "CLOSE_GRACE_S", 0.05)
-    async with calls_to(Silence()) as scene:
+    async with open_scene(Silence()) as scene:
         caller = asyncio.create_task(scene.send())
         await scene.server.has_received()
         waiting = asyncio.create_task(scene.send())
@@ -530,7 +530,7 @@ async def test_closing_ends_an_unanswered_order_as_unknown(
 
 @pytest.mark.asyncio
 async def test_closing_ends_reads_without_cancelling_their_callers() -> None:
-    async with calls_to(Silence(), concurrency=1) as scene:
+    async with open_scene(Silence(), concurrency=1) as scene:
         reads = [asyncio.create_task(scene.read()) for _ in range(3)]
         await scene.server.has_received()
         await scene.calls.close()
@@ -544,7 +544,7 @@ async def test_closing_ends_reads_without_cancelling_their_callers() -> None:
 
 @pytest.mark.asyncio
 async def test_cancelled_close_leaves_nothing_behind() -> None:
-    async with calls_to(Silence()) as scene:
+    async with open_scene(Silence()) as scene:
         caller = asyncio.create_task(scene.send())
         await scene.server.has_received()
         closing = asyncio.create_task(scene.calls.close())
@@ -563,7 +563,7 @@ async def test_order_task_cancelled_before_its_first_step_is_not_sent(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "smmfanfast_async")
-    async with calls_to() as scene:
+    async with open_scene() as scene:
         caller = asyncio.create_task(scene.send())
         await asyncio.sleep(0)
         for task in list(scene.calls._order_tasks):
@@ -578,7 +578,7 @@ async def test_order_task_cancelled_before_its_first_step_is_not_sent(
 @pytest.mark.asyncio
 async def test_failed_order_is_logged_without_the_key(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    async with calls_to(reply('{"error":"Bad Link"}')) as scene:
+    async with open_scene(reply('{"error":"Bad Link"}')) as scene:
         with pytest.raises(PanelError):
             await scene.send()
 
@@ -588,7 +588,7 @@ async def test_failed_order_is_logged_without_the_key(caplog: pytest.LogCaptureF
 
 @pytest.mark.asyncio
 async def test_nothing_is_sent_after_closing() -> None:
-    async with calls_to() as scene:
+    async with open_scene() as scene:
         await scene.calls.close()
 
         with pytest.raises(ClosedError):
@@ -596,14 +596,14 @@ async def test_nothing_is_sent_after_closing() -> None:
         with pytest.raises(ClosedError):
             await scene.send()
         with pytest.raises(ClosedError):
-            await scene.calls.send_once({"action": "odd"}, odd_of, scene.settings)
+            await scene.calls.send_once({"action": "other"}, decode_other, scene.settings)
 
 
 # --- wait_s --------------------------------------------------------------------------------------
 
 
 class LateOrder(WireServer):
-    """Answers an order when it is told to."""
+    """Answers an order once `may_answer` is set."""
 
     def __init__(self) -> None:
         super().__init__(reply(""))
@@ -616,7 +616,7 @@ class LateOrder(WireServer):
 
 @pytest.mark.asyncio
 async def test_order_in_flight_can_be_awaited_after_wait_s() -> None:
-    async with LateOrder() as server, calls_to(url=server.url) as scene:
+    async with LateOrder() as server, open_scene(url=server.url) as scene:
         with pytest.raises(OutcomeUnknownError, match="still being sent") as caught:
             await scene.send(wait_s=0.05)
         server.may_answer.set()
@@ -628,20 +628,20 @@ async def test_order_in_flight_can_be_awaited_after_wait_s() -> None:
 
 @pytest.mark.asyncio
 async def test_copied_error_cannot_wait_for_the_outcome() -> None:
-    async with LateOrder() as server, calls_to(url=server.url) as scene:
+    async with LateOrder() as server, open_scene(url=server.url) as scene:
         with pytest.raises(OutcomeUnknownError) as caught:
             await scene.send(wait_s=0.05)
-        twin = pickle.loads(pickle.dumps(caught.value))  # noqa: S301  # our own bytes
+        clone = pickle.loads(pickle.dumps(caught.value))  # noqa: S301  # our own bytes
         server.may_answer.set()
 
         with pytest.raises(OutcomeUnknownError):
-            await twin.wait_for_outcome()
-        assert str(twin) == str(caught.value)
+            await clone.wait_for_outcome()
+        assert str(clone) == str(caught.value)
 
 
 @pytest.mark.asyncio
 async def test_order_not_sent_within_wait_s_is_withdrawn() -> None:
-    async with LateOrder() as server, calls_to(url=server.url) as scene:
+    async with LateOrder() as server, open_scene(url=server.url) as scene:
         first = asyncio.create_task(scene.send())
         await server.has_received()
 
@@ -655,5 +655,5 @@ async def test_order_not_sent_within_wait_s_is_withdrawn() -> None:
 
 @pytest.mark.asyncio
 async def test_answer_within_wait_s_is_returned() -> None:
-    async with calls_to(reply('{"order":5}')) as scene:
+    async with open_scene(reply('{"order":5}')) as scene:
         assert (await scene.send(wait_s=5)).order == "5"

@@ -12,7 +12,7 @@ from smmfanfast_async._engine.streaming import stream_batches
 
 
 class Fetches:
-    """Fetches that land when they are told to, and count what is held."""
+    """Fetches that complete only when the test calls `complete`."""
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
@@ -29,7 +29,7 @@ class Fetches:
             self.cancelled += 1
             raise
 
-    def land(self, number: int) -> None:
+    def complete(self, number: int) -> None:
         self.open.pop(number).set_result(self.batches[number])
 
 
@@ -38,29 +38,35 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def at_once(batch: list[int]) -> list[int]:
+async def fetch_immediately(batch: list[int]) -> list[int]:
     return batch
 
 
 @pytest.mark.asyncio
 async def test_batches_are_full_except_the_last() -> None:
-    found = [each async for each in stream_batches(range(7), at_once, size=3, concurrency=2)]
+    batches_read = [
+        each async for each in stream_batches(range(7), fetch_immediately, size=3, concurrency=2)
+    ]
 
-    assert sorted(found) == [[0, 1, 2], [3, 4, 5], [6]]
+    assert sorted(batches_read) == [[0, 1, 2], [3, 4, 5], [6]]
 
 
 @pytest.mark.asyncio
 async def test_no_keys_make_no_batches() -> None:
-    assert [each async for each in stream_batches([], at_once, size=3, concurrency=2)] == []
+    assert [
+        each async for each in stream_batches([], fetch_immediately, size=3, concurrency=2)
+    ] == []
 
 
 @pytest.mark.asyncio
 async def test_duplicate_key_in_a_batch_is_fetched_once() -> None:
     keys = [1, 2, 1, 2, 3, 1, 4]
 
-    found = [each async for each in stream_batches(keys, at_once, size=3, concurrency=1)]
+    batches_read = [
+        each async for each in stream_batches(keys, fetch_immediately, size=3, concurrency=1)
+    ]
 
-    assert found == [[1, 2, 3], [1, 4]]
+    assert batches_read == [[1, 2, 3], [1, 4]]
 
 
 @pytest.mark.asyncio
@@ -70,11 +76,14 @@ async def test_async_iterable_is_read_as_it_arrives() -> None:
             await asyncio.sleep(0)
             yield key
 
-    found = [
-        each async for each in stream_batches(keys(), at_once, size=2, concurrency=2, ordered=True)
+    batches_read = [
+        each
+        async for each in stream_batches(
+            keys(), fetch_immediately, size=2, concurrency=2, ordered=True
+        )
     ]
 
-    assert found == [[1, 2], [3, 4], [5]]
+    assert batches_read == [[1, 2], [3, 4], [5]]
 
 
 @pytest.mark.asyncio
@@ -83,11 +92,14 @@ async def test_async_iterable_may_end_with_a_full_batch() -> None:
         for key in [1, 2, 3, 4]:
             yield key
 
-    found = [
-        each async for each in stream_batches(keys(), at_once, size=2, concurrency=2, ordered=True)
+    batches_read = [
+        each
+        async for each in stream_batches(
+            keys(), fetch_immediately, size=2, concurrency=2, ordered=True
+        )
     ]
 
-    assert found == [[1, 2], [3, 4]]
+    assert batches_read == [[1, 2], [3, 4]]
 
 
 @pytest.mark.asyncio
@@ -106,8 +118,8 @@ async def test_at_most_concurrency_batches_are_held() -> None:
     await settle()
 
     assert len(fetches.batches) == 3
-    assert taken == 15  # none for which there is no room
-    fetches.land(1)
+    assert taken == 15  # no batch beyond the concurrency
+    fetches.complete(1)
     assert await first == [5, 6, 7, 8, 9]
     await stream.aclose()
 
@@ -119,11 +131,11 @@ async def test_slow_batch_delays_others_only_if_ordered() -> None:
         stream = stream_batches(range(6), fetches, size=2, concurrency=3, ordered=ordered)
         first = asyncio.ensure_future(anext(stream))
         await settle()
-        fetches.land(1)
+        fetches.complete(1)
         await settle()
 
         assert first.done() is not ordered
-        fetches.land(0)
+        fetches.complete(0)
         assert await first == expected
         await stream.aclose()
 
@@ -134,7 +146,7 @@ async def test_breaking_off_cancels_fetches_in_flight() -> None:
     stream = stream_batches(range(100), fetches, size=10, concurrency=4)
     first = asyncio.ensure_future(anext(stream))
     await settle()
-    fetches.land(0)
+    fetches.complete(0)
     await first
 
     await stream.aclose()
@@ -164,11 +176,11 @@ async def test_failing_keys_end_the_stream() -> None:
         raise LookupError("the cursor is gone")
 
     with pytest.raises(LookupError):
-        [each async for each in stream_batches(keys(), at_once, size=1, concurrency=3)]
+        [each async for each in stream_batches(keys(), fetch_immediately, size=1, concurrency=3)]
 
 
 class Cursor:
-    """Keys from somewhere that has to be closed, as an async generator does it."""
+    """A key source that has to be closed, like a database cursor."""
 
     def __init__(self, keys: int) -> None:
         self.keys = keys
@@ -186,7 +198,7 @@ class Cursor:
 @pytest.mark.asyncio
 async def test_breaking_off_closes_the_key_source() -> None:
     cursor = Cursor(100)
-    stream = stream_batches(cursor, at_once, size=10, concurrency=2)
+    stream = stream_batches(cursor, fetch_immediately, size=10, concurrency=2)
     await anext(stream)
     await settle()
     assert not cursor.is_closed
@@ -208,7 +220,7 @@ async def test_breaking_off_cancels_reading_of_keys() -> None:
         finally:
             ended = True
 
-    stream = stream_batches(keys(), at_once, size=1, concurrency=2)
+    stream = stream_batches(keys(), fetch_immediately, size=1, concurrency=2)
     await anext(stream)
     await settle()
     await stream.aclose()
@@ -216,8 +228,8 @@ async def test_breaking_off_cancels_reading_of_keys() -> None:
     assert ended
 
 
-class Counted:
-    """An async iterator that is no generator: it has no end of its own to be closed."""
+class CountingIterator:
+    """An async iterator that is not a generator: it has no `aclose`."""
 
     def __init__(self) -> None:
         self.next = 0
@@ -234,7 +246,9 @@ class Counted:
 
 @pytest.mark.asyncio
 async def test_source_that_cannot_be_closed_is_left_alone() -> None:
-    stream = stream_batches(Counted(), at_once, size=2, concurrency=1, ordered=True)
+    stream = stream_batches(
+        CountingIterator(), fetch_immediately, size=2, concurrency=1, ordered=True
+    )
 
     assert [each async for each in stream] == [[1, 2], [3, 4], [5]]
 
@@ -296,32 +310,32 @@ def test_every_key_is_fetched_in_any_order_of_completion(
     keys: list[int], size: int, concurrency: int, turns: list[int], *, ordered: bool
 ) -> None:
     async def run() -> list[list[int]]:
-        held = peak = 0
+        in_flight = peak = 0
 
         async def fetch(batch: list[int]) -> list[int]:
-            nonlocal held, peak
-            held += 1
-            peak = max(peak, held)
+            nonlocal in_flight, peak
+            in_flight += 1
+            peak = max(peak, in_flight)
             for _ in range(turns[batch[0] % len(turns)] if turns else 0):
                 await asyncio.sleep(0)
-            held -= 1
+            in_flight -= 1
             return batch
 
         stream = stream_batches(keys, fetch, size=size, concurrency=concurrency, ordered=ordered)
-        found = [each async for each in stream]
+        batches_read = [each async for each in stream]
         assert peak <= concurrency
-        return found
+        return batches_read
 
-    found = asyncio.run(run())
+    batches_read = asyncio.run(run())
 
-    assert {key for batch in found for key in batch} == set(keys)
-    assert all(len(batch) <= size for batch in found)
+    assert {key for batch in batches_read for key in batch} == set(keys)
+    assert all(len(batch) <= size for batch in batches_read)
     if ordered:
-        assert found == in_batches(keys, size)
+        assert batches_read == expected_batches(keys, size)
 
 
-def in_batches(keys: list[int], size: int) -> list[list[int]]:
-    """Say in the plainest way which batches there should be."""
+def expected_batches(keys: list[int], size: int) -> list[list[int]]:
+    """Return the expected batches, computed in the simplest way."""
     batches: list[list[int]] = [[]]
     for key in keys:
         if len(batches[-1]) == size:

@@ -26,7 +26,7 @@ KEY = "test-metrics-marker"
 
 
 def exposition(registry: CollectorRegistry) -> dict[str, float]:
-    """Give each series of the text that Prometheus scrapes, but for the times of creation."""
+    """Return each series of the scraped text, without the creation times."""
     text = generate_latest(registry).decode()
     return {
         f"{sample.name}{{{','.join(f'{k}={v}' for k, v in sorted(sample.labels.items()))}}}":
@@ -82,7 +82,7 @@ def test_sizes_of_batches_are_counted() -> None:
     registry = CollectorRegistry()
     hook = Metrics(registry).hook("main")
     for ids in (1, 100, 100):
-        hook(BatchFinished(id_count=ids, found=ids, failed=0))
+        hook(BatchFinished(id_count=ids, found_count=ids, failed_count=0))
 
     found = exposition(registry)
     assert found["smmfanfast_batch_ids_bucket{account=main,le=50.0}"] == 1

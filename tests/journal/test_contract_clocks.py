@@ -96,4 +96,4 @@ async def test_claim_made_long_by_the_clock_is_superseded(
     await remote.reschedule_far_future(9, ahead=AHEAD)
     [fresh] = await claim_due(remote)
 
-    assert fresh.number > stale.number
+    assert fresh.version > stale.version

@@ -112,7 +112,7 @@ async def test_released_claim_is_invalid(journal: SQLJournal, clock: Clock) -> N
     assert await journal.record_statuses([observe(claim)]) == []
 
     [again] = await claim_due(journal)
-    assert again.number > claim.number
+    assert again.version > claim.version
     assert again.entry == claim.entry
 
 

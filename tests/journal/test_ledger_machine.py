@@ -255,7 +255,7 @@ class LedgerMachine(RuleBasedStateMachine):
         for each in claims:
             row = self.rows[each.entry.ref]
             row.claim_version += 1
-            assert each.number == row.claim_version
+            assert each.version == row.claim_version
             row.due_at = self.clock() + LEASE
         self.claims = [*self.claims, *claims][-6:]
 
@@ -287,14 +287,14 @@ class LedgerMachine(RuleBasedStateMachine):
         self.run(self.machines[machine].release([(claim, due_at) for claim in self.claims]))
         for claim in self.claims:
             row = self.rows[claim.entry.ref]
-            if row.state is S.ACCEPTED and row.claim_version == claim.number:
+            if row.state is S.ACCEPTED and row.claim_version == claim.version:
                 row.claim_version, row.due_at = row.claim_version + 1, due_at
 
     def record_status(
         self, ref: str, claim: Claim, raw_status: str | None, due_at: datetime
     ) -> bool:
         row = self.rows[ref]
-        if row.state is not S.ACCEPTED or row.claim_version != claim.number:
+        if row.state is not S.ACCEPTED or row.claim_version != claim.version:
             return False
         row.claim_version, row.due_at = row.claim_version + 1, due_at
         if raw_status is None:

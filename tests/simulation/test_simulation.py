@@ -52,14 +52,14 @@ def test_no_order_is_doubled_and_every_result_is_correct(seeds: range) -> None:
 
 
 @pytest.mark.parametrize(
-    ("client_class", "words"), BROKEN, ids=[each.__name__ for each, _ in BROKEN]
+    ("client_class", "message"), BROKEN, ids=[each.__name__ for each, _ in BROKEN]
 )
 def test_each_broken_client_is_found_within_400_seeds(
-    client_class: type[Client], words: str
+    client_class: type[Client], message: str
 ) -> None:
     errors = (text for seed in range(400) for text in verdict(simulate(seed, client_class)))
 
-    assert any(words in text for text in errors)
+    assert any(message in text for text in errors)
 
 
 def test_same_seed_has_the_same_trace_again() -> None:

@@ -55,7 +55,7 @@ def test_correct_result_passes(report: Report) -> None:
 
 
 @pytest.mark.parametrize(
-    ("report", "words"),
+    ("report", "message"),
     [
         (report_of("placed", stored=2), "ordered 2 times"),
         (report_of("unknown", stored=2), "ordered 2 times"),
@@ -80,8 +80,8 @@ def test_correct_result_passes(report: Report) -> None:
         ),
     ],
 )
-def test_wrong_result_is_reported(report: Report, words: str) -> None:
-    assert any(words in text for text in verdict(report))
+def test_wrong_result_is_reported(report: Report, message: str) -> None:
+    assert any(message in text for text in verdict(report))
 
 
 def test_add_sent_twice_is_reported_though_stored_once() -> None:

@@ -1,4 +1,4 @@
-"""Calls on a panel of a test's own, whose pauses pass at once and are noted."""
+"""A runner on a test server, whose pauses take no time and are recorded."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,12 +22,12 @@ __all__ = ["BALANCE", "FakeClock", "decode_balance_reply", "open_runner"]
 BALANCE = reply('{"status":"success","balance":"1.50","currency":"USD"}')
 
 
-def decode_balance_reply(found: Response) -> Balance:
-    return decode_balance(found, SMMFANFAST)
+def decode_balance_reply(response: Response) -> Balance:
+    return decode_balance(response, SMMFANFAST)
 
 
 class FakeClock:
-    """A clock whose time passes only by sleeping, and at once."""
+    """A clock that advances only by sleeping, without real waiting."""
 
     def __init__(self) -> None:
         self.now_s = 1000.0
@@ -49,7 +49,7 @@ async def open_runner(
     add_concurrency: int = 1,
     instrumentation: Instrumentation | None = None,
 ) -> AsyncIterator[Runner]:
-    """Open calls to an address, two at once by default."""
+    """Open a runner on an address, with two concurrent requests by default."""
     calls = Runner(
         Transport(URL(url), Secret(key)),
         SMMFANFAST,

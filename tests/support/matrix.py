@@ -80,14 +80,14 @@ class Stage:
     async def add(self, panel: FaultPanel, **options: Any) -> AddedOrder | PanelError:
         """Place an order, close the client, and compare the outcome with the ledger."""
         async with client_of(panel, **options) as client:
-            outcome = await told(client.add(ORDER))
+            outcome = await outcome_of(client.add(ORDER))
         await self.examine(outcome, panel)
         return outcome
 
     async def balance(self, panel: FaultPanel, **options: Any) -> Balance | PanelError:
         """Read the balance, close the client, and check that nothing remains."""
         async with client_of(panel, **options) as client:
-            outcome = await told(client.balance())
+            outcome = await outcome_of(client.balance())
         await self.examine(outcome, panel)
         return outcome
 
@@ -119,7 +119,7 @@ def client_of(panel: FaultPanel, **options: Any) -> Client:
     return Client(KEY, **settings | options)
 
 
-async def told(call: Awaitable[T]) -> T | PanelError:
+async def outcome_of(call: Awaitable[T]) -> T | PanelError:
     """Return the result of a call, or its error."""
     try:
         return await call
@@ -128,7 +128,7 @@ async def told(call: Awaitable[T]) -> T | PanelError:
 
 
 def hides_the_key(error: BaseException) -> None:
-    """Look for the key in an error, its causes, its pickle and every frame that is not a test's."""
+    """Search an error, its causes, its pickle and every frame outside the tests for the key."""
     chain = list(chain_of(error))
     assert MARKER not in "".join(f"{each} {each!r} {vars(each)}" for each in chain)
     assert MARKER.encode() not in pickle.dumps(error)

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run to the end; a wait that nothing can end, loop errors and remaining tasks are errors."""
+    """Run a coroutine to its end; endless waits, loop errors and remaining tasks are errors."""
     loop = VirtualLoop()
     try:
         result = loop.run_until_complete(main)
@@ -24,15 +24,15 @@ def run(main: Coroutine[Any, Any, T]) -> T:
         left = asyncio.all_tasks(loop)
         for task in left:
             task.cancel()
-        loop.run_until_complete(_ended(left))
+        loop.run_until_complete(_wait_for(left))
         loop.close()
 
 
-async def _ended(tasks: set[asyncio.Task[Any]]) -> None:
+async def _wait_for(tasks: set[asyncio.Task[Any]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def turns(number: int = 20) -> None:
-    """Run everything that needs no time."""
+    """Run everything that is ready without advancing the time."""
     for _ in range(number):
         await asyncio.sleep(0)

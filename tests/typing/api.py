@@ -143,7 +143,7 @@ def hook(event: Event) -> None:
             assert_type(event.kind, ErrorKind | None)
         case Throttled(delay_s=pause_s):
             assert_type(pause_s, float)
-        case BatchFinished(found=found):
+        case BatchFinished(found_count=found):
             assert_type(found, int)
         case OrderSettled():
             assert_type(event.outcome, PlacementOutcome)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smmfanfast_async._wire.encode import Form, add_form, call_form, ids_form
+from smmfanfast_async._wire.encode import Form, encode_call, encode_ids, encode_order
 from smmfanfast_async.errors import InvalidOrderError
 from smmfanfast_async.orders import (
     API_V2_ORDER_TYPES,
@@ -122,7 +122,7 @@ def rejection(make: Callable[[], object]) -> InvalidOrderError:
 
 @pytest.mark.parametrize(("order", "fields"), FORMS, ids=lambda each: type(each).__name__)
 def test_order_fields_are_encoded_in_order(order: Order, fields: Form) -> None:
-    form = add_form(order, SMMFANFAST)
+    form = encode_order(order, SMMFANFAST)
 
     assert list(form.items()) == [("action", "add"), *fields.items()]
 
@@ -135,7 +135,7 @@ def test_every_documented_type_has_an_example() -> None:
     ("order", "fields"), [*FORMS, *API_V2_FORMS], ids=lambda each: type(each).__name__
 )
 def test_api_v2_accepts_documented_and_additional_types(order: Order, fields: Form) -> None:
-    assert list(add_form(order, API_V2).items()) == [("action", "add"), *fields.items()]
+    assert list(encode_order(order, API_V2).items()) == [("action", "add"), *fields.items()]
 
 
 def test_every_api_v2_type_has_an_example() -> None:
@@ -148,7 +148,7 @@ def test_every_api_v2_type_has_an_example() -> None:
 def test_extra_fields_follow_the_known_ones(order: Order, fields: Form) -> None:
     more = attrs.evolve(order, extra={"country": "EG", "note": "a\nb"})
 
-    form = add_form(more, SMMFANFAST)
+    form = encode_order(more, SMMFANFAST)
 
     assert form == {"action": "add", **fields, "country": "EG", "note": "a\nb"}
     assert list(form)[-2:] == ["country", "note"]
@@ -156,7 +156,7 @@ def test_extra_fields_follow_the_known_ones(order: Order, fields: Form) -> None:
 
 @pytest.mark.parametrize("order", [order for order, _ in FORMS], ids=lambda each: each.panel_type)
 def test_form_does_not_contain_the_key(order: Order) -> None:
-    assert "key" not in add_form(order, SMMFANFAST)
+    assert "key" not in encode_order(order, SMMFANFAST)
 
 
 ITEMS = st.lists(
@@ -172,7 +172,7 @@ def test_panel_parses_the_given_items(items: list[str]) -> None:
     """The document: "Comments list separated by \\r\\n or \\n"."""
     order = CustomCommentsOrder(service=5, link=LINK, comments=items)
 
-    form = add_form(order, SMMFANFAST)
+    form = encode_order(order, SMMFANFAST)
 
     body = urlencode(form)
     assert dict(parse_qsl(body, strict_parsing=True))["comments"].split("\n") == items
@@ -183,7 +183,7 @@ def test_date_is_day_month_year_with_all_digits(expiry: date) -> None:
     """The document: "Expiry date. Format d/m/Y"."""
     order = SubscriptionsOrder(service=5, username="ann", min=1, max=2, delay=0, expiry=expiry)
 
-    text = add_form(order, SMMFANFAST)["expiry"]
+    text = encode_order(order, SMMFANFAST)["expiry"]
 
     assert [len(part) for part in text.split("/")] == [2, 2, 4]
     assert [int(part) for part in text.split("/")] == [expiry.day, expiry.month, expiry.year]
@@ -196,7 +196,7 @@ def subscription(delay: int) -> SubscriptionsOrder:
 
 
 def test_delay_unsupported_by_the_panel_is_rejected() -> None:
-    error = rejection(lambda: add_form(subscription(7), SMMFANFAST))
+    error = rejection(lambda: encode_order(subscription(7), SMMFANFAST))
 
     assert str(error) == (
         "delay 7 must be one of [0, 5, 10, 15, 30, 60, 90], the delays of smmfanfast"
@@ -206,13 +206,13 @@ def test_delay_unsupported_by_the_panel_is_rejected() -> None:
 def test_stricter_panel_rejects_delays_of_the_document() -> None:
     strict = attrs.evolve(SMMFANFAST, name="strict", delays_minutes=frozenset({0, 30}))
 
-    assert add_form(subscription(30), strict)["delay"] == "30"
-    assert rejection(lambda: add_form(subscription(60), strict)).field == "delay"
+    assert encode_order(subscription(30), strict)["delay"] == "30"
+    assert rejection(lambda: encode_order(subscription(60), strict)).field == "delay"
 
 
 @pytest.mark.parametrize("delay", [0, 7, 10_000])
 def test_panel_without_a_list_accepts_any_delay(delay: int) -> None:
-    assert add_form(subscription(delay), API_V2)["delay"] == str(delay)
+    assert encode_order(subscription(delay), API_V2)["delay"] == str(delay)
 
 
 # --- what a panel supports -----------------------------------------------------------------------
@@ -222,31 +222,31 @@ def test_order_type_unsupported_by_the_panel_is_rejected() -> None:
     few = attrs.evolve(SMMFANFAST, name="few", order_types=frozenset({"Package", "default"}))
     poll = PollOrder(service=5, link=LINK, quantity=1, answer_number=1)
 
-    error = rejection(lambda: add_form(poll, few))
+    error = rejection(lambda: encode_order(poll, few))
 
     assert str(error) == (
         "panel_type 'poll' is not supported by few, which supports Package, default"
     )
     assert not error.maybe_sent
-    assert add_form(PackageOrder(service=5, link=LINK), few)["action"] == "add"
+    assert encode_order(PackageOrder(service=5, link=LINK), few)["action"] == "add"
 
 
 def test_field_ignored_by_the_panel_is_rejected_if_set() -> None:
     order = SubscriptionsOrder(service=5, username="ann", min=1, max=2, delay=0, old_posts=3)
 
-    error = rejection(lambda: add_form(order, SMMFANFAST))
+    error = rejection(lambda: encode_order(order, SMMFANFAST))
 
     assert str(error) == "old_posts 3 would be ignored by smmfanfast: leave it out"
-    assert "old_posts" not in add_form(attrs.evolve(order, old_posts=None), SMMFANFAST)
+    assert "old_posts" not in encode_order(attrs.evolve(order, old_posts=None), SMMFANFAST)
 
 
 def test_ignored_fields_describe_a_panel_without_drip_feed() -> None:
     plain = attrs.evolve(SMMFANFAST, ignored_fields=frozenset({"runs", "interval"}))
     once = DefaultOrder(service=5, link=LINK, quantity=1)
 
-    assert add_form(once, plain)["quantity"] == "1"
-    assert add_form(PackageOrder(service=5, link=LINK), plain)["link"] == LINK
-    assert rejection(lambda: add_form(attrs.evolve(once, runs=2, interval=5), plain)).field == (
+    assert encode_order(once, plain)["quantity"] == "1"
+    assert encode_order(PackageOrder(service=5, link=LINK), plain)["link"] == LINK
+    assert rejection(lambda: encode_order(attrs.evolve(once, runs=2, interval=5), plain)).field == (
         "interval"
     )
 
@@ -264,13 +264,13 @@ def test_custom_order_class_needs_its_type_in_the_profile() -> None:
     order = OwnOrder(service=5, colour="red")
     mine = attrs.evolve(API_V2, order_types=API_V2.order_types | {"Own"})
 
-    assert add_form(order, mine) == {"action": "add", "service": "5", "colour": "red"}
-    assert rejection(lambda: add_form(order, API_V2)).field == "panel_type"
+    assert encode_order(order, mine) == {"action": "add", "service": "5", "colour": "red"}
+    assert rejection(lambda: encode_order(order, API_V2)).field == "panel_type"
 
 
 @pytest.mark.parametrize("profile", [SMMFANFAST, API_V2], ids=lambda profile: profile.name)
 def test_order_without_type_is_not_checked_for_its_type(profile: Profile) -> None:
-    form = add_form(Order(service=5, extra={"colour": "red"}), profile)
+    form = encode_order(Order(service=5, extra={"colour": "red"}), profile)
 
     assert form == {"action": "add", "service": "5", "colour": "red"}
 
@@ -287,15 +287,17 @@ def test_order_without_type_is_not_checked_for_its_type(profile: Profile) -> Non
 def test_percent_and_plus_are_escaped_if_double_decoded(link: str, escaped: str) -> None:
     order = PackageOrder(service=5, link=link, extra={"note": link})
 
-    assert add_form(order, SMMFANFAST)["link"] == add_form(order, SMMFANFAST)["note"] == link
-    assert add_form(order, DOUBLE)["link"] == add_form(order, DOUBLE)["note"] == escaped
-    assert call_form("x", {"link": link}, SMMFANFAST)["link"] == link
-    assert call_form("x", {"link": link}, DOUBLE)["link"] == escaped
+    assert (
+        encode_order(order, SMMFANFAST)["link"] == encode_order(order, SMMFANFAST)["note"] == link
+    )
+    assert encode_order(order, DOUBLE)["link"] == encode_order(order, DOUBLE)["note"] == escaped
+    assert encode_call("x", {"link": link}, SMMFANFAST)["link"] == link
+    assert encode_call("x", {"link": link}, DOUBLE)["link"] == escaped
 
 
 @given(st.text())
 def test_value_survives_double_decoding(text: str) -> None:
-    body = urlencode(call_form("x", {"note": text}, DOUBLE))
+    body = urlencode(encode_call("x", {"note": text}, DOUBLE))
 
     once = dict(parse_qsl(body, keep_blank_values=True, strict_parsing=True))["note"]
 
@@ -314,7 +316,7 @@ def test_value_survives_double_decoding(text: str) -> None:
 def test_ids_are_joined_by_commas_without_spaces(
     action: str, field: str, ids: list[str], form: Form
 ) -> None:
-    assert ids_form(action, field, ids) == form
+    assert encode_ids(action, field, ids) == form
 
 
 # --- undocumented calls --------------------------------------------------------------------------
@@ -338,11 +340,11 @@ def test_ids_are_joined_by_commas_without_spaces(
     ([], ""),
 ])  # fmt: skip
 def test_type_of_a_value_determines_its_text(value: object, text: str) -> None:
-    assert call_form("x", {"field": value}, SMMFANFAST) == {"action": "x", "field": text}
+    assert encode_call("x", {"field": value}, SMMFANFAST) == {"action": "x", "field": text}
 
 
 def test_none_is_omitted() -> None:
-    form = call_form("services", {"category": None, "page": 2}, SMMFANFAST)
+    form = encode_call("services", {"category": None, "page": 2}, SMMFANFAST)
 
     assert form == {"action": "services", "page": "2"}
 
@@ -365,28 +367,28 @@ def test_none_is_omitted() -> None:
 def test_value_without_a_unique_text_form_is_rejected(
     value: object, shown: str, reason: str
 ) -> None:
-    error = rejection(lambda: call_form("x", {"fine": 1, "field": value}, SMMFANFAST))
+    error = rejection(lambda: encode_call("x", {"fine": 1, "field": value}, SMMFANFAST))
 
     assert str(error) == f"field {shown} {reason}"
 
 
 @pytest.mark.parametrize("action", ["", " ", "a\ud800", None, 5, b"status"])
 def test_action_must_be_a_name(action: str) -> None:
-    error = rejection(lambda: call_form(action, {}, SMMFANFAST))
+    error = rejection(lambda: encode_call(action, {}, SMMFANFAST))
 
     assert str(error) == f"action {action!r} must be the name of an action"
 
 
 @pytest.mark.parametrize("action", ["add", "Add", " add", "add\n", "ADD"])
 def test_add_is_rejected_in_call_form(action: str) -> None:
-    error = rejection(lambda: call_form(action, {"service": 5}, SMMFANFAST))
+    error = rejection(lambda: encode_call(action, {"service": 5}, SMMFANFAST))
 
     assert str(error) == f"action {action!r} is reserved for Client.add"
 
 
 @pytest.mark.parametrize("name", ["key", "action"])
 def test_key_and_action_are_rejected_and_not_shown(name: str) -> None:
-    error = rejection(lambda: call_form("x", {name: "made-up-key"}, SMMFANFAST))
+    error = rejection(lambda: encode_call("x", {name: "made-up-key"}, SMMFANFAST))
 
     assert str(error) == f"{name} '…' is set by the client"
     assert "made-up-key" not in repr(error)

@@ -14,7 +14,7 @@ import pytest
 import trustme
 from aiohttp.abc import AbstractResolver, ResolveResult
 from support.faults import FIN, HANG, RST, FaultPanel, Plan, Proxy, answer, free_port
-from support.matrix import KEY, ORDER, REAL_KEY, Stage, client_of, hides_the_key, stage, told
+from support.matrix import KEY, ORDER, REAL_KEY, Stage, client_of, hides_the_key, outcome_of, stage
 
 from smmfanfast_async import (
     AddedOrder,
@@ -73,9 +73,9 @@ async def assert_not_sent(
     async with Client(
         key, base_url=url, connector=connector, retry=TWICE, timeout_s=1.0, **options
     ) as client:
-        failed = await told(client.balance())
+        failed = await outcome_of(client.balance())
         assert isinstance(failed, NotSentError), failed
-        outcome = await told(client.add(ORDER))
+        outcome = await outcome_of(client.add(ORDER))
     if connector is not None:
         await connector.close()
     assert isinstance(outcome, NotSentError), outcome
@@ -124,10 +124,10 @@ def test_row_05_pool_exhausted(stage: Stage) -> None:
         connector = aiohttp.TCPConnector(limit=1)
         async with FaultPanel(Plan(end=HANG)) as panel:
             async with client_of(panel, connector=connector) as busy:
-                reading = asyncio.create_task(told(busy.balance()))
+                reading = asyncio.create_task(outcome_of(busy.balance()))
                 await panel.has_read()
                 async with client_of(panel, connector=connector, timeout_s=0.3) as client:
-                    assert isinstance(await told(client.add(ORDER)), NotSentError)
+                    assert isinstance(await outcome_of(client.add(ORDER)), NotSentError)
                 await reading
             await connector.close()
             assert [form["action"] for form in panel.bodies] == ["balance"] * len(panel.bodies)
@@ -217,8 +217,10 @@ def test_row_17_proxy_that_closes_leaves_outcome_unknown(stage: Stage) -> None:
             Client(KEY, base_url="https://127.0.0.1:1/", proxy=proxy, retry=TWICE) as client,
         ):
             # Nothing was sent, but no witness can distinguish that from a later disconnect.
-            assert isinstance(await told(client.add(ORDER)), OutcomeUnknownError | NotSentError)
-            assert isinstance(await told(client.balance()), NoResponseError | NotSentError)
+            assert isinstance(
+                await outcome_of(client.add(ORDER)), OutcomeUnknownError | NotSentError
+            )
+            assert isinstance(await outcome_of(client.balance()), NoResponseError | NotSentError)
 
     stage.play(play)
 
@@ -229,7 +231,7 @@ def test_row_18_closed_session(stage: Stage) -> None:
         await session.close()
         async with FaultPanel(PLACES) as panel:
             client = client_of(panel, session=session)
-            assert isinstance(await told(client.add(ORDER)), ClosedError)
+            assert isinstance(await outcome_of(client.add(ORDER)), ClosedError)
             assert panel.connections == 0
 
     stage.play(play)
@@ -240,7 +242,7 @@ def test_row_19_connector_closed_while_connecting(stage: Stage) -> None:
         resolver = Resolver()
         connector = aiohttp.TCPConnector(resolver=resolver)
         client = Client(REAL_KEY, base_url="https://panel.example/", connector=connector)
-        sending = asyncio.create_task(told(client.add(ORDER)))
+        sending = asyncio.create_task(outcome_of(client.add(ORDER)))
         await resolver.asked.wait()
         await connector.close()
         assert isinstance(await sending, NotSentError | ClosedError | OutcomeUnknownError)
@@ -337,7 +339,7 @@ def test_row_33_blocked_event_loop(stage: Stage) -> None:
     async def play() -> None:
         async with FaultPanel(PLACES) as panel:
             async with client_of(panel) as client:
-                sending = asyncio.create_task(told(client.add(ORDER)))
+                sending = asyncio.create_task(outcome_of(client.add(ORDER)))
                 await panel.has_read()
                 time.sleep(1.0)  # noqa: ASYNC251  # the fault under test
                 outcome = await sending
@@ -354,7 +356,7 @@ def test_rows_34_35_dead_kept_connection_affects_no_order(stage: Stage, end: Any
         order = Plan(stores=True, raw=GOOD, end=end)
         async with FaultPanel(balance, order, order) as panel:
             async with client_of(panel) as client:
-                await told(client.balance())
+                await outcome_of(client.balance())
                 for number in (1, 2):
                     assert isinstance(await client.add(ORDER), AddedOrder)
                     assert len(panel.ledger) == number
@@ -389,7 +391,7 @@ def test_rows_36_37_middlewares_of_a_given_session(stage: Stage, middleware: Any
             FaultPanel(plan) as panel,
             aiohttp.ClientSession(middlewares=(middleware,)) as session,
         ):
-            outcome = await told(client_of(panel, session=session).add(ORDER))
+            outcome = await outcome_of(client_of(panel, session=session).add(ORDER))
             assert isinstance(outcome, AddedOrder if end == "stay" else OutcomeUnknownError)
             assert len(panel.bodies) == len(panel.ledger) == 1
 
@@ -425,7 +427,7 @@ def test_row_38_retrying_client_as_session(stage: Stage) -> None:
             aiohttp.ClientSession() as session,
         ):
             given: Any = RetryingSession(session)
-            outcome = await told(client_of(panel, session=given).add(ORDER))
+            outcome = await outcome_of(client_of(panel, session=given).add(ORDER))
             assert isinstance(outcome, OutcomeUnknownError)
             assert given.attempts == 3
             assert len(panel.bodies) == len(panel.ledger) == 1

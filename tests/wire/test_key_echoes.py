@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from support.faults import FIN, FaultPanel, Plan, answer
-from support.matrix import KEY, MARKER, ORDER, client_of, hides_the_key, told
+from support.matrix import KEY, MARKER, ORDER, client_of, hides_the_key, outcome_of
 from support.wire import Answer, Request, WireServer, reply
 
 from smmfanfast_async import (
@@ -40,7 +40,7 @@ SHAPES: dict[str, bytes] = {
     "challenged": answer(f"<html>{KEY}</html>", 403, [("cf-mitigated", "challenge")]),
     "moved": answer("", 302, [("Location", f"https://example.com/?key={KEY}&action=add")]),
     "no text": answer(f"<html>{KEY}</html>", 404),
-    "no JSON": answer(f"{KEY} is no key"),
+    "not JSON": answer(f"{KEY} is not a key"),
     "a notice and nothing": answer(NOTICE),
     "a notice and an error": answer(f'{NOTICE}{{"error":"Bad Link {KEY}"}}'),
     "cut JSON": answer(f'{{"key":"{KEY}","order":'),
@@ -73,9 +73,9 @@ async def test_no_error_log_or_frame_contains_an_echoed_key(
             "status": lambda: client.status(7),
             "statuses": lambda: client.statuses([7, 8]),
             "services": client.services,
-            "call": lambda: client.call("odd"),
+            "call": lambda: client.call("other"),
         }
-        found = await told(calls[verb]())
+        found = await outcome_of(calls[verb]())
 
     errors = list(found.values()) if isinstance(found, dict) else [found]
     for error in errors:
@@ -89,7 +89,7 @@ async def test_no_error_log_or_frame_contains_an_echoed_key(
 async def test_mask_shows_where_the_key_was() -> None:
     plan = Plan(raw=SHAPES["refused"], end=FIN)
     async with FaultPanel(plan) as panel, client_of(panel) as client:
-        refused = await told(client.balance())
+        refused = await outcome_of(client.balance())
 
     assert isinstance(refused, PanelError)
     assert refused.text == "Invalid API key: ***"
@@ -101,7 +101,7 @@ async def test_key_split_across_chunks_is_masked() -> None:
     whole = SHAPES["refused"]
     plan = Plan(raw=whole, drips=True, end=FIN)
     async with FaultPanel(plan) as panel, client_of(panel, timeout_s=30.0) as client:
-        refused = await told(client.balance())
+        refused = await outcome_of(client.balance())
 
     assert isinstance(refused, PanelError)
     assert refused.text == "Invalid API key: ***"
@@ -142,7 +142,7 @@ class EchoingPanel(WireServer):
                 "9": {"order": "9", **status},
             },
             "cancel": [{"order": 7, "cancel": 1, "key": key}, {"order": 8, "cancel": key}],
-            "odd": {"key": key},
+            "other": {"key": key},
         }
         return reply(json.dumps(bodies[request.fields["action"]]))
 
@@ -159,13 +159,13 @@ async def test_no_result_contains_an_echoed_key(caplog: pytest.LogCaptureFixture
         catalogue = await client.services()
         statuses = await client.with_options(keep_raw=True).statuses([7, 8, 9, 10])
         cancels = await client.cancel([7, 8])
-        odd = await client.call("odd")
+        other = await client.call("other")
 
     assert added.raw == '{"order": 32, "key": "***"}'
     assert isinstance(statuses["9"], OrderStatus)
     assert statuses["9"].extra == {"note": "***"}
     assert isinstance(statuses["8"], InvalidResponseError)
-    assert odd == {"key": "***"}
+    assert other == {"key": "***"}
     assert len(catalogue.unreadable) == 1
     kept = [added, balance, list(catalogue.values()), catalogue.unreadable, statuses, cancels]
     for each in kept:
@@ -184,7 +184,7 @@ async def test_short_key_is_not_masked() -> None:
         Client("1", base_url=server.url, retry=ONCE) as client,
     ):
         assert (await client.add(ORDER)).order == "1112"
-        refused = await told(client.balance())
+        refused = await outcome_of(client.balance())
 
     assert isinstance(refused, PanelError)
     assert refused.text == "no key 1"
@@ -194,7 +194,7 @@ async def test_short_key_is_not_masked() -> None:
 async def test_unknown_outcome_keeps_its_evidence_without_the_key() -> None:
     plan = Plan(raw=answer(f'{{"error":"try again later, {KEY}","x":1}}'), end=FIN)
     async with FaultPanel(plan) as panel, client_of(panel) as client:
-        unknown = await told(client.add(ORDER))
+        unknown = await outcome_of(client.add(ORDER))
 
     assert isinstance(unknown, OutcomeUnknownError)
     assert unknown.raw == unknown.excerpt == '{"error":"try again later, ***","x":1}'
@@ -205,7 +205,7 @@ async def test_cause_is_kept_only_if_it_has_no_key() -> None:
     """The parser of aiohttp quotes data that it cannot parse."""
     for raw, has_cause in ((SHAPES["no status line"], False), (b"", True)):
         async with FaultPanel(Plan(raw=raw, end=FIN)) as panel, client_of(panel) as client:
-            error = await told(client.with_options(retry=ONCE).balance())
+            error = await outcome_of(client.with_options(retry=ONCE).balance())
 
         assert isinstance(error, NoResponseError)
         assert (error.__cause__ is not None) == has_cause
@@ -221,7 +221,7 @@ async def test_key_is_masked_in_quoted_bytes(said: str) -> None:
         FaultPanel(Plan(raw=raw, end=FIN)) as panel,
         Client("test-a/key-of-ten+4", base_url=panel.url, retry=ONCE) as client,
     ):
-        error = await told(client.balance())
+        error = await outcome_of(client.balance())
 
     assert isinstance(error, NoResponseError)
     assert "Bad header ***" in error.text

@@ -14,7 +14,7 @@ import pytest
 import trustme
 from aiohttp_socks import ProxyConnector, ProxyError
 from support.faults import FIN, FaultPanel, Plan, answer, free_port
-from support.matrix import KEY, ORDER, chain_of, client_of, frames_of, hides_the_key, told
+from support.matrix import KEY, ORDER, chain_of, client_of, frames_of, hides_the_key, outcome_of
 from support.proxies import LOGIN, PASSWORD, USER, HttpProxy, SocksProxy
 from support.wire import WireServer, reply
 
@@ -110,7 +110,7 @@ async def test_refused_login_is_not_sent_and_never_shown(
         options: dict[str, Any] = {"proxy": proxy.url(login), "connector": connector}
         async with client_of(panel, retry=ONCE, **options) as client:
             for call in (client.add(ORDER), client.balance()):
-                error = await told(call)
+                error = await outcome_of(call)
 
                 assert isinstance(error, NotSentError)
                 assert "407" in error.text
@@ -126,7 +126,7 @@ async def test_unreachable_proxy_is_not_sent_and_login_never_shown(
     caplog.set_level(logging.DEBUG)
     proxy = f"http://{USER}:{PASSWORD}@127.0.0.1:{free_port()}"
     async with FaultPanel(PLACES) as panel, client_of(panel, proxy=proxy, retry=ONCE) as client:
-        error = await told(client.add(ORDER))
+        error = await outcome_of(client.add(ORDER))
 
     assert isinstance(error, NotSentError)
     assert_login_hidden(error, caplog.text)
@@ -206,7 +206,7 @@ async def test_refused_login_of_environment_proxy_is_never_shown(
                 f"http://{USER}:{PASSWORD}@127.0.0.1:1",
             ):
                 monkeypatch.setenv("https_proxy", url)
-                error = await told(client.add(ORDER))
+                error = await outcome_of(client.add(ORDER))
 
                 assert isinstance(error, NotSentError)
                 assert_login_hidden(error, caplog.text)
@@ -365,7 +365,7 @@ async def test_refusal_by_a_socks_proxy_is_proved_not_sent(
     async with socks as proxy, FaultPanel(PLACES) as panel:
         async with through(proxy.url(login), panel) as client:
             for call in (client.add(ORDER), client.balance()):
-                error = await told(call)
+                error = await outcome_of(call)
 
                 assert isinstance(error, NotSentError)
                 assert_login_hidden(error, caplog.text)
@@ -378,7 +378,7 @@ async def test_unreachable_socks_proxy_is_proved_not_sent() -> None:
     async with FaultPanel(PLACES) as panel:
         url = f"socks5://{USER}:{PASSWORD}@127.0.0.1:{free_port()}"
         async with through(url, panel) as client:
-            error = await told(client.add(ORDER))
+            error = await outcome_of(client.add(ORDER))
 
     assert isinstance(error, NotSentError)
     assert_login_hidden(error)
@@ -392,7 +392,7 @@ async def test_disconnect_after_the_body_leaves_outcome_unknown(cut: str) -> Non
     socks = SocksProxy() if ends else SocksProxy(hangs_up="request")
     async with socks as proxy, FaultPanel(plan) as panel:
         async with through(proxy.url(), panel) as client:
-            unknown = await told(client.add(ORDER))
+            unknown = await outcome_of(client.add(ORDER))
 
         assert len(panel.ledger) == len(panel.bodies) == 1
     assert isinstance(unknown, OutcomeUnknownError)
@@ -410,7 +410,7 @@ async def test_socks_error_after_the_body_proves_nothing(
 
     monkeypatch.setattr(transport_module, "read_body", broken)
     async with FaultPanel(PLACES) as panel, client_of(panel, retry=ONCE) as client:
-        found: AddedOrder | PanelError = await told(client.add(ORDER))
+        found: AddedOrder | PanelError = await outcome_of(client.add(ORDER))
 
     assert isinstance(found, OutcomeUnknownError)
     assert len(panel.ledger) == 1

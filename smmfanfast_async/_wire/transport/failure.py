@@ -8,7 +8,7 @@ import aiohttp
 
 from ..._secrets import MASK, Secret
 from ..._text import sanitize
-from ...errors import NoResponseError, NotSentError, PanelError, without_frames
+from ...errors import NoResponseError, NotSentError, PanelError, strip_frames
 from .form import SingleUseForm
 
 __all__ = ["map_failure"]
@@ -89,4 +89,4 @@ def _safe_cause(error: BaseException, secret: Secret) -> BaseException | None:
         ):
             return None
         current = current.__cause__ or current.__context__
-    return without_frames(error)
+    return strip_frames(error)

@@ -13,12 +13,13 @@ _HERE = CommonOptions()
 
 
 @handle_errors
-async def balance(*, panel: CommonOptions = _HERE) -> int:
+async def balance(*, options: CommonOptions = _HERE) -> int:
     """Run `smmfanfast balance`."""
-    async with panel.client() as client:
-        found = await client.balance()
-    if panel.json:
-        output.print_json(Console(), found)
+    async with options.client() as client:
+        account_balance = await client.balance()
+    if options.json:
+        output.print_json(Console(), account_balance)
     else:
-        Console().print(output.cell(f"{found.balance} {found.currency or ''}".strip(), "bold"))
+        text = f"{account_balance.balance} {account_balance.currency or ''}".strip()
+        Console().print(output.cell(text, "bold"))
     return OK

@@ -112,7 +112,7 @@ async def add(
     ref: str | None = None,
     max_charge: str | None = None,
     yes: Flag = False,
-    panel: JournalOptions = _HERE,
+    options: JournalOptions = _HERE,
 ) -> int:
     """Run `smmfanfast add`.
 
@@ -130,14 +130,14 @@ async def add(
     order = fields.order(order_type)
     limit = parse_amount("max_charge", max_charge)
     if ref is not None:
-        return await _add_once(order, ref, limit, panel, agreed=yes)
-    async with panel.client() as client:
+        return await _add_once(order, ref, limit, options, agreed=yes)
+    async with options.client() as client:
         agreed, price = await _check_and_confirm(client, order, agreed=yes)
         if not agreed:
             return USAGE
         added = await _finish_placing(client.add(order, max_charge=limit))
     try:
-        if panel.json:
+        if options.json:
             output.print_json(Console(), {"order": added.order, "price": price})
         else:
             Console().print(output.cell(f"order {added.order} placed", "bold green"))
@@ -150,17 +150,17 @@ async def add(
 
 
 async def _add_once(
-    order: Order, ref: str, limit: Decimal | None, panel: JournalOptions, *, agreed: bool
+    order: Order, ref: str, limit: Decimal | None, options: JournalOptions, *, agreed: bool
 ) -> int:
     """Place an order by its ref; if the ref was ordered already, only print its state."""
-    async with panel.desk(may_create=True) as (client, desk, _):
+    async with options.desk(may_create=True) as (client, desk, _):
         known = await desk.find(ref)
         if known is None or known.state is EntryState.PREPARED:
             agreed, _ = await _check_and_confirm(client, order, agreed=agreed)
             if not agreed:
                 return USAGE
         entry = await _finish_placing(desk.place(order, ref=ref, max_charge=limit))
-    return report_placed(entry, panel)
+    return report_placed(entry, options)
 
 
 async def _finish_placing(placing: Coroutine[Any, Any, T]) -> T:
@@ -186,10 +186,10 @@ async def _check_and_confirm(
     price = catalogue.quote(order)
     balance = None if agreed else await client.balance()
     Console(stderr=True).print(quote_view(order, chosen, price))
-    return balance is None or confirm(_question(price, balance), "--yes"), price
+    return balance is None or confirm(confirmation_question(price, balance), "--yes"), price
 
 
-def _question(price: Decimal | None, balance: Balance) -> str:
+def confirmation_question(price: Decimal | None, balance: Balance) -> str:
     """Return the question before an order is placed."""
     currency = balance.currency or ""
     cost = "" if price is None else f" for {output.money(price)} {currency}".rstrip()

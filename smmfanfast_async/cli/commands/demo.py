@@ -1,4 +1,4 @@
-"""`demo`: everything at work."""
+"""`demo`: every part of the package, played against a sandbox."""
 
 import asyncio
 import os
@@ -57,30 +57,30 @@ from .._output import STATE_STYLES, cell, money, services_table, table
 __all__ = ["PAGE", "demo", "example", "many", "play"]
 
 ORDERS_FOLLOWED = 1000
-"""Orders that are placed and followed until all are final."""
+"""Number of orders that are placed and followed until all are final."""
 
 BALANCE = Decimal(2000)
-"""Money on the demo's account, in USD: enough for all of them."""
+"""Initial balance of the account in USD, enough for all orders."""
 
-PANEL_SECONDS_A_STEP = 3000.0
-"""How far the panel's clock is put forward at a time: orders take up to six hours."""
+PANEL_SECONDS_PER_STEP = 3000.0
+"""Seconds by which the panel's clock is advanced per step: orders take up to six hours."""
 
 STEP_S = 0.25
-"""Seconds between two such steps, and between two counts."""
+"""Seconds between two steps, and between two counts of the orders."""
 
-LOOK_S = 1.0
-"""Seconds between two looks at an order: the panel's clock is a fast one."""
+POLL_S = 1.0
+"""Seconds between two status checks of an order: short, as the panel's clock runs fast."""
 
-END_S = 60.0
-"""Seconds after which the demo gives up on orders that do not end."""
+TIMEOUT_S = 60.0
+"""Seconds after which the demo fails if some orders are not final."""
 
-MEMORY = Path("/dev/shm")  # noqa: S108  # a folder of our own is made in it
-"""Where Linux keeps files in memory."""
+MEMORY = Path("/dev/shm")  # noqa: S108  # only the parent of a temporary folder
+"""Folder in which Linux keeps files in memory."""
 
 
 @frozen(kw_only=True)
 class _Stage:
-    """What the demo is played with."""
+    """The objects that each step of the demo uses."""
 
     console: Console
     panel: Sandbox
@@ -90,10 +90,10 @@ class _Stage:
 
 
 async def play(console: Console) -> dict[str, Any]:
-    """Run the demo, drawing on `console`; give its summary."""
+    """Run the demo with its output on `console` and return its summary."""
     panel = Sandbox(api_key="test-demo", seed=11, balance=BALANCE, speed=0.0)
-    poll = PollPolicy(min_interval_s=LOOK_S, max_interval_s=LOOK_S)
-    with TemporaryDirectory(prefix="smmfanfast-demo-", dir=_quick_folder()) as folder:
+    poll = PollPolicy(min_interval_s=POLL_S, max_interval_s=POLL_S)
+    with TemporaryDirectory(prefix="smmfanfast-demo-", dir=_memory_folder()) as folder:
         journal = journal_at(str(Path(folder) / "orders.db"), may_create=True)
         async with panel, Client(panel.api_key, base_url=panel.url) as client:
             console.print(_headline(panel))
@@ -102,9 +102,9 @@ async def play(console: Console) -> dict[str, Any]:
                 stage = _Stage(
                     console=console, panel=panel, client=client, desk=desk, catalogue=catalogue
                 )
-                found = await _play_all(stage)
+                result = await _play_all(stage)
                 requests = panel.requests
-                return found | {
+                return result | {
                     "checks": journal.checks,
                     "status_calls": requests["status"],
                     "requests": panel.request_count,
@@ -112,11 +112,11 @@ async def play(console: Console) -> dict[str, Any]:
                 }
 
 
-def _quick_folder() -> str | None:
-    """Give a folder in memory where there is one; None for the usual one.
+def _memory_folder() -> str | None:
+    """Return a folder in memory if there is one, or None for the default temporary folder.
 
-    The journal waits for the disk at each step of an order, and a slow disk would make the demo
-    long, while nothing of it has to outlive a power cut.
+    The journal waits for the disk at each step of an order. On a slow disk the demo would take
+    long, although nothing of it has to survive a power failure.
     """
     return str(MEMORY) if os.access(MEMORY, os.W_OK) else None
 
@@ -126,7 +126,7 @@ async def _play_all(stage: _Stage) -> dict[str, Any]:
     placed = await _place_each_type(stage)
     twice = await _tap_twice(stage)
     await _show_refusal(stage)
-    await _lose_an_answer(stage)
+    await _lose_response(stage)
     await _place_the_rest(stage)
     summary = await _follow(stage)
     finished = summary.by_state.get(EntryState.FINISHED, 0)
@@ -156,24 +156,26 @@ def _heading(stage: _Stage, number: int, text: str) -> None:
 async def _show_catalogue(stage: _Stage) -> None:
     balance = await stage.client.balance()
     catalogue = stage.catalogue
-    _heading(stage, 1, f"{balance.balance} {balance.currency} on the account, and what is on offer")
+    _heading(
+        stage, 1, f"{balance.balance} {balance.currency} on the account, and the service catalogue"
+    )
     firsts = [catalogue.by_type(each)[0] for each in ORDER_TYPES.values()]
     title = f"{len(catalogue)} services; one of each type"
     stage.console.print(services_table(firsts, title))
 
 
 async def _place_each_type(stage: _Stage) -> list[Entry]:
-    """Check, price and place an order of each type, by a ref of our own."""
+    """Check, price and place one order of each type, each with its own ref."""
     _heading(
-        stage, 2, "An order of each type, each under a ref: it is in the journal before it is sent"
+        stage, 2, "One order of each type, each with a ref: it is in the journal before it is sent"
     )
     shown = table("", "type", "ref", "price", "order", "state", right=("price",))
     placed: list[Entry] = []
     for order_type in ORDER_TYPES.values():
         service = stage.catalogue.by_type(order_type)[0]
-        word = order_type.panel_type.lower().replace(" ", "-").replace("_", "-")
-        order = example(order_type, service, f"{PAGE}/{word}")
-        entry = await stage.desk.place(order, ref=f"demo-{word}")
+        type_name = order_type.panel_type.lower().replace(" ", "-").replace("_", "-")
+        order = example(order_type, service, f"{PAGE}/{type_name}")
+        entry = await stage.desk.place(order, ref=f"demo-{type_name}")
         placed.append(entry)
         shown.add_row(
             cell(order_type.panel_type),
@@ -189,28 +191,28 @@ async def _place_each_type(stage: _Stage) -> list[Entry]:
 def _default(stage: _Stage, page: str) -> DefaultOrder:
     service = stage.catalogue.by_type(DefaultOrder)[0]
     order = example(DefaultOrder, service, f"{PAGE}/{page}")
-    # What was asked for is what comes.
+    # `example` returns an order of the requested type.
     assert isinstance(order, DefaultOrder)  # noqa: S101
     return order
 
 
 async def _tap_twice(stage: _Stage) -> tuple[Entry, Entry]:
-    """Place one ref twice at the same moment: one order."""
+    """Place an order twice at the same moment with one ref: the panel gets one order."""
     _heading(stage, 3, "A double tap: the same ref, twice at the same moment")
     before = len(stage.panel.orders)
     order = _default(stage, "double-tap")
     first, second = await asyncio.gather(
         stage.desk.place(order, ref="double-tap"), stage.desk.place(order, ref="double-tap")
     )
-    made = len(stage.panel.orders) - before
-    line = f"   both taps are told order {first.order}; the panel has {made} order more"
+    added = len(stage.panel.orders) - before
+    line = f"   both calls return order {first.order}; the panel has {added} more order"
     stage.console.print(Text(line, style="green"))
     return first, second
 
 
 async def _show_refusal(stage: _Stage) -> None:
-    """Show an order that is refused before it is sent, and one that the panel refuses."""
-    _heading(stage, 4, "What can't be ordered")
+    """Show an order that is rejected before it is sent, and one that the panel refuses."""
+    _heading(stage, 4, "Orders that are rejected")
     service = stage.catalogue.by_type(DefaultOrder)[0]
     below = DefaultOrder(service=service.service, link=f"{PAGE}/few", quantity=1)
     try:
@@ -221,30 +223,30 @@ async def _show_refusal(stage: _Stage) -> None:
     stage.console.print(Text.assemble(("   by the panel:   ", "yellow"), again.reason or ""))
 
 
-async def _lose_an_answer(stage: _Stage) -> None:
-    """Lose the answer to an order, show the evidence, find out, and order it no second time."""
-    _heading(stage, 5, "A lost answer: the order is on its way, and the connection is cut")
+async def _lose_response(stage: _Stage) -> None:
+    """Lose the response to an order, show the evidence, resolve it without ordering twice."""
+    _heading(stage, 5, "A lost response: the connection is cut after the order was sent")
     order = _default(stage, "lost")
     stage.panel.fail_next(Fault.DROP_AFTER, action="add")
-    entry = await stage.desk.place(order, ref="lost-answer")
+    entry = await stage.desk.place(order, ref="lost-response")
     unknown = [each for each in await stage.desk.unknown() if each.entry.ref == entry.ref]
     stage.console.print(*map(evidence, unknown))
-    # A person looks at the panel's list of orders; here it is the sandbox's.
-    found = [each for each in stage.panel.orders.values() if each.link == order.link]
-    resolved = await stage.desk.resolve(entry.ref, order=found[0].order, decided_by="demo")
-    again = await stage.desk.place(order, ref="lost-answer")
-    there = sum(each.link == order.link for each in stage.panel.orders.values())
+    # A person would check the panel's list of orders; here it is the sandbox's.
+    matching = [each for each in stage.panel.orders.values() if each.link == order.link]
+    resolved = await stage.desk.resolve(entry.ref, order=matching[0].order, decided_by="demo")
+    again = await stage.desk.place(order, ref="lost-response")
+    count = sum(each.link == order.link for each in stage.panel.orders.values())
     lines = (
         f"   resolved by hand: the panel's list has order {resolved.order} for this link\n"
-        f"   placed again by the same ref: order {again.order}; the panel has {there} order for it"
+        f"   placed again, same ref: order {again.order}; the panel has {count} order for it"
     )
     stage.console.print(Text(lines, style="green"))
 
 
 async def _place_the_rest(stage: _Stage) -> None:
-    """Place the rest of a thousand orders, as so many callers who know nothing of each other."""
+    """Place the remaining orders concurrently, as independent callers would."""
     rest = ORDERS_FOLLOWED - len(stage.panel.orders)
-    _heading(stage, 6, f"{rest} orders more, each placed once")
+    _heading(stage, 6, f"{rest} more orders, each placed once")
     with _bar(stage.console, "placed", rest) as (progress, task):
 
         async def place(number: int, order: Order) -> None:
@@ -257,29 +259,35 @@ async def _place_the_rest(stage: _Stage) -> None:
 
 async def _follow(stage: _Stage) -> Summary:
     """Follow all orders until each is final."""
-    _heading(stage, 7, f"{ORDERS_FOLLOWED} orders followed to the end, a hundred a call")
+    _heading(
+        stage,
+        7,
+        f"{ORDERS_FOLLOWED} orders followed until they are final, a hundred per status call",
+    )
     following = asyncio.ensure_future(stage.desk.follow())
     try:
         with _bar(stage.console, "final", ORDERS_FOLLOWED) as (progress, task):
-            async with asyncio.timeout(END_S):
+            async with asyncio.timeout(TIMEOUT_S):
                 while True:
                     summary = await stage.desk.summary()
-                    ended = summary.by_state.get(EntryState.FINISHED, 0)
+                    finished = summary.by_state.get(EntryState.FINISHED, 0)
                     calls = f"{stage.panel.requests['status']} status calls"
-                    progress.update(task, completed=ended, note=calls)
+                    progress.update(task, completed=finished, note=calls)
                     if not any(summary.by_state.get(state) for state in IN_FLIGHT):
                         return summary
-                    stage.panel.advance(PANEL_SECONDS_A_STEP)
+                    stage.panel.advance(PANEL_SECONDS_PER_STEP)
                     await asyncio.sleep(STEP_S)
     except TimeoutError as error:
-        raise WaitTimeoutError(f"orders are open after {END_S:.0f} s") from error
+        raise WaitTimeoutError(f"orders are still open after {TIMEOUT_S:.0f} s") from error
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
 
 
 @contextmanager
-def _bar(console: Console, what: str, total: int) -> Generator[tuple[Progress, TaskID], None, None]:
+def _bar(
+    console: Console, description: str, total: int
+) -> Generator[tuple[Progress, TaskID], None, None]:
     columns = (
         TextColumn("   [bold]{task.description:<6}"),
         BarColumn(bar_width=40),
@@ -288,7 +296,7 @@ def _bar(console: Console, what: str, total: int) -> Generator[tuple[Progress, T
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console) as progress:
-        yield progress, progress.add_task(what, total=total, note="")
+        yield progress, progress.add_task(description, total=total, note="")
 
 
 def _show_summary(stage: _Stage, summary: Summary) -> None:
@@ -301,11 +309,11 @@ PAGE = "https://instagram.com/example"
 
 
 def example(order_type: type[Order], service: Service, link: str) -> Order:
-    """Build an order of a type that the service takes."""
-    least = service.min or 1
-    names = [f"example{number}" for number in range(least)]
+    """Create an order of a type, with the smallest quantity that the service accepts."""
+    quantity_min = service.min or 1
+    names = [f"example{number}" for number in range(quantity_min)]
     common: dict[str, Any] = {"service": service.service, "link": link}
-    quantity: dict[str, Any] = {"quantity": least}
+    quantity: dict[str, Any] = {"quantity": quantity_min}
     forms: dict[type[Order], dict[str, Any]] = {
         DefaultOrder: common | quantity,
         PackageOrder: common,
@@ -322,8 +330,8 @@ def example(order_type: type[Order], service: Service, link: str) -> Order:
         SubscriptionsOrder: {
             "service": service.service,
             "username": "example",
-            "min": least,
-            "max": least,
+            "min": quantity_min,
+            "max": quantity_min,
             "delay": 5,
             "posts": 2,
             "expiry": datetime.now(UTC).date() + timedelta(days=30),
@@ -333,7 +341,7 @@ def example(order_type: type[Order], service: Service, link: str) -> Order:
 
 
 def many(catalogue: Catalogue, count: int) -> Iterator[Order]:
-    """Build many small orders, of all services that sell by quantity in turn."""
+    """Yield `count` small orders, in turn for all services with a quantity."""
     services = cycle(catalogue.by_type(DefaultOrder))
     for number, service in zip(range(count), services, strict=False):
         yield example(DefaultOrder, service, f"{PAGE}.{number}")
@@ -346,7 +354,7 @@ async def demo(*, json: Flag = False) -> int:
     Parameters
     ----------
     json
-        Print the summary alone, as one JSON object.
+        Print only the summary, as one JSON object.
     """
     summary = await play(Console(quiet=json))
     if json:

@@ -40,62 +40,64 @@ def test_environment() -> Finding | None:
     return Finding("environment", text, "warning")
 
 
-async def examine(panel: JournalOptions) -> list[Finding]:
+async def examine(options: JournalOptions) -> list[Finding]:
     """Check the versions and each setting, and request the balance once."""
     libraries = ", ".join(f"{name} {version(name)}" for name in ("aiohttp", "msgspec", "cattrs"))
     findings = [Finding("python", f"{platform.python_version()} with {libraries}")]
     for name, read in _CHECKS.items():
-        seen = _check(name, read, panel)
+        finding = _check(name, read, options)
         # A profile that cannot be read has no address either: report it once.
-        if seen.text != findings[-1].text:
-            findings.append(seen)
+        if finding.text != findings[-1].text:
+            findings.append(finding)
     if (warning := test_environment()) is not None:
         findings.append(warning)
     if any(each.level == "error" for each in findings):
         return findings
-    found = panel.settings()
-    if found.api_key.warning:
-        findings.append(Finding("key file", found.api_key.warning, "warning"))
+    resolved = options.settings()
+    if resolved.api_key.warning:
+        findings.append(Finding("key file", resolved.api_key.warning, "warning"))
     try:
-        client = found.client()
+        client = resolved.client()
     except PanelError as error:
         return [*findings, Finding("settings", str(error), "error")]
     async with client:
         return findings + await _ask(client)
 
 
-def _check(name: str, read: Callable[[JournalOptions], str], panel: JournalOptions) -> Finding:
+def _check(name: str, read: Callable[[JournalOptions], str], options: JournalOptions) -> Finding:
     try:
-        return Finding(name, read(panel))
+        return Finding(name, read(options))
     except PanelError as error:
         return Finding(name, str(error), "error")
 
 
-def _key(panel: JournalOptions) -> str:
-    return f"from {settings.api_key(panel.key_file).source}"
+def _key(options: JournalOptions) -> str:
+    return f"from {settings.api_key(options.key_file).source}"
 
 
-def _profile(panel: JournalOptions) -> str:
-    found = panel.kind()
-    return f"{found.profile.name} ({found.source})"
+def _profile(options: JournalOptions) -> str:
+    kind = options.kind()
+    return f"{kind.profile.name} ({kind.source})"
 
 
-def _address(panel: JournalOptions) -> str:
-    found = settings.address(panel.base_url, panel.kind().profile)
-    secured = "TLS" if found.value.startswith("https:") else "no TLS: this machine only"
-    return f"{settings.mask_password(found.value)} ({secured}; {found.source})"
+def _address(options: JournalOptions) -> str:
+    setting = settings.address(options.base_url, options.kind().profile)
+    secured = "TLS" if setting.value.startswith("https:") else "no TLS: this machine only"
+    return f"{settings.mask_password(setting.value)} ({secured}; {setting.source})"
 
 
 def _proxy(_: JournalOptions) -> str:
-    found = settings.proxy()
-    return "none" if found is None else f"{settings.mask_password(found.value)} ({found.source})"
+    setting = settings.proxy()
+    return (
+        "none" if setting is None else f"{settings.mask_password(setting.value)} ({setting.source})"
+    )
 
 
-def _journal(panel: JournalOptions) -> str:
-    found = settings.journal(None if panel.journal is None else str(panel.journal))
-    if found is None:
+def _journal(options: JournalOptions) -> str:
+    setting = settings.journal(None if options.journal is None else str(options.journal))
+    if setting is None:
         return "none: --ref and the commands for orders need --journal or SMMFANFAST_JOURNAL"
-    return f"{settings.mask_password(found.value)} ({found.source})"
+    return f"{settings.mask_password(setting.value)} ({setting.source})"
 
 
 _CHECKS: dict[str, Callable[[JournalOptions], str]] = {
@@ -126,18 +128,18 @@ _HERE = JournalOptions()
 
 
 @handle_errors
-async def doctor(*, panel: JournalOptions = _HERE) -> int:
+async def doctor(*, options: JournalOptions = _HERE) -> int:
     """Run `smmfanfast doctor`."""
-    findings = await examine(panel)
-    if panel.json:
+    findings = await examine(options)
+    if options.json:
         output.print_json(
             Console(),
             [{"name": each.name, "text": each.text, "level": each.level} for each in findings],
         )
     else:
-        shown = output.table("smmfanfast doctor", "", "what", "found")
+        shown = output.table("smmfanfast doctor", "", "check", "result")
         for each in findings:
-            sign, style = MARKS[each.level]
-            shown.add_row(*map(output.cell, (sign, each.name, each.text), (style, "", "")))
+            mark, style = MARKS[each.level]
+            shown.add_row(*map(output.cell, (mark, each.name, each.text), (style, "", "")))
         output.show(shown)
     return REFUSED if any(each.level == "error" for each in findings) else OK

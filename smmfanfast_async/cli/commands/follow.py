@@ -54,7 +54,7 @@ async def follow(
     consumer: str = "smmfanfast-follow",
     every: float = 5.0,
     until_final: Flag = False,
-    panel: JournalOptions = _HERE,
+    options: JournalOptions = _HERE,
 ) -> int:
     """Run `smmfanfast follow`.
 
@@ -70,8 +70,8 @@ async def follow(
     """
     console, errors = Console(), Console(stderr=True)
     is_interrupted = False
-    async with panel.desk(may_create=True, every_s=every) as (_, desk, journal):
-        with _view(console, errors, as_json=panel.json) as view, notices(view.notify):
+    async with options.desk(may_create=True, every_s=every) as (_, desk, journal):
+        with _view(console, errors, as_json=options.json) as view, notices(view.notify):
             try:
                 await _first_of(
                     desk.follow(),
@@ -82,17 +82,17 @@ async def follow(
             except asyncio.CancelledError:
                 is_interrupted = True
                 view.notify("stopped; orders in progress continue at the panel")
-            found = await desk.summary()
-            view.count(found, journal.checks, await desk.unknown())
-    if not panel.json and not can_redraw(console):
-        console.print(summary_view(found))
+            summary = await desk.summary()
+            view.count(summary, journal.checks, await desk.unknown())
+    if not options.json and not can_redraw(console):
+        console.print(summary_view(summary))
     if not until_final:
         return OK
-    return INTERRUPTED if is_interrupted else _finish(found)
+    return INTERRUPTED if is_interrupted else _finish(summary)
 
 
-def _finish(found: Summary) -> int:
-    number = found.by_state.get(EntryState.UNKNOWN, 0)
+def _finish(summary: Summary) -> int:
+    number = summary.by_state.get(EntryState.UNKNOWN, 0)
     if not number:
         return OK
     which = "1 order is" if number == 1 else f"{number} orders are"

@@ -37,7 +37,7 @@ async def orders(
     since: str | None = None,
     until: str | None = None,
     csv: Flag = False,
-    panel: JournalOptions = _HERE,
+    options: JournalOptions = _HERE,
 ) -> int:
     """Run `smmfanfast orders`.
 
@@ -56,26 +56,26 @@ async def orders(
     csv
         Print CSV for spreadsheets; no cell is run as a formula.
     """
-    if csv and panel.json:
+    if csv and options.json:
         raise InvalidSettingsError("csv", "and --json cannot be combined")
     start, end = _parse_time("since", since), _parse_time("until", until)
-    async with panel.desk() as opened:
-        found = opened.desk.entries(
+    async with options.desk() as opened:
+        entries = opened.desk.entries(
             states=state or (), statuses=status or (), ref_prefix=ref, since=start, until=end
         )
         if csv:
-            await write_csv(sys.stdout, found)
+            await write_csv(sys.stdout, entries)
             return OK
         newest: deque[Entry] = deque(maxlen=ORDERS_SHOWN)
         total = 0
         console = Console()
-        async for entry in found:
+        async for entry in entries:
             total += 1
-            if panel.json:
+            if options.json:
                 output.print_json(console, entry_object(entry))
             else:
                 newest.append(entry)
-    if not panel.json:
+    if not options.json:
         output.show(entries_table(newest, _title(len(newest), total)))
     return OK
 
@@ -90,20 +90,20 @@ def _parse_time(name: str, text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
-        found = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text)
     except ValueError as error:
         reason = f"{text!r} is not a day or time such as 2030-12-31 or 2030-12-31T18:00"
         raise InvalidSettingsError(name, reason) from error
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 @handle_errors
-async def summary(*, panel: JournalOptions = _HERE) -> int:
+async def summary(*, options: JournalOptions = _HERE) -> int:
     """Run `smmfanfast summary`."""
-    async with panel.desk() as opened:
-        found = await opened.desk.summary()
-    if panel.json:
-        output.print_json(Console(), found)
+    async with options.desk() as opened:
+        totals = await opened.desk.summary()
+    if options.json:
+        output.print_json(Console(), totals)
     else:
-        Console().print(summary_view(found))
+        Console().print(summary_view(totals))
     return OK

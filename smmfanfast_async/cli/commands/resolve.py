@@ -15,17 +15,17 @@ _HERE = JournalOptions()
 
 
 @handle_errors
-async def unknown(*, panel: JournalOptions = _HERE) -> int:
+async def unknown(*, options: JournalOptions = _HERE) -> int:
     """Run `smmfanfast unknown`."""
     console = Console()
-    async with panel.desk() as opened:
-        found = await opened.desk.unknown()
-    for each in found:
-        if panel.json:
+    async with options.desk() as opened:
+        orders = await opened.desk.unknown()
+    for each in orders:
+        if options.json:
             output.print_json(console, unknown_object(each))
         else:
             console.print(evidence(each))
-    if not found and not panel.json:
+    if not orders and not options.json:
         console.print("No order has an unknown outcome.", style="green")
     return OK
 
@@ -38,7 +38,7 @@ async def resolve(
     order: str | None = None,
     not_placed: Flag = False,
     note: str = "",
-    panel: JournalOptions = _HERE,
+    options: JournalOptions = _HERE,
 ) -> int:
     """Run `smmfanfast resolve`.
 
@@ -57,17 +57,17 @@ async def resolve(
     """
     if (order is None) != not_placed:
         raise InvalidSettingsError("order", "or --not-placed is required, and only one of the two")
-    async with panel.desk() as opened:
+    async with options.desk() as opened:
         placed_or_not = False if not_placed else None
         entry = await opened.desk.resolve(
             ref, decided_by=by, order=order, placed=placed_or_not, note=note
         )
-    show_entry(entry, panel)
+    show_entry(entry, options)
     return OK
 
 
 @handle_errors
-async def retry(ref: str, *, by: str, panel: JournalOptions = _HERE) -> int:
+async def retry(ref: str, *, by: str, options: JournalOptions = _HERE) -> int:
     """Run `smmfanfast retry`.
 
     Parameters
@@ -77,13 +77,13 @@ async def retry(ref: str, *, by: str, panel: JournalOptions = _HERE) -> int:
     by
         Who decides; recorded in the journal.
     """
-    async with panel.desk() as opened:
+    async with options.desk() as opened:
         entry = await opened.desk.retry(ref, decided_by=by)
-    return report_placed(entry, panel)
+    return report_placed(entry, options)
 
 
 @handle_errors
-async def withdraw(ref: str, *, by: str, note: str = "", panel: JournalOptions = _HERE) -> int:
+async def withdraw(ref: str, *, by: str, note: str = "", options: JournalOptions = _HERE) -> int:
     """Run `smmfanfast withdraw`.
 
     Parameters
@@ -95,7 +95,7 @@ async def withdraw(ref: str, *, by: str, note: str = "", panel: JournalOptions =
     note
         Why; recorded in the journal.
     """
-    async with panel.desk() as opened:
+    async with options.desk() as opened:
         entry = await opened.desk.withdraw(ref, decided_by=by, note=note)
-    show_entry(entry, panel)
+    show_entry(entry, options)
     return OK

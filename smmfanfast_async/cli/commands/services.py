@@ -140,7 +140,7 @@ async def services(
     save_as: Annotated[Path | None, Parameter(name="--save")] = None,
     older: Annotated[Path | None, Parameter(name="--diff")] = None,
     exit_code: Flag = False,
-    panel: CommonOptions = _HERE,
+    options: CommonOptions = _HERE,
 ) -> int:
     """Run `smmfanfast services`.
 
@@ -161,7 +161,7 @@ async def services(
     """
     limit = parse_amount("max_rate", max_rate)
     before = None if older is None else load(older)
-    async with panel.client() as client:
+    async with options.client() as client:
         catalogue = await client.services()
         # As a file would contain it: values in `extra` compare equal only after a round trip.
         as_saved = Catalogue.from_json(catalogue.to_json())
@@ -170,28 +170,28 @@ async def services(
     def select(some: Catalogue) -> list[Service]:
         return some.search(search, type=order_type, max_rate=limit)
 
-    differs = before is not None and _show_differences(before, now, select, panel)
+    differs = before is not None and _show_differences(before, now, select, options)
     if save_as is not None:
         save(save_as, now)
         print_line(f"{len(catalogue)} services saved as {save_as}", "green")
     elif before is None:
-        _show(select(catalogue), len(catalogue), panel)
+        _show(select(catalogue), len(catalogue), options)
     return REFUSED if differs and exit_code else OK
 
 
-def _show(found: list[Service], total: int, panel: CommonOptions) -> None:
-    if panel.json:
-        output.print_json(Console(), found)
+def _show(selected: list[Service], total: int, options: CommonOptions) -> None:
+    if options.json:
+        output.print_json(Console(), selected)
         return
-    title = f"{len(found)} of {total} services"
-    output.show(output.services_table(found[:MAX_SERVICES_SHOWN], title))
+    title = f"{len(selected)} of {total} services"
+    output.show(output.services_table(selected[:MAX_SERVICES_SHOWN], title))
 
 
 def _show_differences(
     before: SavedCatalogue,
     now: SavedCatalogue,
     select: Callable[[Catalogue], list[Service]],
-    panel: CommonOptions,
+    options: CommonOptions,
 ) -> bool:
     """Print the differences among the selected services; return whether there are any."""
     if before.base_url != now.base_url:
@@ -200,7 +200,7 @@ def _show_differences(
     ids = {each.service for some in (before, now) for each in select(some.catalogue)}
     diff = filter_diff(now.catalogue.diff(before.catalogue), lambda each: each.service in ids)
     number = len(diff.added) + len(diff.removed) + len(diff.changed)
-    if panel.json:
+    if options.json:
         output.print_json(Console(), difference_objects(diff))
     else:
         since = f"since {before.catalogue.fetched_at:%Y-%m-%d %H:%M} UTC"

@@ -29,7 +29,7 @@ _HERE = CommonOptions()
 
 @handle_errors
 async def status(
-    *ids: Annotated[str, Parameter(allow_leading_hyphen=True)], panel: CommonOptions = _HERE
+    *ids: Annotated[str, Parameter(allow_leading_hyphen=True)], options: CommonOptions = _HERE
 ) -> int:
     """Run `smmfanfast status`.
 
@@ -43,11 +43,11 @@ async def status(
     wanted = ids_from(sys.stdin) if ids == ("-",) else dict.fromkeys(ids)
     total = len(wanted) if isinstance(wanted, dict) else None
     failed = False
-    async with panel.client() as client:
-        with _status_output(panel, total) as show:
+    async with options.client() as client:
+        with _status_output(options, total) as show:
             try:
-                async with aclosing(client.iter_statuses(wanted)) as found:
-                    async for order, result in found:
+                async with aclosing(client.iter_statuses(wanted)) as statuses:
+                    async for order, result in statuses:
                         failed |= isinstance(result, PanelError)
                         show(order, result)
             except asyncio.CancelledError:
@@ -57,10 +57,10 @@ async def status(
 
 
 @contextmanager
-def _status_output(panel: CommonOptions, total: int | None) -> Generator[Show, None, None]:
+def _status_output(options: CommonOptions, total: int | None) -> Generator[Show, None, None]:
     """Yield what shows a status: a table for known ids on a terminal, lines otherwise."""
     console = Console()
-    if total is not None and can_redraw(console) and not panel.json:
+    if total is not None and can_redraw(console) and not options.json:
         board = StatusBoard(total)
         try:
             with live(console, board, stays=False):
@@ -72,7 +72,7 @@ def _status_output(panel: CommonOptions, total: int | None) -> Generator[Show, N
     with counting(Console(stderr=True), "orders") as counted:
 
         def show(order: str, result: OrderStatus | PanelError) -> None:
-            if panel.json:
+            if options.json:
                 output.print_json(console, {"order": order} | output.plain(result))
             else:
                 output.print_line(console, output.status_row(order, result))
@@ -80,8 +80,6 @@ def _status_output(panel: CommonOptions, total: int | None) -> Generator[Show, N
 
         yield show
 
-
-_HERE = CommonOptions()
 
 _LAST = {ChangeKind.FINISHED, ChangeKind.MISSING}
 """Kinds of change after which an order has no more."""
@@ -92,7 +90,7 @@ async def watch(
     *ids: str,
     timeout_s: Annotated[float | None, Parameter(name="--timeout")] = None,
     every: float = 5.0,
-    panel: CommonOptions = _HERE,
+    options: CommonOptions = _HERE,
 ) -> int:
     """Run `smmfanfast watch`.
 
@@ -108,9 +106,9 @@ async def watch(
     if not ids:
         raise InvalidSettingsError("ids", "are missing: add some")
     missing = False
-    async with panel.client(poll=PollPolicy(min_interval_s=every)) as client:
+    async with options.client(poll=PollPolicy(min_interval_s=every)) as client:
         changes = client.watch(ids, timeout_s=timeout_s)
-        with _change_output(Console(), as_json=panel.json, total=len(set(ids))) as show:
+        with _change_output(Console(), as_json=options.json, total=len(set(ids))) as show:
             try:
                 async with aclosing(changes):
                     async for change in changes:
@@ -139,12 +137,12 @@ def _change_output(
 def change_object(change: StatusChange) -> dict[str, Any]:
     """Return a change as a JSON object."""
     order, result = _result(change)
-    found: dict[str, Any] = output.plain(result)
-    return {"order": order, "change": change.kind.value} | found
+    fields: dict[str, Any] = output.plain(result)
+    return {"order": order, "change": change.kind.value} | fields
 
 
 def _result(change: StatusChange) -> tuple[str, OrderStatus | PanelError]:
-    found = change.error or change.after
+    result = change.error or change.after
     # A missing order has an error, any other a status.
-    assert found is not None  # noqa: S101
-    return change.order, found
+    assert result is not None  # noqa: S101
+    return change.order, result

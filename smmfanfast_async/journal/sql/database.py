@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from ..._text import sanitize
-from ...errors import InvalidSettingsError, JournalError, PanelError, without_frames
+from ...errors import InvalidSettingsError, JournalError, PanelError, strip_frames
 from .schema import MIGRATIONS, SCHEMA_VERSION, metadata, versions
 
 __all__ = ["Database", "journal_error", "parse_url"]
@@ -156,7 +156,7 @@ class Database:
                 if not _is_database_error(error):
                     raise
                 if not _is_transient(error) or time.monotonic() + delay_s > deadline_s:
-                    raise journal_error(error) from without_frames(error)
+                    raise journal_error(error) from strip_frames(error)
             await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))  # noqa: S311  # no secret
             delay_s = min(delay_s * 2, MAX_RETRY_DELAY_S)
 

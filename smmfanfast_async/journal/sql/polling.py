@@ -41,7 +41,7 @@ class Polling:
         params = {"p_account": self._account, "p_now": now, "p_limit": limit, "p_until": until}
         rows = (await connection.execute(statements.CLAIM, params)).mappings().all()
         return [
-            Claim(key=row["id"], number=row["claim_version"], entry=entry_from_row(row))
+            Claim(key=row["id"], version=row["claim_version"], entry=entry_from_row(row))
             for row in rows
         ]
 

@@ -165,7 +165,7 @@ def apply_observation(observation: Observation, now: datetime) -> Entry:
         return attrs.evolve(entry, miss_count=entry.miss_count + 1, checked_at=now)
     # A field that is missing from this answer keeps its last value.
     reported: dict[str, Any] = {  # in the order of `_reported_values`
-        "state": _S.FINISHED if status.is_final or observation.is_over else entry.state,
+        "state": _S.FINISHED if status.is_final or observation.is_final else entry.state,
         "raw_status": sanitize(status.raw_status, MAX_STATUS_CHARACTERS),
         "charge": entry.charge if status.charge is None else status.charge,
         "start_count": entry.start_count if status.start_count is None else status.start_count,
@@ -206,7 +206,7 @@ def status_row(observation: Observation, after: Entry) -> dict[str, Any]:
     is_final = after.state is _S.FINISHED
     return {
         "id": observation.claim.key,
-        "claim_version": observation.claim.number,
+        "claim_version": observation.claim.version,
         "is_final": int(is_final),
         "due_at": None if is_final else to_microseconds(observation.due_at),
         "raw_status": after.raw_status,
@@ -223,7 +223,7 @@ def status_row(observation: Observation, after: Entry) -> dict[str, Any]:
 
 def release_row(claim: Claim, due_at: datetime) -> dict[str, int]:
     """Return a row for the statement `release`."""
-    return {"id": claim.key, "claim_version": claim.number, "due_at": to_microseconds(due_at)}
+    return {"id": claim.key, "claim_version": claim.version, "due_at": to_microseconds(due_at)}
 
 
 # --- events --------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ def test_importing_the_plugin_loads_only_pytest(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", HEAVY)
-def test_a_run_without_the_fixtures_loads_nothing_heavy(tmp_path: Path, name: str) -> None:
+def test_run_without_the_fixtures_loads_no_heavy_module(tmp_path: Path, name: str) -> None:
     (tmp_path / "test_user.py").write_text(
         "import sys\n\n\ndef test_user(request):\n"
         "    assert request.config.pluginmanager.hasplugin('smmfanfast')\n"
