@@ -227,7 +227,7 @@ async def test_value_that_is_neither_text_nor_int_is_not_an_id() -> None:
     async with StatusPanel() as server, client_of(server) as client:
         found = await client.statuses(odd)
 
-    assert server.requests[0].fields["order"] == "7"
+    assert server.requests[0].fields["orders"] == "7"
     assert isinstance(found["7"], OrderStatus)
     for text in ("True", "None", "1.5", "b'7'"):
         assert isinstance(found[text], InvalidOrderError)
@@ -530,7 +530,7 @@ async def test_single_refill_and_its_status() -> None:
 
     assert found["1"] == RefillStatus(refill="1", raw_status="Rejected")
     assert isinstance(found["2"], PanelError)
-    assert server.requests[1].fields["refill"] == "1"
+    assert server.requests[1].fields["refills"] == "1"
     assert server.requests[3].fields["refills"] == "1,2"
 
 

@@ -62,8 +62,10 @@ class ApiV2Calls:
             PanelError: No usable answer within `timeout_s`. Retrying is safe.
         """
         asked = parse_id(refill, name="refill")
+        # The answer to `refill` does not name the refill, so that it might be that of another call.
+        field = "refill" if self.profile.ids_per_call == 1 else "refills"
         rows = await self._read(
-            ids_form("refill_status", "refill", [asked]),
+            ids_form("refill_status", field, [asked]),
             lambda reply: decode_refill_statuses(reply, self.profile, [asked]),
         )
         return unwrap(rows[asked])
