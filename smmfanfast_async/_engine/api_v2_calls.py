@@ -49,8 +49,10 @@ class ApiV2Calls:
     async def refills(self, orders: Iterable[int | str]) -> dict[str, RefillResult | PanelError]:
         """Request refills (API v2); return for each order its refill or error. Never retried.
 
+        If the client is closed meanwhile, the orders of batches that were not sent get its error.
+
         Raises:
-            ClosedError: The client was closed. Earlier batches may have taken effect.
+            ClosedError: The client was closed before anything was sent.
         """
         return await self._rows("refill", "orders", orders, decode_refills, self._once)
 
@@ -81,8 +83,10 @@ class ApiV2Calls:
     async def cancel(self, orders: Iterable[int | str]) -> dict[str, CancelResult | PanelError]:
         """Cancel orders (API v2); return for each the panel's answer or its error. Never retried.
 
+        If the client is closed meanwhile, the orders of batches that were not sent get its error.
+
         Raises:
-            ClosedError: The client was closed. Earlier batches may have taken effect.
+            ClosedError: The client was closed before anything was sent.
         """
         return await self._rows("cancel", "orders", orders, decode_cancels, self._once)
 
@@ -110,9 +114,10 @@ class ApiV2Calls:
             try:
                 form = ids_form(action, field, batch)
                 rows |= await send(form, partial(_decode_batch, decode, self.profile, batch))
-            except ClosedError:
-                raise
             except PanelError as error:
+                # With results of earlier batches, which no one could get again, it is not raised.
+                if isinstance(error, ClosedError) and not rows:
+                    raise
                 rows |= {each: error.for_order(each) for each in batch}
         return rows
 
