@@ -5,7 +5,8 @@ quantity of a drip-feed order is `runs × quantity`, that of a list of comments 
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, ValuesView
 from datetime import UTC, datetime
 from decimal import Context, Decimal, InvalidOperation
 from typing import TypeAlias, cast
@@ -84,16 +85,31 @@ class CatalogueDiff:
 
 @frozen(kw_only=True)
 class Catalogue(Mapping[str, Service]):
-    """The services of a panel by id, in the panel's order. Look ids up as int or text."""
+    """The services of a panel by id, in the panel's order. Look ids up as int or text.
+
+    If a panel lists an id more than once, a lookup finds the first service. `values` and the
+    searches have all of them, those of `repeated` last.
+    """
 
     services: Mapping[str, Service] = field(repr=False)
-    """By id; if a panel lists an id twice, the later record counts."""
+    """By id; if a panel lists an id more than once, the first service."""
     fetched_at: datetime
     """When the response arrived, aware UTC."""
     unreadable: tuple[str, ...] = ()
     """Records without a usable id: the start of each, sanitized. They are not in `services`."""
     is_stale: bool = False
     """Whether it is older than requested because fetching a newer one failed."""
+    repeated: tuple[Service, ...] = field(default=(), repr=False)
+    """Further services whose id is in `services` already."""
+
+    @property
+    def ambiguous_ids(self) -> frozenset[str]:
+        """The ids that the panel lists more than once: it is not known which service is meant.
+
+        `check` accepts an order for such an id only if all its services do, and `quote` has a price
+        only if it is that of all of them.
+        """
+        return frozenset(service.service for service in self.repeated)
 
     @classmethod
     def from_services(
@@ -102,10 +118,15 @@ class Catalogue(Mapping[str, Service]):
         """Create a catalogue from services, such as a response of the panel.
 
         It is synchronous and blocks the event loop meanwhile: 10,000 services take a millisecond.
-        If an id occurs twice, the later record counts.
+        If an id occurs again, that service is in `repeated`.
         """
-        by_id = {service.service: service for service in services}
-        return cls(services=by_id, fetched_at=fetched_at, unreadable=unreadable)
+        by_id: dict[str, Service] = {}
+        repeated = tuple(
+            service
+            for service in services
+            if by_id.setdefault(service.service, service) is not service
+        )
+        return cls(services=by_id, fetched_at=fetched_at, unreadable=unreadable, repeated=repeated)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Catalogue":
@@ -133,7 +154,7 @@ class Catalogue(Mapping[str, Service]):
         Money is text, so that no digit is lost; times are in ISO 8601. Each service is on a line of
         its own, so that a diff of two files shows which services changed.
         """
-        services = ",\n".join(json.dumps(_plain_service(each)) for each in self.services.values())
+        services = ",\n".join(json.dumps(_plain_service(each)) for each in self.values())
         head = json.dumps(
             {
                 "format": _FORMAT,
@@ -152,8 +173,15 @@ class Catalogue(Mapping[str, Service]):
     def __len__(self) -> int:
         return len(self.services)
 
+    def values(self) -> ValuesView[Service]:
+        """Return all services, also those whose id the panel lists more than once."""
+        return _Services(self)
+
     def find(self, service: int | str) -> Service | None:
-        """Return a service by its id, None if the panel does not list it."""
+        """Return a service by its id, None if the panel does not list it.
+
+        The first one if the panel lists the id more than once (`ambiguous_ids`).
+        """
         return self.services.get(str(service))
 
     def search(
@@ -168,7 +196,7 @@ class Catalogue(Mapping[str, Service]):
         kind = None if type is None else normalize_word(type)
         return [
             service
-            for service in self.services.values()
+            for service in self.values()
             if all(word in f"{service.name} {service.category}".casefold() for word in wanted)
             and (kind is None or normalize_word(service.type or "") == kind)
             and (max_rate is None or (service.rate is not None and service.rate <= max_rate))
@@ -177,7 +205,7 @@ class Catalogue(Mapping[str, Service]):
     def by_category(self) -> dict[str, list[Service]]:
         """Return the services grouped by category, in the panel's order."""
         by_category: dict[str, list[Service]] = {}
-        for service in self.services.values():
+        for service in self.values():
             by_category.setdefault(service.category, []).append(service)
         return by_category
 
@@ -185,7 +213,7 @@ class Catalogue(Mapping[str, Service]):
         """Return the services that accept orders of a class, such as `DefaultOrder`."""
         return [
             service
-            for service in self.services.values()
+            for service in self.values()
             if API_V2_ORDER_TYPES.get(service.type or "") is order_type
         ]
 
@@ -199,59 +227,100 @@ class Catalogue(Mapping[str, Service]):
             InvalidOrderError: The service is not listed or does not accept the order; `field` and
                 `reason` say why.
         """
-        where = type(order).__name__
-        service = self._service_of(order)
-        expected = API_V2_ORDER_TYPES.get(service.type or "")
-        if expected is not None and expected is not type(order):
-            reason = f"accepts only orders of type {service.type!r}: use {expected.__name__}"
-            raise InvalidOrderError(where, "service", order.service, reason)
-        if isinstance(order, _DRIP_FED) and order.runs is not None and service.dripfeed is False:
-            reason = f"requires drip-feed, which service {service.service} does not support"
-            raise InvalidOrderError(where, "runs", order.runs, reason)
-        for name, quantity in _quantities(order):
-            _check_limits(where, name, quantity, service)
-        return service
+        services = self._services_of(order)
+        for service in services:
+            _check_service(order, service)
+        return services[0]
 
     def quote(self, order: Order) -> Decimal | None:
         """Return the exact price of an order, in the account's currency, unrounded.
 
         None if it cannot be known in advance: a subscription is charged post by post; a service may
         have no rate, or accept orders of another type; an order may have no quantity, or have it in
-        `extra`. Raises `InvalidOrderError` for an unknown service.
+        `extra`; the services of an ambiguous id may have different prices. Raises
+        `InvalidOrderError` for an unknown service.
         """
-        service = self._service_of(order)
-        # The panel charges by the type of the service, not by the class of the order: a package for
-        # a `default` service would be charged by the thousand instead of the flat rate.
-        expected = API_V2_ORDER_TYPES.get(service.type or "", type(order))
-        if not isinstance(order, expected) or not _QUANTITIES.isdisjoint(order.extra):
-            return None
-        if service.rate is None or isinstance(order, SubscriptionsOrder):
-            return None
-        if isinstance(order, _FLAT):
-            return service.rate
-        quantity = total_quantity(order)
-        if quantity is None:
-            return None
-        return _EXACT.divide(_EXACT.multiply(service.rate, quantity), 1000)
+        first, *others = [_quote_service(order, each) for each in self._services_of(order)]
+        return first if all(each == first for each in others) else None
 
     def diff(self, older: "Catalogue") -> CatalogueDiff:
         """Return what was added, removed and changed since an older catalogue."""
+        before, after = _by_occurrence(older), _by_occurrence(self)
         return CatalogueDiff(
-            added=tuple(each for key, each in self.services.items() if key not in older.services),
-            removed=tuple(each for key, each in older.services.items() if key not in self.services),
+            added=tuple(each for key, each in after.items() if key not in before),
+            removed=tuple(each for key, each in before.items() if key not in after),
             changed=tuple(
-                ServiceChange(older.services[key], each)
-                for key, each in self.services.items()
-                if key in older.services and not each.is_equivalent_to(older.services[key])
+                ServiceChange(before[key], each)
+                for key, each in after.items()
+                if key in before and not each.is_equivalent_to(before[key])
             ),
         )
 
-    def _service_of(self, order: Order) -> Service:
+    def _services_of(self, order: Order) -> list[Service]:
+        """Return the services that an order may mean: one, unless its id is ambiguous."""
         service = self.find(order.service)
         if service is None:
             reason = "is not in the catalogue"
             raise InvalidOrderError(type(order).__name__, "service", order.service, reason)
-        return service
+        others = (each for each in self.repeated if each.service == service.service)
+        return [service, *others]
+
+
+class _Services(ValuesView[Service]):
+    """All services of a catalogue, also those whose id was listed before."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        super().__init__(catalogue)
+        self._catalogue = catalogue
+
+    def __len__(self) -> int:
+        return len(self._catalogue.services) + len(self._catalogue.repeated)
+
+    def __iter__(self) -> Iterator[Service]:
+        yield from self._catalogue.services.values()
+        yield from self._catalogue.repeated
+
+    def __contains__(self, service: object) -> bool:
+        return any(each == service for each in self)
+
+
+def _by_occurrence(catalogue: Catalogue) -> dict[tuple[str, int], Service]:
+    """Return all services by their id, and the number of earlier ones with it."""
+    counts: Counter[str] = Counter()
+    found: dict[tuple[str, int], Service] = {}
+    for service in catalogue.values():
+        found[service.service, counts[service.service]] = service
+        counts[service.service] += 1
+    return found
+
+
+def _check_service(order: Order, service: Service) -> None:
+    where = type(order).__name__
+    expected = API_V2_ORDER_TYPES.get(service.type or "")
+    if expected is not None and expected is not type(order):
+        reason = f"accepts only orders of type {service.type!r}: use {expected.__name__}"
+        raise InvalidOrderError(where, "service", order.service, reason)
+    if isinstance(order, _DRIP_FED) and order.runs is not None and service.dripfeed is False:
+        reason = f"requires drip-feed, which service {service.service} does not support"
+        raise InvalidOrderError(where, "runs", order.runs, reason)
+    for name, quantity in _quantities(order):
+        _check_limits(where, name, quantity, service)
+
+
+def _quote_service(order: Order, service: Service) -> Decimal | None:
+    # The panel charges by the type of the service, not by the class of the order: a package for
+    # a `default` service would be charged by the thousand instead of the flat rate.
+    expected = API_V2_ORDER_TYPES.get(service.type or "", type(order))
+    if not isinstance(order, expected) or not _QUANTITIES.isdisjoint(order.extra):
+        return None
+    if service.rate is None or isinstance(order, SubscriptionsOrder):
+        return None
+    if isinstance(order, _FLAT):
+        return service.rate
+    quantity = total_quantity(order)
+    if quantity is None:
+        return None
+    return _EXACT.divide(_EXACT.multiply(service.rate, quantity), 1000)
 
 
 def total_quantity(order: Order) -> int | None:

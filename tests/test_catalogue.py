@@ -72,6 +72,10 @@ PACKAGE = Service(
 UNUSUAL = Service(service="ord_x", name="", category="", raw_rate="7", type="a new type")
 
 
+def evolve_service(service: Service, **changes: Any) -> Service:
+    return structs.replace(service, **changes)
+
+
 def catalogue(*services: Service) -> Catalogue:
     return Catalogue.from_services(services, FETCHED_AT)
 
@@ -205,10 +209,67 @@ def test_unlisted_id_is_not_found(asked: Any) -> None:
         OFFER[asked]
 
 
-def test_later_record_of_a_repeated_id_counts() -> None:
-    later = Service(service="5", name="later")
+def test_repeated_id_keeps_all_its_services() -> None:
+    again = evolve_service(FOLLOWERS, name="later", raw_rate="9")
+    found = catalogue(FOLLOWERS, COMMENTS, again)
 
-    assert catalogue(FOLLOWERS, COMMENTS, later)["5"] is later
+    assert found["5"] is found.find(5) is FOLLOWERS
+    assert list(found) == ["5", "9"]
+    assert list(found.values()) == [FOLLOWERS, COMMENTS, again]
+    assert (len(found), len(found.values())) == (2, 3)
+    assert again in found.values()
+    assert PACKAGE not in found.values()
+    assert found.search("later") == [again]
+    assert found.by_category()["Instagram - Followers"] == [FOLLOWERS, again]
+    assert found.by_type(DefaultOrder) == [FOLLOWERS, again]
+    assert found.repeated == (again,)
+    assert found.ambiguous_ids == {"5"}
+    assert catalogue(FOLLOWERS, COMMENTS).ambiguous_ids == frozenset()
+
+
+def test_repeated_id_is_stored_in_json() -> None:
+    found = catalogue(FOLLOWERS, evolve_service(FOLLOWERS, raw_rate="9"), COMMENTS)
+
+    assert Catalogue.from_json(found.to_json()) == found
+
+
+@pytest.mark.parametrize(("change", "price"), [
+    ({"name": "later"}, Decimal("1.02")),
+    ({"raw_rate": "1.0200"}, Decimal("1.02")),
+    ({"raw_rate": "9"}, None),
+    ({"raw_rate": None}, None),
+    ({"type": "package"}, None),
+])  # fmt: skip
+def test_ambiguous_price_is_not_known(change: dict[str, Any], price: Decimal | None) -> None:
+    order = DefaultOrder(service=5, link=LINK, quantity=1000)
+
+    for services in ([FOLLOWERS, evolve_service(FOLLOWERS, **change)],
+                     [evolve_service(FOLLOWERS, **change), FOLLOWERS]):  # fmt: skip
+        assert catalogue(*services).quote(order) == price
+
+
+@pytest.mark.parametrize(("change", "reason"), [
+    ({"min": 2000}, "below the minimum"), ({"max": 900}, "above the maximum"),
+    ({"type": "package"}, "accepts only orders of type"),
+])  # fmt: skip
+def test_order_has_to_suit_all_services_of_its_id(change: dict[str, Any], reason: str) -> None:
+    order = DefaultOrder(service=5, link=LINK, quantity=1000)
+    again = evolve_service(FOLLOWERS, **change)
+
+    assert catalogue(FOLLOWERS, evolve_service(FOLLOWERS, name="x")).check(order) is FOLLOWERS
+    for services in ([FOLLOWERS, again], [again, FOLLOWERS]):
+        with pytest.raises(InvalidOrderError, match=reason):
+            catalogue(*services).check(order)
+
+
+def test_diff_compares_repeated_ids_one_by_one() -> None:
+    second, third = evolve_service(FOLLOWERS, name="b"), evolve_service(FOLLOWERS, name="c")
+    older, newer = catalogue(FOLLOWERS, second), catalogue(FOLLOWERS, third)
+
+    assert newer.diff(older).changed == (ServiceChange(second, third),)
+    assert catalogue(FOLLOWERS, second, third).diff(older).added == (third,)
+    assert older.diff(catalogue(FOLLOWERS, second, third)).removed == (third,)
+    assert catalogue(FOLLOWERS).diff(older).removed == (second,)
 
 
 def test_from_services_accepts_any_iterable() -> None:

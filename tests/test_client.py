@@ -5,13 +5,13 @@ import copy
 import json
 import logging
 import pickle
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import aiohttp
 import attrs
 import pytest
-from support.wire import Answer, Reply, Request, WireServer, reply
+from support.wire import Answer, Reply, Request, Silence, WireServer, reply
 
 from smmfanfast_async import (
     API_V2,
@@ -24,6 +24,7 @@ from smmfanfast_async import (
     InvalidOrderError,
     InvalidResponseError,
     InvalidSettingsError,
+    NoResponseError,
     OrderNotFoundError,
     OrderStatus,
     PanelError,
@@ -227,7 +228,7 @@ async def test_value_that_is_neither_text_nor_int_is_not_an_id() -> None:
     async with StatusPanel() as server, create_client(server) as client:
         found = await client.statuses(ids)
 
-    assert server.requests[0].fields["order"] == "7"
+    assert server.requests[0].fields["orders"] == "7"
     assert isinstance(found["7"], OrderStatus)
     for text in ("True", "None", "1.5", "b'7'"):
         assert isinstance(found[text], InvalidOrderError)
@@ -540,7 +541,7 @@ async def test_single_refill_and_its_status() -> None:
 
     assert found["1"] == RefillStatus(refill="1", raw_status="Rejected")
     assert isinstance(found["2"], PanelError)
-    assert server.requests[1].fields["refill"] == "1"
+    assert server.requests[1].fields["refills"] == "1"
     assert server.requests[3].fields["refills"] == "1,2"
 
 
@@ -568,19 +569,66 @@ async def test_unsupported_calls_send_nothing() -> None:
 
 
 @pytest.mark.asyncio
-async def test_closing_between_batches_of_refills_is_raised() -> None:
+@pytest.mark.parametrize(("verb", "field", "answer"), [
+    ("refills", "refill", '[{"order":1,"refill":11},{"order":2,"refill":12}]'),
+    ("cancel", "order", '[{"order":1,"cancel":1},{"order":2,"cancel":1}]'),
+    ("refill_statuses", "refill",
+     '[{"refill":1,"status":"Pending"},{"refill":2,"status":"Pending"}]'),
+])  # fmt: skip
+async def test_closing_between_batches_keeps_what_was_answered(
+    verb: str, field: str, answer: str
+) -> None:
     class Closing(WireServer):
         def answer_to(self, request: Request) -> Answer:
             client._runner.transport.is_closed = True
-            return reply("[]")
+            return reply(answer)
 
     async with Closing(reply("")) as server:
         client = create_v2_client(server)
+        found = await getattr(client, verb)([1, 2, 3, 4, 5])
         with pytest.raises(ClosedError):
-            await client.refills([1, 2, 3])
+            await getattr(client, verb)([1, 2, 3])
         await client.aclose()
 
+    assert list(found) == ["1", "2", "3", "4", "5"]
+    assert not isinstance(found["1"], PanelError)
+    assert getattr(found["2"], field) == ("12" if verb == "refills" else "2")
+    for order in ("3", "4", "5"):
+        assert isinstance(found[order], ClosedError)
+        assert found[order].order == order
     assert len(server.requests) == 1
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("verb", ["refills", "cancel", "refill_statuses"])
+async def test_closing_during_a_batch_keeps_what_was_answered(verb: str) -> None:
+    first = reply('[{"order":1,"refill":1,"cancel":1,"status":"Pending"}]')
+    async with WireServer(first, Silence()) as server:
+        client = create_client(server, profile=attrs.evolve(V2, ids_per_call=1))
+        calling = asyncio.create_task(getattr(client, verb)([1, 2, 3]))
+        await server.has_received(2)
+        await client.aclose()
+        found = await calling
+
+    assert not isinstance(found["1"], PanelError)
+    assert isinstance(found["2"], NoResponseError)
+    assert isinstance(found["3"], ClosedError)
+
+
+@pytest.mark.asyncio
+async def test_closing_before_the_first_batch_is_raised() -> None:
+    async with WireServer(reply("")) as server:
+        client = create_v2_client(server)
+
+        def close(ids: list[int]) -> Iterator[int]:
+            yield from ids
+            client._runner.transport.is_closed = True
+
+        with pytest.raises(ClosedError):
+            await client.refills(close([1, 2, 3]))
+        await client.aclose()
+
+    assert server.requests == []
 
 
 @pytest.mark.asyncio

@@ -72,7 +72,7 @@ async def test_status_of_one_and_of_many() -> None:
     with panel_answers(URL_TEXT, '{"order":"7","status":"Completed","charge":"0.5"}') as mocked:
         async with client() as panel:
             assert (await panel.status(7)).raw_status == "Completed"
-    assert form_of(mocked) == "key=***&action=status&order=7"
+    assert form_of(mocked) == "key=***&action=status&orders=7"
 
     with panel_answers(URL_TEXT, '{"7":{"order":"7","status":"Completed"}}') as mocked:
         async with client() as panel:

@@ -49,8 +49,10 @@ class ApiV2Calls:
     async def refills(self, orders: Iterable[int | str]) -> dict[str, RefillResult | PanelError]:
         """Request refills (API v2); return for each order its refill or error. Never retried.
 
+        If the client is closed meanwhile, the orders of batches that were not sent get its error.
+
         Raises:
-            ClosedError: The client was closed. Earlier batches may have taken effect.
+            ClosedError: The client was closed before anything was sent.
         """
         return await self._rows("refill", "orders", orders, decode_refills, self._once)
 
@@ -62,8 +64,10 @@ class ApiV2Calls:
             PanelError: No usable answer within `timeout_s`. Retrying is safe.
         """
         asked = parse_id(refill, name="refill")
+        # The answer to `refill` does not name the refill, so that it might be that of another call.
+        field = "refill" if self.profile.ids_per_call == 1 else "refills"
         rows = await self._read(
-            encode_ids("refill_status", "refill", [asked]),
+            encode_ids("refill_status", field, [asked]),
             lambda reply: decode_refill_statuses(reply, self.profile, [asked]),
         )
         return unwrap(rows[asked])
@@ -79,8 +83,10 @@ class ApiV2Calls:
     async def cancel(self, orders: Iterable[int | str]) -> dict[str, CancelResult | PanelError]:
         """Cancel orders (API v2); return for each the panel's answer or its error. Never retried.
 
+        If the client is closed meanwhile, the orders of batches that were not sent get its error.
+
         Raises:
-            ClosedError: The client was closed. Earlier batches may have taken effect.
+            ClosedError: The client was closed before anything was sent.
         """
         return await self._rows("cancel", "orders", orders, decode_cancels, self._once)
 
@@ -108,9 +114,10 @@ class ApiV2Calls:
             try:
                 form = encode_ids(action, field, batch)
                 rows |= await send(form, partial(_decode_batch, decode, self.profile, batch))
-            except ClosedError:
-                raise
             except PanelError as error:
+                # With results of earlier batches, which no one could get again, it is not raised.
+                if isinstance(error, ClosedError) and not rows:
+                    raise
                 rows |= {each: error.for_order(each) for each in batch}
         return rows
 

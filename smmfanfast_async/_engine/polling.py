@@ -80,7 +80,7 @@ class _Subscription:
         self.open: dict[str, OrderStatus | None] = dict.fromkeys(orders)
         """The orders still watched, each with the status that was consumed last."""
         self.pending: dict[str, StatusChange] = {}
-        self.failure: Exception | None = None
+        self.failure: BaseException | None = None
         self.changed = asyncio.Event()
         self._until = until
         self._is_final = is_final
@@ -115,14 +115,14 @@ class _Subscription:
         self.pending[change.order] = change
         self.changed.set()
 
-    def pop_change(self) -> StatusChange:
-        """Remove and return the oldest pending change."""
-        change = self.pending.pop(next(iter(self.pending)))
-        if change.order in self.open:
-            self.open[change.order] = change.after
+    def pop_change(self, order: str) -> StatusChange | None:
+        """Remove and return the pending change of an order; None if it was taken back."""
+        change = self.pending.pop(order, None)
+        if change is not None and order in self.open:
+            self.open[order] = change.after
         return change
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         """End the subscription with an error."""
         self.failure = error
         self.changed.set()
@@ -167,11 +167,12 @@ class Poller:
             self._subscribe(subscription)
             while subscription.pending or subscription.open:
                 # Only those pending at the start: changes that arrive meanwhile must not delay the
-                # timeout.
-                for _ in range(len(subscription.pending)):
-                    change = subscription.pop_change()
-                    self._emit_change(change)
-                    yield change
+                # timeout. While the caller is busy with one, another may be taken back.
+                for order in list(subscription.pending):
+                    change = subscription.pop_change(order)
+                    if change is not None:
+                        self._emit_change(change)
+                        yield change
                 if subscription.failure is not None and not subscription.pending:
                     raise subscription.failure
                 if subscription.open and subscription.failure is None:
@@ -258,14 +259,12 @@ class Poller:
     def _timeout_error(
         self, subscription: _Subscription, timeout_s: float | None
     ) -> WaitTimeoutError:
-        order = next(iter(subscription.open))
+        # Nothing has run since an open order was seen.
+        [order, *others] = subscription.open
         polled = self._orders[order]
         text = f"not final within {timeout_s:g} s"
-        if len(subscription.open) > 1:
-            text = (
-                f"{len(subscription.open)} orders not final within {timeout_s:g} s,"
-                " this is the first"
-            )
+        if others:
+            text = f"{len(others) + 1} orders not final within {timeout_s:g} s, this is the first"
         if polled.error is not None:
             text += f" (the last poll failed: {polled.error})"
         return WaitTimeoutError(
@@ -279,7 +278,7 @@ class Poller:
         for subscription in subscriptions:
             copied = copy.copy(error)
             if isinstance(copied, PanelError):
-                copied.order = next(iter(subscription.open))
+                copied.order = next(iter(subscription.open), None)
             subscription.fail(copied)
         self._orders.clear()
         self._schedule.clear()
@@ -380,7 +379,9 @@ class Poller:
     def _notify(self, order: str, subscription: _Subscription, status: OrderStatus) -> None:
         try:
             is_done = subscription.record_status(order, status)
-        except Exception as error:  # noqa: BLE001  # its `until` raised: only this subscription ends
+        # Its `until` raised: only this subscription ends. `CancelledError` too, since reading the
+        # result of a cancelled task raises it: this task was not cancelled.
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001
             subscription.fail(error)
             self._unsubscribe(subscription)
         else:

@@ -67,6 +67,9 @@ _BODY_BYTES = {"status": STATUS_BODY_BYTES, "services": SERVICES_BODY_BYTES}
 _NO_TRACE = nullcontext()
 """Replaces the trace of a call when neither a hook nor the log needs one."""
 
+_Post = Callable[[Form, RequestLimits], Awaitable[Response]]
+"""Sends a form once, on a connection from the pool or on a new one."""
+
 T = TypeVar("T")
 
 
@@ -184,7 +187,9 @@ class Runner:
         retries = 0
         while True:
             try:
-                result = await self._run_attempt(form, decode, deadline_s, settings, trace)
+                result = await self._run_attempt(
+                    form, decode, deadline_s, settings, trace, self.transport.post
+                )
             except PanelError as error:
                 delay_s = settings.retry.delay_s(error, retries, self.rng())
                 if delay_s is None or self.clock.now_s() + delay_s >= deadline_s:
@@ -200,11 +205,15 @@ class Runner:
                 return result
 
     async def send_once(self, form: Form, decode: Callable[[Response], T], settings: Settings) -> T:
-        """Send a call that may change something. It is never retried."""
+        """Send a call that may change something. It is never retried.
+
+        It gets a connection of its own: the answer to an earlier call must not be taken for its.
+        """
         deadline_s = self.clock.now_s() + settings.timeout_s
         trace = self.instrumentation.trace(form, self.clock.now_s)
         with trace or _NO_TRACE:
-            return await self._run_attempt(form, decode, deadline_s, settings, trace)
+            post = partial(self.transport.post, new_connection=True)
+            return await self._run_attempt(form, decode, deadline_s, settings, trace, post)
 
     def spend_retry(self, error: PanelError) -> bool:
         """Spend retry budget for another kind of retry. Return False if it is exhausted."""
@@ -232,6 +241,7 @@ class Runner:
         deadline_s: float,
         settings: Settings,
         trace: CallTrace | None,
+        post: _Post,
     ) -> T:
         """Wait for a slot, send the request and decode the response, until the deadline.
 
@@ -244,11 +254,9 @@ class Runner:
                 self._active_reads.add(timeout)
                 await self._acquire_slot(form["action"], deadline_s, settings)
                 try:
-                    if trace is None:
-                        return await self._post_and_decode(form, decode, deadline_s, settings, None)
-                    with trace.attempt() as attempt:
+                    with (trace and trace.attempt()) or _NO_TRACE as attempt:
                         return await self._post_and_decode(
-                            form, decode, deadline_s, settings, attempt
+                            form, decode, deadline_s, settings, attempt, post
                         )
                 finally:
                     self._limiter.release()
@@ -278,11 +286,12 @@ class Runner:
         deadline_s: float,
         settings: Settings,
         attempt: AttemptTrace | None,
+        post: _Post,
     ) -> T:
         action = form["action"]
         left_s = max(deadline_s - self.clock.now_s(), MIN_READ_S)
         limits = RequestLimits(left_s, _BODY_BYTES.get(action, SMALL_BODY_BYTES))
-        reply = await self.transport.post(form, limits)
+        reply = await post(form, limits)
         if attempt is not None:
             attempt.reply = reply
         if action == "services" and len(reply.body) > INLINE_BODY_BYTES:

@@ -203,9 +203,12 @@ class Statuses:
         return rows, are_whole
 
     async def _request(self, ids: list[str], settings: Settings) -> Rows:
-        """Fetch ids in one request: with the field `order` for one id, `orders` for several."""
+        """Fetch ids in one request, in the form whose answer names them.
+
+        The answer to `order` does not: it is asked only at panels without the form for several.
+        """
         profile, keep_raw = self._runner.profile, settings.keep_raw
-        if len(ids) == 1:
+        if profile.ids_per_call == 1:
             form = encode_ids("status", "order", ids)
             one = await self._runner.read(
                 form,
@@ -219,7 +222,8 @@ class Statuses:
             lambda reply: decode_statuses(reply, profile, ids, keep_raw=keep_raw),
             settings,
         )
-        self._size.on_success(len(ids))
+        if len(ids) > 1:
+            self._size.on_success(len(ids))
         if batch.unexpected:
             self._runner.instrumentation.unexpected_ids(batch.unexpected)
         return batch.found

@@ -2,7 +2,10 @@
 
 import asyncio
 import copy
+import gc
+import weakref
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import Context, ContextVar
 from typing import Any
 
 import pytest
@@ -804,3 +807,103 @@ async def test_caller_may_be_cancelled_at_the_moment_of_closing() -> None:
     with pytest.raises(asyncio.CancelledError):
         await caller
     await coalescer.wait_closed()
+
+
+# --- contexts ------------------------------------------------------------------------------------
+
+REQUEST: ContextVar[str] = ContextVar("REQUEST", default="none")
+
+
+def ask_as(fetches: Fetches, request: str, key: str) -> "asyncio.Task[Result]":
+    """Ask for a key in a context of its own, as a web framework calls a handler."""
+
+    async def handler() -> Result:
+        REQUEST.set(request)
+        return await fetches.coalescer.load(key, timeout_s=60, group="")
+
+    return asyncio.create_task(handler(), context=Context())
+
+
+class TracedFetches(Fetches):
+    """Fetches that note in whose context they run."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.requests: list[str] = []
+
+    async def fetch(
+        self, keys: list[str], lane: str, timeout_s: float
+    ) -> Mapping[str, Result | Exception]:
+        self.requests.append(REQUEST.get())
+        return await super().fetch(keys, lane, timeout_s)
+
+
+@pytest.mark.parametrize("delay_s", [0.0, DELAY_S])
+def test_batch_runs_in_the_context_of_its_first_key(delay_s: float) -> None:
+    """Also if all slots were busy, and the end of another batch starts it."""
+
+    async def main() -> TracedFetches:
+        fetches = TracedFetches(size=2, concurrency=1, delay_s=delay_s)
+        asked = [ask_as(fetches, f"request-{key}", key) for key in "01234567"]
+        for number in range(4):
+            await asyncio.sleep(2 * DELAY_S)
+            fetches.open[number].set_result(None)
+        await asyncio.gather(*asked)
+        return fetches
+
+    fetches = run(main())
+
+    assert fetches.batches == [["0", "1"], ["2", "3"], ["4", "5"], ["6", "7"]]
+    assert fetches.requests == ["request-0", "request-2", "request-4", "request-6"]
+
+
+def test_batch_whose_first_key_is_gone_runs_in_an_empty_context() -> None:
+    async def main() -> TracedFetches:
+        fetches = TracedFetches(size=2, concurrency=1, delay_s=0)
+        asked = [ask_as(fetches, f"request-{key}", key) for key in "01234"]
+        await turns()
+        asked[2].cancel()
+        await turns()
+        for number in range(2):
+            fetches.open[number].set_result(None)
+            await turns()
+        await asyncio.gather(*asked, return_exceptions=True)
+        return fetches
+
+    fetches = run(main())
+
+    assert fetches.batches == [["0", "1"], ["3", "4"]]
+    assert fetches.requests == ["request-0", "none"]
+
+
+def test_context_of_a_caller_is_not_kept() -> None:
+    class Session:
+        """What an application keeps in a context."""
+
+    held: ContextVar[Session] = ContextVar("held")
+
+    async def handler(fetches: Fetches, key: str, dead: "weakref.WeakSet[Session]") -> Result:
+        session = Session()
+        dead.add(session)
+        held.set(session)
+        del session
+        return await fetches.coalescer.load(key, timeout_s=60, group="")
+
+    async def main() -> int:
+        fetches = Fetches(size=1, concurrency=1)
+        dead: weakref.WeakSet[Session] = weakref.WeakSet()
+        first = asyncio.create_task(handler(fetches, "1", dead), context=Context())
+        await turns()
+        second = asyncio.create_task(handler(fetches, "2", dead), context=Context())
+        await turns()
+        fetches.open[0].set_result(None)
+        await first
+        del first
+        await turns()
+        gc.collect()
+        left = len(dead)
+        fetches.open[1].set_result(None)
+        await second
+        return left
+
+    assert run(main()) == 1

@@ -372,6 +372,31 @@ def test_change_reverted_while_the_watcher_is_busy_is_dropped() -> None:
     assert kinds(run(main())) == ["first", "finished"]
 
 
+@pytest.mark.parametrize("orders", [("1", "2"), ("1", "2", "3")])
+def test_change_reverted_while_busy_with_another_order_is_dropped(orders: tuple[str, ...]) -> None:
+    """Pending, processing and pending again, while the caller handles another order's change."""
+
+    async def main() -> list[StatusChange]:
+        panel = Panel(**{f"o{order}": status("Pending") for order in orders})
+        for order in orders:
+            panel.later(10, order, status("Processing"))
+            panel.later(30, order, status("Processing" if order == "1" else "Pending"))
+            panel.later(200, order, status("Completed"))
+        slow: list[StatusChange] = []
+        async with aclosing(panel.poller.watch(orders, None, None)) as stream:
+            async for change in stream:
+                slow.append(change)
+                if change.order == "1":
+                    await asyncio.sleep(50 if change.kind is ChangeKind.STATUS else 0)
+        return slow
+
+    changes = run(main())
+
+    assert kinds([each for each in changes if each.order == "1"]) == ["first", "status", "finished"]
+    for order in orders[1:]:
+        assert kinds([each for each in changes if each.order == order]) == ["first", "finished"]
+
+
 def test_first_change_is_first_even_if_until_accepts_it() -> None:
     """A change before the first poll of an order is yielded as its first status."""
 
@@ -456,16 +481,25 @@ def failing_until(current: OrderStatus) -> bool:
     raise LookupError("no such field")
 
 
-def test_failing_until_ends_only_its_own_watcher() -> None:
+def reading_a_cancelled_task(found: OrderStatus) -> bool:
+    raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize(("until", "error"), [
+    (failing_until, LookupError), (reading_a_cancelled_task, asyncio.CancelledError),
+])  # fmt: skip
+def test_failing_until_ends_only_its_own_watcher(until: Until, error: type[BaseException]) -> None:
     async def main() -> None:
         panel = Panel(o1=status("Pending"))
-        wrong = asyncio.ensure_future(panel.collect("1", until=failing_until))
+        wrong = asyncio.ensure_future(panel.collect("1", until=until))
         right = asyncio.ensure_future(panel.collect("1"))
-        with pytest.raises(LookupError):
+        other = asyncio.ensure_future(panel.collect("2", "1"))
+        with pytest.raises(error):
             await wrong
         panel.orders["1"] = status("Completed")
 
         assert kinds(await right) == ["first", "finished"]
+        assert kinds(await other) == ["first", "missing", "finished"]
 
     run(main())
 

@@ -206,7 +206,7 @@ class Panel:
         return dict(parse_qsl(rest[:size].decode("ascii"), keep_blank_values=True))
 
     def _begin(self, wire: Wire, form: dict[str, str]) -> None:
-        action, about = form["action"], form.get("link") or form.get("order", "")
+        action, about = form["action"], form.get("link") or form.get("orders", "")
         answer = self.choose_answer(wire, action, about)
         wire.note(f"panel: {action} {about}: {answer.kind}, stores={answer.stores}")
         actions = self._actions.setdefault(wire, [])
@@ -247,10 +247,13 @@ class Panel:
     def _right(self, form: dict[str, str]) -> str:
         if form["action"] == "balance":
             return json.dumps({"status": "success", "balance": "7.50", "currency": "USD"})
-        if int(form["order"]) not in self.ledger.orders:
-            return json.dumps({"error": "Incorrect order ID"})
+        return json.dumps({each: self._status(each) for each in form["orders"].split(",")})
+
+    def _status(self, order: str) -> dict[str, str]:
+        if int(order) not in self.ledger.orders:
+            return {"error": "Incorrect order ID"}
         # The count is the id, so that an answer to another question shows.
-        return json.dumps({"status": "Pending", "charge": "0.5", "start_count": form["order"]})
+        return {"status": "Pending", "charge": "0.5", "start_count": order}
 
     def _later(self, span_s: float, work: Callable[..., None], *arguments: object) -> None:
         self._work.append(self.network.loop.call_later(span_s, work, *arguments))

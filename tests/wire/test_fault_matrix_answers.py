@@ -2,6 +2,7 @@
 
 import gzip
 import tracemalloc
+import zlib
 
 import pytest
 from support.faults import FIN, FaultPanel, Plan, answer
@@ -25,6 +26,7 @@ GZIP = [("Content-Encoding", "gzip")]
 CHUNKED = [("Transfer-Encoding", "chunked")]
 PAGE = "<html><head><title>Error</title></head><body>Error</body></html>"
 BOMB = gzip.compress(b" " * (300 * 1024 * 1024), 9)
+BROTLI = [("Content-Encoding", "br")]
 
 ANSWERS: dict[str, tuple[bytes, type]] = {
     "39 empty 200": (answer(""), UNKNOWN),
@@ -40,7 +42,22 @@ ANSWERS: dict[str, tuple[bytes, type]] = {
     "48 bad chunk size": (answer(b"zz\r\n{}\r\n0\r\n\r\n", headers=CHUNKED), UNKNOWN),
     "49 bad gzip": (answer("no gzip", headers=GZIP), UNKNOWN),
     "50 cut gzip": (answer(gzip.compress(b'{"order":32}')[:-9], headers=GZIP), UNKNOWN),
-    "51 unknown encoding": (answer(GOOD, headers=[("Content-Encoding", "br")]), UNKNOWN),
+    "51 unknown encoding": (
+        answer(b"\x8b\x05\x80" + GOOD.encode()[::-1] + b"\x03", headers=BROTLI),
+        UNKNOWN,
+    ),
+    "51 unknown encoding of a plain body": (answer(GOOD, headers=BROTLI), PLACED),
+    "121 Retry-After beyond any date": (
+        answer(GOOD, headers=[("Retry-After", "Mon, 01 Jan 99999999999 00:00:00 GMT")]),
+        PLACED,
+    ),
+    "122 raw deflate": (
+        answer(
+            zlib.compress(b'{"order":31001}', wbits=-zlib.MAX_WBITS),
+            headers=[("Content-Encoding", "deflate")],
+        ),
+        PLACED,
+    ),
     "52 length and chunked": (
         answer(b'c\r\n{"order":32}\r\n0\r\n\r\n', headers=[*CHUNKED, ("Content-Length", "3")]),
         UNKNOWN,

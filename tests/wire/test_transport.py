@@ -150,7 +150,9 @@ async def test_body_is_read_up_to_the_limit(size: int, is_read: bool) -> None:  
                 await transport.post(FORM, LIMITS)
 
 
-BOMB = gzip.compress(b"x" * 50_000_000)
+def deflate(body: bytes) -> bytes:
+    """Compress without the header and checksum of the zlib format."""
+    return zlib.compress(body, wbits=-zlib.MAX_WBITS)
 
 
 @pytest.mark.asyncio
@@ -168,8 +170,40 @@ async def test_compressed_body_is_decompressed(
 
 
 @pytest.mark.asyncio
-async def test_decompression_bomb_is_stopped_at_the_limit() -> None:
-    packed = reply(BOMB, headers=[("Content-Encoding", "gzip")])
+@pytest.mark.parametrize("body", [b'{"order":77}', b'[{"order":77}] ' * 20, b"text " * 100, b""])
+@pytest.mark.parametrize("level", [0, 1, 9])
+async def test_raw_deflate_is_decompressed(body: bytes, level: int) -> None:
+    packed = zlib.compress(body, level, wbits=-zlib.MAX_WBITS)
+    headers = [("Content-Encoding", "Deflate")]
+    async with transport_to(reply(packed, headers=headers)) as (transport, _):
+        assert (await transport.post(FORM, LIMITS)).body == body
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("body", [b'{"order":77}', b'[{"order":77}]'])
+@pytest.mark.parametrize("header", [
+    ("Content-Encoding", "gzip"), ("Content-Encoding", "deflate"), ("Content-Encoding", "br"),
+    ("Content-Encoding", "utf-8"), ("Content-Encoding", "gzip, gzip"), ("Content-Encoding", ""),
+    ("Retry-After", "Mon, 01 Jan 99999999999 00:00:00 GMT"), ("Retry-After", "9" * 5000),
+    ("Retry-After", "Fri, 31 Dec 9999 23:59:59 -2359"), ("Retry-After", ""),
+    ("X-RateLimit-Reset", "-1"), ("X-RateLimit-Reset", "9" * 12), ("Location", "http://[::"),
+    ("cf-mitigated", "\x01"), ("Content-Type", "\xff; charset=rot13"), ("Set-Cookie", "=;=;;="),
+    ("Date", "now"), ("Content-Disposition", "attachment; filename*=x"), ("Link", "<<>>; rel"),
+])  # fmt: skip
+@pytest.mark.parametrize("status", [200, 307, 429])
+async def test_no_header_costs_the_body(body: bytes, header: tuple[str, str], status: int) -> None:
+    async with transport_to(reply(body, status, [header])) as (transport, _):
+        response = await transport.post(FORM, LIMITS)
+
+    assert (response.status, response.body) == (status, body)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("pack", "encoding"), [(gzip.compress, "gzip"), (deflate, "deflate")])
+async def test_decompression_bomb_is_stopped_at_the_limit(
+    pack: Callable[[bytes], bytes], encoding: str
+) -> None:
+    packed = reply(pack(b"x" * 50_000_000), headers=[("Content-Encoding", encoding)])
     async with transport_to(packed) as (transport, _):
         tracemalloc.start()
         with pytest.raises(InvalidResponseError, match="longer than 100000 bytes"):
@@ -194,6 +228,11 @@ NOW_S = datetime(2030, 1, 1, tzinfo=UTC).timestamp()
     ({"Retry-After": "1000000000"}, 1e9),
     ({"Retry-After": "Tue, 01 Jan 2030 00:01:00 GMT"}, 60.0),
     ({"Retry-After": "Mon, 31 Dec 2029 23:59:00 GMT"}, None),
+    ({"Retry-After": "Mon, 01 Jan 99999999999 00:00:00 GMT"}, None),
+    ({"Retry-After": "Fri, 01 Jan 9999 00:00:00 GMT"}, 1e9),
+    ({"Retry-After": "9" * 12}, 1e9),
+    ({"Retry-After": "9" * 13}, None),
+    ({"X-RateLimit-Reset": "9" * 12}, 1e9),
     ({"X-RateLimit-Reset": "30"}, 30.0),
     ({"X-RateLimit-Reset": str(int(NOW_S) + 45)}, 45.0),
     ({"X-RateLimit-Reset": str(int(NOW_S) - 45)}, 0.0),
@@ -242,7 +281,7 @@ async def test_exhausted_pool_is_proved_not_sent() -> None:
     reply("zz\r\n", headers=[("Transfer-Encoding", "chunked")], close=True),
     reply("not gzip", headers=[("Content-Encoding", "gzip")]),
     reply(gzip.compress(b"text " * 100)[:-9], headers=[("Content-Encoding", "gzip")]),
-    reply("{}", headers=[("Content-Encoding", "br")]),
+    reply(deflate(b"text " * 100)[:-1], headers=[("Content-Encoding", "deflate")]),
 ])  # fmt: skip
 async def test_failure_after_connecting_is_maybe_sent(answer: Answer) -> None:
     async with transport_to(answer) as (transport, _):

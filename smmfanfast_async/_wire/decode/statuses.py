@@ -107,7 +107,11 @@ def _parse_entries(
         answer = _key_by_id(answer, orders)
     entries = answer if is_object(answer) else {}
     if entries.keys().isdisjoint(orders):
-        parse_answer(reply, profile, "status")
+        only = orders[0] if len(orders) == 1 else None
+        if only is not None and _describes_order(entries):
+            # A panel may answer one id with its bare status (assumed).
+            return {only: entries}, False
+        parse_answer(reply, profile, "status", only)
     return entries, has_only_statuses
 
 

@@ -17,16 +17,16 @@ from typing import Any
 
 import aiohttp
 from aiohttp import hdrs
-from attrs import frozen
+from attrs import evolve, frozen
 from multidict import CIMultiDict
 from yarl import URL
 
 from ..._secrets import Key, Secret
-from ...errors import READS, ClosedError, InvalidSettingsError, PanelError
+from ...errors import READS, ClosedError, InvalidSettingsError, NotSentError, PanelError
 from ...results import Response
 from .address import check_proxy, is_loopback, parse_url
 from .answer import build_response, read_body
-from .connection import middlewares_for
+from .connection import KeptResponse, is_early, middlewares_for
 from .failure import map_failure
 from .form import SingleUseForm
 
@@ -125,8 +125,28 @@ class Transport:
             ClosedError, InvalidSettingsError: Closed, or no key is available. Nothing was sent.
             InvalidResponseError: The response exceeds the size limit.
         """
+        deadline_s = asyncio.get_running_loop().time() + limits.timeout_s
+        payload = self._create_payload(form, limits)
+        if not new_connection:
+            try:
+                return await self._post_once(payload, limits, new_connection=False)
+            except NotSentError:
+                if not payload.is_revoked:
+                    raise
+            # Data arrived on a connection from the pool, which is closed by now.
+            left_s = max(deadline_s - asyncio.get_running_loop().time(), 0.0)
+            limits = evolve(limits, timeout_s=left_s)
+            payload = self._create_payload(form, limits)
+        return await self._post_once(payload, limits, new_connection=True)
+
+    def _create_payload(self, form: Mapping[str, str], limits: RequestLimits) -> SingleUseForm:
+        self.check_usable()
+        return SingleUseForm(self._key.current(), form, limits.write_deadline_s)
+
+    async def _post_once(
+        self, payload: SingleUseForm, limits: RequestLimits, *, new_connection: bool
+    ) -> Response:
         session = self._get_session()
-        payload = SingleUseForm(self._key.current(), form, limits.write_deadline_s)
         # An action that changes nothing can be repeated in any case and needs no second witness.
         tracker = _create_upload_tracker() if payload.action not in READS else None
         failure: PanelError
@@ -165,6 +185,10 @@ class Transport:
             data=payload,
             **self._request_options(session, limits, tracker, new_connection=new_connection),
         ) as response:
+            if is_early(response, write_started=payload.write_started):
+                payload.is_revoked = True
+                response.close()
+                raise ConnectionError("an answer came before the request was sent")
             secret = payload.secret
             body = await read_body(response, limits.max_body_bytes, payload.action, secret)
             return build_response(response, body, secret)
@@ -180,7 +204,9 @@ class Transport:
         options: dict[str, Any] = {
             "allow_redirects": False,
             "raise_for_status": False,
-            "middlewares": middlewares_for(session, new_connection=new_connection),
+            "middlewares": middlewares_for(
+                session, is_own=self._given_session is None, new_connection=new_connection
+            ),
             "auto_decompress": False,
             "timeout": aiohttp.ClientTimeout(
                 total=limits.timeout_s,
@@ -234,6 +260,7 @@ class Transport:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=self._trust_env,
                 trace_configs=list(self._trace_configs),
+                response_class=KeptResponse,
             )
         return self._own_session
 

@@ -23,9 +23,17 @@ MIN_TIMESTAMP_S = 10**9
 MAX_SECONDS_DIGITS = 12
 """Maximum digits of a number of seconds; a longer number is ignored."""
 
+MAX_WAIT_S = 1e9
+"""The longest wait that is reported, 30 years in seconds; a longer one would overflow a date in the
+code that waits for it."""
+
 SHORT_BODY_BYTES = 256 * 1024
 """A response up to this size is read and masked in one step, in a tenth of a millisecond. A longer
 one is processed chunk by chunk: 32 MB in one step would block the event loop for 10 ms."""
+
+_COMPRESSED = {"gzip", "x-gzip", "deflate"}
+_JSON_STARTS = {b"{", b"["}
+_GZIP_START = b"\x1f"
 
 _RATE_LIMIT_RESET, _CF_MITIGATED = istr("X-RateLimit-Reset"), istr("cf-mitigated")
 
@@ -45,10 +53,13 @@ async def read_body(
         if length is not None and length <= min(max_bytes, SHORT_BODY_BYTES):
             # aiohttp reads no more than the announced length as part of this response.
             return secret.mask_bytes(await response.read())
-    decompressor = _create_decompressor(headers.get(hdrs.CONTENT_ENCODING, ""))
+    decompressor: zlib._Decompress | None = None
     body = bytearray()
     received = 0
     async for chunk in response.content.iter_any():
+        if received == 0:
+            encoding = headers.get(hdrs.CONTENT_ENCODING, "")
+            decompressor = _create_decompressor(encoding, chunk[:1])
         received += len(chunk)
         length_before = len(body)
         body += (
@@ -69,15 +80,20 @@ async def read_body(
     return bytes(body)
 
 
-def _create_decompressor(encoding: str) -> "zlib._Decompress | None":
-    match encoding.strip().lower():
-        case "" | "identity":
-            return None
-        case "gzip" | "x-gzip" | "deflate":
-            # 32 above the largest window: zlib detects gzip or deflate automatically.
-            return zlib.decompressobj(wbits=zlib.MAX_WBITS + 32)
-        case _:
-            raise aiohttp.ClientPayloadError("unsupported content encoding")
+def _create_decompressor(encoding: str, first: bytes) -> "zlib._Decompress | None":
+    """Return the decompressor for a body that starts with the byte `first`.
+
+    None for a body that is not compressed: no header may cost an answer, and a proxy that
+    decompresses one may leave the header in place. No compressed answer starts like JSON.
+    """
+    if encoding.strip().lower() not in _COMPRESSED or first in _JSON_STARTS:
+        return None
+    if "deflate" in encoding.lower() and first != _GZIP_START and first[0] & 0x0F != zlib.DEFLATED:
+        # "deflate" is in the zlib format by the standard, but some servers send it without the
+        # header of that format, whose first byte names the method.
+        return zlib.decompressobj(wbits=-zlib.MAX_WBITS)
+    # 32 above the largest window: zlib detects gzip or deflate automatically.
+    return zlib.decompressobj(wbits=zlib.MAX_WBITS + 32)
 
 
 def build_response(response: aiohttp.ClientResponse, body: bytes, secret: Secret) -> Response:
@@ -114,9 +130,9 @@ def parse_retry_after(headers: Mapping[str, str], now_s: float) -> float | None:
     if wait_s is None:
         try:
             wait_s = parsedate_to_datetime(text).timestamp() - now_s
-        except (ValueError, TypeError):
-            return reset_s
-    return wait_s if wait_s >= 0 else None
+        except (ValueError, TypeError, OverflowError):
+            return None if reset_s is None else min(reset_s, MAX_WAIT_S)
+    return min(wait_s, MAX_WAIT_S) if wait_s >= 0 else None
 
 
 def _parse_seconds(text: str) -> float | None:

@@ -47,7 +47,7 @@ def map_failure(error: BaseException, payload: SingleUseForm, tracker: Any) -> P
     tracker_saw_nothing = tracker is None or (tracker.bytes_written == 0 and tracker.attempts <= 1)
     nothing_written = not payload.write_started and tracker_saw_nothing
     failure: PanelError
-    if nothing_written and _may_precede_sending(error):
+    if nothing_written and (payload.is_revoked or _may_precede_sending(error)):
         failure = NotSentError(message, action=action)
     else:
         failure = NoResponseError(message, was_written=payload.was_written, action=action)

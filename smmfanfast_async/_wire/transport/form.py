@@ -10,6 +10,7 @@ import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 
 from ..._secrets import Secret
+from .connection import has_early_data
 
 __all__ = ["SingleUseForm", "encode_form"]
 
@@ -32,6 +33,8 @@ class SingleUseForm(aiohttp.Payload):
         self._size = len("key=&") + len(secret.form_encoded()) + len(self._rest)
         self.write_started = False
         self.was_written = False
+        self.is_revoked = False
+        """Whether it must not be written any more, because data arrived before it."""
 
     def __repr__(self) -> str:
         return "<form, key hidden>"
@@ -47,6 +50,9 @@ class SingleUseForm(aiohttp.Payload):
         if self._write_deadline_s is not None and time.monotonic() > self._write_deadline_s:
             # Checked here and not earlier: a process may be suspended while it connects.
             raise TimeoutError("the deadline for sending has passed; nothing was sent")
+        self.is_revoked = self.is_revoked or has_early_data(writer)
+        if self.is_revoked:
+            raise ConnectionError("data arrived before the request; nothing was sent")
         self.write_started = True
         failure: BaseException
         try:
