@@ -7,7 +7,7 @@ from ..._text import raw_text
 from ...errors import BlockedError, OutcomeUnknownError
 from ...profile import Profile
 from ...results import AddedOrder, Response
-from .ids import parse_new_id
+from .ids import find_id_values, parse_new_id
 from .json_values import Record, is_object, parse_strict_json
 from .refusals import create_refusal, find_error_text
 from .responses import NoJSONError, find_json, format_evidence
@@ -24,7 +24,8 @@ def decode_added(
     """Return the order if it was placed; raise the refusal, or `OutcomeUnknownError`.
 
     Placed requires HTTP 2xx, one JSON object, a usable id and no error in it. Refused requires a
-    text of `profile.refusals` under HTTP 2xx or 400–429, or a challenge before the panel.
+    text of `profile.refusals` under HTTP 2xx or 400–429 without an id under any usual name, or a
+    challenge before the panel.
     Everything else raises `OutcomeUnknownError` with `form` and `sent_at` as evidence.
     """
     raw = raw_text(reply.body)
@@ -54,13 +55,16 @@ def decode_added(
         raise unknown(f"invalid response: {error}") from None
     text = find_error_text(record, is_http_error=status >= 400)
     order = parse_new_id(record.get("order"))
-    if text is not None and "order" in record:
+    ids = find_id_values(record)
+    if text is not None and ids:
+        order = order or next(filter(None, map(parse_new_id, ids)), None)
         raise unknown(f"the response contains both an order id and an error: {text}", order)
     if text is not None:
         if profile.refusal_kind(text) is None:
             raise unknown(f"error that may have occurred after the order was created: {text}")
         raise create_refusal(text, profile, reply, "add", raw=raw)
     if status >= 400 or order is None:
+        order = order or next(filter(None, map(parse_new_id, ids)), None)
         raise unknown("no usable order id", order)
     return AddedOrder(order=order, raw=raw)
 

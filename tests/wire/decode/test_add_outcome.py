@@ -86,6 +86,67 @@ def test_error_beside_id_keeps_both(other_fields: str) -> None:
     assert caught.value.text.startswith("the response contains both an order id and an error: ")
 
 
+@pytest.mark.parametrize(
+    ("fields", "order"),
+    [
+        ('"order_id":32', "32"),
+        ('"orderId":"32"', "32"),
+        ('"ORDER-ID":32', "32"),
+        ('"id":32', "32"),
+        ('"orders":[32,33]', "32"),
+        ('"orders":[{"id":32}]', "32"),
+        ('"order_ids":["ord_01HZX3"]', "ord_01HZX3"),
+        ('"order":{"id":32}', "32"),
+        ('"order":0,"order_id":32', "32"),
+        ('"order":null,"data":{"order":32}', "32"),
+        ('"data":{"orderId":32}', "32"),
+        ('"data":[{"order":{"id":"32"}}]', "32"),
+        ('"result":{"id":32}', "32"),
+        ('"errors":[{"order_id":32}]', "32"),
+        ('"order":"abc def"', None),
+        ('"order_id":-1', None),
+        ('"id":true', None),
+        ('"order":"32\\n"', None),
+        (f'"order":{"[" * 9}32{"]" * 9}', None),
+    ],
+)
+def test_error_beside_id_under_another_name_is_unknown(fields: str, order: str | None) -> None:
+    with pytest.raises(OutcomeUnknownError) as caught:
+        decode(f'{{"error":"Bad Link",{fields}}}'.encode())
+
+    assert caught.value.order == order
+    assert caught.value.text == "the response contains both an order id and an error: Bad Link"
+
+
+@pytest.mark.parametrize("name", ["order", "order_id", "orderId", "id", "orders"])
+@pytest.mark.parametrize(
+    "value", ["null", "0", "0.0", "-0", '""', '"0"', "false", "[]", "{}", "[null]", '{"id":0}']
+)
+def test_no_id_beside_a_known_refusal_is_a_refusal(name: str, value: str) -> None:
+    assert outcome(f'{{"error":"Bad Link","{name}":{value}}}'.encode()) == "refused"
+    assert outcome(f'{{"error":"Bad Link","data":{{"{name}":{value}}}}}'.encode()) == "refused"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"error":"Bad Link","errors":{"order":["is required"]}}',
+        '{"error":"Bad Link","service":32}',
+        '{"status":"fail","error":"Bad Link","data":{"service":{"id":5}}}',
+    ],
+)
+def test_field_names_in_errors_and_other_ids_are_no_order_ids(body: str) -> None:
+    assert outcome(body.encode()) == "refused"
+
+
+@pytest.mark.parametrize("fields", ['"order_id":32', '"data":{"order":32}', '"order":[32]'])
+def test_id_under_another_name_is_kept_as_evidence(fields: str) -> None:
+    with pytest.raises(OutcomeUnknownError) as caught:
+        decode(f'{{"status":"success",{fields}}}'.encode())
+
+    assert (caught.value.order, caught.value.text) == ("32", "no usable order id")
+
+
 @pytest.mark.parametrize("status", [200, *range(400, 430)])
 def test_known_refusal_counts_under_http_200_and_400_to_429(status: int) -> None:
     expected = "unknown" if status in (408, 409, 425) else "refused"
