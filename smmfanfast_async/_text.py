@@ -1,6 +1,7 @@
 """Normalize texts for comparison, check them before sending, sanitize them for display. Pure."""
 
 import re
+import unicodedata
 
 __all__ = [
     "line_flaw",
@@ -19,6 +20,7 @@ MAX_RAW_CHARACTERS = 2000
 """How much of a response `raw` keeps, in characters: one about a single id has below 200 (seen), and
 100 errors of the maximum length take less than a megabyte."""
 
+_ASCII_WORDS = re.compile("[a-z0-9_]+")
 _SEPARATORS = str.maketrans("", "", "_-")
 
 # Every character that some parser treats as a line break, and NUL, which ends a text in C.
@@ -42,10 +44,20 @@ def normalize_text(text: str) -> str:
     """Return the words of a text in lower case, separated by one space, no punctuation but `_`.
 
     An underscore is part of its word: the code `error.link_duplicate` does not start with
-    `error.link`.
+    `error.link`. So is a combining mark, such as a vowel in Hindi or Thai. The four letters i of
+    Turkish are one, since İ and I are written for both of the small ones.
     """
-    characters = (each if each.isalnum() or each == "_" else " " for each in text.lower())
-    return " ".join("".join(characters).split())
+    if text.isascii():
+        return " ".join(_ASCII_WORDS.findall(text.lower()))
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    folded = folded.replace("i\u0307", "i").replace("\u0131", "i")
+    return " ".join("".join(each if _is_in_word(each) else " " for each in folded).split())
+
+
+def _is_in_word(character: str) -> bool:
+    return (
+        character.isalnum() or character == "_" or unicodedata.category(character).startswith("M")
+    )
 
 
 def text_flaw(text: str) -> str | None:

@@ -9,13 +9,14 @@ What a panel does not support is rejected before anything is sent. Responses are
 except for refusals: an error text that is not in `refusals` leaves the outcome of an `add` unknown.
 """
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from attrs import Attribute, field, frozen
 from attrs.validators import optional
 
-from ._text import normalize_text, normalize_word
+from ._refusal_texts import RefusalTexts
+from ._text import normalize_word
 from .errors import ErrorKind, InvalidSettingsError
 from .orders import API_V2_ORDER_TYPES, ORDER_TYPES
 
@@ -27,7 +28,9 @@ class Refusal:
     """An error text that proves that the panel did nothing, and its kind."""
 
     text: str
-    """Start of the panel's text, compared word by word, ignoring case and punctuation."""
+    """The panel's text, compared word by word, ignoring case and punctuation. `{n}` in it is a
+    number. A limit after "minimum" or "maximum", an amount after missing funds, and a sentence
+    such as "contact the support" may follow it, and nothing else."""
     kind: ErrorKind
     """Kind of the refusal; it decides the class of the error."""
 
@@ -55,7 +58,7 @@ _REFUSALS = (
     Refusal("neworder.error.max_quantity", ErrorKind.VALIDATION),
     Refusal("Not enough funds", ErrorKind.FUNDS),
     Refusal("neworder.error.not_enough_funds", ErrorKind.FUNDS),
-    Refusal("This services does not support Dripfeed", ErrorKind.VALIDATION),
+    Refusal("This services does not support Dripfeed feature", ErrorKind.VALIDATION),
     Refusal("Interval time is required", ErrorKind.VALIDATION),
     Refusal("Invalid Interval in minutes", ErrorKind.VALIDATION),
     Refusal("Runs is required", ErrorKind.VALIDATION),
@@ -84,6 +87,7 @@ _API_V2_REFUSALS = (
     Refusal("Refill Request Not found", ErrorKind.NOT_FOUND),
     Refusal("Order not eligible for refill", ErrorKind.VALIDATION),
     Refusal("Refill is not available", ErrorKind.VALIDATION),
+    Refusal("Refill is not available for this service", ErrorKind.VALIDATION),
 )
 
 
@@ -147,17 +151,11 @@ class Profile:
 
     def refusal_kind(self, text: str) -> ErrorKind | None:
         """Return the kind of a refusal text; None if it is not one of `refusals`."""
-        normalized = normalize_text(text)
-        for prefix, kind in _normalized_refusals(self.refusals):
-            # Whole words: "Bad Link" must not match "Bad Linkage".
-            if normalized == prefix or normalized.startswith(prefix + " "):
-                return kind
-        return None
+        return self._refusal_texts.find_kind(text)
 
-
-@lru_cache(maxsize=16)
-def _normalized_refusals(refusals: tuple[Refusal, ...]) -> tuple[tuple[str, ErrorKind], ...]:
-    return tuple((normalize_text(refusal.text), refusal.kind) for refusal in refusals)
+    @cached_property
+    def _refusal_texts(self) -> RefusalTexts:
+        return RefusalTexts((each.text, each.kind) for each in self.refusals)
 
 
 @lru_cache(maxsize=16)

@@ -58,7 +58,16 @@ def test_normalizing_a_word_twice_changes_nothing(word: str) -> None:
 @pytest.mark.parametrize(("text", "words"), [
     ("  Not enough   funds, on balance!\n", "not enough funds on balance"),
     ("error.incorrect_service_id", "error incorrect_service_id"),
-    ("رصيد غير كافٍ", "رصيد غير كاف"),
+    ("رصيد غير كافٍ!", "رصيد غير كافٍ"),
+    ("अमान्य लिंक।", "अमान्य लिंक"),
+    ("লিংক ভুল!", "লিংক ভুল"),
+    ("ลิงก์ไม่ถูกต้อง…", "ลิงก์ไม่ถูกต้อง"),
+    ("GEÇERSİZ BAĞLANTI", "geçersiz bağlanti"),
+    ("Geçersiz bağlantı", "geçersiz bağlanti"),
+    ("YETERSIZ BAKIYE", "yetersiz bakiye"),
+    ("Straße", "strasse"),
+    ("ﬁeld　１２", "field 12"),
+    ("Cafe\u0301", "café"),
     ("…", ""),
     ("", ""),
 ])  # fmt: skip

@@ -211,7 +211,7 @@ def test_unknown_error_text_leaves_outcome_unknown(text: str) -> None:
 
 
 @pytest.mark.parametrize("refusal", SMMFANFAST.refusals, ids=lambda refusal: refusal.text)
-@pytest.mark.parametrize("wording", ["{}", "  {}! \\n", "{} amount 10."])
+@pytest.mark.parametrize("wording", ["{}", "  {}! \\n", "{}. Please contact support."])
 def test_every_refusal_text_of_the_profile_refuses(refusal: Refusal, wording: str) -> None:
     body = f'{{"error":"{wording.format(refusal.text)}"}}'.encode()
 
@@ -219,6 +219,31 @@ def test_every_refusal_text_of_the_profile_refuses(refusal: Refusal, wording: st
         decode(body)
 
     assert caught.value.kind is refusal.kind
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Bad Link" + " " * 3000 + "Order 32 was created",
+        "Bad Link" + "\u200b" * 3000 + "Order 32 was created",
+        "Bad Link" + " ." * 300 + "Order 32 was created",
+        "Bad Link; Order 32 was created",
+        "Bad Link 32",
+    ],
+)
+def test_text_that_goes_on_after_a_refusal_is_unknown(text: str) -> None:
+    assert outcome(f'{{"error":"{text}"}}'.encode()) == "unknown"
+
+
+@pytest.mark.parametrize("blanks", [0, 2000 - len('{"error":"Bad Link"}')])
+def test_long_answer_may_be_a_refusal_up_to_a_limit(blanks: int) -> None:
+    assert outcome(f'{{"error":{" " * blanks}"Bad Link"}}'.encode()) == "refused"
+    assert outcome(f'{{"error":{" " * (blanks + 2000)}"Bad Link"}}'.encode()) == "unknown"
+
+
+def test_several_refusals_are_one_and_one_unknown_text_is_enough() -> None:
+    assert outcome(b'{"errors":["Quantity is required","Bad Link"]}') == "refused"
+    assert outcome(b'{"errors":["Quantity is required","Saved as 32"]}') == "unknown"
 
 
 def test_profile_may_list_rate_limit_as_refusal() -> None:
