@@ -55,8 +55,8 @@ _TAILS: dict[ErrorKind, tuple[str, ...]] = {
     ),
     ErrorKind.DUPLICATE: (
         (
-            f"(?:please )?wait (?:until|for|till) {_ORDER}"
-            f"(?: (?:to be |to |is |gets |being |has been |will be )?{_ENDS})?"
+            f"(?:please )?wait(?: (?:until|for|till) {_ORDER}"
+            f"(?: (?:to be |to |is |gets |being |has been |will be )?{_ENDS})?)?"
         ),
     ),
     ErrorKind.RATE_LIMIT: (

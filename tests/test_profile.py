@@ -185,6 +185,7 @@ FUNDS, LIMIT, DUPLICATE = ErrorKind.FUNDS, ErrorKind.VALIDATION, ErrorKind.DUPLI
     ("Quantity must to be less than or equal to maximum order quantity of 10 000", LIMIT),
     ("Quantity must to be less than or equal to maximum amount", LIMIT),
     ("neworder.error.min_quantity 100", LIMIT),
+    ("You have an active order with this link. Please wait", DUPLICATE),
     ("You have an active order with this link. Wait for it", DUPLICATE),
     ("You have an active order with this link, please wait until it is completed", DUPLICATE),
     ("Bad Link; Quantity is required", LIMIT),
