@@ -10,6 +10,8 @@ __all__ = [
     "raw_text",
     "sanitize",
     "shown_value",
+    "strip_line",
+    "strip_text",
     "text_flaw",
 ]
 
@@ -33,6 +35,19 @@ _HARMFUL = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
     "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]+"
 )
+
+# Characters that show nothing at the ends of a text: white space, soft hyphen, joiners, marks of
+# direction, byte order mark, fillers. Inside a text a joiner belongs to its word.
+_SPACES = "\t \xa0\u1680\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+_INVISIBLE = (
+    "\xad\u034f\u061c\u115f\u1160\u180e\u2800\u3164\ufeff\uffa0\ufff9\ufffa\ufffb"
+    + "".join(map(chr, (*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070))))
+)
+_LINE_BLANKS = f"\r\n{_SPACES}{_INVISIBLE}"
+_TEXT_BLANKS = f"{_LINE_BLANKS}\x0b\x0c\x1c\x1d\x1e\x1f\x85\u2028\u2029"
+
+# Variation selectors and tags end many emoji, and alone they show nothing.
+_MODIFIERS = "".join(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0000, 0xE0080))))
 
 
 def normalize_word(word: str) -> str:
@@ -58,6 +73,24 @@ def _is_in_word(character: str) -> bool:
     return (
         character.isalnum() or character == "_" or unicodedata.category(character).startswith("M")
     )
+
+
+def strip_text(text: str) -> str:
+    """Return a text without white space and invisible characters at its ends."""
+    return _strip(text, _TEXT_BLANKS)
+
+
+def strip_line(text: str) -> str:
+    """Return one item of a list without white space and invisible characters at its ends.
+
+    Of the line ends only CR and LF are removed: the others may be a part of the item.
+    """
+    return _strip(text, _LINE_BLANKS)
+
+
+def _strip(text: str, blanks: str) -> str:
+    stripped = text.strip(blanks)
+    return stripped if stripped.strip(blanks + _MODIFIERS) else ""
 
 
 def text_flaw(text: str) -> str | None:
