@@ -136,7 +136,7 @@ def shown_value(value: object) -> str:
         return value
     try:
         text = repr(value)
-    except ValueError:
-        # Python does not convert an integer of more than 4300 digits to text.
+    except (ValueError, RecursionError):
+        # Python does not convert an integer of more than 4300 digits, or deeply nested lists.
         text = object.__repr__(value)
     return _Shown(text[:MAX_SHOWN_CHARACTERS])

@@ -16,7 +16,7 @@ from attrs import Attribute, field, frozen
 from attrs.validators import optional
 
 from ._refusal_texts import RefusalTexts
-from ._text import normalize_word
+from ._text import normalize_word, shown_value
 from .errors import ErrorKind, InvalidSettingsError
 from .orders import API_V2_ORDER_TYPES, ORDER_TYPES
 
@@ -91,10 +91,29 @@ _API_V2_REFUSALS = (
 )
 
 
-def _validate_positive_integer(profile: Any, attribute: "Attribute[int]", value: object) -> None:
-    if type(value) is not int or value < 1:
-        name = f"{type(profile).__name__}.{attribute.name}"
-        raise InvalidSettingsError(name, f"{value!r} must be a positive integer")
+MAX_IDS_PER_CALL = 10_000
+"""The most `ids_per_call`: a hundred times what panels document, in a form of 100 kB."""
+
+MAX_CONCURRENCY = 1000
+"""The most `concurrency` and `add_concurrency`: more sockets than a process may usually open."""
+
+MAX_CALLS_PER_MINUTE = 1_000_000
+"""The most `calls_per_minute`, ten thousand times the limits seen."""
+
+
+def _limit_validator(max_value: int) -> Any:
+    """Return a validator for integers from 1 to `max_value`."""
+
+    def validate(profile: Any, attribute: "Attribute[int]", value: object) -> None:
+        if type(value) is not int or value < 1:
+            reason = f"{shown_value(value)} must be a positive integer"
+        elif value > max_value:
+            reason = f"{shown_value(value)} must be at most {max_value}"
+        else:
+            return
+        raise InvalidSettingsError(f"{type(profile).__name__}.{attribute.name}", reason)
+
+    return validate
 
 
 @frozen(kw_only=True)
@@ -113,16 +132,16 @@ class Profile:
     ignored_fields: frozenset[str] = frozenset()
     """Fields of the order classes that the panel ignores. An order that sets one raises
     `InvalidOrderError` and is not sent: the panel would accept it and silently ignore the field."""
-    ids_per_call: int = field(default=100, validator=_validate_positive_integer)
+    ids_per_call: int = field(default=100, validator=_limit_validator(MAX_IDS_PER_CALL))
     """Maximum ids per call of status, refill, refill_status or cancel. The document sets no limit;
     API v2 panels document 100 for each."""
-    concurrency: int = field(default=10, validator=_validate_positive_integer)
+    concurrency: int = field(default=10, validator=_limit_validator(MAX_CONCURRENCY))
     """Maximum concurrent requests: 8 to 10 full batches are as fast as more (measured)."""
-    add_concurrency: int = field(default=1, validator=_validate_positive_integer)
+    add_concurrency: int = field(default=1, validator=_limit_validator(MAX_CONCURRENCY))
     """Maximum concurrent orders. The panel's script reads the balance and writes it back without a
     transaction (seen): two at once can lose a charge."""
     calls_per_minute: int | None = field(
-        default=None, validator=optional(_validate_positive_integer)
+        default=None, validator=optional(_limit_validator(MAX_CALLS_PER_MINUTE))
     )
     """Maximum requests per minute, all actions together; None if the panel documents no limit, as
     that of the document. API v2 panels allow 60 to 120 per key (seen)."""

@@ -322,6 +322,17 @@ def test_every_limit_may_be_1(name: str) -> None:
     assert getattr(attrs.evolve(SMMFANFAST, **{name: 1}), name) == 1
 
 
+@pytest.mark.parametrize(("name", "limit"), [
+    ("ids_per_call", 10_000), ("concurrency", 1000), ("add_concurrency", 1000),
+    ("calls_per_minute", 1_000_000),
+])  # fmt: skip
+def test_limits_have_a_maximum(name: str, limit: int) -> None:
+    assert getattr(attrs.evolve(SMMFANFAST, **{name: limit}), name) == limit
+    for value in (limit + 1, 10**20, 10**5000):
+        with pytest.raises(InvalidSettingsError, match=rf"{name} .* must be at most {limit}"):
+            attrs.evolve(SMMFANFAST, **{name: value})
+
+
 def test_only_calls_per_minute_may_be_none() -> None:
     assert attrs.evolve(SMMFANFAST, calls_per_minute=None).calls_per_minute is None
     for name in BOUNDS[:-1]:
