@@ -14,7 +14,7 @@ PACKAGE = Path(smmfanfast_async.__file__).parent
 LAYERS = {
     "_text": 0,
     "errors": 1,
-    "_refusal_texts": 2,
+    "_refusals": 2,
     "_secrets": 2,
     "orders": 2,
     "results": 2,
@@ -76,7 +76,7 @@ HOMES = {
 
 PURE = {
     "_text",
-    "_refusal_texts",
+    "_refusals",
     "errors",
     "orders",
     "results",

@@ -14,6 +14,7 @@ Every key is optional; what is left out is as in the profile that `like` names::
     calls_per_minute = 60
     delays_minutes = [0, 5, 10]
     double_decodes = false
+    refusal_grammar = true
     final_statuses = ["Fail"]
 
     [refusals]                               # error texts of the panel, by kind of refusal
@@ -106,6 +107,7 @@ class _ProfileFile(msgspec.Struct, kw_only=True):
     calls_per_minute: _CallsPerMinute | UnsetType = UNSET
     delays_minutes: frozenset[_Minutes] | UnsetType = UNSET
     double_decodes: bool | UnsetType = UNSET
+    refusal_grammar: bool | UnsetType = UNSET
     final_statuses: frozenset[_Text] | UnsetType = UNSET
     refusals: dict[_RefusalKind, list[_Text]] | UnsetType = UNSET
 

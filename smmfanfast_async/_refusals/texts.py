@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 
-from ._text import normalize_text
-from .errors import ErrorKind
+from .._text import normalize_text
+from ..errors import ErrorKind
 
 __all__ = ["RefusalTexts"]
 
@@ -92,27 +92,37 @@ _NUMBERS = re.compile(f"(?<![^ ]){_N}(?![^ ])")
 
 
 class RefusalTexts:
-    """The listed texts of a profile, by their words."""
+    """The texts that a profile recognizes, by their words."""
 
-    __slots__ = ("_has_numbers", "_kinds", "find_kind")
+    __slots__ = ("_find_other", "_has_numbers", "_kinds", "find_kind")
 
     find_kind: Callable[[str], ErrorKind | None]
     """Return the kind of a text; None if it is not listed. Answers are remembered."""
 
-    def __init__(self, texts: Iterable[tuple[str, ErrorKind]]) -> None:
+    def __init__(
+        self,
+        texts: Iterable[tuple[str, ErrorKind]],
+        find_other: Callable[[str], ErrorKind | None] | None = None,
+    ) -> None:
+        """Create it from texts and kinds; `find_other` examines a text that is not listed."""
         # The first of two equal texts counts.
         self._kinds = {_normalize_listed(text): kind for text, kind in reversed([*texts])}
+        self._find_other = find_other
         self._has_numbers = any(NUMBER in text for text in self._kinds)
         self.find_kind = lru_cache(MAX_REMEMBERED_TEXTS)(self._find_kind)
 
     def _find_kind(self, text: str) -> ErrorKind | None:
         if len(text) >= MAX_TEXT_CHARACTERS:
             return None
-        kind = self._match(normalize_text(text))
+        kind = self._find_one(text)
         if kind is not None or ";" not in text:
             return kind
-        kinds = [self._match(normalize_text(part)) for part in text.split(";")]
+        kinds = [self._find_one(part) for part in text.split(";")]
         return kinds[0] if all(kinds) else None
+
+    def _find_one(self, text: str) -> ErrorKind | None:
+        kind = self._match(normalize_text(text))
+        return self._find_other(text) if kind is None and self._find_other else kind
 
     def _match(self, words: str) -> ErrorKind | None:
         for listed, rest in _split_at_words(words):
