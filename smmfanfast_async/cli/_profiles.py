@@ -162,7 +162,7 @@ def _parse(where: str, default_name: str, table: dict[str, Any]) -> Profile:
         raise InvalidSettingsError(where, _explain(error, table)) from error
     fields = msgspec.structs.asdict(content)
     base = PROFILES[fields.pop("like")]
-    changes = {"name": default_name} | {
+    changes: dict[str, Any] = {"name": default_name} | {
         name: value for name, value in fields.items() if value is not UNSET
     }
     if "base_url" in changes:
