@@ -1,11 +1,11 @@
 """The API key: never shown, and masked in every response."""
 
-import html
 import re
-from collections.abc import Callable, Iterator
-from itertools import product
+from collections.abc import Callable
+from functools import cache
+from html.entities import html5
 from typing import NoReturn
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote_plus
 
 from .errors import InvalidSettingsError
 
@@ -18,8 +18,12 @@ MIN_MASKED_KEY_CHARACTERS = 12
 """Shorter keys are not masked in responses: "1" is part of any number, "test-key" of any text about
 tests, and masking them would change the response. Keys of panels have 32 characters (seen)."""
 
-MAX_ENCODED_KEY_BYTES = 6 * MAX_KEY_CHARACTERS
-"""The longest encoding of a key in a response, in bytes: six per character, as in `&quot;`."""
+MAX_ENTITY_CHARACTERS = 8
+"""The longest encoding of a character that is masked, as in `&percnt;`: HTML has longer names, but
+no program writes them."""
+
+MAX_ENCODED_KEY_BYTES = MAX_ENTITY_CHARACTERS * MAX_KEY_CHARACTERS
+"""The longest encoding of a key in a response, in bytes."""
 
 MASK = b"***"
 """Replaces the key in a response."""
@@ -28,13 +32,14 @@ MASK = b"***"
 class Secret:
     """An API key that no repr, str, format, copy or pickle shows."""
 
-    __slots__ = ("_alphanumerics", "_encodings", "_form_value", "_key")
+    __slots__ = ("_alphanumerics", "_core", "_form_value", "_key", "_pattern")
 
     def __init__(self, key: str) -> None:
         self._key = key
         self._form_value: str | None = None
         self._alphanumerics: tuple[bytes, ...] = ()
-        self._encodings: tuple[bytes, ...] | None = None
+        self._core = b""
+        self._pattern: re.Pattern[bytes] | None = None
 
     def __repr__(self) -> str:
         return "Secret(***)"
@@ -66,11 +71,10 @@ class Secret:
         `start` is where the previous call ended: a key that starts before it and ends after it is
         found too.
         """
-        for encoding in self._encode_variants():
-            at = body.find(encoding, max(start - MAX_ENCODED_KEY_BYTES, 0))
-            while at >= 0:
-                body[at : at + len(encoding)] = MASK
-                at = body.find(encoding, at)
+        self._find_core()
+        start = max(start - MAX_ENCODED_KEY_BYTES, 0)
+        if self._is_masked and body.find(self._core, start) >= 0:
+            body[start:] = self._mask(body[start:])
 
     def mask_bytes(self, body: bytes) -> bytes:
         """Return a complete response with `***` in place of the key.
@@ -78,38 +82,40 @@ class Secret:
         Usually one character of the key does not occur in the response at all. Detecting that takes
         half a microsecond on 100 statuses; searching for the whole key takes 5, parsing them 50.
         """
-        encodings = self._encode_variants()
+        self._find_core()
         for character in self._alphanumerics:
             if character not in body:
                 return body
-        for encoding in encodings:
-            if encoding in body:
-                body = body.replace(encoding, MASK)
-        return body
+        return self._mask(body) if self._is_masked and self._core in body else body
+
+    @property
+    def _is_masked(self) -> bool:
+        return len(self._key) >= MIN_MASKED_KEY_CHARACTERS
 
     def mask_text(self, text: str) -> str:
         """Return a text with `***` in place of the key."""
         return self.mask_bytes(text.encode(errors="surrogatepass")).decode(errors="surrogatepass")
 
-    def _encode_variants(self) -> tuple[bytes, ...]:
-        r"""Return every encoding of the key that a response may contain, the plain one first.
+    def _find_core(self) -> None:
+        """Set the core of the key: its longest run of letters and digits.
 
-        Unchanged; percent-encoded as it was sent, in upper and lower case; in JSON, also with PHP's
-        `\/`, and with `\u0026` for characters special in HTML; in HTML, as Python and PHP write it.
+        These are unchanged in every encoding, so the core is found by a fast search, and most keys
+        consist of nothing else.
         """
-        if self._encodings is None:
-            key = self._key
-            coded = [quote_plus(key), quote(key, safe="")]
-            ways = [key, *coded, *(_lower_percent_codes(each) for each in coded)]
-            ways += [html.escape(key), html.escape(key).replace("&#x27;", "&#039;")]
-            ways += _json_encodings(key)
-            plain = dict.fromkeys(each.encode() for each in ways)
-            self._encodings = tuple(plain) if len(key) >= MIN_MASKED_KEY_CHARACTERS else ()
-            # Letters and digits are unchanged in every encoding.
-            self._alphanumerics = tuple(
-                each.encode() for each in dict.fromkeys(key) if each.isalnum()
-            )
-        return self._encodings
+        if not self._alphanumerics:
+            runs = re.findall("[A-Za-z0-9]+", self._key)
+            self._core = max(runs, key=len, default="").encode()
+            self._alphanumerics = tuple(each.encode() for each in dict.fromkeys("".join(runs)))
+
+    def _mask(self, body: bytes | bytearray) -> bytes:
+        """Replace every encoding of the key that a response may contain.
+
+        Each character may be encoded in its own way, since programs differ in what they leave as it
+        is. The pattern is compiled when the core has been found, as a rotating key is used once.
+        """
+        if self._pattern is None:
+            self._pattern = re.compile("".join(map(_encodings_of, self._key)).encode())
+        return self._pattern.sub(MASK, body)
 
 
 class RotatingKey:
@@ -174,15 +180,21 @@ def _find_fault(key: str, *, for_this_machine: bool) -> str | None:
     return None
 
 
-def _json_encodings(key: str) -> Iterator[str]:
-    r"""Yield the encodings of a key in JSON, with `\u0026` for zero, three or five characters."""
-    for escaped, digits in product(("", "<>&", "<>&'\""), "xX"):
-        text = key.replace("\\", "\\\\")
-        for character in escaped:
-            text = text.replace(character, f"\\u{ord(character):04{digits}}")
-        text = text.replace('"', '\\"')
-        yield from (text, text.replace("/", "\\/"))
+@cache
+def _encodings_of(character: str) -> str:
+    r"""Return a pattern of the encodings of an ASCII character, the longest first.
 
-
-def _lower_percent_codes(coded: str) -> str:
-    return re.sub("%[0-9A-F]{2}", lambda code: code[0].lower(), coded)
+    Unchanged; percent-encoded, once or twice; in JSON as `\u002f` or after a backslash, which
+    aiohttp doubles when it quotes a response; in HTML by number or by name.
+    """
+    if character.isalnum():
+        return character
+    code = ord(character)
+    either_case = "".join(
+        f"[{each}{each.upper()}]" if each > "9" else each for each in f"{code:02x}"
+    )
+    names = (name for name, text in html5.items() if text == character and name.endswith(";"))
+    ways = [f"&{name}" for name in names if len(name) < MAX_ENTITY_CHARACTERS]
+    ways += [f"&#0{{0,2}}{code};", f"&#[xX]0{{0,2}}{either_case};", f"%(?:25)?{either_case}"]
+    ways += [rf"\\{{1,2}}u00{either_case}", rf"\\{{0,2}}{re.escape(character)}"]
+    return f"(?:{'|'.join(ways)})"

@@ -1,6 +1,7 @@
 """Normalize texts for comparison, check them before sending, sanitize them for display. Pure."""
 
 import re
+import unicodedata
 
 __all__ = [
     "format_value",
@@ -9,6 +10,12 @@ __all__ = [
     "normalize_word",
     "raw_text",
     "sanitize",
+<<<<<<< HEAD
+=======
+    "shown_value",
+    "strip_line",
+    "strip_text",
+>>>>>>> p3
     "text_flaw",
 ]
 
@@ -19,6 +26,7 @@ MAX_RAW_CHARACTERS = 2000
 """How much of a response `raw` keeps, in characters: one about a single id has below 200 (seen),
 and 100 errors of the maximum length take less than a megabyte."""
 
+_ASCII_WORDS = re.compile("[a-z0-9_]+")
 _SEPARATORS = str.maketrans("", "", "_-")
 
 # Every character that some parser treats as a line break, and NUL, which ends a text in C.
@@ -32,6 +40,19 @@ _HARMFUL = re.compile(
     "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]+"
 )
 
+# Characters that show nothing at the ends of a text: white space, soft hyphen, joiners, marks of
+# direction, byte order mark, fillers. Inside a text a joiner belongs to its word.
+_SPACES = "\t \xa0\u1680\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+_INVISIBLE = (
+    "\xad\u034f\u061c\u115f\u1160\u180e\u2800\u3164\ufeff\uffa0\ufff9\ufffa\ufffb"
+    + "".join(map(chr, (*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070))))
+)
+_LINE_BLANKS = f"\r\n{_SPACES}{_INVISIBLE}"
+_TEXT_BLANKS = f"{_LINE_BLANKS}\x0b\x0c\x1c\x1d\x1e\x1f\x85\u2028\u2029"
+
+# Variation selectors and tags end many emoji, and alone they show nothing.
+_MODIFIERS = "".join(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0000, 0xE0080))))
+
 
 def normalize_word(word: str) -> str:
     """Return a word of the panel in lower case, without whitespace, `_` and `-`."""
@@ -42,10 +63,38 @@ def normalize_text(text: str) -> str:
     """Return the words of a text in lower case, separated by one space, no punctuation but `_`.
 
     An underscore is part of its word: the code `error.link_duplicate` does not start with
-    `error.link`.
+    `error.link`. So is a combining mark, such as a vowel in Hindi or Thai. The four letters i of
+    Turkish are one, since İ and I are written for both of the small ones.
     """
-    characters = (each if each.isalnum() or each == "_" else " " for each in text.lower())
-    return " ".join("".join(characters).split())
+    if text.isascii():
+        return " ".join(_ASCII_WORDS.findall(text.lower()))
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    folded = folded.replace("i\u0307", "i").replace("\u0131", "i")
+    return " ".join("".join(each if _is_in_word(each) else " " for each in folded).split())
+
+
+def _is_in_word(character: str) -> bool:
+    return (
+        character.isalnum() or character == "_" or unicodedata.category(character).startswith("M")
+    )
+
+
+def strip_text(text: str) -> str:
+    """Return a text without white space and invisible characters at its ends."""
+    return _strip(text, _TEXT_BLANKS)
+
+
+def strip_line(text: str) -> str:
+    """Return one item of a list without white space and invisible characters at its ends.
+
+    Of the line ends only CR and LF are removed: the others may be a part of the item.
+    """
+    return _strip(text, _LINE_BLANKS)
+
+
+def _strip(text: str, blanks: str) -> str:
+    stripped = text.strip(blanks)
+    return stripped if stripped.strip(blanks + _MODIFIERS) else ""
 
 
 def text_flaw(text: str) -> str | None:
@@ -91,7 +140,7 @@ def format_value(value: object) -> str:
         return value
     try:
         text = repr(value)
-    except ValueError:
-        # Python does not convert an integer of more than 4300 digits to text.
+    except (ValueError, RecursionError):
+        # Python does not convert an integer of more than 4300 digits, or deeply nested lists.
         text = object.__repr__(value)
     return _Shown(text[:MAX_SHOWN_CHARACTERS])

@@ -6,16 +6,18 @@ another panel, start from the closer one and change what differs::
     mine = attrs.evolve(API_V2, name="mine", base_url="https://panel.example/api/v2")
 
 What a panel does not support is rejected before anything is sent. Responses are parsed leniently,
-except for refusals: an error text that is not in `refusals` leaves the outcome of an `add` unknown.
+except for refusals: an error text that is neither in `refusals` nor recognized by the grammar
+leaves the outcome of an `add` unknown.
 """
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from attrs import Attribute, field, frozen
 from attrs.validators import optional
 
-from ._text import normalize_text, normalize_word
+from ._refusals import RefusalTexts, find_kind
+from ._text import normalize_word, shown_value
 from .errors import ErrorKind, InvalidSettingsError
 from .orders import API_V2_ORDER_TYPES, ORDER_TYPES
 
@@ -27,7 +29,9 @@ class Refusal:
     """An error text that proves that the panel did nothing, and its kind."""
 
     text: str
-    """Start of the panel's text, compared word by word, ignoring case and punctuation."""
+    """The panel's text, compared word by word, ignoring case and punctuation. `{n}` in it is a
+    number. A limit after "minimum" or "maximum", an amount after missing funds, and a sentence
+    such as "contact the support" may follow it, and nothing else."""
     kind: ErrorKind
     """Kind of the refusal; it decides the class of the error."""
 
@@ -55,7 +59,7 @@ _REFUSALS = (
     Refusal("neworder.error.max_quantity", ErrorKind.VALIDATION),
     Refusal("Not enough funds", ErrorKind.FUNDS),
     Refusal("neworder.error.not_enough_funds", ErrorKind.FUNDS),
-    Refusal("This services does not support Dripfeed", ErrorKind.VALIDATION),
+    Refusal("This services does not support Dripfeed feature", ErrorKind.VALIDATION),
     Refusal("Interval time is required", ErrorKind.VALIDATION),
     Refusal("Invalid Interval in minutes", ErrorKind.VALIDATION),
     Refusal("Runs is required", ErrorKind.VALIDATION),
@@ -84,13 +88,33 @@ _API_V2_REFUSALS = (
     Refusal("Refill Request Not found", ErrorKind.NOT_FOUND),
     Refusal("Order not eligible for refill", ErrorKind.VALIDATION),
     Refusal("Refill is not available", ErrorKind.VALIDATION),
+    Refusal("Refill is not available for this service", ErrorKind.VALIDATION),
 )
 
 
-def _validate_positive_integer(profile: Any, attribute: "Attribute[int]", value: object) -> None:
-    if type(value) is not int or value < 1:
-        name = f"{type(profile).__name__}.{attribute.name}"
-        raise InvalidSettingsError(name, f"{value!r} must be a positive integer")
+MAX_IDS_PER_CALL = 10_000
+"""The most `ids_per_call`: a hundred times what panels document, in a form of 100 kB."""
+
+MAX_CONCURRENCY = 1000
+"""The most `concurrency` and `add_concurrency`: more sockets than a process may usually open."""
+
+MAX_CALLS_PER_MINUTE = 1_000_000
+"""The most `calls_per_minute`, ten thousand times the limits seen."""
+
+
+def _limit_validator(max_value: int) -> Any:
+    """Return a validator for integers from 1 to `max_value`."""
+
+    def validate(profile: Any, attribute: "Attribute[int]", value: object) -> None:
+        if type(value) is not int or value < 1:
+            reason = f"{shown_value(value)} must be a positive integer"
+        elif value > max_value:
+            reason = f"{shown_value(value)} must be at most {max_value}"
+        else:
+            return
+        raise InvalidSettingsError(f"{type(profile).__name__}.{attribute.name}", reason)
+
+    return validate
 
 
 @frozen(kw_only=True)
@@ -109,16 +133,16 @@ class Profile:
     ignored_fields: frozenset[str] = frozenset()
     """Fields of the order classes that the panel ignores. An order that sets one raises
     `InvalidOrderError` and is not sent: the panel would accept it and silently ignore the field."""
-    ids_per_call: int = field(default=100, validator=_validate_positive_integer)
+    ids_per_call: int = field(default=100, validator=_limit_validator(MAX_IDS_PER_CALL))
     """Maximum ids per call of status, refill, refill_status or cancel. The document sets no limit;
     API v2 panels document 100 for each."""
-    concurrency: int = field(default=10, validator=_validate_positive_integer)
+    concurrency: int = field(default=10, validator=_limit_validator(MAX_CONCURRENCY))
     """Maximum concurrent requests: 8 to 10 full batches are as fast as more (measured)."""
-    add_concurrency: int = field(default=1, validator=_validate_positive_integer)
+    add_concurrency: int = field(default=1, validator=_limit_validator(MAX_CONCURRENCY))
     """Maximum concurrent orders. The panel's script reads the balance and writes it back without a
     transaction (seen): two at once can lose a charge."""
     calls_per_minute: int | None = field(
-        default=None, validator=optional(_validate_positive_integer)
+        default=None, validator=optional(_limit_validator(MAX_CALLS_PER_MINUTE))
     )
     """Maximum requests per minute, all actions together; None if the panel documents no limit, as
     that of the document. API v2 panels allow 60 to 120 per key (seen)."""
@@ -134,6 +158,10 @@ class Profile:
     refusals: tuple[Refusal, ...] = field(default=_REFUSALS, repr=False)
     """Error texts that the panel returns before creating an order. Any other error text leaves the
     outcome of an `add` unknown. Add the texts of a panel in another language here."""
+    refusal_grammar: bool = False
+    """Whether English texts are also recognized by a closed grammar of what panels check before
+    they create an order, if every word belongs to it. Off by default: it rests on 22 code bases of
+    other panels (seen), not on this one."""
 
     def supports_order_type(self, order_type: str) -> bool:
         """Return whether the panel supports an order type, ignoring case, spaces, `_` and `-`."""
@@ -146,18 +174,13 @@ class Profile:
         )
 
     def refusal_kind(self, text: str) -> ErrorKind | None:
-        """Return the kind of a refusal text; None if it is not one of `refusals`."""
-        normalized = normalize_text(text)
-        for prefix, kind in _normalized_refusals(self.refusals):
-            # Whole words: "Bad Link" must not match "Bad Linkage".
-            if normalized == prefix or normalized.startswith(prefix + " "):
-                return kind
-        return None
+        """Return the kind of a refusal text; None if it is not recognized."""
+        return self._refusal_texts.find_kind(text)
 
-
-@lru_cache(maxsize=16)
-def _normalized_refusals(refusals: tuple[Refusal, ...]) -> tuple[tuple[str, ErrorKind], ...]:
-    return tuple((normalize_text(refusal.text), refusal.kind) for refusal in refusals)
+    @cached_property
+    def _refusal_texts(self) -> RefusalTexts:
+        texts = ((each.text, each.kind) for each in self.refusals)
+        return RefusalTexts(texts, find_kind if self.refusal_grammar else None)
 
 
 @lru_cache(maxsize=16)
@@ -181,6 +204,7 @@ API_V2 = Profile(
     order_types=frozenset(API_V2_ORDER_TYPES),
     calls_per_minute=60,
     refusals=_API_V2_REFUSALS,
+    refusal_grammar=True,
 )
 """API v2 panels: also refill and cancel, seventeen order types, any delay (some panels document the
 document's seven, others up to 600 minutes), 60 requests per minute, the lowest limit seen. There is

@@ -11,6 +11,7 @@ None there and is kept in `extra` as it came.
 Each class documents its fields in its docstring: that is what `help()` and pydoc show.
 """
 
+import decimal
 from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
@@ -40,6 +41,11 @@ survive a conversion to float, and no counter of a platform comes near it."""
 
 Count = Annotated[int, Meta(ge=-MAX_COUNT, le=MAX_COUNT)]
 """A whole number from the panel."""
+
+
+# Of its own, because the caller's context may round to a few digits, or raise `Inexact`: 40 digits
+# of an amount times 15 of a count are exact.
+_MONEY = decimal.Context(prec=60, traps=[decimal.InvalidOperation])
 
 
 class Status(StrEnum):
@@ -273,16 +279,36 @@ class OrderStatus(
         """Return the refunded share of the price, from 0 to 1, of an order over `quantity`.
 
         0 for a completed order, 1 for a canceled or refunded one, remains / quantity for a partial
-        one (seen). None while the order is open, and if `remains` is not known.
+        one (seen), rounded to 60 digits. None while the order is open, and if `remains` is not
+        known. None too for subscriptions and drip-feed orders: what is refunded depends on the
+        orders that they created, so add up `refund` of those (`orders`).
         """
+        share = self._refunded_of(quantity)
+        return None if share is None else _MONEY.divide(*share)
+
+    def refund(self, price: Decimal, quantity: int) -> Decimal | None:
+        """Return the refunded part of `price`, which was charged for an order over `quantity`.
+
+        Not rounded, except to 60 digits; None whenever `refund_share` is None.
+        """
+        share = self._refunded_of(quantity)
+        if share is None:
+            return None
+        refunded, total = share
+        return _MONEY.divide(_MONEY.multiply(price, refunded), total)
+
+    def _refunded_of(self, quantity: int) -> tuple[Decimal, Decimal] | None:
+        """Return the refunded and the whole quantity; None if they are not known."""
         status = self.status
+        if self.runs is not None or self.posts is not None or self.orders:
+            return None
         if status is Status.COMPLETED:
-            return Decimal(0)
+            return Decimal(0), Decimal(1)
         if status in (Status.CANCELED, Status.REFUNDED):
-            return Decimal(1)
+            return Decimal(1), Decimal(1)
         if status is not Status.PARTIAL or self.remains is None or quantity <= 0:
             return None
-        return Decimal(min(max(self.remains, 0), quantity)) / quantity
+        return Decimal(min(max(self.remains, 0), quantity)), Decimal(quantity)
 
 
 class Service(

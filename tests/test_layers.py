@@ -14,6 +14,7 @@ PACKAGE = Path(smmfanfast_async.__file__).parent
 LAYERS = {
     "_text": 0,
     "errors": 1,
+    "_refusals": 2,
     "_secrets": 2,
     "orders": 2,
     "results": 2,
@@ -75,6 +76,7 @@ HOMES = {
 
 PURE = {
     "_text",
+    "_refusals",
     "errors",
     "orders",
     "results",

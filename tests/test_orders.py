@@ -18,6 +18,7 @@ from attrs.exceptions import FrozenInstanceError
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from smmfanfast_async._text import strip_line
 from smmfanfast_async.errors import InvalidOrderError
 from smmfanfast_async.orders import (
     API_V2_ORDER_TYPES,
@@ -353,6 +354,51 @@ def test_integers_have_a_minimum_and_a_maximum() -> None:
     assert too_long.reason == INTEGER
 
 
+# --- characters that show nothing ----------------------------------------------------------------
+
+INVISIBLE = (
+    "\u200b\u200c\u200d\u200e\u200f\u202a\u202c\u2060\u2066\u2068\u2069\ufeff"
+    "\xad\u061c\xa0\u3000\u3164"
+)
+
+
+@pytest.mark.parametrize("character", INVISIBLE, ids=lambda each: f"U+{ord(each):04X}")
+def test_invisible_characters_at_the_ends_are_not_sent(character: str) -> None:
+    inside = f"a{character}b"
+    around = f"{character} {character}{inside}{character}"
+
+    default = build_minimal(DefaultOrder, link=around)
+    mentions = build_minimal(
+        MentionsWithHashtagsOrder, usernames=[around, character], hashtags=around
+    )
+    comments = build_minimal(
+        CustomCommentsOrder, comments=f"{around}\n{character}\n {character} {character}\nc"
+    )
+
+    assert default.link == inside
+    assert mentions.usernames == mentions.hashtags == (inside,)
+    assert comments.comments == (inside, "c")
+    assert build_minimal(SubscriptionsOrder, username=around).username == inside
+
+
+@pytest.mark.parametrize("text", [*INVISIBLE, "\ufe0f", "\U000e0067\U000e007f", "\u200b \ufe0f"])
+def test_text_that_shows_nothing_is_empty(text: str) -> None:
+    assert str(rejection(lambda: build_minimal(DefaultOrder, link=text))) == (
+        "link '' must not be empty"
+    )
+    assert str(rejection(lambda: build_minimal(CustomCommentsOrder, comments=[text]))) == (
+        "comments () must not be empty"
+    )
+
+
+@pytest.mark.parametrize("emoji", [
+    "\u2764\ufe0f", "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+    "\U0001f468\u200d\U0001f469", "\u06a9\u200c\u0647", "\u0915\u094d\u200d\u0937",
+], ids=["heart", "flag of England", "family", "Persian", "Hindi"])  # fmt: skip
+def test_marks_that_belong_to_their_character_are_kept(emoji: str) -> None:
+    assert build_minimal(CustomCommentsOrder, comments=[f" {emoji} "]).comments == (emoji,)
+
+
 # --- lists ---------------------------------------------------------------------------------------
 
 
@@ -412,7 +458,7 @@ def test_items_never_gain_or_lose_a_separator(items: list[str]) -> None:
         assert error.field == "comments"  # noqa: PT017  # either outcome is allowed
         return
 
-    assert list(order.comments) == [item for each in items if (item := each.strip(" \t\r\n"))]
+    assert list(order.comments) == [item for each in items if (item := strip_line(each))]
     assert all(len(item.splitlines()) == 1 for item in order.comments)
 
 
@@ -502,25 +548,25 @@ def test_allowed_delays_are_not_part_of_the_value(allowed: Any) -> None:
     assert build_minimal(SubscriptionsOrder).allowed_delays_minutes == DELAYS_MINUTES
 
 
-class LateInLosAngeles(datetime):
-    """A clock at a local time when it is already the next day in UTC."""
-
-    @classmethod
-    def now(cls, tz: Any = None) -> datetime:
-        return datetime(2026, 3, 2, 5, 0, tzinfo=UTC).astimezone(tz)
-
-
-@pytest.mark.parametrize(("expiry", "is_accepted"), [
-    (date(2026, 3, 1), False),
-    (date(2026, 3, 2), True),
-    (date(2026, 3, 3), True),
-    (date.min, False),
-    (date.max, True),
+@pytest.mark.parametrize(("hour", "expiry", "is_accepted"), [
+    # Evening in Los Angeles: the next day in UTC.
+    (5, date(2026, 3, 1), True),
+    (5, date(2026, 2, 28), False),
+    (11, date(2026, 3, 1), True),
+    (12, date(2026, 3, 1), False),
+    (12, date(2026, 3, 2), True),
+    (12, date.min, False),
+    (12, date.max, True),
 ])  # fmt: skip
-def test_expiry_must_not_be_before_today_in_utc(
-    monkeypatch: pytest.MonkeyPatch, expiry: date, *, is_accepted: bool
+def test_expiry_is_past_only_if_it_is_past_everywhere(
+    monkeypatch: pytest.MonkeyPatch, hour: int, expiry: date, *, is_accepted: bool
 ) -> None:
-    monkeypatch.setattr(order_fields, "datetime", LateInLosAngeles)
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime(2026, 3, 2, hour, tzinfo=UTC).astimezone(tz)
+
+    monkeypatch.setattr(order_fields, "datetime", Clock)
 
     if is_accepted:
         assert build_minimal(SubscriptionsOrder, expiry=expiry).expiry == expiry

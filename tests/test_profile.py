@@ -1,8 +1,13 @@
 """Profiles: what the two panels support, and which texts are refusals."""
 
+import copy
+import pickle
+
 import attrs
 import pytest
 from attrs.exceptions import FrozenInstanceError
+from hypothesis import given
+from hypothesis import strategies as st
 
 from smmfanfast_async.errors import ErrorKind, InvalidSettingsError
 from smmfanfast_async.orders import API_V2_ORDER_TYPES, DELAYS_MINUTES, ORDER_TYPES
@@ -58,6 +63,7 @@ API_V2_TEXTS = {
     "Incorrect refill ID": ErrorKind.NOT_FOUND,
     "Refill Request Not found": ErrorKind.NOT_FOUND,
     "Order not eligible for refill.": ErrorKind.VALIDATION,
+    "Refill is not available": ErrorKind.VALIDATION,
     "Refill is not available for this service": ErrorKind.VALIDATION,
 }
 
@@ -154,13 +160,125 @@ def test_case_punctuation_and_spaces_are_ignored(text: str) -> None:
     "neworder.error",
     "neworder.error.link_is_being_processed",
     "neworder.error.something_else",
-    "low balance",
     "رصيد غير كافٍ",
 ])  # fmt: skip
 def test_unknown_text_is_not_a_refusal(text: str) -> None:
     """On `add`, a wrong guess would allow sending an order again that may exist."""
     assert SMMFANFAST.refusal_kind(text) is None
     assert API_V2.refusal_kind(text) is None
+
+
+FUNDS, LIMIT, DUPLICATE = ErrorKind.FUNDS, ErrorKind.VALIDATION, ErrorKind.DUPLICATE
+
+
+@pytest.mark.parametrize(("text", "kind"), [
+    ("Not enough funds in your wallet", FUNDS),
+    ("Not enough funds on your account balance.", FUNDS),
+    ("Not enough funds to place this order!", FUNDS),
+    ("Not enough funds: 0.03", FUNDS),
+    ("Not enough funds. Need $1.5000", FUNDS),
+    ("Not enough funds (12 USD required)", FUNDS),
+    ("Not enough funds: EUR 1,234.56", FUNDS),
+    ("Not enough funds on balance. Required: 1.50 USD. Please contact support.", FUNDS),
+    ("Quantity must to be greater than or equal to minimum 1,000", LIMIT),
+    ("Quantity must to be less than or equal to maximum order quantity of 10 000", LIMIT),
+    ("Quantity must to be less than or equal to maximum amount", LIMIT),
+    ("neworder.error.min_quantity 100", LIMIT),
+    ("You have an active order with this link. Please wait", DUPLICATE),
+    ("You have an active order with this link. Wait for it", DUPLICATE),
+    ("You have an active order with this link, please wait until it is completed", DUPLICATE),
+    ("Bad Link; Quantity is required", LIMIT),
+    ("Invalid API key. See our API documentation", ErrorKind.AUTH),
+])  # fmt: skip
+def test_tails_that_change_nothing_may_follow(text: str, kind: ErrorKind) -> None:
+    assert SMMFANFAST.refusal_kind(text) is kind
+
+
+@pytest.mark.parametrize("text", [
+    "Not enough funds on provider account",
+    "Not enough funds on provider balance",
+    "Not enough funds 12345",
+    "Not enough funds 0.03 sent",
+    "Not enough funds on balance on balance on balance on balance",
+    "Invalid API key (upstream)",
+    "Invalid API key 12",
+    "Bad Link on balance",
+    "Bad Link 100",
+    "Bad Link. Order 32 was created",
+    "Bad Link; processing",
+    "Quantity must to be greater than or equal to minimum amount 100 of provider",
+    "Quantity is required 100",
+    "You have an active order with this link: 77",
+    "You have an active order with this link. Please wait until your order 77 is completed",
+    "Bad Link" + " ! " * 200,
+])  # fmt: skip
+def test_any_other_word_after_a_listed_text_makes_it_unknown(text: str) -> None:
+    assert SMMFANFAST.refusal_kind(text) is None
+    assert API_V2.refusal_kind(text) is None
+
+
+def test_rate_limit_text_may_say_how_long_to_wait() -> None:
+    limit = Refusal("Too many requests", ErrorKind.RATE_LIMIT)
+    mine = attrs.evolve(SMMFANFAST, refusals=(limit,))
+
+    for text in ("Too many requests. Slow down.", "too many requests, please wait 30s",
+                 "Too many requests: try again in 2 minutes"):  # fmt: skip
+        assert mine.refusal_kind(text) is ErrorKind.RATE_LIMIT
+    assert mine.refusal_kind("Too many requests. Try again later") is None
+
+
+def test_listed_text_may_have_numbers_of_any_size() -> None:
+    texts = ("Cantidad mínima {n}", "Entre {n} y {n}", "{n} es poco", "Error 17")
+    mine = attrs.evolve(
+        SMMFANFAST, refusals=tuple(Refusal(each, ErrorKind.VALIDATION) for each in texts)
+    )
+
+    for text in ("Cantidad mínima: 1.000", "CANTIDAD MÍNIMA 5", "entre 10 y 20 000",
+                 "5 es poco", "Error 17"):  # fmt: skip
+        assert mine.refusal_kind(text) is ErrorKind.VALIDATION
+    for text in ("Cantidad mínima", "Cantidad mínima 10 pedido 5", "Entre 10 y muchos", "es poco",
+                 "Cantidad mínima n", "Error 18"):  # fmt: skip
+        assert mine.refusal_kind(text) is None
+
+
+@pytest.mark.parametrize(("listed", "same", "other"), [
+    ("अमान्य लिंक", "अमान्य लिंक!", "अमान्य लिंकन"),
+    ("लिंक", "लिंक।", "लिंकिंग"),
+    ("কি", "কি?", "কিছু"),
+    ("เงิน", "เงิน…", "เงินดี"),
+    ("GEÇERSİZ BAĞLANTI", "geçersiz bağlantı", "geçersiz bağlantılar"),
+    ("geçersiz bağlantı", "GEÇERSİZ BAĞLANTI", "GEÇERSİZ"),
+    ("Geçersiz bağlantı", "GEÇERSIZ BAGLANTI".replace("BAG", "BAĞ"), "GECERSIZ BAGLANTI"),
+])  # fmt: skip
+def test_words_are_whole_and_have_no_case_in_any_script(listed: str, same: str, other: str) -> None:
+    mine = attrs.evolve(SMMFANFAST, refusals=(Refusal(listed, ErrorKind.VALIDATION),))
+
+    assert mine.refusal_kind(listed) is ErrorKind.VALIDATION
+    assert mine.refusal_kind(same) is ErrorKind.VALIDATION
+    assert mine.refusal_kind(other) is None
+
+
+def test_first_of_two_equal_texts_counts() -> None:
+    texts = (Refusal("No!", ErrorKind.FUNDS), Refusal("no", ErrorKind.SERVICE))
+
+    assert attrs.evolve(SMMFANFAST, refusals=texts).refusal_kind("NO") is ErrorKind.FUNDS
+
+
+@given(st.sampled_from(list(TEXTS)), st.text(min_size=1))
+def test_inserted_words_make_a_listed_text_unknown(text: str, more: str) -> None:
+    inserted = f"{text} order {more} was created"
+
+    assert SMMFANFAST.refusal_kind(inserted) is None
+
+
+def test_profile_that_was_used_can_be_pickled_and_copied() -> None:
+    mine = attrs.evolve(SMMFANFAST, name="mine")
+    assert mine.refusal_kind("Bad Link") is ErrorKind.VALIDATION
+
+    loaded = pickle.loads(pickle.dumps(mine))  # noqa: S301  # our own bytes
+    for clone in (loaded, copy.deepcopy(mine)):
+        assert clone == mine
+        assert clone.refusal_kind("Bad Link") is ErrorKind.VALIDATION
 
 
 def test_profile_may_add_texts_in_another_language() -> None:
@@ -201,6 +319,17 @@ def test_limits_must_be_positive_integers(name: str, value: object) -> None:
 @pytest.mark.parametrize("name", BOUNDS)
 def test_every_limit_may_be_1(name: str) -> None:
     assert getattr(attrs.evolve(SMMFANFAST, **{name: 1}), name) == 1
+
+
+@pytest.mark.parametrize(("name", "limit"), [
+    ("ids_per_call", 10_000), ("concurrency", 1000), ("add_concurrency", 1000),
+    ("calls_per_minute", 1_000_000),
+])  # fmt: skip
+def test_limits_have_a_maximum(name: str, limit: int) -> None:
+    assert getattr(attrs.evolve(SMMFANFAST, **{name: limit}), name) == limit
+    for value in (limit + 1, 10**20, 10**5000):
+        with pytest.raises(InvalidSettingsError, match=rf"{name} .* must be at most {limit}"):
+            attrs.evolve(SMMFANFAST, **{name: value})
 
 
 def test_only_calls_per_minute_may_be_none() -> None:

@@ -1,11 +1,13 @@
 """Results as values: statuses in any spelling, refunds, immutability, documented fields."""
 
 import copy
+import decimal
 import pickle
 import pydoc
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 import pytest
@@ -196,6 +198,39 @@ def test_refund_share_is_none_if_it_is_not_known(
     order = OrderStatus(raw_status=word, remains=remains)
 
     assert order.refund_share(quantity) is None
+
+
+@pytest.mark.parametrize("word", ["Completed", "Canceled", "Refunded", "Partial"])
+@pytest.mark.parametrize("family", [{"runs": 2}, {"runs": 0}, {"posts": 3}, {"orders": ("5",)}])
+def test_refund_of_an_order_with_children_is_not_known(word: str, family: dict[str, Any]) -> None:
+    """A drip-feed canceled after two of four runs is refunded by half."""
+    order = OrderStatus(raw_status=word, remains=40, **family)
+
+    assert order.refund_share(100) is None
+    assert order.refund(Decimal("2.04"), 100) is None
+
+
+@pytest.mark.parametrize("context", [
+    decimal.Context(prec=2), decimal.Context(prec=2, traps=[decimal.Inexact, decimal.Rounded]),
+    decimal.Context(prec=1, rounding=decimal.ROUND_UP),
+], ids=["rounding", "raising", "rounding up"])  # fmt: skip
+def test_refund_is_exact_in_any_decimal_context(context: decimal.Context) -> None:
+    order = OrderStatus(raw_status="Partial", remains=1237)
+    with decimal.localcontext(context):
+        share = order.refund_share(10_000)
+        refund = order.refund(Decimal("12345678.123456"), 10_000)
+        third = OrderStatus(raw_status="Partial", remains=1).refund_share(3)
+        whole = OrderStatus(raw_status="Canceled").refund(Decimal("1.2345678"), 10_000)
+        nothing = OrderStatus(raw_status="Completed").refund(Decimal("1.2345678"), 10_000)
+
+    assert share == Decimal("0.1237")
+    assert refund == Decimal("1527160.3838715072")
+    assert third == Decimal("0." + "3" * 60)
+    assert (whole, nothing) == (Decimal("1.2345678"), Decimal(0))
+
+
+def test_refund_is_none_if_its_share_is_not_known() -> None:
+    assert OrderStatus(raw_status="Pending").refund(Decimal(1), 100) is None
 
 
 @given(st.integers(-(10**15), 10**15), st.integers(1, 10**12))

@@ -1,8 +1,10 @@
 """API keys: which are valid, that nothing shows them, and how responses are masked."""
 
 import copy
+import html
 import pickle
 from itertools import pairwise
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
@@ -72,6 +74,55 @@ def test_key_is_masked_in_json_and_html_encodings(encoding: str) -> None:
         Secret(r"""test-<a>/b"c\d'e&f""").mask_text(f'{{"error":"{encoding}"}}')
         == '{"error":"***"}'
     )
+
+
+@pytest.mark.parametrize("encoding", [
+    "test-a/b+c=d&e%2B0123",
+    "test-a/b%2Bc%3Dd%26e%252B0123",
+    "test-a/b%2bc=d%26e%252B0123",
+    "test%2Da%2Fb+c=d&e%2B0123",
+    "test-a%252Fb%252Bc%253Dd%2526e%25252B0123",
+    "test-a&sol;b&plus;c&equals;d&amp;e%2B0123",
+    "test-a&#47;b&#x2B;c&#x03d;d&#38;e&percnt;2B0123",
+    r"test-a\/b\u002Bc\u003dd&amp;e%2B0123",
+    r"test-a\\/b\\u002bc=d&e%2B0123",
+])  # fmt: skip
+def test_key_is_masked_if_each_character_has_its_own_encoding(encoding: str) -> None:
+    assert Secret("test-a/b+c=d&e%2B0123").mask_text(f"?key={encoding}&x") == "?key=***&x"
+
+
+ALL = "test-" + "".join(map(chr, range(33, 127)))
+
+
+@given(st.data())
+def test_any_mixture_of_encodings_of_a_key_is_masked(data: st.DataObject) -> None:
+    def encode(character: str) -> str:
+        code = ord(character)
+        if character.isalnum():
+            return character
+        ways = [character, f"%{code:02X}", f"%{code:02x}", f"%25{code:02X}", f"&#{code};"]
+        ways += [
+            f"&#x{code:x};",
+            f"&#0{code};",
+            f"\\u{code:04x}",
+            f"\\u{code:04X}",
+            f"\\{character}",
+        ]
+        ways += [html.escape(character), quote(character), quote_plus(character)]
+        return data.draw(st.sampled_from(ways))
+
+    encoded = "".join(map(encode, ALL))
+
+    assert Secret(ALL).mask_text(f"<{encoded}>") == "<***>"
+
+
+@pytest.mark.parametrize("key", ["-+/=" * 4, "ab-" * 100, "a" * 100 + "/"])
+def test_keys_of_any_form_are_masked_and_nothing_else(key: str) -> None:
+    secret = Secret(key)
+
+    assert secret.mask_text(f"({key})") == "(***)"
+    assert secret.mask_text(key[:-1]) == key[:-1]
+    assert secret.mask_text("nothing") == "nothing"
 
 
 @pytest.mark.parametrize(("length", "masked"), [

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smmfanfast_async._text import line_flaw, normalize_text, normalize_word, sanitize, text_flaw
+from smmfanfast_async._text import (
+    line_flaw,
+    normalize_text,
+    normalize_word,
+    sanitize,
+    shown_value,
+    text_flaw,
+)
 
 # Every code point, including the lone surrogates that Hypothesis omits by default.
 TEXTS = st.text(st.characters(categories=["L", "M", "N", "P", "S", "Z", "C"]))
@@ -58,7 +65,16 @@ def test_normalizing_a_word_twice_changes_nothing(word: str) -> None:
 @pytest.mark.parametrize(("text", "words"), [
     ("  Not enough   funds, on balance!\n", "not enough funds on balance"),
     ("error.incorrect_service_id", "error incorrect_service_id"),
-    ("رصيد غير كافٍ", "رصيد غير كاف"),
+    ("رصيد غير كافٍ!", "رصيد غير كافٍ"),
+    ("अमान्य लिंक।", "अमान्य लिंक"),
+    ("লিংক ভুল!", "লিংক ভুল"),
+    ("ลิงก์ไม่ถูกต้อง…", "ลิงก์ไม่ถูกต้อง"),
+    ("GEÇERSİZ BAĞLANTI", "geçersiz bağlanti"),
+    ("Geçersiz bağlantı", "geçersiz bağlanti"),
+    ("YETERSIZ BAKIYE", "yetersiz bakiye"),
+    ("Straße", "strasse"),
+    ("ﬁeld　１２", "field 12"),
+    ("Cafe\u0301", "café"),
     ("…", ""),
     ("", ""),
 ])  # fmt: skip
@@ -147,3 +163,12 @@ def test_line_without_flaw_is_one_line_in_utf_8(text: str) -> None:
 @given(st.text())
 def test_text_that_utf_8_encodes_has_no_flaw(text: str) -> None:
     assert text_flaw(text) is None
+
+
+def test_value_without_a_repr_is_shown_by_its_type() -> None:
+    nested: list[object] = []
+    for _ in range(100_000):
+        nested = [nested]
+
+    assert shown_value(nested).startswith("<list object at ")
+    assert shown_value(10**5000).startswith("<int object at ")

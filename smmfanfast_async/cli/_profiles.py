@@ -14,6 +14,7 @@ Every key is optional; what is left out is as in the profile that `like` names::
     calls_per_minute = 60
     delays_minutes = [0, 5, 10]
     double_decodes = false
+    refusal_grammar = true
     final_statuses = ["Fail"]
 
     [refusals]                               # error texts of the panel, by kind of refusal
@@ -29,11 +30,19 @@ import attrs
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from .._text import normalize_text
+from .._text import normalize_text, shown_value
 from .._wire.transport import parse_url
 from ..errors import ErrorKind, InvalidSettingsError
-from ..orders import API_V2_ORDER_TYPES
-from ..profile import API_V2, SMMFANFAST, Profile, Refusal
+from ..orders import API_V2_ORDER_TYPES, MAX_WHOLE_NUMBER
+from ..profile import (
+    API_V2,
+    MAX_CALLS_PER_MINUTE,
+    MAX_CONCURRENCY,
+    MAX_IDS_PER_CALL,
+    SMMFANFAST,
+    Profile,
+    Refusal,
+)
 
 __all__ = ["PROFILES", "OrderType", "ProfileName", "load_profile"]
 
@@ -77,8 +86,10 @@ else:
 """The keys of `API_V2_ORDER_TYPES` and `REFUSAL_KINDS`, as types."""
 
 _Text = Annotated[str, Meta(pattern=r"\S")]
-_PositiveInt = Annotated[int, Meta(ge=1)]
-_Minutes = Annotated[int, Meta(ge=0)]
+_IdsPerCall = Annotated[int, Meta(ge=1, le=MAX_IDS_PER_CALL)]
+_Concurrency = Annotated[int, Meta(ge=1, le=MAX_CONCURRENCY)]
+_CallsPerMinute = Annotated[int, Meta(ge=1, le=MAX_CALLS_PER_MINUTE)]
+_Minutes = Annotated[int, Meta(ge=0, le=MAX_WHOLE_NUMBER)]
 
 
 class _ProfileFile(msgspec.Struct, kw_only=True):
@@ -90,12 +101,13 @@ class _ProfileFile(msgspec.Struct, kw_only=True):
     actions: frozenset[_Text] | UnsetType = UNSET
     order_types: frozenset[OrderType] | UnsetType = UNSET
     ignored_fields: frozenset[_Text] | UnsetType = UNSET
-    ids_per_call: _PositiveInt | UnsetType = UNSET
-    concurrency: _PositiveInt | UnsetType = UNSET
-    add_concurrency: _PositiveInt | UnsetType = UNSET
-    calls_per_minute: _PositiveInt | UnsetType = UNSET
+    ids_per_call: _IdsPerCall | UnsetType = UNSET
+    concurrency: _Concurrency | UnsetType = UNSET
+    add_concurrency: _Concurrency | UnsetType = UNSET
+    calls_per_minute: _CallsPerMinute | UnsetType = UNSET
     delays_minutes: frozenset[_Minutes] | UnsetType = UNSET
     double_decodes: bool | UnsetType = UNSET
+    refusal_grammar: bool | UnsetType = UNSET
     final_statuses: frozenset[_Text] | UnsetType = UNSET
     refusals: dict[_RefusalKind, list[_Text]] | UnsetType = UNSET
 
@@ -127,6 +139,11 @@ def _read_toml(path: Path) -> dict[str, Any]:
         reason = "cannot be read: it is not in UTF-8"
     except tomllib.TOMLDecodeError as error:
         reason = f"is not TOML: {error}"
+    except RecursionError:
+        reason = "is nested too deep"
+    except ValueError:
+        # The only other one: Python does not convert more than 4300 digits.
+        reason = "has a number that is too long"
     raise InvalidSettingsError(f"profile {str(path)!r}", reason)
 
 
@@ -145,7 +162,7 @@ def _parse(where: str, default_name: str, table: dict[str, Any]) -> Profile:
         raise InvalidSettingsError(where, _explain(error, table)) from error
     fields = msgspec.structs.asdict(content)
     base = PROFILES[fields.pop("like")]
-    changes = {"name": default_name} | {
+    changes: dict[str, Any] = {"name": default_name} | {
         name: value for name, value in fields.items() if value is not UNSET
     }
     if "base_url" in changes:
@@ -163,7 +180,7 @@ def _explain(error: msgspec.ValidationError, table: dict[str, Any]) -> str:
     key = path.partition("$.")[2].strip("`").partition("[")[0]
     choices = f", expected {', '.join(_CHOICES[key])}" if "enum" in message else ""
     # An address with a user name may contain a password.
-    shown = "…" if key == "base_url" and "@" in str(table[key]) else repr(table[key])
+    shown = "…" if key == "base_url" and "@" in str(table[key]) else shown_value(table[key])
     return f"has {key} = {shown}: {message[:1].lower()}{message[1:]}{choices}"
 
 

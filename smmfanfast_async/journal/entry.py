@@ -38,6 +38,9 @@ __all__ = [
 
 _S = EntryState
 
+_FIELDS_OF_PARENTS = frozenset({"runs", "posts"})
+"""Fields of the form of an order that the panel delivers by orders of its own."""
+
 MAX_REF_CHARACTERS = 200
 """The longest ref: enough for two UUIDs with text around them, short enough for any index."""
 
@@ -180,11 +183,32 @@ class Entry:
 
     @property
     def refund_share(self) -> Decimal | None:
-        """The share of the price that was refunded, 0 to 1; None if not known (yet)."""
-        if self.order is None or self.raw_status is None or self.quantity is None:
+        """The share of the price that was refunded, 0 to 1; None if not known (yet).
+
+        Not known for orders with runs or posts, since their child orders are refunded one by one.
+        """
+        status = self._refundable
+        if status is None or self.quantity is None:
             return None
-        status = OrderStatus(order=self.order, raw_status=self.raw_status, remains=self.remains)
         return status.refund_share(self.quantity)
+
+    @property
+    def refund(self) -> Decimal | None:
+        """The part of the price that was refunded, not rounded; None if not known (yet)."""
+        status = self._refundable
+        if status is None or self.quantity is None or self.price is None:
+            return None
+        return status.refund(self.price, self.quantity)
+
+    @property
+    def _refundable(self) -> OrderStatus | None:
+        """The status if the order is known to be without child orders; None otherwise."""
+        if self.order is None or self.raw_status is None or _FIELDS_OF_PARENTS & self.form.keys():
+            return None
+        # After `purge` the form is empty; orders with children have neither of these (seen).
+        if not self.form and self.charge is None and self.remains is None:
+            return None
+        return OrderStatus(order=self.order, raw_status=self.raw_status, remains=self.remains)
 
 
 _REFUSALS: Mapping[ErrorKind, type[RefusedError]] = {

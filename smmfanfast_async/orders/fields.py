@@ -6,13 +6,13 @@ raise an `InvalidOrderError` that names the class, the field and the value.
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime
+from datetime import date, datetime, timedelta, timezone
 from typing import Any, NoReturn
 
 import attrs
 from attrs import Attribute
 
-from .._text import line_flaw, text_flaw
+from .._text import line_flaw, strip_line, strip_text, text_flaw
 from ..errors import InvalidOrderError
 
 __all__ = [
@@ -52,6 +52,9 @@ _ID = re.compile(
     r"[^\s,\x00-\x20\x7f-\xa0\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
     rf"\ud800-\udfff]{{1,{MAX_ID_CHARACTERS}}}"
 )
+_LAST_TIME_ZONE = timezone(timedelta(hours=-12))
+"""Where a day ends last on Earth. The caller's today may be yesterday in UTC."""
+
 _INVALID_ID_REASON = (
     "is not an id: use a positive integer, or a text of at most "
     f"{MAX_ID_CHARACTERS} characters without commas, whitespace and control characters"
@@ -108,26 +111,27 @@ def id_to_text(value: int | str) -> str:
 
 
 def strip(value: str) -> str:
-    """Return a text without surrounding whitespace, and any other value unchanged."""
-    return value.strip() if isinstance(value, str) else value
+    """Return a text without invisible characters at its ends, and any other value unchanged."""
+    return strip_text(value) if isinstance(value, str) else value
 
 
 def strip_optional(value: str | None) -> str | None:
-    """Return a text without surrounding whitespace; None and other values stay unchanged."""
-    return value.strip() if isinstance(value, str) else value
+    """Return a text as `strip` does; None and other values stay unchanged."""
+    return strip_text(value) if isinstance(value, str) else value
 
 
 def split_items(value: str | Iterable[str]) -> tuple[str, ...]:
     """Return the items of a text with one item per line, or of any iterable.
 
-    Items are stripped and empty ones dropped; a value that is not iterable stays unchanged.
+    Items are stripped and those without a visible character dropped; a value that is not iterable
+    stays unchanged.
     """
     if isinstance(value, str):
         value = value.replace("\r\n", "\n").split("\n")
     if not isinstance(value, Iterable):
         return value
     items: Iterable[Any] = value
-    cleaned = (item.strip(" \t\r\n") if isinstance(item, str) else item for item in items)
+    cleaned = (strip_line(item) if isinstance(item, str) else item for item in items)
     return tuple(item for item in cleaned if item != "")
 
 
@@ -184,10 +188,10 @@ def integer_validator(min_value: int, max_value: int = MAX_WHOLE_NUMBER) -> Any:
 
 
 def validate_expiry(order: Any, attribute: "Attribute[Any]", value: object) -> None:
-    """Raise `InvalidOrderError` unless the value is a date that is not before today, UTC."""
+    """Raise `InvalidOrderError` unless the value is a date that is not in the past everywhere."""
     if type(value) is not date:
         _reject(order, attribute, value, "must be a datetime.date")
-    elif value < datetime.now(UTC).date():
+    elif value < datetime.now(_LAST_TIME_ZONE).date():
         _reject(order, attribute, value, "is in the past")
 
 

@@ -302,8 +302,8 @@ class SubscriptionsOrder(Order):
         max: Highest quantity per post, at least `min` (document: "Quantity max").
         delay: Minutes to wait after a post (document: "Delay in minutes"); one of
             `allowed_delays_minutes`.
-        expiry: Last day, not before today in UTC (document: optional, sent as d/m/Y); None means
-            no end.
+        expiry: Last day, not before today in the last time zone, UTC−12 (document: optional, sent
+            as d/m/Y); None means no end.
         posts: Number of future posts. Not in the document (seen); None leaves it out.
         old_posts: Number of existing posts to include. Only API v2 panels have this field (seen);
             for other panels the order is rejected before sending (`Profile.ignored_fields`). None
@@ -326,7 +326,8 @@ class SubscriptionsOrder(Order):
     """Minutes to wait after a post (document: "Delay in minutes"); one of
     `allowed_delays_minutes`."""
     expiry: date | None = field(default=None, validator=optional(validate_expiry))
-    """Last day, not before today in UTC (document: optional, sent as d/m/Y); None means no end."""
+    """Last day, not before today in the last time zone, UTC−12 (document: optional, sent as d/m/Y);
+    None means no end."""
     posts: int | None = field(default=None, validator=optional(integer_validator(1)))
     """Number of future posts. Not in the document (seen); None leaves it out."""
     old_posts: int | None = field(default=None, validator=optional(integer_validator(1)))

@@ -105,6 +105,14 @@ def test_profile_file_defaults_to_the_document(tmp_path: Path) -> None:
     ('[refusals]\nsoon = ["Wait"]', "invalid enum value 'soon', expected auth, duplicate"),
     ('[refusals]\nfunds = ["!"]', "has '!' in refusals, which has no letter or digit"),
     ("name = ", "is not TOML: Invalid value (at "),
+    ("ids_per_call = 10001", "has ids_per_call = 10001: expected `int` <= 10000"),
+    ("concurrency = 1001", "has concurrency = 1001: expected `int` <= 1000"),
+    ("add_concurrency = 1001", "has add_concurrency = 1001: expected `int` <= 1000"),
+    (f"calls_per_minute = {10**20}", f"has calls_per_minute = {10**20}: expected `int` <= 1000000"),
+    (f"delays_minutes = [{10**20}]", f"has delays_minutes = [{10**20}]: expected `int` <= "),
+    (f"calls_per_minute = {'9' * 5000}", "has a number that is too long"),
+    (f"delays_minutes = {'[' * 5000}{']' * 5000}", "is nested too deep"),
+    (f"delays_minutes = {'[' * 200}{']' * 200}", f"{'[' * 200}: expected `int`"),
 ])  # fmt: skip
 def test_invalid_profile_file_is_reported_with_the_key(
     tmp_path: Path, text: str, message: str

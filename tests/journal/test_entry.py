@@ -136,6 +136,39 @@ def test_refund_share_needs_a_status_an_id_and_a_quantity() -> None:
     )
 
 
+def test_refund_is_the_share_of_the_price() -> None:
+    values = {
+        "order": "32", "raw_status": "Partial", "remains": 250, "quantity": 1000,
+        "price": Decimal("1.0202"),
+    }  # fmt: skip
+
+    assert entry(**values).refund == Decimal("0.25505")
+    assert all(
+        entry(**values | {missing: None}).refund is None
+        for missing in ("order", "raw_status", "quantity", "price")
+    )
+
+
+@pytest.mark.parametrize("fields", [{"runs": "4", "interval": "10"}, {"posts": "3"}])
+def test_refund_of_an_order_with_children_is_not_known(fields: dict[str, str]) -> None:
+    """A drip-feed canceled after two of four runs is refunded by half."""
+    canceled = entry(
+        order="32", raw_status="Canceled", quantity=1000, price=Decimal("2.04"),
+        form={"service": "5", **fields},
+    )  # fmt: skip
+
+    assert (canceled.refund_share, canceled.refund) == (None, None)
+
+
+def test_refund_after_purge_needs_a_sign_that_there_are_no_children() -> None:
+    values = {"order": "32", "raw_status": "Canceled", "quantity": 1000}
+
+    assert entry(**values).refund_share is None
+    assert entry(**values, charge=Decimal(0)).refund_share == 1
+    assert entry(**values, remains=1000).refund_share == 1
+    assert entry(**values, form={"service": "5"}).refund_share == 1
+
+
 @pytest.mark.parametrize(("drop", "price", "matches"), [
     ("1.25", "1.25", True),
     ("1.250", "1.25", True),

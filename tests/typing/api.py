@@ -108,6 +108,7 @@ def results(status: OrderStatus, service: Service, catalogue: Catalogue) -> None
     assert_type(status.orders, tuple[str, ...])
     assert_type(status.is_final, bool)
     assert_type(status.refund_share(10), Decimal | None)
+    assert_type(status.refund(Decimal(1), 10), Decimal | None)
     assert_type(service.rate, Decimal | None)
     assert_type(catalogue.quote(DefaultOrder(service=1, link="x", quantity=1)), Decimal | None)
     assert_type(catalogue[5], Service)

@@ -10,7 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+<<<<<<< HEAD
 from smmfanfast_async._wire.encode import Form, encode_call, encode_ids, encode_order
+=======
+from smmfanfast_async._text import strip_line
+from smmfanfast_async._wire.encode import Form, add_form, call_form, ids_form
+>>>>>>> p3
 from smmfanfast_async.errors import InvalidOrderError
 from smmfanfast_async.orders import (
     API_V2_ORDER_TYPES,
@@ -161,7 +166,7 @@ def test_form_does_not_contain_the_key(order: Order) -> None:
 
 ITEMS = st.lists(
     st.text(st.characters(categories=["L", "M", "N", "P", "S", "Zs"]), min_size=1).filter(
-        lambda item: item == item.strip(" ")
+        lambda item: item == strip_line(item)
     ),
     min_size=1,
 )

@@ -76,6 +76,14 @@ _BARE_AMOUNT = re.compile(
     rb'(?<!\\)"(charge|rate)":\s*((?:0|[1-9][0-9]{0,19})(?:\.[0-9]{1,20})?)(?=\s*[,}])'
 )
 
+# A count such as "2.000", which msgspec reads as 2 (see `parse_count`). The first search is fast.
+_ZEROS_AFTER_POINT = re.compile(rb'[.]000"')
+_AMBIGUOUS_COUNT = re.compile(
+    rb'"(?:start_count|remains|runs|posts|min|max)"\s*:\s*"-?[1-9][0-9]{0,2}[.]000"'
+)
+MAX_AMBIGUOUS_COUNT = 999
+"""The largest count that msgspec reads from an ambiguous text."""
+
 
 def split_entries(body: bytes) -> dict[str, bytes]:
     """Split a batch into its entries without decoding them; return {} if it cannot be split."""
@@ -166,6 +174,12 @@ def _find_irregular(entries: Entries, text: bytes) -> tuple[list[str], bool]:
     have_own_ids = [record.order for record in records.values()] == list(records)
     # "extra" and "raw" have letters that nothing else in a batch has, unless they are escaped.
     may_fill_own_fields = b"x" in text or b"w" in text or b"\\" in text
+    if _has_ambiguous_count(text):
+        return [
+            order
+            for order, record in records.items()
+            if not _is_regular(record, order) or _may_be_ambiguous(record)
+        ], has_only_records
     if not have_own_ids or (may_fill_own_fields and not _are_own_fields_empty(records.values())):
         irregular = [order for order, record in records.items() if not _is_regular(record, order)]
         return irregular, has_only_records
@@ -176,9 +190,17 @@ def _find_irregular(entries: Entries, text: bytes) -> tuple[list[str], bool]:
         return [], has_only_records
     ids = list(records)
     suspect_ids = [ids[index] for index in dict.fromkeys(suspects)]
-    return [order for order in suspect_ids if not _is_regular(records[order], order)], (
-        has_only_records
-    )
+    irregular = [order for order in suspect_ids if not _is_regular(records[order], order)]
+    return irregular, has_only_records
+
+
+def _has_ambiguous_count(text: bytes) -> bool:
+    return _ZEROS_AFTER_POINT.search(text) is not None and _AMBIGUOUS_COUNT.search(text) is not None
+
+
+def _may_be_ambiguous(record: OrderStatus) -> bool:
+    counts = (record.start_count, record.remains, record.runs, record.posts)
+    return any(each is not None and 0 < abs(each) <= MAX_AMBIGUOUS_COUNT for each in counts)
 
 
 def _find_unusual_amounts(amounts: list[str]) -> list[int]:
@@ -230,6 +252,8 @@ def parse_services_fast(body: bytes, interned: dict[str | None, str | None]) -> 
         if quoted is body:
             raise
         services = _SERVICES_DECODER.decode(quoted)
+    if _has_ambiguous_count(body):
+        raise ValueError("a minimum or maximum is either a fraction or thousands")
     rates = [service.raw_rate for service in services]
     unusual = _find_unusual_amounts([rate or "" for rate in rates])
     if any(rates[index] is not None for index in unusual):

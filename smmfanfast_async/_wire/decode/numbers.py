@@ -49,17 +49,23 @@ _BOUNDS = decimal.Context(
         decimal.Underflow,
     ],
 )
+_EXACT = decimal.Context(traps=[decimal.InvalidOperation])
+
 PLAIN_AMOUNT = "-?[0-9]{1,20}+(?:[.][0-9]{1,20}+)?+"
 """The usual format of an amount: a pattern of what is within the bounds and kept as it came."""
 
 _PLAIN_AMOUNT = re.compile(PLAIN_AMOUNT)
 _CURRENCY_SYMBOLS = "$€£¥₹₽₺₴₦"
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-# Only groups of three digits, the first not 0: "1,5" and "0,036" have a decimal comma.
-_GROUPED = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]*)?")
-# "1,234" may have one too, and money is not guessed: two groups, or a point, prove that the comma
-# separates thousands.
-_GROUPED_MONEY = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:(?:,[0-9]{3}){2,}\.?|,[0-9]{3}\.)[0-9]*")
+# Only groups of three digits, the first not 0: "1,5" and "0,036" have a decimal comma. "1,234" may
+# have one too, and nothing is guessed: two groups, or a point, prove that the comma separates
+# thousands.
+_GROUPED = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:(?:,[0-9]{3}){2,}\.?|,[0-9]{3}\.)[0-9]*")
+# Counts are also written with points between thousands (seen: "5.000.000"). Amounts are not: the
+# point of "1.260" is the one of every amount of the document.
+_GROUPED_BY_POINTS = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:\.[0-9]{3}){2,}")
+# 2 or 2,000: a panel that writes "5.000.000" means the latter. JSON numbers are not ambiguous.
+_AMBIGUOUS_COUNT = re.compile(r"[+-]?[1-9][0-9]{0,2}[.,][0-9]{3}")
 
 
 class UnparsedNumber(str):
@@ -71,9 +77,10 @@ class UnparsedNumber(str):
 def parse_amount(value: object) -> Decimal | None:
     """Return an amount of money, None for a word that means that there is none.
 
-    Raises `ValueError` if it is not a number, or out of bounds.
+    Raises `ValueError` if it is not a number, or out of bounds. A point is always a decimal point,
+    as in the document's amounts; "1,260" is ambiguous and therefore not a number.
     """
-    number = _parse_number(value, _GROUPED_MONEY)
+    number = _parse_number(_trim(value))
     return None if number is None else _require_bounds(number)
 
 
@@ -91,9 +98,16 @@ def parse_amount_text(value: object) -> str | None:
 def parse_count(value: object) -> int | None:
     """Return a whole number, None for a word that means that there is none.
 
-    "5.0" and 1e3 are whole numbers too. Raises `ValueError` if it is not one, or out of bounds.
+    "5.0" and 1e3 are whole numbers too. Raises `ValueError` if it is not one, or out of bounds,
+    and for the texts "2.000" and "2,000", in which the separator may be either.
     """
-    number = _parse_number(value, _GROUPED)
+    value = _trim(value)
+    if isinstance(value, str):
+        if _AMBIGUOUS_COUNT.fullmatch(value):
+            raise ValueError("either a fraction or thousands")
+        if _GROUPED_BY_POINTS.fullmatch(value):
+            value = value.replace(".", "")
+    number = _parse_number(value)
     if number is None:
         return None
     # The fast path converts to a float too, which is exact for whole numbers up to the bound.
@@ -111,29 +125,35 @@ def _require_bounds(number: Decimal) -> Decimal:
     return number
 
 
-def _parse_number(value: object, grouped: re.Pattern[str]) -> Decimal | None:
-    """Return a number of any size: nothing has been computed with it yet."""
+def _trim(value: object) -> object:
+    """Return a text without spaces and currency symbols around its number, None if it has none."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if text.lower() in ABSENT_WORDS:
+        return None
+    sign = text[:1] if text[:1] in "+-" else ""
+    return sign + text[len(sign) :].strip(_CURRENCY_SYMBOLS + " ")
+
+
+def _parse_number(value: object) -> Decimal | None:
+    """Return a trimmed number of any size: nothing has been computed with it yet."""
     if value is None:
         return None
     if isinstance(value, int | Decimal) and not isinstance(value, bool):
         return Decimal(value)
     if not isinstance(value, str):
         raise ValueError("not a number")
-    text = value.strip()
-    if text.lower() in ABSENT_WORDS:
-        return None
-    sign = text[:1] if text[:1] in "+-" else ""
-    text = sign + text[len(sign) :].strip(_CURRENCY_SYMBOLS + " ")
-    if grouped.fullmatch(text):
-        text = text.replace(",", "")
+    text = value.replace(",", "") if _GROUPED.fullmatch(value) else value
     if not _NUMBER.fullmatch(text):
         raise ValueError("not a number")
     return _parse_decimal(text)
 
 
 def _parse_decimal(text: str) -> Decimal:
+    # In a context of its own: the caller's may return NaN instead of raising an exception.
     try:
-        return Decimal(text)
+        return Decimal(text, _EXACT)
     except ArithmeticError as error:
         raise ValueError("exponent out of bounds") from error
 

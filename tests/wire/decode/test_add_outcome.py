@@ -86,6 +86,67 @@ def test_error_beside_id_keeps_both(other_fields: str) -> None:
     assert caught.value.text.startswith("the response contains both an order id and an error: ")
 
 
+@pytest.mark.parametrize(
+    ("fields", "order"),
+    [
+        ('"order_id":32', "32"),
+        ('"orderId":"32"', "32"),
+        ('"ORDER-ID":32', "32"),
+        ('"id":32', "32"),
+        ('"orders":[32,33]', "32"),
+        ('"orders":[{"id":32}]', "32"),
+        ('"order_ids":["ord_01HZX3"]', "ord_01HZX3"),
+        ('"order":{"id":32}', "32"),
+        ('"order":0,"order_id":32', "32"),
+        ('"order":null,"data":{"order":32}', "32"),
+        ('"data":{"orderId":32}', "32"),
+        ('"data":[{"order":{"id":"32"}}]', "32"),
+        ('"result":{"id":32}', "32"),
+        ('"errors":[{"order_id":32}]', "32"),
+        ('"order":"abc def"', None),
+        ('"order_id":-1', None),
+        ('"id":true', None),
+        ('"order":"32\\n"', None),
+        (f'"order":{"[" * 9}32{"]" * 9}', None),
+    ],
+)
+def test_error_beside_id_under_another_name_is_unknown(fields: str, order: str | None) -> None:
+    with pytest.raises(OutcomeUnknownError) as caught:
+        decode(f'{{"error":"Bad Link",{fields}}}'.encode())
+
+    assert caught.value.order == order
+    assert caught.value.text == "the response contains both an order id and an error: Bad Link"
+
+
+@pytest.mark.parametrize("name", ["order", "order_id", "orderId", "id", "orders"])
+@pytest.mark.parametrize(
+    "value", ["null", "0", "0.0", "-0", '""', '"0"', "false", "[]", "{}", "[null]", '{"id":0}']
+)
+def test_no_id_beside_a_known_refusal_is_a_refusal(name: str, value: str) -> None:
+    assert outcome(f'{{"error":"Bad Link","{name}":{value}}}'.encode()) == "refused"
+    assert outcome(f'{{"error":"Bad Link","data":{{"{name}":{value}}}}}'.encode()) == "refused"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"error":"Bad Link","errors":{"order":["is required"]}}',
+        '{"error":"Bad Link","service":32}',
+        '{"status":"fail","error":"Bad Link","data":{"service":{"id":5}}}',
+    ],
+)
+def test_field_names_in_errors_and_other_ids_are_no_order_ids(body: str) -> None:
+    assert outcome(body.encode()) == "refused"
+
+
+@pytest.mark.parametrize("fields", ['"order_id":32', '"data":{"order":32}', '"order":[32]'])
+def test_id_under_another_name_is_kept_as_evidence(fields: str) -> None:
+    with pytest.raises(OutcomeUnknownError) as caught:
+        decode(f'{{"status":"success",{fields}}}'.encode())
+
+    assert (caught.value.order, caught.value.text) == ("32", "no usable order id")
+
+
 @pytest.mark.parametrize("status", [200, *range(400, 430)])
 def test_known_refusal_counts_under_http_200_and_400_to_429(status: int) -> None:
     expected = "unknown" if status in (408, 409, 425) else "refused"
@@ -150,7 +211,7 @@ def test_unknown_error_text_leaves_outcome_unknown(text: str) -> None:
 
 
 @pytest.mark.parametrize("refusal", SMMFANFAST.refusals, ids=lambda refusal: refusal.text)
-@pytest.mark.parametrize("wording", ["{}", "  {}! \\n", "{} amount 10."])
+@pytest.mark.parametrize("wording", ["{}", "  {}! \\n", "{}. Please contact support."])
 def test_every_refusal_text_of_the_profile_refuses(refusal: Refusal, wording: str) -> None:
     body = f'{{"error":"{wording.format(refusal.text)}"}}'.encode()
 
@@ -158,6 +219,31 @@ def test_every_refusal_text_of_the_profile_refuses(refusal: Refusal, wording: st
         decode(body)
 
     assert caught.value.kind is refusal.kind
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Bad Link" + " " * 3000 + "Order 32 was created",
+        "Bad Link" + "\u200b" * 3000 + "Order 32 was created",
+        "Bad Link" + " ." * 300 + "Order 32 was created",
+        "Bad Link; Order 32 was created",
+        "Bad Link 32",
+    ],
+)
+def test_text_that_goes_on_after_a_refusal_is_unknown(text: str) -> None:
+    assert outcome(f'{{"error":"{text}"}}'.encode()) == "unknown"
+
+
+@pytest.mark.parametrize("blanks", [0, 2000 - len('{"error":"Bad Link"}')])
+def test_long_answer_may_be_a_refusal_up_to_a_limit(blanks: int) -> None:
+    assert outcome(f'{{"error":{" " * blanks}"Bad Link"}}'.encode()) == "refused"
+    assert outcome(f'{{"error":{" " * (blanks + 2000)}"Bad Link"}}'.encode()) == "unknown"
+
+
+def test_several_refusals_are_one_and_one_unknown_text_is_enough() -> None:
+    assert outcome(b'{"errors":["Quantity is required","Bad Link"]}') == "refused"
+    assert outcome(b'{"errors":["Quantity is required","Saved as 32"]}') == "unknown"
 
 
 def test_profile_may_list_rate_limit_as_refusal() -> None:

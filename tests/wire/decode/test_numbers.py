@@ -1,5 +1,6 @@
 """Numbers, at both sides of each bound: nothing is guessed, and absent is never 0."""
 
+import decimal
 from decimal import Decimal
 
 import pytest
@@ -34,6 +35,8 @@ ABSENT = [None, "", " ", "null", "NULL", "None", "n/a", "N/A", "NA", "Unknown", 
         ("12.50 €", "12.50"),
         ("1,234.56", "1234.56"),
         ("1,234.", "1234"),
+        ("1.260", "1.260"),
+        ("2.000", "2.000"),
         ("12,345,678", "12345678"),
         ("12,345,678.9", "12345678.9"),
         ("1.0e-5", "0.000010"),
@@ -88,7 +91,15 @@ def test_invalid_amount_is_rejected(value: object) -> None:
         ("5.0", 5),
         ("1e3", 1000),
         (Decimal("1E+3"), 1000),
-        ("1,234", 1234),
+        ("1,234,567", 1234567),
+        ("5.000.000", 5000000),
+        ("-5.000.000 ₺", -5000000),
+        ("1,234.", 1234),
+        ("1,234.000", 1234),
+        ("0.000", 0),
+        ("2.0000", 2),
+        ("2000.000", 2000),
+        (Decimal("2.000"), 2),
         ("-7", -7),
         ("-0", 0),
         (str(MAX_COUNT), MAX_COUNT),
@@ -111,6 +122,13 @@ def test_parse_count(value: object, number: int) -> None:
             "١٢",
             "1,5",
             "0,036",
+            "2.000",
+            "2,000",
+            "-12.345",
+            "$999,000",
+            " 5.000 ",
+            "5.000.00",
+            "5.000,000",
             "1e99999999999999999999",
             UnparsedNumber("Infinity"),
         ),
@@ -154,3 +172,13 @@ def test_invalid_flag_is_rejected(value: object) -> None:
 )
 def test_json_number_out_of_bounds_stays_text(parsed: object, expected_type: type) -> None:
     assert type(parsed) is expected_type
+
+
+def test_context_of_the_caller_does_not_change_what_a_number_is() -> None:
+    with decimal.localcontext(decimal.Context(prec=2, traps=[])):
+        assert parse_amount("1234.5678") == Decimal("1234.5678")
+        for text in ("1e99999999999999999999", "1e1000000"):
+            with pytest.raises(ValueError, match="bounds"):
+                parse_amount(text)
+            with pytest.raises(ValueError, match=r"bounds|whole"):
+                parse_count(text)

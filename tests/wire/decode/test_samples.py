@@ -104,13 +104,12 @@ CATALOGUES: list[tuple[str, object]] = [
                 Service(
                     service="3",
                     name="C",
-                    max=1000,
                     type="DEFAULT",
                     desc="",
                     dripfeed=True,
                     refill=False,
                     cancel=True,
-                    extra={"average_time": Decimal("12.5")},
+                    extra={"max": "1,000", "average_time": Decimal("12.5")},
                 ),
                 Service(
                     service="4",
@@ -474,3 +473,13 @@ def test_rates_that_are_json_numbers_are_exact(desc: str) -> None:
     assert [each.raw_rate for each in plain] == ["0.90", "12"]
     assert [each.raw_rate for each in mixed] == ["0.90", "12", "0.00001", None]
     assert {each.desc for each in mixed} == {json.loads(f'"{desc}"') or ""}
+
+
+@pytest.mark.parametrize("text", ["5.000", "5,000"])
+def test_ambiguous_limit_of_a_service_is_none_and_kept(text: str) -> None:
+    body = f'[{{"service":1,"min":"10","max":"{text}","rate":"1.000","name":"5.000"}}]'.encode()
+
+    service = next(iter(decode_services(Response(status=200, body=body), SMMFANFAST).services))
+
+    assert (service.min, service.max, service.extra) == (10, None, {"max": text})
+    assert service.rate == 1

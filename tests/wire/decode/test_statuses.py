@@ -20,6 +20,7 @@ from smmfanfast_async._wire.decode import (
 from smmfanfast_async.profile import SMMFANFAST
 from smmfanfast_async.results import (
     OrderStatus,
+    Response,
     Status,
 )
 
@@ -250,10 +251,12 @@ BATCHES: list[tuple[str, dict[str, object], int]] = [
                 raw_charge="0.5",
                 start_count=start,
                 remains=remains,
+                # 1200, or 1.2 with a decimal comma.
+                extra={"start_count": "1,200", "remains": "1,200"} if number == 8 else None,
             )
             for number, (start, remains) in enumerate(
                 # With a plus sign `remains` is the surplus that was delivered.
-                [(1200, 1200)] * 3 + [(None, None)] * 3 + [(5, -5), (1200, 1200)],
+                [(1200, 1200)] * 3 + [(None, None)] * 3 + [(5, -5), (None, None)],
                 1,
             )
         },
@@ -346,3 +349,36 @@ def test_status_words_are_parsed_in_any_spelling_and_kept() -> None:
         ("قيد التنفيذ", Status.UNKNOWN),
         ("Done soon", Status.UNKNOWN),
     ]
+
+
+@pytest.mark.parametrize("field", ["start_count", "remains"])
+@pytest.mark.parametrize("text", ["2.000", "-2.000", "12.000", "2,000", "2.500", "+2.000"])
+def test_ambiguous_count_is_none_and_kept(field: str, text: str) -> None:
+    record = f'{{"order":"7","status":"Partial","charge":"5.000","{field}": "{text}"}}'
+    regular = '{"order":"8","status":"Partial","charge":"5.000","remains":"2000"}'
+    body = f'{{"7":{record},"8":{regular}}}'.encode()
+
+    batch = decode_statuses(Response(status=200, body=body), SMMFANFAST, ["7", "8"])
+    alone = decode_status(Response(status=200, body=record.encode()), SMMFANFAST, "7")
+
+    assert batch.found["7"] == alone
+    assert getattr(alone, field) is None
+    assert alone.extra == {field: text}
+    assert alone.charge == Decimal(5)
+    assert alone.refund_share(5000) is None
+    other = batch.found["8"]
+    assert isinstance(other, OrderStatus)
+    assert other.remains == 2000
+
+
+def test_other_counts_of_the_same_batch_are_read() -> None:
+    body = b"""{"7":{"order":"7","status":"Partial","remains":"2.000","start_count":"5"},
+        "8":{"order":"8","status":"Partial","remains":"20.0","start_count":3.000}}"""
+
+    batch = decode_statuses(Response(status=200, body=body), SMMFANFAST, ["7", "8"])
+
+    seven, eight = (batch.found[each] for each in ("7", "8"))
+    assert isinstance(seven, OrderStatus)
+    assert isinstance(eight, OrderStatus)
+    assert (seven.remains, seven.start_count) == (None, 5)
+    assert (eight.remains, eight.start_count, eight.extra) == (20, 3, None)
