@@ -10,12 +10,8 @@ __all__ = [
     "normalize_word",
     "raw_text",
     "sanitize",
-<<<<<<< HEAD
-=======
-    "shown_value",
     "strip_line",
     "strip_text",
->>>>>>> p3
     "text_flaw",
 ]
 

@@ -17,7 +17,7 @@ from attrs import Attribute, field, frozen
 from attrs.validators import optional
 
 from ._refusals import RefusalTexts, find_kind
-from ._text import normalize_word, shown_value
+from ._text import format_value, normalize_word
 from .errors import ErrorKind, InvalidSettingsError
 from .orders import API_V2_ORDER_TYPES, ORDER_TYPES
 
@@ -107,9 +107,9 @@ def _limit_validator(max_value: int) -> Any:
 
     def validate(profile: Any, attribute: "Attribute[int]", value: object) -> None:
         if type(value) is not int or value < 1:
-            reason = f"{shown_value(value)} must be a positive integer"
+            reason = f"{format_value(value)} must be a positive integer"
         elif value > max_value:
-            reason = f"{shown_value(value)} must be at most {max_value}"
+            reason = f"{format_value(value)} must be at most {max_value}"
         else:
             return
         raise InvalidSettingsError(f"{type(profile).__name__}.{attribute.name}", reason)

@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smmfanfast_async._text import (
+    format_value,
     line_flaw,
     normalize_text,
     normalize_word,
     sanitize,
-    shown_value,
     text_flaw,
 )
 
@@ -170,5 +170,5 @@ def test_value_without_a_repr_is_shown_by_its_type() -> None:
     for _ in range(100_000):
         nested = [nested]
 
-    assert shown_value(nested).startswith("<list object at ")
-    assert shown_value(10**5000).startswith("<int object at ")
+    assert format_value(nested).startswith("<list object at ")
+    assert format_value(10**5000).startswith("<int object at ")

@@ -30,7 +30,7 @@ import attrs
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from .._text import normalize_text, shown_value
+from .._text import format_value, normalize_text
 from .._wire.transport import parse_url
 from ..errors import ErrorKind, InvalidSettingsError
 from ..orders import API_V2_ORDER_TYPES, MAX_WHOLE_NUMBER
@@ -180,7 +180,7 @@ def _explain(error: msgspec.ValidationError, table: dict[str, Any]) -> str:
     key = path.partition("$.")[2].strip("`").partition("[")[0]
     choices = f", expected {', '.join(_CHOICES[key])}" if "enum" in message else ""
     # An address with a user name may contain a password.
-    shown = "…" if key == "base_url" and "@" in str(table[key]) else shown_value(table[key])
+    shown = "…" if key == "base_url" and "@" in str(table[key]) else format_value(table[key])
     return f"has {key} = {shown}: {message[:1].lower()}{message[1:]}{choices}"
 
 

@@ -10,12 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-<<<<<<< HEAD
-from smmfanfast_async._wire.encode import Form, encode_call, encode_ids, encode_order
-=======
 from smmfanfast_async._text import strip_line
-from smmfanfast_async._wire.encode import Form, add_form, call_form, ids_form
->>>>>>> p3
+from smmfanfast_async._wire.encode import Form, encode_call, encode_ids, encode_order
 from smmfanfast_async.errors import InvalidOrderError
 from smmfanfast_async.orders import (
     API_V2_ORDER_TYPES,
