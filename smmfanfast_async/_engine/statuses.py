@@ -107,8 +107,10 @@ class Statuses:
         """Return the status of one order, fetched together with those of other callers."""
         self._runner.check_action("status")
         key = self._batch_key(settings)
-        if self._failed_ids.asked_alone((order,), asyncio.get_running_loop().time()):
-            key = evolve(key, alone=order)
+        if self._failed_ids:
+            now_s = asyncio.get_running_loop().time()
+            if self._failed_ids.asked_alone((order,), now_s):
+                key = evolve(key, alone=order)
         return self._coalescer.load(order, timeout_s=settings.timeout_s, group=key)
 
     async def stream(

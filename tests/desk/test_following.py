@@ -462,9 +462,10 @@ async def accepted(desk: OrderDesk, url: str, count: int) -> None:
         copied = {"id": "n", "ref": "'r' || n", "panel_order": "n"}
         values = ", ".join(copied.get(name, name) for name in names)
         database.execute(
-            "WITH RECURSIVE numbers(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM numbers"
+            # The names come from the table itself.
+            "WITH RECURSIVE numbers(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM numbers"  # noqa: S608
             f" WHERE n < {count}) INSERT INTO smm_orders ({', '.join(names)})"
-            f" SELECT {values} FROM smm_orders, numbers WHERE ref = 'r1'"  # noqa: S608
+            f" SELECT {values} FROM smm_orders, numbers WHERE ref = 'r1'"
         )
 
 

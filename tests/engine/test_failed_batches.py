@@ -222,6 +222,19 @@ def test_whole_answer_is_about_its_order_if_the_balance_can_be_read() -> None:
     with_panel(main)
 
 
+def test_text_in_the_entry_of_a_single_id_is_about_that_id() -> None:
+    async def main(panel: Panel) -> None:
+        body = b'{"1": {"error": "The account does not exists"}}'
+        panel.answer = Response(status=200, body=body)
+        (error,) = errors_in(await panel.all([1])).values()
+
+        assert isinstance(error, AuthenticationError)
+        assert error.is_about_order
+        assert panel.balance_calls == 0
+
+    with_panel(main)
+
+
 def test_unclear_answer_to_the_balance_call_rejects_no_key() -> None:
     async def main(panel: Panel) -> None:
         panel.poison, panel.bad_answer, panel.balances = {"1"}, NO_ACCOUNT, [DOWN]
