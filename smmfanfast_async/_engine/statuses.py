@@ -299,6 +299,8 @@ class Statuses:
                 if len(asked) == 1 and failure.kind is ErrorKind.NOT_FOUND:
                     self._on_part_answered(batch, error, loop.time() - started_s, is_bad=True)
                 elif may_depend_on_ids(failure) or isinstance(failure, AuthenticationError):
+                    # Another batch may have been answered meanwhile.
+                    batch.known_id = self._known_id
                     batch.on_failure()
                 elif await self._may_ask_again(failure, settings, retries, deadline_s):
                     retries += 1

@@ -397,6 +397,7 @@ async def test_status_in_the_words_of_a_wrong_key_ends_nothing(world: World, oth
     desk = await world.desk(record_balance=False)
     entries = await placed(desk, 1 + others)
     bad = entries[0].order_id()
+    world.panel.finish_all()
     row = {"charge": "1", "start_count": "5", "status": "Completed", "remains": "0"}
 
     def answer(form: Mapping[str, str]) -> None:
