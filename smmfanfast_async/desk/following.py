@@ -275,8 +275,8 @@ class Follower:
         async with self._release_on_error(claims):
             results = await client.statuses(by_order)
         if any(_is_order_result(each) for each in results.values()):
-            await self._record(by_order, results)
             self.backoff.on_success()
+            await self._record(by_order, results)
             return
         errors = [each for each in results.values() if isinstance(each, PanelError)]
         await self._release(claims, await self._on_failed_call(errors, started_s))
