@@ -288,7 +288,8 @@ class Client(ApiV2Calls):
 
         Raises:
             OrderNotFoundError: The account has no such order.
-            AuthenticationError: The panel rejected the key. Correct it.
+            AuthenticationError: The panel rejected the key. Correct it. With `is_about_order` it
+                refused this order in such words, although the key works.
             NoResponseError: No answer within `timeout_s`, including the wait for a request slot.
                 Retrying is safe, as after any other `PanelError`.
         """

@@ -107,6 +107,10 @@ class PanelError(Exception):
     kind: ErrorKind = ErrorKind.UNKNOWN
     """The kind of error; a `RefusedError` carries the finer one found from the panel's text."""
 
+    is_about_order: bool = False
+    """Whether the error is known to concern this order alone: the panel answers other calls. An
+    `AuthenticationError` with it does not concern the key. False does not say the opposite."""
+
     def __init__(
         self,
         text: str = "",

@@ -106,6 +106,7 @@ ENGINE_LAYERS = {
     "coalescer": 0,
     "streaming": 0,
     "event_log": 0,
+    "failed_batches": 1,
     "instrumentation": 1,
     "limiter": 1,
     "polling": 2,

@@ -30,6 +30,7 @@ __all__ = [
     "RateLimiter",
     "RetryBudget",
     "RetryPolicy",
+    "may_depend_on_ids",
 ]
 
 BUDGET_TOKENS = 500
@@ -57,6 +58,9 @@ POLL_JITTER = 0.2
 RECOVERY_FACTOR = Decimal("1.1")
 """The balance has recovered at this multiple of a threshold: the price of one order must not report
 the same threshold again and again."""
+
+SINGLES_BEFORE_BATCH = 100
+"""Single ids that a panel answers before two in one request are tried again, after they failed."""
 
 MAX_DOUBLINGS = 64
 """The most doublings of a delay: any cap is reached before, and a float overflows at 1024."""
@@ -136,15 +140,17 @@ class RetryBudget:
 class BatchSize:
     """How many ids a batch may hold, learned from what the panel accepts.
 
-    A batch that fails as a whole is bisected. If both halves succeed, it was too large, and the
-    next batches are no larger than a half; each full batch after that adds one id again, so that a
-    panel that was slow for a while gets large batches in the end.
+    A batch that fails as a whole is bisected (`failed_batches`). If both halves succeed, it was too
+    large, and the next batches are no larger than a half; each full batch after that adds one id
+    again, so that a panel that was slow for a while gets large batches in the end.
     """
 
     max_size: int
     """The most ids in a batch, from the profile."""
     current: int = field(init=False)
     """The most ids in a batch as learned so far."""
+    _singles: int = field(init=False, default=0)
+    """Single ids answered since batches of two failed."""
 
     def __attrs_post_init__(self) -> None:
         """Start with the largest size."""
@@ -156,29 +162,31 @@ class BatchSize:
             return [ids]
         return [ids[start : start + self.current] for start in range(0, len(ids), self.current)]
 
-    def bisect(self, ids: list[str], error: PanelError) -> list[list[str]]:
-        """Return the two halves of a failed batch; an empty list if halving cannot help."""
-        if len(ids) == 1 or not _may_depend_on_batch(error):
-            return []
-        middle = (len(ids) + 1) // 2
-        return [ids[:middle], ids[middle:]]
-
     def on_oversize(self, size: int) -> None:
         """Record that a batch failed whose halves succeeded."""
         self.current = max(min(self.current, (size + 1) // 2), 1)
 
     def on_success(self, size: int) -> None:
         """Record a batch that was answered."""
-        if size >= self.current:
-            self.current = min(self.current + 1, self.max_size)
+        if size < self.current:
+            return
+        if self.current == 1:
+            # Where every batch fails, trying two ids costs several requests.
+            self._singles += 1
+            if self._singles < SINGLES_BEFORE_BATCH:
+                return
+            self._singles = 0
+        self.current = min(self.current + 1, self.max_size)
 
 
-def _may_depend_on_batch(error: PanelError) -> bool:
-    """Return whether fewer ids may succeed: the batch is too large, too slow, or has a bad id.
+def may_depend_on_ids(error: PanelError) -> bool:
+    """Return whether other ids may succeed: the batch is too large, too slow, or has a bad id.
 
     False if the panel was not reached, or rejects this caller whatever it asks for.
     """
-    if isinstance(error, NotSentError | RateLimitError | AuthenticationError | BlockedError):
+    if isinstance(error, AuthenticationError):
+        return error.is_about_order
+    if isinstance(error, NotSentError | RateLimitError | BlockedError):
         return False
     return isinstance(error, NoResponseError | ServerError | RefusedError | InvalidResponseError)
 

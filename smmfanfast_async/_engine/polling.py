@@ -28,6 +28,7 @@ from ..errors import (
 )
 from ..events import OrderChanged, OrdersTracked
 from ..results import OrderStatus, Status
+from .failed_batches import alone_interval_s
 from .instrumentation import Instrumentation
 from .policy import PollPolicy
 
@@ -58,13 +59,15 @@ Fetch = Callable[[list[str]], AsyncGenerator[tuple[str, OrderStatus | PanelError
 class _PolledOrder:
     """An order with at least one subscription."""
 
-    __slots__ = ("due_s", "entry_number", "error", "last", "miss_count", "polled_at_s",
-                 "subscriptions", "unchanged_since_s")  # fmt: skip
+    __slots__ = ("alone_failures", "due_s", "entry_number", "error", "last", "miss_count",
+                 "polled_at_s", "subscriptions", "unchanged_since_s")  # fmt: skip
 
     def __init__(self, now_s: float) -> None:
         self.last: OrderStatus | None = None
         self.error: PanelError | None = None
         self.miss_count = 0
+        self.alone_failures = 0
+        """Consecutive polls that failed for this order alone."""
         self.polled_at_s = now_s
         self.unchanged_since_s = now_s
         self.due_s = now_s
@@ -363,12 +366,13 @@ class Poller:
         self, order: str, polled: _PolledOrder, result: OrderStatus | PanelError
     ) -> None:
         now_s = asyncio.get_running_loop().time()
-        if isinstance(result, AuthenticationError):
+        if isinstance(result, AuthenticationError) and not result.is_about_order:
             self._fail_all(result)
         elif isinstance(result, PanelError):
             self._record_error(order, polled, result)
         else:
             polled.error, polled.miss_count, polled.polled_at_s = None, 0, now_s
+            polled.alone_failures = 0
             if result != polled.last:
                 polled.last, polled.unchanged_since_s = result, now_s
             for subscription in list(polled.subscriptions):
@@ -396,6 +400,7 @@ class Poller:
         """
         polled.error = error
         if error.kind is not ErrorKind.NOT_FOUND:
+            polled.alone_failures += error.is_about_order
             return
         polled.miss_count += 1
         was_never_known = polled.last is None and isinstance(error, OrderNotFoundError)
@@ -407,4 +412,5 @@ class Poller:
     def _interval_s(self, polled: _PolledOrder, now_s: float) -> float:
         is_moving = polled.last is not None and polled.last.status in _ACTIVE_STATUSES
         still_s = 0.0 if polled.miss_count else now_s - polled.unchanged_since_s
-        return self._policy.interval_s(still_s, self._rng(), is_moving=is_moving)
+        interval_s = self._policy.interval_s(still_s, self._rng(), is_moving=is_moving)
+        return max(interval_s, alone_interval_s(polled.alone_failures))

@@ -3,19 +3,20 @@
 How this works. Everything leads to `fetch`, which returns for each id its status or its own error.
 `get` reaches it through the coalescer, which turns many callers with one id each into few batches;
 `stream` cuts any number of ids into batches and keeps some in flight. A batch that fails as a
-whole, because it is too large, too slow, or has a bad id, is bisected, down to a single id. Each
-split is paid from the retry budget like a retry, so that an outage does not double the load;
-without retries (`RetryPolicy(max_attempts=1)`) batches are not split either.
+whole, because it is too large, too slow, or has a bad id, is bisected, down to a single id, if the
+panel answers for one of its ids alone (`failed_batches`). Ids that failed alone are remembered and
+asked alone, so that they break no other batch. A whole answer that rejects the key concerns the key
+only if `balance` is rejected too.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Coroutine, Iterable, Iterator
 from contextlib import aclosing, suppress
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from .._wire.decode import decode_status, decode_statuses
+from .._wire.decode import decode_balance, decode_status, decode_statuses
 from .._wire.encode import encode_ids
 from ..errors import (
     AuthenticationError,
@@ -23,13 +24,16 @@ from ..errors import (
     ErrorKind,
     InvalidOrderError,
     NoResponseError,
+    OrderNotFoundError,
     PanelError,
+    RefusedError,
 )
 from ..events import BatchFinished
 from ..orders import are_plain_ids, check_is_list, parse_id
 from ..results import OrderStatus
 from .coalescer import BatchCancelledError, Coalescer
-from .policy import BatchSize, RetryPolicy
+from .failed_batches import MAX_PROBES, FailedBatch, FailedIds
+from .policy import BatchSize, RetryPolicy, may_depend_on_ids
 from .runner import MIN_READ_S, Runner, Settings
 from .streaming import stream_batches
 
@@ -38,6 +42,21 @@ __all__ = ["Ids", "Statuses", "collect"]
 MIN_SPLIT_S = 20.0
 """With at least this many seconds left, a batch gets only half of them, and its halves get the
 rest; with less, the batch gets all of the time."""
+
+PROBE_RESERVE_S = 5.0
+"""Of at least `MIN_SPLIT_S` seconds, as many are left after a single id to ask for a known one."""
+
+ALONE_TIMEOUT_S = 10.0
+"""Seconds for an id that failed alone before: others of its batch wait for it."""
+
+CONFIRM_TIMEOUT_S = 10.0
+"""Seconds for the `balance` call that confirms that the key is rejected."""
+
+MAX_BATCH_ATTEMPTS = 2
+"""Attempts of a batch of several ids; for any more that a policy allows, single ids are asked: they
+tell an outage from a bad id."""
+
+ONCE = RetryPolicy(max_attempts=1)
 
 Ids = Iterable[int | str] | AsyncIterable[int | str]
 """Order ids from any source: a list, a generator, a file, a database cursor."""
@@ -51,6 +70,8 @@ class _BatchKey:
 
     retry: RetryPolicy
     keep_raw: bool
+    alone: str | None = None
+    """An id that failed alone before: no other caller waits for it."""
 
 
 @frozen
@@ -70,6 +91,9 @@ class Statuses:
     def __init__(self, runner: Runner, *, concurrency: int) -> None:
         self._runner = runner
         self._size = BatchSize(runner.profile.ids_per_call)
+        self._failed_ids = FailedIds()
+        self._known_id: str | None = None
+        """The id that was answered last."""
         self._last_settings: Settings | None = None
         self._last_key = _BatchKey(RetryPolicy(), keep_raw=False)
         self._coalescer = Coalescer[str, _BatchKey, OrderStatus](
@@ -83,6 +107,10 @@ class Statuses:
         """Return the status of one order, fetched together with those of other callers."""
         self._runner.check_action("status")
         key = self._batch_key(settings)
+        if self._failed_ids:
+            now_s = asyncio.get_running_loop().time()
+            if self._failed_ids.asked_alone((order,), now_s):
+                key = evolve(key, alone=order)
         return self._coalescer.load(order, timeout_s=settings.timeout_s, group=key)
 
     async def stream(
@@ -124,7 +152,7 @@ class Statuses:
         else:
             rows = await self.fetch(ids, settings) if ids else {}
             first = next(iter(rows.values()), None)
-            if isinstance(first, AuthenticationError):
+            if isinstance(first, AuthenticationError) and not first.is_about_order:
                 rejected.append(first)
         if not errors:
             return rows
@@ -147,7 +175,7 @@ class Statuses:
         There are at most `profile.ids_per_call` ids. Raises only `ClosedError`.
         """
         loop = asyncio.get_running_loop()
-        rows, _ = await self._fetch_within(ids, settings, loop.time() + settings.timeout_s)
+        rows = await self._fetch_within(ids, settings, loop.time() + settings.timeout_s)
         if self._runner.instrumentation.hook is not None:
             failed = sum(isinstance(each, PanelError) for each in rows.values())
             self._runner.instrumentation.emit(
@@ -157,50 +185,153 @@ class Statuses:
             )
         return rows
 
-    async def _fetch_within(
-        self, ids: list[str], settings: Settings, deadline_s: float
-    ) -> tuple[Rows, bool]:
-        """Fetch ids until a deadline. Return also whether one request answered all of them."""
-        pieces = self._size.split(ids)
-        if len(pieces) > 1:
-            rows, _ = await self._fetch_pieces(pieces, settings, deadline_s)
-            return rows, False
+    async def _fetch_within(self, ids: list[str], settings: Settings, deadline_s: float) -> Rows:
+        """Fetch ids until a deadline: first those that may share a request, then the others.
+
+        Each request gets an equal share of the time left: one slow piece must not use all of it.
+        """
+        loop = asyncio.get_running_loop()
+        alone = self._failed_ids.asked_alone(ids, loop.time())
+        if not alone and len(ids) <= self._size.current:
+            return await self._fetch_piece(ids, settings, deadline_s)
+        pieces = self._size.split([each for each in ids if each not in alone])
+        rows: Rows = {}
+        for done, piece in enumerate(pieces):
+            now_s = loop.time()
+            until_s = now_s + (deadline_s - now_s) / (len(pieces) - done)
+            rows |= await self._fetch_piece(piece, settings, until_s)
+        once = evolve(settings, retry=ONCE)
+        for done, order in enumerate(alone):
+            now_s = loop.time()
+            share_s = (deadline_s - now_s) / (len(alone) - done)
+            until_s = now_s + max(min(share_s, ALONE_TIMEOUT_S), MIN_READ_S)
+            is_up = any(isinstance(each, OrderStatus) for each in rows.values())
+            rows |= await self._fetch_piece([order], once, until_s, is_up=is_up)
+            if isinstance(rows[order], OrderNotFoundError):
+                # It would still break a batch.
+                self._failed_ids.on_failure(order, now_s)
+        return {order: rows[order] for order in ids}
+
+    async def _fetch_piece(
+        self, ids: list[str], settings: Settings, deadline_s: float, *, is_up: bool = False
+    ) -> Rows:
+        """Fetch ids in one request, and bisect them if it fails as a whole.
+
+        `is_up` means that the panel is known to answer, so that one id that fails is a bad one.
+        """
         left_s = deadline_s - asyncio.get_running_loop().time()
-        share = 0.5 if len(ids) > 1 and left_s >= MIN_SPLIT_S else 1.0
-        bounded = Settings(left_s * share, settings.retry, settings.keep_raw)
+        if left_s >= MIN_SPLIT_S:
+            left_s = left_s / 2 if len(ids) > 1 else left_s - PROBE_RESERVE_S
+        attempts = settings.retry.max_attempts
+        retry, max_probes = settings.retry, MAX_PROBES
+        if len(ids) > 1 and attempts > MAX_BATCH_ATTEMPTS:
+            retry = evolve(retry, max_attempts=MAX_BATCH_ATTEMPTS)
+            max_probes += attempts - MAX_BATCH_ATTEMPTS
         try:
-            return await self._request(ids, bounded), True
+            return await self._request(ids, Settings(left_s, retry, settings.keep_raw))
         except ClosedError:
             raise
-        except PanelError as error:
-            halves = self._size.bisect(ids, error)
-            is_late = deadline_s - asyncio.get_running_loop().time() < MIN_READ_S
-            may_bisect = halves and settings.retry.max_attempts > 1 and not is_late
-            if not may_bisect or not self._runner.spend_retry(error):
-                is_answer = error.kind is ErrorKind.NOT_FOUND
-                return {order: error.for_order(order) for order in ids}, is_answer
-            self._runner.instrumentation.batch_bisected(error, len(ids))
-        rows, are_whole = await self._fetch_pieces(halves, settings, deadline_s)
-        if are_whole:
-            self._size.on_oversize(len(ids))
-        return rows, False
+        except AuthenticationError as rejected:
+            error: PanelError = rejected
+            if not rejected.is_about_order:
+                error = await self._confirm(rejected, deadline_s)
+        except PanelError as failure:
+            error = failure
+        if len(ids) == 1 and error.kind is ErrorKind.NOT_FOUND:
+            return {ids[0]: error.for_order(ids[0])}
+        if not may_depend_on_ids(error):
+            return {order: error.for_order(order) for order in ids}
+        batch = FailedBatch(
+            ids, self._size, self._runner.rng, self._known_id, is_up=is_up, max_probes=max_probes
+        )
+        rows = await self._ask_parts(batch, error, settings, deadline_s)
+        for order in batch.bad:
+            self._failed_ids.on_failure(order, asyncio.get_running_loop().time())
+            bad = rows[order]
+            # A bad id has no status: it was asked alone, and that failed.
+            assert isinstance(bad, PanelError)  # noqa: S101
+            bad.is_about_order = True
+        return rows
 
-    async def _fetch_pieces(
-        self, pieces: list[list[str]], settings: Settings, deadline_s: float
-    ) -> tuple[Rows, bool]:
-        """Fetch the pieces one after the other. Return also whether each took only one request.
+    async def _confirm(self, rejected: AuthenticationError, deadline_s: float) -> PanelError:
+        """Return what it means that a whole answer rejects the key, by the answer to `balance`.
 
-        Each gets an equal share of the time left: one slow piece must not use all of it.
+        The same error if `balance` is rejected too, or does not exist; marked as about the orders
+        if the key works; what happened instead if that cannot be told.
         """
-        rows: Rows = {}
-        are_whole = True
-        for done, piece in enumerate(pieces):
-            now_s = asyncio.get_running_loop().time()
-            until_s = now_s + (deadline_s - now_s) / (len(pieces) - done)
-            piece_rows, is_whole = await self._fetch_within(piece, settings, until_s)
-            rows |= piece_rows
-            are_whole = are_whole and is_whole
-        return rows, are_whole
+        if "balance" not in self._runner.profile.actions:
+            return rejected
+        left_s = deadline_s - asyncio.get_running_loop().time()
+        timeout_s = max(min(left_s, CONFIRM_TIMEOUT_S), MIN_READ_S)
+        try:
+            await self._runner.read(
+                {"action": "balance"},
+                lambda reply: decode_balance(reply, self._runner.profile),
+                Settings(timeout_s, ONCE),
+            )
+        except ClosedError:
+            raise
+        except AuthenticationError:
+            return rejected
+        except PanelError as failure:
+            return failure
+        rejected.is_about_order = True
+        return rejected
+
+    async def _ask_parts(
+        self, batch: FailedBatch, error: PanelError, settings: Settings, deadline_s: float
+    ) -> Rows:
+        """Ask what `batch` decides; return for each of its ids a status or an error."""
+        loop = asyncio.get_running_loop()
+        rest = _error_of_unasked(error, batch.ids)
+        rows: Rows = {order: rest.for_order(order) for order in batch.ids}
+        retries = 0
+        while batch.ask and (left_s := deadline_s - loop.time()) >= MIN_READ_S:
+            if not batch.is_up and not self._runner.spend_retry(error):
+                break
+            asked, started_s = batch.ask, loop.time()
+            bounded = Settings(batch.wait_s(left_s), ONCE, settings.keep_raw)
+            try:
+                found = await self._request(asked, bounded)
+            except ClosedError:
+                raise
+            except PanelError as failure:
+                if len(asked) == 1:
+                    rows[asked[0]] = failure.for_order(asked[0])
+                if len(asked) == 1 and failure.kind is ErrorKind.NOT_FOUND:
+                    self._on_part_answered(batch, error, loop.time() - started_s, is_bad=True)
+                elif may_depend_on_ids(failure) or isinstance(failure, AuthenticationError):
+                    # Another batch may have been answered meanwhile.
+                    batch.known_id = self._known_id
+                    batch.on_failure()
+                elif await self._may_ask_again(failure, settings, retries, deadline_s):
+                    retries += 1
+                else:
+                    break
+            else:
+                rows |= found
+                self._on_part_answered(batch, error, loop.time() - started_s)
+        return {order: rows[order] for order in batch.ids}
+
+    def _on_part_answered(
+        self, batch: FailedBatch, error: PanelError, took_s: float, *, is_bad: bool = False
+    ) -> None:
+        was_up = batch.is_up
+        batch.on_answer(took_s, is_bad=is_bad)
+        if not was_up and batch.ask:
+            self._runner.instrumentation.batch_bisected(error, len(batch.ids))
+
+    async def _may_ask_again(
+        self, error: PanelError, settings: Settings, retries: int, deadline_s: float
+    ) -> bool:
+        """Wait as before a retry; return False if a call would not be retried after this error."""
+        delay_s = settings.retry.delay_s(error, retries, self._runner.rng())
+        if delay_s is None or asyncio.get_running_loop().time() + delay_s >= deadline_s:
+            return False
+        if not self._runner.spend_retry(error):
+            return False
+        await self._runner.clock.sleep(delay_s)
+        return True
 
     async def _request(self, ids: list[str], settings: Settings) -> Rows:
         """Fetch ids in one request, in the form whose answer names them.
@@ -215,6 +346,9 @@ class Statuses:
                 lambda reply: decode_status(reply, profile, ids[0], keep_raw=keep_raw),
                 settings,
             )
+            self._size.on_success(1)
+            self._failed_ids.on_success(ids)
+            self._known_id = ids[0]
             return {ids[0]: one}
         form = encode_ids("status", "orders", ids)
         batch = await self._runner.read(
@@ -226,6 +360,9 @@ class Statuses:
             self._size.on_success(len(ids))
         if batch.unexpected:
             self._runner.instrumentation.unexpected_ids(batch.unexpected)
+        if self._failed_ids:
+            self._failed_ids.on_success(_answered(batch.found))
+        self._known_id = next(_answered(batch.found), self._known_id)
         return batch.found
 
 
@@ -240,6 +377,21 @@ def _map_error(
         return ClosedError(text, action="status", order=order)
     text = "the client was closed before an answer came"
     return NoResponseError(text, action="status", order=order)
+
+
+def _error_of_unasked(error: PanelError, ids: list[str]) -> PanelError:
+    """Return the error of ids that were not asked alone after a batch of them failed.
+
+    "Incorrect order ID" about several ids does not say that none of them exists.
+    """
+    if len(ids) == 1 or error.kind is not ErrorKind.NOT_FOUND:
+        return error
+    refused = RefusedError(error.text, http_status=error.http_status, action="status")
+    return refused.with_raw(error.raw)
+
+
+def _answered(rows: Rows) -> Iterator[str]:
+    return (order for order, row in rows.items() if isinstance(row, OrderStatus))
 
 
 async def collect(rows: AsyncIterable[tuple[str, OrderStatus | PanelError]]) -> Rows:

@@ -252,7 +252,8 @@ class OrderDesk:
         panel or of the database changes no order: work continues afterwards.
 
         Raises:
-            AuthenticationError: The panel rejects the key. Call again with one that is valid.
+            AuthenticationError: The panel rejects the key, for `balance` too. Call again with one
+                that is valid.
             ClosedError: The desk or the client is closed.
         """
         self._check_open()

@@ -3,8 +3,10 @@
 How this works. Due orders are claimed from the journal, as many as fit into one status call; a
 claim hides them from other desks and expires by itself. The result of the call is written in one
 statement, each order only if its claim is still valid, so that a desk that was suspended cannot
-write late. A call that fails changes no order: the desk backs off, releases its claims, and their
-orders become due again, for any desk, at about the end of the backoff.
+write late. A call that the panel answers for none of its orders, nor for another order alone, is an
+outage and changes no order: the desk backs off, releases its claims, and their orders become due
+again, for any desk, at about the end of the backoff. An order whose check fails while the panel
+answers others is checked ever more seldom.
 """
 
 import asyncio
@@ -16,6 +18,7 @@ from typing import cast
 
 from attrs import Factory, define, field
 
+from .._engine.failed_batches import MAX_ALONE_INTERVAL_S, FailedIds
 from .._engine.limiter import Clock
 from .._engine.policy import PollPolicy, RetryPolicy
 from ..client import Client
@@ -48,9 +51,11 @@ CHECK_TIMEOUT_S = 60.0
 must outlast it."""
 
 CHECK_ATTEMPTS = 2
-"""Attempts of a status call, whatever the client's own limit is: with one, a failed batch could not
-be bisected, which finds the single id that spoils it. What fails for longer is left to the next
-check."""
+"""Attempts of a status call, whatever the client's own limit is. What fails for longer is left to
+the next check."""
+
+CONFIRM_TIMEOUT_S = 10.0
+"""Seconds for the `balance` call that confirms that the key is rejected."""
 
 QUICK_MISSES = 3
 """Consecutive checks that miss an order and are repeated soon: the panel may have been partly down.
@@ -85,6 +90,8 @@ class Follower:
         takes_self=True,
     )
     """Until when no status call is made, after calls that failed."""
+    failed_orders: FailedIds = field(factory=FailedIds)
+    """Orders whose checks fail while those of others are answered."""
     _runs: int = 0
     _run_ended: asyncio.Event = field(factory=asyncio.Event)
 
@@ -139,7 +146,8 @@ class Follower:
         The clock was set back since. If another desk's `poll` sets times further ahead, those
         orders are checked more often than it would, which is harmless.
         """
-        max_s = 2 * max(self.poll.min_interval_s, self.poll.max_interval_s, MAX_WAIT_S)
+        intervals_s = self.poll.min_interval_s, self.poll.max_interval_s, MAX_ALONE_INTERVAL_S
+        max_s = 2 * max(*intervals_s, MAX_WAIT_S)
         ahead, batch = timedelta(seconds=max_s), self.reschedule_batch
         while await self.journal.reschedule_far_future(batch, ahead=ahead) == batch:
             self.wakeup.set()
@@ -161,8 +169,37 @@ class Follower:
             done: set[asyncio.Task[Entry]] = set()
             if in_flight:
                 done, in_flight = await asyncio.wait(in_flight, timeout=self.timing.send_interval_s)
-            if not any(_made_progress(task) for task in done):
+            progress = [_made_progress(task) for task in done]
+            rejected = next(filter(None, map(_key_rejection, done)), None)
+            if rejected is not None and await self._is_key_rejected():
+                raise rejected
+            if not any(progress):
                 await self.clock.sleep(self.timing.send_interval_s)
+
+    async def _is_key_rejected(self) -> bool:
+        """Return whether `balance` confirms that the key is rejected; wait until that is known.
+
+        The panel may refuse one order in the words of a rejected key. Meanwhile nothing more is
+        sent: each order would be refused.
+        """
+        if "balance" not in self.client.profile.actions:
+            return True
+        once = self.client.with_options(
+            timeout_s=CONFIRM_TIMEOUT_S, retry=RetryPolicy(max_attempts=1)
+        )
+        while True:
+            try:
+                await self.rate_limit.wait()
+                await once.balance()
+            except AuthenticationError:
+                return True
+            except ClosedError:
+                raise
+            except PanelError as error:
+                _LOG.warning("it is not known yet whether the key is rejected: %s", error)
+            else:
+                return False
+            await self.clock.sleep(self.timing.maintenance_s)
 
     # --- status checks ---------------------------------------------------------------------------
 
@@ -237,14 +274,15 @@ class Follower:
         by_order = {claim.entry.order_id(): claim for claim in claims}
         async with self._release_on_error(claims):
             results = await client.statuses(by_order)
-        if _has_order_results(list(results.values())):
-            await self._record(by_order, results)
+        if any(_is_order_result(each) for each in results.values()):
             self.backoff.on_success()
+            await self._record(by_order, results)
             return
         errors = [each for each in results.values() if isinstance(each, PanelError)]
         await self._release(claims, await self._on_failed_call(errors, started_s))
         for error in errors:
             if isinstance(error, AuthenticationError):
+                # About the key: the client has confirmed it.
                 raise error
 
     async def _record(
@@ -262,7 +300,7 @@ class Follower:
                 claim = by_order[order]
                 due_at = self._due_at(claim, result, now)
                 status = result if isinstance(result, OrderStatus) else None
-                if _is_order_result(result):
+                if _is_observation(result):
                     is_final = status is not None and self._is_final(status)
                     observations.append(
                         Observation(claim=claim, status=status, due_at=due_at, is_final=is_final)
@@ -311,7 +349,17 @@ class Follower:
         is_fresh = has_changed or 0 < entry.miss_count < QUICK_MISSES
         unchanged_s = 0.0 if is_fresh else (now - changed_at).total_seconds()
         interval_s = self.poll.interval_s(unchanged_s, self.rng(), is_moving=is_moving)
+        interval_s = max(interval_s, self._failed_interval_s(entry.order_id(), result))
         return now + timedelta(seconds=interval_s)
+
+    def _failed_interval_s(self, order: str, result: OrderStatus | PanelError) -> float:
+        """Return the seconds between checks of an order that fail for it alone; 0 for others."""
+        if _is_observation(result):
+            self.failed_orders.on_success([order])
+            return 0.0
+        if isinstance(result, PanelError) and result.is_about_order:
+            self.failed_orders.on_failure(order, self.clock.now_s())
+        return self.failed_orders.interval_s(order)
 
     async def _on_failed_call(self, errors: Sequence[PanelError], started_s: float) -> float:
         """Back off after a call that failed as a whole; return for how many seconds.
@@ -342,8 +390,7 @@ class Follower:
 def _made_progress(task: "asyncio.Task[Entry]") -> bool:
     """Return whether a send ended in a way that would not be repeated at once.
 
-    Raises `ClosedError` if the desk or the client is closed, and `AuthenticationError` if every
-    other order would be refused in the same way; other errors are in the log.
+    Raises `ClosedError` if the desk or the client is closed; other errors are in the log.
     """
     if task.cancelled():
         return False
@@ -352,10 +399,17 @@ def _made_progress(task: "asyncio.Task[Entry]") -> bool:
         raise error
     if error is not None:
         return False
+    return task.result().state is not EntryState.PREPARED
+
+
+def _key_rejection(task: "asyncio.Task[Entry]") -> PanelError | None:
+    """Return the refusal of an order whose text means that the key is rejected; None if none."""
+    if task.cancelled() or task.exception() is not None:
+        return None
     entry = task.result()
     if entry.state is EntryState.REFUSED and entry.kind is ErrorKind.AUTH:
-        entry.order_id()  # raises
-    return entry.state is not EntryState.PREPARED
+        return AuthenticationError(entry.reason or "", action="add")
+    return None
 
 
 def _first_error(errors: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -367,16 +421,11 @@ def _first_error(errors: BaseExceptionGroup[BaseException]) -> BaseException:
     return error
 
 
-def _has_order_results(results: Sequence[OrderStatus | PanelError]) -> bool:
-    """Return whether a call's results are about its orders, not only about the call.
-
-    "None of several orders is known" may be the panel's answer to a single bad id among them.
-    """
-    if len(results) > 1 and all(isinstance(each, PanelError) for each in results):
-        return False
-    return any(_is_order_result(each) for each in results)
-
-
 def _is_order_result(result: OrderStatus | PanelError) -> bool:
-    """Return whether a result is about this order: its status, or that it does not exist."""
+    """Return whether a result is about this order, not about the call."""
+    return _is_observation(result) or (isinstance(result, PanelError) and result.is_about_order)
+
+
+def _is_observation(result: OrderStatus | PanelError) -> bool:
+    """Return whether a result says something of this order: its status, or that it is missing."""
     return isinstance(result, OrderStatus) or result.kind is ErrorKind.NOT_FOUND

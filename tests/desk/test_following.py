@@ -2,9 +2,13 @@
 
 import asyncio
 import json
+import math
+import random
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,7 +24,7 @@ from smmfanfast_async.errors import (
     JournalError,
     OrderNotFoundError,
 )
-from smmfanfast_async.journal import Claim, Entry, EventKind, NewEntry
+from smmfanfast_async.journal import Claim, Entry, EventKind, NewEntry, Outcome
 from smmfanfast_async.journal.sql import SQLJournal
 from smmfanfast_async.sandbox import Fault
 from smmfanfast_async.sandbox.replies import HttpReply
@@ -167,8 +171,8 @@ async def test_outage_changes_no_order_and_causes_few_calls(world: World) -> Non
 
     assert during == before
     assert len(entries) == 30
-    # The first call is retried and bisected, as far as the client's retry budget allows: 100 times.
-    assert first <= 140
+    # The call and its retry, and two ids alone.
+    assert first == 4
     assert later == 1
 
 
@@ -305,11 +309,16 @@ async def test_status_may_go_back_until_it_is_final(world: World) -> None:
     assert len(world.panel.calls("status")) == calls
 
 
+WRONG_KEY = '{"error": "Invalid API key"}'
+NO_ACCOUNT = '{"error": "The account does not exists"}'
+
+
 @pytest.mark.asyncio
 async def test_rejected_key_ends_follow_and_changes_no_order(world: World) -> None:
-    desk = await world.desk()
+    desk = await world.desk(record_balance=False)
     await placed(desk, 3)
-    world.panel.answer_next("status", '{"error": "Invalid API key"}')
+    world.panel.answer_next("status", WRONG_KEY)
+    world.panel.answer_next("balance", WRONG_KEY)
 
     with pytest.raises(AuthenticationError):
         await asyncio.wait_for(desk.follow(), 10)
@@ -325,12 +334,179 @@ async def test_rejected_key_ends_follow_before_all_orders_fail(
     for n in range(30):
         await desk._journal.create(await _new(desk, f"r{n}"))
     for _ in range(30):
-        world.panel.answer_next("add", '{"error": "Invalid API key"}')
+        world.panel.answer_next("add", WRONG_KEY)
+    # What cannot be told yet is asked again, and nothing is sent meanwhile.
+    world.panel.answer_next("balance", "", 503)
+    world.panel.answer_next("balance", WRONG_KEY)
 
     with pytest.raises(AuthenticationError):
         await asyncio.wait_for(desk.follow(), 10)
 
-    assert (await desk.summary()).by_state[S.PREPARED] >= 20
+    # What was taken from the journal before the first refusal is still sent.
+    assert (await desk.summary()).by_state[S.PREPARED] >= 30 - 2 * following.SEND_BATCH
+    assert len(world.panel.calls("balance")) == 2
+
+
+@pytest.mark.asyncio
+async def test_panel_without_a_balance_call_is_believed_about_the_key(world: World) -> None:
+    profile = attrs.evolve(SMMFANFAST, actions=SMMFANFAST.actions - {"balance"})
+    desk = await world.desk(await world.client(profile=profile), record_balance=False)
+    await desk._journal.create(await _new(desk, "a"))
+    world.panel.answer_next("add", WRONG_KEY)
+
+    with pytest.raises(AuthenticationError, match="Invalid API key"):
+        await asyncio.wait_for(desk.follow(), 10)
+
+
+@pytest.mark.asyncio
+async def test_client_closed_while_the_key_is_confirmed_ends_follow(world: World) -> None:
+    client = await world.client()
+    desk = await world.desk(client, record_balance=False)
+    await desk._journal.create(await _new(desk, "a"))
+    world.panel.answer_next("add", WRONG_KEY)
+    real = client._runner.transport.check_usable
+
+    def closed() -> None:
+        if world.panel.calls("add"):
+            raise ClosedError("the client is closed")
+        real()
+
+    client._runner.transport.check_usable = closed  # type: ignore[method-assign]
+
+    with pytest.raises(ClosedError):
+        await asyncio.wait_for(desk.follow(), 10)
+
+
+@pytest.mark.asyncio
+async def test_order_refused_in_the_words_of_a_wrong_key_ends_nothing(world: World) -> None:
+    """The key works: the balance can be read."""
+    desk = await world.desk(record_balance=False)
+    for ref in "abc":
+        await desk._journal.create(await _new(desk, ref))
+    world.panel.answer_next("add", NO_ACCOUNT)
+
+    async with world.following(desk) as (task,):
+        await all_in_state(desk, S.ACCEPTED, 2)
+        await all_in_state(desk, S.REFUSED, 1)
+        assert not task.done()
+
+
+@pytest.mark.parametrize("others", [0, 5])
+@pytest.mark.asyncio
+async def test_status_in_the_words_of_a_wrong_key_ends_nothing(world: World, others: int) -> None:
+    """Whether the order is the only one that is left, or one of several in an answer."""
+    desk = await world.desk(record_balance=False)
+    entries = await placed(desk, 1 + others)
+    bad = entries[0].order_id()
+    world.panel.finish_all()
+    row = {"charge": "1", "start_count": "5", "status": "Completed", "remains": "0"}
+
+    def answer(form: Mapping[str, str]) -> None:
+        if form["action"] != "status" or bad not in ids_of(form):
+            return
+        rows = dict.fromkeys(ids_of(form), row) | {bad: json.loads(NO_ACCOUNT)}
+        body = json.dumps(rows) if "orders" in form else NO_ACCOUNT
+        world.panel.answer_next("status", body)
+
+    world.panel.on_request = answer
+    async with world.following(desk) as (task,):
+        await eventually(lambda: desk._follower.failed_orders.interval_s(bad))
+        if others:
+            await all_in_state(desk, S.FINISHED, others)
+        assert not task.done()
+
+    assert desk._follower.backoff.failures == 0
+    assert (await in_state(desk, "r0", S.ACCEPTED)).miss_count == 0
+
+
+@pytest.mark.asyncio
+async def test_bad_order_that_is_left_alone_is_no_outage(world: World) -> None:
+    desk = await world.desk(record_balance=False)
+    entries = await placed(desk, 3)
+    bad = entries[1].order_id()
+    world.panel.finish_all()
+
+    def fail(form: Mapping[str, str]) -> None:
+        if form["action"] == "status" and bad in ids_of(form):
+            world.panel.answer_next("status", "", 500)
+
+    world.panel.on_request = fail
+    async with world.following(desk):
+        await all_in_state(desk, S.FINISHED, 2)
+        await eventually(lambda: desk._follower.failed_orders.interval_s(bad))
+        # As if its time had come again, for this desk and for its client.
+        desk._follower.failed_orders.on_success([bad])
+        await _make_due(desk)
+        await eventually(lambda: desk._follower.failed_orders.interval_s(bad))
+
+    assert desk._follower.backoff.failures == 0
+    assert (await in_state(desk, "r1", S.ACCEPTED)).miss_count == 0
+
+
+async def _make_due(desk: OrderDesk) -> None:
+    """Make all orders due at once."""
+    while await desk._journal.reschedule_far_future(100, ahead=timedelta(seconds=1)):
+        pass
+
+
+async def accepted(desk: OrderDesk, url: str, count: int) -> None:
+    """Write accepted orders with the ids 1 to `count` into a journal on SQLite."""
+    entry = await desk._journal.create(await _new(desk, "r1"))
+    started = await desk._journal.start_attempt(
+        "r1", entry.attempt, lease=timedelta(minutes=1), max_in_flight=1
+    )
+    assert started is not None
+    outcome = Outcome(state=S.ACCEPTED, order="1", due_at=await desk._journal.now())
+    await desk._journal.record_outcome("r1", started.attempt, outcome)
+    # Copied in one statement: a thousand transactions would take half a minute.
+    with closing(sqlite3.connect(url.removeprefix("sqlite+aiosqlite:///"))) as database, database:
+        names = [row[1] for row in database.execute("PRAGMA table_info(smm_orders)")]
+        copied = {"id": "n", "ref": "'r' || n", "panel_order": "n"}
+        values = ", ".join(copied.get(name, name) for name in names)
+        database.execute(
+            # The names come from the table itself.
+            "WITH RECURSIVE numbers(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM numbers"  # noqa: S608
+            f" WHERE n < {count}) INSERT INTO smm_orders ({', '.join(names)})"
+            f" SELECT {values} FROM smm_orders, numbers WHERE ref = 'r1'"
+        )
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [("", 500), ('{"error": "Incorrect order ID"}', 200), ('{"error": "Oops"}', 200)],
+    ids=["HTTP 500", "unknown id", "error object"],
+)
+@pytest.mark.asyncio
+async def test_bad_orders_delay_no_other(world: World, body: str, status: int) -> None:
+    """Every batch with one of 30 orders fails; the clocks stand still until all others ended."""
+    now = datetime.now(UTC)
+    clock = SteppedClock()
+    client = await world.client(retry=RetryPolicy(base_delay_s=0.0))
+    client._runner.rng = random.Random(7).random
+    desk = await world.desk(
+        client,
+        SQLJournal(world.url, clock=lambda: now),
+        desk_class=timed_desk(clock.clock),
+        record_balance=False,
+        poll=PollPolicy(),
+    )
+    await accepted(desk, world.url, 1000)
+    bad = {str(1 + (37 + each * each * 61) % 1000) for each in range(30)}
+    row = {"charge": "1", "start_count": "5", "status": "Completed", "remains": "0"}
+
+    def answer(form: Mapping[str, str]) -> None:
+        if form["action"] == "status":
+            ids = ids_of(form)
+            found = json.dumps(dict.fromkeys(ids, row) if "orders" in form else row)
+            is_bad = not bad.isdisjoint(ids)
+            world.panel.answer_next("status", body if is_bad else found, status if is_bad else 200)
+
+    world.panel.on_request = answer
+    async with world.following(desk):
+        await all_in_state(desk, S.FINISHED, 1000 - len(bad))
+
+    assert desk._follower.backoff.failures == 0
+    assert len(world.panel.calls("status")) <= 10 + 3 * len(bad) * (math.log2(100) + 1)
 
 
 def refuse_with(world: World, bad: str) -> None:

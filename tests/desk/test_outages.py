@@ -91,7 +91,8 @@ async def test_orders_are_due_once_the_key_is_accepted_again(world: World) -> No
     desk = await quick_desk(world)
     await placed(desk, 3)
     world.panel.finish_all()
-    world.panel.answer_next("status", '{"error": "Invalid API key"}')
+    for action in ("status", "balance"):
+        world.panel.answer_next(action, '{"error": "Invalid API key"}')
     with pytest.raises(AuthenticationError):
         await asyncio.wait_for(desk.follow(), 10)
 

@@ -15,6 +15,7 @@ from smmfanfast_async._engine.policy import (
     RATE_WINDOW_S,
     RECOVERY_FACTOR,
     RETRY_COST,
+    SINGLES_BEFORE_BATCH,
     TIMEOUT_COST,
     BalanceThresholds,
     BatchSize,
@@ -22,6 +23,7 @@ from smmfanfast_async._engine.policy import (
     RateLimiter,
     RetryBudget,
     RetryPolicy,
+    may_depend_on_ids,
 )
 from smmfanfast_async.errors import (
     AuthenticationError,
@@ -347,17 +349,33 @@ def test_batch_starts_with_the_size_of_the_profile() -> None:
 
 
 @pytest.mark.parametrize("error", OF_THE_BATCH, ids=repr)
-def test_failed_batch_is_bisected_down_to_one(error: PanelError) -> None:
-    size = BatchSize(100)
-
-    assert size.bisect(IDS[:5], error) == [["1", "2", "3"], ["4", "5"]]
-    assert size.bisect(["1", "2"], error) == [["1"], ["2"]]
-    assert size.bisect(["1"], error) == []
+def test_failure_may_depend_on_the_ids(error: PanelError) -> None:
+    assert may_depend_on_ids(error)
 
 
 @pytest.mark.parametrize("error", NOT_OF_THE_BATCH, ids=repr)
-def test_batch_is_not_bisected_if_fewer_ids_cannot_help(error: PanelError) -> None:
-    assert BatchSize(100).bisect(IDS, error) == []
+def test_failure_does_not_depend_on_the_ids(error: PanelError) -> None:
+    assert not may_depend_on_ids(error)
+
+
+def test_rejection_depends_on_the_ids_if_the_key_works() -> None:
+    error = AuthenticationError("The account does not exists", action="status")
+    error.is_about_order = True
+
+    assert may_depend_on_ids(error)
+
+
+def test_two_ids_are_tried_again_after_many_single_ones() -> None:
+    size = BatchSize(100)
+    size.on_oversize(2)
+
+    for _ in range(SINGLES_BEFORE_BATCH):
+        assert size.current == 1
+        size.on_success(1)
+
+    assert size.current == 2
+    size.on_success(1)
+    assert size.current == 2
 
 
 @pytest.mark.parametrize(("failed", "then"), [(100, 50), (7, 4), (2, 1), (1, 1)])

@@ -379,9 +379,9 @@ def test_change_reverted_while_busy_with_another_order_is_dropped(orders: tuple[
     async def main() -> list[StatusChange]:
         panel = Panel(**{f"o{order}": status("Pending") for order in orders})
         for order in orders:
-            panel.later(10, order, status("Processing"))
-            panel.later(30, order, status("Processing" if order == "1" else "Pending"))
-            panel.later(200, order, status("Completed"))
+            panel.change_later(10, order, status("Processing"))
+            panel.change_later(30, order, status("Processing" if order == "1" else "Pending"))
+            panel.change_later(200, order, status("Completed"))
         slow: list[StatusChange] = []
         async with aclosing(panel.poller.watch(orders, None, None)) as stream:
             async for change in stream:

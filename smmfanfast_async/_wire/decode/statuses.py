@@ -7,7 +7,7 @@ from attrs import frozen
 from msgspec.structs import force_setattr
 
 from ..._text import raw_text
-from ...errors import InvalidResponseError, PanelError
+from ...errors import AuthenticationError, InvalidResponseError, PanelError
 from ...profile import Profile
 from ...results import OrderStatus, Response
 from .fast import FAST_PATH_ERRORS, parse_entries_fast, parse_status_fast, split_entries
@@ -52,6 +52,8 @@ def _decode_status(reply: Response, profile: Profile, order: str) -> OrderStatus
     entry = answer.get(order, answer) if is_object(answer) and "status" not in answer else answer
     result = _decode_entry(entry, profile, reply, order)
     if isinstance(result, PanelError):
+        if entry is not answer:
+            _mark_about_order(result)
         raise result.with_raw(raw_text(reply.body))
     return result
 
@@ -73,12 +75,19 @@ def decode_statuses(
         unexpected = len(entries.keys() - batch.keys())
     if not has_only_statuses:
         for order in [each for each, entry in batch.items() if not isinstance(entry, OrderStatus)]:
-            batch[order] = _decode_entry(batch[order], profile, reply, order)
+            batch[order] = result = _decode_entry(batch[order], profile, reply, order)
+            _mark_about_order(result)
     if keep_raw:
         _keep_raw(batch, reply.body)
     # Every entry that was not a status has just become a status or an error; no type checker can
     # infer that.
     return Batch(cast("dict[str, OrderStatus | PanelError]", batch), unexpected)
+
+
+def _mark_about_order(result: OrderStatus | PanelError) -> None:
+    """Mark the error of one entry that reads as if the key were rejected."""
+    if isinstance(result, AuthenticationError):
+        result.is_about_order = True
 
 
 def _keep_raw(batch: Mapping[str, object], body: bytes) -> None:
