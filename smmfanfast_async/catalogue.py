@@ -29,7 +29,7 @@ from .orders import (
 )
 from .results import Service
 
-__all__ = ["Catalogue", "CatalogueDiff", "ServiceChange", "total_quantity"]
+__all__ = ["Catalogue", "CatalogueDiff", "ServiceChange", "quote_form", "total_quantity"]
 
 _FLAT = (PackageOrder, CustomCommentsPackageOrder)
 _BY_COMMENTS = (CustomCommentsOrder, CustomCommentsPackageOrder, CommentRepliesOrder)
@@ -252,6 +252,37 @@ class Catalogue(Mapping[str, Service]):
             reason = "is not in the catalogue"
             raise InvalidOrderError(type(order).__name__, "service", order.service, reason)
         return service
+
+
+def quote_form(
+    catalogue: Catalogue, form: Mapping[str, str], quantity: int | None, price: Decimal | None
+) -> Decimal | None:
+    """Return today's price of an order by its form, as `Catalogue.quote` does by the order.
+
+    `quantity` is its total quantity, `price` its earlier price. None if the price cannot be known,
+    also if the service is gone. If the panel names no known type, the order may be a package: it
+    costs the higher one of the two possible prices, unless its earlier price is one of them.
+    """
+    service = catalogue.find(form.get("service", ""))
+    if service is None or service.rate is None:
+        return None
+    order_type = API_V2_ORDER_TYPES.get(service.type or "")
+    if order_type in _FLAT:
+        return service.rate
+    if order_type is SubscriptionsOrder or quantity is None or not _states(form, quantity):
+        return None
+    by_quantity = _EXACT.divide(_EXACT.multiply(service.rate, quantity), 1000)
+    if order_type is not None or price == by_quantity:
+        return by_quantity
+    return service.rate if price == service.rate else max(by_quantity, service.rate)
+
+
+def _states(form: Mapping[str, str], quantity: int) -> bool:
+    """Return whether a form states this total quantity and no other."""
+    if "comments" in form or "usernames" in form:
+        return True  # counted, whatever the form states beside them
+    stated = (form.get("quantity", ""), form.get("runs", "1"))
+    return all(map(str.isdecimal, stated)) and int(stated[0]) * int(stated[1]) == quantity
 
 
 def total_quantity(order: Order) -> int | None:

@@ -70,6 +70,8 @@ class NewEntry:
         quantity: The total quantity; None if the form does not state one.
         price: The price by the catalogue, otherwise the highest possible one, in the account's
             currency; None if neither is known.
+        max_charge: The highest acceptable price on the day it is sent, in the account's currency;
+            None for no limit.
         due_at: From when on a running desk sends it, aware UTC.
         budget_day: The UTC day whose budget it counts against, such as "2030-12-31".
     """
@@ -79,6 +81,7 @@ class NewEntry:
     link: str | None = field(default=None, repr=False)
     quantity: int | None = None
     price: Decimal | None = None
+    max_charge: Decimal | None = None
     due_at: datetime
     budget_day: str
 
@@ -95,7 +98,9 @@ class Entry:
         link: The link that the order is for; None for orders without one and after `purge`.
         quantity: The total quantity; None if the form does not state one.
         price: The price by the catalogue, otherwise the highest possible one, in the account's
-            currency; None if neither was known.
+            currency; None if neither was known. It is that of the last attempt if there is a limit.
+        max_charge: The highest acceptable price, in the account's currency: no attempt starts while
+            the catalogue's price is higher. None for no limit.
         order: The panel's id; None before it is known. In UNKNOWN, an id that came with an error.
         kind: Why it is refused, held or unknown, as an `ErrorKind`; None otherwise.
         reason: The same as text, the panel's own message if it sent one, at most 500 characters;
@@ -129,6 +134,7 @@ class Entry:
     link: str | None = field(default=None, repr=False)
     quantity: int | None = None
     price: Decimal | None = None
+    max_charge: Decimal | None = None
     order: str | None = None
     kind: ErrorKind | None = None
     reason: str | None = None

@@ -233,6 +233,22 @@ async def test_an_order_that_was_not_placed_is_sent_again_by_a_person_alone(
 
 
 @pytest.mark.asyncio
+async def test_limit_of_add_and_retry_holds_for_a_ref_that_is_not_sent(
+    panel: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await write(panel, tmp_path, "one")
+
+    assert await run(*ONE, "--max-charge", "0.01") == USAGE
+    assert "a price of 0.51 exceeds max_charge 0.01" in Said(capsys).err
+    assert await run(*ONE) == USAGE
+    assert await run("withdraw", "one", "--by", "ann") == OK
+    assert await run("retry", "one", "--by", "ann", "--max-charge", "0.50") == USAGE
+    assert not panel.orders
+    assert await run("retry", "one", "--by", "ann", "--max-charge", "0.51") == OK
+    assert len(panel.orders) == 1
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize("words", [[], ["--order", "1", "--not-placed"]])
 async def test_what_is_true_is_one_of_two(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], words: list[str]

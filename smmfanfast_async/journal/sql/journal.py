@@ -155,12 +155,15 @@ class SQLJournal:
         lease: timedelta,
         max_in_flight: int,
         balance_before: Decimal | None = None,
+        price: Decimal | None = None,
+        budget: Decimal | None = None,
     ) -> Entry | None:
         """Mark the row with a random owner, by which a second try recognises its own commit."""
         owner = secrets.token_hex(16)
         return await self._start_attempt(
-            ref, attempt, owner, lease=lease, max_in_flight=max_in_flight, balance=balance_before
-        )
+            ref, attempt, owner, lease=lease, max_in_flight=max_in_flight, balance=balance_before,
+            price=price, budget=budget,
+        )  # fmt: skip
 
     @timed_transaction
     async def _start_attempt(
@@ -174,11 +177,29 @@ class SQLJournal:
         lease: timedelta,
         max_in_flight: int,
         balance: Decimal | None,
+        price: Decimal | None,
+        budget: Decimal | None,
     ) -> Entry | None:
         return await self._transitions.start_attempt(
             connection, ref, attempt, owner=owner, lease_until=now + lease,
-            max_in_flight=max_in_flight, balance=balance, now=now,
+            max_in_flight=max_in_flight, balance=balance, price=price, budget=budget, now=now,
         )  # fmt: skip
+
+    @transaction()
+    async def postpone(
+        self,
+        connection: AsyncConnection,
+        ref: str,
+        attempt: int,
+        *,
+        until: datetime,
+        kind: ErrorKind,
+        reason: str,
+    ) -> None:
+        """Update the row if it still is in that attempt."""
+        await self._transitions.postpone(
+            connection, ref, attempt, until=until, kind=kind, reason=reason
+        )
 
     @transaction(reads=True)
     async def count_in_flight(self, connection: AsyncConnection) -> int:
@@ -204,11 +225,14 @@ class SQLJournal:
         *,
         budget_day: str | None = None,
         budget: Decimal | None = None,
+        price: Decimal | None = None,
+        max_charge: Decimal | None = None,
     ) -> Entry | None:
         """Lock the day's budget and the row, then apply the transition."""
         return await transitions.apply_decision(
-            connection, ref, from_states, outcome, now, budget_day=budget_day, budget=budget
-        )
+            connection, ref, from_states, outcome, now, budget_day=budget_day, budget=budget,
+            price=price, max_charge=max_charge,
+        )  # fmt: skip
 
     @eventful_transaction
     async def expire_leases(

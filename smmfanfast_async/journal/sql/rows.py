@@ -59,8 +59,8 @@ Row = Mapping[Any, Any]
 
 _S = EntryState
 _SAME_NAMES = (
-    "ref", "attempt", "link", "quantity", "price", "was_unknown", "created_at", "sent_at",
-    "settled_at", "balance_before", "balance_after", "raw_status", "charge", "currency",
+    "ref", "attempt", "link", "quantity", "price", "max_charge", "was_unknown", "created_at",
+    "sent_at", "settled_at", "balance_before", "balance_after", "raw_status", "charge", "currency",
     "start_count", "remains", "checked_at", "changed_at", "miss_count",
 )  # fmt: skip
 """Columns that are fields of `Entry` with the same name."""
@@ -75,8 +75,10 @@ def form_digest(form: Mapping[str, str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def new_order_row(account: str, new: NewEntry, now: datetime) -> dict[str, Any]:
-    """Return the row of a new order."""
+def new_order_row(
+    account: str, new: NewEntry, budget: Decimal | None, now: datetime
+) -> dict[str, Any]:
+    """Return the row of a new order, whose price is within a day's budget."""
     return {
         "account": account,
         "ref": new.ref,
@@ -85,6 +87,8 @@ def new_order_row(account: str, new: NewEntry, now: datetime) -> dict[str, Any]:
         "link": new.link,
         "quantity": new.quantity,
         "price": new.price,
+        "max_charge": new.max_charge,
+        "budget": budget,
         "budget_day": new.budget_day,
         "created_at": now,
         "state": _S.PREPARED.value,

@@ -140,6 +140,9 @@ orders = Table(
     Column("link", Text),
     Column("quantity", BigInteger),
     Column("price", Money),
+    Column("max_charge", Money),
+    # The day's budget that the price was last checked against; None if it never was.
+    Column("budget", Money),
     Column("budget_day", String(10), nullable=False),
     Column("created_at", UtcTime, nullable=False),
     # The state.
