@@ -125,7 +125,9 @@ class Journal(Protocol):
         """Record the outcome of an attempt and return the resulting entry.
 
         If the attempt was given up in the meantime (UNKNOWN by its lease, or WITHDRAWN by a
-        person), ACCEPTED still applies, and so does REFUSED to UNKNOWN. An outcome that is not a
+        person), ACCEPTED still applies, and so does REFUSED to UNKNOWN. ACCEPTED also applies for
+        an earlier attempt while no later one is in flight or unknown (PREPARED after a retry, HELD,
+        REFUSED, WITHDRAWN): the ref has its order, and nothing is sent. An outcome that is not a
         legal transition any more is recorded as an event if it names an order, and is otherwise
         ignored. An id that belongs to another ref makes the outcome UNKNOWN.
         """

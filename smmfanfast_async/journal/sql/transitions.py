@@ -148,7 +148,7 @@ class Transitions:
         row = await self.require_row(connection, ref, lock=True)
         state = _S(row["state"])
         recorded_orders = (None, row["panel_order"], row["suspected_order"])
-        if row["attempt"] == attempt and _may_record(state, outcome.state):
+        if _may_record(row, attempt, outcome.state):
             outcome = await self.unknown_if_assigned(connection, ref, outcome)
             is_new_evidence = state is _S.UNKNOWN and outcome.order not in recorded_orders
             if outcome.state in TRANSITIONS[state] or is_new_evidence:
@@ -342,13 +342,20 @@ class Transitions:
         }, kind, now)  # fmt: skip
 
 
-def _may_record(from_state: EntryState, to: EntryState) -> bool:
-    """Return whether an attempt's own outcome may still change the entry."""
+def _may_record(row: RowMapping, attempt: int, to: EntryState) -> bool:
+    """Return whether the outcome of an attempt may still change the entry."""
+    from_state, is_last = _S(row["state"]), attempt == row["attempt"]
     if from_state is _S.SENDING:
-        return to in TRANSITIONS[from_state]
+        return is_last and to in TRANSITIONS[from_state]
     # After an attempt was given up, only an answer of the panel changes the entry.
     late = {_S.UNKNOWN: {_S.ACCEPTED, _S.REFUSED}, _S.WITHDRAWN: {_S.ACCEPTED}}
-    return to in late.get(from_state, set())
+    if is_last and to in late.get(from_state, set()):
+        return True
+    # Nothing is in flight, and the panel has an order for this ref: sending again would be a second
+    # one. The last attempt of a HELD or REFUSED entry has had its answer.
+    idle = (_S.PREPARED, _S.HELD, _S.REFUSED, _S.WITHDRAWN)
+    last = row["attempt"] if from_state is _S.PREPARED else row["attempt"] - 1
+    return to is _S.ACCEPTED and from_state in idle and 1 <= attempt <= last
 
 
 def _is_within_checked_budget(
