@@ -27,6 +27,9 @@ class Admission:
 
     journal: Journal
     pricing: Pricing
+    is_account_given: bool
+    """Whether the caller named the account: otherwise another key, or another address of the same
+    panel, makes another one, in which the same ref would be ordered again."""
 
     async def create_entry(
         self,
@@ -61,7 +64,12 @@ class Admission:
             budget_day=now.date().isoformat(),
         )
         budget = None if is_known else self.pricing.budget
-        entry = await self.journal.create(new, budget=budget, connection=connection)
+        entry = await self.journal.create(
+            new,
+            budget=budget,
+            connection=connection,
+            is_only_account=not self.is_account_given,
+        )
         if is_known and entry.state in (_S.PREPARED, _S.HELD):
             # The limit is stored first, so that no running desk sends the order above it meanwhile.
             await self.pricing.price_order(order, entry.max_charge, wait_s, is_known=True)

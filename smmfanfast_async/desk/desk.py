@@ -43,7 +43,9 @@ class OrderDesk:
     Args:
         journal: A `SQLJournal`, or another `Journal`.
         account: The name under which the orders are kept; by default the client's short HMAC of its
-            key. Choose one of your own before you change a key, so that the orders stay together.
+            key and address. Choose one of your own before you change a key or move to another
+            address, so that the orders stay together. Without it, a ref under which another account
+            of the journal holds the same order is rejected (`RefConflictError`).
         budget_per_day: What the orders of a UTC day may cost together, in the account's currency;
             None for no limit. Orders whose price is not known in advance are then rejected.
         queue_active_links: If the panel reports an active order with the same link, hold the order
@@ -80,7 +82,11 @@ class OrderDesk:
         check_settings(budget_per_day, calls_per_minute, account)
         self._journal = journal.for_account(account or client.account)
         pricing = Pricing(client=client, budget=budget_per_day)
-        self._admission = Admission(journal=self._journal, pricing=pricing)
+        self._admission = Admission(
+            journal=self._journal,
+            pricing=pricing,
+            is_account_given=account is not None or client.is_account_given,
+        )
         self._decisions = Decisions(
             journal=self._journal, budget=budget_per_day, on_events=self._notify
         )
@@ -209,7 +215,8 @@ class OrderDesk:
             InvalidOrderError, SpendingLimitError: Nothing was sent. Correct the order or the limit.
                 An order that is stored already stays PREPARED: a running desk tries again every ten
                 minutes and sends it once its limit allows; `withdraw` takes it back.
-            RefConflictError: Nothing was sent: the ref belongs to other content. Use another ref.
+            RefConflictError: Nothing was sent: the ref belongs to other content, or another account
+                of the journal holds it for the same order. Use another ref, or pass `account`.
             RefusedError: Nothing was sent: the panel refused to return the catalogue.
             NotSentError, ClosedError: Nothing was sent, such as when the catalogue is not
                 available. Calling again with the same ref is safe.

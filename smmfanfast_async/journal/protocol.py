@@ -42,6 +42,7 @@ class Journal(Protocol):
         *,
         budget: Decimal | None = None,
         connection: object | None = None,
+        is_only_account: bool = False,
     ) -> Entry:
         """Record an order as PREPARED, or return the existing entry of its ref.
 
@@ -53,9 +54,13 @@ class Journal(Protocol):
                 account's currency; None for no limit. An order without a price is not limited.
             connection: A transaction of the caller's own on the same database: the entry exists
                 once the caller commits. None for a transaction of its own.
+            is_only_account: Whether to reject a new ref under which another account of this journal
+                holds the same form, unless it is refused or withdrawn there. Two accounts that
+                create it at the same moment are not rejected.
 
         Raises:
-            RefConflictError: The ref names an order with another form. Use another ref.
+            RefConflictError: The ref names an order with another form, or belongs to another
+                account (`is_only_account`). Use another ref.
             SpendingLimitError: The price exceeds what is left of the budget; nothing was recorded.
         """
         ...

@@ -59,7 +59,7 @@ class SQLJournal:
     A SQLite file serves any number of processes on one machine, PostgreSQL any number of machines;
     the tables, all named `smm_…`, may share a database with your own. An `OrderDesk` opens and
     closes the journal that it is given. Rows contain no API key: accounts are told apart by a short
-    HMAC of it. The contract of each method is documented in `Journal`.
+    HMAC of key and address. The contract of each method is documented in `Journal`.
 
     `clock` returns the time, aware UTC, for tests; without it, the time is the database server's,
     or this machine's for SQLite. Raises `InvalidSettingsError` for any other address.
@@ -121,25 +121,36 @@ class SQLJournal:
         *,
         budget: Decimal | None = None,
         connection: object | None = None,
+        is_only_account: bool = False,
     ) -> Entry:
         """Insert an order; `connection` is an `AsyncConnection` or `AsyncSession` of SQLAlchemy.
 
         Raises as `Journal.create`, and `InvalidSettingsError` for any other `connection`.
         """
         if connection is None:
-            return await self._create(new, budget)
+            return await self._create(new, budget, is_only_account=is_only_account)
         now = await self.now()
         try:
             core_connection = await _require_connection(connection)
-            return await self._transitions.create(core_connection, new, budget, now)
+            return await self._transitions.create(
+                core_connection, new, budget, now, is_only_account=is_only_account
+            )
         except SQLAlchemyError as error:
             raise journal_error(error) from error
 
     @timed_transaction
     async def _create(
-        self, connection: AsyncConnection, now: datetime, new: NewEntry, budget: Decimal | None
+        self,
+        connection: AsyncConnection,
+        now: datetime,
+        new: NewEntry,
+        budget: Decimal | None,
+        *,
+        is_only_account: bool,
     ) -> Entry:
-        return await self._transitions.create(connection, new, budget, now)
+        return await self._transitions.create(
+            connection, new, budget, now, is_only_account=is_only_account
+        )
 
     @transaction(reads=True)
     async def find(self, connection: AsyncConnection, ref: str) -> Entry | None:

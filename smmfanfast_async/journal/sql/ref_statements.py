@@ -1,14 +1,27 @@
-"""SQL statements on a known ref: its limit, and when it is tried again."""
+"""SQL statements on a known ref: its limit, when it is tried again, and its other accounts."""
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import bindparam, select, update
 
-from .. import EntryState
+from .. import SPENDING_STATES, EntryState
 from .schema import Money, UtcTime, has_state, orders
 
-__all__ = ["POSTPONE", "SET_MAX_CHARGE"]
+__all__ = ["BY_REF_ELSEWHERE", "POSTPONE", "SET_MAX_CHARGE"]
 
 _S = EntryState
 _c = orders.c
+
+BY_REF_ELSEWHERE = (
+    select(_c.account, _c.panel_order)
+    .where(
+        _c.ref == bindparam("p_ref"),
+        _c.account != bindparam("p_account"),
+        _c.digest == bindparam("p_digest"),
+        has_state(*sorted(SPENDING_STATES)),
+    )
+    .order_by(_c.id)
+    .limit(1)
+)
+"""Another account that holds a ref for the same form, and where it was not refused or withdrawn."""
 
 SET_MAX_CHARGE = (
     update(orders)

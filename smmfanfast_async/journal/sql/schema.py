@@ -173,7 +173,8 @@ orders = Table(
     Column("changed_at", UtcTime),
     Column("miss_count", Integer, nullable=False),
     Column("claim_version", BigInteger, nullable=False),
-    UniqueConstraint("account", "ref", name="smm_orders_ref"),
+    # The ref first: it is also looked up in all accounts.
+    UniqueConstraint("ref", "account", name="smm_orders_ref"),
     UniqueConstraint("account", "panel_order", name="smm_orders_panel_order"),
     UniqueConstraint("account", "slot", name="smm_orders_slot"),
 )

@@ -28,7 +28,7 @@ from .. import (
     Outcome,
 )
 from . import statements
-from .ref_statements import POSTPONE, SET_MAX_CHARGE
+from .ref_statements import BY_REF_ELSEWHERE, POSTPONE, SET_MAX_CHARGE
 from .rows import (
     entry_from_row,
     event_of_transition,
@@ -57,10 +57,18 @@ class Transitions:
     # --- transitions -----------------------------------------------------------------------------
 
     async def create(
-        self, connection: AsyncConnection, new: NewEntry, budget: Decimal | None, now: datetime
+        self,
+        connection: AsyncConnection,
+        new: NewEntry,
+        budget: Decimal | None,
+        now: datetime,
+        *,
+        is_only_account: bool,
     ) -> Entry:
         """Insert an order, or return the existing entry of its ref."""
         row = await self.find_row(connection, statements.BY_REF, new.ref)
+        if row is None and is_only_account:
+            await self.require_only_account(connection, new)
         if row is None and budget is not None and new.price is not None:
             await self.lock_budget(connection, new.budget_day)
             # Read again: the transaction that held the lock may have created this very ref.
@@ -272,6 +280,21 @@ class Transitions:
         if order is not None and owner not in (None, ref):
             text = f"order {order} already belongs to ref {owner!r}"
             raise RefConflictError(text, action="add", order=order)
+
+    async def require_only_account(self, connection: AsyncConnection, new: NewEntry) -> None:
+        """Raise `RefConflictError` if another account holds a ref for the same order."""
+        params = {
+            "p_account": self._account, "p_ref": new.ref, "p_digest": form_digest(new.form),
+        }  # fmt: skip
+        row = (await connection.execute(BY_REF_ELSEWHERE, params)).mappings().first()
+        if row is not None:
+            account = row["account"]
+            text = (
+                f"ref {new.ref!r} already names this order in account {account!r} of the journal;"
+                f" if that is this account under another key or address, pass account={account!r};"
+                " if not, pass account= with a name of your own"
+            )
+            raise RefConflictError(text, action="add", order=row["panel_order"])
 
     async def unknown_if_assigned(
         self, connection: AsyncConnection, ref: str, outcome: Outcome
