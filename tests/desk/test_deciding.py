@@ -351,3 +351,13 @@ async def test_late_answer_after_a_retry_is_the_order_and_nothing_is_sent_again(
 
     assert (placed.state, again.order) == (S.ACCEPTED, placed.order)
     assert len(world.panel.calls("add")) == 1
+
+
+@pytest.mark.asyncio
+async def test_order_of_another_ref_is_not_accepted_in_another_spelling(world: World) -> None:
+    desk = await world.desk()
+    placed = await desk.place(order(), ref="a")
+    await place_unknown(world, desk, "b")
+
+    with pytest.raises(RefConflictError, match="already belongs to ref 'a'"):
+        await desk.resolve("b", order=f"0{placed.order}", decided_by="operator")

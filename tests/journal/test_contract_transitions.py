@@ -403,6 +403,27 @@ async def test_older_attempt_without_an_order_records_no_event(journal: SQLJourn
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("spelled", ["032", "+32", "+00032", "32"])
+async def test_order_of_another_ref_is_recognised_in_any_spelling(
+    journal: SQLJournal, spelled: str
+) -> None:
+    await accept(journal, "first", "32")
+    await reach(journal, S.UNKNOWN, "second")
+
+    with pytest.raises(RefConflictError, match="already belongs to ref 'first'"):
+        await journal.apply_decision("second", {S.UNKNOWN}, outcome(S.ACCEPTED, spelled))
+    entry = await journal.record_outcome("second", 1, outcome(S.ACCEPTED, spelled))
+
+    assert (entry.state, entry.kind) == (S.UNKNOWN, ErrorKind.CONFLICT)
+
+
+@pytest.mark.asyncio
+async def test_ids_that_are_no_numbers_are_compared_as_they_are(journal: SQLJournal) -> None:
+    for ref, order in {"a": "ord_01", "b": "ord_1", "c": "0x1", "d": "01", "e": "1-1"}.items():
+        assert (await accept(journal, ref, order)).order == order
+
+
+@pytest.mark.asyncio
 async def test_id_of_another_ref_makes_the_order_unknown(
     journal: SQLJournal,
 ) -> None:

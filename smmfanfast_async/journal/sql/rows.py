@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -40,6 +41,7 @@ __all__ = [
     "has_event_kind",
     "late_event_row",
     "new_order_row",
+    "order_number",
     "outcome_values",
     "release_row",
     "status_row",
@@ -56,6 +58,9 @@ MAX_CURRENCY_CHARACTERS = 16
 
 Row = Mapping[Any, Any]
 """A database row as a mapping from column names."""
+
+_NUMBER = re.compile(r"[+-]?[0-9]{1,128}")
+"""An id that is a number, in as many digits as an id may have characters."""
 
 _S = EntryState
 _SAME_NAMES = (
@@ -114,6 +119,14 @@ def entry_from_row(row: Row) -> Entry:
     )
 
 
+def order_number(order: str | None) -> str | None:
+    """Return the one spelling that all texts of an order id share: 7 for "007" and "+7".
+
+    A person may type an id in another spelling than the panel's. Other text is unchanged.
+    """
+    return str(abs(int(order))) if order and _NUMBER.fullmatch(order) else order
+
+
 def outcome_values(outcome: Outcome, now: datetime) -> dict[str, Any]:
     """Return the columns that a transition with this outcome sets."""
     is_certain = outcome.state is not _S.UNKNOWN
@@ -126,6 +139,7 @@ def outcome_values(outcome: Outcome, now: datetime) -> dict[str, Any]:
         "kind": outcome.kind.value if outcome.kind else None,
         "reason": sanitize(outcome.reason, MAX_REASON_CHARACTERS) if outcome.reason else None,
         "panel_order": outcome.order if is_certain else None,
+        "order_number": order_number(outcome.order) if is_certain else None,
         "suspected_order": None if is_certain else outcome.order,
     }
     if outcome.balance_after is not None:

@@ -162,6 +162,8 @@ orders = Table(
     Column("balance_after", Money),
     # The panel's order. An id that came with an error may not be an order of this ref.
     Column("panel_order", String(128)),
+    # The same without leading zeros and sign if it is a number: no two refs have the same order.
+    Column("order_number", String(128)),
     Column("suspected_order", String(128)),
     Column("raw_status", Text),
     Column("status", String(16)),
@@ -175,7 +177,7 @@ orders = Table(
     Column("claim_version", BigInteger, nullable=False),
     # The ref first: it is also looked up in all accounts.
     UniqueConstraint("ref", "account", name="smm_orders_ref"),
-    UniqueConstraint("account", "panel_order", name="smm_orders_panel_order"),
+    UniqueConstraint("account", "order_number", name="smm_orders_order_number"),
     UniqueConstraint("account", "slot", name="smm_orders_slot"),
 )
 

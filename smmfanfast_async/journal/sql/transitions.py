@@ -37,6 +37,7 @@ from .rows import (
     has_event_kind,
     late_event_row,
     new_order_row,
+    order_number,
     outcome_values,
 )
 from .schema import budgets, orders
@@ -275,7 +276,7 @@ class Transitions:
         self, connection: AsyncConnection, ref: str, order: str | None
     ) -> None:
         """Raise `RefConflictError` if an order of the panel belongs to another ref."""
-        params = {"p_account": self._account, "p_order": order}
+        params = {"p_account": self._account, "p_order": order_number(order)}
         owner = (await connection.execute(statements.BY_PANEL_ORDER, params)).scalar()
         if order is not None and owner not in (None, ref):
             text = f"order {order} already belongs to ref {owner!r}"
