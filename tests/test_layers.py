@@ -12,6 +12,7 @@ import smmfanfast_async
 PACKAGE = Path(smmfanfast_async.__file__).parent
 
 LAYERS = {
+    "_amounts": 0,
     "_text": 0,
     "errors": 1,
     "_secrets": 2,
@@ -74,6 +75,7 @@ HOMES = {
 """Libraries that only these modules import."""
 
 PURE = {
+    "_amounts",
     "_text",
     "errors",
     "orders",

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from attrs import field, frozen
 
+from .._amounts import EXACT, step_of
 from ..errors import (
     AuthenticationError,
     BlockedError,
@@ -341,11 +342,30 @@ class UnknownOrder:
     other_refs: tuple[str, ...]
 
     @property
-    def drop_matches_price(self) -> bool | None:
-        """Whether the balance fell by exactly the price; None if one of the two is not known."""
+    def drop_difference(self) -> Decimal | None:
+        """How much more than the price the balance fell, below 0 for less; None if not known."""
         if self.balance_drop is None or self.entry.price is None:
             return None
-        return self.balance_drop == self.entry.price
+        return EXACT.subtract(self.balance_drop, self.entry.price)
+
+    @property
+    def drop_matches_price(self) -> bool | None:
+        """Whether the balance fell by the price; None if that cannot be told.
+
+        Panels round a balance: a difference below the last decimal of the balance with fewer
+        decimals is none. A price below that decimal cannot be told from no drop.
+        """
+        difference, price = self.drop_difference, self.entry.price
+        if difference is None or price is None or self.balance_drop is None:
+            return None
+        balances = (self.entry.balance_before, self.entry.balance_after)
+        read = [each for each in balances if each is not None] or [self.balance_drop]
+        step = max(map(step_of, read))
+        if not difference:
+            return True
+        if EXACT.abs(difference) >= step:
+            return False
+        return True if price >= step else None
 
 
 @frozen(kw_only=True)

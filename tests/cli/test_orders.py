@@ -282,6 +282,11 @@ def unknown_order(**changes: Any) -> UnknownOrder:
     ({}, "not recorded before and after; the price is unknown"),
     ({"balance_drop": Decimal(1)}, "fell by 1; the price is unknown"),
     ({"balance_drop": Decimal(0), "price": Decimal(2)}, "fell by 0; the price is 2: it does not"),
+    (
+        {"balance_drop": Decimal("0.5110"), "price": Decimal("0.51102")},
+        "it matches an order (a difference of -0.00002)",
+    ),
+    ({"balance_drop": Decimal(0), "price": Decimal("0.5")}, "have too few decimals to tell"),
     ({}, "service – for no link"),
     ({}, "no other information"),
     ({"link_reported_active": True}, "that an order with this link is active"),
