@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 
+from ..._amounts import EXACT
 from ..._text import sanitize
 from ...errors import ErrorKind
 from .. import (
@@ -301,7 +302,7 @@ def build_unknown_order(entry: Entry, rows: Sequence[Row]) -> UnknownOrder:
     )
     return UnknownOrder(
         entry=entry,
-        balance_drop=None if before is None or after is None else before - after,
+        balance_drop=None if before is None or after is None else EXACT.subtract(before, after),
         link_reported_active=is_reported_active,
         other_refs=tuple(
             row["ref"]
@@ -322,11 +323,11 @@ def build_summary(groups: Iterable[Any]) -> Summary:
         if state in (_S.ACCEPTED, _S.FINISHED):
             statuses[status or "unseen"] += count
             cost = price if charge is None else charge
-            spent += (cost or Decimal(0)) * count
+            spent = _add(spent, cost, count)
             if state is _S.FINISHED and price is not None and charge is not None:
-                refunded += max(price - charge, Decimal(0)) * count
+                refunded = _add(refunded, max(EXACT.subtract(price, charge), Decimal(0)), count)
         elif state in (_S.UNKNOWN, _S.SENDING):
-            at_risk += (price or Decimal(0)) * count
+            at_risk = _add(at_risk, price, count)
     return Summary(
         by_state=dict(states),
         by_status=dict(statuses),
@@ -334,3 +335,8 @@ def build_summary(groups: Iterable[Any]) -> Summary:
         refunded=refunded,
         at_risk=at_risk,
     )
+
+
+def _add(sum_: Decimal, amount: Decimal | None, count: int) -> Decimal:
+    """Return a sum and `count` times an amount, exactly; None adds nothing."""
+    return sum_ if amount is None else EXACT.fma(amount, Decimal(count), sum_)

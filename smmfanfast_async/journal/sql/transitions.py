@@ -16,6 +16,7 @@ import attrs
 from sqlalchemy import Executable, RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ..._amounts import EXACT, total
 from ..._text import sanitize
 from ...errors import ErrorKind, JournalError, RefConflictError, SpendingLimitError
 from .. import (
@@ -238,8 +239,10 @@ class Transitions:
             return
         params = {"p_account": self._account, "p_day": day}
         prices = await connection.execute(statements.BUDGET_SPENT, params)
-        spent = sum((each * count for each, count in prices), -(counted or Decimal(0)))
-        if spent + price > budget:
+        spent = total(EXACT.multiply(each, Decimal(count)) for each, count in prices)
+        if counted is not None:
+            spent = EXACT.subtract(spent, counted)
+        if EXACT.add(spent, price) > budget:
             raise SpendingLimitError("budget_per_day", price, budget, spent)
 
     async def check_limits(
