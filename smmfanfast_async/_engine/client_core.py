@@ -38,7 +38,7 @@ class ClientCore:
         *,
         base_url: str,
         account: str | None,
-        is_account_given: bool,
+        is_account_given: bool = False,
         settings: Settings,
         concurrency: int,
         poll: PollPolicy,
