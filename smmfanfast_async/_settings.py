@@ -5,8 +5,11 @@ import hmac
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from ._secrets import Key, RotatingKey
 from ._text import format_value
@@ -14,6 +17,7 @@ from .errors import InvalidSettingsError
 
 __all__ = [
     "account_name",
+    "canonical_address",
     "key_from_env",
     "options_from_env",
     "require_account",
@@ -21,11 +25,17 @@ __all__ = [
     "require_positive_numbers",
 ]
 
+DEFAULT_PORTS = {"http": 80, "https": 443}
+"""The port of a URL that names none."""
+
+IPV6 = 6
+"""The version of an address that a URL writes in brackets."""
+
 _ACCOUNT = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def account_name(key: Key, url: str, name: str | None = None) -> str | None:
-    """Return the account name: the given one after validation, or one derived from key and URL.
+    """Return the account name: the given one after validation, or one made of key and address.
 
     The key cannot be recovered from it: 64 bits of an HMAC distinguish the accounts of a user, but
     are too few to verify guessed keys. None for a rotating key: the name would change with it.
@@ -37,8 +47,24 @@ def account_name(key: Key, url: str, name: str | None = None) -> str | None:
         return name
     if isinstance(key, RotatingKey):
         return None
-    message = f"smmfanfast_async account {url}".encode()
+    message = f"smmfanfast_async account {canonical_address(url)}".encode()
     return hmac.new(key.reveal().encode(), message, hashlib.sha256).hexdigest()[:16]
+
+
+def canonical_address(url: str) -> str:
+    """Return one spelling of the address of a panel, so that each spelling is the same account.
+
+    Upper case, the final dot of a host, a default port and slashes at the end make no difference;
+    every loopback host is `localhost`.
+    """
+    parts = urlsplit(url)
+    host = (parts.hostname or "").rstrip(".")
+    with suppress(ValueError):
+        address = ip_address(host)
+        host = f"[{address}]" if address.version == IPV6 else f"{address}"
+        host = "localhost" if address.is_loopback else host
+    port = "" if parts.port in (None, DEFAULT_PORTS.get(parts.scheme)) else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
 
 
 def require_account(name: str | None) -> str:

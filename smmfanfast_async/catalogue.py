@@ -8,12 +8,13 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, ValuesView
 from datetime import UTC, datetime
-from decimal import Context, Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TypeAlias, cast
 
 import msgspec
 from attrs import field, frozen
 
+from ._amounts import EXACT, is_amount_text
 from ._text import normalize_word
 from .errors import InvalidOrderError, InvalidSettingsError
 from .orders import (
@@ -30,15 +31,12 @@ from .orders import (
 )
 from .results import Service
 
-__all__ = ["Catalogue", "CatalogueDiff", "ServiceChange", "total_quantity"]
+__all__ = ["Catalogue", "CatalogueDiff", "ServiceChange", "quote_form", "total_quantity"]
 
 _FLAT = (PackageOrder, CustomCommentsPackageOrder)
 _BY_COMMENTS = (CustomCommentsOrder, CustomCommentsPackageOrder, CommentRepliesOrder)
 _DRIP_FED = (DefaultOrder, WebTrafficOrder)
 _QUANTITIES = frozenset({"quantity", "runs"})
-
-# Not the caller's context, which may round: 40 digits of a rate and 24 of a quantity fit.
-_EXACT = Context(prec=100)
 
 _FORMAT = "smmfanfast catalogue 1"
 """The value of `format` in the JSON; a different layout gets another number."""
@@ -320,7 +318,38 @@ def _quote_service(order: Order, service: Service) -> Decimal | None:
     quantity = total_quantity(order)
     if quantity is None:
         return None
-    return _EXACT.divide(_EXACT.multiply(service.rate, quantity), 1000)
+    return EXACT.divide(EXACT.multiply(service.rate, quantity), 1000)
+
+
+def quote_form(
+    catalogue: Catalogue, form: Mapping[str, str], quantity: int | None, price: Decimal | None
+) -> Decimal | None:
+    """Return today's price of an order by its form, as `Catalogue.quote` does by the order.
+
+    `quantity` is its total quantity, `price` its earlier price. None if the price cannot be known,
+    also if the service is gone. If the panel names no known type, the order may be a package: it
+    costs the higher one of the two possible prices, unless its earlier price is one of them.
+    """
+    service = catalogue.find(form.get("service", ""))
+    if service is None or service.rate is None:
+        return None
+    order_type = API_V2_ORDER_TYPES.get(service.type or "")
+    if order_type in _FLAT:
+        return service.rate
+    if order_type is SubscriptionsOrder or quantity is None or not _states(form, quantity):
+        return None
+    by_quantity = EXACT.divide(EXACT.multiply(service.rate, quantity), 1000)
+    if order_type is not None or price == by_quantity:
+        return by_quantity
+    return service.rate if price == service.rate else max(by_quantity, service.rate)
+
+
+def _states(form: Mapping[str, str], quantity: int) -> bool:
+    """Return whether a form states this total quantity and no other."""
+    if "comments" in form or "usernames" in form:
+        return True  # counted, whatever the form states beside them
+    stated = (form.get("quantity", ""), form.get("runs", "1"))
+    return all(map(str.isdecimal, stated)) and int(stated[0]) * int(stated[1]) == quantity
 
 
 def total_quantity(order: Order) -> int | None:
@@ -359,9 +388,6 @@ def _check_limits(where: str, name: str, quantity: int, service: Service) -> Non
     if service.max is not None and quantity > service.max:
         reason = f"is above the maximum of service {service.service} ({service.max})"
         raise InvalidOrderError(where, name, quantity, reason)
-
-
-# --- JSON ----------------------------------------------------------------------------------------
 
 
 _Object: TypeAlias = dict[str, object]
@@ -420,16 +446,9 @@ def _parse_service(record: object) -> Service:
         raise ValueError(f"service {shown_id!r}: service: expected `str`")
     if service.raw is not None:
         raise ValueError(f"service {shown_id!r}: object contains unknown field `raw`")
-    if service.raw_rate is not None and not _is_amount(service.raw_rate):
+    if service.raw_rate is not None and not is_amount_text(service.raw_rate):
         raise ValueError(f"service {shown_id!r}: rate: {service.raw_rate!r} is not an amount")
     return service
-
-
-def _is_amount(text: str) -> bool:
-    try:
-        return Decimal(text).is_finite()
-    except InvalidOperation:
-        return False
 
 
 def _explain(error: msgspec.ValidationError) -> str:

@@ -142,6 +142,7 @@ class Client(ApiV2Calls):
             runner,
             base_url=str(url),
             account=account_name(key, str(url), account),
+            is_account_given=account is not None,
             settings=Settings(timeout_s, retry or RetryPolicy()),
             concurrency=slots,
             poll=poll or PollPolicy(),
@@ -201,10 +202,16 @@ class Client(ApiV2Calls):
     def account(self) -> str:
         """The name of the account: the one given, or 16 characters made from its key and address.
 
-        A journal separates accounts by it. The key cannot be derived from it: it is an HMAC. A key
-        that changes has no such name: without a given one, `InvalidSettingsError` is raised.
+        A journal separates accounts by it. The key cannot be derived from it: it is an HMAC. Each
+        spelling of an address gives the same name. A key that changes has no such name: without a
+        given one, `InvalidSettingsError` is raised.
         """
         return require_account(self._core.account)
+
+    @property
+    def is_account_given(self) -> bool:
+        """Whether the name of the account was given, and not made from key and address."""
+        return self._core.is_account_given
 
     def __repr__(self) -> str:
         if "_core" not in self.__dict__:  # in a traceback of an invalid option

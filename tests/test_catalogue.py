@@ -18,7 +18,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from smmfanfast_async.catalogue import Catalogue, ServiceChange, total_quantity
+from smmfanfast_async._wire.encode import encode_order
+from smmfanfast_async.catalogue import Catalogue, ServiceChange, quote_form, total_quantity
 from smmfanfast_async.errors import InvalidOrderError, InvalidSettingsError
 from smmfanfast_async.orders import (
     API_V2_ORDER_TYPES,
@@ -42,6 +43,7 @@ from smmfanfast_async.orders import (
     SubscriptionsOrder,
     WebTrafficOrder,
 )
+from smmfanfast_async.profile import API_V2
 from smmfanfast_async.results import Service
 
 LINK = "https://example.com/p"
@@ -490,6 +492,51 @@ def test_unlisted_service_is_refused(ask: Callable[[Catalogue, Order], object]) 
 ], ids=repr)  # fmt: skip
 def test_price_is_flat_for_packages_else_per_1000(order: Order, rate: str, price: str) -> None:
     assert catalogue_for(order, raw_rate=rate).quote(order) == Decimal(price)
+
+
+def form_price(order: Order, price: str | None = None, **offer: Any) -> Decimal | None:
+    """Return the price of an order by its form."""
+    quoted = None if price is None else Decimal(price)
+    form = encode_order(order, API_V2)
+    return quote_form(catalogue_for(order, **offer), form, total_quantity(order), quoted)
+
+
+@pytest.mark.parametrize("name", OVER)
+def test_form_has_the_price_of_its_order(name: str) -> None:
+    order = OVER[name][0](10)
+
+    assert form_price(order, raw_rate="1.02") == catalogue_for(order, raw_rate="1.02").quote(order)
+
+
+@pytest.mark.parametrize("order", [
+    DefaultOrder(service=5, link=LINK, quantity=100, runs=3, interval=5), traffic(100, 3),
+    PackageOrder(service=5, link=LINK), subscription(10, 20),
+    MentionsMediaLikersOrder(service=5, link=LINK),
+    CustomCommentsOrder(service=5, link=LINK, comments=["a"], quantity=9),
+    PollOrder(service=5, link=LINK, quantity=10, answer_number=1, extra={"runs": "9"}),
+    PollOrder(service=5, link=LINK, quantity=10, answer_number=1, extra={"runs": "x"}),
+], ids=repr)  # fmt: skip
+def test_form_with_several_numbers_has_the_price_of_its_order(order: Order) -> None:
+    assert form_price(order, raw_rate="1.02") == catalogue_for(order, raw_rate="1.02").quote(order)
+
+
+def test_form_for_a_service_without_rate_or_that_is_gone_has_no_price() -> None:
+    order = DefaultOrder(service=5, link=LINK, quantity=100)
+
+    assert form_price(order) is None
+    assert quote_form(catalogue(), {"service": "5"}, 100, None) is None
+
+
+@pytest.mark.parametrize(("before", "price"), [
+    ("0.2", "0.2"), ("2", "2"), ("0.1", "2"), (None, "2"),
+])  # fmt: skip
+def test_form_for_a_service_of_unknown_type_may_be_a_package(
+    before: str | None, price: str
+) -> None:
+    """Its earlier price shows which; otherwise the higher price counts."""
+    order = DefaultOrder(service=5, link=LINK, quantity=100)
+
+    assert form_price(order, before, raw_rate="2", type="new") == Decimal(price)
 
 
 @pytest.mark.parametrize("name", OVER)

@@ -233,6 +233,37 @@ def test_fixed_key_names_its_account_unless_one_is_given() -> None:
     assert Client(FIRST, base_url=HERE, account="main").account == "main"
 
 
+@pytest.mark.parametrize(("spelled", "usual"), [
+    ("http://localhost:1", "http://127.0.0.1:1/"),
+    ("http://127.0.0.2:1/", "http://127.0.0.1:1/"),
+    ("http://[::1]:1//", "http://127.0.0.1:1/"),
+    ("http://127.0.0.1:80/api/", "http://localhost/api"),
+    ("https://Panel.Example/api/v2/", "https://panel.example/api/v2"),
+    ("HTTPS://panel.example.:443/api/v2", "https://panel.example/api/v2"),
+    ("https://[2001:DB8:0::1]/api", "https://[2001:db8::1]/api"),
+])  # fmt: skip
+def test_each_spelling_of_an_address_is_the_same_account(spelled: str, usual: str) -> None:
+    key = "0123456789abcdef"
+
+    assert Client(key, base_url=spelled).account == Client(key, base_url=usual).account
+
+
+@pytest.mark.parametrize("other", [
+    "https://panel.example/api", "https://panel.example:8443/api/v2", "https://other.example/api/v2",
+    "https://panel.example/API/v2", "https://192.0.2.1/api/v2",
+])  # fmt: skip
+def test_another_panel_is_another_account(other: str) -> None:
+    key = "0123456789abcdef"
+    usual = Client(key, base_url="https://panel.example/api/v2")
+
+    assert Client(key, base_url=other).account != usual.account
+
+
+def test_client_knows_whether_its_account_was_given() -> None:
+    assert not Client(FIRST, base_url=HERE).is_account_given
+    assert Client(FIRST, base_url=HERE, account="main").with_options().is_account_given
+
+
 def test_rotating_key_has_only_a_given_account_name() -> None:
     unnamed = Client(lambda: FIRST, base_url=HERE)
 

@@ -23,6 +23,7 @@ class ClientCore:
     runner: Runner
     base_url: str
     account: str | None
+    is_account_given: bool
     settings: Settings
     """Options of the calls that are made for all of them: polling and the catalogue."""
     concurrency: int
@@ -37,6 +38,7 @@ class ClientCore:
         *,
         base_url: str,
         account: str | None,
+        is_account_given: bool = False,
         settings: Settings,
         concurrency: int,
         poll: PollPolicy,
@@ -50,6 +52,7 @@ class ClientCore:
             runner,
             base_url,
             account,
+            is_account_given,
             settings,
             concurrency,
             statuses,

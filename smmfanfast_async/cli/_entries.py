@@ -119,7 +119,10 @@ def _is_number(text: str) -> bool:
 def unknown_object(unknown: UnknownOrder) -> dict[str, Any]:
     """Return an unknown order with its evidence as a JSON object."""
     fields: dict[str, Any] = plain(unknown)
-    return fields | {"drop_matches_price": unknown.drop_matches_price}
+    return fields | {
+        "drop_difference": unknown.drop_difference,
+        "drop_matches_price": unknown.drop_matches_price,
+    }
 
 
 def evidence(unknown: UnknownOrder) -> RenderableType:
@@ -167,10 +170,12 @@ def _balance(unknown: UnknownOrder) -> Text:
     verdicts = {
         True: (": it matches an order", "yellow"),
         False: (": it does not match", ""),
-        None: ("", ""),
+        None: ("" if entry.price is None else ": the balances have too few decimals to tell", ""),
     }
     verdict, style = verdicts[unknown.drop_matches_price]
-    return cell(f"fell by {money(drop)}; {price}{verdict}", style)
+    difference = unknown.drop_difference
+    by = f" (a difference of {money(difference)})" if difference else ""
+    return cell(f"fell by {money(drop)}; {price}{verdict}{by}", style)
 
 
 def _link(unknown: UnknownOrder) -> Text:

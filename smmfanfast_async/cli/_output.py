@@ -14,6 +14,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from .._amounts import EXACT
 from .._text import sanitize
 from ..errors import PanelError
 from ..journal import EntryState
@@ -79,7 +80,7 @@ def cell(value: object, style: str = "") -> Text:
 
 def money(amount: Decimal | None) -> str | None:
     """Return an amount for display, without trailing zeros; None for None."""
-    return None if amount is None else f"{amount.normalize():f}"
+    return None if amount is None else f"{EXACT.normalize(amount):f}"
 
 
 def table(title: str, *columns: str, right: Iterable[str] = ()) -> Table:

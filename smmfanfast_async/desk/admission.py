@@ -1,17 +1,16 @@
 """Admitting an order: check it, price it, enforce the limits, and create its journal entry."""
 
-import asyncio
 from datetime import timedelta
 from decimal import Decimal
 
 from attrs import frozen
 
 from .._wire.encode import encode_order
-from ..catalogue import Catalogue, total_quantity
-from ..client import Client
-from ..errors import InvalidOrderError, NotSentError, PanelError, RefusedError, SpendingLimitError
-from ..journal import Entry, Journal, NewEntry, parse_ref
+from ..catalogue import total_quantity
+from ..errors import InvalidOrderError
+from ..journal import Entry, EntryState, Journal, NewEntry, parse_ref
 from ..orders import Order
+from .pricing import Pricing, check_max_charge
 
 __all__ = ["PLACE_GRACE_S", "Admission", "is_amount"]
 
@@ -19,15 +18,18 @@ PLACE_GRACE_S = 60.0
 """Seconds for which an order that is being placed here is left to its caller; a running desk takes
 over older ones, as after a crash."""
 
+_S = EntryState
+
 
 @frozen(kw_only=True)
 class Admission:
     """Creates the entries of one account."""
 
-    client: Client
     journal: Journal
-    budget: Decimal | None
-    """What the orders of a UTC day may cost together; None for no limit."""
+    pricing: Pricing
+    is_account_given: bool
+    """Whether the caller named the account: otherwise another key, or another address of the same
+    panel, makes another one, in which the same ref would be ordered again."""
 
     async def create_entry(
         self,
@@ -44,15 +46,12 @@ class Admission:
         `wait_s` limits the wait for the catalogue.
         """
         ref = parse_ref(ref)
-        form = encode_order(order, self.client.profile)
-        if max_charge is not None and not is_amount(max_charge):
-            name = type(order).__name__
-            reason = "is not a finite Decimal of at least 0"
-            raise InvalidOrderError(name, "max_charge", max_charge, reason)
+        form = encode_order(order, self.pricing.client.profile)
+        _parse_max_charge(max_charge, type(order).__name__)
         now = await self.journal.now()
-        # An existing entry is not priced again: its service may be gone, or cost more.
-        is_known = await self.journal.find(ref) is not None
-        price = None if is_known else await self._check_price(order, max_charge, wait_s)
+        price, is_known = None, await self.journal.find(ref) is not None
+        if not is_known:
+            price = await self.pricing.price_order(order, max_charge, wait_s, is_known=False)
         grace_s = 0.0 if connection is not None else PLACE_GRACE_S
         new = NewEntry(
             ref=ref,
@@ -60,51 +59,43 @@ class Admission:
             link=form.get("link"),
             quantity=total_quantity(order),
             price=price,
+            max_charge=max_charge,
             due_at=now + timedelta(seconds=grace_s),
             budget_day=now.date().isoformat(),
         )
-        budget = None if is_known else self.budget
-        return await self.journal.create(new, budget=budget, connection=connection)
+        budget = None if is_known else self.pricing.budget
+        entry = await self.journal.create(
+            new,
+            budget=budget,
+            connection=connection,
+            is_only_account=not self.is_account_given,
+        )
+        if is_known and entry.state in (_S.PREPARED, _S.HELD):
+            # The limit is stored first, so that no running desk sends the order above it meanwhile.
+            await self.pricing.price_order(order, entry.max_charge, wait_s, is_known=True)
+        return entry
 
-    async def _check_price(
-        self, order: Order, max_charge: Decimal | None, wait_s: float | None
+    async def price_again(
+        self, ref: str, max_charge: Decimal | None, wait_s: float | None
     ) -> Decimal | None:
-        """Check an order and return its price; raise if that breaks a limit or is not known."""
-        catalogue = await self._fetch_catalogue(wait_s)
-        catalogue.check(order)
-        price = catalogue.quote(order)
-        limit = self.budget if max_charge is None else max_charge
-        if limit is None:
-            return price
-        name = "budget_per_day" if max_charge is None else "max_charge"
-        if price is None:
-            reason = (
-                f"cannot be enforced: the price of service {order.service} is not known in advance"
-            )
-            raise InvalidOrderError(type(order).__name__, name, limit, reason)
-        if catalogue.is_stale:
-            text = f"{name} cannot be enforced: the catalogue could not be refreshed"
-            raise NotSentError(text, action="add")
-        if max_charge is not None and price > max_charge:
-            raise SpendingLimitError("max_charge", price, max_charge)
+        """Return today's price of an order that is to be sent again; None if no limit needs it.
+
+        Raises if it is above the order's limit, or above `max_charge` if one is given.
+        """
+        _parse_max_charge(max_charge, "OrderDesk")
+        entry = await self.journal.find(ref)
+        if entry is None or entry.state not in (_S.REFUSED, _S.WITHDRAWN) or not entry.form:
+            return None  # the journal rejects it
+        limit = entry.max_charge if max_charge is None else max_charge
+        price = await self.pricing.price_entry(entry, limit, wait_s)
+        check_max_charge(price, limit)
         return price
 
-    async def _fetch_catalogue(self, wait_s: float | None) -> Catalogue:
-        """Return the catalogue; if that fails, raise an error that says nothing was ordered."""
-        try:
-            async with asyncio.timeout(wait_s):
-                return await self.client.services()
-        except TimeoutError as error:
-            text = f"timed out after {wait_s:g} s waiting for the catalogue"
-            raise NotSentError(text, action="add") from error
-        except PanelError as error:
-            if isinstance(error, RefusedError) or not error.maybe_sent:
-                raise
-            # A catalogue request that was sent does not mean that the order was.
-            text = f"the catalogue could not be fetched: {error.text or error.kind.value}"
-            raise NotSentError(
-                text, http_status=error.http_status, retry_after_s=error.retry_after_s, action="add"
-            ) from error
+
+def _parse_max_charge(max_charge: object, owner: str) -> None:
+    if max_charge is not None and not is_amount(max_charge):
+        reason = "is not a finite Decimal of at least 0"
+        raise InvalidOrderError(owner, "max_charge", max_charge, reason)
 
 
 def is_amount(value: object) -> bool:

@@ -17,8 +17,10 @@ from ..journal import Entry, EntryState, Journal, JournalEvent, Outcome, Summary
 from ..orders import Order, parse_id
 from .admission import PLACE_GRACE_S, Admission
 from .arguments import check_settings, parse_decided_by
+from .deciding import Decisions
 from .event_reader import EventReader
 from .following import Follower
+from .pricing import Pricing
 from .rate_limit import AccountRateLimit
 from .send_tasks import SendTasks
 from .sending import Sender
@@ -41,7 +43,9 @@ class OrderDesk:
     Args:
         journal: A `SQLJournal`, or another `Journal`.
         account: The name under which the orders are kept; by default the client's short HMAC of its
-            key. Choose one of your own before you change a key, so that the orders stay together.
+            key and address. Choose one of your own before you change a key or move to another
+            address, so that the orders stay together. Without it, a ref under which another account
+            of the journal holds the same order is rejected (`RefConflictError`).
         budget_per_day: What the orders of a UTC day may cost together, in the account's currency;
             None for no limit. Orders whose price is not known in advance are then rejected.
         queue_active_links: If the panel reports an active order with the same link, hold the order
@@ -77,14 +81,22 @@ class OrderDesk:
     ) -> None:
         check_settings(budget_per_day, calls_per_minute, account)
         self._journal = journal.for_account(account or client.account)
-        self._budget = budget_per_day
-        self._admission = Admission(client=client, journal=self._journal, budget=budget_per_day)
+        pricing = Pricing(client=client, budget=budget_per_day)
+        self._admission = Admission(
+            journal=self._journal,
+            pricing=pricing,
+            is_account_given=account is not None or client.is_account_given,
+        )
+        self._decisions = Decisions(
+            journal=self._journal, budget=budget_per_day, on_events=self._notify
+        )
         calls_per_minute = calls_per_minute or client.profile.calls_per_minute
         rate_limit = AccountRateLimit(self._journal, calls_per_minute, self._clock)
         poll = poll or PollPolicy()
         self._sender = Sender(
             client=client,
             journal=self._journal,
+            pricing=pricing,
             rate_limit=rate_limit,
             retry=retry or RetryPolicy(),
             queue_active_links=queue_active_links,
@@ -186,8 +198,10 @@ class OrderDesk:
         double tap, a repeated job, a restart. Cancelling the caller changes nothing.
 
         Args:
-            max_charge: Highest acceptable price in the account's currency, checked against the
-                catalogue before the order is stored. A rate that rises after that is not caught.
+            max_charge: Highest acceptable price in the account's currency. It is stored with the
+                order and checked against the catalogue (at most `services_ttl_s` old) before the
+                order is stored and before each attempt to send it, whoever sends it. Given for a
+                ref that is not placed yet, it replaces the ref's limit; None leaves that as it is.
             wait_s: How long to wait, in seconds; sending continues afterwards, and the entry is
                 returned as it is by then. None waits for the outcome.
 
@@ -199,7 +213,10 @@ class OrderDesk:
 
         Raises:
             InvalidOrderError, SpendingLimitError: Nothing was sent. Correct the order or the limit.
-            RefConflictError: Nothing was sent: the ref belongs to other content. Use another ref.
+                An order that is stored already stays PREPARED: a running desk tries again every ten
+                minutes and sends it once its limit allows; `withdraw` takes it back.
+            RefConflictError: Nothing was sent: the ref belongs to other content, or another account
+                of the journal holds it for the same order. Use another ref, or pass `account`.
             RefusedError: Nothing was sent: the panel refused to return the catalogue.
             NotSentError, ClosedError: Nothing was sent, such as when the catalogue is not
                 available. Calling again with the same ref is safe.
@@ -337,7 +354,7 @@ class OrderDesk:
                 state=_S.ACCEPTED, order=order_id, reason=note or None, due_at=now, decided_by=who
             )
         rule = "only orders with an unknown outcome can be resolved"
-        return await self._decide(ref, {_S.UNKNOWN}, outcome, rule)
+        return await self._decisions.apply(ref, {_S.UNKNOWN}, outcome, rule)
 
     async def withdraw(self, ref: str, *, decided_by: str, note: str = "") -> Entry:
         """Withdraw an order that was not sent: PREPARED or HELD. Raises as `resolve` does."""
@@ -346,13 +363,21 @@ class OrderDesk:
             state=_S.WITHDRAWN, reason=note or "withdrawn", decided_by=parse_decided_by(decided_by)
         )
         rule = "only prepared or held orders can be withdrawn"
-        return await self._decide(ref, {_S.PREPARED, _S.HELD}, outcome, rule)
+        return await self._decisions.apply(ref, {_S.PREPARED, _S.HELD}, outcome, rule)
 
-    async def retry(self, ref: str, *, decided_by: str, wait_s: float | None = None) -> Entry:
+    async def retry(
+        self,
+        ref: str,
+        *,
+        decided_by: str,
+        max_charge: Decimal | None = None,
+        wait_s: float | None = None,
+    ) -> Entry:
         """Send an order again that was refused or withdrawn.
 
         Args:
             decided_by: Who decides; stays in the journal.
+            max_charge: As for `place`; None keeps the limit that the order has.
             wait_s: As for `place`.
 
         Returns:
@@ -360,7 +385,8 @@ class OrderDesk:
 
         Raises:
             InvalidOrderError: Nothing was sent: the order is neither refused nor withdrawn.
-            SpendingLimitError: Nothing was sent: the day's budget does not cover the price.
+            SpendingLimitError: Nothing was sent: the order's limit or the day's budget does not
+                cover today's price.
             PanelError: As for `place`.
         """
         self._check_open()
@@ -371,39 +397,17 @@ class OrderDesk:
             due_at=now + timedelta(seconds=PLACE_GRACE_S),
             decided_by=parse_decided_by(decided_by),
         )
+        price = await self._admission.price_again(ref, max_charge, wait_s)
         previous = self._sends.tasks.get(ref)
         rule = "only refused or withdrawn orders can be retried"
-        entry = await self._decide(
-            ref, {_S.REFUSED, _S.WITHDRAWN}, outcome, rule, budget_day=now.date().isoformat()
-        )
+        entry = await self._decisions.apply(
+            ref, {_S.REFUSED, _S.WITHDRAWN}, outcome, rule, budget_day=now.date().isoformat(),
+            price=price, max_charge=max_charge,
+        )  # fmt: skip
         if previous is not None:
             # It has recorded the refusal and is about to return it: that is not our answer.
             await asyncio.wait({previous}, timeout=wait_s)
         return await self._sends.wait(entry, wait_s)
-
-    async def _decide(
-        self,
-        ref: str,
-        from_states: Collection[EntryState],
-        outcome: Outcome,
-        rule: str,
-        *,
-        budget_day: str | None = None,
-    ) -> Entry:
-        """Apply a decision; raise `InvalidOrderError` with the rule if the state forbids it."""
-        entry = await self._journal.apply_decision(
-            ref,
-            from_states,
-            outcome,
-            budget_day=budget_day,
-            budget=self._budget if budget_day else None,
-        )
-        self._notify()
-        if entry is not None:
-            return entry
-        current = await self._journal.find(ref)
-        reason = f"is already {current.state}; {rule}" if current else "is not in the journal"
-        raise InvalidOrderError("OrderDesk", "ref", ref, reason)
 
     # --- queries ---------------------------------------------------------------------------------
 

@@ -16,13 +16,17 @@ from ..errors import (
 from ..journal import Entry, EntryState, Outcome
 from .rate_limit import MAX_WAIT_S
 
-__all__ = ["HELD_RETRY_S", "NOT_SENT_RETRY_S", "outcome_of_error"]
+__all__ = ["HELD_RETRY_S", "LIMIT_RETRY_S", "NOT_SENT_RETRY_S", "outcome_of_error"]
 
 HELD_RETRY_S = 600.0
 """Seconds after which a held order is retried: the order it waits for may not be one of ours."""
 
 NOT_SENT_RETRY_S = 30.0
 """Seconds after which a running desk retries an order that was proved not sent."""
+
+LIMIT_RETRY_S = 600.0
+"""Seconds after which a running desk retries an order whose limit did not allow it: panels change
+rates a few times a day (assumed), and a new day has a new budget."""
 
 _S = EntryState
 

@@ -19,14 +19,18 @@ from .._engine.policy import RetryPolicy
 from ..client import Client
 from ..errors import (
     ClosedError,
+    InvalidOrderError,
     JournalError,
     NotSentError,
     OutcomeUnknownError,
     PanelError,
     RateLimitError,
+    RefusedError,
+    SpendingLimitError,
 )
 from ..journal import Entry, EntryState, Journal, Outcome
-from .outcomes import outcome_of_error
+from .outcomes import LIMIT_RETRY_S, NOT_SENT_RETRY_S, outcome_of_error
+from .pricing import Pricing
 from .rate_limit import AccountRateLimit
 from .timing import Timing
 
@@ -65,6 +69,7 @@ class Sender:
 
     client: Client
     journal: Journal
+    pricing: Pricing
     rate_limit: AccountRateLimit
     retry: RetryPolicy
     """When an order that was proved not sent is retried at once."""
@@ -129,6 +134,7 @@ class Sender:
                     current = await self._reload(entry.ref)
                 if current.state is not _S.PREPARED or current.attempt != entry.attempt:
                     return current, None
+                entry = current  # its limit may have changed
                 await self._wait_for_slot(deadline_s)
         finally:
             self.local_slots.release()
@@ -146,13 +152,35 @@ class Sender:
             poll_s = min(poll_s * 2, self.timing.max_poll_s)
 
     async def _attempt(self, entry: Entry) -> tuple[Entry, PanelError | None]:
+        try:
+            price = await self.pricing.price_entry(entry, entry.max_charge)
+            return await self._attempt_at(entry, price)
+        except (InvalidOrderError, NotSentError, RefusedError, SpendingLimitError) as error:
+            # None of them is raised once an attempt has started: a limit is broken, or the price
+            # that it is compared with is not available.
+            await self._postpone(entry, error)
+            if isinstance(error, NotSentError):
+                return await self._reload(entry.ref), error
+            raise
+
+    async def _postpone(self, entry: Entry, error: PanelError) -> None:
+        """Leave an order for later that its limit does not allow now, as prices may fall again."""
+        wait_s = NOT_SENT_RETRY_S if isinstance(error, NotSentError) else LIMIT_RETRY_S
+        until = await self.journal.now() + timedelta(seconds=wait_s)
+        await self.journal.postpone(
+            entry.ref, entry.attempt, until=until, kind=error.kind, reason=error.text
+        )
+
+    async def _attempt_at(
+        self, entry: Entry, price: Decimal | None
+    ) -> tuple[Entry, PanelError | None]:
         balance = await self._read_balance()
         await self.rate_limit.wait()
         attempt = _Attempt()
         once = self.client.with_options(retry=RetryPolicy(max_attempts=1))
         try:
             added = await once.send_form(
-                entry.form, before=lambda: self._start_attempt(entry, attempt, balance)
+                entry.form, before=lambda: self._start_attempt(entry, attempt, balance, price)
             )
         except PanelError as error:
             if attempt.entry is None and isinstance(error, NotSentError):
@@ -174,7 +202,7 @@ class Sender:
         return await self._record_outcome(attempt.entry, accepted), None
 
     async def _start_attempt(
-        self, entry: Entry, attempt: _Attempt, balance: Decimal | None
+        self, entry: Entry, attempt: _Attempt, balance: Decimal | None, price: Decimal | None
     ) -> float:
         """Get permission to send, or raise; return the moment after which no byte may leave."""
         started_s = self.clock.now_s()
@@ -187,6 +215,8 @@ class Sender:
             lease=timedelta(seconds=self.timing.lease_s),
             max_in_flight=self.slots,
             balance_before=balance,
+            price=price,
+            budget=self.pricing.budget,
         )
         if started is None:
             raise NotStartedError("no slot is free, or the entry has changed")

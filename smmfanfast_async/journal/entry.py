@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from attrs import field, frozen
 
+from .._amounts import EXACT, step_of
 from ..errors import (
     AuthenticationError,
     BlockedError,
@@ -73,6 +74,8 @@ class NewEntry:
         quantity: The total quantity; None if the form does not state one.
         price: The price by the catalogue, otherwise the highest possible one, in the account's
             currency; None if neither is known.
+        max_charge: The highest acceptable price on the day it is sent, in the account's currency;
+            None for no limit.
         due_at: From when on a running desk sends it, aware UTC.
         budget_day: The UTC day whose budget it counts against, such as "2030-12-31".
     """
@@ -82,6 +85,7 @@ class NewEntry:
     link: str | None = field(default=None, repr=False)
     quantity: int | None = None
     price: Decimal | None = None
+    max_charge: Decimal | None = None
     due_at: datetime
     budget_day: str
 
@@ -98,7 +102,9 @@ class Entry:
         link: The link that the order is for; None for orders without one and after `purge`.
         quantity: The total quantity; None if the form does not state one.
         price: The price by the catalogue, otherwise the highest possible one, in the account's
-            currency; None if neither was known.
+            currency; None if neither was known. It is that of the last attempt if there is a limit.
+        max_charge: The highest acceptable price, in the account's currency: no attempt starts while
+            the catalogue's price is higher. None for no limit.
         order: The panel's id; None before it is known. In UNKNOWN, an id that came with an error.
         kind: Why it is refused, held or unknown, as an `ErrorKind`; None otherwise.
         reason: The same as text, the panel's own message if it sent one, at most 500 characters;
@@ -132,6 +138,7 @@ class Entry:
     link: str | None = field(default=None, repr=False)
     quantity: int | None = None
     price: Decimal | None = None
+    max_charge: Decimal | None = None
     order: str | None = None
     kind: ErrorKind | None = None
     reason: str | None = None
@@ -359,11 +366,30 @@ class UnknownOrder:
     other_refs: tuple[str, ...]
 
     @property
-    def drop_matches_price(self) -> bool | None:
-        """Whether the balance fell by exactly the price; None if one of the two is not known."""
+    def drop_difference(self) -> Decimal | None:
+        """How much more than the price the balance fell, below 0 for less; None if not known."""
         if self.balance_drop is None or self.entry.price is None:
             return None
-        return self.balance_drop == self.entry.price
+        return EXACT.subtract(self.balance_drop, self.entry.price)
+
+    @property
+    def drop_matches_price(self) -> bool | None:
+        """Whether the balance fell by the price; None if that cannot be told.
+
+        Panels round a balance: a difference below the last decimal of the balance with fewer
+        decimals is none. A price below that decimal cannot be told from no drop.
+        """
+        difference, price = self.drop_difference, self.entry.price
+        if difference is None or price is None or self.balance_drop is None:
+            return None
+        balances = (self.entry.balance_before, self.entry.balance_after)
+        read = [each for each in balances if each is not None] or [self.balance_drop]
+        step = max(map(step_of, read))
+        if not difference:
+            return True
+        if EXACT.abs(difference) >= step:
+            return False
+        return True if price >= step else None
 
 
 @frozen(kw_only=True)

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
+from ..errors import ErrorKind
 from .entry import Claim, Entry, JournalEvent, NewEntry, Observation, Outcome, Summary, UnknownOrder
 from .states import EntryState
 
@@ -41,17 +42,25 @@ class Journal(Protocol):
         *,
         budget: Decimal | None = None,
         connection: object | None = None,
+        is_only_account: bool = False,
     ) -> Entry:
         """Record an order as PREPARED, or return the existing entry of its ref.
+
+        The `max_charge` of an existing entry is replaced by that of `new`, if it has one and the
+        order is not placed yet.
 
         Args:
             budget: The highest total price of all orders with the same `budget_day`, in the
                 account's currency; None for no limit. An order without a price is not limited.
             connection: A transaction of the caller's own on the same database: the entry exists
                 once the caller commits. None for a transaction of its own.
+            is_only_account: Whether to reject a new ref under which another account of this journal
+                holds the same form, unless it is refused or withdrawn there. Two accounts that
+                create it at the same moment are not rejected.
 
         Raises:
-            RefConflictError: The ref names an order with another form. Use another ref.
+            RefConflictError: The ref names an order with another form, or belongs to another
+                account (`is_only_account`). Use another ref.
             SpendingLimitError: The price exceeds what is left of the budget; nothing was recorded.
         """
         ...
@@ -85,13 +94,32 @@ class Journal(Protocol):
         lease: timedelta,
         max_in_flight: int,
         balance_before: Decimal | None = None,
+        price: Decimal | None = None,
+        budget: Decimal | None = None,
     ) -> Entry | None:
         """Move PREPARED to SENDING and count the attempt, durably, before anything is sent.
 
         Return None, changing nothing, if the entry does not match (another state or another number
-        of attempts than `attempt`), or if `max_in_flight` attempts of the account are already in
-        flight, on any machine. After `lease` the attempt counts as given up (`expire_leases`).
+        of attempts than `attempt`), if it has a `max_charge` and `price` is None, or if
+        `max_in_flight` attempts of the account are already in flight, on any machine. After `lease`
+        the attempt counts as given up (`expire_leases`).
+
+        Args:
+            price: The order's price of today, which becomes that of the entry; None to leave it as
+                it is.
+            budget: The highest total price of today's orders, this one among them from now on; None
+                for no limit. An order without a price is not limited.
+
+        Raises:
+            SpendingLimitError: The price exceeds the entry's `max_charge` or what is left of the
+                budget; nothing was changed.
         """
+        ...
+
+    async def postpone(
+        self, ref: str, attempt: int, *, until: datetime, kind: ErrorKind, reason: str
+    ) -> None:
+        """Make a PREPARED entry due later, and record why; do nothing if it does not match."""
         ...
 
     async def count_in_flight(self) -> int:
@@ -102,7 +130,9 @@ class Journal(Protocol):
         """Record the outcome of an attempt and return the resulting entry.
 
         If the attempt was given up in the meantime (UNKNOWN by its lease, or WITHDRAWN by a
-        person), ACCEPTED still applies, and so does REFUSED to UNKNOWN. An outcome that is not a
+        person), ACCEPTED still applies, and so does REFUSED to UNKNOWN. ACCEPTED also applies for
+        an earlier attempt while no later one is in flight or unknown (PREPARED after a retry, HELD,
+        REFUSED, WITHDRAWN): the ref has its order, and nothing is sent. An outcome that is not a
         legal transition any more is recorded as an event if it names an order, and is otherwise
         ignored. An id that belongs to another ref makes the outcome UNKNOWN.
         """
@@ -116,6 +146,8 @@ class Journal(Protocol):
         *,
         budget_day: str | None = None,
         budget: Decimal | None = None,
+        price: Decimal | None = None,
+        max_charge: Decimal | None = None,
     ) -> Entry | None:
         """Apply a person's decision; return None if the entry is in none of `from_states`.
 
@@ -123,6 +155,8 @@ class Journal(Protocol):
             budget_day: The UTC day whose budget an order that is to be sent again counts against,
                 such as "2030-12-31"; None to leave the day as it is.
             budget: The highest total price of that day's orders; None for no limit.
+            price: The order's price of today; None to leave it as it is.
+            max_charge: The limit from now on; None to leave it as it is.
 
         Raises:
             RefConflictError: The order already belongs to another ref. Check the id.

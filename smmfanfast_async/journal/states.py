@@ -30,12 +30,13 @@ class EntryState(StrEnum):
 _S = EntryState
 
 TRANSITIONS: Mapping[EntryState, frozenset[EntryState]] = {
-    _S.PREPARED: frozenset({_S.SENDING, _S.WITHDRAWN}),
-    _S.HELD: frozenset({_S.PREPARED, _S.WITHDRAWN}),
+    # A late answer with an order id, to an attempt that was given up before, settles the order
+    # wherever nothing is in flight: it also overrides a person's decision.
+    _S.PREPARED: frozenset({_S.SENDING, _S.WITHDRAWN, _S.ACCEPTED}),
+    _S.HELD: frozenset({_S.PREPARED, _S.WITHDRAWN, _S.ACCEPTED}),
     _S.SENDING: frozenset({_S.PREPARED, _S.HELD, _S.ACCEPTED, _S.REFUSED, _S.UNKNOWN}),
     _S.UNKNOWN: frozenset({_S.ACCEPTED, _S.REFUSED, _S.WITHDRAWN}),
-    _S.REFUSED: frozenset({_S.PREPARED}),
-    # A late answer with an order id overrides a person's decision that there is no order.
+    _S.REFUSED: frozenset({_S.PREPARED, _S.ACCEPTED}),
     _S.WITHDRAWN: frozenset({_S.PREPARED, _S.ACCEPTED}),
     _S.ACCEPTED: frozenset({_S.FINISHED}),
     _S.FINISHED: frozenset(),

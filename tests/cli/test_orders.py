@@ -234,6 +234,22 @@ async def test_order_resolved_as_not_placed_is_sent_again_only_by_retry(
 
 
 @pytest.mark.asyncio
+async def test_limit_of_add_and_retry_holds_for_a_ref_that_is_not_sent(
+    panel: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await create_entry(panel, tmp_path, "one")
+
+    assert await run(*ONE, "--max-charge", "0.01") == USAGE
+    assert "a price of 0.51 exceeds max_charge 0.01" in Captured(capsys).err
+    assert await run(*ONE) == USAGE
+    assert await run("withdraw", "one", "--by", "ann") == OK
+    assert await run("retry", "one", "--by", "ann", "--max-charge", "0.50") == USAGE
+    assert not panel.orders
+    assert await run("retry", "one", "--by", "ann", "--max-charge", "0.51") == OK
+    assert len(panel.orders) == 1
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize("args", [[], ["--order", "1", "--not-placed"]])
 async def test_resolve_needs_exactly_one_of_order_and_not_placed(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], args: list[str]
@@ -269,6 +285,11 @@ def unknown_order(**changes: Any) -> UnknownOrder:
     ({}, "not recorded before and after; the price is unknown"),
     ({"balance_drop": Decimal(1)}, "fell by 1; the price is unknown"),
     ({"balance_drop": Decimal(0), "price": Decimal(2)}, "fell by 0; the price is 2: it does not"),
+    (
+        {"balance_drop": Decimal("0.5110"), "price": Decimal("0.51102")},
+        "it matches an order (a difference of -0.00002)",
+    ),
+    ({"balance_drop": Decimal(0), "price": Decimal("0.5")}, "have too few decimals to tell"),
     ({}, "service – for no link"),
     ({}, "no other information"),
     ({"link_reported_active": True}, "that an order with this link is active"),

@@ -9,7 +9,7 @@ import pytest
 
 from smmfanfast_async.desk import OrderDesk
 from smmfanfast_async.errors import ErrorKind, InvalidOrderError, RefConflictError
-from smmfanfast_async.journal import Entry
+from smmfanfast_async.journal import Entry, Outcome
 from smmfanfast_async.journal.sql import SQLJournal
 
 from .world import S, ShiftedClock, World, eventually, hold_answers, in_state, order, read_events
@@ -325,3 +325,39 @@ async def test_opening_expires_attempts_of_a_dead_desk(world: World) -> None:
     assert entry.state is S.UNKNOWN
     released.set()
     await task
+
+
+@pytest.mark.asyncio
+async def test_late_answer_after_a_retry_is_the_order_and_nothing_is_sent_again(
+    world: World,
+) -> None:
+    slow, clock = await world.client(), ShiftedClock()
+    answered = hold_answers(slow, "add")
+    first = await world.desk(slow, SQLJournal(world.url, clock=clock))
+    placing = asyncio.create_task(first.place(order(), ref="a"))
+    await eventually(lambda: world.panel.orders)
+    clock.advance(first._timing.lease_s + 1)
+    second = await world.desk(await world.client(), SQLJournal(world.url, clock=clock))
+    assert [each.entry.ref for each in await second.unknown()] == ["a"]
+    await second.resolve("a", placed=False, decided_by="operator")
+    await second._journal.apply_decision(
+        "a", {S.WITHDRAWN}, Outcome(state=S.PREPARED, due_at=await second._journal.now())
+    )
+
+    answered.set()
+    placed = await placing
+    async with world.following(second):
+        again = await second.place(order(), ref="a")
+
+    assert (placed.state, again.order) == (S.ACCEPTED, placed.order)
+    assert len(world.panel.calls("add")) == 1
+
+
+@pytest.mark.asyncio
+async def test_order_of_another_ref_is_not_accepted_in_another_spelling(world: World) -> None:
+    desk = await world.desk()
+    placed = await desk.place(order(), ref="a")
+    await place_unknown(world, desk, "b")
+
+    with pytest.raises(RefConflictError, match="already belongs to ref 'a'"):
+        await desk.resolve("b", order=f"0{placed.order}", decided_by="operator")

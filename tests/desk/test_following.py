@@ -461,7 +461,7 @@ async def accepted(desk: OrderDesk, url: str, count: int) -> None:
     # Copied in one statement: a thousand transactions would take half a minute.
     with closing(sqlite3.connect(url.removeprefix("sqlite+aiosqlite:///"))) as database, database:
         names = [row[1] for row in database.execute("PRAGMA table_info(smm_orders)")]
-        copied = {"id": "n", "ref": "'r' || n", "panel_order": "n"}
+        copied = {"id": "n", "ref": "'r' || n", "panel_order": "n", "order_number": "n"}
         values = ", ".join(copied.get(name, name) for name in names)
         database.execute(
             # The names come from the table itself.

@@ -271,7 +271,7 @@ async def test_rate_limit_keeps_order_prepared_and_pauses_all_desks(world: World
     options = {"calls_per_minute": 60_000, "record_balance": False}
     desk = await world.desk(clients[0], **options)
     other = await world.desk(clients[1], desk_class=timed_desk(clock.clock), **options)
-    await other._admission.client.services()
+    await clients[1].services()
     world.panel.fail_next(Fault.RATE_LIMIT, action="add", retry_after_s=60)
 
     entry = await desk.place(order(), ref="a")

@@ -315,6 +315,60 @@ async def test_late_id_resolves_an_attempt_that_was_given_up(
     assert (entry.state, entry.order) == (S.ACCEPTED, "32")
 
 
+async def give_up_and_retry(journal: SQLJournal, attempt: int) -> None:
+    """End an attempt as unknown, let a person decide that it placed nothing, and retry."""
+    await journal.record_outcome("a", attempt, outcome(S.UNKNOWN))
+    await journal.apply_decision("a", {S.UNKNOWN}, outcome(S.WITHDRAWN, decided_by="ops"))
+    await journal.apply_decision("a", {S.WITHDRAWN}, outcome(S.PREPARED, due_at=START))
+
+
+@pytest.mark.asyncio
+async def test_late_id_after_a_retry_is_the_order_and_nothing_is_sent(journal: SQLJournal) -> None:
+    await start(journal)
+    await give_up_and_retry(journal, 1)
+
+    entry = await journal.record_outcome("a", 1, outcome(S.ACCEPTED, "32", due_at=START))
+
+    assert (entry.state, entry.order) == (S.ACCEPTED, "32")
+    assert await journal.due_to_send(9) == []
+    assert await journal.start_attempt("a", 1, lease=LEASE, max_in_flight=9) is None
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("state", [S.PREPARED, S.HELD, S.REFUSED, S.WITHDRAWN])
+async def test_late_id_of_an_earlier_attempt_is_the_order_while_nothing_is_in_flight(
+    journal: SQLJournal, state: EntryState
+) -> None:
+    await start(journal)
+    await give_up_and_retry(journal, 1)
+    await journal.start_attempt("a", 1, lease=LEASE, max_in_flight=9)
+    if state is S.WITHDRAWN:
+        await journal.record_outcome("a", 2, outcome(S.UNKNOWN))
+        await journal.apply_decision("a", {S.UNKNOWN}, outcome(S.WITHDRAWN, decided_by="ops"))
+    else:
+        await journal.record_outcome("a", 2, outcome(state, due_at=START))
+
+    entry = await journal.record_outcome("a", 1, outcome(S.ACCEPTED, "32", due_at=START))
+
+    assert (entry.state, entry.order) == (S.ACCEPTED, "32")
+    [event] = [each for each in await all_events(journal) if each.kind is EventKind.ACCEPTED]
+    assert event.order == "32"
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("attempt", [0, 3])
+async def test_id_of_an_attempt_that_was_never_made_is_only_an_event(
+    journal: SQLJournal, attempt: int
+) -> None:
+    await start(journal)
+    await journal.record_outcome("a", 1, outcome(S.PREPARED, due_at=START))
+
+    entry = await journal.record_outcome("a", attempt, outcome(S.ACCEPTED, "32"))
+
+    assert entry.state is S.PREPARED
+    assert (await all_events(journal))[-1].kind is EventKind.LATE
+
+
 @pytest.mark.asyncio
 async def test_late_answer_of_an_older_attempt_is_kept_as_an_event(journal: SQLJournal) -> None:
     await start(journal)
@@ -346,6 +400,27 @@ async def test_older_attempt_without_an_order_records_no_event(journal: SQLJourn
 
     assert await journal.record_outcome("a", 1, outcome(S.REFUSED)) == second
     assert await all_events(journal) == events
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("spelled", ["032", "+32", "+00032", "32"])
+async def test_order_of_another_ref_is_recognised_in_any_spelling(
+    journal: SQLJournal, spelled: str
+) -> None:
+    await accept(journal, "first", "32")
+    await reach(journal, S.UNKNOWN, "second")
+
+    with pytest.raises(RefConflictError, match="already belongs to ref 'first'"):
+        await journal.apply_decision("second", {S.UNKNOWN}, outcome(S.ACCEPTED, spelled))
+    entry = await journal.record_outcome("second", 1, outcome(S.ACCEPTED, spelled))
+
+    assert (entry.state, entry.kind) == (S.UNKNOWN, ErrorKind.CONFLICT)
+
+
+@pytest.mark.asyncio
+async def test_ids_that_are_no_numbers_are_compared_as_they_are(journal: SQLJournal) -> None:
+    for ref, order in {"a": "ord_01", "b": "ord_1", "c": "0x1", "d": "01", "e": "1-1"}.items():
+        assert (await accept(journal, ref, order)).order == order
 
 
 @pytest.mark.asyncio

@@ -189,6 +189,47 @@ def test_drop_matches_price_only_if_equal(
     assert unknown.drop_matches_price is matches
 
 
+@pytest.mark.parametrize(("before", "after", "price", "matches", "difference"), [
+    ("100.0000", "99.4890", "0.51102", True, "-0.00002"),
+    ("100.0000", "99.4889", "0.51102", True, "0.00008"),
+    ("100.0000", "99.4888", "0.51102", False, "0.00018"),
+    ("100.0000", "99.4891", "0.51102", False, "-0.00012"),
+    # The balance with fewer decimals counts: 99.5 may be anything from 99.45 to 99.55.
+    ("100.0000", "99.5", "0.51102", True, "-0.01102"),
+    ("100.0", "99.4890", "0.51102", True, "-0.00002"),
+    # A JSON number loses its zeros: an exact drop is one all the same.
+    ("100", "99.49", "0.51", True, "0"),
+    # Such balances show no order of that price.
+    ("100", "100", "0.51", None, "-0.51"),
+    ("100", "99", "0.51", None, "0.49"),
+    ("1E+2", "98", "0.51", False, "1.49"),
+    ("100.00", "100.00", "0.51", False, "-0.51"),
+    ("99", "100", "0.51", False, "-1.51"),
+])  # fmt: skip
+def test_drop_is_compared_within_the_coarser_decimals_of_the_balances(
+    before: str, after: str, price: str, *, matches: bool | None, difference: str
+) -> None:
+    unknown = UnknownOrder(
+        entry=entry(
+            price=Decimal(price), balance_before=Decimal(before), balance_after=Decimal(after)
+        ),
+        balance_drop=Decimal(before) - Decimal(after),
+        link_reported_active=False,
+        other_refs=(),
+    )
+
+    assert unknown.drop_matches_price is matches
+    assert unknown.drop_difference == Decimal(difference)
+
+
+def test_drop_without_a_price_has_no_difference() -> None:
+    unknown = UnknownOrder(
+        entry=entry(), balance_drop=Decimal(1), link_reported_active=False, other_refs=()
+    )
+
+    assert unknown.drop_difference is None
+
+
 @pytest.mark.parametrize(
     "cls", [Claim, Entry, JournalEvent, NewEntry, Observation, Outcome, Summary, UnknownOrder]
 )

@@ -43,6 +43,7 @@ OUTCOMES = {
     S.UNKNOWN: {S.ACCEPTED, S.REFUSED},
     S.WITHDRAWN: {S.ACCEPTED},
 }
+IDLE = {S.PREPARED, S.HELD, S.REFUSED, S.WITHDRAWN}
 EVENT_KINDS = {S.PREPARED: EventKind.RELEASED} | {
     each: EventKind(each.value) for each in EntryState if each not in (S.PREPARED, S.SENDING)
 }
@@ -185,7 +186,9 @@ class LedgerMachine(RuleBasedStateMachine):
             return
         self.run(recorded)
         kept = {None, row.order, row.suspected}
-        if offset == 0 and to in OUTCOMES.get(row.state, set()):
+        last = row.attempt if row.state is S.PREPARED else row.attempt - 1
+        is_late_id = to is S.ACCEPTED and row.state in IDLE and 1 <= row.attempt + offset <= last
+        if (offset == 0 and to in OUTCOMES.get(row.state, set())) or is_late_id:
             if to is S.ACCEPTED and self.owner_of(order_id) not in (None, ref):
                 to, due_at = S.UNKNOWN, None
             if to in TRANSITIONS[row.state] or (row.state is S.UNKNOWN and order_id not in kept):

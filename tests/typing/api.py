@@ -192,4 +192,5 @@ def settings(profile: Profile) -> None:
     assert_type(Client.from_env(timeout_s=1.0), Client)
     changing = Client(lambda: "test-key", base_url="http://127.0.0.1:1", account="main")
     assert_type(changing.account, str)
+    assert_type(changing.is_account_given, bool)
     assert_type(changing.with_options(timeout_s=1, concurrency=2, keep_raw=True), Client)

@@ -7,7 +7,7 @@ from .. import _output as output
 from .._codes import OK
 from .._entries import evidence, report_placed, show_entry, unknown_object
 from .._errors import handle_errors
-from .._options import Flag, JournalOptions
+from .._options import Flag, JournalOptions, parse_amount
 
 __all__ = ["resolve", "retry", "unknown", "withdraw"]
 
@@ -67,7 +67,9 @@ async def resolve(
 
 
 @handle_errors
-async def retry(ref: str, *, by: str, options: JournalOptions = _HERE) -> int:
+async def retry(
+    ref: str, *, by: str, max_charge: str | None = None, options: JournalOptions = _HERE
+) -> int:
     """Run `smmfanfast retry`.
 
     Parameters
@@ -76,9 +78,12 @@ async def retry(ref: str, *, by: str, options: JournalOptions = _HERE) -> int:
         Your name of the order.
     by
         Who decides; recorded in the journal.
+    max_charge
+        The highest acceptable price from now on; nothing is sent above that.
     """
+    limit = parse_amount("max_charge", max_charge)
     async with options.desk() as opened:
-        entry = await opened.desk.retry(ref, decided_by=by)
+        entry = await opened.desk.retry(ref, decided_by=by, max_charge=limit)
     return report_placed(entry, options)
 
 

@@ -59,7 +59,7 @@ class SQLJournal:
     A SQLite file serves any number of processes on one machine, PostgreSQL any number of machines;
     the tables, all named `smm_…`, may share a database with your own. An `OrderDesk` opens and
     closes the journal that it is given. Rows contain no API key: accounts are told apart by a short
-    HMAC of it. The contract of each method is documented in `Journal`.
+    HMAC of key and address. The contract of each method is documented in `Journal`.
 
     `clock` returns the time, aware UTC, for tests; without it, the time is the database server's,
     or this machine's for SQLite. Raises `InvalidSettingsError` for any other address.
@@ -121,25 +121,36 @@ class SQLJournal:
         *,
         budget: Decimal | None = None,
         connection: object | None = None,
+        is_only_account: bool = False,
     ) -> Entry:
         """Insert an order; `connection` is an `AsyncConnection` or `AsyncSession` of SQLAlchemy.
 
         Raises as `Journal.create`, and `InvalidSettingsError` for any other `connection`.
         """
         if connection is None:
-            return await self._create(new, budget)
+            return await self._create(new, budget, is_only_account=is_only_account)
         now = await self.now()
         try:
             core_connection = await _require_connection(connection)
-            return await self._transitions.create(core_connection, new, budget, now)
+            return await self._transitions.create(
+                core_connection, new, budget, now, is_only_account=is_only_account
+            )
         except SQLAlchemyError as error:
             raise journal_error(error) from error
 
     @timed_transaction
     async def _create(
-        self, connection: AsyncConnection, now: datetime, new: NewEntry, budget: Decimal | None
+        self,
+        connection: AsyncConnection,
+        now: datetime,
+        new: NewEntry,
+        budget: Decimal | None,
+        *,
+        is_only_account: bool,
     ) -> Entry:
-        return await self._transitions.create(connection, new, budget, now)
+        return await self._transitions.create(
+            connection, new, budget, now, is_only_account=is_only_account
+        )
 
     @transaction(reads=True)
     async def find(self, connection: AsyncConnection, ref: str) -> Entry | None:
@@ -155,12 +166,15 @@ class SQLJournal:
         lease: timedelta,
         max_in_flight: int,
         balance_before: Decimal | None = None,
+        price: Decimal | None = None,
+        budget: Decimal | None = None,
     ) -> Entry | None:
         """Mark the row with a random owner, by which a second try recognises its own commit."""
         owner = secrets.token_hex(16)
         return await self._start_attempt(
-            ref, attempt, owner, lease=lease, max_in_flight=max_in_flight, balance=balance_before
-        )
+            ref, attempt, owner, lease=lease, max_in_flight=max_in_flight, balance=balance_before,
+            price=price, budget=budget,
+        )  # fmt: skip
 
     @timed_transaction
     async def _start_attempt(
@@ -174,11 +188,29 @@ class SQLJournal:
         lease: timedelta,
         max_in_flight: int,
         balance: Decimal | None,
+        price: Decimal | None,
+        budget: Decimal | None,
     ) -> Entry | None:
         return await self._transitions.start_attempt(
             connection, ref, attempt, owner=owner, lease_until=now + lease,
-            max_in_flight=max_in_flight, balance=balance, now=now,
+            max_in_flight=max_in_flight, balance=balance, price=price, budget=budget, now=now,
         )  # fmt: skip
+
+    @transaction()
+    async def postpone(
+        self,
+        connection: AsyncConnection,
+        ref: str,
+        attempt: int,
+        *,
+        until: datetime,
+        kind: ErrorKind,
+        reason: str,
+    ) -> None:
+        """Update the row if it still is in that attempt."""
+        await self._transitions.postpone(
+            connection, ref, attempt, until=until, kind=kind, reason=reason
+        )
 
     @transaction(reads=True)
     async def count_in_flight(self, connection: AsyncConnection) -> int:
@@ -204,11 +236,14 @@ class SQLJournal:
         *,
         budget_day: str | None = None,
         budget: Decimal | None = None,
+        price: Decimal | None = None,
+        max_charge: Decimal | None = None,
     ) -> Entry | None:
         """Lock the day's budget and the row, then apply the transition."""
         return await transitions.apply_decision(
-            connection, ref, from_states, outcome, now, budget_day=budget_day, budget=budget
-        )
+            connection, ref, from_states, outcome, now, budget_day=budget_day, budget=budget,
+            price=price, max_charge=max_charge,
+        )  # fmt: skip
 
     @eventful_transaction
     async def expire_leases(

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -10,6 +11,7 @@ from typing import Any
 
 import attrs
 
+from ..._amounts import EXACT
 from ..._text import sanitize
 from ...errors import ErrorKind
 from .. import (
@@ -40,6 +42,7 @@ __all__ = [
     "has_event_kind",
     "late_event_row",
     "new_order_row",
+    "order_number",
     "outcome_values",
     "release_row",
     "status_row",
@@ -57,10 +60,13 @@ MAX_CURRENCY_CHARACTERS = 16
 Row = Mapping[Any, Any]
 """A database row as a mapping from column names."""
 
+_NUMBER = re.compile(r"[+-]?[0-9]{1,128}")
+"""An id that is a number, in as many digits as an id may have characters."""
+
 _S = EntryState
 _SAME_NAMES = (
-    "ref", "attempt", "link", "quantity", "price", "was_unknown", "created_at", "sent_at",
-    "settled_at", "balance_before", "balance_after", "raw_status", "charge", "currency",
+    "ref", "attempt", "link", "quantity", "price", "max_charge", "was_unknown", "created_at",
+    "sent_at", "settled_at", "balance_before", "balance_after", "raw_status", "charge", "currency",
     "start_count", "remains", "checked_at", "changed_at", "miss_count",
 )  # fmt: skip
 """Columns that are fields of `Entry` with the same name."""
@@ -75,8 +81,10 @@ def form_digest(form: Mapping[str, str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def new_order_row(account: str, new: NewEntry, now: datetime) -> dict[str, Any]:
-    """Return the row of a new order."""
+def new_order_row(
+    account: str, new: NewEntry, budget: Decimal | None, now: datetime
+) -> dict[str, Any]:
+    """Return the row of a new order, whose price is within a day's budget."""
     return {
         "account": account,
         "ref": new.ref,
@@ -85,6 +93,8 @@ def new_order_row(account: str, new: NewEntry, now: datetime) -> dict[str, Any]:
         "link": new.link,
         "quantity": new.quantity,
         "price": new.price,
+        "max_charge": new.max_charge,
+        "budget": budget,
         "budget_day": new.budget_day,
         "created_at": now,
         "state": _S.PREPARED.value,
@@ -110,6 +120,14 @@ def entry_from_row(row: Row) -> Entry:
     )
 
 
+def order_number(order: str | None) -> str | None:
+    """Return the one spelling that all texts of an order id share: 7 for "007" and "+7".
+
+    A person may type an id in another spelling than the panel's. Other text is unchanged.
+    """
+    return str(abs(int(order))) if order and _NUMBER.fullmatch(order) else order
+
+
 def outcome_values(outcome: Outcome, now: datetime) -> dict[str, Any]:
     """Return the columns that a transition with this outcome sets."""
     is_certain = outcome.state is not _S.UNKNOWN
@@ -122,6 +140,7 @@ def outcome_values(outcome: Outcome, now: datetime) -> dict[str, Any]:
         "kind": outcome.kind.value if outcome.kind else None,
         "reason": sanitize(outcome.reason, MAX_REASON_CHARACTERS) if outcome.reason else None,
         "panel_order": outcome.order if is_certain else None,
+        "order_number": order_number(outcome.order) if is_certain else None,
         "suspected_order": None if is_certain else outcome.order,
     }
     if outcome.balance_after is not None:
@@ -283,7 +302,7 @@ def build_unknown_order(entry: Entry, rows: Sequence[Row]) -> UnknownOrder:
     )
     return UnknownOrder(
         entry=entry,
-        balance_drop=None if before is None or after is None else before - after,
+        balance_drop=None if before is None or after is None else EXACT.subtract(before, after),
         link_reported_active=is_reported_active,
         other_refs=tuple(
             row["ref"]
@@ -304,11 +323,11 @@ def build_summary(groups: Iterable[Any]) -> Summary:
         if state in (_S.ACCEPTED, _S.FINISHED):
             statuses[status or "unseen"] += count
             cost = price if charge is None else charge
-            spent += (cost or Decimal(0)) * count
+            spent = _add(spent, cost, count)
             if state is _S.FINISHED and price is not None and charge is not None:
-                refunded += max(price - charge, Decimal(0)) * count
+                refunded = _add(refunded, max(EXACT.subtract(price, charge), Decimal(0)), count)
         elif state in (_S.UNKNOWN, _S.SENDING):
-            at_risk += (price or Decimal(0)) * count
+            at_risk = _add(at_risk, price, count)
     return Summary(
         by_state=dict(states),
         by_status=dict(statuses),
@@ -316,3 +335,8 @@ def build_summary(groups: Iterable[Any]) -> Summary:
         refunded=refunded,
         at_risk=at_risk,
     )
+
+
+def _add(sum_: Decimal, amount: Decimal | None, count: int) -> Decimal:
+    """Return a sum and `count` times an amount, exactly; None adds nothing."""
+    return sum_ if amount is None else EXACT.fma(amount, Decimal(count), sum_)

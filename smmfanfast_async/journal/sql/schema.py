@@ -140,6 +140,9 @@ orders = Table(
     Column("link", Text),
     Column("quantity", BigInteger),
     Column("price", Money),
+    Column("max_charge", Money),
+    # The day's budget that the price was last checked against; None if it never was.
+    Column("budget", Money),
     Column("budget_day", String(10), nullable=False),
     Column("created_at", UtcTime, nullable=False),
     # The state.
@@ -159,6 +162,8 @@ orders = Table(
     Column("balance_after", Money),
     # The panel's order. An id that came with an error may not be an order of this ref.
     Column("panel_order", String(128)),
+    # The same without leading zeros and sign if it is a number: no two refs have the same order.
+    Column("order_number", String(128)),
     Column("suspected_order", String(128)),
     Column("raw_status", Text),
     Column("status", String(16)),
@@ -170,8 +175,9 @@ orders = Table(
     Column("changed_at", UtcTime),
     Column("miss_count", Integer, nullable=False),
     Column("claim_version", BigInteger, nullable=False),
-    UniqueConstraint("account", "ref", name="smm_orders_ref"),
-    UniqueConstraint("account", "panel_order", name="smm_orders_panel_order"),
+    # The ref first: it is also looked up in all accounts.
+    UniqueConstraint("ref", "account", name="smm_orders_ref"),
+    UniqueConstraint("account", "order_number", name="smm_orders_order_number"),
     UniqueConstraint("account", "slot", name="smm_orders_slot"),
 )
 

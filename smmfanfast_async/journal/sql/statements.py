@@ -85,8 +85,8 @@ BY_REF = select(orders).where(_in_account, _c.ref == bindparam("p_ref"))
 BY_REF_LOCKED = BY_REF.with_for_update()
 """The same, locked until the end of the transaction. SQLite locks the whole database anyway."""
 
-BY_PANEL_ORDER = select(_c.ref).where(_in_account, _c.panel_order == bindparam("p_order"))
-"""The ref that a panel's order id belongs to."""
+BY_PANEL_ORDER = select(_c.ref).where(_in_account, _c.order_number == bindparam("p_order"))
+"""The ref that a panel's order id belongs to; the id as `rows.order_number` returns it."""
 
 TAKEN_SLOTS = select(_c.slot).where(_in_account, _c.slot.is_not(None))
 """The slots of the attempts in flight."""

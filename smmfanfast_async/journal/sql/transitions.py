@@ -16,9 +16,20 @@ import attrs
 from sqlalchemy import Executable, RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ..._amounts import EXACT, total
+from ..._text import sanitize
 from ...errors import ErrorKind, JournalError, RefConflictError, SpendingLimitError
-from .. import TRANSITIONS, Entry, EntryState, EventKind, NewEntry, Outcome
+from .. import (
+    MAX_REASON_CHARACTERS,
+    TRANSITIONS,
+    Entry,
+    EntryState,
+    EventKind,
+    NewEntry,
+    Outcome,
+)
 from . import statements
+from .ref_statements import BY_REF_ELSEWHERE, POSTPONE, SET_MAX_CHARGE
 from .rows import (
     entry_from_row,
     event_of_transition,
@@ -27,6 +38,7 @@ from .rows import (
     has_event_kind,
     late_event_row,
     new_order_row,
+    order_number,
     outcome_values,
 )
 from .schema import budgets, orders
@@ -47,10 +59,18 @@ class Transitions:
     # --- transitions -----------------------------------------------------------------------------
 
     async def create(
-        self, connection: AsyncConnection, new: NewEntry, budget: Decimal | None, now: datetime
+        self,
+        connection: AsyncConnection,
+        new: NewEntry,
+        budget: Decimal | None,
+        now: datetime,
+        *,
+        is_only_account: bool,
     ) -> Entry:
         """Insert an order, or return the existing entry of its ref."""
         row = await self.find_row(connection, statements.BY_REF, new.ref)
+        if row is None and is_only_account:
+            await self.require_only_account(connection, new)
         if row is None and budget is not None and new.price is not None:
             await self.lock_budget(connection, new.budget_day)
             # Read again: the transaction that held the lock may have created this very ref.
@@ -59,7 +79,7 @@ class Transitions:
                 await self.check_budget(connection, new.price, new.budget_day, budget)
         if row is None:
             insert = statements.insert_or_ignore(orders, is_sqlite=self._is_sqlite)
-            values = new_order_row(self._account, new, now)
+            values = new_order_row(self._account, new, budget, now)
             inserted = await connection.execute(insert.values(values).returning(orders))
             row = inserted.mappings().one_or_none()
         if row is None:  # another transaction was faster
@@ -67,6 +87,10 @@ class Transitions:
         if row["digest"] != form_digest(new.form):
             text = f"ref {new.ref!r} already names an order with another form; use another ref"
             raise RefConflictError(text, action="add", order=row["panel_order"])
+        if new.max_charge is not None and new.max_charge != row["max_charge"]:
+            params = {"p_id": row["id"], "p_max_charge": new.max_charge}
+            limited = (await connection.execute(SET_MAX_CHARGE, params)).mappings().one_or_none()
+            row = row if limited is None else limited
         return entry_from_row(row)
 
     async def start_attempt(
@@ -79,25 +103,53 @@ class Transitions:
         lease_until: datetime,
         max_in_flight: int,
         balance: Decimal | None,
+        price: Decimal | None,
+        budget: Decimal | None,
         now: datetime,
     ) -> Entry | None:
         """Move PREPARED to SENDING for an owner; return None if that is not possible."""
+        day = now.date().isoformat()
         row = await self.find_row(connection, statements.BY_REF, ref)
         if row is not None and row["owner"] == owner:
             # Already started: the answer to the commit was lost. The lease may have expired since.
             return entry_from_row(row) if row["state"] == _S.SENDING else None
+        if row is not None and not _is_within_checked_budget(row, price, budget, day):
+            # Before the order's own row: every transaction locks the two in this order.
+            await self.lock_budget(connection, day)
+        row = await self.find_row(connection, statements.BY_REF_LOCKED, ref)
+        if row is None or row["state"] != _S.PREPARED or row["attempt"] != attempt:
+            return None
+        if row["max_charge"] is not None and price is None:
+            return None  # it was limited after the caller had read it without a limit
         taken = await connection.execute(statements.TAKEN_SLOTS, {"p_account": self._account})
         taken_slots = set(taken.scalars())
         if len(taken_slots) >= max_in_flight:
             return None
         # A random one: two machines that start at the same time rarely choose the same.
         slot = random.choice(sorted(set(range(max_in_flight)) - taken_slots))  # noqa: S311  # no secret
-        started = await connection.execute(statements.START_ATTEMPT, {
+        values = await self.check_limits(connection, row, price, budget, day)
+        started = await connection.execute(statements.START_ATTEMPT.values(values), {
             "p_account": self._account, "p_ref": ref, "p_attempt": attempt, "p_now": now,
             "p_slot": slot, "p_owner": owner, "p_until": lease_until, "p_balance": balance,
         })  # fmt: skip
         row = started.mappings().one_or_none()
         return None if row is None else entry_from_row(row)
+
+    async def postpone(
+        self,
+        connection: AsyncConnection,
+        ref: str,
+        attempt: int,
+        *,
+        until: datetime,
+        kind: ErrorKind,
+        reason: str,
+    ) -> None:
+        """Leave a PREPARED order unsent until a later time."""
+        await connection.execute(POSTPONE, {
+            "p_account": self._account, "p_ref": ref, "p_attempt": attempt, "p_until": until,
+            "p_kind": kind.value, "p_reason": sanitize(reason, MAX_REASON_CHARACTERS),
+        })  # fmt: skip
 
     async def record_outcome(
         self, connection: AsyncConnection, ref: str, attempt: int, outcome: Outcome, now: datetime
@@ -106,7 +158,7 @@ class Transitions:
         row = await self.require_row(connection, ref, lock=True)
         state = _S(row["state"])
         recorded_orders = (None, row["panel_order"], row["suspected_order"])
-        if row["attempt"] == attempt and _may_record(state, outcome.state):
+        if _may_record(row, attempt, outcome.state):
             outcome = await self.unknown_if_assigned(connection, ref, outcome)
             is_new_evidence = state is _S.UNKNOWN and outcome.order not in recorded_orders
             if outcome.state in TRANSITIONS[state] or is_new_evidence:
@@ -126,6 +178,8 @@ class Transitions:
         *,
         budget_day: str | None,
         budget: Decimal | None,
+        price: Decimal | None,
+        max_charge: Decimal | None,
     ) -> Entry | None:
         """Apply a person's decision; return None if the entry is in none of `from_states`."""
         if budget is not None and budget_day is not None:
@@ -137,9 +191,14 @@ class Transitions:
         _check_decision(row, outcome)
         await self.require_unassigned(connection, ref, outcome.order)
         values: dict[str, Any] = {"settled_at": row["settled_at"]}
+        if price is not None:
+            values["price"] = price
+        if max_charge is not None:
+            values["max_charge"] = max_charge
         if budget_day is not None:
-            await self.check_budget(connection, row["price"], budget_day, budget)
-            values["budget_day"] = budget_day
+            price = row["price"] if price is None else price
+            await self.check_budget(connection, price, budget_day, budget)
+            values |= {"budget_day": budget_day, "budget": budget}
         if row["state"] == _S.UNKNOWN and outcome.state is _S.WITHDRAWN:
             values["was_unknown"] = True
         return await self.apply_transition(connection, row, outcome, now, **values)
@@ -169,15 +228,45 @@ class Transitions:
         price: Decimal | None,
         day: str,
         budget: Decimal | None,
+        *,
+        counted: Decimal | None = None,
     ) -> None:
-        """Raise `SpendingLimitError` if one more price exceeds the day's locked budget."""
+        """Raise `SpendingLimitError` if one more price exceeds the day's locked budget.
+
+        `counted` is the price at which the same order is counted already.
+        """
         if budget is None or price is None:
             return
         params = {"p_account": self._account, "p_day": day}
         prices = await connection.execute(statements.BUDGET_SPENT, params)
-        spent = sum((each * count for each, count in prices), Decimal(0))
-        if spent + price > budget:
+        spent = total(EXACT.multiply(each, Decimal(count)) for each, count in prices)
+        if counted is not None:
+            spent = EXACT.subtract(spent, counted)
+        if EXACT.add(spent, price) > budget:
             raise SpendingLimitError("budget_per_day", price, budget, spent)
+
+    async def check_limits(
+        self,
+        connection: AsyncConnection,
+        row: RowMapping,
+        price: Decimal | None,
+        budget: Decimal | None,
+        day: str,
+    ) -> dict[str, Any]:
+        """Check a PREPARED order's price of today; return the columns that change with it.
+
+        Raises `SpendingLimitError` if it exceeds the order's own limit or the day's budget.
+        """
+        if price is None:
+            return {}
+        if row["max_charge"] is not None and price > row["max_charge"]:
+            raise SpendingLimitError("max_charge", price, row["max_charge"])
+        if budget is None:
+            return {"price": price}
+        if not _is_within_checked_budget(row, price, budget, day):
+            counted = row["price"] if row["budget_day"] == day else None
+            await self.check_budget(connection, price, day, budget, counted=counted)
+        return {"price": price, "budget": budget, "budget_day": day}
 
     async def lock_budget(self, connection: AsyncConnection, day: str) -> None:
         """Lock a day's budget until the end of the transaction."""
@@ -190,11 +279,26 @@ class Transitions:
         self, connection: AsyncConnection, ref: str, order: str | None
     ) -> None:
         """Raise `RefConflictError` if an order of the panel belongs to another ref."""
-        params = {"p_account": self._account, "p_order": order}
+        params = {"p_account": self._account, "p_order": order_number(order)}
         owner = (await connection.execute(statements.BY_PANEL_ORDER, params)).scalar()
         if order is not None and owner not in (None, ref):
             text = f"order {order} already belongs to ref {owner!r}"
             raise RefConflictError(text, action="add", order=order)
+
+    async def require_only_account(self, connection: AsyncConnection, new: NewEntry) -> None:
+        """Raise `RefConflictError` if another account holds a ref for the same order."""
+        params = {
+            "p_account": self._account, "p_ref": new.ref, "p_digest": form_digest(new.form),
+        }  # fmt: skip
+        row = (await connection.execute(BY_REF_ELSEWHERE, params)).mappings().first()
+        if row is not None:
+            account = row["account"]
+            text = (
+                f"ref {new.ref!r} already names this order in account {account!r} of the journal;"
+                f" if that is this account under another key or address, pass account={account!r};"
+                " if not, pass account= with a name of your own"
+            )
+            raise RefConflictError(text, action="add", order=row["panel_order"])
 
     async def unknown_if_assigned(
         self, connection: AsyncConnection, ref: str, outcome: Outcome
@@ -265,13 +369,36 @@ class Transitions:
         }, kind, now)  # fmt: skip
 
 
-def _may_record(from_state: EntryState, to: EntryState) -> bool:
-    """Return whether an attempt's own outcome may still change the entry."""
+def _may_record(row: RowMapping, attempt: int, to: EntryState) -> bool:
+    """Return whether the outcome of an attempt may still change the entry."""
+    from_state, is_last = _S(row["state"]), attempt == row["attempt"]
     if from_state is _S.SENDING:
-        return to in TRANSITIONS[from_state]
+        return is_last and to in TRANSITIONS[from_state]
     # After an attempt was given up, only an answer of the panel changes the entry.
     late = {_S.UNKNOWN: {_S.ACCEPTED, _S.REFUSED}, _S.WITHDRAWN: {_S.ACCEPTED}}
-    return to in late.get(from_state, set())
+    if is_last and to in late.get(from_state, set()):
+        return True
+    # Nothing is in flight, and the panel has an order for this ref: sending again would be a second
+    # one. The last attempt of a HELD or REFUSED entry has had its answer.
+    idle = (_S.PREPARED, _S.HELD, _S.REFUSED, _S.WITHDRAWN)
+    last = row["attempt"] if from_state is _S.PREPARED else row["attempt"] - 1
+    return to is _S.ACCEPTED and from_state in idle and 1 <= attempt <= last
+
+
+def _is_within_checked_budget(
+    row: RowMapping, price: Decimal | None, budget: Decimal | None, day: str
+) -> bool:
+    """Return whether a price needs no check: one as strict has counted as much already."""
+    if budget is None or price is None:
+        return True
+    checked, counted = row["budget"], row["price"]
+    return (
+        row["budget_day"] == day
+        and checked is not None
+        and checked <= budget
+        and counted is not None
+        and price <= counted
+    )
 
 
 def _check_decision(row: RowMapping, outcome: Outcome) -> None:

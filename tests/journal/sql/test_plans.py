@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event as sql_event
-from support.journals import ACCOUNT, DAY, LEASE, START, Journals
+from support.journals import ACCOUNT, DAY, LEASE, START, Journals, new_entry
 from support.postgres import PostgresServer
 
 from smmfanfast_async.journal.sql import SQLJournal
@@ -35,6 +35,7 @@ USES = {
     "expire_leases": {"smm_orders_sending"},
     "next_due": {"smm_orders_followed", "smm_orders_prepared", "smm_orders_held"},
     "unknown": {"smm_orders_unknown"},
+    "create": set(),
 }
 """The indexes that each method needs."""
 
@@ -46,6 +47,8 @@ async def run(journal: SQLJournal, name: str) -> object:
         return await journal.due_to_send(1)
     if name == "reschedule_far_future":
         return await journal.reschedule_far_future(3, ahead=LEASE)
+    if name == "create":
+        return await journal.create(new_entry("new"), is_only_account=True)
     return await getattr(journal, name)()
 
 

@@ -1,0 +1,106 @@
+"""Today's price of an order, and whether a limit can be held to it."""
+
+import asyncio
+from decimal import Decimal
+
+from attrs import frozen
+
+from ..catalogue import Catalogue, quote_form
+from ..client import Client
+from ..errors import InvalidOrderError, NotSentError, PanelError, RefusedError, SpendingLimitError
+from ..journal import Entry
+from ..orders import Order
+
+__all__ = ["Pricing", "check_max_charge"]
+
+
+@frozen(kw_only=True)
+class Pricing:
+    """Prices the orders of one account by the client's catalogue."""
+
+    client: Client
+    budget: Decimal | None
+    """What the orders of a UTC day may cost together; None for no limit."""
+
+    async def price_order(
+        self, order: Order, max_charge: Decimal | None, wait_s: float | None, *, is_known: bool
+    ) -> Decimal | None:
+        """Return the price of an order, None if it is not known; raise if that breaks a limit.
+
+        A new order is checked against the catalogue too. A known one was checked before, and
+        without a limit it needs no price: None.
+        """
+        limit = self._limit(max_charge)
+        if is_known and limit is None:
+            return None
+        catalogue = await self._fetch_catalogue(wait_s)
+        if not is_known:
+            catalogue.check(order)
+        price = catalogue.quote(order)
+        if limit is None:
+            return price
+        require_price(price, catalogue, limit, type(order).__name__, order.service)
+        check_max_charge(price, max_charge)
+        return price
+
+    async def price_entry(
+        self, entry: Entry, max_charge: Decimal | None, wait_s: float | None = None
+    ) -> Decimal | None:
+        """Return today's price of an order in the journal; None if no limit needs it.
+
+        Raises `InvalidOrderError` if the price is not known, and `NotSentError` if the catalogue is
+        not available: a limit cannot be enforced then.
+        """
+        limit = self._limit(max_charge)
+        if limit is None:
+            return None
+        catalogue = await self._fetch_catalogue(wait_s)
+        price = quote_form(catalogue, entry.form, entry.quantity, entry.price)
+        require_price(price, catalogue, limit, "OrderDesk", entry.form.get("service"))
+        return price
+
+    def _limit(self, max_charge: Decimal | None) -> tuple[str, Decimal] | None:
+        """Return the name and the amount of the limit that applies, None for no limit."""
+        if max_charge is not None:
+            return "max_charge", max_charge
+        return None if self.budget is None else ("budget_per_day", self.budget)
+
+    async def _fetch_catalogue(self, wait_s: float | None) -> Catalogue:
+        """Return the catalogue; if that fails, raise an error that says nothing was ordered."""
+        try:
+            async with asyncio.timeout(wait_s):
+                return await self.client.services()
+        except TimeoutError as error:
+            text = f"timed out after {wait_s:g} s waiting for the catalogue"
+            raise NotSentError(text, action="add") from error
+        except PanelError as error:
+            if isinstance(error, RefusedError) or not error.maybe_sent:
+                raise
+            # A catalogue request that was sent does not mean that the order was.
+            text = f"the catalogue could not be fetched: {error.text or error.kind.value}"
+            raise NotSentError(
+                text, http_status=error.http_status, retry_after_s=error.retry_after_s, action="add"
+            ) from error
+
+
+def require_price(
+    price: Decimal | None,
+    catalogue: Catalogue,
+    limit: tuple[str, Decimal],
+    owner: str,
+    service: object,
+) -> None:
+    """Raise unless a price is known and from a current catalogue."""
+    name, amount = limit
+    if price is None:
+        reason = f"cannot be enforced: the price of service {service} is not known in advance"
+        raise InvalidOrderError(owner, name, amount, reason)
+    if catalogue.is_stale:
+        text = f"{name} cannot be enforced: the catalogue could not be refreshed"
+        raise NotSentError(text, action="add")
+
+
+def check_max_charge(price: Decimal | None, max_charge: Decimal | None) -> None:
+    """Raise `SpendingLimitError` if a price is above the limit."""
+    if price is not None and max_charge is not None and price > max_charge:
+        raise SpendingLimitError("max_charge", price, max_charge)
