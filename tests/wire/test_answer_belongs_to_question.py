@@ -323,6 +323,7 @@ async def test_panel_without_lists_is_asked_for_one_order() -> None:
 @pytest.mark.asyncio
 @pytest.mark.parametrize("body", [
     '{"order":"2","status":"Completed","charge":"1"}',
+    '{"order":"2","status":"Completed"}',
     '{"2":{"status":"Completed","charge":"1"}}',
     '{"1":{"order":"2","status":"Completed","charge":"1"}}',
     '{"status":"success","balance":"1.5"}',
@@ -334,10 +335,18 @@ async def test_answer_about_something_else_is_an_error(body: str) -> None:
 
 
 @pytest.mark.asyncio
-async def test_bare_status_of_the_only_id_is_read() -> None:
-    async with WireServer(reply('{"status":"Completed","charge":"1"}')) as server:
+@pytest.mark.parametrize("body", [
+    '{"status":"Completed","charge":"1"}',
+    '{"status":"Completed","charge":1,"remains":0}',
+    '{"order":1,"status":"Completed"}',
+    '{"order":"1","status":"Completed","currency":"USD"}',
+])  # fmt: skip
+async def test_bare_status_of_the_only_id_is_read(body: str) -> None:
+    async with WireServer(reply(body)) as server:
         async with client_of(server) as client:
-            assert await charge_of(client, "1") == "1"
+            status = await client.status("1")
+            assert (status.order, status.raw_status, status.extra) == ("1", "Completed", None)
+            assert ("charge" in body) == (status.charge == 1)
         assert server.requests[0].fields["orders"] == "1"
 
 

@@ -117,9 +117,10 @@ def _parse_entries(
     entries = answer if is_object(answer) else {}
     if entries.keys().isdisjoint(orders):
         only = orders[0] if len(orders) == 1 else None
-        if only is not None and _describes_order(entries):
-            # A panel may answer one id with its bare status (assumed).
-            return {only: entries}, False
+        # Parsed again: the fast path has taken the fields of a bare status for entries.
+        value = None if only is None else parse_value(reply, profile, "status", only)
+        if only is not None and is_object(value) and _may_be_bare_status(value, only):
+            return {only: value}, False
         parse_answer(reply, profile, "status", only)
     return entries, has_only_statuses
 
@@ -179,3 +180,9 @@ def _parse_entry(
 def _describes_order(entry: Record) -> bool:
     """Return whether `status` and `error` are about the order, not about the call."""
     return isinstance(entry.get("status"), str) and not _ORDER_FIELDS.isdisjoint(entry)
+
+
+def _may_be_bare_status(answer: Record, order: str) -> bool:
+    """Return whether a panel may have answered one id with its status alone (assumed)."""
+    names_order = isinstance(answer.get("status"), str) and format_id(answer.get("order")) == order
+    return names_order or _describes_order(answer)
