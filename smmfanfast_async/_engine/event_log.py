@@ -64,7 +64,8 @@ def log_event(event: LogEvent, error: BaseException | None = None) -> None:
 
     The text of an error may quote the panel, so it stands in the log but in no event.
     """
-    match event:
+    # The other events are not logged.
+    match event:  # pyright: ignore[reportMatchNotExhaustive]
         case RetryScheduled():
             text = f"{error}{'' if _maybe_sent(error) else '; nothing was sent'}"
             _log(
