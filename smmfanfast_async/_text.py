@@ -124,19 +124,11 @@ def raw_text(body: bytes) -> str:
     return sanitize(start, MAX_RAW_CHARACTERS)
 
 
-class _Shown(str):
-    """The repr of a value, marked so that a copy of an error does not quote it again."""
-
-    __slots__ = ()
-
-
 def format_value(value: object) -> str:
-    """Return an invalid value as an error shows it; a result of this function stays unchanged."""
-    if isinstance(value, _Shown):
-        return value
+    """Return an invalid value as an error shows it."""
     try:
         text = repr(value)
     except (ValueError, RecursionError):
         # Python does not convert an integer of more than 4300 digits, or deeply nested lists.
         text = object.__repr__(value)
-    return _Shown(text[:MAX_SHOWN_CHARACTERS])
+    return text[:MAX_SHOWN_CHARACTERS]

@@ -227,14 +227,14 @@ class Statuses:
         if len(ids) > 1 and attempts > MAX_BATCH_ATTEMPTS:
             retry = evolve(retry, max_attempts=MAX_BATCH_ATTEMPTS)
             max_probes += attempts - MAX_BATCH_ATTEMPTS
+        error: PanelError
         try:
             return await self._request(ids, Settings(left_s, retry, settings.keep_raw))
         except ClosedError:
             raise
         except AuthenticationError as rejected:
-            error: PanelError = rejected
-            if not rejected.is_about_order:
-                error = await self._confirm(rejected, deadline_s)
+            is_about_order = rejected.is_about_order
+            error = rejected if is_about_order else await self._confirm(rejected, deadline_s)
         except PanelError as failure:
             error = failure
         if len(ids) == 1 and error.kind is ErrorKind.NOT_FOUND:

@@ -594,3 +594,12 @@ def test_failed_ids_are_bounded() -> None:
 def test_intervals_of_an_id_alone_grow() -> None:
     assert [alone_interval_s(failures) for failures in range(4)] == [0, 60, 120, 240]
     assert alone_interval_s(10**6) == MAX_ALONE_INTERVAL_S
+
+
+def test_known_id_of_another_batch_is_not_bad_in_this_one() -> None:
+    batch = FailedBatch(["1", "2"], BatchSize(100), lambda: 0.0, "9")
+    batch.ask = ["9"]
+
+    batch._add_bad()
+
+    assert batch.bad == []
