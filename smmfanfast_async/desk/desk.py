@@ -200,7 +200,7 @@ class OrderDesk:
         Args:
             max_charge: Highest acceptable price in the account's currency. It is stored with the
                 order and checked against the catalogue (at most `services_ttl_s` old) before the
-                order is stored and before each attempt to send it, whichever desk sends it. Given for a
+                order is stored and before each attempt to send it, by any desk. Given for a
                 ref that is not placed yet, it replaces the ref's limit; None leaves that as it is.
             wait_s: How long to wait, in seconds; sending continues afterwards, and the entry is
                 returned as it is by then. None waits for the outcome.
