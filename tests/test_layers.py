@@ -12,6 +12,7 @@ import smmfanfast_async
 PACKAGE = Path(smmfanfast_async.__file__).parent
 
 LAYERS = {
+    "_clock": 0,
     "_text": 0,
     "errors": 1,
     "_secrets": 2,
@@ -41,6 +42,7 @@ LAYERS = {
 """Modules import only from layers below their own."""
 
 THIRD_PARTY = {
+    "_clock": {"attrs"},
     "orders": {"attrs"},
     "results": {"msgspec"},
     "profile": {"attrs"},

@@ -162,11 +162,10 @@ class SQLJournal:
             ref, attempt, owner, lease=lease, max_in_flight=max_in_flight, balance=balance_before
         )
 
-    @timed_transaction
+    @transaction()
     async def _start_attempt(
         self,
         connection: AsyncConnection,
-        now: datetime,
         ref: str,
         attempt: int,
         owner: str,
@@ -175,6 +174,8 @@ class SQLJournal:
         max_in_flight: int,
         balance: Decimal | None,
     ) -> Entry | None:
+        # Not `now`: a lease that starts too early would end under an attempt that is in flight.
+        now = await self._database.exact_now(connection)
         return await self._transitions.start_attempt(
             connection, ref, attempt, owner=owner, lease_until=now + lease,
             max_in_flight=max_in_flight, balance=balance, now=now,
@@ -214,7 +215,8 @@ class SQLJournal:
     async def expire_leases(
         self, transitions: Transitions, connection: AsyncConnection, now: datetime
     ) -> list[Entry]:
-        """Update all of them with one statement."""
+        """Update all of them with one statement, by a time that is read just before it."""
+        now = await self._database.exact_now(connection)
         expired = await connection.execute(statements.EXPIRE_LEASES, self._params(
             now=now, far=now + MAX_AHEAD, kind=ErrorKind.TIMEOUT.value,
             reason="no outcome was recorded before the lease of the attempt expired",
@@ -272,11 +274,12 @@ class SQLJournal:
     ) -> None:
         await self._polling.release(connection, claims)
 
-    @timed_transaction
+    @transaction()
     async def reschedule_far_future(
-        self, connection: AsyncConnection, now: datetime, limit: int, *, ahead: timedelta
+        self, connection: AsyncConnection, limit: int, *, ahead: timedelta
     ) -> int:
         """Update accepted, prepared and held orders in turn, up to the limit in all."""
+        now = await self._database.exact_now(connection)
         return await self._polling.reschedule_far_future(connection, limit, now, now + ahead)
 
     @transaction(reads=True)
@@ -286,11 +289,10 @@ class SQLJournal:
         times: list[datetime] = [each for each in row if each is not None]
         return min(times, default=None)
 
-    @timed_transaction
-    async def reserve_call(
-        self, connection: AsyncConnection, now: datetime, interval: timedelta
-    ) -> timedelta:
+    @transaction()
+    async def reserve_call(self, connection: AsyncConnection, interval: timedelta) -> timedelta:
         """Move the time of the account's next call by `interval`, in whole microseconds."""
+        now = await self._database.exact_now(connection)
         reserved = await connection.execute(statements.RESERVE_CALL, self._params(
             now=now, far=now + MAX_AHEAD, interval=interval // timedelta(microseconds=1),
         ))  # fmt: skip
