@@ -1,0 +1,63 @@
+"""Every SQL statement by name; one set serves both databases.
+
+Bind parameters are named `p_…` since SQLAlchemy reserves the names of columns for the values of an
+INSERT or UPDATE.
+"""
+
+from .common import insert_or_ignore
+from .event_log import (
+    ACKNOWLEDGE,
+    CONSUMER_POSITION,
+    EVENT_AT,
+    EVENTS_AFTER,
+    INSERT_EVENT,
+    RESERVE_POSITIONS,
+)
+from .following import CLAIM, record_statuses, release, reschedule_far_future
+from .money import BUDGET_SPENT, LOCK_BUDGET, ORDER_COUNTS, PAUSE, RESERVE_CALL
+from .one_order import (
+    BY_PANEL_ORDER,
+    BY_REF,
+    BY_REF_LOCKED,
+    EXPIRE_LEASES,
+    START_ATTEMPT,
+    TAKEN_SLOTS,
+    transition,
+)
+from .queries import PURGE, PURGE_EVENTS, UNKNOWN_ORDERS, entries_page, orders_with_links
+from .sending import DUE_TO_SEND, MAKE_HELD_DUE, NEXT_DUE, RELEASE_HELD
+
+__all__ = [
+    "ACKNOWLEDGE",
+    "BUDGET_SPENT",
+    "BY_PANEL_ORDER",
+    "BY_REF",
+    "BY_REF_LOCKED",
+    "CLAIM",
+    "CONSUMER_POSITION",
+    "DUE_TO_SEND",
+    "EVENTS_AFTER",
+    "EVENT_AT",
+    "EXPIRE_LEASES",
+    "INSERT_EVENT",
+    "LOCK_BUDGET",
+    "MAKE_HELD_DUE",
+    "NEXT_DUE",
+    "ORDER_COUNTS",
+    "PAUSE",
+    "PURGE",
+    "PURGE_EVENTS",
+    "RELEASE_HELD",
+    "RESERVE_CALL",
+    "RESERVE_POSITIONS",
+    "START_ATTEMPT",
+    "TAKEN_SLOTS",
+    "UNKNOWN_ORDERS",
+    "entries_page",
+    "insert_or_ignore",
+    "orders_with_links",
+    "record_statuses",
+    "release",
+    "reschedule_far_future",
+    "transition",
+]
