@@ -218,6 +218,7 @@ class Journal(Protocol):
         """Delete the form, link and messages of closed entries; return how many entries.
 
         Entries created before `older_than` that are refused, withdrawn or finished. Ref, id, state
-        and money stay; so does the digest that a later `create` is checked against.
+        and money stay; so does the digest that a later `create` is checked against. It takes many
+        short transactions; after an interruption, the next call continues.
         """
         ...

@@ -1,8 +1,9 @@
 """`SQLJournal`: the methods of the journal, each one transaction of named statements."""
 
+import json
 import secrets
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Self
 
@@ -41,6 +42,13 @@ __all__ = ["SQLJournal"]
 
 PAGE_ROWS = 500
 """How many rows `entries` reads at a time."""
+
+PURGE_ROWS = 1000
+"""How many orders `purge` looks at in one transaction: some tens of milliseconds, in which others
+wait, and far below the time limit of a statement."""
+
+FIRST_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+"""No entry is older."""
 
 MAX_AHEAD = timedelta(minutes=30)
 """How far ahead a reserved call, or the end of a lease, may be: no call waits that long, and a
@@ -392,12 +400,33 @@ class SQLJournal:
         params = self._params(consumer=consumer, position=position)
         await connection.execute(statements.ACKNOWLEDGE, params)
 
+    async def purge(self, older_than: datetime) -> int:
+        """Set the columns to NULL, for some orders at a time; what is done stays done."""
+        count, after, after_id = 0, FIRST_TIME, 0
+        while True:
+            purged, page = await self._purge_page(older_than, after, after_id)
+            count += purged
+            if len(page) < PURGE_ROWS:
+                return count
+            after, after_id = page[-1]
+
     @transaction()
-    async def purge(self, connection: AsyncConnection, older_than: datetime) -> int:
-        """Set the columns to NULL, in the events of these orders too."""
-        purged = await connection.execute(statements.PURGE, self._params(older_than=older_than))
-        await connection.execute(statements.PURGE_EVENTS, self._params())
-        return purged.rowcount
+    async def _purge_page(
+        self, connection: AsyncConnection, older_than: datetime, after: datetime, after_id: int
+    ) -> tuple[int, list[tuple[datetime, int]]]:
+        """Purge the next orders and their events; return how many, and which were looked at."""
+        params = self._params(
+            older_than=older_than, after=after, after_id=after_id, limit=PURGE_ROWS
+        )
+        rows = (await connection.execute(statements.PURGE_PAGE, params)).all()
+        page = [(created_at, key) for created_at, key in rows]
+        is_sqlite = self._database.is_sqlite
+        ids = json.dumps([{"id": key} for _, key in page])
+        purged = await connection.execute(statements.purge(is_sqlite=is_sqlite), {"p_rows": ids})
+        refs = [{"ref": ref} for ref in purged.scalars()]
+        clear = statements.purge_events(is_sqlite=is_sqlite)
+        await connection.execute(clear, self._params(rows=json.dumps(refs)))
+        return len(refs), page
 
     def _params(self, **values: Any) -> dict[str, Any]:
         """Return bind parameters (`p_…`) with the account among them."""

@@ -247,7 +247,8 @@ def event_row(row: Row, kind: EventKind, now: datetime) -> dict[str, Any]:
 
 def late_event_row(row: Row, attempt: int, outcome: Outcome, now: datetime) -> dict[str, Any]:
     """Return the row of an event about an order id that came too late for a transition."""
-    text = sanitize(outcome.reason, MAX_REASON_CHARACTERS) if outcome.reason else None
+    is_purged = row["form"] is None  # and no `purge` would find this text
+    text = None if is_purged else sanitize(outcome.reason or "", MAX_REASON_CHARACTERS) or None
     values = {"attempt": attempt, "panel_order": outcome.order, "text": text}
     return event_row(row, EventKind.LATE, now) | values
 

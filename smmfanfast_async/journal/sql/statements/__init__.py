@@ -24,7 +24,14 @@ from .one_order import (
     TAKEN_SLOTS,
     transition,
 )
-from .queries import PURGE, PURGE_EVENTS, UNKNOWN_ORDERS, entries_page, orders_with_links
+from .queries import (
+    PURGE_PAGE,
+    UNKNOWN_ORDERS,
+    entries_page,
+    orders_with_links,
+    purge,
+    purge_events,
+)
 from .sending import DUE_TO_SEND, MAKE_HELD_DUE, NEXT_DUE, RELEASE_HELD
 
 __all__ = [
@@ -45,8 +52,7 @@ __all__ = [
     "NEXT_DUE",
     "ORDER_COUNTS",
     "PAUSE",
-    "PURGE",
-    "PURGE_EVENTS",
+    "PURGE_PAGE",
     "RELEASE_HELD",
     "RESERVE_CALL",
     "RESERVE_POSITIONS",
@@ -56,6 +62,8 @@ __all__ = [
     "entries_page",
     "insert_or_ignore",
     "orders_with_links",
+    "purge",
+    "purge_events",
     "record_statuses",
     "release",
     "reschedule_far_future",

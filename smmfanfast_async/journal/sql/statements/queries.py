@@ -1,14 +1,35 @@
 """Statements for people: lists of orders, and the deletion of personal data."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import ColumnElement, Executable, and_, bindparam, exists, not_, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Executable,
+    Integer,
+    Text,
+    Update,
+    bindparam,
+    not_,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from ... import OPEN_STATES
 from ..schema import UtcTime, events, has_state, orders
-from .common import ACCOUNT, IN_ACCOUNT, S, c
+from .common import ACCOUNT, IN_ACCOUNT, S, c, json_rows
 
-__all__ = ["PURGE", "PURGE_EVENTS", "UNKNOWN_ORDERS", "entries_page", "orders_with_links"]
+__all__ = [
+    "PURGE_PAGE",
+    "UNKNOWN_ORDERS",
+    "entries_page",
+    "orders_with_links",
+    "purge",
+    "purge_events",
+]
 
 UNKNOWN_ORDERS = select(orders).where(IN_ACCOUNT, has_state(S.UNKNOWN)).order_by(c.id)
 """Orders whose outcome a person has to decide."""
@@ -32,32 +53,37 @@ def entries_page(conditions: Sequence[ColumnElement[bool]], size: int) -> Execut
     )
 
 
-PURGE = (
-    update(orders)
+_after = bindparam("p_after", type_=UtcTime)
+PURGE_PAGE = (
+    select(c.created_at, c.id)
     .where(
         IN_ACCOUNT,
-        not_(has_state(*sorted(OPEN_STATES))),
+        c.created_at >= _after,  # for the index
+        or_(c.created_at > _after, c.id > bindparam("p_after_id")),
         c.created_at < bindparam("p_older_than", type_=UtcTime),
-        or_(c.form.is_not(None), c.link.is_not(None), c.reason.is_not(None)),
     )
-    .values(form=None, link=None, reason=None)
+    .order_by(c.created_at, c.id)
+    .limit(bindparam("p_limit", type_=Integer))
 )
-"""Delete personal data of closed orders."""
+"""Some orders, the oldest first, after an order: whatever their state, to bound what is read."""
 
-PURGE_EVENTS = (
-    update(events)
-    .where(
-        events.c.account == ACCOUNT,
-        events.c.text.is_not(None),
-        exists().where(
-            and_(
-                c.account == events.c.account,
-                c.ref == events.c.ref,
-                c.form.is_(None),
-                not_(has_state(*sorted(OPEN_STATES))),
-            )
-        ),
+
+def purge(*, is_sqlite: bool) -> ReturningUpdate[Any]:
+    """Delete personal data of orders (`p_rows`, JSON with their ids) that are closed."""
+    page = json_rows({"id": BigInteger}, is_sqlite=is_sqlite)
+    has_content = or_(c.form.is_not(None), c.link.is_not(None), c.reason.is_not(None))
+    return (
+        update(orders)
+        .where(c.id == page.c.id, not_(has_state(*sorted(OPEN_STATES))), has_content)
+        .values(form=None, link=None, reason=None)
+        .returning(c.ref)
     )
-    .values(text=None)
-)
-"""Delete the messages in their events."""
+
+
+def purge_events(*, is_sqlite: bool) -> Update:
+    """Delete the messages in the events of orders (`p_rows`, JSON with their refs)."""
+    purged = json_rows({"ref": Text}, is_sqlite=is_sqlite)
+    # A subquery, since SQLite would scan all events for a join with JSON.
+    is_purged = events.c.ref.in_(select(purged.c.ref))
+    has_text = events.c.text.is_not(None)
+    return update(events).where(events.c.account == ACCOUNT, has_text, is_purged).values(text=None)
