@@ -180,7 +180,8 @@ class Journal(Protocol):
     async def pause(self, until: datetime) -> None:
         """Delay calls of the account reserved from now on until that time, on any machine.
 
-        A pause is never shortened.
+        A pause is never shortened. One that ends more than half an hour from now was set before
+        the clock was set back, and does not count.
         """
         ...
 

@@ -51,8 +51,8 @@ FIRST_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 """No entry is older."""
 
 MAX_AHEAD = timedelta(minutes=30)
-"""How far ahead a reserved call, or the end of a lease, may be: no call waits that long, and a
-later time was written before the clock was set back."""
+"""How far ahead a reserved call and the end of a pause or a lease may be: no call waits that
+long, and a later time was written before the clock was set back."""
 
 NO_ACCOUNT = ""
 """The account of a journal that is not bound to one yet: it has no orders."""
@@ -310,7 +310,8 @@ class SQLJournal:
     @transaction()
     async def pause(self, connection: AsyncConnection, until: datetime) -> None:
         """Set the account's `paused_until`, unless it is later already."""
-        await connection.execute(statements.PAUSE, self._params(until=until))
+        far = await self._database.exact_now(connection) + MAX_AHEAD
+        await connection.execute(statements.PAUSE, self._params(until=min(until, far), far=far))
 
     # --- queries ---------------------------------------------------------------------------------
 

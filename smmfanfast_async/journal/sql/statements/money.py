@@ -35,14 +35,17 @@ ORDER_COUNTS = (
 """Orders counted by state, status and money: far fewer groups than orders."""
 
 _next_call_at = func.coalesce(accounts.c.next_call_at, NOW)
-# A call reserved further ahead than any queue is long was reserved before the clock was set back.
+# What is further ahead than any queue or pause is long was written before the clock was set back.
+_far = bindparam("p_far", type_=UtcTime)
 _not_before_now = case(
-    (_next_call_at > bindparam("p_far", type_=UtcTime), NOW),
+    (_next_call_at > _far, NOW),
     (_next_call_at > NOW, _next_call_at),
     else_=NOW,
 )
 _not_before_pause_ends = case(
-    (accounts.c.paused_until > _not_before_now, accounts.c.paused_until), else_=_not_before_now
+    (accounts.c.paused_until > _far, _not_before_now),
+    (accounts.c.paused_until > _not_before_now, accounts.c.paused_until),
+    else_=_not_before_now,
 )
 RESERVE_CALL = (
     update(accounts)
@@ -62,8 +65,9 @@ PAUSE = (
         or_(
             accounts.c.paused_until.is_(None),
             accounts.c.paused_until < bindparam("p_until", type_=UtcTime),
+            accounts.c.paused_until > _far,
         ),
     )
     .values(paused_until=bindparam("p_until", type_=UtcTime))
 )
-"""Pause the account's calls; a pause is never shortened."""
+"""Pause the account's calls; a pause is never shortened, unless it is too far ahead."""
