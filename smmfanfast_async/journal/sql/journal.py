@@ -1,5 +1,6 @@
 """`SQLJournal`: the methods of the journal, each one transaction of named statements."""
 
+import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
@@ -33,6 +34,7 @@ from .rows import (
     entry_from_row,
     event_from_row,
     event_row,
+    evidence_by_link,
 )
 from .schema import accounts, consumers, orders
 from .transaction import eventful_transaction, timed_transaction, transaction
@@ -41,7 +43,7 @@ from .transitions import Transitions
 __all__ = ["SQLJournal"]
 
 PAGE_ROWS = 500
-"""How many rows `entries` reads at a time."""
+"""How many rows `entries` reads, and `unknown` builds, at a time."""
 
 PURGE_ROWS = 1000
 """How many orders `purge` looks at in one transaction: some tens of milliseconds, in which others
@@ -358,10 +360,14 @@ class SQLJournal:
         """Read them, and then all orders with their links."""
         params = self._params()
         rows = (await connection.execute(statements.UNKNOWN_ORDERS, params)).mappings().all()
-        links = sorted({row["link"] for row in rows if row["link"]})
-        related = await connection.execute(statements.orders_with_links(links), params)
-        related_rows = related.mappings().all()
-        return [build_unknown_order(entry_from_row(row), related_rows) for row in rows]
+        related = await connection.execute(statements.SAME_LINK_AS_UNKNOWN, params)
+        evidence = evidence_by_link(related.mappings())
+        unknown: list[UnknownOrder] = []
+        for row in rows:
+            unknown.append(build_unknown_order(entry_from_row(row), evidence))
+            if len(unknown) % PAGE_ROWS == 0:
+                await asyncio.sleep(0)  # other tasks do not wait for thousands of orders
+        return unknown
 
     @transaction(reads=True)
     async def summary(self, connection: AsyncConnection) -> Summary:

@@ -26,9 +26,9 @@ from .one_order import (
 )
 from .queries import (
     PURGE_PAGE,
+    SAME_LINK_AS_UNKNOWN,
     UNKNOWN_ORDERS,
     entries_page,
-    orders_with_links,
     purge,
     purge_events,
 )
@@ -56,12 +56,12 @@ __all__ = [
     "RELEASE_HELD",
     "RESERVE_CALL",
     "RESERVE_POSITIONS",
+    "SAME_LINK_AS_UNKNOWN",
     "START_ATTEMPT",
     "TAKEN_SLOTS",
     "UNKNOWN_ORDERS",
     "entries_page",
     "insert_or_ignore",
-    "orders_with_links",
     "purge",
     "purge_events",
     "record_statuses",

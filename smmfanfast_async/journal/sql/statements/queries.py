@@ -11,6 +11,7 @@ from sqlalchemy import (
     Text,
     Update,
     bindparam,
+    literal_column,
     not_,
     or_,
     select,
@@ -18,15 +19,16 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.dml import ReturningUpdate
 
+from ....errors import ErrorKind
 from ... import OPEN_STATES
 from ..schema import UtcTime, events, has_state, orders
 from .common import ACCOUNT, IN_ACCOUNT, S, c, json_rows
 
 __all__ = [
     "PURGE_PAGE",
+    "SAME_LINK_AS_UNKNOWN",
     "UNKNOWN_ORDERS",
     "entries_page",
-    "orders_with_links",
     "purge",
     "purge_events",
 ]
@@ -35,12 +37,19 @@ UNKNOWN_ORDERS = select(orders).where(IN_ACCOUNT, has_state(S.UNKNOWN)).order_by
 """Orders whose outcome a person has to decide."""
 
 
-def orders_with_links(links: Sequence[str]) -> Executable:
-    """Return a query of the orders for these links that are open or were reported as duplicates."""
-    is_duplicate = c.kind == "duplicate"
-    return select(c.link, c.ref, c.state, c.kind, c.sent_at).where(
-        IN_ACCOUNT, c.link.in_(links), or_(has_state(*sorted(OPEN_STATES)), is_duplicate)
-    )
+_unknown = orders.alias("unknown")
+_unknown_links = select(_unknown.c.link).where(
+    _unknown.c.account == ACCOUNT,
+    # As literals, as in `has_state`, for the partial index.
+    _unknown.c.state == literal_column(f"'{S.UNKNOWN.value}'"),
+    _unknown.c.link.is_not(None),
+)
+SAME_LINK_AS_UNKNOWN = select(c.link, c.ref, c.state, c.kind, c.sent_at).where(
+    IN_ACCOUNT,
+    c.link.in_(_unknown_links),
+    or_(has_state(*sorted(OPEN_STATES)), c.kind == ErrorKind.DUPLICATE.value),
+)
+"""Orders with the link of an unknown one that are open or were reported as duplicates."""
 
 
 def entries_page(conditions: Sequence[ColumnElement[bool]], size: int) -> Executable:
