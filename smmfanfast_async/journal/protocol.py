@@ -137,7 +137,10 @@ class Journal(Protocol):
         ...
 
     async def due_to_send(self, limit: int) -> list[Entry]:
-        """Return PREPARED entries that are due; HELD ones whose wait is over become PREPARED."""
+        """Return PREPARED entries that are due; HELD ones whose wait is over become PREPARED.
+
+        Of those that are held for one link, the oldest alone: the panel takes one at a time.
+        """
         ...
 
     async def claim(self, limit: int, *, lease: timedelta) -> list[Claim]:

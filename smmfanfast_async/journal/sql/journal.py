@@ -243,14 +243,8 @@ class SQLJournal:
     async def due_to_send(
         self, connection: AsyncConnection, now: datetime, limit: int
     ) -> list[Entry]:
-        """Release HELD orders whose wait is over, then read what is due."""
-        params = self._params(now=now)
-        released = (await connection.execute(statements.RELEASE_HELD, params)).mappings().all()
-        await self._transitions.append_events(
-            connection, [event_row(row, EventKind.RELEASED, now) for row in released]
-        )
-        due = await connection.execute(statements.DUE_TO_SEND, params | {"p_limit": limit})
-        return [entry_from_row(row) for row in due.mappings()]
+        """Release the oldest HELD orders whose wait is over, then read what is due."""
+        return await self._polling.due_to_send(self._transitions, connection, limit, now)
 
     @timed_transaction
     async def claim(

@@ -32,7 +32,7 @@ from .queries import (
     purge,
     purge_events,
 )
-from .sending import DUE_TO_SEND, MAKE_HELD_DUE, NEXT_DUE, RELEASE_HELD
+from .sending import DUE_TO_SEND, NEXT_DUE, POSTPONE_HELD, RELEASE_HELD, make_held_due
 
 __all__ = [
     "ACKNOWLEDGE",
@@ -48,10 +48,10 @@ __all__ = [
     "EXPIRE_LEASES",
     "INSERT_EVENT",
     "LOCK_BUDGET",
-    "MAKE_HELD_DUE",
     "NEXT_DUE",
     "ORDER_COUNTS",
     "PAUSE",
+    "POSTPONE_HELD",
     "PURGE_PAGE",
     "RELEASE_HELD",
     "RESERVE_CALL",
@@ -62,6 +62,7 @@ __all__ = [
     "UNKNOWN_ORDERS",
     "entries_page",
     "insert_or_ignore",
+    "make_held_due",
     "purge",
     "purge_events",
     "record_statuses",
