@@ -87,7 +87,7 @@ class Settings:
 
 BeforeSend = Callable[[], Awaitable[float]]
 """Runs before each attempt of an order, for example to record it in a journal. Returns the time of
-the monotonic clock after which the order must not be sent any more."""
+`elapsed_s` after which the order must not be sent any more."""
 
 
 @define

@@ -13,7 +13,8 @@ class Timing:
 
     write_within_s: float = 60.0
     """From the start of an attempt until its first byte must have left. Long enough for the rate
-    limit, a connection and a slow disk; a process that was suspended for longer must not send."""
+    limit, a connection and a slow disk; a process or machine that was suspended for longer must
+    not send."""
     lease_s: float = 240.0
     """After this, an attempt without an outcome counts as unknown: what left at the end of
     `write_within_s` is answered, or has timed out, 140 s later."""

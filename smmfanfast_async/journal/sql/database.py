@@ -13,15 +13,17 @@ import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+from attrs import define, field
 from sqlalchemy import event, func, inspect, select
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
+from ..._clock import boot_time_s, elapsed_s
 from ..._text import sanitize
 from ...errors import InvalidSettingsError, JournalError, PanelError, strip_frames
 from .schema import MIGRATIONS, SCHEMA_VERSION, metadata, versions
@@ -55,6 +57,10 @@ CLOSE_WAIT_S = 5.0
 CLOCK_REFRESH_S = 300.0
 """Seconds after which the database's clock is read again; in that time clocks hardly drift."""
 
+MAX_SHIFT_S = 1.0
+"""Seconds by which this machine's clocks may diverge before the database's is read again: more
+than slewing in `CLOCK_REFRESH_S`, less than any suspension that matters."""
+
 MAX_CHECKED_BYTES = 64 * 1024 * 1024
 """A SQLite file up to this size is checked completely when it is opened, in under a second; in a
 larger one, damage is noticed only in the pages that are read."""
@@ -77,6 +83,25 @@ T = TypeVar("T")
 Work = Callable[[AsyncConnection], Awaitable[T]]
 
 
+@define
+class ServerTime:
+    """A time of the server, and what this machine's clocks showed when it was read."""
+
+    time: datetime
+    read_at_s: float = field(factory=elapsed_s)
+    shift_s: float = field(factory=lambda: time.time() - boot_time_s())
+    """By how much the wall clock is ahead of the boot clock, in seconds."""
+
+    def is_stale(self) -> bool:
+        """Return whether the server's clock has to be read again."""
+        shifted_s = time.time() - boot_time_s() - self.shift_s
+        return elapsed_s() - self.read_at_s > CLOCK_REFRESH_S or abs(shifted_s) > MAX_SHIFT_S
+
+    def advanced(self) -> datetime:
+        """Return the time of the server, advanced by this machine's clock."""
+        return self.time + timedelta(seconds=elapsed_s() - self.read_at_s)
+
+
 class Database:
     """A database, used from one event loop."""
 
@@ -87,9 +112,7 @@ class Database:
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
         self._clock = clock
         self._address = self._url.render_as_string(hide_password=True)
-        # The database's clock minus this machine's monotonic clock, and when it was read.
-        self._offset_s: float | None = None
-        self._offset_read_at_s = 0.0
+        self._server_time: ServerTime | None = None
         self._engine: AsyncEngine | None = None
         self._users = 0
         self._running: set[asyncio.Task[Any]] = set()
@@ -189,20 +212,27 @@ class Database:
     async def now(self) -> datetime:
         """Return the time of the clock that all users of this database share.
 
-        For PostgreSQL it is the server's, read every 300 s and advanced by this machine's monotonic
-        clock, which does not jump; SQLite's users are on one machine.
+        For PostgreSQL it is the server's, read every 300 s, or as soon as this machine's clocks
+        differ in how much time has passed, and advanced by them; SQLite's users are on one machine.
         """
         if self._clock is not None:
             return self._clock()
         if self.is_sqlite:
             return datetime.now(UTC)
-        monotonic_s = time.monotonic()
-        if self._offset_s is None or monotonic_s - self._offset_read_at_s > CLOCK_REFRESH_S:
-            server_time = await self.run(_database_time, reads=True)
-            monotonic_s = time.monotonic()
-            self._offset_s = server_time.timestamp() - monotonic_s
-            self._offset_read_at_s = monotonic_s
-        return datetime.fromtimestamp(monotonic_s + self._offset_s, UTC)
+        if self._server_time is None or self._server_time.is_stale():
+            self._server_time = await self.run(_read_server_time, reads=True)
+        return self._server_time.advanced()
+
+    async def exact_now(self, connection: AsyncConnection) -> datetime:
+        """Return the same time, for PostgreSQL read from the server within a transaction.
+
+        What judges the times that other machines have set needs it: this machine may have been
+        suspended without its clocks showing it yet.
+        """
+        if self._clock is not None or self.is_sqlite:
+            return await self.now()
+        self._server_time = await _read_server_time(connection)
+        return self._server_time.time
 
     # --- the schema ------------------------------------------------------------------------------
 
@@ -244,9 +274,9 @@ async def _migrate(connection: AsyncConnection, from_version: int | None) -> Non
         await connection.execute(versions.update().values(version=SCHEMA_VERSION))
 
 
-async def _database_time(connection: AsyncConnection) -> datetime:
+async def _read_server_time(connection: AsyncConnection) -> ServerTime:
     server_time: datetime = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
-    return server_time
+    return ServerTime(server_time.astimezone(UTC))
 
 
 # --- creating an engine --------------------------------------------------------------------------

@@ -1,8 +1,10 @@
 """`SQLJournal`: the methods of the journal, each one transaction of named statements."""
 
+import asyncio
+import json
 import secrets
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Self
 
@@ -32,6 +34,7 @@ from .rows import (
     entry_from_row,
     event_from_row,
     event_row,
+    evidence_by_link,
 )
 from .schema import accounts, consumers, orders
 from .transaction import eventful_transaction, timed_transaction, transaction
@@ -40,11 +43,18 @@ from .transitions import Transitions
 __all__ = ["SQLJournal"]
 
 PAGE_ROWS = 500
-"""How many rows `entries` reads at a time."""
+"""How many rows `entries` reads, and `unknown` builds, at a time."""
+
+PURGE_ROWS = 1000
+"""How many orders `purge` looks at in one transaction: some tens of milliseconds, in which others
+wait, and far below the time limit of a statement."""
+
+FIRST_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+"""No entry is older."""
 
 MAX_AHEAD = timedelta(minutes=30)
-"""How far ahead a reserved call, or the end of a lease, may be: no call waits that long, and a
-later time was written before the clock was set back."""
+"""How far ahead a reserved call and the end of a pause or a lease may be: no call waits that
+long, and a later time was written before the clock was set back."""
 
 NO_ACCOUNT = ""
 """The account of a journal that is not bound to one yet: it has no orders."""
@@ -176,11 +186,10 @@ class SQLJournal:
             price=price, budget=budget,
         )  # fmt: skip
 
-    @timed_transaction
+    @transaction()
     async def _start_attempt(
         self,
         connection: AsyncConnection,
-        now: datetime,
         ref: str,
         attempt: int,
         owner: str,
@@ -191,6 +200,8 @@ class SQLJournal:
         price: Decimal | None,
         budget: Decimal | None,
     ) -> Entry | None:
+        # Not `now`: a lease that starts too early would end under an attempt that is in flight.
+        now = await self._database.exact_now(connection)
         return await self._transitions.start_attempt(
             connection, ref, attempt, owner=owner, lease_until=now + lease,
             max_in_flight=max_in_flight, balance=balance, price=price, budget=budget, now=now,
@@ -249,7 +260,8 @@ class SQLJournal:
     async def expire_leases(
         self, transitions: Transitions, connection: AsyncConnection, now: datetime
     ) -> list[Entry]:
-        """Update all of them with one statement."""
+        """Update all of them with one statement, by a time that is read just before it."""
+        now = await self._database.exact_now(connection)
         expired = await connection.execute(statements.EXPIRE_LEASES, self._params(
             now=now, far=now + MAX_AHEAD, kind=ErrorKind.TIMEOUT.value,
             reason="no outcome was recorded before the lease of the attempt expired",
@@ -266,14 +278,8 @@ class SQLJournal:
     async def due_to_send(
         self, connection: AsyncConnection, now: datetime, limit: int
     ) -> list[Entry]:
-        """Release HELD orders whose wait is over, then read what is due."""
-        params = self._params(now=now)
-        released = (await connection.execute(statements.RELEASE_HELD, params)).mappings().all()
-        await self._transitions.append_events(
-            connection, [event_row(row, EventKind.RELEASED, now) for row in released]
-        )
-        due = await connection.execute(statements.DUE_TO_SEND, params | {"p_limit": limit})
-        return [entry_from_row(row) for row in due.mappings()]
+        """Release the oldest HELD orders whose wait is over, then read what is due."""
+        return await self._polling.due_to_send(self._transitions, connection, limit, now)
 
     @timed_transaction
     async def claim(
@@ -307,11 +313,12 @@ class SQLJournal:
     ) -> None:
         await self._polling.release(connection, claims)
 
-    @timed_transaction
+    @transaction()
     async def reschedule_far_future(
-        self, connection: AsyncConnection, now: datetime, limit: int, *, ahead: timedelta
+        self, connection: AsyncConnection, limit: int, *, ahead: timedelta
     ) -> int:
         """Update accepted, prepared and held orders in turn, up to the limit in all."""
+        now = await self._database.exact_now(connection)
         return await self._polling.reschedule_far_future(connection, limit, now, now + ahead)
 
     @transaction(reads=True)
@@ -321,11 +328,10 @@ class SQLJournal:
         times: list[datetime] = [each for each in row if each is not None]
         return min(times, default=None)
 
-    @timed_transaction
-    async def reserve_call(
-        self, connection: AsyncConnection, now: datetime, interval: timedelta
-    ) -> timedelta:
+    @transaction()
+    async def reserve_call(self, connection: AsyncConnection, interval: timedelta) -> timedelta:
         """Move the time of the account's next call by `interval`, in whole microseconds."""
+        now = await self._database.exact_now(connection)
         reserved = await connection.execute(statements.RESERVE_CALL, self._params(
             now=now, far=now + MAX_AHEAD, interval=interval // timedelta(microseconds=1),
         ))  # fmt: skip
@@ -335,7 +341,8 @@ class SQLJournal:
     @transaction()
     async def pause(self, connection: AsyncConnection, until: datetime) -> None:
         """Set the account's `paused_until`, unless it is later already."""
-        await connection.execute(statements.PAUSE, self._params(until=until))
+        far = await self._database.exact_now(connection) + MAX_AHEAD
+        await connection.execute(statements.PAUSE, self._params(until=min(until, far), far=far))
 
     # --- queries ---------------------------------------------------------------------------------
 
@@ -382,10 +389,14 @@ class SQLJournal:
         """Read them, and then all orders with their links."""
         params = self._params()
         rows = (await connection.execute(statements.UNKNOWN_ORDERS, params)).mappings().all()
-        links = sorted({row["link"] for row in rows if row["link"]})
-        related = await connection.execute(statements.orders_with_links(links), params)
-        related_rows = related.mappings().all()
-        return [build_unknown_order(entry_from_row(row), related_rows) for row in rows]
+        related = await connection.execute(statements.SAME_LINK_AS_UNKNOWN, params)
+        evidence = evidence_by_link(related.mappings())
+        unknown: list[UnknownOrder] = []
+        for row in rows:
+            unknown.append(build_unknown_order(entry_from_row(row), evidence))
+            if len(unknown) % PAGE_ROWS == 0:
+                await asyncio.sleep(0)  # other tasks do not wait for thousands of orders
+        return unknown
 
     @transaction(reads=True)
     async def summary(self, connection: AsyncConnection) -> Summary:
@@ -425,12 +436,33 @@ class SQLJournal:
         params = self._params(consumer=consumer, position=position)
         await connection.execute(statements.ACKNOWLEDGE, params)
 
+    async def purge(self, older_than: datetime) -> int:
+        """Set the columns to NULL, for some orders at a time; what is done stays done."""
+        count, after, after_id = 0, FIRST_TIME, 0
+        while True:
+            purged, page = await self._purge_page(older_than, after, after_id)
+            count += purged
+            if len(page) < PURGE_ROWS:
+                return count
+            after, after_id = page[-1]
+
     @transaction()
-    async def purge(self, connection: AsyncConnection, older_than: datetime) -> int:
-        """Set the columns to NULL, in the events of these orders too."""
-        purged = await connection.execute(statements.PURGE, self._params(older_than=older_than))
-        await connection.execute(statements.PURGE_EVENTS, self._params())
-        return purged.rowcount
+    async def _purge_page(
+        self, connection: AsyncConnection, older_than: datetime, after: datetime, after_id: int
+    ) -> tuple[int, list[tuple[datetime, int]]]:
+        """Purge the next orders and their events; return how many, and which were looked at."""
+        params = self._params(
+            older_than=older_than, after=after, after_id=after_id, limit=PURGE_ROWS
+        )
+        rows = (await connection.execute(statements.PURGE_PAGE, params)).all()
+        page = [(created_at, key) for created_at, key in rows]
+        is_sqlite = self._database.is_sqlite
+        ids = json.dumps([{"id": key} for _, key in page])
+        purged = await connection.execute(statements.purge(is_sqlite=is_sqlite), {"p_rows": ids})
+        refs = [{"ref": ref} for ref in purged.scalars()]
+        clear = statements.purge_events(is_sqlite=is_sqlite)
+        await connection.execute(clear, self._params(rows=json.dumps(refs)))
+        return len(refs), page
 
     def _params(self, **values: Any) -> dict[str, Any]:
         """Return bind parameters (`p_…`) with the account among them."""

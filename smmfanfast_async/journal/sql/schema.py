@@ -224,6 +224,13 @@ events = Table(
     Column("remains", BigInteger),
     Column("text", Text),
 )
+Index(
+    "smm_events_text",
+    events.c.account,
+    events.c.ref,
+    sqlite_where=events.c.text.is_not(None),
+    postgresql_where=events.c.text.is_not(None),
+)
 
 consumers = Table(
     "smm_consumers",

@@ -138,3 +138,33 @@ async def test_claim_skips_closed_orders_of_the_past(journals: Journals, backend
     claims = await journal.claim(10_000, lease=LEASE)
 
     assert len(claims) == 4
+
+
+UNKNOWN = """
+INSERT INTO smm_orders (account, ref, digest, form, link, budget_day, created_at, state, attempt,
+    was_unknown, miss_count, claim_version)
+SELECT '{account}', 'r' || n, 'd', '{{}}', CASE WHEN n % 2 = 0 THEN 'same' ELSE 'l' || n END,
+    '{day}', 0, 'unknown', 1, {false}, 0, 0
+FROM {numbers}
+"""
+
+
+@pytest.mark.asyncio
+async def test_unknown_orders_have_no_limit(journals: Journals, backend: str) -> None:
+    """PostgreSQL takes 32,767 parameters; and no order is compared with every other one."""
+    count = 70_000
+    journal = await journals()
+    sql = UNKNOWN.format(
+        account=ACCOUNT, day=DAY, false="false" if backend == "postgresql" else "0",
+        numbers=NUMBERS[backend].replace("3000", str(count)),
+    )  # fmt: skip
+    engine = journal._database._engine
+    assert engine is not None
+    async with engine.begin() as connection:
+        await connection.exec_driver_sql(sql)
+
+    unknown = await journal.unknown()
+
+    assert len(unknown) == count
+    assert {len(each.other_refs) for each in unknown} == {0, 20}
+    assert all(each.entry.ref not in each.other_refs for each in unknown)

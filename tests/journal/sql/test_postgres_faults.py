@@ -2,12 +2,14 @@
 
 import asyncio
 import gc
+import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import asyncpg
+import attrs
 import pytest
 import pytest_asyncio
 from support.cutting_proxy import CuttingProxy
@@ -28,7 +30,7 @@ from support.journals import (
 )
 from support.postgres import PASSWORD, PostgresServer
 
-from smmfanfast_async import JournalError
+from smmfanfast_async import JournalError, _clock
 from smmfanfast_async.journal import Claim, EntryState
 from smmfanfast_async.journal.sql import SQLJournal, database
 
@@ -317,22 +319,69 @@ async def test_postgres_uses_the_servers_time_by_default(
     journal = SQLJournal(url).for_account("a")
     await journal.open()
     reads = 0
-    database_time = database._database_time
+    read = database._read_server_time
 
-    async def ahead(connection: Any) -> datetime:
+    async def ahead(connection: Any) -> database.ServerTime:
         nonlocal reads
         reads += 1
-        return await database_time(connection) + timedelta(hours=1)
+        server_time = await read(connection)
+        return attrs.evolve(server_time, time=server_time.time + timedelta(hours=1))
 
-    monkeypatch.setattr(database, "_database_time", ahead)
-    journal._database._offset_s = None
+    monkeypatch.setattr(database, "_read_server_time", ahead)
+    journal._database._server_time = None
 
     times = [await journal.now() for _ in range(3)]
 
     assert reads == 1
     assert times == sorted(times)
     assert timedelta(minutes=59) < times[0] - datetime.now(UTC) < timedelta(minutes=61)
-    journal._database._offset_read_at_s -= database.CLOCK_REFRESH_S + 1
+    elapsed = _clock.elapsed_s()
+    monkeypatch.setattr(database, "elapsed_s", lambda: elapsed + database.CLOCK_REFRESH_S + 1)
     await journal.now()
     assert reads == 2
     await journal.aclose()
+
+
+@pytest.mark.parametrize("wall_ahead_s", [-3600, 3600])
+@pytest.mark.asyncio
+async def test_server_time_is_read_again_when_this_machines_clocks_diverge(
+    url: str, monkeypatch: pytest.MonkeyPatch, wall_ahead_s: int
+) -> None:
+    journal = SQLJournal(url).for_account("a")
+    await journal.open()
+    await journal.now()
+    before = journal._database._server_time
+
+    wall = time.time
+    monkeypatch.setattr(time, "time", lambda: wall() + wall_ahead_s)
+    now = await journal.now()
+
+    assert journal._database._server_time is not before
+    assert abs(now.timestamp() - wall()) < 60
+    await journal.aclose()
+
+
+@pytest.mark.asyncio
+async def test_machine_whose_clocks_stood_still_expires_no_live_attempt(url: str) -> None:
+    """A paused virtual machine does not notice until its wall clock is set right."""
+    stale, awake = (SQLJournal(url).for_account("a") for _ in range(2))
+    await stale.open()
+    await awake.open()
+    await stale.now()
+    server_time = stale._database._server_time
+    assert server_time is not None
+    stale._database._server_time = attrs.evolve(
+        server_time, time=server_time.time - timedelta(hours=1)
+    )
+    await start(awake)
+
+    expired = await stale.expire_leases()
+    await prepare(stale, "b")
+    mine = await stale.start_attempt("b", 0, lease=LEASE, max_in_flight=9)
+
+    assert expired == []
+    assert mine is not None
+    assert await awake.expire_leases() == []
+    assert await awake.count_in_flight() == 2
+    await stale.aclose()
+    await awake.aclose()
