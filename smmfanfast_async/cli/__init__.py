@@ -58,7 +58,7 @@ def _run(arguments: list[str]) -> None:
     elif arguments == ["--version"]:
         print(__version__, flush=True)  # noqa: T201
     else:
-        # A script starts a command with `&` so that it ignores SIGINT, and would ignore SIGTERM too.
+        # A script starts a command with `&` so that it ignores SIGINT, and then SIGTERM too.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, _raise_sigint)
         import_module("._app", __name__).run(arguments)

@@ -222,7 +222,8 @@ async def test_sigterm_ends_what_a_script_started_in_the_background(
     """A shell without job control starts `follow &` with SIGINT ignored."""
     await place(panel, capsys, 1)
     process = await asyncio.create_subprocess_exec(
-        "sh", "-c", 'trap "" INT; exec "$@"', "sh", sys.executable, "-m", "smmfanfast_async", "follow",
+        "sh", "-c", 'trap "" INT; exec "$@"', "sh",
+        sys.executable, "-m", "smmfanfast_async", "follow",
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     assert process.stdout is not None
