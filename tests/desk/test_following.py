@@ -31,6 +31,7 @@ from smmfanfast_async.sandbox import Fault
 from smmfanfast_async.sandbox.replies import HttpReply
 
 from .world import (
+    WAIT_S,
     S,
     ShiftedClock,
     SteppedClock,
@@ -322,7 +323,7 @@ async def test_rejected_key_ends_follow_and_changes_no_order(world: World) -> No
     world.panel.answer_next("balance", WRONG_KEY)
 
     with pytest.raises(AuthenticationError):
-        await asyncio.wait_for(desk.follow(), 10)
+        await asyncio.wait_for(desk.follow(), WAIT_S)
 
     assert (await desk.summary()).by_state == {S.ACCEPTED: 3}
 
@@ -341,7 +342,7 @@ async def test_rejected_key_ends_follow_before_all_orders_fail(
     world.panel.answer_next("balance", WRONG_KEY)
 
     with pytest.raises(AuthenticationError):
-        await asyncio.wait_for(desk.follow(), 10)
+        await asyncio.wait_for(desk.follow(), WAIT_S)
 
     # What was taken from the journal before the first refusal is still sent.
     assert (await desk.summary()).by_state[S.PREPARED] >= 30 - 2 * following.SEND_BATCH
@@ -356,7 +357,7 @@ async def test_panel_without_a_balance_call_is_believed_about_the_key(world: Wor
     world.panel.answer_next("add", WRONG_KEY)
 
     with pytest.raises(AuthenticationError, match="Invalid API key"):
-        await asyncio.wait_for(desk.follow(), 10)
+        await asyncio.wait_for(desk.follow(), WAIT_S)
 
 
 @pytest.mark.asyncio
@@ -375,7 +376,7 @@ async def test_client_closed_while_the_key_is_confirmed_ends_follow(world: World
     client._runner.transport.check_usable = closed  # type: ignore[method-assign]
 
     with pytest.raises(ClosedError):
-        await asyncio.wait_for(desk.follow(), 10)
+        await asyncio.wait_for(desk.follow(), WAIT_S)
 
 
 @pytest.mark.asyncio
@@ -559,7 +560,7 @@ async def test_closed_client_ends_follow(world: World) -> None:
     await client.aclose()
 
     with pytest.raises(ClosedError):
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, WAIT_S)
 
 
 @pytest.mark.asyncio
@@ -570,7 +571,7 @@ async def test_closed_client_ends_a_follow_that_only_sends(world: World) -> None
     await client.aclose()
 
     with pytest.raises(ClosedError):
-        await asyncio.wait_for(desk.follow(), 10)
+        await asyncio.wait_for(desk.follow(), WAIT_S)
 
 
 async def _new(desk: OrderDesk, ref: str) -> Any:
