@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 from decimal import Decimal
 
-from attrs import frozen
+from attrs import field, frozen
 
 from .._wire.encode import add_form
 from ..catalogue import Catalogue, total_quantity
@@ -12,12 +12,20 @@ from ..client import Client
 from ..errors import InvalidOrderError, NotSentError, PanelError, RefusedError, SpendingLimitError
 from ..journal import Entry, Journal, NewEntry, parse_ref
 from ..orders import Order
+from .deadline import NO_DEADLINE, Deadline
+from .own_transactions import OwnTransactions
 
-__all__ = ["PLACE_GRACE_S", "Admission", "is_amount"]
+__all__ = ["MAY_BE_STORED", "PLACE_GRACE_S", "Admission", "is_amount"]
 
 PLACE_GRACE_S = 60.0
 """Seconds for which an order that is being placed here is left to its caller; a running desk takes
 over older ones, as after a crash."""
+
+MAY_BE_STORED = (
+    "nothing was sent, but the order may have been stored, and a running desk sends it then; place"
+    " it again with the same ref, or withdraw it"
+)
+"""What is certain if the commit that makes an order ready to be sent was not waited for."""
 
 
 @frozen(kw_only=True)
@@ -28,6 +36,7 @@ class Admission:
     journal: Journal
     budget: Decimal | None
     """What the orders of a UTC day may cost together; None for no limit."""
+    own_transactions: OwnTransactions = field(factory=OwnTransactions)
 
     async def create_entry(
         self,
@@ -35,24 +44,35 @@ class Admission:
         ref: str,
         max_charge: Decimal | None,
         *,
+        deadline: Deadline = NO_DEADLINE,
         connection: object | None = None,
-        wait_s: float | None = None,
     ) -> Entry:
         """Create the entry of an order, or return the one that already has its ref.
 
         `connection` is a transaction of the caller's own; a running desk then sends the order.
-        `wait_s` limits the wait for the catalogue.
+        `deadline` limits the waits for the journal and for the catalogue.
         """
         ref = parse_ref(ref)
+        if connection is None:
+            self.own_transactions.check_none_open(ref)
         form = add_form(order, self.client.profile)
         if max_charge is not None and not is_amount(max_charge):
             name = type(order).__name__
             reason = "is not a finite Decimal of at least 0"
             raise InvalidOrderError(name, "max_charge", max_charge, reason)
-        now = await self.journal.now()
-        # An existing entry is not priced again: its service may be gone, or cost more.
-        is_known = await self.journal.find(ref) is not None
-        price = None if is_known else await self._check_price(order, max_charge, wait_s)
+        async with deadline.limit_journal("nothing was stored or sent"):
+            now = await self.journal.now()
+            # An existing entry is not priced again: its service may be gone, or cost more.
+            is_known = await self.journal.find(ref, connection=connection) is not None
+        price = None
+        if not is_known:
+            # A transaction may hold locks: nobody should wait for them as long as for the panel.
+            catalogue = (
+                await self._fetch_catalogue(deadline)
+                if connection is None
+                else await self._cached_catalogue()
+            )
+            price = self._check_price(catalogue, order, max_charge)
         grace_s = 0.0 if connection is not None else PLACE_GRACE_S
         new = NewEntry(
             ref=ref,
@@ -64,13 +84,16 @@ class Admission:
             budget_day=now.date().isoformat(),
         )
         budget = None if is_known else self.budget
-        return await self.journal.create(new, budget=budget, connection=connection)
+        async with deadline.limit_journal(MAY_BE_STORED):
+            entry = await self.journal.create(new, budget=budget, connection=connection)
+        if connection is not None:
+            self.own_transactions.add(connection)
+        return entry
 
-    async def _check_price(
-        self, order: Order, max_charge: Decimal | None, wait_s: float | None
+    def _check_price(
+        self, catalogue: Catalogue, order: Order, max_charge: Decimal | None
     ) -> Decimal | None:
         """Check an order and return its price; raise if that breaks a limit or is not known."""
-        catalogue = await self._fetch_catalogue(wait_s)
         catalogue.check(order)
         price = catalogue.quote(order)
         limit = self.budget if max_charge is None else max_charge
@@ -89,13 +112,26 @@ class Admission:
             raise SpendingLimitError("max_charge", price, max_charge)
         return price
 
-    async def _fetch_catalogue(self, wait_s: float | None) -> Catalogue:
-        """Return the catalogue; if that fails, raise an error that says nothing was ordered."""
+    async def _cached_catalogue(self) -> Catalogue:
+        """Return the catalogue without a call to the panel, or raise `NotSentError`."""
         try:
-            async with asyncio.timeout(wait_s):
+            # It is returned before the time-out if it is in memory, and not waited for otherwise.
+            async with asyncio.timeout(0):
                 return await self.client.services()
         except TimeoutError as error:
-            text = f"timed out after {wait_s:g} s waiting for the catalogue"
+            text = (
+                "the catalogue in memory is missing or too old, and is not fetched inside your"
+                " transaction; call `await client.services()` before it begins"
+            )
+            raise NotSentError(text, action="add") from error
+
+    async def _fetch_catalogue(self, deadline: Deadline) -> Catalogue:
+        """Return the catalogue; if that fails, raise an error that says nothing was ordered."""
+        try:
+            async with asyncio.timeout_at(deadline.at_s):
+                return await self.client.services()
+        except TimeoutError as error:
+            text = f"timed out after {deadline.wait_s:g} s waiting for the catalogue"
             raise NotSentError(text, action="add") from error
         except PanelError as error:
             if isinstance(error, RefusedError) or not error.maybe_sent:

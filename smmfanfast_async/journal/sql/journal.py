@@ -24,7 +24,8 @@ from .. import (
     UnknownOrder,
 )
 from . import statements
-from .database import Database, journal_error, parse_url
+from .connecting import parse_url
+from .database import Database, journal_error
 from .polling import Polling
 from .rows import (
     build_summary,
@@ -34,7 +35,13 @@ from .rows import (
     event_row,
 )
 from .schema import accounts, consumers, orders
-from .transaction import eventful_transaction, timed_transaction, transaction
+from .transaction import (
+    admitting_transaction,
+    deciding_transaction,
+    eventful_transaction,
+    timed_transaction,
+    transaction,
+)
 from .transitions import Transitions
 
 __all__ = ["SQLJournal"]
@@ -135,15 +142,26 @@ class SQLJournal:
         except SQLAlchemyError as error:
             raise journal_error(error) from error
 
-    @timed_transaction
+    @admitting_transaction
     async def _create(
         self, connection: AsyncConnection, now: datetime, new: NewEntry, budget: Decimal | None
     ) -> Entry:
         return await self._transitions.create(connection, new, budget, now)
 
-    @transaction(reads=True)
-    async def find(self, connection: AsyncConnection, ref: str) -> Entry | None:
+    async def find(self, ref: str, *, connection: object | None = None) -> Entry | None:
         """Read one row by its unique ref."""
+        if connection is None:
+            return await self._find(ref)
+        try:
+            row = await self._transitions.find_row(
+                await _require_connection(connection), statements.BY_REF, ref
+            )
+        except SQLAlchemyError as error:
+            raise journal_error(error) from error
+        return None if row is None else entry_from_row(row)
+
+    @transaction(reads=True)
+    async def _find(self, connection: AsyncConnection, ref: str) -> Entry | None:
         row = await self._transitions.find_row(connection, statements.BY_REF, ref)
         return None if row is None else entry_from_row(row)
 
@@ -192,7 +210,7 @@ class SQLJournal:
         """Lock the row, then apply the transition, or record a late event."""
         return await self._transitions.record_outcome(connection, ref, attempt, outcome, now)
 
-    @eventful_transaction
+    @deciding_transaction
     async def apply_decision(
         self,
         transitions: Transitions,

@@ -2,17 +2,18 @@
 
 import asyncio
 import os
+import shutil
 import sqlite3
 import stat
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.journals import accept, claim_due, new_entry, observe, outcome, prepare, start
+from support.journals import LEASE, accept, claim_due, new_entry, observe, outcome, prepare, start
 
 from smmfanfast_async import InvalidSettingsError, JournalError
 from smmfanfast_async.journal import EntryState
@@ -279,6 +280,68 @@ async def find_ref(path: Path, ref: str) -> object:
     with closing(sqlite3.connect(path)) as reader:
         row: object = reader.execute("SELECT ref FROM smm_orders WHERE ref = ?", (ref,)).fetchone()
         return row
+
+
+# --- the file is gone ----------------------------------------------------------------------------
+
+
+def delete(path: Path) -> None:
+    path.unlink()
+
+
+def replace(path: Path) -> None:
+    copy = path.with_name("copy.db")
+    shutil.copyfile(path, copy)
+    copy.replace(path)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("change", [delete, replace])
+async def test_nothing_is_sent_once_the_file_is_another(
+    journal: SQLJournal, path: Path, change: Callable[[Path], None]
+) -> None:
+    await prepare(journal)
+    kept = path.with_name("kept.db")
+    kept.hardlink_to(path)
+    change(path)
+
+    with pytest.raises(JournalError, match="was deleted, moved or replaced"):
+        await journal.start_attempt("a", 0, lease=LEASE, max_in_flight=1)
+    with pytest.raises(JournalError, match="was deleted, moved or replaced"):
+        await prepare(journal, "b")
+
+    kept.replace(path)
+    assert await journal.find("a") is not None
+
+
+@pytest.mark.asyncio
+async def test_file_is_found_after_a_change_of_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    monkeypatch.chdir(tmp_path)
+    journal = SQLJournal("sqlite+aiosqlite:///orders.db").for_account("a")
+    await journal.open()
+    monkeypatch.chdir(other)
+
+    assert (await prepare(journal)).state is S.PREPARED
+    # The connection for reading is made here, and leads to the same file.
+    assert await journal.find("a") is not None
+    await journal.aclose()
+    assert not list(other.iterdir())
+
+
+@pytest.mark.asyncio
+async def test_waiting_for_a_connection_has_a_deadline(
+    journal: SQLJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = journal._database._free[database.Lane.WRITE]
+    monkeypatch.setattr(database, "DEADLINE_S", 0.01)
+
+    async with writer:
+        with pytest.raises(JournalError, match=r"no connection became free within 0\.01 s"):
+            await prepare(journal)
 
 
 # --- versions of the schema ----------------------------------------------------------------------
