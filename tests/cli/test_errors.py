@@ -424,7 +424,7 @@ async def test_status_ends_by_ctrl_c_with_what_has_landed(panel: Sandbox, tmp_pa
 
 def test_the_signal_of_a_service_manager_is_ctrl_c() -> None:
     with pytest.raises(KeyboardInterrupt):
-        cli._raise_sigint(signal.SIGTERM, None)
+        cli._end(signal.SIGTERM, None)
 
 
 def test_main_says_what_a_stream_refuses(

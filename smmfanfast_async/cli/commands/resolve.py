@@ -5,9 +5,10 @@ from rich.console import Console
 from ...errors import InvalidSettingsError
 from .. import _output as output
 from .._codes import OK
-from .._entries import evidence, report_placed, show_entry, unknown_object
+from .._entries import evidence, show_entry, unknown_object
 from .._errors import handle_errors
 from .._options import Flag, JournalOptions
+from .._placing import finish_placing
 
 __all__ = ["resolve", "retry", "unknown", "withdraw"]
 
@@ -78,8 +79,8 @@ async def retry(ref: str, *, by: str, panel: JournalOptions = _HERE) -> int:
         Who decides; recorded in the journal.
     """
     async with panel.desk() as opened:
-        entry = await opened.desk.retry(ref, decided_by=by)
-    return report_placed(entry, panel)
+        retrying = opened.desk.retry(ref, decided_by=by)
+        return await finish_placing(opened.desk, ref, retrying, panel)
 
 
 @handle_errors
