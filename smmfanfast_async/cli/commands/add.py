@@ -12,7 +12,6 @@ from rich.table import Table
 from ..._wire.encode import add_form
 from ...catalogue import total_quantity
 from ...client import Client
-from ...desk.admission import is_amount
 from ...errors import InvalidOrderError, SpendingLimitError
 from ...journal import EntryState
 from ...orders import Order
@@ -183,9 +182,6 @@ async def _check_and_confirm(
 
 
 def _check_limit(order: Order, price: Decimal | None, limit: Decimal) -> None:
-    if not is_amount(limit):
-        reason = "is not a finite amount of at least 0"
-        raise InvalidOrderError(type(order).__name__, "max_charge", limit, reason)
     if price is None:
         reason = f"cannot be enforced: the price of service {order.service} is not known in advance"
         raise InvalidOrderError(type(order).__name__, "max_charge", limit, reason)

@@ -1,6 +1,7 @@
 """The address of a database, its file, and the settings of each connection to it."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,9 @@ class SQLiteFile:
     """Absolute: the process may change its folder."""
     identity: tuple[int, int]
     """Device and inode: what is written under another identity is in no file that anybody opens."""
+    wal: Path | None
+    """The write-ahead log beside it, which holds the latest commits; None if every commit is in the
+    file itself, since another file in its folder might not survive with it."""
 
     @classmethod
     def create(cls, url: URL) -> "SQLiteFile":
@@ -80,9 +84,13 @@ class SQLiteFile:
         try:
             file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
             try:
-                return cls(path, _identity(os.fstat(file)))
+                identity = _identity(os.fstat(file))
             finally:
                 os.close(file)
+            real_path = path.resolve()
+            keeps_wal = is_folder_kept(real_path.parent, identity[0])
+            wal = real_path.with_name(f"{real_path.name}-wal") if keeps_wal else None
+            return cls(path, identity, wal)
         except OSError as error:
             text = f"the file {url.database!r} cannot be written: {error.strerror}"
             raise JournalError(text) from error
@@ -91,6 +99,8 @@ class SQLiteFile:
         """Raise `JournalError` if the file was deleted or replaced since it was opened."""
         try:
             is_same = _identity(self.path.stat()) == self.identity
+            if self.wal is not None:
+                self.wal.stat()
         except OSError:
             is_same = False
         if not is_same:
@@ -100,6 +110,14 @@ class SQLiteFile:
             )
 
 
+def is_folder_kept(folder: Path, file_device: int) -> bool:
+    """Return whether other files in the folder survive wherever the database's file does.
+
+    They do not if that single file is mounted into a container, which replaces its own folders.
+    """
+    return folder.stat().st_dev == file_device and os.access(folder, os.W_OK)
+
+
 def _identity(stat: os.stat_result) -> tuple[int, int]:
     return stat.st_dev, stat.st_ino
 
@@ -107,8 +125,12 @@ def _identity(stat: os.stat_result) -> tuple[int, int]:
 # --- engines -------------------------------------------------------------------------------------
 
 
-def create_engine(url: URL, connections: int) -> AsyncEngine:
-    """Return an engine with at most that many connections, each with our settings."""
+def create_engine(url: URL, connections: int, *, keeps_wal: bool = True) -> AsyncEngine:
+    """Return an engine with at most that many connections, each with our settings.
+
+    Without `keeps_wal`, SQLite writes each commit into the file itself. That takes twice as long
+    (measured on ext4: 28 ms instead of 13).
+    """
     is_sqlite = url.get_backend_name() == "sqlite"
     engine = create_async_engine(
         url,
@@ -119,7 +141,8 @@ def create_engine(url: URL, connections: int) -> AsyncEngine:
         **({} if is_sqlite else _postgres_options()),
     )
     if is_sqlite:
-        event.listen(engine.sync_engine, "connect", _configure_sqlite)
+        configure = partial(_configure_sqlite, "WAL" if keeps_wal else "TRUNCATE")
+        event.listen(engine.sync_engine, "connect", configure)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
     else:
         event.listen(engine.sync_engine, "handle_error", _leave_replica)
@@ -150,14 +173,14 @@ def _leave_replica(context: ExceptionContext) -> None:
         context.is_disconnect = True
 
 
-def _configure_sqlite(connection: Any, _record: object) -> None:
+def _configure_sqlite(journal_mode: str, connection: Any, _record: object) -> None:
     # Otherwise Python's module starts transactions by itself, and too late.
     connection.isolation_level = None
     cursor = connection.cursor()
     try:
         for pragma in (
             f"busy_timeout={BUSY_TIMEOUT_MS}",
-            "journal_mode=WAL",
+            f"journal_mode={journal_mode}",
             "synchronous=FULL",
             "foreign_keys=ON",
         ):

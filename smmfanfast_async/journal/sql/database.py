@@ -126,7 +126,9 @@ class Database:
         self._file = SQLiteFile.create(self._url)
         # One connection: SQLite has one writer, and waiting here costs less than in the file.
         url = self._url.set(database=str(self._file.path))
-        self._engine, self._reader = create_engine(url, 1), create_engine(url, 1)
+        keeps_wal = self._file.wal is not None
+        self._engine = create_engine(url, 1, keeps_wal=keeps_wal)
+        self._reader = create_engine(url, 1, keeps_wal=keeps_wal)
         writer = asyncio.Semaphore(1)
         self._free = {
             Lane.READ: asyncio.Semaphore(1), Lane.ADMIT: writer, Lane.WRITE: writer,

@@ -17,7 +17,7 @@ from support.journals import LEASE, accept, claim_due, new_entry, observe, outco
 
 from smmfanfast_async import InvalidSettingsError, JournalError
 from smmfanfast_async.journal import EntryState
-from smmfanfast_async.journal.sql import SQLJournal, database
+from smmfanfast_async.journal.sql import SQLJournal, connecting, database
 
 S = EntryState
 NOBODY_UID = 65534
@@ -312,6 +312,49 @@ async def test_nothing_is_sent_once_the_file_is_another(
 
     kept.replace(path)
     assert await journal.find("a") is not None
+
+
+@pytest.mark.asyncio
+async def test_nothing_is_sent_once_the_write_ahead_log_is_deleted(
+    journal: SQLJournal, path: Path
+) -> None:
+    await prepare(journal)
+    path.with_name("orders.db-wal").unlink()
+
+    with pytest.raises(JournalError, match="was deleted, moved or replaced"):
+        await journal.start_attempt("a", 0, lease=LEASE, max_in_flight=1)
+
+
+def test_folder_is_not_kept_if_only_its_file_is_mounted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = tmp_path.stat().st_dev
+
+    assert connecting.is_folder_kept(tmp_path, device)
+    assert not connecting.is_folder_kept(tmp_path, device + 1)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert not connecting.is_folder_kept(tmp_path, device)
+
+
+@pytest.mark.asyncio
+async def test_mounted_file_alone_holds_every_commit(
+    sqlite_url: str, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connecting, "is_folder_kept", lambda *_: False)
+    journal = SQLJournal(sqlite_url).for_account("a")
+    await journal.open()
+    started = await start(journal)
+
+    # As after a kill of a container that mounts this file: what is beside it is gone.
+    survived = tmp_path / "survived.db"
+    shutil.copyfile(path, survived)
+    await journal.aclose()
+    again = SQLJournal(f"sqlite+aiosqlite:///{survived}").for_account("a")
+    await again.open()
+
+    assert await again.find("a") == started
+    assert await again.start_attempt("a", 0, lease=LEASE, max_in_flight=9) is None
+    await again.aclose()
 
 
 @pytest.mark.asyncio
