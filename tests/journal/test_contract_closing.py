@@ -9,7 +9,8 @@ from support.journals import LEASE, Journals, prepare, start
 
 from smmfanfast_async.errors import JournalError
 from smmfanfast_async.journal.sql import SQLJournal
-from smmfanfast_async.journal.sql.database import Database, parse_url
+from smmfanfast_async.journal.sql.connecting import parse_url
+from smmfanfast_async.journal.sql.database import Database
 
 
 @pytest.mark.asyncio

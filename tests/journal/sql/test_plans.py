@@ -68,13 +68,13 @@ async def fill(journals: Journals, backend: str) -> SQLJournal:
 
 async def statements_of(journal: SQLJournal, name: str) -> list[tuple[str, tuple[Any, ...]]]:
     """Return the statements on orders that a method runs, with their parameters."""
-    engine = journal._database._engine
-    assert engine is not None
     executed: list[tuple[str, tuple[Any, ...]]] = []
-    sql_event.listen(
-        engine.sync_engine, "before_cursor_execute",
-        lambda connection, cursor, sql, values, *rest: executed.append((sql, values)),
-    )  # fmt: skip
+    for engine in (journal._database._engine, journal._database._reader):
+        if engine is not None:
+            sql_event.listen(
+                engine.sync_engine, "before_cursor_execute",
+                lambda connection, cursor, sql, values, *rest: executed.append((sql, values)),
+            )  # fmt: skip
     await run(journal, name)
     return [each for each in executed if "smm_orders" in each[0].partition("RETURNING")[0]]
 
