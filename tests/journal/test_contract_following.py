@@ -24,8 +24,7 @@ from support.journals import (
 
 from smmfanfast_async import ErrorKind, InvalidSettingsError, JournalError
 from smmfanfast_async.journal import Entry, EntryState, EventKind
-from smmfanfast_async.journal.sql import SQLJournal
-from smmfanfast_async.journal.sql import queries
+from smmfanfast_async.journal.sql import SQLJournal, queries
 
 S = EntryState
 
