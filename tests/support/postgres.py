@@ -16,13 +16,22 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 import asyncpg
 
-__all__ = ["PostgresServer", "shared_server"]
+__all__ = [
+    "DATABASE",
+    "PASSWORD",
+    "USER",
+    "PostgresServer",
+    "free_port",
+    "install_package",
+    "shared_server",
+]
 
 PACKAGE = "postgresql"
 """The name of Debian's package."""
@@ -53,10 +62,10 @@ class PostgresServer:
     """A server with one database, which `fresh` empties."""
 
     def __init__(self) -> None:
-        self._bin = _binaries()
+        self._bin = install_package(PACKAGE, _newest)
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = _free_port()
+        self.port = free_port()
 
     @property
     def url(self) -> str:
@@ -195,25 +204,22 @@ def shared_server() -> PostgresServer:
     return server
 
 
-def _binaries() -> Path:
-    folder = _newest()
-    if folder is not None:
-        return folder
+def install_package(package: str, find: Callable[[], Path | None]) -> Path:
+    """Return what `find` returns; if that is nothing, root on Debian installs the package first."""
+    found = find()
+    if found is not None:
+        return found
     with (Path(tempfile.gettempdir()) / "smm-postgres-install.lock").open("w") as lock:
         # Tests may run in several processes, and apt allows one at a time.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return _installed()
-
-
-def _installed() -> Path:
-    folder = _newest()
-    if folder is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        _install()
-        folder = _newest()
-    assert folder is not None, (
-        f"the tests of the journal need a PostgreSQL server: install Debian's package {PACKAGE!r}"
+        found = find()
+        if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+            _install(package)
+            found = find()
+    assert found is not None, (
+        f"the tests of the journal need this server: install Debian's package {package!r}"
     )
-    return folder
+    return found
 
 
 def _newest() -> Path | None:
@@ -229,7 +235,7 @@ def _newest() -> Path | None:
     )
 
 
-def _install() -> None:
+def _install(package: str) -> None:
     # Otherwise Debian's package starts a server of its own at once.
     settings = Path("/etc/postgresql-common/createcluster.conf")
     if not settings.exists():
@@ -238,7 +244,7 @@ def _install() -> None:
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     for arguments in (
         ["update", "-q"],
-        ["install", "-y", "-q", "--no-install-recommends", PACKAGE],
+        ["install", "-y", "-q", "--no-install-recommends", package],
     ):
         done = subprocess.run(  # noqa: S603  # fixed arguments
             ["apt-get", *arguments],  # noqa: S607
@@ -255,7 +261,8 @@ def _user_options() -> dict[str, Any]:
     return {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that is free on loopback."""
     while True:
         port = random.choice(PORTS)
         with socket.socket() as probe, suppress(OSError):
