@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import asyncpg
+import trustme
 
 __all__ = [
     "DATABASE",
@@ -59,9 +60,10 @@ _SIGNALS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
 
 class PostgresServer:
-    """A server with one database, which `fresh` empties."""
+    """A server with one database, which `fresh` empties; with a certificate, it speaks TLS too."""
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: trustme.LeafCert | None = None) -> None:
+        self._certificate = certificate
         self._bin = install_package(PACKAGE, _newest)
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -78,7 +80,8 @@ class PostgresServer:
             return
         if self._folder is None:
             self._folder = self._create_files()
-        options = [f"--{name}={value}" for name, value in SETTINGS.items()]
+        settings = SETTINGS if self._certificate is None else SETTINGS | {"ssl": "on"}
+        options = [f"--{name}={value}" for name, value in settings.items()]
         log = (self._folder / "log").open("ab")
         with log:
             self._process = subprocess.Popen(  # noqa: S603  # Debian's binary
@@ -164,10 +167,26 @@ class PostgresServer:
                 os.chown(each, owner.pw_uid, owner.pw_gid)
         self._run("initdb", "-D", folder / "data", "-U", USER, f"--pwfile={secret}", "--no-sync",
                   "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", cwd=folder)  # fmt: skip
+        if self._certificate is not None:
+            self._write_certificate(self._certificate, folder / "data")
         script = f"CREATE DATABASE {DATABASE}".encode()
         self._run("postgres", "--single", "-D", folder / "data", "-F", "postgres",
                   cwd=folder, stdin=script)  # fmt: skip
         return folder
+
+    def _write_certificate(self, certificate: trustme.LeafCert, folder: Path) -> None:
+        """Write the files where the server looks for them by default."""
+        files = {
+            "server.crt": certificate.cert_chain_pems[0],
+            "server.key": certificate.private_key_pem,
+        }
+        for name, content in files.items():
+            path = folder / name
+            path.write_bytes(content.bytes())
+            path.chmod(0o600)
+            if os.geteuid() == 0:
+                owner = pwd.getpwnam("postgres")
+                os.chown(path, owner.pw_uid, owner.pw_gid)
 
     def _run(self, name: str, *arguments: str | Path, cwd: Path, stdin: bytes = b"") -> None:
         done = subprocess.run(  # noqa: S603  # Debian's binaries

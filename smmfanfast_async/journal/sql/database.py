@@ -279,6 +279,8 @@ class Database:
             if isinstance(error, TimeoutError):
                 text = "the database accepted no connection in time (option connect_timeout)"
                 raise TimeoutError(text) from strip_frames(error)
+            if isinstance(error, ssl.SSLError):  # some are ValueErrors too
+                raise journal_error(error) from strip_frames(error)
             if _is_database_error(error):
                 raise
             text = f"the database cannot be connected to: {type(error).__name__}"
@@ -386,7 +388,7 @@ def _is_transient(error: Exception) -> bool:
     """Return whether the same transaction may succeed a little later."""
     cause = _driver_error(error)
     is_cut = isinstance(error, DBAPIError) and error.connection_invalidated
-    if isinstance(cause, ssl.SSLError) or any(each in str(cause) for each in _FINAL_MESSAGES):
+    if any(each in str(cause) for each in _FINAL_MESSAGES):
         return False
     if is_cut or isinstance(cause, OSError):
         return True  # not reached, disconnected, or timed out

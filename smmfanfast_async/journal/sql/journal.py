@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Self
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -74,7 +75,7 @@ class SQLJournal(AccountQueries):
     between, in session or transaction mode.
 
     Args:
-        url: The address of the database.
+        url: The address of the database, or the path of a SQLite file.
         pool_size: The most connections to PostgreSQL, 3 to 100; some of them are kept for the
             outcomes of orders. SQLite has two.
         clock: Returns the time, aware UTC, for tests; without it, the time is the database
@@ -89,7 +90,11 @@ class SQLJournal(AccountQueries):
     _repr = "<SQLJournal>"
 
     def __init__(
-        self, url: str, *, pool_size: int = 10, clock: Callable[[], datetime] | None = None
+        self,
+        url: str | Path,
+        *,
+        pool_size: int = 10,
+        clock: Callable[[], datetime] | None = None,
     ) -> None:
         address = parse_address(url)
         del url  # it may contain a password, and an error below shows this frame
