@@ -83,7 +83,7 @@ def parse_address(address: str | Path) -> Address | str:
         url = make_url(address)
         if url.get_backend_name() == "sqlite" and "?" in address:
             return (
-                "has a `?`: SQLite has no options; pass the path of such a file as a pathlib.Path"
+                "has a `?`: SQLite has no options; pass a file of such a name as a pathlib.Path"
             )
         return _supported(url)
     except (ArgumentError, ValueError) as error:
