@@ -30,7 +30,7 @@ def parsed(text: str) -> Address:
     ("sqlite+aiosqlite://", "needs a file"),
     ("sqlite+aiosqlite:///:memory:", "needs a file"),
     ("sqlite+aiosqlite:///file::memory:", "file: address"),
-    ("sqlite+aiosqlite:///why?.db", "has a `.`: SQLite has no options; pass a file of such a name as"),
+    ("sqlite+aiosqlite:///why?.db", "SQLite has no options; pass a file of such a name as"),
     ("sqlite+pysqlite:///orders.db", "has driver 'sqlite"),
     ("mysql+aiomysql://me:hidden@host/orders", "has driver 'mysql"),
     ("postgresql+asyncpg://me:hidden@host:port/orders", "not the address"),
