@@ -1,6 +1,7 @@
 """Shared by all tests: the `pytester` fixture, the `postgres` marker, the event loop."""
 
 import asyncio
+import signal
 import warnings
 from collections.abc import Iterator
 
@@ -13,6 +14,11 @@ settings.load_profile("untimed")
 
 # Only the conftest at the top may name plugins.
 pytest_plugins = ["pytester"]
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As for a command that a shell script starts with `&`. The processes that tests start inherit
+    # it, and some of them are interrupted.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

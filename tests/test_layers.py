@@ -204,7 +204,7 @@ def test_package_has_about_twenty_entries() -> None:
     entries = [each for each in PACKAGE.iterdir() if each.suffix == ".py" or each.is_dir()]
     entries = [each for each in entries if each.name != "__pycache__"]
 
-    assert len(entries) <= 22
+    assert len(entries) <= 23
 
 
 @pytest.mark.parametrize("module", sorted(LAYERS))

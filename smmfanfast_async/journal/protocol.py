@@ -65,8 +65,11 @@ class Journal(Protocol):
         """
         ...
 
-    async def find(self, ref: str) -> Entry | None:
-        """Return the entry of a ref, None if there is none."""
+    async def find(self, ref: str, *, connection: object | None = None) -> Entry | None:
+        """Return the entry of a ref, None if there is none.
+
+        With `connection`, as the caller's own transaction sees it (see `create`).
+        """
         ...
 
     def entries(

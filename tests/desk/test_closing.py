@@ -241,7 +241,21 @@ async def test_closing_ends_follow(world: World) -> None:
 
     assert all(task.done() for task in tasks), "they end before the journal is closed"
     results = await asyncio.gather(*tasks, return_exceptions=True)
-    assert [type(each) for each in results] == [ClosedError, ClosedError]
+    assert results == [None, None], "an intended end is not an error that nobody retrieves"
+
+
+@pytest.mark.asyncio
+async def test_closing_the_client_ends_follow_with_an_error(world: World) -> None:
+    client = await world.client()
+    desk = await world.desk(client)
+    await desk.place(order(), ref="a")
+    following = asyncio.create_task(desk.follow())
+    await eventually(lambda: world.panel.calls("status"))
+
+    await client.aclose()
+
+    with pytest.raises(ClosedError):
+        await following
 
 
 @pytest.mark.asyncio

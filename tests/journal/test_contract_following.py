@@ -24,8 +24,7 @@ from support.journals import (
 
 from smmfanfast_async import ErrorKind, InvalidSettingsError, JournalError
 from smmfanfast_async.journal import Entry, EntryState, EventKind
-from smmfanfast_async.journal.sql import SQLJournal
-from smmfanfast_async.journal.sql import journal as journal_module
+from smmfanfast_async.journal.sql import SQLJournal, queries
 
 S = EntryState
 
@@ -436,7 +435,7 @@ async def test_consumer_name_is_a_short_string(journal: SQLJournal, name: Any) -
 async def test_entries_are_complete_and_ordered_over_many_pages(
     journal: SQLJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal_module, "PAGE_ROWS", 7)
+    monkeypatch.setattr(queries, "PAGE_ROWS", 7)
     for number in range(22):
         await prepare(journal, f"{number:03}")
 

@@ -5,7 +5,7 @@ import gc
 import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeVar
 
@@ -33,7 +33,7 @@ from support.postgres import PASSWORD, PostgresServer
 
 from smmfanfast_async import JournalError, _clock
 from smmfanfast_async.journal import Claim, EntryState
-from smmfanfast_async.journal.sql import SQLJournal, database
+from smmfanfast_async.journal.sql import SQLJournal, address, connecting, database
 
 S = EntryState
 T = TypeVar("T")
@@ -130,8 +130,8 @@ async def test_transaction_is_retried_after_a_driver_state_error(journal: SQLJou
 async def test_hanging_server_raises_within_the_deadline(
     url: str, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, short_deadline: None
 ) -> None:
-    monkeypatch.setattr(database, "STATEMENT_TIMEOUT_S", 0.3)
-    monkeypatch.setattr(database, "CONNECT_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(connecting, "STATEMENT_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(address, "CONNECT_TIMEOUT_S", 0.3)
     journal = SQLJournal(url, clock=Clock()).for_account("a")
     await patiently(journal.open)
     processes = await postgres.freeze()
@@ -144,6 +144,52 @@ async def test_hanging_server_raises_within_the_deadline(
         postgres.thaw(processes)
     assert await patiently(lambda: journal.find("a")) is None
     await journal.aclose()
+
+
+# --- fail-over -----------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_connections_to_a_read_only_server_are_left(journal: SQLJournal) -> None:
+    engine = journal._database._engine
+    assert engine is not None
+    async with AsyncExitStack() as stack:
+        # As if the address had led to a replica when these were made.
+        for _ in range(3):
+            stale = await stack.enter_async_context(engine.connect())
+            await stale.exec_driver_sql("SET SESSION default_transaction_read_only = on")
+            await stale.commit()
+
+    entry = await start(journal)
+
+    assert (entry.state, entry.attempt) == (S.SENDING, 1)
+    assert await journal.find("a") == entry
+
+
+@pytest.mark.asyncio
+async def test_server_that_stays_read_only_is_named_in_the_error(
+    journal: SQLJournal, postgres: PostgresServer, short_deadline: None
+) -> None:
+    await prepare(journal)
+    connection = await postgres.connect()
+    await connection.execute("ALTER DATABASE orders SET default_transaction_read_only = on")
+    await postgres_disconnect(journal)
+    try:
+        with pytest.raises(JournalError, match="read-only transaction"):
+            await start(journal)
+    finally:
+        await connection.execute("SET default_transaction_read_only = off")
+        await connection.execute("ALTER DATABASE orders RESET default_transaction_read_only")
+        await connection.close()
+
+    assert (await start(journal)).attempt == 1
+
+
+async def postgres_disconnect(journal: SQLJournal) -> None:
+    """Close the journal's pooled connections, so that it makes new ones."""
+    engine = journal._database._engine
+    assert engine is not None
+    await engine.dispose()
 
 
 # --- disconnected in a commit --------------------------------------------------------------------
