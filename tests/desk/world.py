@@ -58,6 +58,7 @@ SERVICES = (
     SandboxService(
         service=2, name="Two", type="subscriptions", category="c", rate=1, min=1, max=10**6
     ),
+    SandboxService(service=3, name="Three", category="c", rate=1, max=10**6, dripfeed=True),
 )
 
 

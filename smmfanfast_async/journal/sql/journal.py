@@ -24,6 +24,7 @@ from .. import (
 from . import statements
 from .address import parse_address
 from .database import Database, journal_error
+from .day_budget import DayBudget
 from .polling import Polling
 from .queries import AccountQueries
 from .rows import (
@@ -380,8 +381,21 @@ class SQLJournal(AccountQueries):
             purged, page = await self._purge_page(older_than, after, after_id)
             count += purged
             if len(page) < PURGE_ROWS:
-                return count
+                break
             after, after_id = page[-1]
+        while await self._fold_budgets(older_than):
+            pass
+        return count
+
+    @admitting_transaction
+    async def _fold_budgets(
+        self, connection: AsyncConnection, now: datetime, older_than: datetime
+    ) -> bool:
+        """Store what an old day's orders cost in fewer rows; return False if no day is left."""
+        day = min(older_than, now).astimezone(UTC).date().isoformat()
+        return await DayBudget(self._account, is_sqlite=self._database.is_sqlite).fold_before(
+            connection, day
+        )
 
     @transaction()
     async def _purge_page(
