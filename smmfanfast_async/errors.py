@@ -74,8 +74,8 @@ READS = frozenset({"status", "services", "balance", "refill_status"})
 """Actions that change nothing at the panel, so that repeating them is harmless (document: status,
 services, balance; refill_status is from API v2)."""
 
-# Actions that cannot create an order, whatever happens to the response.
-_CANNOT_CREATE_ORDER = READS | {"refill", "cancel"}
+CANNOT_CREATE_ORDER = READS | {"refill", "cancel"}
+"""Actions that cannot create an order, whatever happens to the response."""
 
 
 class ErrorKind(StrEnum):
@@ -242,7 +242,7 @@ class _UncertainError(PanelError):
     @property
     def maybe_placed(self) -> bool:
         """An order may exist, unless the action cannot create one."""
-        return self.action not in _CANNOT_CREATE_ORDER
+        return self.action not in CANNOT_CREATE_ORDER
 
     @property
     def safe_to_retry(self) -> bool:

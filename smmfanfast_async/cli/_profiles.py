@@ -30,7 +30,7 @@ import attrs
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from .._text import format_value, normalize_text
+from .._text import format_value
 from .._wire.transport import parse_url
 from ..errors import ErrorKind, InvalidSettingsError
 from ..orders import API_V2_ORDER_TYPES, MAX_WHOLE_NUMBER
@@ -194,13 +194,12 @@ def _parse_base_url(where: str, address: str) -> str:
 
 
 def _parse_refusals(where: str, texts_by_kind: dict[str, list[str]]) -> list[Refusal]:
-    refusals = [
-        Refusal(text, REFUSAL_KINDS[kind])
-        for kind, texts in texts_by_kind.items()
-        for text in texts
-    ]
-    for refusal in refusals:
-        if not normalize_text(refusal.text):
-            reason = f"has {refusal.text!r} in refusals, which has no letter or digit"
-            raise InvalidSettingsError(where, reason)
+    refusals: list[Refusal] = []
+    for kind, texts in texts_by_kind.items():
+        for text in texts:
+            try:
+                refusals.append(Refusal(text, REFUSAL_KINDS[kind]))
+            except InvalidSettingsError as error:
+                reason = f"has refusals.{kind} = {error.reason}"
+                raise InvalidSettingsError(where, reason) from error
     return refusals

@@ -125,7 +125,7 @@ def create_refusal(
 def _create_refusal(
     text: str, profile: Profile, reply: Response, action: str, order: str | None
 ) -> RefusedError | RateLimitError:
-    kind = profile.refusal_kind(text)
+    kind = profile.refusal_kind(text, action)
     wait_s = find_retry_after_s(text, reply)
     if kind is ErrorKind.RATE_LIMIT or (kind is None and _is_rate_limit(text)):
         return RateLimitError(
