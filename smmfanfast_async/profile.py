@@ -16,7 +16,7 @@ from typing import Any, Literal
 from attrs import Attribute, field, frozen
 from attrs.validators import optional
 
-from ._refusals import RefusalTexts, find_kind, find_kind_of_read, template_flaw
+from ._refusals import RefusalTexts, count_variants, find_kind, find_kind_of_read, template_flaw
 from ._text import format_value, normalize_word
 from .errors import CANNOT_CREATE_ORDER, ErrorKind, InvalidSettingsError
 from .orders import API_V2_ORDER_TYPES, ORDER_TYPES
@@ -112,6 +112,21 @@ MAX_CALLS_PER_MINUTE = 1_000_000
 """The most `calls_per_minute`, ten thousand times the limits seen."""
 
 
+MAX_REFUSAL_VARIANTS = 50_000
+"""The most variants of all `refusals` together: all languages of `refusal_texts` have 3,200, and
+a variant takes about 200 bytes."""
+
+
+def _validate_refusals(
+    profile: Any, attribute: "Attribute[tuple[Refusal, ...]]", value: tuple[Refusal, ...]
+) -> None:
+    count = sum(count_variants(each.text) for each in value)
+    if count > MAX_REFUSAL_VARIANTS:
+        name = f"{type(profile).__name__}.{attribute.name}"
+        reason = f"must have at most {MAX_REFUSAL_VARIANTS} variants, not {count}"
+        raise InvalidSettingsError(name, reason)
+
+
 def _limit_validator(max_value: int) -> Any:
     """Return a validator for integers from 1 to `max_value`."""
 
@@ -165,7 +180,9 @@ class Profile:
     """Whether to escape `%` and `+` in values once more, for panels that decode them twice (seen on
     this one: a `t.me/+…` link arrives with a space). Off by default: not in the document."""
     # Hidden, because the repr is part of the signature of `Client` on its help page.
-    refusals: tuple[Refusal, ...] = field(default=_REFUSALS, repr=False)
+    refusals: tuple[Refusal, ...] = field(
+        default=_REFUSALS, repr=False, validator=_validate_refusals
+    )
     """Error texts that the panel returns before creating an order. Any other error text leaves the
     outcome of an `add` unknown. Add the texts of a panel in another language here."""
     refusal_grammar: bool = False

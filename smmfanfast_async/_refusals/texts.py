@@ -19,13 +19,7 @@ from itertools import product
 from .._text import normalize_text
 from ..errors import ErrorKind
 
-__all__ = [
-    "MAX_TEXT_CHARACTERS",
-    "MAX_VARIANTS",
-    "RefusalTexts",
-    "expand_template",
-    "template_flaw",
-]
+__all__ = ["RefusalTexts", "count_variants", "template_flaw"]
 
 MAX_TEXT_CHARACTERS = 500
 """A text of this many characters is not recognized: an error keeps no more, so its end may be
@@ -123,7 +117,7 @@ class RefusalTexts:
         self._kinds = {
             _normalize_listed(variant): kind
             for text, kind in reversed([*texts])
-            for variant in expand_template(text)
+            for variant in _expand_template(text)
         }
         self._find_other = find_other
         self._has_numbers = any(NUMBER in text for text in self._kinds)
@@ -155,7 +149,7 @@ class RefusalTexts:
         return None
 
 
-def expand_template(text: str) -> Iterator[str]:
+def _expand_template(text: str) -> Iterator[str]:
     """Yield every variant of a template, with `{n}` as it is."""
     parts = _CHOICE.split(text)
     # Every second part is the content of a pair of braces.
@@ -169,6 +163,11 @@ def _parse_choice(content: str) -> list[str]:
     return [NUMBER] if content == NUMBER[1:-1] else content.split("|")
 
 
+def count_variants(text: str) -> int:
+    """Return how many variants a template has."""
+    return math.prod(len(_parse_choice(each)) for each in _CHOICE.findall(text))
+
+
 def template_flaw(text: object) -> str | None:
     """Return why a text cannot be listed; None if it can."""
     if not isinstance(text, str):
@@ -177,9 +176,9 @@ def template_flaw(text: object) -> str | None:
         return f"must be shorter than {MAX_TEXT_CHARACTERS} characters"
     if re.search("[{}]", _CHOICE.sub("", text)):
         return "has a brace without its counterpart"
-    if math.prod(len(_parse_choice(each)) for each in _CHOICE.findall(text)) > MAX_VARIANTS:
+    if count_variants(text) > MAX_VARIANTS:
         return f"must have at most {MAX_VARIANTS} variants"
-    if not all(normalize_text(each.replace(NUMBER, "")) for each in expand_template(text)):
+    if not all(normalize_text(each.replace(NUMBER, "")) for each in _expand_template(text)):
         return "has a variant without a letter or digit"
     return None
 

@@ -16,6 +16,7 @@ Every key is optional; what is left out is as in the profile that `like` names::
     double_decodes = false
     refusal_grammar = true
     final_statuses = ["Fail"]
+    languages = ["es", "tr"]                 # known refusals in these languages
 
     [refusals]                               # error texts of the panel, by kind of refusal
     funds = ["Saldo insuficiente"]
@@ -43,6 +44,7 @@ from ..profile import (
     Profile,
     Refusal,
 )
+from ..refusal_texts import LANGUAGES
 
 __all__ = ["PROFILES", "OrderType", "ProfileName", "load_profile"]
 
@@ -68,6 +70,7 @@ SECRET_KEYS = {"key", "api_key", "apikey", "token"}
 """Keys that may contain a secret: their value is never shown."""
 
 _CHOICES: dict[str, list[str]] = {
+    "languages": list(LANGUAGES),
     "like": list(PROFILES),
     "order_types": list(API_V2_ORDER_TYPES),
     "refusals": list(REFUSAL_KINDS),
@@ -79,9 +82,11 @@ ProfileName = Literal["smmfanfast", "api-v2"]
 
 if TYPE_CHECKING:
     OrderType: TypeAlias = str
+    _Language: TypeAlias = str
     _RefusalKind: TypeAlias = str
 else:
     OrderType = Literal[tuple(API_V2_ORDER_TYPES)]
+    _Language = Literal[tuple(LANGUAGES)]
     _RefusalKind = Literal[tuple(REFUSAL_KINDS)]
 """The keys of `API_V2_ORDER_TYPES` and `REFUSAL_KINDS`, as types."""
 
@@ -109,6 +114,7 @@ class _ProfileFile(msgspec.Struct, kw_only=True):
     double_decodes: bool | UnsetType = UNSET
     refusal_grammar: bool | UnsetType = UNSET
     final_statuses: frozenset[_Text] | UnsetType = UNSET
+    languages: list[_Language] = []
     refusals: dict[_RefusalKind, list[_Text]] | UnsetType = UNSET
 
 
@@ -167,9 +173,13 @@ def _parse(where: str, default_name: str, table: dict[str, Any]) -> Profile:
     }
     if "base_url" in changes:
         changes["base_url"] = _parse_base_url(where, changes["base_url"])
-    if "refusals" in changes:
-        # The first match counts, so the texts of the file come before the known ones.
-        changes["refusals"] = (*_parse_refusals(where, changes["refusals"]), *base.refusals)
+    languages = changes.pop("languages")
+    # The first match counts, so the texts of the file come before the known ones.
+    changes["refusals"] = (
+        *_parse_refusals(where, changes.get("refusals", {})),
+        *base.refusals,
+        *(text for language in languages for text in LANGUAGES[language]),
+    )
     return attrs.evolve(base, **changes)
 
 
