@@ -13,6 +13,7 @@ from ..errors import (
     BlockedError,
     ErrorKind,
     InsufficientFundsError,
+    InvalidCode,
     InvalidOrderError,
     NotSentError,
     OutcomeUnknownError,
@@ -52,14 +53,21 @@ MAX_REASON_CHARACTERS = 500
 def parse_ref(ref: object) -> str:
     """Return a ref of 1 to 200 printable characters, or raise `InvalidOrderError`."""
     if not isinstance(ref, str) or not ref.strip() or not ref.isprintable():
-        raise InvalidOrderError(
-            "OrderDesk", "ref", ref, "must be a non-blank string of printable characters"
-        )
+        reason = "must be a non-blank string of printable characters"
+        raise InvalidOrderError("OrderDesk", "ref", ref, reason, code=_code_of_ref(ref))
     if len(ref) > MAX_REF_CHARACTERS:
+        reason = f"is longer than {MAX_REF_CHARACTERS} characters"
+        code = InvalidCode.TOO_LONG
         raise InvalidOrderError(
-            "OrderDesk", "ref", ref, f"is longer than {MAX_REF_CHARACTERS} characters"
+            "OrderDesk", "ref", ref, reason, code=code, limit=MAX_REF_CHARACTERS
         )
     return ref
+
+
+def _code_of_ref(ref: object) -> InvalidCode:
+    if ref is None or (isinstance(ref, str) and not ref.strip()):
+        return InvalidCode.MISSING
+    return InvalidCode.INVALID_CHARACTERS if isinstance(ref, str) else InvalidCode.NOT_A_TEXT
 
 
 @frozen(kw_only=True)
