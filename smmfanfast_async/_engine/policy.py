@@ -13,6 +13,7 @@ from attrs import define, field, frozen
 from ..errors import (
     AuthenticationError,
     BlockedError,
+    InvalidOrderError,
     InvalidResponseError,
     InvalidSettingsError,
     NoResponseError,
@@ -188,6 +189,8 @@ def may_depend_on_ids(error: PanelError) -> bool:
         return error.is_about_order
     if isinstance(error, NotSentError | RateLimitError | BlockedError):
         return False
+    if isinstance(error, InvalidOrderError):
+        return True  # the query of a GET request would be too long
     return isinstance(error, NoResponseError | ServerError | RefusedError | InvalidResponseError)
 
 
