@@ -241,7 +241,7 @@ class Profile:
     """The panel's names of fields where they differ, for all calls or for one: `{"key": "token",
     "link": "url", "refill.order": "refill"}`. A mapping is accepted."""
     single_id_actions: frozenset[str] = field(
-        default=frozenset(), converter=_to_set, validator=_check_single_id_actions
+        default=frozenset[str](), converter=_to_set, validator=_check_single_id_actions
     )
     """Of refill, refill_status and cancel those that take only one id in a call, as `order` or
     `refill` (seen for cancel). Several ids are then sent in as many calls. For status, set

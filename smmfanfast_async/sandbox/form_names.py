@@ -5,7 +5,7 @@ belongs to which call is written a second time.
 """
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 __all__ = ["FORMATS", "FormNames", "PanelProfile"]
 
@@ -28,31 +28,40 @@ _CALLS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 
 
 class PanelProfile(Protocol):
-    """The data of a profile that a sandbox reads."""
+    """The data of a profile that a sandbox reads.
+
+    `Any` stands for what a client's profile converts: the type checkers disagree about its type.
+    """
 
     @property
     def actions(self) -> frozenset[str]:
         """The actions of the panel, in the words of the document and of API v2."""
+        ...
 
     @property
     def request_format(self) -> str:
         """One of `FORMATS`."""
+        ...
 
     @property
-    def action_names(self) -> tuple[tuple[str, str], ...]:
-        """The panel's actions by call, where they differ."""
+    def action_names(self) -> Any:
+        """Pairs of a call and the panel's action, where they differ."""
+        ...
 
     @property
-    def field_names(self) -> tuple[tuple[str, str], ...]:
-        """The panel's names of fields, or of `call.field`, where they differ."""
+    def field_names(self) -> Any:
+        """Pairs of a field, or `call.field`, and the panel's name, where they differ."""
+        ...
 
     @property
-    def single_id_actions(self) -> frozenset[str]:
-        """The actions that take one id in a call."""
+    def single_id_actions(self) -> Any:
+        """The set of the actions that take one id in a call."""
+        ...
 
     @property
     def replay_window_s(self) -> float | None:
         """Seconds for which an equal order is answered with the id of the earlier one."""
+        ...
 
 
 class FormNames:
@@ -60,9 +69,9 @@ class FormNames:
 
     def __init__(self, profile: PanelProfile) -> None:
         """Read the names of a profile."""
-        self._actions = dict(profile.action_names)
-        self._fields = dict(profile.field_names)
-        self._single = profile.single_id_actions
+        self._actions: dict[str, str] = dict(profile.action_names)
+        self._fields: dict[str, str] = dict(profile.field_names)
+        self._single: frozenset[str] = profile.single_id_actions
 
     def to_standard(self, fields: Mapping[str, str]) -> dict[str, str]:
         """Return the fields of a request under the document's names.
