@@ -9,7 +9,6 @@ aiohttp knows has no query: no trace hook, error, response or log of it can show
 
 import json
 import re
-import time
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -19,6 +18,7 @@ import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 from attrs import frozen
 
+from ..._clock import elapsed_s
 from ..._secrets import Secret
 from ...errors import InvalidOrderError
 from ...orders.form_names import FormNames
@@ -129,7 +129,7 @@ class SingleUseForm(aiohttp.Payload):
         """Write the key and the form, once."""
         if self.write_started:
             raise RuntimeError("second write of a form prevented: it is sent only once")
-        if self._write_deadline_s is not None and time.monotonic() > self._write_deadline_s:
+        if self._write_deadline_s is not None and elapsed_s() > self._write_deadline_s:
             # Checked here and not earlier: a process may be suspended while it connects.
             raise TimeoutError("the deadline for sending has passed; nothing was sent")
         self.is_revoked = self.is_revoked or has_early_data(writer)
