@@ -133,6 +133,8 @@ class Client(ApiV2Calls):
             proxy=masked_proxy,
             trust_env=trust_env,
             trace_configs=trace_configs,
+            names=profile.form_names,
+            request_format=profile.request_format,
         )
         rate_limiter = RateLimiter(max_concurrency=slots, per_minute=per_minute)
         instrumentation = Instrumentation(on_event, url=str(url), thresholds=balance_thresholds)

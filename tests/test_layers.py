@@ -113,6 +113,7 @@ ENGINE_LAYERS = {
     "streaming": 0,
     "event_log": 0,
     "failed_batches": 1,
+    "replays": 0,
     "instrumentation": 1,
     "limiter": 1,
     "polling": 2,
