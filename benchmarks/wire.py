@@ -12,7 +12,7 @@ import contestants as by
 import httpx
 import orjson
 from measuring import Spread, in_turns, ratio, spread
-from panel import KEY, Panel
+from panel import KEY, Panel, is_refused
 
 from smmfanfast_async import Client
 
@@ -68,6 +68,26 @@ async def measure_cpu(panel: Panel, rounds: int, count: int) -> dict[str, Spread
         "coalesced / bare futures": ratio(times, "coalesced", "bare futures"),
         "coalesced / aiodataloader": ratio(times, "coalesced", "aiodataloader"),
     }
+
+
+async def measure_real_cpu(panel: Panel, rounds: int, count: int) -> dict[str, Spread]:
+    """Compare the same if the panel refuses 2 % of the ids, and with irregular records too."""
+    many = make_ids(count)
+    expected = sum(not is_refused(order) for order in many)
+    figures: dict[str, Spread] = {}
+    for irregular, suffix in ((0, "real"), (15, "real, malformed")):
+        url = panel.url(more=f"/real{irregular}")
+        async with create_session() as session, Client(KEY, base_url=url) as client:
+            work = {
+                "ours": partial(by.fetch_with_iter_statuses, client, many, expected),
+                "json": partial(by.fetch_with_json, session, url, many, expected),
+                "orjson": partial(by.fetch_with_orjson, session, url, many, expected),
+            }
+            times = await in_turns(work, rounds, shares=dict.fromkeys(work, len(many)))
+        for ours, theirs in (("ours", "json"), ("ours", "orjson")):
+            name = {"ours": "streamed", "batches": "batches"}[ours]
+            figures[f"{name} / {theirs}, {suffix}"] = ratio(times, ours, theirs)
+    return figures
 
 
 async def measure_latency(panel: Panel, rounds: int, count: int) -> dict[str, Spread]:
