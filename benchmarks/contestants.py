@@ -144,6 +144,15 @@ async def fetch_with_iter_statuses(client: Client, ids: range, expected: int | N
     return require_all(count, expected or len(ids))
 
 
+async def fetch_with_batches(client: Client, ids: range, expected: int | None = None) -> int:
+    """Fetch with the client: `iter_status_batches`, typed."""
+    count = 0
+    async for batch in client.iter_status_batches(ids):
+        for result in batch.values():
+            count += not isinstance(result, PanelError)
+    return require_all(count, expected or len(ids))
+
+
 async def fetch_with_status(client: Client, ids: range) -> int:
     """Fetch with the client: many tasks, each with `await client.status(id)`."""
     results = await asyncio.gather(*(client.status(order) for order in ids))

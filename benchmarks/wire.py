@@ -48,6 +48,7 @@ async def measure_cpu(panel: Panel, rounds: int, count: int) -> dict[str, Spread
     ):
         work = {
             "ours": partial(by.fetch_with_iter_statuses, client, many),
+            "batches": partial(by.fetch_with_batches, client, many),
             "json": partial(by.fetch_with_json, session, url, many),
             "orjson": partial(by.fetch_with_orjson, session, url, many),
             "httpx": partial(by.fetch_with_httpx, httpx_client, url, many),
@@ -63,6 +64,9 @@ async def measure_cpu(panel: Panel, rounds: int, count: int) -> dict[str, Spread
         "streamed / json": ratio(times, "ours", "json"),
         "streamed / orjson": ratio(times, "ours", "orjson"),
         "streamed / httpx": ratio(times, "ours", "httpx"),
+        "batches / json": ratio(times, "batches", "json"),
+        "batches / orjson": ratio(times, "batches", "orjson"),
+        "one by one / batches": ratio(times, "one by one", "batches"),
         "one by one / streamed": ratio(times, "one by one", "ours"),
         "one by one / coalesced": ratio(times, "one by one", "coalesced"),
         "coalesced / bare futures": ratio(times, "coalesced", "bare futures"),
@@ -80,13 +84,14 @@ async def measure_real_cpu(panel: Panel, rounds: int, count: int) -> dict[str, S
         async with create_session() as session, Client(KEY, base_url=url) as client:
             work = {
                 "ours": partial(by.fetch_with_iter_statuses, client, many, expected),
+                "batches": partial(by.fetch_with_batches, client, many, expected),
                 "json": partial(by.fetch_with_json, session, url, many, expected),
                 "orjson": partial(by.fetch_with_orjson, session, url, many, expected),
             }
             times = await in_turns(work, rounds, shares=dict.fromkeys(work, len(many)))
-        for ours, theirs in (("ours", "json"), ("ours", "orjson")):
-            name = {"ours": "streamed", "batches": "batches"}[ours]
-            figures[f"{name} / {theirs}, {suffix}"] = ratio(times, ours, theirs)
+        for theirs in ("json", "orjson"):
+            figures[f"streamed / {theirs}, {suffix}"] = ratio(times, "ours", theirs)
+            figures[f"batches / {theirs}, {suffix}"] = ratio(times, "batches", theirs)
     return figures
 
 

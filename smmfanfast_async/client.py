@@ -312,7 +312,7 @@ class Client(ApiV2Calls):
         Raises:
             InvalidOrderError: `ids` is one text instead of a list. Nothing was sent.
         """
-        return await collect(self.iter_statuses(ids, ordered=True))
+        return await collect(self.iter_status_batches(ids, ordered=True))
 
     def iter_statuses(
         self, ids: Ids, *, ordered: bool = False
@@ -330,6 +330,25 @@ class Client(ApiV2Calls):
             InvalidOrderError: `ids` is one text instead of a list. Nothing was sent.
         """
         return self._statuses.stream(
+            ids, self._settings, concurrency=self._concurrency, ordered=ordered
+        )
+
+    def iter_status_batches(
+        self, ids: Ids, *, ordered: bool = False
+    ) -> AsyncGenerator[dict[str, OrderStatus | PanelError], None]:
+        """Yield what `statuses` returns, one mapping for each batch as it completes.
+
+        This is the fastest way into `executemany`, a queue or a data frame. Bounds, order and
+        errors are those of `iter_statuses`; an empty `ids` yields nothing.
+
+        Args:
+            ids: Order ids from any iterable or async iterable; it is read as needed.
+            ordered: Whether to keep the order of `ids`. Without it a slow batch delays no other.
+
+        Raises:
+            InvalidOrderError: `ids` is one text instead of a list. Nothing was sent.
+        """
+        return self._statuses.stream_batches(
             ids, self._settings, concurrency=self._concurrency, ordered=ordered
         )
 

@@ -2,11 +2,11 @@
 
 How this works. Everything leads to `fetch`, which returns for each id its status or its own error.
 `get` reaches it through the coalescer, which turns many callers with one id each into few batches;
-`stream` cuts any number of ids into batches and keeps some in flight. A batch that fails as a
-whole, because it is too large, too slow, or has a bad id, is bisected, down to a single id, if the
-panel answers for one of its ids alone (`failed_batches`). Ids that failed alone are remembered and
-asked alone, so that they break no other batch. A whole answer that rejects the key concerns the key
-only if `balance` is rejected too.
+`stream_batches` cuts any number of ids into batches and keeps some in flight. A batch that fails as
+a whole, because it is too large, too slow, or has a bad id, is bisected, down to a single id, if
+the panel answers for one of its ids alone (`failed_batches`). Ids that failed alone are remembered
+and asked alone, so that they break no other batch. A whole answer that rejects the key concerns the
+key only if `balance` is rejected too.
 """
 
 import asyncio
@@ -113,10 +113,10 @@ class Statuses:
                 key = evolve(key, alone=order)
         return self._coalescer.load(order, timeout_s=settings.timeout_s, group=key)
 
-    async def stream(
+    async def stream_batches(
         self, ids: Ids, settings: Settings, *, concurrency: int, ordered: bool
-    ) -> AsyncGenerator[tuple[str, OrderStatus | PanelError], None]:
-        """Yield the status of each id as its batch completes."""
+    ) -> AsyncGenerator[Rows, None]:
+        """Yield the statuses of each batch of ids as it completes."""
         self._runner.check_action("status")
         check_is_list(ids, "ids")
         # A rejected key is detected once, not once for each batch.
@@ -131,11 +131,21 @@ class Statuses:
         )
         async with aclosing(batches):
             async for batch in batches:
-                for row in batch.items():
-                    yield row
+                yield batch
                 # Released before the next one is fetched: its records then use the same memory,
                 # which is still in the processor's cache.
                 del batch
+
+    async def stream(
+        self, ids: Ids, settings: Settings, *, concurrency: int, ordered: bool
+    ) -> AsyncGenerator[tuple[str, OrderStatus | PanelError], None]:
+        """Yield the status of each id as its batch completes."""
+        batches = self.stream_batches(ids, settings, concurrency=concurrency, ordered=ordered)
+        async with aclosing(batches):
+            async for batch in batches:
+                for row in batch.items():
+                    yield row
+                del batch  # as above
 
     async def close(self) -> None:
         """End all waiting with an error."""
@@ -394,15 +404,17 @@ def _answered(rows: Rows) -> Iterator[str]:
     return (order for order, row in rows.items() if isinstance(row, OrderStatus))
 
 
-async def collect(rows: AsyncIterable[tuple[str, OrderStatus | PanelError]]) -> Rows:
-    """Collect results in a mapping whose keys are the id objects of the results.
+async def collect(batches: AsyncGenerator[Rows, None]) -> Rows:
+    """Collect batches in one mapping whose keys are the id objects of the results.
 
     Otherwise key and id would be two equal texts: a sixth of the memory of 100,000 statuses.
     """
-    return {
-        result.order if isinstance(result, OrderStatus) else order: result
-        async for order, result in rows
-    }
+    rows: Rows = {}
+    async with aclosing(batches):
+        async for batch in batches:
+            for order, result in batch.items():
+                rows[result.order if isinstance(result, OrderStatus) else order] = result
+    return rows
 
 
 def _to_keys(ids: list[int | str]) -> list[_Key]:
@@ -427,9 +439,9 @@ def _to_key(value: int | str) -> _Key:
 
 def _partition(keys: list[_Key]) -> tuple[list[str], Rows]:
     """Split keys into ids, and errors of the others."""
-    texts = [key for key in keys if isinstance(key, str)]
-    if len(texts) == len(keys) and are_plain_ids(texts):
-        return texts, {}
+    with suppress(TypeError):  # one is not a text
+        if are_plain_ids(keys):  # type: ignore[arg-type]
+            return keys, {}  # type: ignore[return-value]
     ids: list[str] = []
     errors: Rows = {}
     for key in keys:

@@ -87,11 +87,14 @@ def test_positions_are_different() -> None:
 
 @MODES
 @COUNTS
-def test_statuses_lose_no_other_row(mode: Response | None, n: int, k: int) -> None:
+@pytest.mark.parametrize("by_batches", [False, True])
+def test_statuses_lose_no_other_row(
+    mode: Response | None, n: int, k: int, *, by_batches: bool
+) -> None:
     async def main(panel: Panel) -> None:
         bad = spread(n, k)
         spoil(panel, bad, mode)
-        found = await panel.all(range(1, n + 1), retry=USUAL)
+        found = await panel.all(range(1, n + 1), retry=USUAL, by_batches=by_batches)
 
         assert list(found) == [str(each) for each in range(1, n + 1)]
         assert set(errors_in(found)) == bad
