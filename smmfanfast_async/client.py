@@ -300,7 +300,13 @@ class Client(ApiV2Calls):
             NoResponseError: No answer within `timeout_s`, including the wait for a request slot.
                 Retrying is safe, as after any other `PanelError`.
         """
-        return await self._statuses.get(parse_id(order), self._settings)
+        # `Statuses.get`, written out: it would be one more coroutine for each caller.
+        future, entry = self._statuses.enqueue(parse_id(order), self._settings)
+        try:
+            return await future
+        except BaseException as error:
+            self._statuses.on_error(error, future, entry, self._settings.timeout_s)
+            raise
 
     async def statuses(self, ids: Ids) -> dict[str, OrderStatus | PanelError]:
         """Return the statuses of any number of orders, `profile.ids_per_call` in a request.
@@ -338,12 +344,8 @@ class Client(ApiV2Calls):
     ) -> AsyncGenerator[dict[str, OrderStatus | PanelError], None]:
         """Yield what `statuses` returns, one mapping for each batch as it completes.
 
-        This is the fastest way into `executemany`, a queue or a data frame. Bounds, order and
-        errors are those of `iter_statuses`; an empty `ids` yields nothing.
-
-        Args:
-            ids: Order ids from any iterable or async iterable; it is read as needed.
-            ordered: Whether to keep the order of `ids`. Without it a slow batch delays no other.
+        This is the fastest way into `executemany`, a queue or a data frame. Arguments, bounds,
+        order and errors are those of `iter_statuses`; an empty `ids` yields nothing.
 
         Raises:
             InvalidOrderError: `ids` is one text instead of a list. Nothing was sent.

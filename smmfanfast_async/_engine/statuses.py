@@ -10,9 +10,9 @@ key only if `balance` is rejected too.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Coroutine, Iterable, Iterator
-from contextlib import aclosing, suppress
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
+from contextlib import aclosing
+from functools import lru_cache
 
 from attrs import evolve, frozen
 
@@ -22,17 +22,17 @@ from ..errors import (
     AuthenticationError,
     ClosedError,
     ErrorKind,
-    InvalidOrderError,
     NoResponseError,
     OrderNotFoundError,
     PanelError,
     RefusedError,
 )
 from ..events import BatchFinished
-from ..orders import are_plain_ids, check_is_list, parse_id
+from ..orders import check_is_list
 from ..results import OrderStatus
-from .coalescer import BatchCancelledError, Coalescer
+from .coalescer import BatchCancelledError, Coalescer, Entry
 from .failed_batches import MAX_PROBES, FailedBatch, FailedIds
+from .id_keys import InvalidId, Key, partition, read_keys
 from .policy import BatchSize, RetryPolicy, may_depend_on_ids
 from .runner import MIN_READ_S, Runner, Settings
 from .streaming import stream_batches
@@ -74,15 +74,7 @@ class _BatchKey:
     """An id that failed alone before: no other caller waits for it."""
 
 
-@frozen
-class _InvalidId:
-    """A value in place of an id that is neither text nor a whole number, such as None or 1.5."""
-
-    text: str
-    """Its repr: the key of its error in the results."""
-
-
-_Key = str | _InvalidId
+_Place = tuple["asyncio.Future[OrderStatus]", Entry[str, _BatchKey, OrderStatus]]
 
 
 class Statuses:
@@ -102,16 +94,26 @@ class Statuses:
             concurrency=concurrency,
             map_error=_map_error,
         )
+        self.on_error = self._coalescer.on_error
 
-    def get(self, order: str, settings: Settings) -> Coroutine[Any, Any, OrderStatus]:
+    async def get(self, order: str, settings: Settings) -> OrderStatus:
         """Return the status of one order, fetched together with those of other callers."""
+        future, entry = self.enqueue(order, settings)
+        try:
+            return await future
+        except BaseException as error:
+            self.on_error(error, future, entry, settings.timeout_s)
+            raise
+
+    def enqueue(self, order: str, settings: Settings) -> _Place:
+        """Ask for one order; the caller awaits the future and reports errors, as `get` does."""
         self._runner.check_action("status")
         key = self._batch_key(settings)
-        if self._failed_ids:
+        if self._failed_ids.by_id:
             now_s = asyncio.get_running_loop().time()
             if self._failed_ids.asked_alone((order,), now_s):
                 key = evolve(key, alone=order)
-        return self._coalescer.load(order, timeout_s=settings.timeout_s, group=key)
+        return self._coalescer.enqueue(order, timeout_s=settings.timeout_s, group=key)
 
     async def stream_batches(
         self, ids: Ids, settings: Settings, *, concurrency: int, ordered: bool
@@ -127,7 +129,7 @@ class Statuses:
             size=self._runner.profile.ids_per_call,
             concurrency=concurrency,
             ordered=ordered,
-            read=_to_keys,
+            read=read_keys,
         )
         async with aclosing(batches):
             async for batch in batches:
@@ -153,10 +155,10 @@ class Statuses:
         await self._coalescer.wait_closed()
 
     async def _fetch_batch(
-        self, keys: list[_Key], settings: Settings, rejected: list[AuthenticationError]
+        self, keys: list[Key], settings: Settings, rejected: list[AuthenticationError]
     ) -> Rows:
         """Fetch a batch of unchecked keys; those that are not ids get an error and are not sent."""
-        ids, errors = _partition(keys)
+        ids, errors = partition(keys)
         if rejected:
             rows: Rows = {order: rejected[0].for_order(order) for order in ids}
         else:
@@ -166,7 +168,7 @@ class Statuses:
                 rejected.append(first)
         if not errors:
             return rows
-        texts = (key.text if isinstance(key, _InvalidId) else key for key in keys)
+        texts = (key.text if isinstance(key, InvalidId) else key for key in keys)
         return {text: errors.get(text) or rows[text] for text in texts}
 
     def _batch_key(self, settings: Settings) -> _BatchKey:
@@ -232,11 +234,10 @@ class Statuses:
         left_s = deadline_s - asyncio.get_running_loop().time()
         if left_s >= MIN_SPLIT_S:
             left_s = left_s / 2 if len(ids) > 1 else left_s - PROBE_RESERVE_S
-        attempts = settings.retry.max_attempts
         retry, max_probes = settings.retry, MAX_PROBES
-        if len(ids) > 1 and attempts > MAX_BATCH_ATTEMPTS:
-            retry = evolve(retry, max_attempts=MAX_BATCH_ATTEMPTS)
-            max_probes += attempts - MAX_BATCH_ATTEMPTS
+        if len(ids) > 1 and retry.max_attempts > MAX_BATCH_ATTEMPTS:
+            max_probes += retry.max_attempts - MAX_BATCH_ATTEMPTS
+            retry = _with_batch_attempts(retry)
         error: PanelError
         try:
             return await self._request(ids, Settings(left_s, retry, settings.keep_raw))
@@ -376,6 +377,11 @@ class Statuses:
         return batch.found
 
 
+@lru_cache(maxsize=16)
+def _with_batch_attempts(retry: RetryPolicy) -> RetryPolicy:
+    return evolve(retry, max_attempts=MAX_BATCH_ATTEMPTS)
+
+
 def _map_error(
     order: str, error: TimeoutError | BatchCancelledError, timeout_s: float
 ) -> PanelError:
@@ -415,38 +421,3 @@ async def collect(batches: AsyncGenerator[Rows, None]) -> Rows:
             for order, result in batch.items():
                 rows[result.order if isinstance(result, OrderStatus) else order] = result
     return rows
-
-
-def _to_keys(ids: list[int | str]) -> list[_Key]:
-    """Convert ids to text without checking them: each gets its error in its own batch."""
-    kinds = set(map(type, ids))
-    if kinds == {str}:
-        return ids  # type: ignore[return-value]  # all of them are texts
-    if kinds == {int}:
-        with suppress(ValueError):
-            return list(map(str, ids))
-    return list(map(_to_key, ids))
-
-
-def _to_key(value: int | str) -> _Key:
-    if isinstance(value, str):
-        return value
-    try:
-        return str(value) if type(value) is int else _InvalidId(repr(value))
-    except ValueError:  # Python does not convert a whole number of more than 4300 digits
-        return _InvalidId(object.__repr__(value))
-
-
-def _partition(keys: list[_Key]) -> tuple[list[str], Rows]:
-    """Split keys into ids, and errors of the others."""
-    with suppress(TypeError):  # one is not a text
-        if are_plain_ids(keys):  # type: ignore[arg-type]
-            return keys, {}  # type: ignore[return-value]
-    ids: list[str] = []
-    errors: Rows = {}
-    for key in keys:
-        try:
-            ids.append(parse_id(None if isinstance(key, _InvalidId) else key))
-        except InvalidOrderError as error:
-            errors[key.text if isinstance(key, _InvalidId) else key] = error
-    return ids, errors

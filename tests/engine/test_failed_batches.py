@@ -574,7 +574,7 @@ def test_failed_ids_are_remembered_for_longer_each_time() -> None:
         failed.on_failure("7", now_s)
         failed.on_failure("7", now_s + 0.5)
         assert failed.interval_s("7") == alone_interval_s(failures)
-        spans_s.append(failed._by_id["7"].until_s - now_s)
+        spans_s.append(failed.by_id["7"].until_s - now_s)
         assert failed.asked_alone(["6", "7"], now_s + spans_s[-1] - 1) == ["7"]
         assert failed.asked_alone(["6", "7"], now_s + spans_s[-1]) == []
         now_s += failed.interval_s("7")
