@@ -35,7 +35,7 @@ from .failed_batches import MAX_PROBES, FailedBatch, FailedIds
 from .id_keys import InvalidId, Key, partition, read_keys
 from .policy import BatchSize, RetryPolicy, may_depend_on_ids
 from .runner import MIN_READ_S, Runner, Settings
-from .streaming import stream_batches
+from .streaming import RowStream, stream_batches
 
 __all__ = ["Ids", "Statuses", "collect"]
 
@@ -138,16 +138,13 @@ class Statuses:
                 # which is still in the processor's cache.
                 del batch
 
-    async def stream(
+    def stream(
         self, ids: Ids, settings: Settings, *, concurrency: int, ordered: bool
     ) -> AsyncGenerator[tuple[str, OrderStatus | PanelError], None]:
         """Yield the status of each id as its batch completes."""
-        batches = self.stream_batches(ids, settings, concurrency=concurrency, ordered=ordered)
-        async with aclosing(batches):
-            async for batch in batches:
-                for row in batch.items():
-                    yield row
-                del batch  # as above
+        return RowStream(
+            self.stream_batches(ids, settings, concurrency=concurrency, ordered=ordered)
+        )
 
     async def close(self) -> None:
         """End all waiting with an error."""

@@ -439,11 +439,14 @@ def test_last_waiter_of_a_batch_cancels_its_fetch() -> None:
 
 @pytest.mark.parametrize("outcome", [None, LookupError("broken")])
 @pytest.mark.parametrize("turn", range(4))
-def test_cancellation_as_the_answer_arrives_is_harmless(outcome: Outcome, turn: int) -> None:
+@pytest.mark.parametrize("keys", ["ab", "aa"])
+def test_cancellation_as_the_answer_arrives_is_harmless(
+    outcome: Outcome, turn: int, keys: str
+) -> None:
     """For every loop iteration between the response and the next step of the caller."""
 
     async def main(fetches: Fetches) -> None:
-        task, other = fetches.ask_all("ab")
+        task, other = fetches.ask_all(keys)
         await turns()
         fetches.open[0].set_result(outcome)
         await turns(turn)
