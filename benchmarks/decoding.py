@@ -81,7 +81,7 @@ async def decode_real_batches(rounds: int, times: int) -> dict[str, Spread]:
     Each of two consecutive batches has its own number of irregular records: one or two.
     """
     ids = [[str(order) for order in range(start, start + 100)] for start in (10_001, 10_101)]
-    kinds = {
+    kinds: dict[str, Callable[..., bytes]] = {
         "refused": real_status_body,
         "refused, malformed": partial(real_status_body, irregular=15),
         "refused by objects": partial(real_status_body, refusal=REFUSAL_OBJECT),
