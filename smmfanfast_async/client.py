@@ -280,8 +280,8 @@ class Client(ApiV2Calls):
         """Place an order by its form, for a journal. Results and errors are those of `add`.
 
         `before` is awaited before each attempt, when a request slot is free. If it raises, the
-        error is raised here and nothing is sent. It returns the time of `time.monotonic()` after
-        which the order must not be sent any more.
+        error is raised here and nothing is sent. It returns the time after which the order must
+        not be sent any more, by the clock of the client, which includes suspension.
         """
         if form.get("action") != "add":
             raise InvalidOrderError("Client", "form", form.get("action"), "is not an order form")

@@ -183,6 +183,11 @@ class Profile:
         return RefusalTexts(texts, find_kind if self.refusal_grammar else None)
 
 
+# attrs writes this function, for the cached property, without a module: with Python 3.13.0, `help`
+# of this module would raise `TypeError`.
+vars(Profile).get("__getattr__", Profile).__module__ = __name__
+
+
 @lru_cache(maxsize=16)
 def _normalized_words(words: frozenset[str]) -> frozenset[str]:
     return frozenset(normalize_word(word) for word in words)

@@ -125,15 +125,23 @@ class RetryBudget:
 
     def spend(self, error: PanelError) -> bool:
         """Spend budget for one retry after this error. Return False if the budget is exhausted."""
-        cost = TIMEOUT_COST if isinstance(error, NoResponseError) else RETRY_COST
+        cost = _cost(error)
         if self.tokens < cost:
             return False
         self.tokens -= cost
         return True
 
+    def refund(self, error: PanelError) -> None:
+        """Return what a retry after this error cost: the panel is not down."""
+        self.tokens = min(self.tokens + _cost(error), BUDGET_TOKENS)
+
     def deposit(self) -> None:
         """Return one token to the budget, for a call that succeeded at the first attempt."""
         self.tokens = min(self.tokens + 1, BUDGET_TOKENS)
+
+
+def _cost(error: PanelError) -> int:
+    return TIMEOUT_COST if isinstance(error, NoResponseError) else RETRY_COST
 
 
 @define

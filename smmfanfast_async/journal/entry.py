@@ -357,7 +357,7 @@ class UnknownOrder:
         link_reported_active: Whether the panel has reported, since the attempt, an active order
             with this link.
         other_refs: Refs of this journal's other orders with the same link that are accepted, being
-            sent or unknown: one of them may be the active one.
+            sent or unknown, 20 at most: one of them may be the active one.
     """
 
     entry: Entry

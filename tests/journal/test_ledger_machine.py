@@ -25,6 +25,7 @@ from support.postgres import PostgresServer, shared_server
 from smmfanfast_async import JournalError, RefConflictError
 from smmfanfast_async.journal import TRANSITIONS, Claim, EntryState, EventKind, Observation
 from smmfanfast_async.journal.sql import SQLJournal
+from smmfanfast_async.journal.sql.polling import HELD_INTERVAL
 from smmfanfast_async.results import OrderStatus
 
 S = EntryState
@@ -124,9 +125,15 @@ class LedgerMachine(RuleBasedStateMachine):
         self.events.append((ref, EVENT_KINDS[to]))
 
     def make_held_due(self, link: str) -> None:
+        if oldest := self.oldest_held().get(link):
+            oldest.due_at = self.clock()
+
+    def oldest_held(self) -> dict[str, Row]:
+        oldest: dict[str, Row] = {}
         for ref, row in self.rows.items():
-            if row.state is S.HELD and link_of(ref) == link:
-                row.due_at = self.clock()
+            if row.state is S.HELD and row.due_at is not None:
+                oldest.setdefault(link_of(ref), row)
+        return oldest
 
     def owner_of(self, order: str | None) -> str | None:
         owners = [ref for ref, row in self.rows.items() if row.order == order is not None]
@@ -237,8 +244,12 @@ class LedgerMachine(RuleBasedStateMachine):
     def due_to_send(self, machine: int) -> None:
         due = {each.ref for each in self.run(self.machines[machine].due_to_send(99))}
         now = self.clock()
+        oldest = self.oldest_held()
         for ref, row in self.rows.items():
             if row.state is S.HELD and row.due_at is not None and row.due_at <= now:
+                if row is not oldest[link_of(ref)]:
+                    row.due_at = now + HELD_INTERVAL
+                    continue
                 row.state = S.PREPARED
                 self.events.append((ref, EventKind.RELEASED))
         assert due == {

@@ -138,6 +138,8 @@ orders = Table(
     Column("digest", String(64), nullable=False),
     Column("form", Text),
     Column("link", Text),
+    # For the index: PostgreSQL's take no long links.
+    Column("link_digest", String(64)),
     Column("quantity", BigInteger),
     Column("price", Money),
     Column("max_charge", Money),
@@ -206,7 +208,7 @@ for _name, _state, _order in (
         postgresql_where=_where,
     )
 Index("smm_orders_budget_day", orders.c.account, orders.c.budget_day)
-Index("smm_orders_link", orders.c.account, orders.c.link)
+Index("smm_orders_link", orders.c.account, orders.c.link_digest)
 Index("smm_orders_created", orders.c.account, orders.c.created_at)
 
 events = Table(
@@ -223,6 +225,13 @@ events = Table(
     Column("charge", Money),
     Column("remains", BigInteger),
     Column("text", Text),
+)
+Index(
+    "smm_events_text",
+    events.c.account,
+    events.c.ref,
+    sqlite_where=events.c.text.is_not(None),
+    postgresql_where=events.c.text.is_not(None),
 )
 
 consumers = Table(

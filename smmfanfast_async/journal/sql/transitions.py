@@ -6,6 +6,7 @@ two transactions wait for each other: the day's budget, then orders, then the ac
 which events are numbered.
 """
 
+import json
 import random
 from collections.abc import Collection
 from datetime import datetime
@@ -334,10 +335,11 @@ class Transitions:
     async def make_held_due(
         self, connection: AsyncConnection, links: Collection[str], now: datetime
     ) -> None:
-        """Make orders due that are held for these links."""
+        """Make the oldest order due that is held for each of these links."""
         if links:
-            params = {"p_account": self._account, "p_links": sorted(set(links)), "p_now": now}
-            await connection.execute(statements.MAKE_HELD_DUE, params)
+            rows = json.dumps([{"link": link} for link in sorted(set(links))])
+            params = {"p_account": self._account, "p_rows": rows, "p_now": now}
+            await connection.execute(statements.make_held_due(is_sqlite=self._is_sqlite), params)
 
     async def append_events(self, connection: AsyncConnection, rows: list[dict[str, Any]]) -> None:
         """Append events; the account's row is the last that a transaction locks."""

@@ -11,9 +11,9 @@ from support.postgres import PostgresServer
 from smmfanfast_async.journal.sql import SQLJournal
 
 FILL = """
-INSERT INTO smm_orders (account, ref, digest, form, link, budget_day, created_at, state, attempt,
-    due_at, was_unknown, miss_count, claim_version, panel_order, lease_until, slot)
-SELECT '{account}', 'r' || n, 'd', '{{}}', 'l' || n, '{day}', 0,
+INSERT INTO smm_orders (account, ref, digest, form, link, link_digest, budget_day, created_at,
+    state, attempt, due_at, was_unknown, miss_count, claim_version, panel_order, lease_until, slot)
+SELECT '{account}', 'r' || n, 'd', '{{}}', 'l' || n, 'l' || n, '{day}', 0,
     CASE WHEN n > 20 THEN 'finished' ELSE {states} END, 1, n, {false}, 0, 0, 'p' || n,
     CASE WHEN n % 5 = 3 AND n <= 20 THEN 0 END, CASE WHEN n % 5 = 3 AND n <= 20 THEN n END
 FROM {numbers}
@@ -68,13 +68,13 @@ async def fill(journals: Journals, backend: str) -> SQLJournal:
 
 async def statements_of(journal: SQLJournal, name: str) -> list[tuple[str, tuple[Any, ...]]]:
     """Return the statements on orders that a method runs, with their parameters."""
-    engine = journal._database._engine
-    assert engine is not None
     executed: list[tuple[str, tuple[Any, ...]]] = []
-    sql_event.listen(
-        engine.sync_engine, "before_cursor_execute",
-        lambda connection, cursor, sql, values, *rest: executed.append((sql, values)),
-    )  # fmt: skip
+    for engine in (journal._database._engine, journal._database._reader):
+        if engine is not None:
+            sql_event.listen(
+                engine.sync_engine, "before_cursor_execute",
+                lambda connection, cursor, sql, values, *rest: executed.append((sql, values)),
+            )  # fmt: skip
     await run(journal, name)
     return [each for each in executed if "smm_orders" in each[0].partition("RETURNING")[0]]
 
@@ -138,3 +138,34 @@ async def test_claim_skips_closed_orders_of_the_past(journals: Journals, backend
     claims = await journal.claim(10_000, lease=LEASE)
 
     assert len(claims) == 4
+
+
+UNKNOWN = """
+INSERT INTO smm_orders (account, ref, digest, form, link, link_digest, budget_day, created_at,
+    state, attempt, was_unknown, miss_count, claim_version)
+SELECT '{account}', 'r' || n, 'd', '{{}}', {link}, {link},
+    '{day}', 0, 'unknown', 1, {false}, 0, 0
+FROM {numbers}
+"""
+
+
+@pytest.mark.asyncio
+async def test_unknown_orders_have_no_limit(journals: Journals, backend: str) -> None:
+    """PostgreSQL takes 32,767 parameters; and no order is compared with every other one."""
+    count = 70_000
+    journal = await journals()
+    sql = UNKNOWN.format(
+        account=ACCOUNT, day=DAY, link="CASE WHEN n % 2 = 0 THEN 'same' ELSE 'l' || n END",
+        false="false" if backend == "postgresql" else "0",
+        numbers=NUMBERS[backend].replace("3000", str(count)),
+    )  # fmt: skip
+    engine = journal._database._engine
+    assert engine is not None
+    async with engine.begin() as connection:
+        await connection.exec_driver_sql(sql)
+
+    unknown = await journal.unknown()
+
+    assert len(unknown) == count
+    assert {len(each.other_refs) for each in unknown} == {0, 20}
+    assert all(each.entry.ref not in each.other_refs for each in unknown)
