@@ -89,10 +89,12 @@ _STATUS_BY_WORD = {
     for spelling, status in [
         *((each.value, each) for each in Status),
         ("cancelled", Status.CANCELED),
+        ("fail", Status.FAILED),
     ]
     if status is not Status.UNKNOWN
     for spaced in (spelling, spelling.replace("_", " "))
-    for word in (spaced, spaced.capitalize(), spaced.title())
+    for cased in (spaced, spaced.capitalize(), spaced.title(), spaced.upper())
+    for word in (cased, cased.replace(" ", "-"), cased.replace(" ", ""))
 }
 
 _CURRENCIES = (  # noqa: SIM905  # a hundred quotes would hide the content

@@ -112,6 +112,7 @@ ENGINE_LAYERS = {
     "coalescer": 0,
     "streaming": 0,
     "event_log": 0,
+    "id_keys": 0,
     "failed_batches": 1,
     "replays": 0,
     "instrumentation": 1,

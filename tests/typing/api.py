@@ -72,6 +72,10 @@ async def verbs(client: Client) -> None:
     assert_type(
         client.iter_statuses(iter([1])), AsyncGenerator[tuple[str, OrderStatus | PanelError], None]
     )
+    assert_type(
+        client.iter_status_batches(iter([1])),
+        AsyncGenerator[dict[str, OrderStatus | PanelError], None],
+    )
     assert_type(await client.wait(32, until=lambda found: found.runs == 2), OrderStatus)
     assert_type(client.watch(["1", 2], timeout_s=60), AsyncGenerator[StatusChange, None])
     assert_type(await client.services(), Catalogue)
