@@ -21,6 +21,7 @@ from .deadline import Deadline
 from .deciding import Decisions
 from .event_reader import EventReader
 from .following import Follower
+from .ownership import Ownership
 from .pricing import Pricing
 from .rate_limit import AccountRateLimit
 from .send_tasks import SendTasks
@@ -129,7 +130,7 @@ class OrderDesk:
             clock=self._clock,
         )
         self._is_open = False
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ownership = Ownership()
 
     def __repr__(self) -> str:
         return f"<OrderDesk {self._journal!r} {'open' if self._is_open else 'closed'}>"
@@ -153,7 +154,7 @@ class OrderDesk:
             # `aclose` is not called for a desk that did not open.
             await self._journal.aclose()
             raise
-        self._loop = asyncio.get_running_loop()
+        self._ownership.take()
         self._is_open = True
 
     async def aclose(self) -> None:
@@ -161,9 +162,11 @@ class OrderDesk:
 
         An attempt that has not ended by then counts as unknown once its lease expires. `follow` and
         readers of events end. A second call does nothing; afterwards every method raises
-        `ClosedError`.
+        `ClosedError`. In a process that was forked since `open`, it leaves the parent's desk alone.
         """
         self._is_open = False
+        if self._ownership.is_of_parent:
+            return  # the tasks, and the thread or connection of the database, are the parent's
         self._event_reader.close()
         try:
             await self._follower.close(self._timing.close_grace_s)
@@ -437,5 +440,4 @@ class OrderDesk:
     def _check_open(self) -> None:
         if not self._is_open:
             raise ClosedError("the desk is not open")
-        if asyncio.get_running_loop() is not self._loop:
-            raise ClosedError("the desk is used from another event loop than it was opened in")
+        self._ownership.check()

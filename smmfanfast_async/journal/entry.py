@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import ClassVar
 
 from attrs import field, frozen
 
 from .._amounts import EXACT, step_of
+from .._serialization import JsonFields, Serializable
 from ..errors import (
     AuthenticationError,
     BlockedError,
@@ -99,7 +101,7 @@ class NewEntry:
 
 
 @frozen(kw_only=True)
-class Entry:
+class Entry(Serializable):
     """An order in the journal as it was when it was read. All times are aware UTC.
 
     Attributes:
@@ -139,6 +141,12 @@ class Entry:
             when the order was accepted; None before that.
         miss_count: How many checks in succession the panel answered without knowing the id.
     """
+
+    _json: ClassVar[JsonFields] = JsonFields(
+        computed={name: name for name in ("status", "is_open", "refund_share", "refund")},
+        raw=frozenset({"reason"}),
+        form=frozenset({"form", "link"}),
+    )
 
     ref: str
     state: EntryState
@@ -329,7 +337,7 @@ class EventKind(StrEnum):
 
 
 @frozen(kw_only=True)
-class JournalEvent:
+class JournalEvent(Serializable):
     """Something that happened to an entry. Events are numbered in the order they were recorded.
 
     Attributes:
@@ -347,6 +355,8 @@ class JournalEvent:
             message, and after `purge`.
     """
 
+    _json: ClassVar[JsonFields] = JsonFields(raw=frozenset({"text"}))
+
     position: int
     at: datetime
     ref: str
@@ -360,7 +370,7 @@ class JournalEvent:
 
 
 @frozen(kw_only=True)
-class UnknownOrder:
+class UnknownOrder(Serializable):
     """An order whose outcome is unknown, with the evidence for and against its existence.
 
     None of it is proof: a balance is also lowered by other orders and raised by deposits, and an
@@ -376,6 +386,10 @@ class UnknownOrder:
         other_refs: Refs of this journal's other orders with the same link that are accepted, being
             sent or unknown, 20 at most: one of them may be the active one.
     """
+
+    _json: ClassVar[JsonFields] = JsonFields(
+        computed={name: name for name in ("drop_difference", "drop_matches_price")}
+    )
 
     entry: Entry
     balance_drop: Decimal | None
@@ -410,7 +424,7 @@ class UnknownOrder:
 
 
 @frozen(kw_only=True)
-class Summary:
+class Summary(Serializable):
     """An account's orders in numbers; money in the account's currency.
 
     Attributes:
