@@ -60,6 +60,7 @@ if TYPE_CHECKING:
         RefusedError,
         ServerError,
         SpendingLimitError,
+        StaleEventError,
         UnsupportedActionError,
         WaitTimeoutError,
     )
@@ -156,6 +157,7 @@ __all__ = [
     "Service",
     "ServiceChange",
     "SpendingLimitError",
+    "StaleEventError",
     "Status",
     "StatusChange",
     "SubscriptionsOrder",

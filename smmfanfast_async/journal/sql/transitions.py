@@ -69,6 +69,7 @@ class Transitions:
         is_only_account: bool,
     ) -> Entry:
         """Insert an order, or return the existing entry of its ref."""
+        is_new = False
         row = await self.find_row(connection, statements.BY_REF, new.ref)
         if row is None and is_only_account:
             await self.require_only_account(connection, new)
@@ -83,6 +84,7 @@ class Transitions:
             values = new_order_row(self._account, new, budget, now)
             inserted = await connection.execute(insert.values(values).returning(orders))
             row = inserted.mappings().one_or_none()
+            is_new = row is not None
         if row is None:  # another transaction was faster
             row = await self.require_row(connection, new.ref)
         if row["digest"] != form_digest(new.form):
@@ -92,7 +94,7 @@ class Transitions:
             params = {"p_id": row["id"], "p_max_charge": new.max_charge}
             limited = (await connection.execute(SET_MAX_CHARGE, params)).mappings().one_or_none()
             row = row if limited is None else limited
-        return entry_from_row(row)
+        return attrs.evolve(entry_from_row(row), is_new=is_new)
 
     async def start_attempt(
         self,
