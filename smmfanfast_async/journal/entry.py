@@ -28,6 +28,7 @@ __all__ = [
     "MAX_REASON_CHARACTERS",
     "MAX_REF_CHARACTERS",
     "Claim",
+    "ConsumerClaim",
     "Entry",
     "EventKind",
     "JournalEvent",
@@ -140,6 +141,9 @@ class Entry(Serializable):
         changed_at: When a check last changed the state, the status or a number of the order, or
             when the order was accepted; None before that.
         miss_count: How many checks in succession the panel answered without knowing the id.
+        is_new: Whether the call that returned it has created it: False for a ref that was known
+            before, and for whatever is read. It does not count in comparisons. After an answer of
+            the database that was lost, it may be False for a new one, never True for a known one.
     """
 
     _json: ClassVar[JsonFields] = JsonFields(
@@ -173,6 +177,7 @@ class Entry(Serializable):
     checked_at: datetime | None = None
     changed_at: datetime | None = None
     miss_count: int = 0
+    is_new: bool = field(default=False, eq=False)
 
     @property
     def status(self) -> Status | None:
@@ -284,6 +289,21 @@ class Claim:
     key: int
     version: int
     entry: Entry
+
+
+@frozen(kw_only=True)
+class ConsumerClaim:
+    """The right of one worker to read the events of a consumer, until its lease is over.
+
+    Attributes:
+        consumer: The name of the consumer.
+        position: The position that is acknowledged; events after it are to be read.
+        version: The version of the claim, a fencing token: a later claim invalidates this one.
+    """
+
+    consumer: str
+    position: int
+    version: int
 
 
 @frozen(kw_only=True)
