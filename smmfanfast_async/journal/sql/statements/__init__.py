@@ -13,7 +13,7 @@ from .event_log import (
     INSERT_EVENT,
     RESERVE_POSITIONS,
 )
-from .following import CLAIM, record_statuses, release, reschedule_far_future
+from .following import claim, record_statuses, release, reschedule_far_future
 from .money import (
     BUDGET_CHANGES,
     DAY_WITH_BUDGET_CHANGES,
@@ -48,7 +48,6 @@ __all__ = [
     "BY_PANEL_ORDER",
     "BY_REF",
     "BY_REF_LOCKED",
-    "CLAIM",
     "CONSUMER_POSITION",
     "DAY_WITH_BUDGET_CHANGES",
     "DUE_TO_SEND",
@@ -70,6 +69,7 @@ __all__ = [
     "TAKEN_SLOTS",
     "TAKE_BUDGET_CHANGES",
     "UNKNOWN_ORDERS",
+    "claim",
     "entries_page",
     "insert_or_ignore",
     "make_held_due",
