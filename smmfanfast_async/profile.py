@@ -221,6 +221,11 @@ class Profile:
         return RefusalTexts(((each.text, each.kind) for each in self.refusals), find_kind_of_read)
 
 
+# attrs writes this function, for the cached property, without a module: with Python 3.13.0, `help`
+# of this module would raise `TypeError`.
+vars(Profile).get("__getattr__", Profile).__module__ = __name__
+
+
 @lru_cache(maxsize=16)
 def _normalized_words(words: frozenset[str]) -> frozenset[str]:
     return frozenset(normalize_word(word) for word in words)

@@ -13,6 +13,7 @@ PACKAGE = Path(smmfanfast_async.__file__).parent
 
 LAYERS = {
     "_amounts": 0,
+    "_clock": 0,
     "_text": 0,
     "errors": 1,
     "_refusals": 2,
@@ -44,6 +45,7 @@ LAYERS = {
 """Modules import only from layers below their own."""
 
 THIRD_PARTY = {
+    "_clock": {"attrs"},
     "orders": {"attrs"},
     "results": {"msgspec"},
     "profile": {"attrs"},

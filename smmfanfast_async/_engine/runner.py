@@ -87,7 +87,7 @@ class Settings:
 
 BeforeSend = Callable[[], Awaitable[float]]
 """Runs before each attempt of an order, for example to record it in a journal. Returns the time of
-the monotonic clock after which the order must not be sent any more."""
+`elapsed_s` after which the order must not be sent any more."""
 
 
 @define
@@ -218,6 +218,10 @@ class Runner:
     def spend_retry(self, error: PanelError) -> bool:
         """Spend retry budget for another kind of retry. Return False if it is exhausted."""
         return self._retry_budget.spend(error)
+
+    def refund_retry(self, error: PanelError) -> None:
+        """Return what `spend_retry` took, since the panel answered."""
+        self._retry_budget.refund(error)
 
     async def close(self) -> None:
         """Reject new calls, wait for orders in flight, then close the connections."""

@@ -214,6 +214,8 @@ def summary_view(summary: Summary) -> Group:
     amounts = [(f"{name} {money(amount)}", "") for name, amount in sums.items()]
     if summary.at_risk:
         amounts[-1] = (amounts[-1][0], "bold red")
+    if summary.cost_unknown:
+        amounts.append((f"cost unknown of {summary.cost_unknown}", "yellow"))
     return Group(counts(summary), _line("money  ", amounts))
 
 

@@ -12,11 +12,12 @@ from typing import ClassVar, NoReturn, Self
 from .._engine.limiter import Clock
 from .._engine.policy import PollPolicy, RetryPolicy
 from ..client import Client
-from ..errors import ClosedError, InvalidOrderError
-from ..journal import Entry, EntryState, Journal, JournalEvent, Outcome, Summary, UnknownOrder
-from ..orders import Order, parse_id
-from .admission import PLACE_GRACE_S, Admission
+from ..errors import ClosedError
+from ..journal import Entry, EntryState, Journal, JournalEvent, Summary, UnknownOrder
+from ..orders import Order
+from .admission import MAY_BE_STORED, Admission
 from .arguments import check_settings, parse_decided_by
+from .deadline import Deadline
 from .deciding import Decisions
 from .event_reader import EventReader
 from .following import Follower
@@ -113,6 +114,7 @@ class OrderDesk:
             send=self._sender.send,
             check_open=self._check_open,
             on_done=self._notify,
+            reload_s=self._timing.reload_s,
         )
         self._event_reader = EventReader(self._journal, self._timing)
         self._follower = Follower(
@@ -202,8 +204,8 @@ class OrderDesk:
                 order and checked against the catalogue (at most `services_ttl_s` old) before the
                 order is stored and before each attempt to send it, by any desk. Given for a
                 ref that is not placed yet, it replaces the ref's limit; None leaves that as it is.
-            wait_s: How long to wait, in seconds; sending continues afterwards, and the entry is
-                returned as it is by then. None waits for the outcome.
+            wait_s: How long to wait, in seconds, for journal, catalogue and outcome; sending
+                continues, and the entry is returned as it is by then. None waits for the outcome.
 
         Returns:
             The entry. `Entry.state` is ACCEPTED or FINISHED; REFUSED (see `retry`); UNKNOWN (see
@@ -220,16 +222,15 @@ class OrderDesk:
             RefusedError: Nothing was sent: the panel refused to return the catalogue.
             NotSentError, ClosedError: Nothing was sent, such as when the catalogue is not
                 available. Calling again with the same ref is safe.
-            JournalError: The journal is not available. Calling again with the same ref is safe.
+            JournalError: The journal is not available, or did not answer within `wait_s` (inside a
+                transaction of your own, use `enqueue`). Calling again with the same ref is safe.
             OutcomeUnknownError: An order may exist, and the journal could not record its outcome.
                 Calling again with the same ref is safe: it will be UNKNOWN.
         """
         self._check_open()
-        started_s = self._clock.now_s()
-        entry = await self._admission.create_entry(order, ref, max_charge, wait_s=wait_s)
-        if wait_s is not None:
-            wait_s = max(wait_s - (self._clock.now_s() - started_s), 0.0)
-        return await self._sends.wait(entry, wait_s)
+        deadline = Deadline.after(wait_s)
+        entry = await self._admission.create_entry(order, ref, max_charge, deadline=deadline)
+        return await self._sends.wait(entry, deadline.remaining_s())
 
     async def enqueue(
         self,
@@ -255,6 +256,7 @@ class OrderDesk:
 
         Raises:
             InvalidSettingsError: `connection` is not a transaction on the journal's database.
+            NotSentError: The catalogue is not in memory: call `Client.services()` before.
             PanelError: As for `place`, except that nothing is sent here. Calling again is safe.
         """
         self._check_open()
@@ -263,18 +265,22 @@ class OrderDesk:
     # --- following -------------------------------------------------------------------------------
 
     async def follow(self) -> None:
-        """Send due orders and check accepted ones, until cancelled.
+        """Send due orders and check accepted ones, until cancelled or the desk is closed.
 
-        One call per process is enough; any number of processes share the work. An outage of the
-        panel or of the database changes no order: work continues afterwards.
+        One call per process is enough; any number share the work. An outage of the panel or of the
+        database changes no order: work continues afterwards.
 
         Raises:
             AuthenticationError: The panel rejects the key, for `balance` too. Call again with one
                 that is valid.
-            ClosedError: The desk or the client is closed.
+            ClosedError: The desk is not open, or the client is closed.
         """
         self._check_open()
-        await self._follower.run()
+        try:
+            await self._follower.run()
+        except ClosedError:
+            if not self._follower.closed.is_set():
+                raise
 
     async def events(
         self, consumer: str, *, wait: bool = True
@@ -340,30 +346,14 @@ class OrderDesk:
             ClosedError, JournalError: Call again.
         """
         self._check_open()
-        if (order is None) == (placed is None) or placed:
-            shown = f"order={order!r}, placed={placed!r}"
-            reason = "must be either the panel's id or placed=False"
-            raise InvalidOrderError("OrderDesk.resolve", "order", shown, reason)
-        who = parse_decided_by(decided_by)
-        if order is None:
-            outcome = Outcome(state=_S.WITHDRAWN, reason=note or "not placed", decided_by=who)
-        else:
-            order_id = parse_id(order, "OrderDesk.resolve")
-            now = await self._journal.now()
-            outcome = Outcome(
-                state=_S.ACCEPTED, order=order_id, reason=note or None, due_at=now, decided_by=who
-            )
-        rule = "only orders with an unknown outcome can be resolved"
-        return await self._decisions.apply(ref, {_S.UNKNOWN}, outcome, rule)
+        return await self._decisions.resolve(
+            ref, decided_by=decided_by, order=order, placed=placed, note=note
+        )
 
     async def withdraw(self, ref: str, *, decided_by: str, note: str = "") -> Entry:
         """Withdraw an order that was not sent: PREPARED or HELD. Raises as `resolve` does."""
         self._check_open()
-        outcome = Outcome(
-            state=_S.WITHDRAWN, reason=note or "withdrawn", decided_by=parse_decided_by(decided_by)
-        )
-        rule = "only prepared or held orders can be withdrawn"
-        return await self._decisions.apply(ref, {_S.PREPARED, _S.HELD}, outcome, rule)
+        return await self._decisions.withdraw(ref, decided_by=decided_by, note=note)
 
     async def retry(
         self,
@@ -390,31 +380,28 @@ class OrderDesk:
             PanelError: As for `place`.
         """
         self._check_open()
-        now = await self._journal.now()
-        outcome = Outcome(
-            state=_S.PREPARED,
-            reason="to be sent again",
-            due_at=now + timedelta(seconds=PLACE_GRACE_S),
-            decided_by=parse_decided_by(decided_by),
-        )
-        price = await self._admission.price_again(ref, max_charge, wait_s)
+        decider = parse_decided_by(decided_by)
+        deadline = Deadline.after(wait_s)
+        price = await self._admission.price_again(ref, max_charge, deadline)
         previous = self._sends.tasks.get(ref)
-        rule = "only refused or withdrawn orders can be retried"
-        entry = await self._decisions.apply(
-            ref, {_S.REFUSED, _S.WITHDRAWN}, outcome, rule, budget_day=now.date().isoformat(),
-            price=price, max_charge=max_charge,
-        )  # fmt: skip
+        async with deadline.limit_journal(MAY_BE_STORED):
+            entry = await self._decisions.retry(
+                ref, decided_by=decider, price=price, max_charge=max_charge
+            )
         if previous is not None:
             # It has recorded the refusal and is about to return it: that is not our answer.
-            await asyncio.wait({previous}, timeout=wait_s)
-        return await self._sends.wait(entry, wait_s)
+            await asyncio.wait({previous}, timeout=deadline.remaining_s())
+        return await self._sends.wait(entry, deadline.remaining_s())
 
     # --- queries ---------------------------------------------------------------------------------
 
-    async def find(self, ref: str) -> Entry | None:
-        """Return the entry of a ref, None if there is none. Raises as `unknown` does."""
+    async def find(self, ref: str, *, connection: object | None = None) -> Entry | None:
+        """Return the entry of a ref, None if there is none. Raises as `unknown` does.
+
+        With `connection`, as for `enqueue`, the caller's own transaction is read.
+        """
         self._check_open()
-        return await self._journal.find(ref)
+        return await self._journal.find(ref, connection=connection)
 
     def entries(
         self,
@@ -427,8 +414,7 @@ class OrderDesk:
     ) -> AsyncIterator[Entry]:
         """Iterate over entries, the oldest first, in bounded memory. Omitted filters match all.
 
-        `statuses` are values of `Status`; `since` and `until` limit the time of creation. Raises as
-        `unknown` does.
+        `statuses` are values of `Status`; `since`, `until`: time of creation. Raises as `unknown`.
         """
         self._check_open()
         return self._journal.entries(

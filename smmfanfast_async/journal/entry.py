@@ -129,7 +129,8 @@ class Entry:
         raw_status: The last status as the panel wrote it, at most 200 characters; None before the
             first check.
         charge: The last charge that the panel reported, net of refunds, in `currency`; None if it
-            reported none.
+            reported none. For a drip-feed order or subscription, the sum of those of the orders
+            that it created, once all are final.
         currency: The currency of `charge`, such as "USD"; None if the panel did not state one.
         start_count: The counter before the order started; None if not known.
         remains: How many are still to be delivered; None if not known.
@@ -286,12 +287,20 @@ class Observation:
         status: The order's status; None if the panel answered and did not know the id.
         due_at: When to check next, aware UTC.
         is_final: Whether the status is final by the panel's own list (`Profile.final_statuses`).
+        charge: What the orders that it created cost together; None for other orders, and if that is
+            not known: then the charge of `status` counts.
+        currency: The currency of `charge`; None if the panel did not state one.
+        has_open_orders: Whether orders that it created are still open, or not known yet: it is not
+            final before they are.
     """
 
     claim: Claim
     status: OrderStatus | None
     due_at: datetime
     is_final: bool = False
+    charge: Decimal | None = None
+    currency: str | None = None
+    has_open_orders: bool = False
 
 
 class EventKind(StrEnum):
@@ -365,7 +374,7 @@ class UnknownOrder:
         link_reported_active: Whether the panel has reported, since the attempt, an active order
             with this link.
         other_refs: Refs of this journal's other orders with the same link that are accepted, being
-            sent or unknown: one of them may be the active one.
+            sent or unknown, 20 at most: one of them may be the active one.
     """
 
     entry: Entry
@@ -409,9 +418,11 @@ class Summary:
         by_status: How many accepted and finished orders have each status (`Status`), "unseen"
             before the first check.
         spent: The charges of accepted and finished orders, net of refunds; the price of an order
-            for which the panel reports no charge.
+            for which the panel reports no charge (yet).
         refunded: What was refunded for finished orders: price less charge, if both are known.
         at_risk: The prices of orders that are unknown or being sent.
+        cost_unknown: How many accepted and finished orders have neither a charge nor a price, such
+            as running subscriptions: what they cost is missing in `spent`.
     """
 
     by_state: Mapping[EntryState, int]
@@ -419,3 +430,4 @@ class Summary:
     spent: Decimal
     refunded: Decimal
     at_risk: Decimal
+    cost_unknown: int = 0

@@ -65,8 +65,11 @@ class Journal(Protocol):
         """
         ...
 
-    async def find(self, ref: str) -> Entry | None:
-        """Return the entry of a ref, None if there is none."""
+    async def find(self, ref: str, *, connection: object | None = None) -> Entry | None:
+        """Return the entry of a ref, None if there is none.
+
+        With `connection`, as the caller's own transaction sees it (see `create`).
+        """
         ...
 
     def entries(
@@ -171,7 +174,10 @@ class Journal(Protocol):
         ...
 
     async def due_to_send(self, limit: int) -> list[Entry]:
-        """Return PREPARED entries that are due; HELD ones whose wait is over become PREPARED."""
+        """Return PREPARED entries that are due; HELD ones whose wait is over become PREPARED.
+
+        Of those that are held for one link, the oldest alone: the panel takes one at a time.
+        """
         ...
 
     async def claim(self, limit: int, *, lease: timedelta) -> list[Claim]:
@@ -214,7 +220,8 @@ class Journal(Protocol):
     async def pause(self, until: datetime) -> None:
         """Delay calls of the account reserved from now on until that time, on any machine.
 
-        A pause is never shortened.
+        A pause is never shortened. One that ends more than half an hour from now was set before
+        the clock was set back, and does not count.
         """
         ...
 
@@ -252,6 +259,7 @@ class Journal(Protocol):
         """Delete the form, link and messages of closed entries; return how many entries.
 
         Entries created before `older_than` that are refused, withdrawn or finished. Ref, id, state
-        and money stay; so does the digest that a later `create` is checked against.
+        and money stay; so does the digest that a later `create` is checked against. It takes many
+        short transactions; after an interruption, the next call continues.
         """
         ...

@@ -426,7 +426,7 @@ async def test_status_on_ctrl_c_has_printed_completed_batches(
 
 def test_sigterm_acts_like_ctrl_c() -> None:
     with pytest.raises(KeyboardInterrupt):
-        cli._raise_sigint(signal.SIGTERM, None)
+        cli._end(signal.SIGTERM, None)
 
 
 def test_main_reports_an_output_error(

@@ -77,8 +77,8 @@ class RequestLimits:
     max_body_bytes: int
     """Maximum size of the response, compressed and decompressed."""
     write_deadline_s: float | None = None
-    """Time of the monotonic clock after which sending must not start, in case the process was
-    suspended in the meantime; None for no deadline."""
+    """Time of `elapsed_s` after which sending must not start, in case the process or the machine
+    was suspended in the meantime; None for no deadline."""
 
 
 class Transport:

@@ -1,7 +1,6 @@
 """A form including the key, as a payload that can be written once."""
 
 import re
-import time
 from collections.abc import Mapping
 from functools import lru_cache
 from urllib.parse import quote_plus
@@ -9,6 +8,7 @@ from urllib.parse import quote_plus
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 
+from ..._clock import elapsed_s
 from ..._secrets import Secret
 from .connection import has_early_data
 
@@ -47,7 +47,7 @@ class SingleUseForm(aiohttp.Payload):
         """Write the key and the form, once."""
         if self.write_started:
             raise RuntimeError("second write of a form prevented: it is sent only once")
-        if self._write_deadline_s is not None and time.monotonic() > self._write_deadline_s:
+        if self._write_deadline_s is not None and elapsed_s() > self._write_deadline_s:
             # Checked here and not earlier: a process may be suspended while it connects.
             raise TimeoutError("the deadline for sending has passed; nothing was sent")
         self.is_revoked = self.is_revoked or has_early_data(writer)

@@ -5,9 +5,10 @@ from rich.console import Console
 from ...errors import InvalidSettingsError
 from .. import _output as output
 from .._codes import OK
-from .._entries import evidence, report_placed, show_entry, unknown_object
+from .._entries import evidence, show_entry, unknown_object
 from .._errors import handle_errors
 from .._options import Flag, JournalOptions, parse_amount
+from .._placing import finish_placing
 
 __all__ = ["resolve", "retry", "unknown", "withdraw"]
 
@@ -83,8 +84,8 @@ async def retry(
     """
     limit = parse_amount("max_charge", max_charge)
     async with options.desk() as opened:
-        entry = await opened.desk.retry(ref, decided_by=by, max_charge=limit)
-    return report_placed(entry, options)
+        retrying = opened.desk.retry(ref, decided_by=by, max_charge=limit)
+        return await finish_placing(opened.desk, ref, retrying, options)
 
 
 @handle_errors

@@ -1,17 +1,18 @@
-"""Following accepted orders: parts of transactions that claim, record checks and release."""
+"""Finding what is due: parts of transactions that send, claim, record checks and release."""
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from .. import Claim, Entry, EntryState, Observation
+from .. import Claim, Entry, EntryState, EventKind, Observation
 from . import statements
 from .rows import (
     apply_observation,
     entry_from_row,
     event_kind_of_observation,
+    event_row,
     release_row,
     status_row,
 )
@@ -20,6 +21,10 @@ from .transitions import Transitions
 __all__ = ["Polling"]
 
 _S = EntryState
+
+HELD_INTERVAL = timedelta(minutes=10)
+"""After which the next order that is held for a link may be tried, if the one before it has not
+ended meanwhile: the order that they wait for may not be one of this journal."""
 
 _RESCHEDULE = tuple(
     statements.reschedule_far_future(state) for state in (_S.ACCEPTED, _S.PREPARED, _S.HELD)
@@ -33,6 +38,20 @@ class Polling:
         self._account = account
         self._record_statuses = statements.record_statuses(is_sqlite=is_sqlite)
         self._release = statements.release(is_sqlite=is_sqlite)
+
+    async def due_to_send(
+        self, transitions: Transitions, connection: AsyncConnection, limit: int, now: datetime
+    ) -> list[Entry]:
+        """Release the oldest HELD order of each link if its wait is over; return what is due."""
+        params = {"p_account": self._account, "p_now": now}
+        released = (await connection.execute(statements.RELEASE_HELD, params)).mappings().all()
+        later = params | {"p_later": now + HELD_INTERVAL}
+        await connection.execute(statements.POSTPONE_HELD, later)
+        await transitions.append_events(
+            connection, [event_row(row, EventKind.RELEASED, now) for row in released]
+        )
+        due = await connection.execute(statements.DUE_TO_SEND, params | {"p_limit": limit})
+        return [entry_from_row(row) for row in due.mappings()]
 
     async def claim(
         self, connection: AsyncConnection, limit: int, now: datetime, until: datetime

@@ -1,0 +1,143 @@
+"""The queries of one account's orders and events, each a transaction of named statements."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Executable, func
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ...errors import InvalidSettingsError
+from .. import Entry, EntryState, JournalEvent, Summary, UnknownOrder
+from . import statements
+from .database import Database
+from .rows import (
+    build_summary,
+    build_unknown_order,
+    entry_from_row,
+    event_from_row,
+    evidence_by_link,
+)
+from .schema import consumers, orders
+from .transaction import transaction
+
+__all__ = ["AccountQueries"]
+
+PAGE_ROWS = 500
+"""How many rows `entries` reads, and `unknown` builds, at a time."""
+
+MAX_CONSUMER_CHARACTERS = 200
+"""The longest name of a consumer of events."""
+
+
+class AccountQueries:
+    """What `SQLJournal` reads, and the positions of its consumers."""
+
+    _database: Database
+    _account: str
+
+    async def now(self) -> datetime:
+        """Return the time of the constructor's `clock`, or else of the database."""
+        return await self._database.now()
+
+    async def entries(
+        self,
+        *,
+        states: Collection[EntryState] = (),
+        statuses: Collection[str] = (),
+        ref_prefix: str = "",
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> AsyncIterator[Entry]:
+        """Read pages of 500 rows by id, each in a transaction of its own."""
+        c = orders.c
+        conditions: list[ColumnElement[bool]] = []
+        if states:
+            conditions.append(c.state.in_(states))
+        if statuses:
+            conditions.append(c.status.in_(statuses))
+        if ref_prefix:
+            conditions.append(func.substr(c.ref, 1, len(ref_prefix)) == ref_prefix)
+        if since is not None:
+            conditions.append(c.created_at >= since)
+        if until is not None:
+            conditions.append(c.created_at < until)
+        statement = statements.entries_page(conditions, PAGE_ROWS)
+        after = 0
+        while True:
+            page = await self._page(statement, after)
+            for after, entry in page:  # noqa: B007  # the next page starts after the last id
+                yield entry
+            if len(page) < PAGE_ROWS:
+                return
+
+    @transaction(reads=True)
+    async def _page(
+        self, connection: AsyncConnection, statement: Executable, after: int
+    ) -> list[tuple[int, Entry]]:
+        rows = (await connection.execute(statement, self._params(after=after))).mappings()
+        return [(row["id"], entry_from_row(row)) for row in rows]
+
+    @transaction(reads=True)
+    async def unknown(self, connection: AsyncConnection) -> list[UnknownOrder]:
+        """Read them, and then all orders with their links."""
+        params = self._params()
+        rows = (await connection.execute(statements.UNKNOWN_ORDERS, params)).mappings().all()
+        related = await connection.execute(statements.SAME_LINK_AS_UNKNOWN, params)
+        evidence = evidence_by_link(related.mappings())
+        unknown: list[UnknownOrder] = []
+        for row in rows:
+            unknown.append(build_unknown_order(entry_from_row(row), evidence))
+            if len(unknown) % PAGE_ROWS == 0:
+                await asyncio.sleep(0)  # other tasks do not wait for thousands of orders
+        return unknown
+
+    @transaction(reads=True)
+    async def summary(self, connection: AsyncConnection) -> Summary:
+        """Count in the database, and add up money exactly in Python."""
+        return build_summary(await connection.execute(statements.ORDER_COUNTS, self._params()))
+
+    # --- events ----------------------------------------------------------------------------------
+
+    @transaction(reads=True)
+    async def events(
+        self, connection: AsyncConnection, after: int, limit: int
+    ) -> list[JournalEvent]:
+        """Read a page of events."""
+        params = self._params(after=after, limit=limit)
+        rows = (await connection.execute(statements.EVENTS_AFTER, params)).mappings()
+        return [event_from_row(row) for row in rows]
+
+    async def position(self, consumer: str) -> int:
+        """Read the row of a consumer; a name has 1 to 200 characters."""
+        return await self._position(_require_consumer(consumer))
+
+    @transaction(reads=True)
+    async def _position(self, connection: AsyncConnection, consumer: str) -> int:
+        params = self._params(consumer=consumer)
+        return (await connection.execute(statements.CONSUMER_POSITION, params)).scalar() or 0
+
+    async def acknowledge(self, consumer: str, position: int) -> None:
+        """Insert or update the row of a consumer; a name has 1 to 200 characters."""
+        await self._acknowledge(_require_consumer(consumer), position)
+
+    @transaction()
+    async def _acknowledge(self, connection: AsyncConnection, consumer: str, position: int) -> None:
+        insert = statements.insert_or_ignore(consumers, is_sqlite=self._database.is_sqlite)
+        await connection.execute(
+            insert.values(account=self._account, consumer=consumer, position=position)
+        )
+        params = self._params(consumer=consumer, position=position)
+        await connection.execute(statements.ACKNOWLEDGE, params)
+
+    def _params(self, **values: Any) -> dict[str, Any]:
+        """Return bind parameters (`p_…`) with the account among them."""
+        return {"p_account": self._account} | {f"p_{name}": value for name, value in values.items()}
+
+
+def _require_consumer(name: str) -> str:
+    if not isinstance(name, str) or not 0 < len(name) <= MAX_CONSUMER_CHARACTERS:
+        reason = f"{name!r} is not a string of 1 to {MAX_CONSUMER_CHARACTERS} characters"
+        raise InvalidSettingsError("consumer", reason)
+    return name

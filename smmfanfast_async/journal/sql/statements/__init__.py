@@ -1,0 +1,82 @@
+"""Every SQL statement by name; one set serves both databases.
+
+Bind parameters are named `p_…` since SQLAlchemy reserves the names of columns for the values of an
+INSERT or UPDATE.
+"""
+
+from .common import insert_or_ignore
+from .event_log import (
+    ACKNOWLEDGE,
+    CONSUMER_POSITION,
+    EVENT_AT,
+    EVENTS_AFTER,
+    INSERT_EVENT,
+    RESERVE_POSITIONS,
+)
+from .following import CLAIM, record_statuses, release, reschedule_far_future
+from .money import (
+    BUDGET_CHANGES,
+    DAY_WITH_BUDGET_CHANGES,
+    LOCK_BUDGET,
+    ORDER_COUNTS,
+    PAUSE,
+    RESERVE_CALL,
+    TAKE_BUDGET_CHANGES,
+)
+from .one_order import (
+    BY_PANEL_ORDER,
+    BY_REF,
+    BY_REF_LOCKED,
+    EXPIRE_LEASES,
+    START_ATTEMPT,
+    TAKEN_SLOTS,
+    transition,
+)
+from .queries import (
+    PURGE_PAGE,
+    SAME_LINK_AS_UNKNOWN,
+    UNKNOWN_ORDERS,
+    entries_page,
+    purge,
+    purge_events,
+)
+from .sending import DUE_TO_SEND, NEXT_DUE, POSTPONE_HELD, RELEASE_HELD, make_held_due
+
+__all__ = [
+    "ACKNOWLEDGE",
+    "BUDGET_CHANGES",
+    "BY_PANEL_ORDER",
+    "BY_REF",
+    "BY_REF_LOCKED",
+    "CLAIM",
+    "CONSUMER_POSITION",
+    "DAY_WITH_BUDGET_CHANGES",
+    "DUE_TO_SEND",
+    "EVENTS_AFTER",
+    "EVENT_AT",
+    "EXPIRE_LEASES",
+    "INSERT_EVENT",
+    "LOCK_BUDGET",
+    "NEXT_DUE",
+    "ORDER_COUNTS",
+    "PAUSE",
+    "POSTPONE_HELD",
+    "PURGE_PAGE",
+    "RELEASE_HELD",
+    "RESERVE_CALL",
+    "RESERVE_POSITIONS",
+    "SAME_LINK_AS_UNKNOWN",
+    "START_ATTEMPT",
+    "TAKEN_SLOTS",
+    "TAKE_BUDGET_CHANGES",
+    "UNKNOWN_ORDERS",
+    "entries_page",
+    "insert_or_ignore",
+    "make_held_due",
+    "purge",
+    "purge_events",
+    "record_statuses",
+    "release",
+    "reschedule_far_future",
+    "transition",
+]
