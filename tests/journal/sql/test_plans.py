@@ -35,6 +35,7 @@ USES = {
     "expire_leases": {"smm_orders_sending"},
     "next_due": {"smm_orders_followed", "smm_orders_prepared", "smm_orders_held"},
     "unknown": {"smm_orders_unknown"},
+    "overdue": {"smm_orders_followed", "smm_orders_prepared"},
     "create": set(),
 }
 """The indexes that each method needs."""
@@ -47,6 +48,8 @@ async def run(journal: SQLJournal, name: str) -> object:
         return await journal.due_to_send(1)
     if name == "reschedule_far_future":
         return await journal.reschedule_far_future(3, ahead=LEASE)
+    if name == "overdue":
+        return await journal.overdue(START)
     if name == "create":
         return await journal.create(new_entry("new"), is_only_account=True)
     return await getattr(journal, name)()
