@@ -27,6 +27,12 @@ OUTPUT_HELP = """\
 On a terminal, a table. Into a pipe or a file, a line per row: cells separated
 by tabs, without a heading, "-" if there is no value. With --json, JSON."""
 
+ONCE = (
+    "A question or --yes confirms the request. It is never repeated: if no response comes, it may "
+    "have taken effect. The exit code is 5 if some ids have errors."
+)
+"""What a call has to know that changes something and is not an order."""
+
 LINK = "https://instagram.com/example"
 
 
@@ -97,6 +103,21 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
                 ("add custom_comments --service 30 --yes --comments @lines.txt "
                 f"\\\n    --link {LINK}"),
                 f"add default --service 5 --quantity 1000 --ref invoice-77 \\\n    --link {LINK}",
+            )),
+        Command("refill", "refills:refill", "Request refills of orders (API v2 panels)",
+            "The columns are order, refill and a note; `smmfanfast refill-status` takes the id of "
+            f"a refill. {ONCE}",
+            ("refill 32 33 --profile api-v2 --yes",)),
+        Command("refill-status", "refills:refill_status", "Show the status of refills",
+            "The columns are refill, status and a note. The exit code is 5 if some ids have "
+            "errors.",
+            ("refill-status 7 8 --profile api-v2",)),
+        Command("cancel", "refills:cancel", "Request to cancel orders (API v2 panels)",
+            "The panel decides: `smmfanfast status` shows what happened. The columns are order, "
+            f"cancel and a note. {ONCE}",
+            (
+                "cancel 32 33 --profile api-v2 --yes",
+                "cancel - --profile api-v2 --yes --json < ids.txt",
             )),
     ),
     "Keep track, in a journal of orders": (
