@@ -89,8 +89,12 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             ("watch 32 33", "watch 32 --timeout 600 --json")),
         Command("doctor", "doctor:doctor", "Check the key, the address and the balance",
             "It shows where each setting comes from, and never the key. The exit code is 1 if "
-            "anything is wrong.",
-            ("doctor", "doctor --profile panel.toml")),
+            "anything is wrong.\n\n"
+            "--health is for the healthcheck of a container: it reads only the journal, prints one "
+            "line and exits with 0, with 1 if orders are overdue because nothing follows them, or "
+            "with 6 if the journal cannot be read. Unknown orders are counted, but wait for a "
+            "person: they do not change the exit code.",
+            ("doctor", "doctor --profile panel.toml", "doctor --health")),
     ),
     "Order": (
         Command("add", "add:add", "Place an order; with --ref at most once per ref",

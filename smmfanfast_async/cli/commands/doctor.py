@@ -15,7 +15,8 @@ from .. import _output as output
 from .. import _settings as settings
 from .._codes import OK, REFUSED
 from .._errors import handle_errors
-from .._options import JournalOptions
+from .._options import Flag, JournalOptions
+from .health import check_health
 
 __all__ = ["Finding", "doctor", "examine"]
 
@@ -128,8 +129,16 @@ _HERE = JournalOptions()
 
 
 @handle_errors
-async def doctor(*, options: JournalOptions = _HERE) -> int:
-    """Run `smmfanfast doctor`."""
+async def doctor(*, health: Flag = False, options: JournalOptions = _HERE) -> int:
+    """Run `smmfanfast doctor`.
+
+    Parameters
+    ----------
+    health
+        Only read the journal: are its orders followed? For the healthcheck of a container.
+    """
+    if health:
+        return await check_health(options)
     findings = await examine(options)
     if options.json:
         output.print_json(
