@@ -19,6 +19,7 @@ from smmfanfast_async.errors import (
     ClosedError,
     ErrorKind,
     InsufficientFundsError,
+    InvalidCode,
     InvalidOrderError,
     InvalidResponseError,
     InvalidSettingsError,
@@ -51,7 +52,14 @@ EXAMPLES: list[PanelError] = [
     PanelError(),
     PanelError("a text", kind=ErrorKind.SERVICE, **FIELDS),
     InvalidOrderError("DefaultOrder", "quantity", 0, "must be between 1 and 10"),
-    InvalidOrderError("DefaultOrder", "link", "a\nb", "contains a line break or NUL"),
+    InvalidOrderError(
+        "DefaultOrder",
+        "quantity",
+        11,
+        "must be between 1 and 10",
+        code=InvalidCode.ABOVE_MAX,
+        limit=10,
+    ),
     InvalidSettingsError("base_url", "is not an address"),
     UnsupportedActionError("no such verb", **FIELDS),
     ClosedError("closed", **FIELDS),
@@ -87,7 +95,9 @@ EXAMPLES: list[PanelError] = [
     ),
     OutcomeUnknownError(),
 ]
-CLASSES = [vars(errors)[name] for name in errors.__all__ if name != "ErrorKind"]
+CLASSES = [
+    vars(errors)[name] for name in errors.__all__ if name not in {"ErrorKind", "InvalidCode"}
+]
 
 COPIES: dict[str, Callable[[PanelError], PanelError]] = {
     "copy": copy.copy,
@@ -193,14 +203,15 @@ def test_foreign_error_and_its_causes_lose_their_frames() -> None:
 # --- the three properties ------------------------------------------------------------------------
 
 NOTHING_SENT = (False, False, True)
+INVALID = (False, False, False)
 NOTHING_DONE = (True, False, True)
 MAY_HAVE_ORDERED = (True, True, False)
 MAY_HAVE_CHANGED = (True, False, False)
 
 ANSWERS: dict[type[PanelError], tuple[tuple[bool, bool, bool] | None, ErrorKind]] = {
     PanelError: (NOTHING_DONE, ErrorKind.UNKNOWN),
-    InvalidOrderError: (NOTHING_SENT, ErrorKind.INVALID),
-    InvalidSettingsError: (NOTHING_SENT, ErrorKind.INVALID),
+    InvalidOrderError: (INVALID, ErrorKind.INVALID),
+    InvalidSettingsError: (INVALID, ErrorKind.INVALID),
     UnsupportedActionError: (NOTHING_SENT, ErrorKind.UNSUPPORTED),
     ClosedError: (NOTHING_SENT, ErrorKind.CLOSED),
     RefConflictError: (NOTHING_SENT, ErrorKind.CONFLICT),

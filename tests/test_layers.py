@@ -26,6 +26,7 @@ LAYERS = {
     "changes": 3,
     "journal": 3,
     "events": 4,
+    "refusal_texts": 4,
     "_wire.transport": 4,
     "_wire.encode": 4,
     "_wire.decode": 4,
@@ -85,6 +86,7 @@ PURE = {
     "orders",
     "results",
     "profile",
+    "refusal_texts",
     "catalogue",
     "changes",
     "events",
@@ -140,8 +142,8 @@ DECODE_LAYERS = {
 MAX_LINES = 460
 """A longer module has more than one purpose."""
 
-MAX_ERROR_LINES = 520
-"""`errors` holds the whole exception tree in one file."""
+MAX_ERROR_LINES = 600
+"""`errors` holds the whole exception tree in one file, with the words for its kinds and codes."""
 
 CONTAINERS = {"_wire/__init__.py", "integrations/__init__.py"}
 """Folders that only group modules: a docstring and nothing else."""
@@ -204,7 +206,7 @@ def test_package_has_about_twenty_entries() -> None:
     entries = [each for each in PACKAGE.iterdir() if each.suffix == ".py" or each.is_dir()]
     entries = [each for each in entries if each.name != "__pycache__"]
 
-    assert len(entries) <= 23
+    assert len(entries) <= 24
 
 
 @pytest.mark.parametrize("module", sorted(LAYERS))

@@ -2,9 +2,10 @@
 
 How this works. Bisecting finds the bad ids of a batch in about `2k·log2(n/k)` requests, at most
 `2n`; what must be bounded is an outage, in which nothing is answered. So `FailedBatch` first asks
-one id alone, and a second one if that fails; these two are paid from the retry budget. Only if the
-panel answers one of them is the batch bisected, without paying: then each further request finds
-something. `FailedIds` remembers the bad ids, so that they break no other batch.
+one id alone, and a second one if that fails; these two are paid from the retry budget, which gets
+back the cost of one that is answered. Only if the panel answers one of them is the batch bisected,
+without paying: then each further request finds something. `FailedIds` remembers the bad ids, so
+that they break no other batch.
 """
 
 from collections.abc import Callable, Iterable

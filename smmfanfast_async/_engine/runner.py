@@ -219,6 +219,10 @@ class Runner:
         """Spend retry budget for another kind of retry. Return False if it is exhausted."""
         return self._retry_budget.spend(error)
 
+    def refund_retry(self, error: PanelError) -> None:
+        """Return what `spend_retry` took, since the panel answered."""
+        self._retry_budget.refund(error)
+
     async def close(self) -> None:
         """Reject new calls, wait for orders in flight, then close the connections."""
         self.transport.is_closed = True

@@ -318,7 +318,12 @@ class Statuses:
     ) -> None:
         was_up = batch.is_up
         batch.on_answer(took_s, is_bad=is_bad)
-        if not was_up and batch.ask:
+        if was_up:
+            return
+        # Otherwise a bad id that is polled alone would use up the budget in the course of days, and
+        # then look like an outage.
+        self._runner.refund_retry(error)
+        if batch.ask:
             self._runner.instrumentation.batch_bisected(error, len(batch.ids))
 
     async def _may_ask_again(

@@ -16,7 +16,7 @@ from .._engine.policy import PollPolicy
 from .._text import sanitize
 from ..client import Client
 from ..desk import OrderDesk
-from ..errors import InvalidOrderError, InvalidSettingsError
+from ..errors import InvalidCode, InvalidOrderError, InvalidSettingsError
 from ..events import BatchFinished, Event
 from ..profile import Profile
 from . import _settings as settings
@@ -173,7 +173,8 @@ class Opened(NamedTuple):
         if await self.desk.find(ref) is None:
             found = list_accounts(await self.journal.accounts(ref))
             where = f"; another account has it: {found}; {ACCOUNT_HINT}" if found else ""
-            raise InvalidOrderError("OrderDesk", "ref", ref, f"is not in the journal{where}")
+            reason = f"is not in the journal{where}"
+            raise InvalidOrderError("OrderDesk", "ref", ref, reason, code=InvalidCode.UNKNOWN_REF)
 
 
 @define
@@ -253,15 +254,16 @@ def journal_at(address: str | None, *, may_create: bool) -> "SQLJournal":
     if address is None:
         how = "use --journal or set SMMFANFAST_JOURNAL to a file such as $HOME/orders.db"
         raise InvalidSettingsError("journal", f"is missing: {how}")
-    url = address if "://" in address else SQLITE + address
-    path = Path(url.removeprefix(SQLITE))
+    is_file = "://" not in address or address.startswith(SQLITE)
+    path = Path(address.removeprefix(SQLITE))
     # Not by pathlib, which raises for a name that is too long.
     is_there = os.path.exists(path)  # noqa: PTH110
-    if url.startswith(SQLITE) and not may_create and not is_there:
+    if is_file and not may_create and not is_there:
         # A mistyped name must not look like a journal without orders.
         raise InvalidSettingsError("journal", f"does not exist: no file {str(path)!r}")
     try:
-        journal: SQLJournal = import_module("...journal.sql", __name__).SQLJournal(url)
+        create = import_module("...journal.sql", __name__).SQLJournal
+        journal: SQLJournal = create(path if is_file else address)
     except ModuleNotFoundError as error:
         raise _without_extra(error) from error
     return journal

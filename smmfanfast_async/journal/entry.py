@@ -13,6 +13,7 @@ from ..errors import (
     BlockedError,
     ErrorKind,
     InsufficientFundsError,
+    InvalidCode,
     InvalidOrderError,
     NotSentError,
     OutcomeUnknownError,
@@ -52,14 +53,21 @@ MAX_REASON_CHARACTERS = 500
 def parse_ref(ref: object) -> str:
     """Return a ref of 1 to 200 printable characters, or raise `InvalidOrderError`."""
     if not isinstance(ref, str) or not ref.strip() or not ref.isprintable():
-        raise InvalidOrderError(
-            "OrderDesk", "ref", ref, "must be a non-blank string of printable characters"
-        )
+        reason = "must be a non-blank string of printable characters"
+        raise InvalidOrderError("OrderDesk", "ref", ref, reason, code=_code_of_ref(ref))
     if len(ref) > MAX_REF_CHARACTERS:
+        reason = f"is longer than {MAX_REF_CHARACTERS} characters"
+        code = InvalidCode.TOO_LONG
         raise InvalidOrderError(
-            "OrderDesk", "ref", ref, f"is longer than {MAX_REF_CHARACTERS} characters"
+            "OrderDesk", "ref", ref, reason, code=code, limit=MAX_REF_CHARACTERS
         )
     return ref
+
+
+def _code_of_ref(ref: object) -> InvalidCode:
+    if ref is None or (isinstance(ref, str) and not ref.strip()):
+        return InvalidCode.MISSING
+    return InvalidCode.INVALID_CHARACTERS if isinstance(ref, str) else InvalidCode.NOT_A_TEXT
 
 
 @frozen(kw_only=True)
@@ -121,7 +129,8 @@ class Entry:
         raw_status: The last status as the panel wrote it, at most 200 characters; None before the
             first check.
         charge: The last charge that the panel reported, net of refunds, in `currency`; None if it
-            reported none.
+            reported none. For a drip-feed order or subscription, the sum of those of the orders
+            that it created, once all are final.
         currency: The currency of `charge`, such as "USD"; None if the panel did not state one.
         start_count: The counter before the order started; None if not known.
         remains: How many are still to be delivered; None if not known.
@@ -278,12 +287,20 @@ class Observation:
         status: The order's status; None if the panel answered and did not know the id.
         due_at: When to check next, aware UTC.
         is_final: Whether the status is final by the panel's own list (`Profile.final_statuses`).
+        charge: What the orders that it created cost together; None for other orders, and if that is
+            not known: then the charge of `status` counts.
+        currency: The currency of `charge`; None if the panel did not state one.
+        has_open_orders: Whether orders that it created are still open, or not known yet: it is not
+            final before they are.
     """
 
     claim: Claim
     status: OrderStatus | None
     due_at: datetime
     is_final: bool = False
+    charge: Decimal | None = None
+    currency: str | None = None
+    has_open_orders: bool = False
 
 
 class EventKind(StrEnum):
@@ -401,9 +418,11 @@ class Summary:
         by_status: How many accepted and finished orders have each status (`Status`), "unseen"
             before the first check.
         spent: The charges of accepted and finished orders, net of refunds; the price of an order
-            for which the panel reports no charge.
+            for which the panel reports no charge (yet).
         refunded: What was refunded for finished orders: price less charge, if both are known.
         at_risk: The prices of orders that are unknown or being sent.
+        cost_unknown: How many accepted and finished orders have neither a charge nor a price, such
+            as running subscriptions: what they cost is missing in `spent`.
     """
 
     by_state: Mapping[EntryState, int]
@@ -411,3 +430,4 @@ class Summary:
     spent: Decimal
     refunded: Decimal
     at_risk: Decimal
+    cost_unknown: int = 0

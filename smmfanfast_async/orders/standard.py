@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from attrs import field, frozen
 
-from ..errors import InvalidOrderError
+from ..errors import InvalidCode, InvalidOrderError
 from .fields import (
     check_runs_and_interval,
     copy_mapping,
@@ -349,8 +349,11 @@ class SubscriptionsOrder(Order):
         """Check that `min` does not exceed `max`, and that the delay is allowed."""
         owner = type(self).__name__
         if self.min > self.max:
-            raise InvalidOrderError(owner, "min", self.min, f"must not exceed max ({self.max})")
+            reason = f"must not exceed max ({self.max})"
+            code = InvalidCode.ABOVE_MAX
+            raise InvalidOrderError(owner, "min", self.min, reason, code=code, limit=self.max)
         allowed = self.allowed_delays_minutes
         if allowed is not None and self.delay not in allowed:
             reason = f"must be one of {sorted(allowed)}"
-            raise InvalidOrderError(owner, "delay", self.delay, reason)
+            code = InvalidCode.NOT_ALLOWED
+            raise InvalidOrderError(owner, "delay", self.delay, reason, code=code)

@@ -14,7 +14,7 @@ from smmfanfast_async.errors import ClosedError, JournalError
 from smmfanfast_async.journal import JournalEvent
 from smmfanfast_async.journal.sql import SQLJournal
 
-from .world import World, eventually, order, read_events, timed_desk
+from .world import WAIT_S, World, eventually, order, read_events, timed_desk
 
 
 @pytest_asyncio.fixture
@@ -101,7 +101,7 @@ async def test_closing_ends_waiting_readers(world: World, tmp_path: Path) -> Non
         task = asyncio.create_task(read())
         await eventually(lambda: received)
 
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, WAIT_S)
     assert len(received) == 1
 
 

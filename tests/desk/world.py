@@ -23,6 +23,7 @@ from smmfanfast_async.sandbox import Sandbox, SandboxService
 from smmfanfast_async.sandbox.replies import HttpReply
 
 __all__ = [
+    "WAIT_S",
     "Panel",
     "S",
     "ShiftedClock",
@@ -57,6 +58,7 @@ SERVICES = (
     SandboxService(
         service=2, name="Two", type="subscriptions", category="c", rate=1, min=1, max=10**6
     ),
+    SandboxService(service=3, name="Three", category="c", rate=1, max=10**6, dripfeed=True),
 )
 
 

@@ -32,7 +32,7 @@ from smmfanfast_async._engine.failed_batches import (
     FailedIds,
     alone_interval_s,
 )
-from smmfanfast_async._engine.policy import BatchSize, PollPolicy
+from smmfanfast_async._engine.policy import BUDGET_TOKENS, RETRY_COST, BatchSize, PollPolicy
 from smmfanfast_async._engine.polling import Poller
 from smmfanfast_async._engine.runner import Settings
 from smmfanfast_async.changes import ChangeKind
@@ -382,6 +382,19 @@ def test_unknown_id_makes_no_other_id_unknown() -> None:
 
         assert {type(error) for error in errors.values()} == {RefusedError}
         assert {error.text for error in errors.values()} == {"Incorrect order ID"}
+
+    with_panel(main)
+
+
+def test_bad_id_that_is_polled_alone_for_long_does_not_become_an_outage() -> None:
+    async def main(panel: Panel) -> None:
+        panel.poison, once = {"7"}, RetryPolicy(max_attempts=1)
+        await panel.all([1, 2])
+        for _ in range(2 * BUDGET_TOKENS // RETRY_COST):
+            (error,) = errors_in(await panel.all([7], retry=once)).values()
+            assert error.is_about_order
+
+        assert panel.calls._retry_budget.tokens == BUDGET_TOKENS
 
     with_panel(main)
 

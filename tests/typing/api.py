@@ -16,6 +16,8 @@ from smmfanfast_async import (
     CustomCommentsOrder,
     DefaultOrder,
     ErrorKind,
+    InvalidCode,
+    InvalidOrderError,
     InvitesFromGroupsOrder,
     Order,
     OrderStatus,
@@ -120,6 +122,13 @@ def changes(change: StatusChange) -> None:
     assert_type(change.before, OrderStatus | None)
     assert_type(change.after, OrderStatus | None)
     assert_type(change.error, PanelError | None)
+
+
+def invalid(error: InvalidOrderError) -> None:
+    """What a program translates."""
+    assert_type(error.code, InvalidCode)
+    assert_type(error.limit, int | None)
+    assert_type(error.value, str)
 
 
 def errors(error: PanelError, limit: SpendingLimitError, late: WaitTimeoutError) -> None:

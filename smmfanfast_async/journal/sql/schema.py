@@ -34,6 +34,7 @@ __all__ = [
     "Money",
     "UtcTime",
     "accounts",
+    "budget_changes",
     "budgets",
     "consumers",
     "events",
@@ -129,6 +130,19 @@ budgets = Table(
     Column("checks", BigInteger, nullable=False),
 )
 
+# What the orders of a day cost together is the sum of these rows. Each transaction that changes it
+# adds what it changes, without a lock; a check of the budget, which has the lock, replaces many
+# rows by their sum.
+budget_changes = Table(
+    "smm_budget_changes",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("account", String(64), nullable=False),
+    Column("day", String(10), nullable=False),
+    Column("amount", Money, nullable=False),
+)
+Index("smm_budget_changes_day", budget_changes.c.account, budget_changes.c.day)
+
 orders = Table(
     "smm_orders",
     metadata,
@@ -138,6 +152,8 @@ orders = Table(
     Column("digest", String(64), nullable=False),
     Column("form", Text),
     Column("link", Text),
+    # For the index: PostgreSQL's take no long links.
+    Column("link_digest", String(64)),
     Column("quantity", BigInteger),
     Column("price", Money),
     Column("max_charge", Money),
@@ -205,8 +221,7 @@ for _name, _state, _order in (
         sqlite_where=_where,
         postgresql_where=_where,
     )
-Index("smm_orders_budget_day", orders.c.account, orders.c.budget_day)
-Index("smm_orders_link", orders.c.account, orders.c.link)
+Index("smm_orders_link", orders.c.account, orders.c.link_digest)
 Index("smm_orders_created", orders.c.account, orders.c.created_at)
 
 events = Table(

@@ -14,7 +14,15 @@ from .event_log import (
     RESERVE_POSITIONS,
 )
 from .following import CLAIM, record_statuses, release, reschedule_far_future
-from .money import BUDGET_SPENT, LOCK_BUDGET, ORDER_COUNTS, PAUSE, RESERVE_CALL
+from .money import (
+    BUDGET_CHANGES,
+    DAY_WITH_BUDGET_CHANGES,
+    LOCK_BUDGET,
+    ORDER_COUNTS,
+    PAUSE,
+    RESERVE_CALL,
+    TAKE_BUDGET_CHANGES,
+)
 from .one_order import (
     BY_PANEL_ORDER,
     BY_REF,
@@ -37,12 +45,13 @@ from .sending import DUE_TO_SEND, NEXT_DUE, POSTPONE_HELD, RELEASE_HELD, make_he
 
 __all__ = [
     "ACKNOWLEDGE",
-    "BUDGET_SPENT",
+    "BUDGET_CHANGES",
     "BY_PANEL_ORDER",
     "BY_REF",
     "BY_REF_LOCKED",
     "CLAIM",
     "CONSUMER_POSITION",
+    "DAY_WITH_BUDGET_CHANGES",
     "DUE_TO_SEND",
     "EVENTS_AFTER",
     "EVENT_AT",
@@ -61,6 +70,7 @@ __all__ = [
     "SAME_LINK_AS_UNKNOWN",
     "START_ATTEMPT",
     "TAKEN_SLOTS",
+    "TAKE_BUDGET_CHANGES",
     "UNKNOWN_ORDERS",
     "entries_page",
     "insert_or_ignore",
