@@ -35,6 +35,7 @@ from smmfanfast_async.errors import (
     RefusedError,
     ServerError,
     SpendingLimitError,
+    StaleEventError,
     UnsupportedActionError,
     WaitTimeoutError,
 )
@@ -64,6 +65,7 @@ EXAMPLES: list[PanelError] = [
     UnsupportedActionError("no such verb", **FIELDS),
     ClosedError("closed", **FIELDS),
     RefConflictError("another order", **FIELDS),
+    StaleEventError("another worker has it", **FIELDS),
     SpendingLimitError("max_charge", Decimal("1.5"), Decimal(1)),
     SpendingLimitError("budget_per_day", Decimal("1.5"), Decimal(9), Decimal("8.1")),
     JournalError("the disk is full"),
@@ -217,6 +219,7 @@ ANSWERS: dict[type[PanelError], tuple[tuple[bool, bool, bool] | None, ErrorKind]
     RefConflictError: (NOTHING_SENT, ErrorKind.CONFLICT),
     SpendingLimitError: (NOTHING_SENT, ErrorKind.BUDGET),
     JournalError: (NOTHING_SENT, ErrorKind.JOURNAL),
+    StaleEventError: (NOTHING_SENT, ErrorKind.JOURNAL),
     WaitTimeoutError: (NOTHING_DONE, ErrorKind.TIMEOUT),
     NotSentError: (NOTHING_SENT, ErrorKind.NETWORK),
     PausedError: (NOTHING_SENT, ErrorKind.RATE_LIMIT),

@@ -90,11 +90,18 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
         Command("doctor", "doctor:doctor", "Check the key, the address and the balance",
             "It shows where each setting comes from, and never the key. The exit code is 1 if "
             "anything is wrong.\n\n"
+            "--panel looks at the panel instead, with calls that change nothing, and prints a "
+            "profile for it as TOML, with what it found and could not find out as comments.\n\n"
             "--health is for the healthcheck of a container: it reads only the journal, prints one "
             "line and exits with 0, with 1 if orders are overdue because nothing follows them, or "
             "with 6 if the journal cannot be read. Unknown orders are counted, but wait for a "
             "person: they do not change the exit code.",
-            ("doctor", "doctor --profile panel.toml", "doctor --health")),
+            (
+                "doctor",
+                "doctor --profile panel.toml",
+                "doctor --panel > mine.toml",
+                "doctor --health",
+            )),
     ),
     "Order": (
         Command("add", "add:add", "Place an order; with --ref at most once per ref",

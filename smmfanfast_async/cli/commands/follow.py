@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Coroutine, Generator
-from contextlib import aclosing, contextmanager
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from rich.console import Console
@@ -84,8 +84,8 @@ async def follow(
                 view.stop()
             summary = await desk.summary()
             view.count(summary, counter.checks, await desk.unknown())
-            if not summary.by_state:
-                await mention_other_accounts(journal)
+        if not summary.by_state:
+            await mention_other_accounts(journal)
     if is_interrupted:
         return _stop(summary, INTERRUPTED if until_final else OK)
     return _finish(summary)
@@ -128,7 +128,7 @@ async def _first_of(*coroutines: Coroutine[Any, Any, None]) -> None:
 
 
 async def _show_events(desk: OrderDesk, consumer: str, view: _View, *, wait: bool = True) -> None:
-    async with aclosing(desk.events(consumer, wait=wait)) as events:
+    async with desk.events(consumer, wait=wait) as events:
         async for event in events:
             view.event(event)
 

@@ -253,4 +253,8 @@ consumers = Table(
     Column("account", String(64), primary_key=True),
     Column("consumer", String(200), primary_key=True),
     Column("position", BigInteger, nullable=False),
+    # The worker that reads it, until when, and the fencing token of its claim.
+    Column("owner", String(32)),
+    Column("lease_until", UtcTime),
+    Column("claim_version", BigInteger, nullable=False),
 )
