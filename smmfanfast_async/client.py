@@ -20,7 +20,7 @@ from ._settings import (
     key_from_env,
     options_from_env,
     require_account,
-    require_count,
+    require_counts,
     require_seconds,
 )
 from ._wire.decode import (
@@ -121,28 +121,19 @@ class Client(ApiV2Calls):
         per_minute = profile.calls_per_minute if calls_per_minute is None else calls_per_minute
         require_seconds(timeout_s=timeout_s)
         require_seconds(services_ttl_s=services_ttl_s, may_be_zero=True)
-        require_count("concurrency", slots, MAX_CONCURRENCY)
-        require_count("add_concurrency", add_slots, MAX_CONCURRENCY)
-        if per_minute is not None:
-            require_count("calls_per_minute", per_minute, MAX_CALLS_PER_MINUTE)
+        require_counts(MAX_CONCURRENCY, concurrency=slots, add_concurrency=add_slots)
+        require_counts(MAX_CALLS_PER_MINUTE, calls_per_minute=per_minute)
         transport = Transport(
-            url,
-            key,
-            session=session,
-            connector=connector,
-            proxy=masked_proxy,
-            trust_env=trust_env,
-            trace_configs=trace_configs,
-        )
+            url, key, session=session, connector=connector, proxy=masked_proxy,
+            trust_env=trust_env, trace_configs=trace_configs, names=profile.form_names,
+            request_format=profile.request_format,
+        )  # fmt: skip
         rate_limiter = RateLimiter(max_concurrency=slots, per_minute=per_minute)
         instrumentation = Instrumentation(on_event, url=str(url), thresholds=balance_thresholds)
         runner = Runner(
-            transport,
-            profile,
-            rate_limiter=rate_limiter,
-            add_concurrency=add_slots,
+            transport, profile, rate_limiter=rate_limiter, add_concurrency=add_slots,
             instrumentation=instrumentation,
-        )
+        )  # fmt: skip
         core = ClientCore.create(
             runner,
             base_url=str(url),
@@ -196,8 +187,7 @@ class Client(ApiV2Calls):
             keep_raw: Whether each status and service keeps the text that it was decoded from.
         """
         require_seconds(timeout_s=timeout_s)
-        if concurrency is not None:
-            require_count("concurrency", concurrency, MAX_CONCURRENCY)
+        require_counts(MAX_CONCURRENCY, concurrency=concurrency)
         changes = {"timeout_s": timeout_s, "retry": retry, "keep_raw": keep_raw}
         chosen: dict[str, Any] = {name: each for name, each in changes.items() if each is not None}
         settings = attrs.evolve(self._settings, **chosen)
@@ -307,7 +297,13 @@ class Client(ApiV2Calls):
             NoResponseError: No answer within `timeout_s`, including the wait for a request slot.
                 Retrying is safe, as after any other `PanelError`.
         """
-        return await self._statuses.get(parse_id(order), self._settings)
+        # `Statuses.get`, written out: it would be one more coroutine for each caller.
+        future, entry = self._statuses.enqueue(parse_id(order), self._settings)
+        try:
+            return await future
+        except BaseException as error:
+            self._statuses.on_error(error, future, entry, self._settings.timeout_s)
+            raise
 
     async def statuses(self, ids: Ids) -> dict[str, OrderStatus | PanelError]:
         """Return the statuses of any number of orders, `profile.ids_per_call` in a request.
@@ -319,7 +315,7 @@ class Client(ApiV2Calls):
         Raises:
             InvalidOrderError: `ids` is one text instead of a list. Nothing was sent.
         """
-        return await collect(self.iter_statuses(ids, ordered=True))
+        return await collect(self.iter_status_batches(ids, ordered=True))
 
     def iter_statuses(
         self, ids: Ids, *, ordered: bool = False
@@ -337,6 +333,21 @@ class Client(ApiV2Calls):
             InvalidOrderError: `ids` is one text instead of a list. Nothing was sent.
         """
         return self._statuses.stream(
+            ids, self._settings, concurrency=self._concurrency, ordered=ordered
+        )
+
+    def iter_status_batches(
+        self, ids: Ids, *, ordered: bool = False
+    ) -> AsyncGenerator[dict[str, OrderStatus | PanelError], None]:
+        """Yield what `statuses` returns, one mapping for each batch as it completes.
+
+        This is the fastest way into `executemany`, a queue or a data frame. Arguments, bounds,
+        order and errors are those of `iter_statuses`; an empty `ids` yields nothing.
+
+        Raises:
+            InvalidOrderError: `ids` is one text instead of a list. Nothing was sent.
+        """
+        return self._statuses.stream_batches(
             ids, self._settings, concurrency=self._concurrency, ordered=ordered
         )
 

@@ -10,10 +10,11 @@ from http import HTTPStatus
 
 from attrs import Attribute, define, field, frozen
 
-from .._settings import require_count, require_seconds
+from .._settings import require_counts, require_seconds
 from ..errors import (
     AuthenticationError,
     BlockedError,
+    InvalidOrderError,
     InvalidResponseError,
     InvalidSettingsError,
     NoResponseError,
@@ -72,7 +73,7 @@ MAX_ATTEMPTS = 10_000
 
 
 def _check_attempts(_policy: object, attribute: "Attribute[int]", value: object) -> None:
-    require_count(f"RetryPolicy.{attribute.name}", value, MAX_ATTEMPTS)
+    require_counts(MAX_ATTEMPTS, **{f"RetryPolicy.{attribute.name}": value})
 
 
 def _check_number(policy: object, attribute: "Attribute[float]", value: object) -> None:
@@ -139,15 +140,23 @@ class RetryBudget:
 
     def spend(self, error: PanelError) -> bool:
         """Spend budget for one retry after this error. Return False if the budget is exhausted."""
-        cost = TIMEOUT_COST if isinstance(error, NoResponseError) else RETRY_COST
+        cost = _cost(error)
         if self.tokens < cost:
             return False
         self.tokens -= cost
         return True
 
+    def refund(self, error: PanelError) -> None:
+        """Return what a retry after this error cost: the panel is not down."""
+        self.tokens = min(self.tokens + _cost(error), BUDGET_TOKENS)
+
     def deposit(self) -> None:
         """Return one token to the budget, for a call that succeeded at the first attempt."""
         self.tokens = min(self.tokens + 1, BUDGET_TOKENS)
+
+
+def _cost(error: PanelError) -> int:
+    return TIMEOUT_COST if isinstance(error, NoResponseError) else RETRY_COST
 
 
 @define
@@ -202,6 +211,8 @@ def may_depend_on_ids(error: PanelError) -> bool:
         return error.is_about_order
     if isinstance(error, NotSentError | RateLimitError | BlockedError):
         return False
+    if isinstance(error, InvalidOrderError):
+        return True  # the query of a GET request would be too long
     return isinstance(error, NoResponseError | ServerError | RefusedError | InvalidResponseError)
 
 

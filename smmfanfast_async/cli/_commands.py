@@ -69,8 +69,10 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             ("watch 32 33", "watch 32 --timeout 600 --json")),
         Command("doctor", "doctor:doctor", "Check the key, the address and the balance",
             "Shows where each setting comes from, and never the key. The exit code is 1 if "
-            "anything is wrong.",
-            ("doctor", "doctor --profile panel.toml")),
+            "anything is wrong.\n\n"
+            "--panel looks at the panel instead, with calls that change nothing, and prints a "
+            "profile for it as TOML, with what it found and could not find out as comments.",
+            ("doctor", "doctor --profile panel.toml", "doctor --panel > mine.toml")),
     ),
     "Order": (
         Command("add", "add:add", "Place an order; with --ref at most once per ref",

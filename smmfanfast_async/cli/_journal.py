@@ -1,6 +1,7 @@
 """The journal of the command line; it counts the recorded status checks."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from attrs import define
 
@@ -20,7 +21,7 @@ class _Count:
 class CountingJournal(SQLJournal):
     """A `SQLJournal` that counts the status checks of orders it recorded."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | Path) -> None:
         super().__init__(url)
         self._count = _Count()
 

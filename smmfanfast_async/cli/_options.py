@@ -159,15 +159,16 @@ def journal_at(address: str | None, *, may_create: bool) -> "CountingJournal":
     if address is None:
         how = "use --journal or set SMMFANFAST_JOURNAL to a file such as $HOME/orders.db"
         raise InvalidSettingsError("journal", f"is missing: {how}")
-    url = address if "://" in address else SQLITE + address
-    path = Path(url.removeprefix(SQLITE))
+    is_file = "://" not in address or address.startswith(SQLITE)
+    path = Path(address.removeprefix(SQLITE))
     # Not by pathlib, which raises for a name that is too long.
     is_there = os.path.exists(path)  # noqa: PTH110
-    if url.startswith(SQLITE) and not may_create and not is_there:
+    if is_file and not may_create and not is_there:
         # A mistyped name must not look like a journal without orders.
         raise InvalidSettingsError("journal", f"does not exist: no file {str(path)!r}")
     try:
-        journal: CountingJournal = import_module("._journal", __package__).CountingJournal(url)
+        create = import_module("._journal", __package__).CountingJournal
+        journal: CountingJournal = create(path if is_file else address)
     except ModuleNotFoundError as error:
         raise _without_extra(error) from error
     return journal

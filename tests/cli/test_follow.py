@@ -216,6 +216,28 @@ async def test_sigint_and_sigterm_end_following_cleanly(
 
 
 @pytest.mark.asyncio
+async def test_sigterm_ends_what_a_script_started_in_the_background(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A shell without job control starts `follow &` with SIGINT ignored."""
+    await place(panel, capsys, 1)
+    process = await asyncio.create_subprocess_exec(
+        "sh", "-c", 'trap "" INT; exec "$@"', "sh",
+        sys.executable, "-m", "smmfanfast_async", "follow",
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    while b"finished" not in await process.stdout.readline():
+        pass
+    process.send_signal(signal.SIGTERM)
+    out, err = await process.communicate()
+
+    assert process.returncode == OK
+    assert err.decode() == "stopped; orders in progress continue at the panel\n"
+    assert "finished 1" in out.decode()
+
+
+@pytest.mark.asyncio
 async def test_cancelled_follow_exits_with_ok(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -256,7 +256,7 @@ def saved_json(**fields: object) -> str:
     ('{"base_url": "\xff"}', "is not a saved catalogue: "),
     ('{"base_url": "x", "catalogue": {}, "y": 1}', "Object contains unknown field `y`"),
     ('{"base_url": "x", "catalogue": ' + '{"a":' * 100_000, "is not a saved catalogue: "),
-    (f'{{"base_url": "x", "catalogue": {"[" * 5000}{"]" * 5000}}}', "is nested too deeply"),
+    (f'{{"base_url": "x", "catalogue": {"[" * 10**5}{"]" * 10**5}}}', "is nested too deeply"),
     (saved_json(format="other"), "it is invalid: the format is 'other', expected 'smmfanfast"),
     (saved_json(services=[{"service": "5", "rate": 1.02}]), "service '5': rate: expected `str"),
 ])  # fmt: skip

@@ -17,7 +17,7 @@ from smmfanfast_async.errors import ClosedError, JournalError
 from smmfanfast_async.journal import Entry
 from smmfanfast_async.journal.sql import SQLJournal
 
-from .world import S, World, eventually, hold_answers, in_state, order, timed_desk
+from .world import WAIT_S, S, World, eventually, hold_answers, in_state, order, timed_desk
 
 METHODS: dict[str, Callable[[OrderDesk], Awaitable[object]]] = {
     "place": lambda desk: desk.place(order(), ref="a"),
@@ -263,7 +263,7 @@ async def test_closing_does_not_wait_forever_for_follow(world: World) -> None:
     desk = await open_desk(world, SHORT_GRACE)
     desk._follower._runs = 1
 
-    await asyncio.wait_for(desk.aclose(), 5)
+    await asyncio.wait_for(desk.aclose(), WAIT_S)
 
 
 @pytest.mark.asyncio

@@ -30,6 +30,7 @@ from smmfanfast_async.profile import SMMFANFAST, Refusal
 from smmfanfast_async.sandbox import Fault, SandboxService
 
 from .world import (
+    WAIT_S,
     S,
     ShiftedClock,
     SteppedClock,
@@ -546,7 +547,7 @@ async def test_balance_is_not_read_while_the_account_is_paused(world: World) -> 
     tasks: list[asyncio.Future[None]] = []
     world.panel.on_request = pausing
     world.panel.fail_next(Fault.DROP_AFTER, action="add")
-    entry = await asyncio.wait_for(desk.place(order(), ref="a"), 5)
+    entry = await asyncio.wait_for(desk.place(order(), ref="a"), WAIT_S)
 
     assert entry.state is S.UNKNOWN
     assert entry.balance_after is None

@@ -33,7 +33,7 @@ from smmfanfast_async._engine.failed_batches import (
     FailedIds,
     alone_interval_s,
 )
-from smmfanfast_async._engine.policy import BatchSize, PollPolicy
+from smmfanfast_async._engine.policy import BUDGET_TOKENS, RETRY_COST, BatchSize, PollPolicy
 from smmfanfast_async._engine.polling import Poller
 from smmfanfast_async._engine.runner import Settings
 from smmfanfast_async.changes import ChangeKind
@@ -88,11 +88,14 @@ def test_positions_are_different() -> None:
 
 @MODES
 @COUNTS
-def test_statuses_lose_no_other_row(mode: Response | None, n: int, k: int) -> None:
+@pytest.mark.parametrize("by_batches", [False, True])
+def test_statuses_lose_no_other_row(
+    mode: Response | None, n: int, k: int, *, by_batches: bool
+) -> None:
     async def main(panel: Panel) -> None:
         bad = spread(n, k)
         spoil(panel, bad, mode)
-        found = await panel.all(range(1, n + 1), retry=USUAL)
+        found = await panel.all(range(1, n + 1), retry=USUAL, by_batches=by_batches)
 
         assert list(found) == [str(each) for each in range(1, n + 1)]
         assert set(errors_in(found)) == bad
@@ -387,6 +390,19 @@ def test_unknown_id_makes_no_other_id_unknown() -> None:
     with_panel(main)
 
 
+def test_bad_id_that_is_polled_alone_for_long_does_not_become_an_outage() -> None:
+    async def main(panel: Panel) -> None:
+        panel.poison, once = {"7"}, RetryPolicy(max_attempts=1)
+        await panel.all([1, 2])
+        for _ in range(2 * BUDGET_TOKENS // RETRY_COST):
+            (error,) = errors_in(await panel.all([7], retry=once)).values()
+            assert error.is_about_order
+
+        assert panel.calls._retry_budget.tokens == BUDGET_TOKENS
+
+    with_panel(main)
+
+
 def test_single_id_is_bad_if_the_panel_answers_another() -> None:
     async def main(panel: Panel) -> None:
         panel.poison = {"7"}
@@ -591,7 +607,7 @@ def test_failed_ids_are_remembered_for_longer_each_time() -> None:
         failed.on_failure("7", now_s)
         failed.on_failure("7", now_s + 0.5)
         assert failed.interval_s("7") == alone_interval_s(failures)
-        spans_s.append(failed._by_id["7"].until_s - now_s)
+        spans_s.append(failed.by_id["7"].until_s - now_s)
         assert failed.asked_alone(["6", "7"], now_s + spans_s[-1] - 1) == ["7"]
         assert failed.asked_alone(["6", "7"], now_s + spans_s[-1]) == []
         now_s += failed.interval_s("7")

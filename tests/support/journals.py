@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
@@ -67,7 +68,7 @@ class Clock:
 class Journals:
     """Open journals on one database, each with connections of its own, like separate machines."""
 
-    def __init__(self, url: str, clock: Clock, stack: AsyncExitStack) -> None:
+    def __init__(self, url: str | Path, clock: Clock, stack: AsyncExitStack) -> None:
         self.url = url
         self.clock = clock
         self.stack = stack
@@ -82,7 +83,7 @@ class Journals:
 
 
 @asynccontextmanager
-async def open_journals(url: str) -> AsyncIterator[Journals]:
+async def open_journals(url: str | Path) -> AsyncIterator[Journals]:
     async with AsyncExitStack() as stack:
         yield Journals(url, Clock(), stack)
 

@@ -15,7 +15,8 @@ from .. import _output as output
 from .. import _settings as settings
 from .._codes import OK, REFUSED
 from .._errors import handle_errors
-from .._options import JournalOptions
+from .._options import Flag, JournalOptions
+from .._panel_probe import print_profile
 
 __all__ = ["Finding", "doctor", "examine"]
 
@@ -128,8 +129,16 @@ _HERE = JournalOptions()
 
 
 @handle_errors
-async def doctor(*, options: JournalOptions = _HERE) -> int:
-    """Run `smmfanfast doctor`."""
+async def doctor(*, panel: Flag = False, options: JournalOptions = _HERE) -> int:
+    """Run `smmfanfast doctor`.
+
+    Parameters
+    ----------
+    panel
+        Look at the panel, and print a profile for it as TOML.
+    """
+    if panel:
+        return await print_profile(options)
     findings = await examine(options)
     if options.json:
         output.print_json(

@@ -1,4 +1,4 @@
-"""The address of a database, its file, and the settings of each connection to it."""
+"""The file of a database, and the settings of each connection to it."""
 
 import os
 from functools import partial
@@ -7,56 +7,23 @@ from typing import Any
 
 from attrs import define
 from sqlalchemy import event
-from sqlalchemy.engine import URL, Connection, ExceptionContext, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.engine import URL, Connection, ExceptionContext
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-from ...errors import InvalidSettingsError, JournalError
+from ...errors import JournalError
+from .address import Address
 
-__all__ = ["SQLiteFile", "create_engine", "parse_url", "require_supported"]
-
-DRIVERS = ("sqlite+aiosqlite", "postgresql+asyncpg")
-"""The supported databases and drivers; others are not tested."""
+__all__ = ["SQLiteFile", "create_engine"]
 
 BUSY_TIMEOUT_MS = 10_000
 """Milliseconds to wait for another process's transaction on SQLite: each takes a few."""
-
-CONNECT_TIMEOUT_S = 10.0
-"""Seconds to connect to PostgreSQL."""
 
 STATEMENT_TIMEOUT_S = 60.0
 """Seconds for one statement; the slowest, a summary of millions of orders, takes a few."""
 
 _READ_ONLY_SQLSTATE = "25006"
 """PostgreSQL's code for a write in a read-only transaction: the server is a replica."""
-
-
-# --- addresses -----------------------------------------------------------------------------------
-
-
-def parse_url(url: str) -> URL | None:
-    """Return the address of a database, None if it is invalid: an error would show a password."""
-    try:
-        return make_url(url)
-    except (ArgumentError, ValueError):
-        return None
-
-
-def require_supported(url: URL | None) -> URL:
-    """Return an address that a journal supports, or raise `InvalidSettingsError`."""
-    if url is None:
-        raise InvalidSettingsError("journal", "is not the address of a database")
-    if url.drivername not in DRIVERS:
-        reason = f"has driver {url.drivername!r}; use {' or '.join(DRIVERS)}"
-        raise InvalidSettingsError("journal", reason)
-    if url.get_backend_name() == "sqlite":
-        path = url.database or ":memory:"
-        if path == ":memory:":
-            raise InvalidSettingsError("journal", "needs a file: memory is lost in a crash")
-        if path.startswith("file:"):
-            raise InvalidSettingsError("journal", "needs the path of a file, not a file: address")
-    return url
 
 
 # --- the file of SQLite --------------------------------------------------------------------------
@@ -81,6 +48,7 @@ class SQLiteFile:
         An existing file keeps its mode; SQLite creates its side files with the same mode.
         """
         path = Path(str(url.database)).absolute()
+        _require_writable(path.resolve().parent)
         try:
             file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
             try:
@@ -110,12 +78,23 @@ class SQLiteFile:
             )
 
 
+def _require_writable(folder: Path) -> None:
+    """Raise `JournalError` unless files can be created in a folder."""
+    if not folder.is_dir():
+        raise JournalError(f"the folder {str(folder)!r} does not exist; create it first")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise JournalError(
+            f"the folder {str(folder)!r} cannot be written: SQLite needs to create files in it,"
+            " beside the database's own"
+        )
+
+
 def is_folder_kept(folder: Path, file_device: int) -> bool:
     """Return whether other files in the folder survive wherever the database's file does.
 
     They do not if that single file is mounted into a container, which replaces its own folders.
     """
-    return folder.stat().st_dev == file_device and os.access(folder, os.W_OK)
+    return folder.stat().st_dev == file_device
 
 
 def _identity(stat: os.stat_result) -> tuple[int, int]:
@@ -125,41 +104,43 @@ def _identity(stat: os.stat_result) -> tuple[int, int]:
 # --- engines -------------------------------------------------------------------------------------
 
 
-def create_engine(url: URL, connections: int, *, keeps_wal: bool = True) -> AsyncEngine:
+def create_engine(address: Address, connections: int, *, keeps_wal: bool = True) -> AsyncEngine:
     """Return an engine with at most that many connections, each with our settings.
 
     Without `keeps_wal`, SQLite writes each commit into the file itself. That takes twice as long
     (measured on ext4: 28 ms instead of 13).
     """
-    is_sqlite = url.get_backend_name() == "sqlite"
     engine = create_async_engine(
-        url,
+        address.url,
         hide_parameters=True,
         poolclass=AsyncAdaptedQueuePool,
         pool_size=connections,
         max_overflow=0,
-        **({} if is_sqlite else _postgres_options()),
+        **({} if address.is_sqlite else _postgres_options(address)),
     )
-    if is_sqlite:
+    if address.is_sqlite:
         configure = partial(_configure_sqlite, "WAL" if keeps_wal else "TRUNCATE")
         event.listen(engine.sync_engine, "connect", configure)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
     else:
+        event.listen(engine.sync_engine, "begin", _begin_postgres)
         event.listen(engine.sync_engine, "handle_error", _leave_replica)
     return engine
 
 
-def _postgres_options() -> dict[str, Any]:
+def _postgres_options(address: Address) -> dict[str, Any]:
+    """Return options that work through a pooler too, which gives each transaction any connection.
+
+    So nothing is set for a connection beyond its name, and no statement is kept prepared.
+    """
     return {
         "isolation_level": "READ COMMITTED",
         "connect_args": {
-            "timeout": CONNECT_TIMEOUT_S,
+            **address.connect_args(),
             "command_timeout": STATEMENT_TIMEOUT_S,
-            # A server may be configured to answer before the data is on disk: attempts must be.
-            "server_settings": {
-                "synchronous_commit": "on",
-                "application_name": "smmfanfast_async",
-            },
+            "statement_cache_size": 0,
+            "prepared_statement_cache_size": 0,
+            "prepared_statement_name_func": lambda: "",
         },
     }
 
@@ -196,3 +177,9 @@ def _begin_sqlite(connection: Connection) -> None:
     # A transaction that reads before it writes cannot wait for another writer.
     reads = connection.get_execution_options().get("smm_reads", False)
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def _begin_postgres(connection: Connection) -> None:
+    # A server, role or database may be configured to answer before the data is on disk.
+    if not connection.get_execution_options().get("smm_reads", False):
+        connection.exec_driver_sql("SET LOCAL synchronous_commit = on")

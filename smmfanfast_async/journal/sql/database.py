@@ -9,6 +9,7 @@ database's address.
 
 import asyncio
 import random
+import ssl
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -16,16 +17,17 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from typing import Any, TypeVar
 
+import attrs
 from attrs import define, field
 from sqlalchemy import func, inspect, select
-from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ..._clock import boot_time_s, elapsed_s
 from ..._text import sanitize
 from ...errors import JournalError, PanelError, strip_frames
-from .connecting import SQLiteFile, create_engine, require_supported
+from .address import Address
+from .connecting import STATEMENT_TIMEOUT_S, SQLiteFile, create_engine
 from .schema import MIGRATIONS, SCHEMA_VERSION, metadata, versions
 
 __all__ = ["Database", "Lane", "journal_error"]
@@ -64,6 +66,10 @@ _TRANSIENT_MESSAGES = ("database is locked", "connection", "cannot switch to sta
 """The same as texts, for errors without a code; the last is asyncpg's if a connection ends in the
 middle of one of its steps (seen with 0.30 when a server restarts)."""
 
+_FINAL_MESSAGES = ("rejected SSL upgrade", "unsupported startup parameter", "no such database")
+"""Texts of errors that look like a connection that was cut, but will not pass: asyncpg's for a
+server without TLS, PgBouncer's for settings (it gives nearly all its errors one code, 08P01)."""
+
 T = TypeVar("T")
 Work = Callable[[AsyncConnection], Awaitable[T]]
 
@@ -98,20 +104,27 @@ class Lane(Enum):
     """Everything else, above all the outcomes of orders in flight."""
 
 
-POSTGRES_CONNECTIONS = {Lane.READ: 3, Lane.ADMIT: 3, Lane.WRITE: 4}
-"""Connections of one journal to PostgreSQL: each is idle most of the time."""
+def share_connections(pool_size: int) -> dict[Lane, int]:
+    """Return how many of a pool's connections each lane has: the writes one more than the others.
+
+    Each is idle most of the time.
+    """
+    share = pool_size // len(Lane)
+    return {
+        Lane.READ: share, Lane.ADMIT: share, Lane.WRITE: pool_size - 2 * share,
+    }  # fmt: skip
 
 
 class Database:
     """A database, used from one event loop."""
 
-    _address = "without an address"
-
-    def __init__(self, url: URL | None, clock: Callable[[], datetime] | None) -> None:
-        self._url = require_supported(url)
-        self.is_sqlite = self._url.get_backend_name() == "sqlite"
+    def __init__(
+        self, address: Address, clock: Callable[[], datetime] | None, pool_size: int
+    ) -> None:
+        self._address = address
+        self.is_sqlite = address.is_sqlite
         self._clock = clock
-        self._address = self._url.render_as_string(hide_password=True)
+        self._pool_size = pool_size
         self._server_time: ServerTime | None = None
         self._engine: AsyncEngine | None = None
         # SQLite has one writer, for which its readers need not wait: they have a connection apart.
@@ -122,7 +135,7 @@ class Database:
         self._running: set[asyncio.Task[Any]] = set()
 
     def __repr__(self) -> str:
-        return f"<Database {self._address}>"
+        return f"<Database {self._address.url.render_as_string(hide_password=True)}>"
 
     async def open(self, prepare_account: Work[None]) -> None:
         """Connect, create or check the tables, and run one more transaction on them."""
@@ -141,17 +154,17 @@ class Database:
     def _create_engines(self) -> None:
         """Create the connection pools, with a number of connections for each lane."""
         if not self.is_sqlite:
-            self._engine = create_engine(self._url, sum(POSTGRES_CONNECTIONS.values()))
-            self._free = {
-                lane: asyncio.Semaphore(count) for lane, count in POSTGRES_CONNECTIONS.items()
-            }
+            self._engine = create_engine(self._address, self._pool_size)
+            shares = share_connections(self._pool_size)
+            self._free = {lane: asyncio.Semaphore(count) for lane, count in shares.items()}
             return
-        self._file = SQLiteFile.create(self._url)
+        self._file = SQLiteFile.create(self._address.url)
         # One connection: SQLite has one writer, and waiting here costs less than in the file.
-        url = self._url.set(database=str(self._file.path))
+        url = self._address.url.set(database=str(self._file.path))
+        address = attrs.evolve(self._address, url=url)
         keeps_wal = self._file.wal is not None
-        self._engine = create_engine(url, 1, keeps_wal=keeps_wal)
-        self._reader = create_engine(url, 1, keeps_wal=keeps_wal)
+        self._engine = create_engine(address, 1, keeps_wal=keeps_wal)
+        self._reader = create_engine(address, 1, keeps_wal=keeps_wal)
         writer = asyncio.Semaphore(1)
         self._free = {
             Lane.READ: asyncio.Semaphore(1), Lane.ADMIT: writer, Lane.WRITE: writer,
@@ -249,11 +262,29 @@ class Database:
         engine = self._reader if reads and self._reader is not None else self._engine
         if engine is None:
             raise JournalError("not open; call open() first")
-        async with engine.connect() as connection:
-            if reads and self.is_sqlite:
+        connection = await self._connect(engine)
+        try:
+            if reads:
                 await connection.execution_options(smm_reads=True)
             async with connection.begin():
                 yield connection
+        finally:
+            await connection.close()
+
+    async def _connect(self, engine: AsyncEngine) -> AsyncConnection:
+        """Return a connection of a pool; whatever goes wrong is an error without a password."""
+        try:
+            return await engine.connect()
+        except Exception as error:
+            if isinstance(error, TimeoutError):
+                text = "the database accepted no connection in time (option connect_timeout)"
+                raise TimeoutError(text) from strip_frames(error)
+            if isinstance(error, ssl.SSLError):  # some are ValueErrors too
+                raise journal_error(error) from strip_frames(error)
+            if _is_database_error(error):
+                raise
+            text = f"the database cannot be connected to: {type(error).__name__}"
+            raise JournalError(text) from strip_frames(error)
 
     async def now(self) -> datetime:
         """Return the time of the clock that all users of this database share.
@@ -332,6 +363,8 @@ def journal_error(error: BaseException) -> JournalError:
     """Return the error for a database error, in one line, without rows and passwords."""
     cause = _driver_error(error)
     message = str(cause).partition("\n")[0]
+    if isinstance(cause, TimeoutError) and not message:
+        message = f"a statement took longer than {STATEMENT_TIMEOUT_S:g} s"
     # SQLAlchemy puts the driver's class into the text, in angle brackets; it is named below anyway.
     message = message.partition(">: ")[2] or message
     kind = type(cause).__name__
@@ -355,6 +388,8 @@ def _is_transient(error: Exception) -> bool:
     """Return whether the same transaction may succeed a little later."""
     cause = _driver_error(error)
     is_cut = isinstance(error, DBAPIError) and error.connection_invalidated
+    if any(each in str(cause) for each in _FINAL_MESSAGES):
+        return False
     if is_cut or isinstance(cause, OSError):
         return True  # not reached, disconnected, or timed out
     state = getattr(cause, "sqlstate", None)

@@ -5,10 +5,11 @@ import secrets
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Self
 
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ...errors import ErrorKind, InvalidSettingsError
 from .. import (
@@ -21,11 +22,11 @@ from .. import (
     Outcome,
 )
 from . import statements
-from .connecting import parse_url
+from .address import parse_address
 from .database import Database, journal_error
 from .day_budget import DayBudget
 from .polling import Polling
-from .queries import AccountQueries
+from .queries import AccountQueries, require_connection
 from .rows import (
     entry_from_row,
     event_row,
@@ -53,6 +54,10 @@ MAX_AHEAD = timedelta(minutes=30)
 """How far ahead a reserved call and the end of a pause or a lease may be: no call waits that
 long, and a later time was written before the clock was set back."""
 
+MIN_POOL_SIZE, MAX_POOL_SIZE = 3, 100
+"""The bounds of `pool_size`: a connection for reads, for new orders and for outcomes each; and as
+many as PostgreSQL accepts by default from all its clients."""
+
 NO_ACCOUNT = ""
 """The account of a journal that is not bound to one yet: it has no orders."""
 
@@ -65,17 +70,39 @@ class SQLJournal(AccountQueries):
     closes the journal that it is given. Rows contain no API key: accounts are told apart by a short
     HMAC of key and address. The contract of each method is documented in `Journal`.
 
-    `clock` returns the time, aware UTC, for tests; without it, the time is the database server's,
-    or this machine's for SQLite. Raises `InvalidSettingsError` for any other address.
+    Addresses are taken as hosters write them, also as `postgres://…`. Of the options in one,
+    `sslmode`, `sslrootcert`, `connect_timeout` (seconds, 1 to 60; 10 by default),
+    `application_name` and `target_session_attrs` are followed. A pooler such as PgBouncer may stand
+    between, in session or transaction mode.
+
+    Args:
+        url: The address of the database, or the path of a SQLite file.
+        pool_size: The most connections to PostgreSQL, 3 to 100; some of them are kept for the
+            outcomes of orders. SQLite has two.
+        clock: Returns the time, aware UTC, for tests; without it, the time is the database
+            server's, or this machine's for SQLite.
+
+    Raises:
+        InvalidSettingsError: Another database, an option that cannot be followed (it is named), or
+            a pool size out of bounds.
     """
 
     # An error report also shows a journal whose constructor raised.
     _repr = "<SQLJournal>"
 
-    def __init__(self, url: str, *, clock: Callable[[], datetime] | None = None) -> None:
-        address = parse_url(url)
+    def __init__(
+        self,
+        url: str | Path,
+        *,
+        pool_size: int = 10,
+        clock: Callable[[], datetime] | None = None,
+    ) -> None:
+        address = parse_address(url)
         del url  # it may contain a password, and an error below shows this frame
-        self._database = Database(address, clock)
+        if isinstance(address, str):
+            raise InvalidSettingsError("journal", address)
+        _require_pool_size(pool_size)
+        self._database = Database(address, clock, pool_size)
         self._repr = f"<SQLJournal {self._database!r}>"
         self._account = NO_ACCOUNT
         self._is_open = False
@@ -131,7 +158,7 @@ class SQLJournal(AccountQueries):
             return await self._create(new, budget, is_only_account=is_only_account)
         now = await self.now()
         try:
-            core_connection = await _require_connection(connection)
+            core_connection = await require_connection(connection)
             return await self._transitions.create(
                 core_connection, new, budget, now, is_only_account=is_only_account
             )
@@ -158,7 +185,7 @@ class SQLJournal(AccountQueries):
             return await self._find(ref)
         try:
             row = await self._transitions.find_row(
-                await _require_connection(connection), statements.BY_REF, ref
+                await require_connection(connection), statements.BY_REF, ref
             )
         except SQLAlchemyError as error:
             raise journal_error(error) from error
@@ -389,11 +416,7 @@ class SQLJournal(AccountQueries):
         return len(refs), page
 
 
-async def _require_connection(connection: object) -> AsyncConnection:
-    """Return the connection of a caller's transaction, also of an `AsyncSession`."""
-    if isinstance(connection, AsyncSession):
-        return await connection.connection()
-    if isinstance(connection, AsyncConnection):
-        return connection
-    reason = f"{type(connection).__name__} is not an AsyncConnection or AsyncSession of SQLAlchemy"
-    raise InvalidSettingsError("connection", reason)
+def _require_pool_size(value: object) -> None:
+    if not isinstance(value, int) or not MIN_POOL_SIZE <= value <= MAX_POOL_SIZE:
+        reason = f"{value!r} is not a whole number from {MIN_POOL_SIZE} to {MAX_POOL_SIZE}"
+        raise InvalidSettingsError("pool_size", reason)

@@ -84,6 +84,10 @@ _SAME_NAMES = (
 def form_digest(form: Mapping[str, str]) -> str:
     """Return a digest that two forms share if and only if they are the same order."""
     text = json.dumps(sorted(form.items()), ensure_ascii=True)
+    return _sha256(text)
+
+
+def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -97,6 +101,7 @@ def new_order_row(
         "digest": form_digest(new.form),
         "form": json.dumps(dict(new.form)),
         "link": new.link,
+        "link_digest": None if new.link is None else _sha256(new.link),
         "quantity": new.quantity,
         "price": new.price,
         "max_charge": new.max_charge,

@@ -153,6 +153,8 @@ orders = Table(
     Column("digest", String(64), nullable=False),
     Column("form", Text),
     Column("link", Text),
+    # For the index: PostgreSQL's take no long links.
+    Column("link_digest", String(64)),
     Column("quantity", BigInteger),
     Column("price", Money),
     Column("max_charge", Money),
@@ -228,7 +230,7 @@ Index(
     sqlite_where=_rechecked,
     postgresql_where=_rechecked,
 )
-Index("smm_orders_link", orders.c.account, orders.c.link)
+Index("smm_orders_link", orders.c.account, orders.c.link_digest)
 Index("smm_orders_created", orders.c.account, orders.c.created_at)
 
 events = Table(
@@ -260,4 +262,8 @@ consumers = Table(
     Column("account", String(64), primary_key=True),
     Column("consumer", String(200), primary_key=True),
     Column("position", BigInteger, nullable=False),
+    # The worker that reads it, until when, and the fencing token of its claim.
+    Column("owner", String(32)),
+    Column("lease_until", UtcTime),
+    Column("claim_version", BigInteger, nullable=False),
 )

@@ -13,9 +13,9 @@ from support.postgres import PostgresServer
 from smmfanfast_async.journal.sql import SQLJournal
 
 FILL = """
-INSERT INTO smm_orders (account, ref, digest, form, link, budget_day, created_at, state, attempt,
-    due_at, was_unknown, miss_count, claim_version, panel_order, lease_until, slot)
-SELECT '{account}', 'r' || n, 'd', '{{}}', 'l' || n, '{day}', 0,
+INSERT INTO smm_orders (account, ref, digest, form, link, link_digest, budget_day, created_at,
+    state, attempt, due_at, was_unknown, miss_count, claim_version, panel_order, lease_until, slot)
+SELECT '{account}', 'r' || n, 'd', '{{}}', 'l' || n, 'l' || n, '{day}', 0,
     CASE WHEN n > 20 THEN 'finished' ELSE {states} END, 1,
     CASE WHEN n <= 20 OR n % 300 = 0 THEN n END, {false}, 0, 0, 'p' || n,
     CASE WHEN n % 5 = 3 AND n <= 20 THEN 0 END, CASE WHEN n % 5 = 3 AND n <= 20 THEN n END
@@ -163,9 +163,9 @@ async def test_claim_skips_closed_orders_of_the_past(journals: Journals, backend
 
 
 UNKNOWN = """
-INSERT INTO smm_orders (account, ref, digest, form, link, budget_day, created_at, state, attempt,
-    was_unknown, miss_count, claim_version)
-SELECT '{account}', 'r' || n, 'd', '{{}}', CASE WHEN n % 2 = 0 THEN 'same' ELSE 'l' || n END,
+INSERT INTO smm_orders (account, ref, digest, form, link, link_digest, budget_day, created_at,
+    state, attempt, was_unknown, miss_count, claim_version)
+SELECT '{account}', 'r' || n, 'd', '{{}}', {link}, {link},
     '{day}', 0, 'unknown', 1, {false}, 0, 0
 FROM {numbers}
 """
@@ -177,7 +177,8 @@ async def test_unknown_orders_have_no_limit(journals: Journals, backend: str) ->
     count = 70_000
     journal = await journals()
     sql = UNKNOWN.format(
-        account=ACCOUNT, day=DAY, false="false" if backend == "postgresql" else "0",
+        account=ACCOUNT, day=DAY, link="CASE WHEN n % 2 = 0 THEN 'same' ELSE 'l' || n END",
+        false="false" if backend == "postgresql" else "0",
         numbers=NUMBERS[backend].replace("3000", str(count)),
     )  # fmt: skip
     engine = journal._database._engine

@@ -7,10 +7,13 @@ INSERT or UPDATE.
 from .common import insert_or_ignore
 from .event_log import (
     ACKNOWLEDGE,
-    CONSUMER_POSITION,
+    ACKNOWLEDGE_ONCE,
+    CLAIM_CONSUMER,
+    CONSUMER,
     EVENT_AT,
     EVENTS_AFTER,
     INSERT_EVENT,
+    RELEASE_CONSUMER,
     RESERVE_POSITIONS,
 )
 from .following import claim, record_statuses, release, reschedule_far_future
@@ -44,11 +47,13 @@ from .sending import DUE_TO_SEND, NEXT_DUE, POSTPONE_HELD, RELEASE_HELD, make_he
 
 __all__ = [
     "ACKNOWLEDGE",
+    "ACKNOWLEDGE_ONCE",
     "BUDGET_CHANGES",
     "BY_PANEL_ORDER",
     "BY_REF",
     "BY_REF_LOCKED",
-    "CONSUMER_POSITION",
+    "CLAIM_CONSUMER",
+    "CONSUMER",
     "DAY_WITH_BUDGET_CHANGES",
     "DUE_TO_SEND",
     "EVENTS_AFTER",
@@ -61,6 +66,7 @@ __all__ = [
     "PAUSE",
     "POSTPONE_HELD",
     "PURGE_PAGE",
+    "RELEASE_CONSUMER",
     "RELEASE_HELD",
     "RESERVE_CALL",
     "RESERVE_POSITIONS",
