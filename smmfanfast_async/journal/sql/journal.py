@@ -126,6 +126,8 @@ class SQLJournal(AccountQueries):
         """Connect, create or migrate the tables, and insert the account's row."""
 
         async def insert_account(connection: AsyncConnection) -> None:
+            if self._account == NO_ACCOUNT:
+                return
             insert = statements.insert_or_ignore(accounts, is_sqlite=self._database.is_sqlite)
             await connection.execute(insert.values(account=self._account, last_event=0))
 

@@ -1,6 +1,7 @@
 """Statements that run periodically find their rows by an index, however many rows there are."""
 
 import re
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -48,24 +49,27 @@ USES = {
         "smm_orders_rechecked",
     },
     "unknown": {"smm_orders_unknown"},
+    "overdue": {"smm_orders_followed", "smm_orders_prepared"},
     "create": set(),
     "create_within_budget": {"smm_budget_changes_day"},
 }
 """The indexes that each method needs."""
 
 
+CALLS: dict[str, Callable[[SQLJournal], Awaitable[object]]] = {
+    "claim": lambda journal: journal.claim(9, lease=LEASE),
+    "due_to_send": lambda journal: journal.due_to_send(1),
+    "reschedule_far_future": lambda journal: journal.reschedule_far_future(3, ahead=LEASE),
+    "overdue": lambda journal: journal.overdue(START),
+    "create": lambda journal: journal.create(new_entry("new"), is_only_account=True),
+    "create_within_budget": lambda journal: journal.create(new_entry("new"), budget=Decimal(9999)),
+}
+"""How the methods with arguments are called."""
+
+
 async def run(journal: SQLJournal, name: str) -> object:
-    if name == "claim":
-        return await journal.claim(9, lease=LEASE)
-    if name == "due_to_send":
-        return await journal.due_to_send(1)
-    if name == "reschedule_far_future":
-        return await journal.reschedule_far_future(3, ahead=LEASE)
-    if name == "create":
-        return await journal.create(new_entry("new"), is_only_account=True)
-    if name == "create_within_budget":
-        return await journal.create(new_entry("new"), budget=Decimal(9999))
-    return await getattr(journal, name)()
+    call = CALLS.get(name)
+    return await (getattr(journal, name)() if call is None else call(journal))
 
 
 async def fill(journals: Journals, backend: str) -> SQLJournal:

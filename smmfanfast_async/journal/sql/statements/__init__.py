@@ -35,6 +35,7 @@ from .one_order import (
     TAKEN_SLOTS,
     transition,
 )
+from .overview import OVERDUE, orders_by_account
 from .queries import (
     PURGE_PAGE,
     SAME_LINK_AS_UNKNOWN,
@@ -63,6 +64,7 @@ __all__ = [
     "LOCK_BUDGET",
     "NEXT_DUE",
     "ORDER_COUNTS",
+    "OVERDUE",
     "PAUSE",
     "POSTPONE_HELD",
     "PURGE_PAGE",
@@ -79,6 +81,7 @@ __all__ = [
     "entries_page",
     "insert_or_ignore",
     "make_held_due",
+    "orders_by_account",
     "purge",
     "purge_events",
     "record_statuses",
