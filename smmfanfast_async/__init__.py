@@ -62,6 +62,7 @@ if TYPE_CHECKING:
         RefusedError,
         ServerError,
         SpendingLimitError,
+        StaleEventError,
         UnsupportedActionError,
         WaitTimeoutError,
     )
@@ -159,6 +160,7 @@ __all__ = [
     "Service",
     "ServiceChange",
     "SpendingLimitError",
+    "StaleEventError",
     "Status",
     "StatusChange",
     "SubscriptionsOrder",

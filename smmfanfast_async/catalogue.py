@@ -15,6 +15,7 @@ import msgspec
 from attrs import field, frozen
 
 from ._amounts import EXACT, is_amount_text
+from ._serialization import Serializable
 from ._text import normalize_word
 from .errors import InvalidCode, InvalidOrderError, InvalidSettingsError
 from .orders import (
@@ -43,7 +44,7 @@ _FORMAT = "smmfanfast catalogue 1"
 
 
 @frozen
-class ServiceChange:
+class ServiceChange(Serializable):
     """A service that is in both catalogues and differs between them."""
 
     before: Service
@@ -70,7 +71,7 @@ class ServiceChange:
 
 
 @frozen(kw_only=True)
-class CatalogueDiff:
+class CatalogueDiff(Serializable):
     """The differences between a catalogue and an older one."""
 
     added: tuple[Service, ...]
@@ -261,8 +262,7 @@ class Catalogue(Mapping[str, Service]):
             reason = "is not in the catalogue"
             owner, code = type(order).__name__, InvalidCode.UNKNOWN_SERVICE
             raise InvalidOrderError(owner, "service", order.service, reason, code=code)
-        others = (each for each in self.repeated if each.service == service.service)
-        return [service, *others]
+        return [service, *(each for each in self.repeated if each.service == service.service)]
 
 
 class _Services(ValuesView[Service]):

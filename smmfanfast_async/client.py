@@ -133,6 +133,8 @@ class Client(ApiV2Calls):
             proxy=masked_proxy,
             trust_env=trust_env,
             trace_configs=trace_configs,
+            names=profile.form_names,
+            request_format=profile.request_format,
         )
         rate_limiter = RateLimiter(max_concurrency=slots, per_minute=per_minute)
         instrumentation = Instrumentation(on_event, url=str(url), thresholds=balance_thresholds)
@@ -307,7 +309,13 @@ class Client(ApiV2Calls):
             NoResponseError: No answer within `timeout_s`, including the wait for a request slot.
                 Retrying is safe, as after any other `PanelError`.
         """
-        return await self._statuses.get(parse_id(order), self._settings)
+        # `Statuses.get`, written out: it would be one more coroutine for each caller.
+        future, entry = self._statuses.enqueue(parse_id(order), self._settings)
+        try:
+            return await future
+        except BaseException as error:
+            self._statuses.on_error(error, future, entry, self._settings.timeout_s)
+            raise
 
     async def statuses(self, ids: Ids) -> dict[str, OrderStatus | PanelError]:
         """Return the statuses of any number of orders, `profile.ids_per_call` in a request.
@@ -319,7 +327,7 @@ class Client(ApiV2Calls):
         Raises:
             InvalidOrderError: `ids` is one text instead of a list. Nothing was sent.
         """
-        return await collect(self.iter_statuses(ids, ordered=True))
+        return await collect(self.iter_status_batches(ids, ordered=True))
 
     def iter_statuses(
         self, ids: Ids, *, ordered: bool = False
@@ -337,6 +345,21 @@ class Client(ApiV2Calls):
             InvalidOrderError: `ids` is one text instead of a list. Nothing was sent.
         """
         return self._statuses.stream(
+            ids, self._settings, concurrency=self._concurrency, ordered=ordered
+        )
+
+    def iter_status_batches(
+        self, ids: Ids, *, ordered: bool = False
+    ) -> AsyncGenerator[dict[str, OrderStatus | PanelError], None]:
+        """Yield what `statuses` returns, one mapping for each batch as it completes.
+
+        This is the fastest way into `executemany`, a queue or a data frame. Arguments, bounds,
+        order and errors are those of `iter_statuses`; an empty `ids` yields nothing.
+
+        Raises:
+            InvalidOrderError: `ids` is one text instead of a list. Nothing was sent.
+        """
+        return self._statuses.stream_batches(
             ids, self._settings, concurrency=self._concurrency, ordered=ordered
         )
 

@@ -16,6 +16,7 @@ Each error answers three questions, as attributes:
     ├── RefConflictError       the ref already belongs to a different order
     ├── SpendingLimitError     above `max_charge` or the daily budget; nothing was sent
     ├── JournalError           the journal of orders cannot be written or read; nothing was sent
+    │   └── StaleEventError        another worker has, or had, this event; roll back
     ├── NotSentError           proved: no byte of the request left
     │   └── PausedError        (also RateLimitError) the panel asked for a longer pause
     ├── NoResponseError        the request may have left, no complete response came back
@@ -66,6 +67,7 @@ __all__ = [
     "RefusedError",
     "ServerError",
     "SpendingLimitError",
+    "StaleEventError",
     "UnsupportedActionError",
     "WaitTimeoutError",
 ]
@@ -358,6 +360,14 @@ class JournalError(_NothingSentError):
 
     def __str__(self) -> str:
         return f"journal: {self.text}"
+
+
+class StaleEventError(JournalError):
+    """Another worker has, or had, this event of a consumer.
+
+    Let it roll your transaction back: what that did for the event is done, or will be, by the other
+    worker. The stream continues after what is acknowledged by then.
+    """
 
 
 class NotSentError(_NothingSentError):

@@ -14,6 +14,7 @@ from .._settings import require_count, require_seconds
 from ..errors import (
     AuthenticationError,
     BlockedError,
+    InvalidOrderError,
     InvalidResponseError,
     InvalidSettingsError,
     NoResponseError,
@@ -210,6 +211,8 @@ def may_depend_on_ids(error: PanelError) -> bool:
         return error.is_about_order
     if isinstance(error, NotSentError | RateLimitError | BlockedError):
         return False
+    if isinstance(error, InvalidOrderError):
+        return True  # the query of a GET request would be too long
     return isinstance(error, NoResponseError | ServerError | RefusedError | InvalidResponseError)
 
 

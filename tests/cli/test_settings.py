@@ -68,6 +68,20 @@ def test_profile_example_of_the_docstring_loads(tmp_path: Path) -> None:
     assert profile.refusal_kind("Saldo insuficiente.") is ErrorKind.FUNDS
     assert profile.refusals[1:] == (*API_V2.refusals, *SPANISH, *TURKISH)
     assert profile.refusal_kind("Yetersiz bakiye") is ErrorKind.FUNDS
+    assert profile.request_format == "json"
+    assert profile.action_names == (("statuses", "multi_status"),)
+    assert profile.field_names == (("key", "token"), ("refill.order", "refill"))
+    assert (profile.single_id_actions, profile.replay_window_s) == ({"cancel"}, 60)
+
+
+def test_field_of_one_call_can_be_a_table_or_a_quoted_key(tmp_path: Path) -> None:
+    found: list[tuple[tuple[str, str], ...]] = []
+    for lines in ('"cancel.orders" = "ids"', 'cancel = {orders = "ids"}', 'cancel.orders = "ids"'):
+        path = tmp_path / "panel.toml"
+        path.write_text(f"[field_names]\n{lines}")
+        found.append(_profiles.load_profile(str(path)).field_names)
+
+    assert found == [(("cancel.orders", "ids"),)] * 3
 
 
 def test_profile_file_can_set_every_profile_field() -> None:
@@ -108,6 +122,15 @@ def test_profile_file_defaults_to_the_document(tmp_path: Path) -> None:
     ('[refusals]\nsoon = ["Wait"]', "invalid enum value 'soon', expected auth, duplicate"),
     ('[refusals]\nfunds = ["!"]', "has refusals.funds = '!' has a variant without a letter"),
     ('[refusals]\nfunds = ["a{b"]', "refusals.funds = 'a{b' has a brace without its"),
+    ('request_format = "xml"', "invalid enum value 'xml', expected form, json, get"),
+    ('single_id_actions = ["status"]', "enum value 'status', expected cancel, refill, refill_s"),
+    ("replay_window_s = 0", "has replay_window_s = 0: expected `float` > 0"),
+    ("replay_window_s = inf", "has replay_window_s = inf: expected `float` <= 3600"),
+    ("[action_names]\nstatuses = 5", "has action_names = {'statuses': 5}: expected `str`"),
+    ('[action_names]\norder = "x"', "has an invalid action_names: 'order' is not one of add"),
+    ('[action_names]\nstatus = "add"', "status = 'add' is also the action of add"),
+    ('[field_names]\nlnik = "url"', "has an invalid field_names: 'lnik' is not a field"),
+    ('[field_names]\nrefill.link = "x"', "'refill.link': refill has no field 'link'"),
     ("name = ", "is not TOML: Invalid value (at "),
     ("ids_per_call = 10001", "has ids_per_call = 10001: expected `int` <= 10000"),
     ("concurrency = 1001", "has concurrency = 1001: expected `int` <= 1000"),
@@ -218,7 +241,7 @@ async def test_key_file_readable_by_other_users_causes_a_warning(
 
     warning = "the key file key can be read by other users: chmod 600 key"
     assert error == f"warning: {warning}\n"
-    assert f"!   key file   {warning}" in shown.out
+    assert f"!\tkey file\t{warning}" in shown.out
     assert shown.err == ""
 
 

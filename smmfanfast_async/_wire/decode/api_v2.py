@@ -25,6 +25,7 @@ from .responses import (
 
 __all__ = [
     "decode_call",
+    "decode_cancel",
     "decode_cancels",
     "decode_refill",
     "decode_refill_statuses",
@@ -40,12 +41,7 @@ def decode_refill(reply: Response, profile: Profile, order: str) -> RefillResult
     A list of one and an object under `data` are accepted too (seen). A response that names another
     order raises `InvalidResponseError`.
     """
-    answer = unwrap_single(parse_answer(reply, profile, "refill", order))
-    if not is_object(answer):
-        raise invalid_response(reply, "not an object", "refill", order)
-    if not _may_be_about(answer, "order", order):
-        raise invalid_response(reply, "the response is about another order", "refill", order)
-    return unwrap(_decode_refill(_Item(answer, raw_text(reply.body)), profile, reply, order))
+    return _decode_single("refill", reply, profile, order, _decode_refill)
 
 
 def decode_refills(
@@ -87,6 +83,15 @@ def decode_cancels(
     return _decode_items("order", "cancel", reply, profile, orders, _decode_cancel)
 
 
+def decode_cancel(reply: Response, profile: Profile, order: str) -> CancelResult:
+    """Return the result in `{"cancel": 1}` (seen at panels that cancel one id), or raise its error.
+
+    A list of one, an object under `data` and a sentence such as `{"success": "…"}` are accepted too
+    (seen). A response that names another order raises `InvalidResponseError`.
+    """
+    return _decode_single("cancel", reply, profile, order, _decode_cancel)
+
+
 def decode_call(reply: Response, profile: Profile, action: str) -> object:
     """Return the JSON of an undocumented call; numbers are int, `Decimal`, or text if too large."""
     return parse_answer(reply, profile, action)
@@ -108,6 +113,18 @@ def _may_be_about(answer: Record, field: str, requested: str) -> bool:
     """Return whether the response to a single request has the requested id, or no id at all."""
     value = answer.get(field)
     return value is None or value == "" or format_id(value) == requested
+
+
+def _decode_single(
+    action: str, reply: Response, profile: Profile, order: str, decode_item: _DecodeItem[R]
+) -> R:
+    """Return the result for the one order of a call, or raise its error."""
+    answer = unwrap_single(parse_answer(reply, profile, action, order))
+    if not is_object(answer):
+        raise invalid_response(reply, "not an object", action, order)
+    if not _may_be_about(answer, "order", order):
+        raise invalid_response(reply, "the response is about another order", action, order)
+    return unwrap(decode_item(_Item(answer, raw_text(reply.body)), profile, reply, order))
 
 
 def _decode_items(

@@ -70,6 +70,7 @@ class Transitions:
         is_only_account: bool,
     ) -> Entry:
         """Insert an order, or return the existing entry of its ref."""
+        is_new = False
         row = await self.find_row(connection, statements.BY_REF, new.ref)
         if row is None and is_only_account:
             await self.require_only_account(connection, new)
@@ -85,6 +86,7 @@ class Transitions:
             inserted = await connection.execute(insert.values(values).returning(orders))
             row = inserted.mappings().one_or_none()
             if row is not None:
+                is_new = True
                 await self._day_budget.record(connection, None, row)
         if row is None:  # another transaction was faster
             row = await self.require_row(connection, new.ref)
@@ -95,7 +97,7 @@ class Transitions:
             params = {"p_id": row["id"], "p_max_charge": new.max_charge}
             limited = (await connection.execute(SET_MAX_CHARGE, params)).mappings().one_or_none()
             row = row if limited is None else limited
-        return entry_from_row(row)
+        return attrs.evolve(entry_from_row(row), is_new=is_new)
 
     async def start_attempt(
         self,

@@ -7,6 +7,7 @@ from support.decoding import comparable_entries, invalid, not_found, sample, sta
 
 from smmfanfast_async._wire.decode import (
     decode_balance,
+    decode_cancel,
     decode_cancels,
     decode_refill,
     decode_refill_statuses,
@@ -204,6 +205,7 @@ def test_sentence_accepts_one_cancellation_or_refill() -> None:
     refill = decode_refill(sample("refill_sentence.json"), API_V2, "1")
 
     assert cancel == {"1": CancelResult(order="1")}
+    assert decode_cancel(sample("cancel_sentence.json"), API_V2, "1") == CancelResult(order="1")
     assert refill == RefillResult(order="1", refill="")
 
 
