@@ -332,14 +332,14 @@ class SQLJournal(AccountQueries):
     ) -> list[Entry]:
         return await self._polling.record_statuses(transitions, connection, observations, now)
 
-    async def release(self, claims: Sequence[tuple[Claim, datetime]]) -> None:
+    async def release(self, claims: Sequence[tuple[Claim, datetime | None]]) -> None:
         """Update all rows with one statement; without claims, do nothing."""
         if claims:
             await self._release(claims)
 
     @transaction()
     async def _release(
-        self, connection: AsyncConnection, claims: Sequence[tuple[Claim, datetime]]
+        self, connection: AsyncConnection, claims: Sequence[tuple[Claim, datetime | None]]
     ) -> None:
         await self._polling.release(connection, claims)
 

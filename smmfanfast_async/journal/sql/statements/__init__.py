@@ -16,7 +16,7 @@ from .event_log import (
     RELEASE_CONSUMER,
     RESERVE_POSITIONS,
 )
-from .following import CLAIM, record_statuses, release, reschedule_far_future
+from .following import claim, record_statuses, release, reschedule_far_future
 from .money import (
     BUDGET_CHANGES,
     DAY_WITH_BUDGET_CHANGES,
@@ -53,7 +53,6 @@ __all__ = [
     "BY_PANEL_ORDER",
     "BY_REF",
     "BY_REF_LOCKED",
-    "CLAIM",
     "CLAIM_CONSUMER",
     "CONSUMER",
     "DAY_WITH_BUDGET_CHANGES",
@@ -78,6 +77,7 @@ __all__ = [
     "TAKEN_SLOTS",
     "TAKE_BUDGET_CHANGES",
     "UNKNOWN_ORDERS",
+    "claim",
     "entries_page",
     "insert_or_ignore",
     "make_held_due",
