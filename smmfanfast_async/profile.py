@@ -19,25 +19,35 @@ import attrs
 from attrs import Attribute, field, frozen
 from attrs.validators import optional
 
-from ._refusals import RefusalTexts, find_kind
+from ._refusals import RefusalTexts, count_variants, find_kind, find_kind_of_read, template_flaw
 from ._text import format_value, normalize_word
-from .errors import ErrorKind, InvalidSettingsError
+from .errors import CANNOT_CREATE_ORDER, ErrorKind, InvalidSettingsError
 from .orders import API_V2_ORDER_TYPES, ORDER_TYPES
 from .orders.form_names import FormNames, find_flaw
 
 __all__ = ["API_V2", "SMMFANFAST", "Profile", "Refusal", "RequestFormat"]
 
 
+def _validate_template(refusal: Any, attribute: "Attribute[str]", value: object) -> None:
+    if (flaw := template_flaw(value)) is not None:
+        name = f"{type(refusal).__name__}.{attribute.name}"
+        raise InvalidSettingsError(name, f"{format_value(value)} {flaw}")
+
+
 @frozen
 class Refusal:
     """An error text that proves that the panel did nothing, and its kind."""
 
-    text: str
+    text: str = field(validator=_validate_template)
     """The panel's text, compared word by word, ignoring case and punctuation. `{n}` in it is a
-    number. A limit after "minimum" or "maximum", an amount after missing funds, and a sentence
-    such as "contact the support" may follow it, and nothing else."""
+    number, `{a|b|}` one of several words or none. A limit after "minimum" or "maximum", an amount
+    after missing funds, and a sentence such as "contact the support" may follow it, and nothing
+    else. It is shorter than 500 characters and has at most 500 variants."""
     kind: ErrorKind
     """Kind of the refusal; it decides the class of the error."""
+    source: Literal["", "document", "seen", "assumed"] = field(default="", eq=False)
+    """Where the text is from: the panel's document, its code or a response (seen), or a judgement
+    (assumed). "" if that was not noted."""
 
 
 _REFUSALS = (
@@ -168,6 +178,21 @@ def _check_replay_window(profile: Any, attribute: "Attribute[Any]", value: Any) 
         raise InvalidSettingsError(f"{type(profile).__name__}.{attribute.name}", reason)
 
 
+MAX_REFUSAL_VARIANTS = 50_000
+"""The most variants of all `refusals` together: all languages of `refusal_texts` have 3,200, and
+a variant takes about 200 bytes."""
+
+
+def _validate_refusals(
+    profile: Any, attribute: "Attribute[tuple[Refusal, ...]]", value: tuple[Refusal, ...]
+) -> None:
+    count = sum(count_variants(each.text) for each in value)
+    if count > MAX_REFUSAL_VARIANTS:
+        name = f"{type(profile).__name__}.{attribute.name}"
+        reason = f"must have at most {MAX_REFUSAL_VARIANTS} variants, not {count}"
+        raise InvalidSettingsError(name, reason)
+
+
 def _limit_validator(max_value: int) -> Any:
     """Return a validator for integers from 1 to `max_value`."""
 
@@ -222,13 +247,16 @@ class Profile:
     """Whether to escape `%` and `+` in values once more, for panels that decode them twice (seen on
     this one: a `t.me/+…` link arrives with a space). Off by default: not in the document."""
     # Hidden, because the repr is part of the signature of `Client` on its help page.
-    refusals: tuple[Refusal, ...] = field(default=_REFUSALS, repr=False)
+    refusals: tuple[Refusal, ...] = field(
+        default=_REFUSALS, repr=False, validator=_validate_refusals
+    )
     """Error texts that the panel returns before creating an order. Any other error text leaves the
     outcome of an `add` unknown. Add the texts of a panel in another language here."""
     refusal_grammar: bool = False
-    """Whether English texts are also recognized by a closed grammar of what panels check before
-    they create an order, if every word belongs to it. Off by default: it rests on 22 code bases of
-    other panels (seen), not on this one."""
+    """Whether English error texts of an `add` are also recognized by a closed grammar of what
+    panels check before they create an order, if every word belongs to it. Off by default: it rests
+    on 22 code bases of other panels (seen), not on this one. For calls that cannot create an order
+    the grammar is always on, since it only finds the kind of error."""
     request_format: RequestFormat = field(default="form", validator=_check_format)
     """How a request is sent: "form" as a form by POST (document), "json" as a JSON object by POST,
     in which every value is a text, "get" in the query of a URL by GET (both seen). Proxies and
@@ -271,14 +299,24 @@ class Profile:
         """Return how many ids a call of an action may have."""
         return 1 if action in self.single_id_actions else self.ids_per_call
 
-    def refusal_kind(self, text: str) -> ErrorKind | None:
-        """Return the kind of a refusal text; None if it is not recognized."""
+    def refusal_kind(self, text: str, action: str = "add") -> ErrorKind | None:
+        """Return the kind of a refusal text; None if it is not recognized.
+
+        After an `add`, a recognized text proves that there is no order. After a call that cannot
+        create one, such as `status`, more texts are recognized.
+        """
+        if action in CANNOT_CREATE_ORDER:
+            return self._texts_of_reads.find_kind(text)
         return self._refusal_texts.find_kind(text)
 
     @cached_property
     def _refusal_texts(self) -> RefusalTexts:
         texts = ((each.text, each.kind) for each in self.refusals)
         return RefusalTexts(texts, find_kind if self.refusal_grammar else None)
+
+    @cached_property
+    def _texts_of_reads(self) -> RefusalTexts:
+        return RefusalTexts(((each.text, each.kind) for each in self.refusals), find_kind_of_read)
 
 
 # attrs writes this function, for the cached property, without a module: with Python 3.13.0, `help`

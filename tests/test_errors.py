@@ -19,6 +19,7 @@ from smmfanfast_async.errors import (
     ClosedError,
     ErrorKind,
     InsufficientFundsError,
+    InvalidCode,
     InvalidOrderError,
     InvalidResponseError,
     InvalidSettingsError,
@@ -34,6 +35,7 @@ from smmfanfast_async.errors import (
     RefusedError,
     ServerError,
     SpendingLimitError,
+    StaleEventError,
     UnsupportedActionError,
     WaitTimeoutError,
 )
@@ -51,11 +53,19 @@ EXAMPLES: list[PanelError] = [
     PanelError(),
     PanelError("a text", kind=ErrorKind.SERVICE, **FIELDS),
     InvalidOrderError("DefaultOrder", "quantity", 0, "must be between 1 and 10"),
-    InvalidOrderError("DefaultOrder", "link", "a\nb", "contains a line break or NUL"),
+    InvalidOrderError(
+        "DefaultOrder",
+        "quantity",
+        11,
+        "must be between 1 and 10",
+        code=InvalidCode.ABOVE_MAX,
+        limit=10,
+    ),
     InvalidSettingsError("base_url", "is not an address"),
     UnsupportedActionError("no such verb", **FIELDS),
     ClosedError("closed", **FIELDS),
     RefConflictError("another order", **FIELDS),
+    StaleEventError("another worker has it", **FIELDS),
     SpendingLimitError("max_charge", Decimal("1.5"), Decimal(1)),
     SpendingLimitError("budget_per_day", Decimal("1.5"), Decimal(9), Decimal("8.1")),
     JournalError("the disk is full"),
@@ -87,7 +97,9 @@ EXAMPLES: list[PanelError] = [
     ),
     OutcomeUnknownError(),
 ]
-CLASSES = [vars(errors)[name] for name in errors.__all__ if name != "ErrorKind"]
+CLASSES = [
+    vars(errors)[name] for name in errors.__all__ if name not in {"ErrorKind", "InvalidCode"}
+]
 
 COPIES: dict[str, Callable[[PanelError], PanelError]] = {
     "copy": copy.copy,
@@ -193,19 +205,21 @@ def test_foreign_error_and_its_causes_lose_their_frames() -> None:
 # --- the three properties ------------------------------------------------------------------------
 
 NOTHING_SENT = (False, False, True)
+INVALID = (False, False, False)
 NOTHING_DONE = (True, False, True)
 MAY_HAVE_ORDERED = (True, True, False)
 MAY_HAVE_CHANGED = (True, False, False)
 
 ANSWERS: dict[type[PanelError], tuple[tuple[bool, bool, bool] | None, ErrorKind]] = {
     PanelError: (NOTHING_DONE, ErrorKind.UNKNOWN),
-    InvalidOrderError: (NOTHING_SENT, ErrorKind.INVALID),
-    InvalidSettingsError: (NOTHING_SENT, ErrorKind.INVALID),
+    InvalidOrderError: (INVALID, ErrorKind.INVALID),
+    InvalidSettingsError: (INVALID, ErrorKind.INVALID),
     UnsupportedActionError: (NOTHING_SENT, ErrorKind.UNSUPPORTED),
     ClosedError: (NOTHING_SENT, ErrorKind.CLOSED),
     RefConflictError: (NOTHING_SENT, ErrorKind.CONFLICT),
     SpendingLimitError: (NOTHING_SENT, ErrorKind.BUDGET),
     JournalError: (NOTHING_SENT, ErrorKind.JOURNAL),
+    StaleEventError: (NOTHING_SENT, ErrorKind.JOURNAL),
     WaitTimeoutError: (NOTHING_DONE, ErrorKind.TIMEOUT),
     NotSentError: (NOTHING_SENT, ErrorKind.NETWORK),
     PausedError: (NOTHING_SENT, ErrorKind.RATE_LIMIT),

@@ -29,7 +29,7 @@ from contextvars import Context, copy_context
 from itertools import islice
 from typing import Generic, TypeVar
 
-__all__ = ["BatchCancelledError", "Coalescer"]
+__all__ = ["BatchCancelledError", "Coalescer", "Entry"]
 
 DELAY_S = 0.002
 """Seconds that a batch stays open while others are in flight: a trickle of 5,000 calls a second
@@ -55,17 +55,18 @@ class BatchCancelledError(Exception):
         self.was_sent = was_sent
 
 
-class _Entry(Generic[K, G, R]):
-    """A key and its waiters, each with its deadline on the clock of the event loop.
+class Entry(Generic[K, G, R]):
+    """A key of a group and its waiters, each with its deadline on the clock of the event loop.
 
     Usually there is one waiter, which needs no mapping: with 10,000 callers that saves 10,000
     objects that the garbage collector would traverse again and again.
     """
 
-    __slots__ = ("batch", "context", "deadline_s", "future", "joined", "key")
+    __slots__ = ("batch", "context", "deadline_s", "future", "group", "joined", "key")
 
-    def __init__(self, key: K, future: asyncio.Future[R], deadline_s: float) -> None:
+    def __init__(self, key: K, group: G, future: asyncio.Future[R], deadline_s: float) -> None:
         self.key = key
+        self.group = group
         self.context: Context | None = None
         """The context of the first caller, if it may be the first key of a batch that waits."""
         self.future: asyncio.Future[R] | None = future
@@ -104,7 +105,7 @@ class _Batch(Generic[K, G, R]):
     task: asyncio.Task[Mapping[K, R | Exception]]
     """Set as soon as it is created."""
 
-    def __init__(self, entries: list[_Entry[K, G, R]], group: G) -> None:
+    def __init__(self, entries: list[Entry[K, G, R]], group: G) -> None:
         self.entries = entries
         self.group = group
 
@@ -149,7 +150,7 @@ class Coalescer(Generic[K, G, R]):
         self._concurrency = concurrency
         self._delay_s = min(delay_s, MAX_DELAY_S)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._groups: dict[G, dict[K, _Entry[K, G, R]]] = {}
+        self._groups: dict[G, dict[K, Entry[K, G, R]]] = {}
         # A dict instead of a set: batches end in the order they started, in every run alike.
         self._batches: dict[_Batch[K, G, R], None] = {}
         self._send_handle: asyncio.Handle | None = None
@@ -163,6 +164,20 @@ class Coalescer(Generic[K, G, R]):
         or the coalescer closed (`map_error` may replace these two), and `RuntimeError` if keys are
         still waiting on another event loop.
         """
+        future, entry = self.enqueue(key, timeout_s=timeout_s, group=group)
+        try:
+            return await future
+        except BaseException as error:
+            self.on_error(error, future, entry, timeout_s)
+            raise
+
+    def enqueue(
+        self, key: K, *, timeout_s: float, group: G
+    ) -> tuple[asyncio.Future[R], Entry[K, G, R]]:
+        """Add a waiter. The caller awaits its future, as `load` does, and reports any error.
+
+        `load` is one more coroutine. With thousands of callers that costs a tenth of a call.
+        """
         loop = self._loop
         if loop is None or loop is not asyncio.get_running_loop():
             loop = self._bind_loop()
@@ -173,25 +188,35 @@ class Coalescer(Generic[K, G, R]):
             waiting = self._groups[group] = {}
         entry = waiting.get(key)
         if entry is None:
-            entry = waiting[key] = _Entry(key, future, deadline_s)
+            entry = waiting[key] = Entry(key, group, future, deadline_s)
             if len(waiting) % self._size == self._first:
                 entry.context = copy_context()
-            # If sending is already scheduled, only a full batch needs attention.
-            if self._send_handle is None or len(waiting) >= self._size:
+            # Without a free slot it waits. If sending is scheduled, only a full batch needs more.
+            if len(self._batches) < self._concurrency and (
+                self._send_handle is None or len(waiting) >= self._size
+            ):
                 self._on_new_key(group, waiting)
         else:
             entry.add_waiter(future, deadline_s)
         if self._deadline_timer is None or deadline_s < self._deadline_timer.when():
             self._set_deadline_timer(deadline_s)
-        try:
-            return await future
-        except asyncio.CancelledError:
-            self._remove_waiter(entry, future, group)
-            raise
-        except (TimeoutError, BatchCancelledError) as error:
-            if self._map_error is None:
-                raise
-            raise self._map_error(key, error, timeout_s) from error
+        return future, entry
+
+    def on_error(
+        self,
+        error: BaseException,
+        future: asyncio.Future[R],
+        entry: Entry[K, G, R],
+        timeout_s: float,
+    ) -> None:
+        """Remove a waiter that was cancelled; raise the error that replaces one of the coalescer.
+
+        The caller raises any other error again.
+        """
+        if isinstance(error, asyncio.CancelledError):
+            self._remove_waiter(entry, future)
+        elif isinstance(error, TimeoutError | BatchCancelledError) and self._map_error is not None:
+            raise self._map_error(entry.key, error, timeout_s) from error
 
     def close(self) -> None:
         """End all waiting with `BatchCancelledError` and cancel the batches in flight."""
@@ -233,18 +258,14 @@ class Coalescer(Generic[K, G, R]):
                 handle.cancel()
         self._deadline_timer = self._send_handle = None
 
-    def _on_new_key(self, group: G, waiting: dict[K, _Entry[K, G, R]]) -> None:
-        """Start the batch of a new key if it is full, else schedule it."""
+    def _on_new_key(self, group: G, waiting: dict[K, Entry[K, G, R]]) -> None:
+        """Start the batch of a new key if it is full, else schedule it; a slot is free."""
         if len(waiting) >= self._size:
-            if len(self._batches) < self._concurrency:
-                self._start_batch(group)
+            self._start_batch(group)
         else:
             self._schedule_sending()
 
     def _schedule_sending(self) -> None:
-        """Schedule the start of waiting batches if a slot is free."""
-        if len(self._batches) >= self._concurrency:
-            return
         loop = asyncio.get_running_loop()
         if self._batches and self._delay_s > 0:
             self._send_handle = loop.call_later(
@@ -253,7 +274,7 @@ class Coalescer(Generic[K, G, R]):
         else:
             self._send_handle = loop.call_soon(self._send_waiting, context=Context())
 
-    def _remove_waiter(self, entry: _Entry[K, G, R], future: asyncio.Future[R], group: G) -> None:
+    def _remove_waiter(self, entry: Entry[K, G, R], future: asyncio.Future[R]) -> None:
         """Remove a waiter, and its key or batch if it was the last one."""
         entry.remove_waiter(future)
         if future.done() and not future.cancelled():
@@ -261,11 +282,11 @@ class Coalescer(Generic[K, G, R]):
         if entry.has_waiters():
             return
         if entry.batch is None:
-            waiting = self._groups.get(group, {})
+            waiting = self._groups.get(entry.group, {})
             if waiting.get(entry.key) is entry:
                 del waiting[entry.key]
                 if not waiting:
-                    del self._groups[group]
+                    del self._groups[entry.group]
         elif not entry.batch.has_waiters():
             entry.batch.task.cancel()
 
@@ -282,24 +303,24 @@ class Coalescer(Generic[K, G, R]):
         """End the waiting of all callers past their deadline, and set the timer for the next."""
         self._deadline_timer = None
         now_s = asyncio.get_running_loop().time()
-        for group, waiting in list(self._groups.items()):
+        for waiting in list(self._groups.values()):
             for entry in list(waiting.values()):
-                self._expire_entry(entry, now_s, group)
+                self._expire_entry(entry, now_s)
         for batch in list(self._batches):
             for entry in batch.entries:
-                self._expire_entry(entry, now_s, batch.group)
+                self._expire_entry(entry, now_s)
         left = [deadline_s for entry in self._entries() for _, deadline_s in entry.waiters()]
         if left:
             self._set_deadline_timer(max(min(left), now_s + EXPIRY_RESOLUTION_S))
 
-    def _expire_entry(self, entry: _Entry[K, G, R], now_s: float, group: G) -> None:
+    def _expire_entry(self, entry: Entry[K, G, R], now_s: float) -> None:
         for future, deadline_s in entry.waiters():
             if deadline_s <= now_s:
                 if not future.done():
                     future.set_exception(TimeoutError())
-                self._remove_waiter(entry, future, group)
+                self._remove_waiter(entry, future)
 
-    def _entries(self) -> Iterator[_Entry[K, G, R]]:
+    def _entries(self) -> Iterator[Entry[K, G, R]]:
         for waiting in self._groups.values():
             yield from waiting.values()
         for batch in self._batches:
@@ -316,17 +337,19 @@ class Coalescer(Generic[K, G, R]):
     def _start_batch(self, group: G) -> None:
         """Start the first batch of a group; the rest of the group goes to the end of the queue."""
         waiting = self._groups.pop(group)
-        batch = _Batch([waiting.pop(key) for key in list(islice(waiting, self._size))], group)
-        if waiting:
+        if len(waiting) <= self._size:
+            batch = _Batch(list(waiting.values()), group)
+        else:
+            batch = _Batch([waiting.pop(key) for key in list(islice(waiting, self._size))], group)
             self._groups[group] = waiting
         context = batch.entries[0].context or Context()
         latest_s = 0.0
         for entry in batch.entries:
             entry.batch, entry.context = batch, None
-            if entry.joined is None:
-                latest_s = max(latest_s, entry.deadline_s)
-            else:
+            if entry.joined is not None:
                 latest_s = max(latest_s, *(deadline_s for _, deadline_s in entry.waiters()))
+            elif entry.deadline_s > latest_s:
+                latest_s = entry.deadline_s
         self._batches[batch] = None
         loop = asyncio.get_running_loop()
         fetching = self._fetch_batch(batch, latest_s - loop.time())
@@ -337,7 +360,9 @@ class Coalescer(Generic[K, G, R]):
         self, batch: _Batch[K, G, R], timeout_s: float
     ) -> Mapping[K, R | Exception]:
         # A caller cancelled in the tick in which the batch started has removed its key by now.
-        keys = [entry.key for entry in batch.entries if entry.has_waiters()]
+        keys = [
+            entry.key for entry in batch.entries if entry.future is not None or entry.has_waiters()
+        ]
         return await self._fetch(keys, batch.group, timeout_s)
 
     def _on_done(
@@ -350,20 +375,26 @@ class Coalescer(Generic[K, G, R]):
         elif (error := task.exception()) is not None:
             _fail(batch.entries, error)
         else:
-            results = task.result()
-            for entry in batch.entries:
-                result = results[entry.key] if entry.key in results else KeyError(entry.key)
-                _resolve(entry, result)
+            _resolve_all(batch.entries, task.result())
         # Keys without a scheduled start have waited for this slot, and filled up meanwhile.
         if self._send_handle is None:
             self._send_waiting()
 
 
-def _resolve(entry: _Entry[K, G, R], result: R | Exception) -> None:
-    """Pass a result or an error to each waiter of a key, as a separate object for each."""
-    if isinstance(result, Exception):
-        _fail([entry], result)
-        return
+def _resolve_all(entries: Iterable[Entry[K, G, R]], results: Mapping[K, R | Exception]) -> None:
+    """Pass its result or an error to each waiter of some keys, as a separate object for each."""
+    for entry in entries:
+        key, future = entry.key, entry.future
+        result = results[key] if key in results else KeyError(key)
+        if isinstance(result, Exception):
+            _fail([entry], result)
+        elif entry.joined is not None:
+            _resolve_joined(entry, result)
+        elif future is not None and not future.done():  # one waiter, the usual case
+            future.set_result(result)
+
+
+def _resolve_joined(entry: Entry[K, G, R], result: R) -> None:
     is_first = True
     for future, _ in entry.waiters():
         if not future.done():
@@ -371,7 +402,7 @@ def _resolve(entry: _Entry[K, G, R], result: R | Exception) -> None:
             is_first = False
 
 
-def _fail(entries: Iterable[_Entry[K, G, R]], error: BaseException) -> None:
+def _fail(entries: Iterable[Entry[K, G, R]], error: BaseException) -> None:
     for entry in entries:
         for future, _ in entry.waiters():
             if not future.done():

@@ -206,39 +206,40 @@ class FailedIds:
     Each is asked alone for a while, and polled ever more seldom, so that it breaks no other batch.
     """
 
-    _by_id: dict[str, _FailedId] = field(init=False, factory=dict)
+    by_id: dict[str, _FailedId] = field(init=False, factory=dict)
+    """The ids, the oldest first."""
 
     def __len__(self) -> int:
-        return len(self._by_id)
+        return len(self.by_id)
 
     def on_failure(self, order: str, now_s: float) -> None:
         """Record that an id failed alone; asking sooner than it is due changes nothing."""
-        known = self._by_id.get(order)
+        known = self.by_id.get(order)
         if known is not None and now_s < known.due_s:
             return
         failures = 1 if known is None else known.failures + 1
         remember_s = min(REMEMBER_S * 2.0 ** min(failures - 1, MAX_DOUBLINGS), MAX_REMEMBER_S)
         due_s = now_s + alone_interval_s(failures)
-        self._by_id[order] = _FailedId(failures, due_s, now_s + remember_s)
-        if len(self._by_id) > MAX_FAILED_IDS:
-            del self._by_id[next(iter(self._by_id))]
+        self.by_id[order] = _FailedId(failures, due_s, now_s + remember_s)
+        if len(self.by_id) > MAX_FAILED_IDS:
+            del self.by_id[next(iter(self.by_id))]
 
     def on_success(self, ids: Iterable[str]) -> None:
         """Forget ids that were answered."""
-        if self._by_id:
-            for order in self._by_id.keys() & ids:
-                del self._by_id[order]
+        if self.by_id:
+            for order in self.by_id.keys() & ids:
+                del self.by_id[order]
 
     def asked_alone(self, ids: Iterable[str], now_s: float) -> list[str]:
         """Return those of some ids that are to be asked alone."""
-        if not self._by_id:
+        if not self.by_id:
             return []
-        known = self._by_id
+        known = self.by_id
         return [each for each in ids if each in known and now_s < known[each].until_s]
 
     def interval_s(self, order: str) -> float:
         """Return the seconds between polls of an id; 0 if it has not failed alone."""
-        known = self._by_id.get(order)
+        known = self.by_id.get(order)
         return 0.0 if known is None else alone_interval_s(known.failures)
 
 

@@ -17,7 +17,7 @@ from typing import cast
 import attrs
 
 from .._text import line_flaw, text_flaw
-from ..errors import InvalidOrderError
+from ..errors import InvalidCode, InvalidOrderError
 from ..orders import Order, SubscriptionsOrder
 from ..orders.form_names import RawForm
 from ..profile import Profile
@@ -51,17 +51,19 @@ def _check_profile(order: Order, profile: Profile) -> None:
     if order_type and not profile.supports_order_type(order_type):
         known = ", ".join(sorted(profile.order_types))
         reason = f"is not supported by {profile.name}, which supports {known}"
-        raise InvalidOrderError(owner, "panel_type", order_type, reason)
+        raise InvalidOrderError(
+            owner, "panel_type", order_type, reason, code=InvalidCode.UNSUPPORTED_TYPE
+        )
     for name in sorted(profile.ignored_fields):
         value = getattr(order, name, None)
         if value is not None:
-            raise InvalidOrderError(
-                owner, name, value, f"would be ignored by {profile.name}: leave it out"
-            )
+            reason = f"would be ignored by {profile.name}: leave it out"
+            code = InvalidCode.UNSUPPORTED_FIELD
+            raise InvalidOrderError(owner, name, value, reason, code=code)
     allowed = profile.delays_minutes
     if isinstance(order, SubscriptionsOrder) and allowed is not None and order.delay not in allowed:
         reason = f"must be one of {sorted(allowed)}, the delays of {profile.name}"
-        raise InvalidOrderError(owner, "delay", order.delay, reason)
+        raise InvalidOrderError(owner, "delay", order.delay, reason, code=InvalidCode.NOT_ALLOWED)
 
 
 def encode_ids(action: str, field: str, ids: Sequence[str]) -> Form:
@@ -83,11 +85,13 @@ def encode_call(action: str, fields: Mapping[str, object], profile: Profile) -> 
     if not isinstance(action, str) or not action.strip() or text_flaw(action):
         raise InvalidOrderError("Client.call", "action", action, "must be the name of an action")
     if profile.form_names.is_add(action):
-        raise InvalidOrderError("Client.call", "action", action, "is reserved for Client.add")
+        reason = "is reserved for Client.add"
+        raise InvalidOrderError("Client.call", "action", action, reason, code=InvalidCode.RESERVED)
     form = RawForm(action=action)
     for name, value in fields.items():
         if profile.form_names.is_reserved(name):
-            raise InvalidOrderError("Client.call", name, "…", "is set by the client")
+            reason = "is set by the client"
+            raise InvalidOrderError("Client.call", name, "…", reason, code=InvalidCode.RESERVED)
         if value is not None:
             form[name] = _encode_value(value, "Client.call", name)
     return _escape_values(form, profile)
@@ -108,16 +112,19 @@ def _encode_value(value: object, owner: str, field: str) -> str:
             return "\n".join(_encode_item(item, owner, field) for item in items)
         case str():
             if flaw := text_flaw(value):
-                raise InvalidOrderError(owner, field, value, flaw)
+                raise InvalidOrderError(
+                    owner, field, value, flaw, code=InvalidCode.INVALID_CHARACTERS
+                )
             return value
         case _:
-            raise InvalidOrderError(owner, field, value, "cannot be sent as text")
+            reason = "cannot be sent as text"
+            raise InvalidOrderError(owner, field, value, reason, code=InvalidCode.NOT_A_TEXT)
 
 
 def _encode_item(item: object, owner: str, field: str) -> str:
     line = _encode_value(item, owner, field)
     if flaw := line_flaw(line):
-        raise InvalidOrderError(owner, field, item, flaw)
+        raise InvalidOrderError(owner, field, item, flaw, code=InvalidCode.INVALID_CHARACTERS)
     return line
 
 

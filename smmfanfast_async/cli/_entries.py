@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .._text import sanitize
-from ..errors import InvalidOrderError, NotSentError, PanelError
+from ..errors import InvalidCode, InvalidOrderError, NotSentError, PanelError
 from ..journal import OPEN_STATES, Entry, EntryState, Summary, UnknownOrder
 from ..results import Status
 from ._codes import OK
@@ -214,6 +214,8 @@ def summary_view(summary: Summary) -> Group:
     amounts = [(f"{name} {money(amount)}", "") for name, amount in sums.items()]
     if summary.at_risk:
         amounts[-1] = (amounts[-1][0], "bold red")
+    if summary.cost_unknown:
+        amounts.append((f"cost unknown of {summary.cost_unknown}", "yellow"))
     return Group(counts(summary), _line("money  ", amounts))
 
 
@@ -259,7 +261,7 @@ def _explain(entry: Entry, error: PanelError) -> PanelError:
     """Return the error, or one that says what to do about an order that is not sent."""
     if entry.state is EntryState.WITHDRAWN:
         how = "is withdrawn; `smmfanfast retry` sends it again"
-        return InvalidOrderError("add", "ref", entry.ref, how)
+        return InvalidOrderError("add", "ref", entry.ref, how, code=InvalidCode.WRONG_STATE)
     if entry.state in WAITS:
         why = f" ({entry.reason})" if entry.reason else ""
         return NotSentError(f"{WAITS[entry.state]}{why}", action="add")

@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from ..errors import InvalidOrderError
+from ..errors import InvalidCode, InvalidOrderError
 from ..orders import API_V2_ORDER_TYPES, Order
 
 __all__ = ["build_order", "ids_from", "parse_expiry", "parse_extra", "parse_lines"]
@@ -118,7 +118,8 @@ def build_order(order_type: str, options: dict[str, Any]) -> Order:
     """
     if order_type not in API_V2_ORDER_TYPES:
         reason = f"is not an order type; known are {', '.join(API_V2_ORDER_TYPES)}"
-        raise InvalidOrderError("add", "TYPE", order_type, reason)
+        code = InvalidCode.UNSUPPORTED_TYPE
+        raise InvalidOrderError("add", "TYPE", order_type, reason, code=code)
     cls = API_V2_ORDER_TYPES[order_type]
     given = {name: value for name, value in options.items() if value is not None}
     fields = {field.name: field for field in attrs.fields(cls)}
@@ -127,14 +128,13 @@ def build_order(order_type: str, options: dict[str, Any]) -> Order:
             known = ", ".join(
                 known for known in fields if known not in {"extra", "allowed_delays_minutes"}
             )
-            raise InvalidOrderError(
-                cls.__name__, name, value, f"is not a field of this type; its fields are {known}"
-            )
+            reason = f"is not a field of this type; its fields are {known}"
+            code = InvalidCode.UNKNOWN_FIELD
+            raise InvalidOrderError(cls.__name__, name, value, reason, code=code)
     for name, field in fields.items():
         if field.default is attrs.NOTHING and name not in given:
-            raise InvalidOrderError(
-                cls.__name__, name, None, f"is missing: add --{name.replace('_', '-')}"
-            )
+            reason = f"is missing: add --{name.replace('_', '-')}"
+            raise InvalidOrderError(cls.__name__, name, None, reason, code=InvalidCode.MISSING)
     return cls(**given)
 
 
@@ -147,9 +147,9 @@ def parse_expiry(text: str | None) -> Any:
             return datetime.strptime(text, form).date()  # noqa: DTZ007  # a day has no time zone
         except ValueError:
             continue
-    raise InvalidOrderError(
-        "SubscriptionsOrder", "expiry", text, "is not a day such as 31/12/2030 or 2030-12-31"
-    )
+    reason = "is not a day such as 31/12/2030 or 2030-12-31"
+    code = InvalidCode.NOT_A_DATE
+    raise InvalidOrderError("SubscriptionsOrder", "expiry", text, reason, code=code)
 
 
 def parse_extra(pairs: list[str] | None) -> dict[str, str] | None:

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from .._amounts import EXACT
 from .._text import sanitize
-from ..errors import PanelError
+from ..errors import InvalidOrderError, PanelError
 from ..journal import EntryState
 from ..results import OrderStatus, Service, Status
 
@@ -195,6 +195,11 @@ def _fields(value: Any) -> dict[str, Any]:
 
 def error_object(error: PanelError) -> dict[str, Any]:
     """Return an error as a JSON object: what happened, and whether a retry is safe."""
+    invalid = (
+        {"field": error.field, "code": error.code.value, "limit": error.limit}
+        if isinstance(error, InvalidOrderError)
+        else {}
+    )
     return {
         "kind": error.kind.value,
         "text": error.text,
@@ -204,6 +209,7 @@ def error_object(error: PanelError) -> dict[str, Any]:
         "maybe_sent": error.maybe_sent,
         "maybe_placed": error.maybe_placed,
         "safe_to_retry": error.safe_to_retry,
+        **invalid,
     }
 
 

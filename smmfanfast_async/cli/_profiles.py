@@ -16,6 +16,7 @@ Every key is optional; what is left out is as in the profile that `like` names::
     double_decodes = false
     refusal_grammar = true
     final_statuses = ["Fail"]
+    languages = ["es", "tr"]                 # known refusals in these languages
     request_format = "json"                  # or "form", the default, or "get"
     single_id_actions = ["cancel"]
     replay_window_s = 60
@@ -40,7 +41,7 @@ import attrs
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from .._text import format_value, normalize_text
+from .._text import format_value
 from .._wire.transport import parse_url
 from ..errors import ErrorKind, InvalidSettingsError
 from ..orders import API_V2_ORDER_TYPES, MAX_WHOLE_NUMBER
@@ -56,6 +57,7 @@ from ..profile import (
     Refusal,
     RequestFormat,
 )
+from ..refusal_texts import LANGUAGES
 
 __all__ = ["PROFILES", "OrderType", "ProfileName", "load_profile"]
 
@@ -81,6 +83,7 @@ SECRET_KEYS = {"key", "api_key", "apikey", "token"}
 """Keys that may contain a secret: their value is never shown."""
 
 _CHOICES: dict[str, list[str]] = {
+    "languages": list(LANGUAGES),
     "like": list(PROFILES),
     "order_types": list(API_V2_ORDER_TYPES),
     "request_format": list(get_args(RequestFormat)),
@@ -94,10 +97,12 @@ ProfileName = Literal["smmfanfast", "api-v2"]
 
 if TYPE_CHECKING:
     OrderType: TypeAlias = str
+    _Language: TypeAlias = str
     _RefusalKind: TypeAlias = str
     _SingleIdAction: TypeAlias = str
 else:
     OrderType = Literal[tuple(API_V2_ORDER_TYPES)]
+    _Language = Literal[tuple(LANGUAGES)]
     _RefusalKind = Literal[tuple(REFUSAL_KINDS)]
     _SingleIdAction = Literal[tuple(sorted(SINGLE_ID_ACTIONS))]
 """The keys of `API_V2_ORDER_TYPES` and `REFUSAL_KINDS`, and `SINGLE_ID_ACTIONS`, as types."""
@@ -127,6 +132,7 @@ class _ProfileFile(msgspec.Struct, kw_only=True):
     double_decodes: bool | UnsetType = UNSET
     refusal_grammar: bool | UnsetType = UNSET
     final_statuses: frozenset[_Text] | UnsetType = UNSET
+    languages: list[_Language] = []
     request_format: RequestFormat | UnsetType = UNSET
     action_names: dict[str, str] | UnsetType = UNSET
     field_names: dict[str, str | dict[str, str]] | UnsetType = UNSET
@@ -190,9 +196,13 @@ def _parse(where: str, default_name: str, table: dict[str, Any]) -> Profile:
     }
     if "base_url" in changes:
         changes["base_url"] = _parse_base_url(where, changes["base_url"])
-    if "refusals" in changes:
-        # The first match counts, so the texts of the file come before the known ones.
-        changes["refusals"] = (*_parse_refusals(where, changes["refusals"]), *base.refusals)
+    languages = changes.pop("languages")
+    # The first match counts, so the texts of the file come before the known ones.
+    changes["refusals"] = (
+        *_parse_refusals(where, changes.get("refusals", {})),
+        *base.refusals,
+        *(text for language in languages for text in LANGUAGES[language]),
+    )
     if "field_names" in changes:
         changes["field_names"] = _flatten(changes["field_names"])
     try:
@@ -234,13 +244,12 @@ def _parse_base_url(where: str, address: str) -> str:
 
 
 def _parse_refusals(where: str, texts_by_kind: dict[str, list[str]]) -> list[Refusal]:
-    refusals = [
-        Refusal(text, REFUSAL_KINDS[kind])
-        for kind, texts in texts_by_kind.items()
-        for text in texts
-    ]
-    for refusal in refusals:
-        if not normalize_text(refusal.text):
-            reason = f"has {refusal.text!r} in refusals, which has no letter or digit"
-            raise InvalidSettingsError(where, reason)
+    refusals: list[Refusal] = []
+    for kind, texts in texts_by_kind.items():
+        for text in texts:
+            try:
+                refusals.append(Refusal(text, REFUSAL_KINDS[kind]))
+            except InvalidSettingsError as error:
+                reason = f"has refusals.{kind} = {error.reason}"
+                raise InvalidSettingsError(where, reason) from error
     return refusals

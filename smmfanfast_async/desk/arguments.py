@@ -1,7 +1,8 @@
 """Validation of what callers pass to `OrderDesk`."""
 
-from .._settings import require_positive
+from .._settings import require_count
 from ..errors import InvalidOrderError, InvalidSettingsError
+from ..profile import MAX_CALLS_PER_MINUTE
 from .admission import is_amount
 
 __all__ = ["check_settings", "parse_decided_by"]
@@ -19,7 +20,7 @@ def check_settings(budget: object, calls_per_minute: int | None, account: str | 
         reason = f"must be a finite Decimal of at least 0, not {budget!r}"
         raise InvalidSettingsError("budget_per_day", reason)
     if calls_per_minute is not None:
-        require_positive("calls_per_minute", calls_per_minute)
+        require_count("calls_per_minute", calls_per_minute, MAX_CALLS_PER_MINUTE)
     if account is not None and not 0 < len(account) <= MAX_ACCOUNT_CHARACTERS:
         reason = f"must have 1 to {MAX_ACCOUNT_CHARACTERS} characters, not {account!r}"
         raise InvalidSettingsError("account", reason)

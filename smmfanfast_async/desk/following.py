@@ -33,6 +33,7 @@ from ..errors import (
 from ..journal import Claim, Entry, EntryState, Journal, Observation
 from ..results import OrderStatus, Status
 from .backoff import Backoff, add_jitter
+from .child_orders import ChildCosts, ChildOrders
 from .rate_limit import MAX_WAIT_S, AccountRateLimit
 from .timing import Timing
 
@@ -281,7 +282,9 @@ class Follower:
         errors: list[PanelError] = []
         if any(_is_order_result(each) for each in results.values()):
             self.backoff.on_success()
-            await self._record(by_order, results)
+            children = ChildOrders(rate_limit=self.rate_limit)
+            costs = await children.find_costs(client, results)
+            await self._record(by_order, results, costs)
         else:
             errors = [each for each in results.values() if isinstance(each, PanelError)]
             wait_s = await self._on_failed_call(errors, started_s)
@@ -294,7 +297,10 @@ class Follower:
                 raise error
 
     async def _record(
-        self, by_order: Mapping[str, Claim], results: Mapping[str, OrderStatus | PanelError]
+        self,
+        by_order: Mapping[str, Claim],
+        results: Mapping[str, OrderStatus | PanelError],
+        costs: Mapping[str, ChildCosts],
     ) -> None:
         """Record what a call returned; release the claims of orders without a result of their own.
 
@@ -310,9 +316,12 @@ class Follower:
                 status = result if isinstance(result, OrderStatus) else None
                 if _is_observation(result):
                     is_final = status is not None and self._is_final(status)
-                    observations.append(
-                        Observation(claim=claim, status=status, due_at=due_at, is_final=is_final)
-                    )
+                    children = costs.get(order, ChildCosts())
+                    observations.append(Observation(
+                        claim=claim, status=status, due_at=due_at, is_final=is_final,
+                        charge=children.charge, currency=children.currency,
+                        has_open_orders=children.are_open,
+                    ))  # fmt: skip
                 else:
                     unanswered.append((claim, due_at))
             if await self.journal.record_statuses(observations):

@@ -124,3 +124,6 @@ API_V2_ORDER_TYPES: Mapping[str, type[Order]] = _OrderTypes(
     WebTrafficOrder,
 )
 """The same for API v2 panels: the document's eleven, then the six that only they have (seen)."""
+
+# `Order.from_dict` chooses the class; only here are all of them known.
+Order._types = API_V2_ORDER_TYPES  # noqa: SLF001

@@ -23,6 +23,7 @@ from smmfanfast_async.cli._app import app
 from smmfanfast_async.cli._codes import NETWORK, OK, PARTLY, REFUSED, UNKNOWN, USAGE
 from smmfanfast_async.cli._live import counting
 from smmfanfast_async.cli.commands.sandbox import sandbox
+from smmfanfast_async.errors import InvalidCode, InvalidOrderError
 from smmfanfast_async.sandbox import Fault, Sandbox
 
 LINK = "https://instagram.com/example"
@@ -511,6 +512,16 @@ def test_every_kind_of_value_is_converted_for_json() -> None:
     value: dict[str, Any] = {"a": [Decimal("1.50"), None, ("x", 1)], 2: True}
 
     assert output.plain(value) == {"a": ["1.50", None, ["x", 1]], "2": True}
+
+
+def test_invalid_order_as_json_has_its_field_code_and_limit() -> None:
+    error = InvalidOrderError(
+        "DefaultOrder", "quantity", 3, "is too low", code=InvalidCode.BELOW_MIN, limit=10
+    )
+
+    shown = output.error_object(error)
+
+    assert (shown["field"], shown["code"], shown["limit"]) == ("quantity", "below_min", 10)
 
 
 @pytest.mark.asyncio

@@ -1,6 +1,7 @@
 """`smmfanfast demo`: every step is shown, and every order becomes final."""
 
 import json
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,8 @@ async def test_demo_brings_a_thousand_orders_to_a_final_status(
     assert summary["unknown"] == 0
     assert summary["checks"] >= 1000
     assert summary["status_calls"] < 100
-    assert float(summary["spent"]) > 0
+    assert Decimal(summary["spent"]) > 0
+    assert Decimal(summary["spent"]) + Decimal(summary["balance"]) == demo.BALANCE
 
 
 @pytest.mark.asyncio
@@ -55,6 +57,7 @@ async def test_demo_output_fits_104_columns(
         "27/27",
         "40/40",
         "refused 1  finished 40",
+        "USD left = 2000.0000 USD",
     ):
         assert text in shown
 

@@ -16,6 +16,7 @@ from smmfanfast_async.cli import _settings as settings
 from smmfanfast_async.cli._app import app
 from smmfanfast_async.cli._codes import OK, REFUSED, USAGE
 from smmfanfast_async.errors import InvalidSettingsError
+from smmfanfast_async.refusal_texts import SPANISH, TURKISH
 from smmfanfast_async.sandbox import Sandbox
 
 NAMES = ("API_KEY", "API_KEY_FILE", "BASE_URL", "PROXY", "JOURNAL", "PROFILE")
@@ -65,7 +66,8 @@ def test_profile_example_of_the_docstring_loads(tmp_path: Path) -> None:
     assert profile.double_decodes is False
     assert profile.is_final_status("fail")
     assert profile.refusal_kind("Saldo insuficiente.") is ErrorKind.FUNDS
-    assert profile.refusals[1:] == API_V2.refusals
+    assert profile.refusals[1:] == (*API_V2.refusals, *SPANISH, *TURKISH)
+    assert profile.refusal_kind("Yetersiz bakiye") is ErrorKind.FUNDS
     assert profile.request_format == "json"
     assert profile.action_names == (("statuses", "multi_status"),)
     assert profile.field_names == (("key", "token"), ("refill.order", "refill"))
@@ -85,7 +87,7 @@ def test_field_of_one_call_can_be_a_table_or_a_quoted_key(tmp_path: Path) -> Non
 def test_profile_file_can_set_every_profile_field() -> None:
     fields = {each.name for each in attrs.fields(Profile)}
 
-    assert fields | {"like"} == set(_profiles._ProfileFile.__struct_fields__)
+    assert fields | {"languages", "like"} == set(_profiles._ProfileFile.__struct_fields__)
 
 
 def test_profile_file_defaults_to_the_document(tmp_path: Path) -> None:
@@ -115,9 +117,11 @@ def test_profile_file_defaults_to_the_document(tmp_path: Path) -> None:
     ("actions = 3", "has actions = 3: expected `array`, got `int`"),
     ('order_types = ["other"]', "invalid enum value 'other', expected default, package"),
     ("delays_minutes = [0, -1]", "has delays_minutes = [0, -1]: expected `int` >= 0"),
+    ('languages = ["xx"]', "invalid enum value 'xx', expected ar, es, id, pt, ru, tr, vi"),
     ("refusals = 1", "has refusals = 1: expected `object`, got `int`"),
     ('[refusals]\nsoon = ["Wait"]', "invalid enum value 'soon', expected auth, duplicate"),
-    ('[refusals]\nfunds = ["!"]', "has '!' in refusals, which has no letter or digit"),
+    ('[refusals]\nfunds = ["!"]', "has refusals.funds = '!' has a variant without a letter"),
+    ('[refusals]\nfunds = ["a{b"]', "refusals.funds = 'a{b' has a brace without its"),
     ('request_format = "xml"', "invalid enum value 'xml', expected form, json, get"),
     ('single_id_actions = ["status"]', "enum value 'status', expected cancel, refill, refill_s"),
     ("replay_window_s = 0", "has replay_window_s = 0: expected `float` > 0"),

@@ -87,11 +87,14 @@ def test_positions_are_different() -> None:
 
 @MODES
 @COUNTS
-def test_statuses_lose_no_other_row(mode: Response | None, n: int, k: int) -> None:
+@pytest.mark.parametrize("by_batches", [False, True])
+def test_statuses_lose_no_other_row(
+    mode: Response | None, n: int, k: int, *, by_batches: bool
+) -> None:
     async def main(panel: Panel) -> None:
         bad = spread(n, k)
         spoil(panel, bad, mode)
-        found = await panel.all(range(1, n + 1), retry=USUAL)
+        found = await panel.all(range(1, n + 1), retry=USUAL, by_batches=by_batches)
 
         assert list(found) == [str(each) for each in range(1, n + 1)]
         assert set(errors_in(found)) == bad
@@ -584,7 +587,7 @@ def test_failed_ids_are_remembered_for_longer_each_time() -> None:
         failed.on_failure("7", now_s)
         failed.on_failure("7", now_s + 0.5)
         assert failed.interval_s("7") == alone_interval_s(failures)
-        spans_s.append(failed._by_id["7"].until_s - now_s)
+        spans_s.append(failed.by_id["7"].until_s - now_s)
         assert failed.asked_alone(["6", "7"], now_s + spans_s[-1] - 1) == ["7"]
         assert failed.asked_alone(["6", "7"], now_s + spans_s[-1]) == []
         now_s += failed.interval_s("7")

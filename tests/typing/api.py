@@ -18,6 +18,8 @@ from smmfanfast_async import (
     CustomCommentsOrder,
     DefaultOrder,
     ErrorKind,
+    InvalidCode,
+    InvalidOrderError,
     InvitesFromGroupsOrder,
     Order,
     OrderStatus,
@@ -69,6 +71,10 @@ async def verbs(client: Client) -> None:
     assert_type(await client.statuses(["1", 2]), dict[str, OrderStatus | PanelError])
     assert_type(
         client.iter_statuses(iter([1])), AsyncGenerator[tuple[str, OrderStatus | PanelError], None]
+    )
+    assert_type(
+        client.iter_status_batches(iter([1])),
+        AsyncGenerator[dict[str, OrderStatus | PanelError], None],
     )
     assert_type(await client.wait(32, until=lambda found: found.runs == 2), OrderStatus)
     assert_type(client.watch(["1", 2], timeout_s=60), AsyncGenerator[StatusChange, None])
@@ -122,6 +128,13 @@ def changes(change: StatusChange) -> None:
     assert_type(change.before, OrderStatus | None)
     assert_type(change.after, OrderStatus | None)
     assert_type(change.error, PanelError | None)
+
+
+def invalid(error: InvalidOrderError) -> None:
+    """What a program translates."""
+    assert_type(error.code, InvalidCode)
+    assert_type(error.limit, int | None)
+    assert_type(error.value, str)
 
 
 def errors(error: PanelError, limit: SpendingLimitError, late: WaitTimeoutError) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from ..._text import normalize_word, sanitize
 from ...errors import (
+    CANNOT_CREATE_ORDER,
     AuthenticationError,
     BlockedError,
     ErrorKind,
@@ -40,7 +41,10 @@ _BY_KIND: Mapping[ErrorKind, type[RefusedError]] = {
     ErrorKind.NOT_FOUND: OrderNotFoundError,
     ErrorKind.BLOCKED: BlockedError,
 }
-_WAIT = re.compile(r"\bwait\D{0,20}([0-9]{1,6})\s*(s|m)", re.IGNORECASE)
+_WAIT = re.compile(
+    r"\b(?:wait|retry (?:after|in)|try again (?:after|in))\D{0,20}([0-9]{1,6})\s*(s|m)",
+    re.IGNORECASE,
+)
 _RATE_LIMIT_PHRASES = ("spam protection", "too many requests", "rate limit")
 
 
@@ -125,12 +129,15 @@ def create_refusal(
 def _create_refusal(
     text: str, profile: Profile, reply: Response, action: str, order: str | None
 ) -> RefusedError | RateLimitError:
-    kind = profile.refusal_kind(text)
+    kind = profile.refusal_kind(text, action)
     wait_s = find_retry_after_s(text, reply)
     if kind is ErrorKind.RATE_LIMIT or (kind is None and _is_rate_limit(text)):
         return RateLimitError(
             text, http_status=reply.status, retry_after_s=wait_s, action=action, order=order
         )
+    if kind is None and reply.status in (401, 403) and action in CANNOT_CREATE_ORDER:
+        # Whatever its words, such an answer is about the key or the account.
+        kind = ErrorKind.AUTH
     kind = kind or ErrorKind.UNKNOWN
     return _BY_KIND.get(kind, RefusedError)(
         text,
@@ -143,17 +150,21 @@ def _create_refusal(
 
 
 def _is_rate_limit(text: str) -> bool:
-    return _WAIT.search(text) is not None or any(
-        each in text.lower() for each in _RATE_LIMIT_PHRASES
-    )
+    lower = text.lower()
+    return _find_wait(text) is not None or any(each in lower for each in _RATE_LIMIT_PHRASES)
+
+
+def _find_wait(text: str) -> "re.Match[str] | None":
+    # Few texts have the word, and looking for it is faster than the pattern.
+    return _WAIT.search(text) if "wait" in text.lower() else None
 
 
 def find_retry_after_s(text: str, reply: Response) -> float | None:
     """Return the seconds to wait: from the header, else from "wait N seconds" in the text.
 
-    None if neither has one.
+    "Retry after" and "try again in" N seconds or minutes count too. None if neither has a time.
     """
-    wait = _WAIT.search(text)
+    wait = _find_wait(text)
     if reply.retry_after_s is not None or wait is None:
         return reply.retry_after_s
     return float(wait[1]) * (60 if wait[2] in "mM" else 1)

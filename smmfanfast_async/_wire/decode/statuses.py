@@ -1,6 +1,6 @@
 """Decode the status of one order, or of a batch of orders."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import cast
 
 from attrs import frozen
@@ -66,17 +66,16 @@ def decode_statuses(
     `keep_raw` keeps with each status the fragment of the response that it was read from. Raises
     only what concerns the batch as a whole: a refusal, or a failed or invalid response.
     """
-    entries, has_only_statuses = _parse_entries(reply, profile, orders)
+    entries, others = _parse_entries(reply, profile, orders)
     batch: dict[str, object] = entries
     unexpected = 0
     if list(entries) != list(orders):
-        has_only_statuses = False
         batch = {order: entries.get(order) for order in orders}
+        others = [each for each, entry in batch.items() if not isinstance(entry, OrderStatus)]
         unexpected = len(entries.keys() - batch.keys())
-    if not has_only_statuses:
-        for order in [each for each, entry in batch.items() if not isinstance(entry, OrderStatus)]:
-            batch[order] = result = _decode_entry(batch[order], profile, reply, order)
-            _mark_about_order(result)
+    for order in others:
+        batch[order] = result = _decode_entry(batch[order], profile, reply, order)
+        _mark_about_order(result)
     if keep_raw:
         _keep_raw(batch, reply.body)
     # Every entry that was not a status has just become a status or an error; no type checker can
@@ -99,17 +98,17 @@ def _keep_raw(batch: Mapping[str, object], body: bytes) -> None:
 
 def _parse_entries(
     reply: Response, profile: Profile, orders: Sequence[str]
-) -> tuple[dict[str, object], bool]:
+) -> tuple[dict[str, object], Collection[str]]:
     """Return the entries of a batch by id; those that are irregular but well-formed stay bytes.
 
-    Return also whether all entries are statuses. A response without any requested id is an empty
+    Return also the ids whose entry is not a status. A response without any requested id is an empty
     batch, or a refusal of the whole call: {"error": "…"} is a mapping of texts too.
     """
     raise_http_error(reply, profile, "status")
     answer: object
-    has_only_statuses = False
+    others: Collection[str] | None = None
     try:
-        answer, has_only_statuses = parse_entries_fast(reply.body)
+        answer, others = parse_entries_fast(reply.body)
     except FAST_PATH_ERRORS:
         answer = parse_value(reply, profile, "status")
     if is_list(answer):
@@ -120,9 +119,9 @@ def _parse_entries(
         # Parsed again: the fast path has taken the fields of a bare status for entries.
         value = None if only is None else parse_value(reply, profile, "status", only)
         if only is not None and is_object(value) and _may_be_bare_status(value, only):
-            return {only: value}, False
+            return {only: value}, (only,)
         parse_answer(reply, profile, "status", only)
-    return entries, has_only_statuses
+    return entries, entries if others is None else others
 
 
 def _key_by_id(entries: list[object], orders: Sequence[str]) -> dict[str, object]:

@@ -12,6 +12,7 @@ it afterwards. Redirects are not followed, and the defaults of a session are not
 """
 
 import asyncio
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -117,6 +118,7 @@ class Transport:
         self._request_format = request_format
         self._own_session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._pid = 0
         self.is_closed = False
 
     def check_form(self, form: Mapping[str, str]) -> None:
@@ -254,10 +256,15 @@ class Transport:
         return options
 
     def check_usable(self) -> None:
-        """Raise `ClosedError` if closed, or used from another event loop."""
-        loop = asyncio.get_running_loop()
+        """Raise `ClosedError` if closed, or used from another event loop or a forked process."""
+        loop, pid = asyncio.get_running_loop(), os.getpid()
         if self._loop is None:
-            self._loop = loop
+            self._loop, self._pid = loop, pid
+        if self._pid != pid:
+            # The connections are the parent's: both would read the answers to each other's calls.
+            raise ClosedError(
+                "the client was used before this process was forked: create it after the fork"
+            )
         if self._loop is not loop:
             raise ClosedError("the client was used in another event loop before")
         if self.is_closed:

@@ -300,7 +300,9 @@ def _bar(
 
 
 def _show_summary(stage: _Stage, summary: Summary) -> None:
-    balance = Text(f"{stage.panel.balance} USD left on the account", style="bold")
+    left = stage.panel.balance
+    sum_ = f"{summary.spent} USD spent + {left} USD left = {summary.spent + left} USD"
+    balance = Text(sum_, style="bold")
     panel = Panel(Group(summary_view(summary), balance), title="Summary", border_style="green")
     stage.console.print(panel)
 

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Generator
-from contextlib import aclosing, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.console import Console
@@ -114,7 +114,7 @@ async def _first_of(*coroutines: Coroutine[Any, Any, None]) -> None:
 
 
 async def _show_events(desk: OrderDesk, consumer: str, view: _View, *, wait: bool = True) -> None:
-    async with aclosing(desk.events(consumer, wait=wait)) as events:
+    async with desk.events(consumer, wait=wait) as events:
         async for event in events:
             view.event(event)
 

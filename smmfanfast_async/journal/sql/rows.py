@@ -193,16 +193,18 @@ def apply_observation(observation: Observation, now: datetime) -> Entry:
     entry, status = observation.claim.entry, observation.status
     if status is None:
         return attrs.evolve(entry, miss_count=entry.miss_count + 1, checked_at=now)
+    is_final = (status.is_final or observation.is_final) and not observation.has_open_orders
+    charge = status.charge if observation.charge is None else observation.charge
     # A field that is missing from this answer keeps its last value.
     reported: dict[str, Any] = {  # in the order of `_reported_values`
-        "state": _S.FINISHED if status.is_final or observation.is_final else entry.state,
+        "state": _S.FINISHED if is_final else entry.state,
         "raw_status": sanitize(status.raw_status, MAX_STATUS_CHARACTERS),
-        "charge": entry.charge if status.charge is None else status.charge,
+        "charge": entry.charge if charge is None else charge,
         "start_count": entry.start_count if status.start_count is None else status.start_count,
         "remains": entry.remains if status.remains is None else status.remains,
     }
     is_unchanged = tuple(reported.values()) == _reported_values(entry)
-    currency = status.currency
+    currency = status.currency if observation.charge is None else observation.currency
     return attrs.evolve(
         entry,
         currency=sanitize(currency, MAX_CURRENCY_CHARACTERS) if currency else entry.currency,
@@ -347,6 +349,7 @@ def build_summary(groups: Iterable[Any]) -> Summary:
     states: Counter[EntryState] = Counter()
     statuses: Counter[str] = Counter()
     spent = refunded = at_risk = Decimal(0)
+    cost_unknown = 0
     for state_value, status, price, charge, count in groups:
         state = _S(state_value)
         states[state] += count
@@ -354,6 +357,7 @@ def build_summary(groups: Iterable[Any]) -> Summary:
             statuses[status or "unseen"] += count
             cost = price if charge is None else charge
             spent = _add(spent, cost, count)
+            cost_unknown += count if cost is None else 0
             if state is _S.FINISHED and price is not None and charge is not None:
                 refunded = _add(refunded, max(EXACT.subtract(price, charge), Decimal(0)), count)
         elif state in (_S.UNKNOWN, _S.SENDING):
@@ -364,6 +368,7 @@ def build_summary(groups: Iterable[Any]) -> Summary:
         spent=spent,
         refunded=refunded,
         at_risk=at_risk,
+        cost_unknown=cost_unknown,
     )
 
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -26,6 +27,7 @@ from smmfanfast_async._wire.decode import (
     decode_status,
     decode_statuses,
 )
+from smmfanfast_async._wire.decode import fast as decode_fast
 from smmfanfast_async._wire.decode.fast import (
     FAST_PATH_ERRORS,
     parse_services_fast,
@@ -320,6 +322,21 @@ def test_batch_equals_its_orders_one_by_one(seed: int) -> None:
             alone = outcome(lambda: decode_status(ok(written), SMMFANFAST, order))  # noqa: B023
             assert (written, alone) == (written, whole[order])
             assert statuses({order: written}, [order]) == {order: whole[order]}
+
+
+@often
+@seeded
+def test_batch_in_fragments_equals_its_orders_one_by_one(seed: int) -> None:
+    random = Random(seed)
+    with pytest.MonkeyPatch.context() as patch:
+        for _ in range(5):
+            batch = batch_of(random)
+            patch.setattr(decode_fast, "FRAGMENT_BYTES", random.choice([1, 50, 100, 200]))
+            whole = statuses(batch, list(batch))
+            assert whole == {
+                order: outcome(lambda: decode_status(ok(written), SMMFANFAST, order))  # noqa: B023
+                for order, written in batch.items()
+            }
 
 
 @often
