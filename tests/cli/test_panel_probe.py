@@ -260,7 +260,7 @@ async def test_text_that_is_not_recognized_is_only_suggested(
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("text", ["no {order}", "x" * 500])
+@pytest.mark.parametrize("text", ["sin {orden}", "x" * 500])
 async def test_text_that_no_profile_can_have_is_not_suggested(
     capsys: pytest.CaptureFixture[str], text: str
 ) -> None:
@@ -378,6 +378,12 @@ def test_profile_of_this_panel_keeps_its_dialect() -> None:
     answers = Answers(balance=BALANCE, services=(), one=NOT_FOUND, several=None)
 
     assert "like" not in collect_facts(answers, OTHER, is_builtin=False).keys
+
+
+def test_unknown_order_is_recognized_whatever_the_panel_calls_the_action() -> None:
+    facts = facts_of(one=RefusedError("Order not found", action="order_status"))
+
+    assert facts.found["unknown order"] == "'Order not found', which is recognized"
 
 
 def test_order_in_place_of_an_error_is_not_shown() -> None:
