@@ -176,6 +176,18 @@ async def test_wrong_key_is_an_error_and_prints_no_profile(
 
 
 @pytest.mark.asyncio
+async def test_panel_that_takes_get_only_is_not_asked_by_get(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    own = attrs.evolve(API_V2, request_format="get")
+    async with Sandbox(api_key=KEY, profile=own, speed=0) as panel:
+        assert await run("--base-url", panel.url) == REFUSED
+
+    assert 'put request_format = "get" into a file' in capsys.readouterr().err
+    assert panel.request_count == 0
+
+
+@pytest.mark.asyncio
 async def test_unreachable_panel_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     async with Sandbox(api_key=KEY, speed=0) as panel:
         url = panel.url
