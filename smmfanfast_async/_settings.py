@@ -22,6 +22,7 @@ __all__ = [
     "options_from_env",
     "require_account",
     "require_count",
+    "require_number",
     "require_seconds",
 ]
 
@@ -87,24 +88,29 @@ def require_count(name: str, number: object, max_value: int) -> None:
         raise InvalidSettingsError(name, f"{format_value(number)} must be at most {max_value}")
 
 
+def require_number(
+    name: str, number: object, max_value: float, *, may_be_zero: bool = True
+) -> None:
+    """Raise `InvalidSettingsError` unless it is a number from 0, or above 0, to `max_value`."""
+    if (
+        not isinstance(number, int | float)
+        or isinstance(number, bool)
+        or not (number > 0 or (may_be_zero and number == 0))  # NaN is neither
+    ):
+        least = "at least 0" if may_be_zero else "greater than 0"
+        raise InvalidSettingsError(name, f"{format_value(number)} must be {least}")
+    if number > max_value:
+        raise InvalidSettingsError(name, f"{format_value(number)} must be at most {max_value}")
+
+
 def require_seconds(*, may_be_zero: bool = False, **numbers: object) -> None:
     """Raise `InvalidSettingsError` for the first that is not a number of seconds; None is skipped.
 
     Seconds are above 0, or from 0, and at most `MAX_SECONDS`.
     """
     for name, number in numbers.items():
-        if number is None:
-            continue
-        if (
-            not isinstance(number, int | float)
-            or isinstance(number, bool)
-            or not (number > 0 or (may_be_zero and number == 0))  # NaN is neither
-        ):
-            least = "at least 0" if may_be_zero else "greater than 0"
-            raise InvalidSettingsError(name, f"{format_value(number)} must be {least}")
-        if number > MAX_SECONDS:
-            reason = f"{format_value(number)} must be at most {MAX_SECONDS} seconds"
-            raise InvalidSettingsError(name, reason)
+        if number is not None:
+            require_number(name, number, MAX_SECONDS, may_be_zero=may_be_zero)
 
 
 def key_from_env() -> str:

@@ -147,7 +147,7 @@ DECODE_LAYERS = {
     "__init__": 5,
 }
 
-MAX_LINES = 460
+MAX_LINES = 480
 """A longer module has more than one purpose."""
 
 MAX_ERROR_LINES = 600

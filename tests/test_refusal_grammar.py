@@ -222,11 +222,13 @@ READS: dict[ErrorKind, list[str]] = {
         "Refill period has expired",
         "Cancellation not allowed for this service",
         "No more than 100 orders per request",
+        "Too many orders",
         "This order cannot be refilled",
         "Refill is not available for this service",
         "Order is already canceled",
     ],
     ErrorKind.AUTH: ["Invalid API key", "Your account is suspended"],
+    ErrorKind.SERVICE: ["Invalid service"],
     ErrorKind.RATE_LIMIT: ["Too many requests"],
 }
 

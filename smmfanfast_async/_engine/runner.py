@@ -90,6 +90,7 @@ class Runner:
         self.transport = transport
         self.profile = profile
         self._retry_budget = RetryBudget()
+        self.refund_retry = self._retry_budget.refund
         self.clock = clock or Clock()
         self.rng = rng
         self.instrumentation = instrumentation or Instrumentation()
@@ -165,10 +166,6 @@ class Runner:
     def spend_retry(self, error: PanelError) -> bool:
         """Spend retry budget for another kind of retry. Return False if it is exhausted."""
         return self._retry_budget.spend(error)
-
-    def refund_retry(self, error: PanelError) -> None:
-        """Return what `spend_retry` took, since the panel answered."""
-        self._retry_budget.refund(error)
 
     async def close(self) -> None:
         """Reject new calls, wait for orders in flight, then close the connections."""

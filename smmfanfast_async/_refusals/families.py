@@ -326,7 +326,7 @@ READ_SENTENCES: Mapping[ErrorKind, tuple[str, ...]] = {
         f"{_ORDER} (?:is |has )?already (?:is )?(?:refilled|canceled|cancelled|completed|given)",
         "refill period has expired",
         "order must is completed before it can is refilled",
-        f"no more than {NUMBER} {_ORDER} per request",
+        f"no more than {NUMBER} {_ORDER} per request|too many (?:orders|refills|ids)",
     ),
 }
 """Sentences about orders and refills. An `add` that is answered so may have created an order."""

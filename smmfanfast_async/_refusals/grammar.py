@@ -48,7 +48,7 @@ def _find_kind(text: str, pattern: re.Pattern[str]) -> ErrorKind | None:
         if not all(_HINT.fullmatch(each) or pattern.fullmatch(each) for each in others):
             return None
     # The only named groups are those of the kinds.
-    return ErrorKind(found.lastgroup) if found and found.lastgroup else None
+    return ErrorKind(found.lastgroup.partition("__")[0]) if found and found.lastgroup else None
 
 
 def _split_sentences(text: str) -> list[str]:
@@ -68,9 +68,9 @@ def _compile_read() -> re.Pattern[str]:
 
 def _compile(*families: Mapping[ErrorKind, Sequence[str]]) -> re.Pattern[str]:
     """Return the pattern of a sentence; compiled when it is first needed: it takes 50 ms."""
-    by_kind: dict[ErrorKind, list[str]] = {}
-    for family in families:
-        for kind, sentences in family.items():
-            by_kind.setdefault(kind, []).extend(sentences)
-    groups = (f"(?P<{kind}>{'|'.join(each)})" for kind, each in by_kind.items())
+    groups = (
+        f"(?P<{kind}__{index}>{'|'.join(sentences)})"
+        for index, family in enumerate(families)
+        for kind, sentences in family.items()
+    )
     return re.compile(f"{PREFIX}(?:{'|'.join(groups)})")

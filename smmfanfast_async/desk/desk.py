@@ -25,6 +25,7 @@ from .following import Follower
 from .ownership import Ownership
 from .pricing import Pricing
 from .rate_limit import AccountRateLimit
+from .rechecks import Rechecks
 from .send_tasks import SendTasks
 from .sending import Sender
 from .timing import Timing
@@ -59,6 +60,8 @@ class OrderDesk:
             default. Calls made directly on the client do not count.
         retry: When an order that was proved not sent is retried at once.
         poll: How often the status of an order is checked, by its age and its status.
+        recheck_days: For how many days a finished order is checked again, ever more seldom, since
+            panels refund some orders later; 0 for never, at most 366. What changes is an event.
 
     Raises:
         InvalidSettingsError: A budget that is not an amount, a rate that is not above 0, or the
@@ -80,9 +83,10 @@ class OrderDesk:
         calls_per_minute: int | None = None,
         retry: RetryPolicy | None = None,
         poll: PollPolicy | None = None,
+        recheck_days: float = 30,
         rng: Callable[[], float] = random.random,
     ) -> None:
-        check_settings(budget_per_day, calls_per_minute, account)
+        check_settings(budget_per_day, calls_per_minute, account, recheck_days)
         self._journal = journal.for_account(account or client.account)
         pricing = Pricing(client=client, budget=budget_per_day)
         self._admission = Admission(
@@ -129,6 +133,7 @@ class OrderDesk:
             rng=rng,
             send=self._sends.start,
             on_events=self._notify,
+            rechecks=Rechecks(recheck_days, account or client.account),
             timing=self._timing,
             clock=self._clock,
         )

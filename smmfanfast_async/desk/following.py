@@ -35,6 +35,7 @@ from ..results import OrderStatus, Status
 from .backoff import Backoff, add_jitter
 from .child_orders import ChildCosts, ChildOrders
 from .rate_limit import MAX_WAIT_S, AccountRateLimit
+from .rechecks import Rechecks
 from .timing import Timing
 
 __all__ = ["Follower"]
@@ -79,6 +80,7 @@ class Follower:
     """Sends an order, or joins the task that does."""
     on_events: Callable[[], None]
     """Called when there are new events."""
+    rechecks: Rechecks
     timing: Timing
     clock: Clock
     reschedule_batch: int = RESCHEDULE_BATCH
@@ -307,23 +309,25 @@ class Follower:
         Both set when the order is checked next.
         """
         observations: list[Observation] = []
-        unanswered: list[tuple[Claim, datetime]] = []
+        unanswered: list[tuple[Claim, datetime | None]] = []
         try:
             now = await self.journal.now()
             for order, result in results.items():
                 claim = by_order[order]
                 due_at = self._due_at(claim, result, now)
                 status = result if isinstance(result, OrderStatus) else None
+                recheck_at = self.rechecks.next_at(claim.entry, status, now)
                 if _is_observation(result):
                     is_final = status is not None and self._is_final(status)
                     children = costs.get(order, ChildCosts())
                     observations.append(Observation(
-                        claim=claim, status=status, due_at=due_at, is_final=is_final,
-                        charge=children.charge, currency=children.currency,
+                        claim=claim, status=status, due_at=due_at, recheck_at=recheck_at,
+                        is_final=is_final, charge=children.charge, currency=children.currency,
                         has_open_orders=children.are_open,
                     ))  # fmt: skip
                 else:
-                    unanswered.append((claim, due_at))
+                    is_finished = claim.entry.state is EntryState.FINISHED
+                    unanswered.append((claim, recheck_at if is_finished else due_at))
             if await self.journal.record_statuses(observations):
                 self.on_events()
             await self.journal.release(unanswered)

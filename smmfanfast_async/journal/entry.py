@@ -278,7 +278,7 @@ class Outcome:
 
 @frozen(kw_only=True)
 class Claim:
-    """An accepted order that only one desk may check until the claim expires.
+    """An accepted or finished order that only one desk may check until the claim expires.
 
     Attributes:
         key: The journal's own key of the entry.
@@ -313,7 +313,8 @@ class Observation:
     Attributes:
         claim: The claim under which the order was checked.
         status: The order's status; None if the panel answered and did not know the id.
-        due_at: When to check next, aware UTC.
+        due_at: When to check next, aware UTC, if it is not final.
+        recheck_at: When to check it again although it is final, aware UTC; None for never.
         is_final: Whether the status is final by the panel's own list (`Profile.final_statuses`).
         charge: What the orders that it created cost together; None for other orders, and if that is
             not known: then the charge of `status` counts.
@@ -325,6 +326,7 @@ class Observation:
     claim: Claim
     status: OrderStatus | None
     due_at: datetime
+    recheck_at: datetime | None = None
     is_final: bool = False
     charge: Decimal | None = None
     currency: str | None = None
@@ -347,7 +349,8 @@ class EventKind(StrEnum):
     WITHDRAWN = "withdrawn"
     """Withdrawn, or found not placed."""
     CHANGED = "changed"
-    """The panel reported another status or another number."""
+    """The panel reported another status or another number, perhaps of an order that is finished:
+    then it may have been refunded since."""
     MISSING = "missing"
     """The panel repeatedly did not know the id; the entry is unchanged."""
     FINISHED = "finished"

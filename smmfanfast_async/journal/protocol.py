@@ -191,7 +191,7 @@ class Journal(Protocol):
         ...
 
     async def claim(self, limit: int, *, lease: timedelta) -> list[Claim]:
-        """Claim accepted orders that are due, the longest due first.
+        """Claim accepted orders that are due, the longest due first, then finished ones.
 
         Other desks skip them until `lease` has passed; then they are due again.
         """
@@ -201,8 +201,10 @@ class Journal(Protocol):
         """Record the results of checks whose claim is still valid; return the changed entries."""
         ...
 
-    async def release(self, claims: Sequence[tuple[Claim, datetime]]) -> None:
+    async def release(self, claims: Sequence[tuple[Claim, datetime | None]]) -> None:
         """Make claimed orders due again, each at its time, if its claim is still valid.
+
+        None for a finished order that is not checked again.
 
         Nothing else of them changes, and no event is recorded.
         """

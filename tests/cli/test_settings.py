@@ -241,7 +241,7 @@ async def test_key_file_readable_by_other_users_causes_a_warning(
 
     warning = "the key file key can be read by other users: chmod 600 key"
     assert error == f"warning: {warning}\n"
-    assert f"!   key file   {warning}" in shown.out
+    assert f"!\tkey file\t{warning}" in shown.out
     assert shown.err == ""
 
 

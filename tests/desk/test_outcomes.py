@@ -29,6 +29,7 @@ from smmfanfast_async.errors import (
     RefusedError,
     ServerError,
     SpendingLimitError,
+    StaleEventError,
     UnsupportedActionError,
     WaitTimeoutError,
 )
@@ -61,6 +62,7 @@ CASES: list[tuple[PanelError, EntryState]] = [
     (WaitTimeoutError("late"), S.UNKNOWN),
     (InvalidOrderError("A", "b", 1, "is broken"), S.UNKNOWN),
     (JournalError("broken"), S.UNKNOWN),
+    (StaleEventError("broken"), S.UNKNOWN),
     (RefConflictError("broken"), S.UNKNOWN),
     (SpendingLimitError("max_charge", Decimal(2), Decimal(1)), S.UNKNOWN),
     (UnsupportedActionError("broken"), S.UNKNOWN),

@@ -48,6 +48,7 @@ PRICES = st.sampled_from([None, Decimal("0.1"), Decimal("0.30"), Decimal(2)])
 BUDGETS = st.sampled_from([None, None, Decimal("0.4"), Decimal("2.5")])
 STEP = timedelta(seconds=50)
 STATUSES = st.sampled_from(["Pending", "In progress", "Completed", "Canceled", None])
+FOLLOWED = {S.ACCEPTED, S.FINISHED}
 FINAL = {"Completed", "Canceled"}
 OUTCOMES = {
     S.SENDING: TRANSITIONS[S.SENDING],
@@ -353,11 +354,13 @@ class LedgerMachine(RuleBasedStateMachine):
     def claim(self, machine: int, limit: int) -> None:
         claims = self.run(self.machines[machine].claim(limit, lease=LEASE))
         due = {
-            ref for ref, row in self.rows.items()
-            if row.state is S.ACCEPTED and row.due_at is not None and row.due_at <= self.clock()
+            ref: row.state for ref, row in self.rows.items()
+            if row.state in FOLLOWED and row.due_at is not None and row.due_at <= self.clock()
         }  # fmt: skip
-        assert {each.entry.ref for each in claims} <= due
+        assert {each.entry.ref for each in claims} <= set(due)
         assert len(claims) == min(limit, len(due))
+        accepted = sum(each.entry.state is S.ACCEPTED for each in claims)
+        assert accepted == min(limit, list(due.values()).count(S.ACCEPTED))
         for each in claims:
             row = self.rows[each.entry.ref]
             row.claim_version += 1
@@ -365,15 +368,34 @@ class LedgerMachine(RuleBasedStateMachine):
             row.due_at = self.clock() + LEASE
         self.claims = [*self.claims, *claims][-6:]
 
-    @rule(machine=MACHINES, raw_statuses=st.lists(STATUSES, min_size=1, max_size=4))
-    def record_statuses(self, machine: int, raw_statuses: list[str | None]) -> None:
+    @rule(
+        machine=MACHINES,
+        raw_statuses=st.lists(STATUSES, min_size=1, max_size=4),
+        is_rechecked=st.booleans(),
+        has_open_orders=st.sampled_from([False, False, True]),
+    )
+    def record_statuses(
+        self,
+        machine: int,
+        raw_statuses: list[str | None],
+        *,
+        is_rechecked: bool,
+        has_open_orders: bool,
+    ) -> None:
         # Some of the latest claims are invalid by now.
         checks: dict[str, tuple[Claim, str | None]] = {}
         for claim, raw_status in zip(reversed(self.claims), raw_statuses, strict=False):
             checks.setdefault(claim.entry.ref, (claim, raw_status))
         due_at = self.clock() + STEP
+        recheck_at = due_at + STEP if is_rechecked else None
         observations = [
-            Observation(claim=claim, status=status_of(claim, raw_status), due_at=due_at)
+            Observation(
+                claim=claim,
+                status=status_of(claim, raw_status),
+                due_at=due_at,
+                recheck_at=recheck_at,
+                has_open_orders=has_open_orders,
+            )
             for claim, raw_status in checks.values()
         ]
         changed = {
@@ -382,7 +404,9 @@ class LedgerMachine(RuleBasedStateMachine):
         expected = {
             ref
             for ref, (claim, raw_status) in checks.items()
-            if self.record_status(ref, claim, raw_status, due_at)
+            if self.record_status(
+                ref, claim, raw_status, due_at, recheck_at, has_open_orders=has_open_orders
+            )
         }
         assert changed == expected
 
@@ -393,25 +417,35 @@ class LedgerMachine(RuleBasedStateMachine):
         self.run(self.machines[machine].release([(claim, due_at) for claim in self.claims]))
         for claim in self.claims:
             row = self.rows[claim.entry.ref]
-            if row.state is S.ACCEPTED and row.claim_version == claim.version:
+            if row.state in FOLLOWED and row.claim_version == claim.version:
                 row.claim_version, row.due_at = row.claim_version + 1, due_at
 
     def record_status(
-        self, ref: str, claim: Claim, raw_status: str | None, due_at: datetime
+        self,
+        ref: str,
+        claim: Claim,
+        raw_status: str | None,
+        due_at: datetime,
+        recheck_at: datetime | None,
+        *,
+        has_open_orders: bool,
     ) -> bool:
         row = self.rows[ref]
-        if row.state is not S.ACCEPTED or row.claim_version != claim.version:
+        was_finished = claim.entry.state is S.FINISHED
+        if row.state not in FOLLOWED or row.claim_version != claim.version:
             return False
         row.claim_version, row.due_at = row.claim_version + 1, due_at
         if raw_status is None:
             row.miss_count += 1
-            kind = EventKind.MISSING if row.miss_count == 3 else None
+            kind = EventKind.MISSING if row.miss_count == 3 and not was_finished else None
         else:
             kind = EventKind.CHANGED if raw_status != row.raw_status else None
             row.raw_status, row.miss_count = raw_status, 0
-        if raw_status in FINAL:
-            row.state, row.due_at, kind = S.FINISHED, None, EventKind.FINISHED
+        if raw_status in FINAL and not has_open_orders and not was_finished:
+            row.state, kind = S.FINISHED, EventKind.FINISHED
             self.make_held_due(link_of(ref))
+        if row.state is S.FINISHED:
+            row.due_at = recheck_at
         if kind is not None:
             self.events.append((ref, kind))
         return kind is not None

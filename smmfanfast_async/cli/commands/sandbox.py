@@ -14,6 +14,7 @@ from ...sandbox import Sandbox
 from .._codes import OK
 from .._errors import handle_errors
 from .._options import parse_amount
+from .._output import plural
 from .._profiles import ProfileName, load_profile
 
 __all__ = ["sandbox"]
@@ -73,7 +74,8 @@ async def sandbox(
             console.print(f"  smmfanfast services{option} --search telegram", soft_wrap=True)
             with suppress(asyncio.CancelledError):  # Ctrl-C is the normal end
                 await asyncio.Event().wait()
-            console.print(f"\nClosed: {len(panel.orders)} orders, {panel.request_count} requests.")
+            orders, requests = len(panel.orders), panel.request_count
+            console.print(f"\nClosed: {plural(orders, 'order')}, {plural(requests, 'request')}.")
     except OSError as error:
         raise InvalidSettingsError("port", f"{port} cannot be used: {error.strerror}") from error
     return OK

@@ -126,6 +126,8 @@ class SQLJournal(AccountQueries):
         """Connect, create or migrate the tables, and insert the account's row."""
 
         async def insert_account(connection: AsyncConnection) -> None:
+            if self._account == NO_ACCOUNT:
+                return
             insert = statements.insert_or_ignore(accounts, is_sqlite=self._database.is_sqlite)
             await connection.execute(insert.values(account=self._account, last_event=0))
 
@@ -330,14 +332,14 @@ class SQLJournal(AccountQueries):
     ) -> list[Entry]:
         return await self._polling.record_statuses(transitions, connection, observations, now)
 
-    async def release(self, claims: Sequence[tuple[Claim, datetime]]) -> None:
+    async def release(self, claims: Sequence[tuple[Claim, datetime | None]]) -> None:
         """Update all rows with one statement; without claims, do nothing."""
         if claims:
             await self._release(claims)
 
     @transaction()
     async def _release(
-        self, connection: AsyncConnection, claims: Sequence[tuple[Claim, datetime]]
+        self, connection: AsyncConnection, claims: Sequence[tuple[Claim, datetime | None]]
     ) -> None:
         await self._polling.release(connection, claims)
 

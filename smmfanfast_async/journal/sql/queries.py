@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Collection
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Executable, func
 from sqlalchemy.exc import SQLAlchemyError
@@ -23,13 +23,22 @@ from .rows import (
 from .schema import consumers, orders
 from .transaction import timed_transaction, transaction
 
-__all__ = ["AccountQueries", "require_connection"]
+__all__ = ["AccountQueries", "Overdue", "require_connection"]
 
 PAGE_ROWS = 500
 """How many rows `entries` reads, and `unknown` builds, at a time."""
 
 MAX_CONSUMER_CHARACTERS = 200
 """The longest name of a consumer of events."""
+
+
+class Overdue(NamedTuple):
+    """The orders of an account that a running desk would have sent or checked already."""
+
+    orders: int
+    """How many are overdue, to be sent or to be checked."""
+    checked_at: datetime | None
+    """When the panel last answered a check of an accepted order; None if it never did."""
 
 
 class AccountQueries:
@@ -98,6 +107,27 @@ class AccountQueries:
     async def summary(self, connection: AsyncConnection) -> Summary:
         """Count in the database, and add up money exactly in Python."""
         return build_summary(await connection.execute(statements.ORDER_COUNTS, self._params()))
+
+    # --- the journal as a whole ------------------------------------------------------------------
+
+    @transaction(reads=True)
+    async def accounts(self, connection: AsyncConnection, ref: str | None = None) -> dict[str, int]:
+        """Return how many orders each account of the database has; with `ref`, of that ref.
+
+        Raises `JournalError` if the database cannot be reached or understood.
+        """
+        rows = await connection.execute(statements.orders_by_account(ref))
+        return {row.account: row.orders for row in rows}
+
+    @transaction(reads=True)
+    async def overdue(self, connection: AsyncConnection, before: datetime) -> Overdue:
+        """Return how many orders of the account were due before a time, and the last check.
+
+        Raises `JournalError` if the database cannot be reached or understood.
+        """
+        row = await connection.execute(statements.OVERDUE, self._params(before=before))
+        to_check, to_send, checked_at = row.one()
+        return Overdue(to_check + to_send, checked_at)
 
     # --- events ----------------------------------------------------------------------------------
 

@@ -222,9 +222,12 @@ def _reported_values(entry: Entry) -> tuple[object, ...]:
 
 def event_kind_of_observation(observation: Observation, after: Entry) -> EventKind | None:
     """Return the event kind of a check, None if it records no event."""
+    was_finished = observation.claim.entry.state is _S.FINISHED
     if observation.status is None:
-        return EventKind.MISSING if after.miss_count == MISSES_BEFORE_EVENT else None
-    if after.state is _S.FINISHED:
+        # Panels delete finished orders after some time (assumed).
+        is_missing = after.miss_count == MISSES_BEFORE_EVENT and not was_finished
+        return EventKind.MISSING if is_missing else None
+    if after.state is _S.FINISHED and not was_finished:
         return EventKind.FINISHED
     return (
         EventKind.CHANGED
@@ -236,11 +239,12 @@ def event_kind_of_observation(observation: Observation, after: Entry) -> EventKi
 def status_row(observation: Observation, after: Entry) -> dict[str, Any]:
     """Return a row for the statement `record_statuses`."""
     is_final = after.state is _S.FINISHED
+    due_at = observation.recheck_at if is_final else observation.due_at
     return {
         "id": observation.claim.key,
         "claim_version": observation.claim.version,
         "is_final": int(is_final),
-        "due_at": None if is_final else to_microseconds(observation.due_at),
+        "due_at": None if due_at is None else to_microseconds(due_at),
         "raw_status": after.raw_status,
         "status": None if after.status is None else after.status.value,
         "charge": None if after.charge is None else f"{after.charge:f}",
@@ -253,9 +257,10 @@ def status_row(observation: Observation, after: Entry) -> dict[str, Any]:
     }
 
 
-def release_row(claim: Claim, due_at: datetime) -> dict[str, int]:
+def release_row(claim: Claim, due_at: datetime | None) -> dict[str, int | None]:
     """Return a row for the statement `release`."""
-    return {"id": claim.key, "claim_version": claim.version, "due_at": to_microseconds(due_at)}
+    due = None if due_at is None else to_microseconds(due_at)
+    return {"id": claim.key, "claim_version": claim.version, "due_at": due}
 
 
 # --- events --------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    and_,
     literal_column,
 )
 
@@ -221,6 +222,14 @@ for _name, _state, _order in (
         sqlite_where=_where,
         postgresql_where=_where,
     )
+_rechecked = and_(has_state(EntryState.FINISHED), orders.c.due_at.is_not(None))
+Index(
+    "smm_orders_rechecked",
+    orders.c.account,
+    orders.c.due_at,
+    sqlite_where=_rechecked,
+    postgresql_where=_rechecked,
+)
 Index("smm_orders_link", orders.c.account, orders.c.link_digest)
 Index("smm_orders_created", orders.c.account, orders.c.created_at)
 

@@ -79,7 +79,8 @@ async def test_stopped_server_raises_within_the_deadline(
     running.stop(mode)
 
     async with asyncio.timeout(PATIENCE_S):
-        with pytest.raises(JournalError, match="Connect"):
+        # On a busy machine the first try may have no time for a second one.
+        with pytest.raises(JournalError, match=r"[Cc]onnect"):
             await journal.start_attempt("a", 0, lease=LEASE, max_in_flight=1)
 
     running.start()

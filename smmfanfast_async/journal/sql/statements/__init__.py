@@ -16,7 +16,7 @@ from .event_log import (
     RELEASE_CONSUMER,
     RESERVE_POSITIONS,
 )
-from .following import CLAIM, record_statuses, release, reschedule_far_future
+from .following import claim, record_statuses, release, reschedule_far_future
 from .money import (
     BUDGET_CHANGES,
     DAY_WITH_BUDGET_CHANGES,
@@ -35,6 +35,7 @@ from .one_order import (
     TAKEN_SLOTS,
     transition,
 )
+from .overview import OVERDUE, orders_by_account
 from .queries import (
     PURGE_PAGE,
     SAME_LINK_AS_UNKNOWN,
@@ -52,7 +53,6 @@ __all__ = [
     "BY_PANEL_ORDER",
     "BY_REF",
     "BY_REF_LOCKED",
-    "CLAIM",
     "CLAIM_CONSUMER",
     "CONSUMER",
     "DAY_WITH_BUDGET_CHANGES",
@@ -64,6 +64,7 @@ __all__ = [
     "LOCK_BUDGET",
     "NEXT_DUE",
     "ORDER_COUNTS",
+    "OVERDUE",
     "PAUSE",
     "POSTPONE_HELD",
     "PURGE_PAGE",
@@ -76,9 +77,11 @@ __all__ = [
     "TAKEN_SLOTS",
     "TAKE_BUDGET_CHANGES",
     "UNKNOWN_ORDERS",
+    "claim",
     "entries_page",
     "insert_or_ignore",
     "make_held_due",
+    "orders_by_account",
     "purge",
     "purge_events",
     "record_statuses",
