@@ -82,9 +82,7 @@ def parse_address(address: str | Path) -> Address | str:
             return _supported(URL.create(DRIVERS["sqlite"], database=str(address)))
         url = make_url(address)
         if url.get_backend_name() == "sqlite" and "?" in address:
-            return (
-                "has a `?`: SQLite has no options; pass a file of such a name as a pathlib.Path"
-            )
+            return "has a `?`: SQLite has no options; pass a file of such a name as a pathlib.Path"
         return _supported(url)
     except (ArgumentError, ValueError) as error:
         reason = error.reason if isinstance(error, InvalidSettingsError) else None
