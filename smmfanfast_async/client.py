@@ -23,10 +23,7 @@ from ._settings import (
     require_counts,
     require_seconds,
 )
-from ._wire.decode import (
-    decode_balance,
-    decode_call,
-)
+from ._wire.decode import decode_balance, decode_call
 from ._wire.encode import encode_call, encode_order
 from ._wire.transport import Connector, Session, TraceConfig, Transport, is_loopback, parse_url
 from .catalogue import Catalogue
@@ -35,11 +32,7 @@ from .errors import InvalidOrderError, PanelError
 from .events import Hook
 from .orders import Order, parse_id, parse_ids
 from .profile import MAX_CALLS_PER_MINUTE, MAX_CONCURRENCY, SMMFANFAST, Profile
-from .results import (
-    AddedOrder,
-    Balance,
-    OrderStatus,
-)
+from .results import AddedOrder, Balance, OrderStatus
 
 __all__ = ["Client", "Ids"]
 
@@ -298,11 +291,12 @@ class Client(ApiV2Calls):
                 Retrying is safe, as after any other `PanelError`.
         """
         # `Statuses.get`, written out: it would be one more coroutine for each caller.
-        future, entry = self._statuses.enqueue(parse_id(order), self._settings)
+        key, settings = parse_id(order), self._settings
+        future, group = self._statuses.enqueue(key, settings)
         try:
             return await future
         except BaseException as error:
-            self._statuses.on_error(error, future, entry, self._settings.timeout_s)
+            self._statuses.on_error(error, future, key, group, settings.timeout_s)
             raise
 
     async def statuses(self, ids: Ids) -> dict[str, OrderStatus | PanelError]:

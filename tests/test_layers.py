@@ -114,7 +114,8 @@ IMPURE = {
 ENGINE_LAYERS = {
     "policy": 0,
     "cache": 0,
-    "coalescer": 0,
+    "waiters": 0,
+    "coalescer": 1,
     "streaming": 0,
     "event_log": 0,
     "id_keys": 0,

@@ -19,7 +19,7 @@ from smmfanfast_async.desk import OrderDesk
 from smmfanfast_async.journal import EntryState
 from smmfanfast_async.journal.sql import SQLJournal
 
-from .world import ShiftedClock, World, in_state, order
+from .world import ShiftedClock, World, eventually, in_state, order
 
 S = EntryState
 CREDIT = 100_000
@@ -157,9 +157,11 @@ async def test_three_workers_give_back_each_order_once(world: World, engine: Asy
     async with world.following(*desks):
         for ref in refs:
             await in_state(desks[0], ref, S.REFUSED)
-        async with asyncio.timeout(60):
-            while len(await books(engine)) < 2 * len(refs):
-                await asyncio.sleep(0.02)
+
+        async def are_given_back() -> bool:
+            return len(await books(engine)) == 2 * len(refs)
+
+        await eventually(are_given_back)
     for worker in workers:
         worker.cancel()
     await asyncio.gather(*workers, return_exceptions=True)
