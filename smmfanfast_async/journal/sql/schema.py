@@ -108,6 +108,8 @@ versions = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("version", Integer, nullable=False),
+    # For SQLite alone: see `log_mark`.
+    Column("log_mark", Integer, nullable=False, default=0),
 )
 
 accounts = Table(
