@@ -35,13 +35,13 @@ def read_keys(ids: list[int | str]) -> list[Key]:
     """Convert ids to text without checking them: each gets its error in its own batch."""
     kinds = set(map(type, ids))
     if kinds == {str}:
-        return ids  # type: ignore[return-value]  # all of them are texts
+        return cast("list[Key]", ids)
     if kinds == {int}:
         with suppress(ValueError):
             numbers = cast("list[int]", ids)  # as `kinds` says
             texts = _PlainIds(map(str, numbers))
             is_plain = min(numbers) > 0 and max(map(len, texts)) <= MAX_ID_CHARACTERS
-            return texts if is_plain else list(texts)  # type: ignore[return-value]
+            return cast("list[Key]", texts if is_plain else list(texts))
     return list(map(_to_key, ids))
 
 
@@ -56,11 +56,10 @@ def _to_key(value: int | str) -> Key:
 
 def partition(keys: list[Key]) -> tuple[list[str], dict[str, InvalidOrderError]]:
     """Split keys into ids, and errors of the others."""
-    if isinstance(keys, _PlainIds):
-        return keys, {}
-    with suppress(TypeError):  # one is not a text
-        if are_plain_ids(keys):  # type: ignore[arg-type]
-            return keys, {}  # type: ignore[return-value]
+    texts = cast("list[str]", keys)  # if not, joining them raises `TypeError`
+    with suppress(TypeError):
+        if type(keys) is _PlainIds or are_plain_ids(texts):
+            return texts, {}
     ids: list[str] = []
     errors: dict[str, InvalidOrderError] = {}
     for key in keys:

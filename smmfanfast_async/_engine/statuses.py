@@ -30,7 +30,7 @@ from ..errors import (
 from ..events import BatchFinished
 from ..orders import check_is_list
 from ..results import OrderStatus
-from .coalescer import BatchCancelledError, Coalescer, Entry
+from .coalescer import BatchCancelledError, Coalescer
 from .failed_batches import MAX_PROBES, FailedBatch, FailedIds
 from .id_keys import InvalidId, Key, partition, read_keys
 from .policy import BatchSize, RetryPolicy, may_depend_on_ids
@@ -74,9 +74,6 @@ class _BatchKey:
     """An id that failed alone before: no other caller waits for it."""
 
 
-_Place = tuple["asyncio.Future[OrderStatus]", Entry[str, _BatchKey, OrderStatus]]
-
-
 class Statuses:
     """Fetches order statuses for all callers of one account."""
 
@@ -98,14 +95,16 @@ class Statuses:
 
     async def get(self, order: str, settings: Settings) -> OrderStatus:
         """Return the status of one order, fetched together with those of other callers."""
-        future, entry = self.enqueue(order, settings)
+        future, group = self.enqueue(order, settings)
         try:
             return await future
         except BaseException as error:
-            self.on_error(error, future, entry, settings.timeout_s)
+            self.on_error(error, future, order, group, settings.timeout_s)
             raise
 
-    def enqueue(self, order: str, settings: Settings) -> _Place:
+    def enqueue(
+        self, order: str, settings: Settings
+    ) -> tuple["asyncio.Future[OrderStatus]", _BatchKey]:
         """Ask for one order; the caller awaits the future and reports errors, as `get` does."""
         self._runner.check_action("status")
         key = self._batch_key(settings)
@@ -113,7 +112,7 @@ class Statuses:
             now_s = asyncio.get_running_loop().time()
             if self._failed_ids.asked_alone((order,), now_s):
                 key = evolve(key, alone=order)
-        return self._coalescer.enqueue(order, timeout_s=settings.timeout_s, group=key)
+        return self._coalescer.enqueue(order, timeout_s=settings.timeout_s, group=key), key
 
     async def stream_batches(
         self, ids: Ids, settings: Settings, *, concurrency: int, ordered: bool

@@ -19,7 +19,6 @@ from smmfanfast_async._engine.coalescer import (
     MAX_DELAY_S,
     BatchCancelledError,
     Coalescer,
-    Entry,
 )
 
 Result = list[str]
@@ -911,28 +910,3 @@ def test_context_of_a_caller_is_not_kept() -> None:
         return left
 
     assert run(main()) == 1
-
-
-def test_waiter_that_ended_is_removed_once() -> None:
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        ended: asyncio.Future[str] = loop.create_future()
-        ended.set_result("found")
-        waiting: asyncio.Future[str] = loop.create_future()
-        entry: Any = Entry("a", "g", ended, 1.0)
-        entry.add_waiter(waiting, 100.0)
-
-        async def fetch(keys: list[str], group: str, timeout_s: float) -> Mapping[str, str]:
-            return {}
-
-        coalescer: Any = Coalescer(fetch, size=1, concurrency=1)
-        coalescer._expire_entry(entry, 2.0)
-        assert entry.waiters() == [(waiting, 100.0)]
-        assert not waiting.done()
-
-        alone: Any = Entry("b", "g", ended, 1.0)
-        alone.remove_waiter(ended)
-        alone.remove_waiter(ended)
-        assert not alone.has_waiters()
-
-    run(main())
