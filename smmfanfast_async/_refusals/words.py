@@ -68,9 +68,10 @@ _SYNONYMS = {
 _PLATFORMS = "instagram facebook youtube tiktok twitter telegram spotify"
 _TARGETS = "link url username profile post page video channel"
 
-_BY_WORD = {f"{a}_{b}": "link" for a in _PLATFORMS.split() for b in _TARGETS.split()}
-_BY_WORD |= dict.fromkeys(_LEFT_OUT.split(), "") | {
-    synonym: word for word, synonyms in _SYNONYMS.items() for synonym in synonyms.split()
+_BY_WORD = {
+    **{f"{a}_{b}": "link" for a in _PLATFORMS.split() for b in _TARGETS.split()},
+    **dict.fromkeys(_LEFT_OUT.split(), ""),
+    **{synonym: word for word, synonyms in _SYNONYMS.items() for synonym in synonyms.split()},
 }
 _PHRASES = sorted((each.replace("_", " ") for each in _BY_WORD if "_" in each), key=len)
 _PHRASE = re.compile(rf"\b(?:{'|'.join(reversed(_PHRASES))})\b")
