@@ -16,6 +16,7 @@ Each error answers three questions, as attributes:
     ├── RefConflictError       the ref already belongs to a different order
     ├── SpendingLimitError     above `max_charge` or the daily budget; nothing was sent
     ├── JournalError           the journal of orders cannot be written or read; nothing was sent
+    │   └── StaleEventError        another worker has, or had, this event; roll back
     ├── NotSentError           proved: no byte of the request left
     │   └── PausedError        (also RateLimitError) the panel asked for a longer pause
     ├── NoResponseError        the request may have left, no complete response came back
@@ -66,6 +67,7 @@ __all__ = [
     "RefusedError",
     "ServerError",
     "SpendingLimitError",
+    "StaleEventError",
     "UnsupportedActionError",
     "WaitTimeoutError",
 ]
@@ -74,8 +76,8 @@ READS = frozenset({"status", "services", "balance", "refill_status"})
 """Actions that change nothing at the panel, so that repeating them is harmless (document: status,
 services, balance; refill_status is from API v2)."""
 
-# Actions that cannot create an order, whatever happens to the response.
-_CANNOT_CREATE_ORDER = READS | {"refill", "cancel"}
+CANNOT_CREATE_ORDER = READS | {"refill", "cancel"}
+"""Actions that cannot create an order, whatever happens to the response."""
 
 
 class ErrorKind(StrEnum):
@@ -242,7 +244,7 @@ class _UncertainError(PanelError):
     @property
     def maybe_placed(self) -> bool:
         """An order may exist, unless the action cannot create one."""
-        return self.action not in _CANNOT_CREATE_ORDER
+        return self.action not in CANNOT_CREATE_ORDER
 
     @property
     def safe_to_retry(self) -> bool:
@@ -358,6 +360,14 @@ class JournalError(_NothingSentError):
 
     def __str__(self) -> str:
         return f"journal: {self.text}"
+
+
+class StaleEventError(JournalError):
+    """Another worker has, or had, this event of a consumer.
+
+    Let it roll your transaction back: what that did for the event is done, or will be, by the other
+    worker. The stream continues after what is acknowledged by then.
+    """
 
 
 class NotSentError(_NothingSentError):
@@ -497,10 +507,11 @@ class OutcomeUnknownError(PanelError):
     It is neither a `TimeoutError` nor an `OSError`, so that a decorator that retries on those does
     not catch it. Check the panel before sending the same order again.
 
-    `form` is what was sent, without the key. `sent_at` is the aware UTC time of sending. `excerpt`
-    is what came back, sanitised, at most 500 characters; empty if nothing did. `order` is an id
-    that the panel sent beside an error, or None. `was_written` says whether the whole body was
-    handed to the connection; False does not prove that the panel received nothing of it.
+    `form` is what was sent, under the document's names and without the key. `sent_at` is the aware
+    UTC time of sending. `excerpt` is what came back, sanitised, at most 500 characters; empty if
+    nothing did. `order` is an id that the panel sent beside an error, or None. `was_written` says
+    whether the whole body was handed to the connection; False does not prove that the panel
+    received nothing of it.
     """
 
     kind = ErrorKind.UNKNOWN

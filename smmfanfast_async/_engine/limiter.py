@@ -4,12 +4,12 @@
 """
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from attrs import field, frozen
 
+from .._clock import elapsed_s
 from ..errors import PausedError
 from .policy import RateLimiter
 
@@ -20,8 +20,8 @@ __all__ = ["Clock", "Limiter"]
 class Clock:
     """A source of time and a way to sleep; tests use one whose sleeps return at once."""
 
-    now_s: Callable[[], float] = time.monotonic
-    """Return the time of a monotonic clock, in seconds."""
+    now_s: Callable[[], float] = elapsed_s
+    """Return the elapsed time in seconds, including that in which the machine was suspended."""
     sleep: Callable[[float], Awaitable[None]] = field(default=asyncio.sleep)
     """Sleep for a number of seconds."""
 

@@ -16,9 +16,10 @@ from typing import cast
 
 import attrs
 
-from .._text import line_flaw, normalize_word, text_flaw
+from .._text import line_flaw, text_flaw
 from ..errors import InvalidCode, InvalidOrderError
 from ..orders import Order, SubscriptionsOrder
+from ..orders.form_names import RawForm
 from ..profile import Profile
 
 __all__ = ["Form", "encode_call", "encode_ids", "encode_order"]
@@ -41,6 +42,7 @@ def encode_order(order: Order, profile: Profile) -> Form:
         if attribute.metadata.get("form", True) and value is not None:
             form[attribute.name] = _encode_value(value, owner, attribute.name)
     form.update(order.extra)
+    profile.form_names.rename(form, owner)  # raises if a name in `extra` is that of another field
     return _escape_values(form, profile)
 
 
@@ -73,19 +75,21 @@ def encode_ids(action: str, field: str, ids: Sequence[str]) -> Form:
 
 
 def encode_call(action: str, fields: Mapping[str, object], profile: Profile) -> Form:
-    """Encode an undocumented call; values follow the same rules as those of an order.
+    """Encode an undocumented call, whose action and fields are in the panel's own words.
+
+    Values follow the same rules as those of an order.
 
     Raises `InvalidOrderError` for the action "add" in any spelling, and for a value without a
     unique text form: a float, a time, a list item that would be split.
     """
     if not isinstance(action, str) or not action.strip() or text_flaw(action):
         raise InvalidOrderError("Client.call", "action", action, "must be the name of an action")
-    if normalize_word(action) == "add":
+    if profile.form_names.is_add(action):
         reason = "is reserved for Client.add"
         raise InvalidOrderError("Client.call", "action", action, reason, code=InvalidCode.RESERVED)
-    form = {"action": action}
+    form = RawForm(action=action)
     for name, value in fields.items():
-        if name in {"key", "action"}:
+        if profile.form_names.is_reserved(name):
             reason = "is set by the client"
             raise InvalidOrderError("Client.call", name, "…", reason, code=InvalidCode.RESERVED)
         if value is not None:
@@ -127,4 +131,5 @@ def _encode_item(item: object, owner: str, field: str) -> str:
 def _escape_values(form: Form, profile: Profile) -> Form:
     if not profile.double_decodes:
         return form
-    return {name: text.replace("%", "%25").replace("+", "%2B") for name, text in form.items()}
+    escaped = {name: text.replace("%", "%25").replace("+", "%2B") for name, text in form.items()}
+    return RawForm(escaped) if isinstance(form, RawForm) else escaped

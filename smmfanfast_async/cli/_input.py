@@ -1,20 +1,27 @@
-"""Input of commands: ids from standard input without blocking, and orders from options."""
+"""Input of commands: ids without blocking, orders from options, answers to questions."""
 
 import asyncio
 import io
 import os
+import signal
 import stat
-from collections.abc import AsyncIterator, Iterator
+import sys
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import attrs
+from rich.console import Console
+from rich.prompt import Confirm
+from rich.text import Text
 
 from ..errors import InvalidCode, InvalidOrderError
 from ..orders import API_V2_ORDER_TYPES, Order
+from ._errors import print_line
 
-__all__ = ["build_order", "ids_from", "parse_expiry", "parse_extra", "parse_lines"]
+__all__ = ["build_order", "confirm", "ids_from", "parse_expiry", "parse_extra", "parse_lines"]
 
 CHUNK_BYTES = 64 * 1024
 """How much is read at a time: some thousand ids."""
@@ -193,3 +200,45 @@ def _lines_of(path: Path) -> list[str]:
     except UnicodeDecodeError:
         reason = "cannot be read: it is not in UTF-8"
     raise InvalidOrderError("add", "file", str(path), reason)
+
+
+# --- questions -----------------------------------------------------------------------------------
+
+CHOICES = (" [y/N]", "bold magenta")
+"""The answers and their style; without one it is no."""
+
+
+def confirm(question: str, option: str) -> bool:
+    """Return whether the user answers yes; the end of input counts as no.
+
+    Without a terminal, print which option confirms instead and return False. Ctrl-C at the question
+    raises KeyboardInterrupt at once.
+    """
+    if not sys.stdin.isatty():
+        print_line(f"nothing was sent: there is no terminal to confirm at; add {option}", "red")
+        return False
+    console = Console(stderr=True)
+    try:
+        with _interruptible():
+            shown = Text.assemble(question, CHOICES)
+            if Confirm.ask(
+                shown, console=console, default=False, show_choices=False, show_default=False
+            ):
+                return True
+    except EOFError:
+        console.print()
+    print_line("nothing was sent", "yellow")
+    return False
+
+
+@contextmanager
+def _interruptible() -> Generator[None, None, None]:
+    """Make Ctrl-C interrupt the wait for an answer.
+
+    The event loop would deliver it at the next await, and there is none before the answer.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -26,7 +26,7 @@ def add_jitter(wait_s: float, fraction: float) -> float:
 
 @define(kw_only=True)
 class Backoff:
-    """Until when a desk makes no status call, by a monotonic clock in seconds."""
+    """Until when a desk makes no status call, by the desk's clock in seconds."""
 
     min_s: float
     """Seconds of backoff after one failure; doubles with each further one."""

@@ -36,6 +36,10 @@ from .timing import Timing
 
 __all__ = ["Sender"]
 
+MAX_TRY_S = 60.0
+"""Seconds that one try to record an outcome counts at most: it takes half of that, and more only if
+the machine was suspended, which must not leave the network without time to come back."""
+
 _LOG = logging.getLogger("smmfanfast_async")
 _S = EntryState
 
@@ -51,7 +55,7 @@ class _Attempt:
     entry: Entry | None = None
     """The entry as it went to SENDING; None before that, and then nothing was sent."""
     started_s: float = 0.0
-    """When that was, on the monotonic clock."""
+    """When that was, by `clock`."""
     is_cancelled: bool = False
     """Whether its task was cancelled: it must not start any more."""
 
@@ -245,7 +249,7 @@ class Sender:
         Raises `OutcomeUnknownError` if it cannot be recorded and an order may exist: the entry
         will count as unknown, and the order's id, if there is one, is in the error and in the log.
         """
-        deadline_s = self.clock.now_s() + self.timing.outcome_wait_s
+        left_s, last_s = self.timing.outcome_wait_s, self.clock.now_s()
         text = f"{entry.ref!r} is {outcome.state} (order {outcome.order})"
         while True:
             try:
@@ -255,7 +259,10 @@ class Sender:
                 raise
             except JournalError as error:
                 _LOG.error("%s, and the journal cannot record it yet: %s", text, error)
-                if self.clock.now_s() > deadline_s:
+                now_s = self.clock.now_s()
+                left_s -= min(now_s - last_s, MAX_TRY_S)
+                last_s = now_s
+                if left_s <= 0:
                     text = f"{text}, and the journal could not record it: {error.text}"
                     raise OutcomeUnknownError(
                         text, form=entry.form, sent_at=entry.sent_at, order=outcome.order

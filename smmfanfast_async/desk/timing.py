@@ -13,12 +13,15 @@ class Timing:
 
     write_within_s: float = 60.0
     """From the start of an attempt until its first byte must have left. Long enough for the rate
-    limit, a connection and a slow disk; a process that was suspended for longer must not send."""
+    limit, a connection and a slow disk; a process or machine that was suspended for longer must
+    not send."""
     lease_s: float = 240.0
     """After this, an attempt without an outcome counts as unknown: what left at the end of
     `write_within_s` is answered, or has timed out, 140 s later."""
     balance_timeout_s: float = 5.0
     """For reading the balance as evidence: it must not delay an order for long."""
+    reload_s: float = 0.25
+    """For which a caller whose `wait_s` has passed waits for the journal to return its entry."""
     slot_wait_s: float = 600.0
     """For which an order waits for a slot among the account's attempts; a running desk sends it
     after that."""

@@ -27,12 +27,11 @@ from .states import OPEN_STATES, EntryState
 __all__ = [
     "MAX_REASON_CHARACTERS",
     "MAX_REF_CHARACTERS",
-    "Claim",
+    "ConsumerClaim",
     "Entry",
     "EventKind",
     "JournalEvent",
     "NewEntry",
-    "Observation",
     "Outcome",
     "Summary",
     "UnknownOrder",
@@ -131,7 +130,8 @@ class Entry(Serializable):
         raw_status: The last status as the panel wrote it, at most 200 characters; None before the
             first check.
         charge: The last charge that the panel reported, net of refunds, in `currency`; None if it
-            reported none.
+            reported none. For a drip-feed order or subscription, the sum of those of the orders
+            that it created, once all are final.
         currency: The currency of `charge`, such as "USD"; None if the panel did not state one.
         start_count: The counter before the order started; None if not known.
         remains: How many are still to be delivered; None if not known.
@@ -139,6 +139,9 @@ class Entry(Serializable):
         changed_at: When a check last changed the state, the status or a number of the order, or
             when the order was accepted; None before that.
         miss_count: How many checks in succession the panel answered without knowing the id.
+        is_new: Whether the call that returned it has created it: False for a ref that was known
+            before, and for whatever is read. It does not count in comparisons. After an answer of
+            the database that was lost, it may be False for a new one, never True for a known one.
     """
 
     _json: ClassVar[JsonFields] = JsonFields(
@@ -172,6 +175,7 @@ class Entry(Serializable):
     checked_at: datetime | None = None
     changed_at: datetime | None = None
     miss_count: int = 0
+    is_new: bool = field(default=False, eq=False)
 
     @property
     def status(self) -> Status | None:
@@ -271,35 +275,18 @@ class Outcome:
 
 
 @frozen(kw_only=True)
-class Claim:
-    """An accepted order that only one desk may check until the claim expires.
+class ConsumerClaim:
+    """The right of one worker to read the events of a consumer, until its lease is over.
 
     Attributes:
-        key: The journal's own key of the entry.
+        consumer: The name of the consumer.
+        position: The position that is acknowledged; events after it are to be read.
         version: The version of the claim, a fencing token: a later claim invalidates this one.
-        entry: The order when it was claimed.
     """
 
-    key: int
+    consumer: str
+    position: int
     version: int
-    entry: Entry
-
-
-@frozen(kw_only=True)
-class Observation:
-    """The result of checking a claimed order.
-
-    Attributes:
-        claim: The claim under which the order was checked.
-        status: The order's status; None if the panel answered and did not know the id.
-        due_at: When to check next, aware UTC.
-        is_final: Whether the status is final by the panel's own list (`Profile.final_statuses`).
-    """
-
-    claim: Claim
-    status: OrderStatus | None
-    due_at: datetime
-    is_final: bool = False
 
 
 class EventKind(StrEnum):
@@ -318,7 +305,8 @@ class EventKind(StrEnum):
     WITHDRAWN = "withdrawn"
     """Withdrawn, or found not placed."""
     CHANGED = "changed"
-    """The panel reported another status or another number."""
+    """The panel reported another status or another number, perhaps of an order that is finished:
+    then it may have been refunded since."""
     MISSING = "missing"
     """The panel repeatedly did not know the id; the entry is unchanged."""
     FINISHED = "finished"
@@ -375,7 +363,7 @@ class UnknownOrder(Serializable):
         link_reported_active: Whether the panel has reported, since the attempt, an active order
             with this link.
         other_refs: Refs of this journal's other orders with the same link that are accepted, being
-            sent or unknown: one of them may be the active one.
+            sent or unknown, 20 at most: one of them may be the active one.
     """
 
     _json: ClassVar[JsonFields] = JsonFields(
@@ -423,9 +411,11 @@ class Summary(Serializable):
         by_status: How many accepted and finished orders have each status (`Status`), "unseen"
             before the first check.
         spent: The charges of accepted and finished orders, net of refunds; the price of an order
-            for which the panel reports no charge.
+            for which the panel reports no charge (yet).
         refunded: What was refunded for finished orders: price less charge, if both are known.
         at_risk: The prices of orders that are unknown or being sent.
+        cost_unknown: How many accepted and finished orders have neither a charge nor a price, such
+            as running subscriptions: what they cost is missing in `spent`.
     """
 
     by_state: Mapping[EntryState, int]
@@ -433,3 +423,4 @@ class Summary(Serializable):
     spent: Decimal
     refunded: Decimal
     at_risk: Decimal
+    cost_unknown: int = 0

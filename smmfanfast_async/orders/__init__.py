@@ -1,8 +1,9 @@
 """The order types: one class for each form that a panel accepts.
 
 `standard` has the eleven tables of the panel's document, `api_v2` the types that API v2 panels have
-beyond them, `fields` the ids, converters and validators they share. A profile says which types its
-panel accepts; `_wire.encode` turns an order into a form.
+beyond them, `fields` the ids, converters and validators they share, `form_names` the names under
+which a panel takes the fields of a form. A profile says which types its panel accepts;
+`_wire.encode` turns an order into a form.
 """
 
 from collections.abc import Iterator, Mapping

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from smmfanfast_async import Client, RetryPolicy
+from smmfanfast_async._clock import elapsed_s
 from smmfanfast_async._engine.limiter import Clock
 from smmfanfast_async._engine.policy import PollPolicy
 from smmfanfast_async.desk import OrderDesk
@@ -22,6 +23,7 @@ from smmfanfast_async.sandbox import Sandbox, SandboxService
 from smmfanfast_async.sandbox.replies import HttpReply
 
 __all__ = [
+    "WAIT_S",
     "Panel",
     "S",
     "ShiftedClock",
@@ -56,6 +58,7 @@ SERVICES = (
     SandboxService(
         service=2, name="Two", type="subscriptions", category="c", rate=1, min=1, max=10**6
     ),
+    SandboxService(service=3, name="Three", category="c", rate=1, max=10**6, dripfeed=True),
 )
 
 
@@ -101,11 +104,11 @@ class ShiftedClock:
 
 
 class SteppedClock:
-    """A monotonic clock for a desk that only moves when it is advanced."""
+    """A clock for a desk that only moves when it is advanced."""
 
     def __init__(self) -> None:
         # The client measures with the real clock, and compares with times of this one.
-        self.time_s = time.monotonic()
+        self.time_s = elapsed_s()
         self.sleepers: list[tuple[float, asyncio.Future[None]]] = []
         self.clock = Clock(now_s=lambda: self.time_s, sleep=self._sleep)
 
@@ -228,5 +231,5 @@ async def in_state(desk: OrderDesk, ref: str, state: EntryState) -> Entry:
 
 async def read_events(desk: OrderDesk, consumer: str = "test") -> list[JournalEvent]:
     """Return the events that a consumer has not acknowledged."""
-    async with aclosing(desk.events(consumer, wait=False)) as events:
+    async with desk.events(consumer, wait=False) as events:
         return [event async for event in events]

@@ -97,3 +97,33 @@ async def test_claim_made_long_by_the_clock_is_superseded(
     [fresh] = await claim_due(remote)
 
     assert fresh.version > stale.version
+
+
+@pytest.mark.parametrize("is_reserved", [False, True])
+@pytest.mark.asyncio
+async def test_pause_set_while_the_clock_was_ahead_does_not_outlast_it(
+    journals: Journals, *, is_reserved: bool
+) -> None:
+    journal = await journals()
+    now = journals.clock() + timedelta(hours=48)
+    journals.clock.advance(48 * 3600)
+    await journal.pause(now + timedelta(seconds=1))
+    if is_reserved:
+        await journal.reserve_call(timedelta(seconds=1))
+    journals.clock.advance(-48 * 3600)
+
+    wait = await journal.reserve_call(timedelta(0))
+    await journal.pause(journals.clock() + timedelta(seconds=5))
+    wait_of_new_pause = await journal.reserve_call(timedelta(0))
+
+    assert wait == timedelta(0)
+    assert wait_of_new_pause == timedelta(seconds=5)
+
+
+@pytest.mark.asyncio
+async def test_longest_pause_counts_and_a_longer_one_is_shortened_to_it(journals: Journals) -> None:
+    journal = await journals()
+
+    await journal.pause(journals.clock() + timedelta(hours=48))
+
+    assert await journal.reserve_call(timedelta(0)) == AHEAD

@@ -22,10 +22,9 @@ from support.journals import (
     start,
 )
 
-from smmfanfast_async import ErrorKind, InvalidSettingsError, JournalError
+from smmfanfast_async import ErrorKind, JournalError
 from smmfanfast_async.journal import Entry, EntryState, EventKind
-from smmfanfast_async.journal.sql import SQLJournal
-from smmfanfast_async.journal.sql import journal as journal_module
+from smmfanfast_async.journal.sql import SQLJournal, queries
 
 S = EntryState
 
@@ -408,27 +407,6 @@ async def test_events_are_read_from_a_position(journal: SQLJournal) -> None:
     assert await journal.events(5, 99) == []
 
 
-@pytest.mark.asyncio
-async def test_consumer_position_only_increases(journals: Journals) -> None:
-    local, remote = await journals(), await journals()
-    assert await local.position("mail") == 0
-
-    for position in (3, 2, 7, 7):
-        await local.acknowledge("mail", position)
-
-    assert await remote.position("mail") == 7
-    assert await remote.position("chat") == 0
-
-
-@pytest.mark.asyncio
-@pytest.mark.parametrize("name", ["", "x" * 201, 7])
-async def test_consumer_name_is_a_short_string(journal: SQLJournal, name: Any) -> None:
-    with pytest.raises(InvalidSettingsError):
-        await journal.position(name)
-    with pytest.raises(InvalidSettingsError):
-        await journal.acknowledge(name, 1)
-
-
 # --- queries -------------------------------------------------------------------------------------
 
 
@@ -436,7 +414,7 @@ async def test_consumer_name_is_a_short_string(journal: SQLJournal, name: Any) -
 async def test_entries_are_complete_and_ordered_over_many_pages(
     journal: SQLJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal_module, "PAGE_ROWS", 7)
+    monkeypatch.setattr(queries, "PAGE_ROWS", 7)
     for number in range(22):
         await prepare(journal, f"{number:03}")
 
@@ -568,6 +546,51 @@ async def test_purge_deletes_personal_data_and_keeps_money_and_refs(
     assert texts == {"open": "kept"}
     assert (await journal.create(new_entry("done"))).order == done.order
     assert await journal.purge(START + timedelta(seconds=60)) == 0
+
+
+@pytest.mark.asyncio
+async def test_purge_takes_bounded_steps_and_continues_after_an_interruption(
+    journal: SQLJournal, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smmfanfast_async.journal.sql.journal.PURGE_ROWS", 3)
+    for number in range(8):
+        await start(journal, f"r{number}")
+        state = S.UNKNOWN if number == 1 else S.REFUSED
+        await journal.record_outcome(f"r{number}", 1, outcome(state, reason="of x.test/me"))
+        clock.advance(number // 3)  # several have the same time
+    steps = 0
+    purge = SQLJournal._purge_page
+
+    async def stops_after_one(self: SQLJournal, *args: Any) -> Any:
+        nonlocal steps
+        steps += 1
+        if steps == 2:
+            raise JournalError("is restarting")
+        return await purge(self, *args)
+
+    monkeypatch.setattr(SQLJournal, "_purge_page", stops_after_one)
+    with pytest.raises(JournalError):
+        await journal.purge(clock() + timedelta(seconds=1))
+    left = [each.ref async for each in journal.entries() if each.form]
+    count = await journal.purge(clock() + timedelta(seconds=1))
+
+    assert len(left) == 6
+    assert (count, steps) == (5, 5)
+    assert [each.ref async for each in journal.entries() if each.form] == ["r1"]
+    assert [event.ref for event in await all_events(journal) if event.text] == ["r1"]
+
+
+@pytest.mark.asyncio
+async def test_late_answer_brings_no_text_back_to_a_purged_order(
+    journal: SQLJournal, clock: Clock
+) -> None:
+    await reach(journal, S.REFUSED)
+    await journal.purge(clock() + timedelta(seconds=1))
+
+    await journal.record_outcome("a", 1, outcome(S.UNKNOWN, "77", reason="of x.test/me"))
+
+    last = (await all_events(journal))[-1]
+    assert (last.kind, last.order, last.text) == (EventKind.LATE, "77", None)
 
 
 # --- faults --------------------------------------------------------------------------------------

@@ -665,3 +665,43 @@ async def test_closed_order_makes_orders_held_for_its_link_due(
     apart = await journal.find("apart")
     assert apart is not None
     assert apart.state is S.HELD
+
+
+@pytest.mark.asyncio
+async def test_one_order_at_a_time_is_released_for_a_link(
+    journal: SQLJournal, clock: Clock
+) -> None:
+    """Of n orders for one link, the panel takes one; each other one would cost a refused call."""
+    shared: dict[str, Any] = {"link": "https://x.test/shared"}
+    await accept(journal, "first", **shared)
+    for number in range(4):
+        await start(journal, f"held{number}", **shared)
+        due_at = START + timedelta(minutes=number)
+        await journal.record_outcome(f"held{number}", 1, outcome(S.HELD, due_at=due_at))
+
+    await journal.record_statuses([observe(each) for each in await claim_due(journal)])
+    at_end = [each.ref for each in await journal.due_to_send(9)]
+    clock.advance(600)
+    after_the_interval = [each.ref for each in await journal.due_to_send(9)]
+    due_at_once_again = [each.ref for each in await journal.due_to_send(9)]
+
+    assert at_end == ["held0"]
+    assert after_the_interval == ["held0", "held1"]
+    assert due_at_once_again == ["held0", "held1"]
+
+
+@pytest.mark.asyncio
+async def test_link_may_be_long(journals: Journals) -> None:
+    """PostgreSQL's indexes take no values of more than 2,704 bytes."""
+    journal = await journals()
+    # Not compressible, as a link with a long token is.
+    link = "https://x.test/" + "".join(f"{n * 7919 % 99991:x}" for n in range(800))
+    await start(journal, "a", link=link)
+    await journal.record_outcome("a", 1, outcome(S.UNKNOWN))
+    await accept(journal, "b", link=link)
+
+    [unknown] = await journal.unknown()
+
+    assert len(link) > 3000
+    assert unknown.entry.link == link
+    assert unknown.other_refs == ("b",)

@@ -24,12 +24,13 @@ from yarl import URL
 
 from ..._secrets import Key, Secret
 from ...errors import READS, ClosedError, InvalidSettingsError, NotSentError, PanelError
+from ...orders.form_names import FormNames
 from ...results import Response
 from .address import check_proxy, is_loopback, parse_url
 from .answer import build_response, read_body
 from .connection import KeptResponse, is_early, middlewares_for
 from .failure import map_failure
-from .form import SingleUseForm
+from .form import STANDARD_NAMES, SingleUseForm, encode_request
 
 __all__ = [
     "Connector",
@@ -64,6 +65,8 @@ _HEADERS = CIMultiDict(
 )
 _CLOSE_HEADERS = CIMultiDict({hdrs.CONNECTION: "close"})
 _NEW_CONNECTION_HEADERS = CIMultiDict({**_HEADERS, **_CLOSE_HEADERS})
+# A cache on the way must not answer an order with the answer to an earlier one.
+_NO_CACHE_HEADERS = {hdrs.CACHE_CONTROL: "no-cache, no-store"}
 
 # Available since aiohttp 3.14.4.
 _UPLOAD_TRACKER = getattr(aiohttp, "UploadTracker", None)
@@ -78,12 +81,12 @@ class RequestLimits:
     max_body_bytes: int
     """Maximum size of the response, compressed and decompressed."""
     write_deadline_s: float | None = None
-    """Time of the monotonic clock after which sending must not start, in case the process was
-    suspended in the meantime; None for no deadline."""
+    """Time of `elapsed_s` after which sending must not start, in case the process or the machine
+    was suspended in the meantime; None for no deadline."""
 
 
 class Transport:
-    """Posts forms to one URL. Bound to the event loop of the first call."""
+    """Sends forms to one URL. Bound to the event loop of the first call."""
 
     def __init__(
         self,
@@ -95,6 +98,8 @@ class Transport:
         proxy: Secret | None = None,
         trust_env: bool = False,
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
+        names: FormNames = STANDARD_NAMES,
+        request_format: str = "form",
     ) -> None:
         if proxy is not None:
             check_proxy(proxy)
@@ -109,15 +114,21 @@ class Transport:
         self._proxy = proxy
         self._trust_env = trust_env
         self._trace_configs = tuple(trace_configs)
+        self._names = names
+        self._request_format = request_format
         self._own_session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = 0
         self.is_closed = False
 
+    def check_form(self, form: Mapping[str, str]) -> None:
+        """Raise `InvalidOrderError` for a form that this panel cannot be sent."""
+        encode_request(form, self._names, self._request_format)
+
     async def post(
         self, form: Mapping[str, str], limits: RequestLimits, *, new_connection: bool = False
     ) -> Response:
-        """Post a form once and return the complete response.
+        """Send a form once and return the complete response.
 
         With `new_connection`, an unused connection is opened, and closed afterwards.
 
@@ -125,6 +136,7 @@ class Transport:
             NotSentError: Proved that nothing was sent. Retrying is safe.
             NoResponseError: The request may have been sent.
             ClosedError, InvalidSettingsError: Closed, or no key is available. Nothing was sent.
+            InvalidOrderError: The form cannot be sent to this panel. Nothing was sent.
             InvalidResponseError: The response exceeds the size limit.
         """
         deadline_s = asyncio.get_running_loop().time() + limits.timeout_s
@@ -143,7 +155,13 @@ class Transport:
 
     def _create_payload(self, form: Mapping[str, str], limits: RequestLimits) -> SingleUseForm:
         self.check_usable()
-        return SingleUseForm(self._key.current(), form, limits.write_deadline_s)
+        return SingleUseForm(
+            self._key.current(),
+            form,
+            limits.write_deadline_s,
+            names=self._names,
+            request_format=self._request_format,
+        )
 
     async def _post_once(
         self, payload: SingleUseForm, limits: RequestLimits, *, new_connection: bool
@@ -182,7 +200,9 @@ class Transport:
         *,
         new_connection: bool,
     ) -> Response:
-        async with session.post(
+        # A wrapper of a session may have these two methods and no `request`.
+        send = session.get if self._request_format == "get" else session.post
+        async with send(
             self.url,
             data=payload,
             **self._request_options(session, limits, tracker, new_connection=new_connection),
@@ -221,6 +241,9 @@ class Transport:
             options["headers"] = _NEW_CONNECTION_HEADERS if new_connection else _HEADERS
         elif new_connection:
             options["headers"] = _CLOSE_HEADERS
+        if self._request_format == "get":
+            options["headers"] = CIMultiDict({**options.get("headers", {}), **_NO_CACHE_HEADERS})
+            options["skip_auto_headers"] = (hdrs.CONTENT_TYPE,)
         if tracker is not None:
             options["upload_tracker"] = tracker
         if new_connection:

@@ -1,14 +1,15 @@
 """`SQLJournal`: the methods of the journal, each one transaction of named statements."""
 
+import json
 import secrets
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Self
+from pathlib import Path
+from typing import Self
 
-from sqlalchemy import ColumnElement, Executable, func
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ...errors import ErrorKind, InvalidSettingsError
 from .. import (
@@ -16,44 +17,52 @@ from .. import (
     Entry,
     EntryState,
     EventKind,
-    JournalEvent,
     NewEntry,
     Observation,
     Outcome,
-    Summary,
-    UnknownOrder,
 )
 from . import statements
-from .database import Database, journal_error, parse_url
+from .address import parse_address
+from .database import Database, journal_error
+from .day_budget import DayBudget
 from .polling import Polling
+from .queries import AccountQueries, require_connection
 from .rows import (
-    build_summary,
-    build_unknown_order,
     entry_from_row,
-    event_from_row,
     event_row,
 )
-from .schema import accounts, consumers, orders
-from .transaction import eventful_transaction, timed_transaction, transaction
+from .schema import accounts
+from .transaction import (
+    admitting_transaction,
+    deciding_transaction,
+    eventful_transaction,
+    timed_transaction,
+    transaction,
+)
 from .transitions import Transitions
 
 __all__ = ["SQLJournal"]
 
-PAGE_ROWS = 500
-"""How many rows `entries` reads at a time."""
+PURGE_ROWS = 1000
+"""How many orders `purge` looks at in one transaction: some tens of milliseconds, in which others
+wait, and far below the time limit of a statement."""
+
+FIRST_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+"""No entry is older."""
 
 MAX_AHEAD = timedelta(minutes=30)
-"""How far ahead a reserved call, or the end of a lease, may be: no call waits that long, and a
-later time was written before the clock was set back."""
+"""How far ahead a reserved call and the end of a pause or a lease may be: no call waits that
+long, and a later time was written before the clock was set back."""
+
+MIN_POOL_SIZE, MAX_POOL_SIZE = 3, 100
+"""The bounds of `pool_size`: a connection for reads, for new orders and for outcomes each; and as
+many as PostgreSQL accepts by default from all its clients."""
 
 NO_ACCOUNT = ""
 """The account of a journal that is not bound to one yet: it has no orders."""
 
-MAX_CONSUMER_CHARACTERS = 200
-"""The longest name of a consumer of events."""
 
-
-class SQLJournal:
+class SQLJournal(AccountQueries):
     """A journal in a database: `sqlite+aiosqlite:///orders.db` or `postgresql+asyncpg://…`.
 
     A SQLite file serves any number of processes on one machine, PostgreSQL any number of machines;
@@ -61,17 +70,39 @@ class SQLJournal:
     closes the journal that it is given. Rows contain no API key: accounts are told apart by a short
     HMAC of key and address. The contract of each method is documented in `Journal`.
 
-    `clock` returns the time, aware UTC, for tests; without it, the time is the database server's,
-    or this machine's for SQLite. Raises `InvalidSettingsError` for any other address.
+    Addresses are taken as hosters write them, also as `postgres://…`. Of the options in one,
+    `sslmode`, `sslrootcert`, `connect_timeout` (seconds, 1 to 60; 10 by default),
+    `application_name` and `target_session_attrs` are followed. A pooler such as PgBouncer may stand
+    between, in session or transaction mode.
+
+    Args:
+        url: The address of the database, or the path of a SQLite file.
+        pool_size: The most connections to PostgreSQL, 3 to 100; some of them are kept for the
+            outcomes of orders. SQLite has two.
+        clock: Returns the time, aware UTC, for tests; without it, the time is the database
+            server's, or this machine's for SQLite.
+
+    Raises:
+        InvalidSettingsError: Another database, an option that cannot be followed (it is named), or
+            a pool size out of bounds.
     """
 
     # An error report also shows a journal whose constructor raised.
     _repr = "<SQLJournal>"
 
-    def __init__(self, url: str, *, clock: Callable[[], datetime] | None = None) -> None:
-        address = parse_url(url)
+    def __init__(
+        self,
+        url: str | Path,
+        *,
+        pool_size: int = 10,
+        clock: Callable[[], datetime] | None = None,
+    ) -> None:
+        address = parse_address(url)
         del url  # it may contain a password, and an error below shows this frame
-        self._database = Database(address, clock)
+        if isinstance(address, str):
+            raise InvalidSettingsError("journal", address)
+        _require_pool_size(pool_size)
+        self._database = Database(address, clock, pool_size)
         self._repr = f"<SQLJournal {self._database!r}>"
         self._account = NO_ACCOUNT
         self._is_open = False
@@ -95,6 +126,8 @@ class SQLJournal:
         """Connect, create or migrate the tables, and insert the account's row."""
 
         async def insert_account(connection: AsyncConnection) -> None:
+            if self._account == NO_ACCOUNT:
+                return
             insert = statements.insert_or_ignore(accounts, is_sqlite=self._database.is_sqlite)
             await connection.execute(insert.values(account=self._account, last_event=0))
 
@@ -108,10 +141,6 @@ class SQLJournal:
         if self._is_open:
             self._is_open = False
             await self._database.aclose()
-
-    async def now(self) -> datetime:
-        """Return the time of the constructor's `clock`, or else of the database."""
-        return await self._database.now()
 
     # --- one order -------------------------------------------------------------------------------
 
@@ -131,14 +160,14 @@ class SQLJournal:
             return await self._create(new, budget, is_only_account=is_only_account)
         now = await self.now()
         try:
-            core_connection = await _require_connection(connection)
+            core_connection = await require_connection(connection)
             return await self._transitions.create(
                 core_connection, new, budget, now, is_only_account=is_only_account
             )
         except SQLAlchemyError as error:
             raise journal_error(error) from error
 
-    @timed_transaction
+    @admitting_transaction
     async def _create(
         self,
         connection: AsyncConnection,
@@ -152,9 +181,20 @@ class SQLJournal:
             connection, new, budget, now, is_only_account=is_only_account
         )
 
-    @transaction(reads=True)
-    async def find(self, connection: AsyncConnection, ref: str) -> Entry | None:
+    async def find(self, ref: str, *, connection: object | None = None) -> Entry | None:
         """Read one row by its unique ref."""
+        if connection is None:
+            return await self._find(ref)
+        try:
+            row = await self._transitions.find_row(
+                await require_connection(connection), statements.BY_REF, ref
+            )
+        except SQLAlchemyError as error:
+            raise journal_error(error) from error
+        return None if row is None else entry_from_row(row)
+
+    @transaction(reads=True)
+    async def _find(self, connection: AsyncConnection, ref: str) -> Entry | None:
         row = await self._transitions.find_row(connection, statements.BY_REF, ref)
         return None if row is None else entry_from_row(row)
 
@@ -176,11 +216,10 @@ class SQLJournal:
             price=price, budget=budget,
         )  # fmt: skip
 
-    @timed_transaction
+    @transaction()
     async def _start_attempt(
         self,
         connection: AsyncConnection,
-        now: datetime,
         ref: str,
         attempt: int,
         owner: str,
@@ -191,6 +230,8 @@ class SQLJournal:
         price: Decimal | None,
         budget: Decimal | None,
     ) -> Entry | None:
+        # Not `now`: a lease that starts too early would end under an attempt that is in flight.
+        now = await self._database.exact_now(connection)
         return await self._transitions.start_attempt(
             connection, ref, attempt, owner=owner, lease_until=now + lease,
             max_in_flight=max_in_flight, balance=balance, price=price, budget=budget, now=now,
@@ -224,7 +265,7 @@ class SQLJournal:
         """Lock the row, then apply the transition, or record a late event."""
         return await self._transitions.record_outcome(connection, ref, attempt, outcome, now)
 
-    @eventful_transaction
+    @deciding_transaction
     async def apply_decision(
         self,
         transitions: Transitions,
@@ -249,7 +290,8 @@ class SQLJournal:
     async def expire_leases(
         self, transitions: Transitions, connection: AsyncConnection, now: datetime
     ) -> list[Entry]:
-        """Update all of them with one statement."""
+        """Update all of them with one statement, by a time that is read just before it."""
+        now = await self._database.exact_now(connection)
         expired = await connection.execute(statements.EXPIRE_LEASES, self._params(
             now=now, far=now + MAX_AHEAD, kind=ErrorKind.TIMEOUT.value,
             reason="no outcome was recorded before the lease of the attempt expired",
@@ -266,14 +308,8 @@ class SQLJournal:
     async def due_to_send(
         self, connection: AsyncConnection, now: datetime, limit: int
     ) -> list[Entry]:
-        """Release HELD orders whose wait is over, then read what is due."""
-        params = self._params(now=now)
-        released = (await connection.execute(statements.RELEASE_HELD, params)).mappings().all()
-        await self._transitions.append_events(
-            connection, [event_row(row, EventKind.RELEASED, now) for row in released]
-        )
-        due = await connection.execute(statements.DUE_TO_SEND, params | {"p_limit": limit})
-        return [entry_from_row(row) for row in due.mappings()]
+        """Release the oldest HELD orders whose wait is over, then read what is due."""
+        return await self._polling.due_to_send(self._transitions, connection, limit, now)
 
     @timed_transaction
     async def claim(
@@ -296,22 +332,23 @@ class SQLJournal:
     ) -> list[Entry]:
         return await self._polling.record_statuses(transitions, connection, observations, now)
 
-    async def release(self, claims: Sequence[tuple[Claim, datetime]]) -> None:
+    async def release(self, claims: Sequence[tuple[Claim, datetime | None]]) -> None:
         """Update all rows with one statement; without claims, do nothing."""
         if claims:
             await self._release(claims)
 
     @transaction()
     async def _release(
-        self, connection: AsyncConnection, claims: Sequence[tuple[Claim, datetime]]
+        self, connection: AsyncConnection, claims: Sequence[tuple[Claim, datetime | None]]
     ) -> None:
         await self._polling.release(connection, claims)
 
-    @timed_transaction
+    @transaction()
     async def reschedule_far_future(
-        self, connection: AsyncConnection, now: datetime, limit: int, *, ahead: timedelta
+        self, connection: AsyncConnection, limit: int, *, ahead: timedelta
     ) -> int:
         """Update accepted, prepared and held orders in turn, up to the limit in all."""
+        now = await self._database.exact_now(connection)
         return await self._polling.reschedule_far_future(connection, limit, now, now + ahead)
 
     @transaction(reads=True)
@@ -321,11 +358,10 @@ class SQLJournal:
         times: list[datetime] = [each for each in row if each is not None]
         return min(times, default=None)
 
-    @timed_transaction
-    async def reserve_call(
-        self, connection: AsyncConnection, now: datetime, interval: timedelta
-    ) -> timedelta:
+    @transaction()
+    async def reserve_call(self, connection: AsyncConnection, interval: timedelta) -> timedelta:
         """Move the time of the account's next call by `interval`, in whole microseconds."""
+        now = await self._database.exact_now(connection)
         reserved = await connection.execute(statements.RESERVE_CALL, self._params(
             now=now, far=now + MAX_AHEAD, interval=interval // timedelta(microseconds=1),
         ))  # fmt: skip
@@ -335,120 +371,54 @@ class SQLJournal:
     @transaction()
     async def pause(self, connection: AsyncConnection, until: datetime) -> None:
         """Set the account's `paused_until`, unless it is later already."""
-        await connection.execute(statements.PAUSE, self._params(until=until))
+        far = await self._database.exact_now(connection) + MAX_AHEAD
+        await connection.execute(statements.PAUSE, self._params(until=min(until, far), far=far))
 
-    # --- queries ---------------------------------------------------------------------------------
+    # --- purging ---------------------------------------------------------------------------------
 
-    async def entries(
-        self,
-        *,
-        states: Collection[EntryState] = (),
-        statuses: Collection[str] = (),
-        ref_prefix: str = "",
-        since: datetime | None = None,
-        until: datetime | None = None,
-    ) -> AsyncIterator[Entry]:
-        """Read pages of 500 rows by id, each in a transaction of its own."""
-        c = orders.c
-        conditions: list[ColumnElement[bool]] = []
-        if states:
-            conditions.append(c.state.in_(states))
-        if statuses:
-            conditions.append(c.status.in_(statuses))
-        if ref_prefix:
-            conditions.append(func.substr(c.ref, 1, len(ref_prefix)) == ref_prefix)
-        if since is not None:
-            conditions.append(c.created_at >= since)
-        if until is not None:
-            conditions.append(c.created_at < until)
-        statement = statements.entries_page(conditions, PAGE_ROWS)
-        after = 0
+    async def purge(self, older_than: datetime) -> int:
+        """Set the columns to NULL, for some orders at a time; what is done stays done."""
+        count, after, after_id = 0, FIRST_TIME, 0
         while True:
-            page = await self._page(statement, after)
-            for after, entry in page:  # noqa: B007  # the next page starts after the last id
-                yield entry
-            if len(page) < PAGE_ROWS:
-                return
+            purged, page = await self._purge_page(older_than, after, after_id)
+            count += purged
+            if len(page) < PURGE_ROWS:
+                break
+            after, after_id = page[-1]
+        while await self._fold_budgets(older_than):
+            pass
+        return count
 
-    @transaction(reads=True)
-    async def _page(
-        self, connection: AsyncConnection, statement: Executable, after: int
-    ) -> list[tuple[int, Entry]]:
-        rows = (await connection.execute(statement, self._params(after=after))).mappings()
-        return [(row["id"], entry_from_row(row)) for row in rows]
-
-    @transaction(reads=True)
-    async def unknown(self, connection: AsyncConnection) -> list[UnknownOrder]:
-        """Read them, and then all orders with their links."""
-        params = self._params()
-        rows = (await connection.execute(statements.UNKNOWN_ORDERS, params)).mappings().all()
-        links = sorted({row["link"] for row in rows if row["link"]})
-        related = await connection.execute(statements.orders_with_links(links), params)
-        related_rows = related.mappings().all()
-        return [build_unknown_order(entry_from_row(row), related_rows) for row in rows]
-
-    @transaction(reads=True)
-    async def summary(self, connection: AsyncConnection) -> Summary:
-        """Count in the database, and add up money exactly in Python."""
-        return build_summary(await connection.execute(statements.ORDER_COUNTS, self._params()))
-
-    # --- events ----------------------------------------------------------------------------------
-
-    @transaction(reads=True)
-    async def events(
-        self, connection: AsyncConnection, after: int, limit: int
-    ) -> list[JournalEvent]:
-        """Read a page of events."""
-        params = self._params(after=after, limit=limit)
-        rows = (await connection.execute(statements.EVENTS_AFTER, params)).mappings()
-        return [event_from_row(row) for row in rows]
-
-    async def position(self, consumer: str) -> int:
-        """Read the row of a consumer; a name has 1 to 200 characters."""
-        return await self._position(_require_consumer(consumer))
-
-    @transaction(reads=True)
-    async def _position(self, connection: AsyncConnection, consumer: str) -> int:
-        params = self._params(consumer=consumer)
-        return (await connection.execute(statements.CONSUMER_POSITION, params)).scalar() or 0
-
-    async def acknowledge(self, consumer: str, position: int) -> None:
-        """Insert or update the row of a consumer; a name has 1 to 200 characters."""
-        await self._acknowledge(_require_consumer(consumer), position)
-
-    @transaction()
-    async def _acknowledge(self, connection: AsyncConnection, consumer: str, position: int) -> None:
-        insert = statements.insert_or_ignore(consumers, is_sqlite=self._database.is_sqlite)
-        await connection.execute(
-            insert.values(account=self._account, consumer=consumer, position=position)
+    @admitting_transaction
+    async def _fold_budgets(
+        self, connection: AsyncConnection, now: datetime, older_than: datetime
+    ) -> bool:
+        """Store what an old day's orders cost in fewer rows; return False if no day is left."""
+        day = min(older_than, now).astimezone(UTC).date().isoformat()
+        return await DayBudget(self._account, is_sqlite=self._database.is_sqlite).fold_before(
+            connection, day
         )
-        params = self._params(consumer=consumer, position=position)
-        await connection.execute(statements.ACKNOWLEDGE, params)
 
     @transaction()
-    async def purge(self, connection: AsyncConnection, older_than: datetime) -> int:
-        """Set the columns to NULL, in the events of these orders too."""
-        purged = await connection.execute(statements.PURGE, self._params(older_than=older_than))
-        await connection.execute(statements.PURGE_EVENTS, self._params())
-        return purged.rowcount
+    async def _purge_page(
+        self, connection: AsyncConnection, older_than: datetime, after: datetime, after_id: int
+    ) -> tuple[int, list[tuple[datetime, int]]]:
+        """Purge the next orders and their events; return how many, and which were looked at."""
+        params = self._params(
+            older_than=older_than, after=after, after_id=after_id, limit=PURGE_ROWS
+        )
+        rows = (await connection.execute(statements.PURGE_PAGE, params)).all()
+        page = [(created_at, key) for created_at, key in rows]
+        is_sqlite = self._database.is_sqlite
+        ids = json.dumps([{"id": key} for _, key in page])
+        purged = await connection.execute(statements.purge(is_sqlite=is_sqlite), {"p_rows": ids})
+        refs = [{"ref": ref} for ref in purged.scalars()]
+        clear = statements.purge_events(is_sqlite=is_sqlite)
+        await connection.execute(clear, self._params(rows=json.dumps(refs)))
+        return len(refs), page
 
-    def _params(self, **values: Any) -> dict[str, Any]:
-        """Return bind parameters (`p_…`) with the account among them."""
-        return {"p_account": self._account} | {f"p_{name}": value for name, value in values.items()}
 
-
-def _require_consumer(name: str) -> str:
-    if not isinstance(name, str) or not 0 < len(name) <= MAX_CONSUMER_CHARACTERS:
-        reason = f"{name!r} is not a string of 1 to {MAX_CONSUMER_CHARACTERS} characters"
-        raise InvalidSettingsError("consumer", reason)
-    return name
-
-
-async def _require_connection(connection: object) -> AsyncConnection:
-    """Return the connection of a caller's transaction, also of an `AsyncSession`."""
-    if isinstance(connection, AsyncSession):
-        return await connection.connection()
-    if isinstance(connection, AsyncConnection):
-        return connection
-    reason = f"{type(connection).__name__} is not an AsyncConnection or AsyncSession of SQLAlchemy"
-    raise InvalidSettingsError("connection", reason)
+def _require_pool_size(value: object) -> None:
+    if not isinstance(value, int) or not MIN_POOL_SIZE <= value <= MAX_POOL_SIZE:
+        reason = f"{value!r} is not a whole number from {MIN_POOL_SIZE} to {MAX_POOL_SIZE}"
+        raise InvalidSettingsError("pool_size", reason)

@@ -1,17 +1,18 @@
-"""Following accepted orders: parts of transactions that claim, record checks and release."""
+"""Finding what is due: parts of transactions that send, claim, record checks and release."""
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from .. import Claim, Entry, EntryState, Observation
+from .. import Claim, Entry, EntryState, EventKind, Observation
 from . import statements
 from .rows import (
     apply_observation,
     entry_from_row,
     event_kind_of_observation,
+    event_row,
     release_row,
     status_row,
 )
@@ -20,6 +21,10 @@ from .transitions import Transitions
 __all__ = ["Polling"]
 
 _S = EntryState
+
+HELD_INTERVAL = timedelta(minutes=10)
+"""After which the next order that is held for a link may be tried, if the one before it has not
+ended meanwhile: the order that they wait for may not be one of this journal."""
 
 _RESCHEDULE = tuple(
     statements.reschedule_far_future(state) for state in (_S.ACCEPTED, _S.PREPARED, _S.HELD)
@@ -33,17 +38,39 @@ class Polling:
         self._account = account
         self._record_statuses = statements.record_statuses(is_sqlite=is_sqlite)
         self._release = statements.release(is_sqlite=is_sqlite)
+        self._claims = tuple(
+            statements.claim(state, is_sqlite=is_sqlite) for state in (_S.ACCEPTED, _S.FINISHED)
+        )
+
+    async def due_to_send(
+        self, transitions: Transitions, connection: AsyncConnection, limit: int, now: datetime
+    ) -> list[Entry]:
+        """Release the oldest HELD order of each link if its wait is over; return what is due."""
+        params = {"p_account": self._account, "p_now": now}
+        released = (await connection.execute(statements.RELEASE_HELD, params)).mappings().all()
+        later = params | {"p_later": now + HELD_INTERVAL}
+        await connection.execute(statements.POSTPONE_HELD, later)
+        await transitions.append_events(
+            connection, [event_row(row, EventKind.RELEASED, now) for row in released]
+        )
+        due = await connection.execute(statements.DUE_TO_SEND, params | {"p_limit": limit})
+        return [entry_from_row(row) for row in due.mappings()]
 
     async def claim(
         self, connection: AsyncConnection, limit: int, now: datetime, until: datetime
     ) -> list[Claim]:
-        """Claim accepted orders that are due."""
-        params = {"p_account": self._account, "p_now": now, "p_limit": limit, "p_until": until}
-        rows = (await connection.execute(statements.CLAIM, params)).mappings().all()
-        return [
-            Claim(key=row["id"], version=row["claim_version"], entry=entry_from_row(row))
-            for row in rows
-        ]
+        """Claim accepted orders that are due, and finished ones as far as there is room."""
+        claims: list[Claim] = []
+        params = {"p_account": self._account, "p_now": now, "p_until": until}
+        for statement in self._claims:
+            rows = await connection.execute(statement, params | {"p_limit": limit - len(claims)})
+            claims += [
+                Claim(key=row["id"], version=row["claim_version"], entry=entry_from_row(row))
+                for row in rows.mappings()
+            ]
+            if len(claims) == limit:
+                break
+        return claims
 
     async def record_statuses(
         self,
@@ -62,7 +89,7 @@ class Polling:
             for each, entry in checked
             if each.claim.key in updated_keys and (kind := event_kind_of_observation(each, entry))
         ]
-        links = [entry.link for entry, _ in changes if entry.state is _S.FINISHED and entry.link]
+        links = [entry.link for entry, kind in changes if kind is EventKind.FINISHED and entry.link]
         await transitions.make_held_due(connection, links, now)
         await transitions.append_events(
             connection, [transitions.entry_event_row(entry, kind, now) for entry, kind in changes]
@@ -70,7 +97,7 @@ class Polling:
         return [entry for entry, _ in changes]
 
     async def release(
-        self, connection: AsyncConnection, claims: Sequence[tuple[Claim, datetime]]
+        self, connection: AsyncConnection, claims: Sequence[tuple[Claim, datetime | None]]
     ) -> None:
         """Make claimed orders due again if their claim is still valid."""
         rows = json.dumps([release_row(claim, due_at) for claim, due_at in claims])

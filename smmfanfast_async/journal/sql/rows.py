@@ -3,13 +3,14 @@
 import hashlib
 import json
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 import attrs
+from attrs import define, field
 
 from ..._amounts import EXACT
 from ..._text import sanitize
@@ -38,6 +39,7 @@ __all__ = [
     "event_kind_of_observation",
     "event_of_transition",
     "event_row",
+    "evidence_by_link",
     "form_digest",
     "has_event_kind",
     "late_event_row",
@@ -56,6 +58,10 @@ MAX_STATUS_CHARACTERS = 200
 
 MAX_CURRENCY_CHARACTERS = 16
 """How much of a currency is kept, in characters: real ones have three."""
+
+MAX_OTHER_REFS = 20
+"""How many other orders with the same link are shown of an unknown one: a person looks at them, and
+thousands of orders for one link must not show thousands each."""
 
 Row = Mapping[Any, Any]
 """A database row as a mapping from column names."""
@@ -78,6 +84,10 @@ _SAME_NAMES = (
 def form_digest(form: Mapping[str, str]) -> str:
     """Return a digest that two forms share if and only if they are the same order."""
     text = json.dumps(sorted(form.items()), ensure_ascii=True)
+    return _sha256(text)
+
+
+def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -91,6 +101,7 @@ def new_order_row(
         "digest": form_digest(new.form),
         "form": json.dumps(dict(new.form)),
         "link": new.link,
+        "link_digest": None if new.link is None else _sha256(new.link),
         "quantity": new.quantity,
         "price": new.price,
         "max_charge": new.max_charge,
@@ -182,16 +193,18 @@ def apply_observation(observation: Observation, now: datetime) -> Entry:
     entry, status = observation.claim.entry, observation.status
     if status is None:
         return attrs.evolve(entry, miss_count=entry.miss_count + 1, checked_at=now)
+    is_final = (status.is_final or observation.is_final) and not observation.has_open_orders
+    charge = status.charge if observation.charge is None else observation.charge
     # A field that is missing from this answer keeps its last value.
     reported: dict[str, Any] = {  # in the order of `_reported_values`
-        "state": _S.FINISHED if status.is_final or observation.is_final else entry.state,
+        "state": _S.FINISHED if is_final else entry.state,
         "raw_status": sanitize(status.raw_status, MAX_STATUS_CHARACTERS),
-        "charge": entry.charge if status.charge is None else status.charge,
+        "charge": entry.charge if charge is None else charge,
         "start_count": entry.start_count if status.start_count is None else status.start_count,
         "remains": entry.remains if status.remains is None else status.remains,
     }
     is_unchanged = tuple(reported.values()) == _reported_values(entry)
-    currency = status.currency
+    currency = status.currency if observation.charge is None else observation.currency
     return attrs.evolve(
         entry,
         currency=sanitize(currency, MAX_CURRENCY_CHARACTERS) if currency else entry.currency,
@@ -209,9 +222,12 @@ def _reported_values(entry: Entry) -> tuple[object, ...]:
 
 def event_kind_of_observation(observation: Observation, after: Entry) -> EventKind | None:
     """Return the event kind of a check, None if it records no event."""
+    was_finished = observation.claim.entry.state is _S.FINISHED
     if observation.status is None:
-        return EventKind.MISSING if after.miss_count == MISSES_BEFORE_EVENT else None
-    if after.state is _S.FINISHED:
+        # Panels delete finished orders after some time (assumed).
+        is_missing = after.miss_count == MISSES_BEFORE_EVENT and not was_finished
+        return EventKind.MISSING if is_missing else None
+    if after.state is _S.FINISHED and not was_finished:
         return EventKind.FINISHED
     return (
         EventKind.CHANGED
@@ -223,11 +239,12 @@ def event_kind_of_observation(observation: Observation, after: Entry) -> EventKi
 def status_row(observation: Observation, after: Entry) -> dict[str, Any]:
     """Return a row for the statement `record_statuses`."""
     is_final = after.state is _S.FINISHED
+    due_at = observation.recheck_at if is_final else observation.due_at
     return {
         "id": observation.claim.key,
         "claim_version": observation.claim.version,
         "is_final": int(is_final),
-        "due_at": None if is_final else to_microseconds(observation.due_at),
+        "due_at": None if due_at is None else to_microseconds(due_at),
         "raw_status": after.raw_status,
         "status": None if after.status is None else after.status.value,
         "charge": None if after.charge is None else f"{after.charge:f}",
@@ -240,9 +257,10 @@ def status_row(observation: Observation, after: Entry) -> dict[str, Any]:
     }
 
 
-def release_row(claim: Claim, due_at: datetime) -> dict[str, int]:
+def release_row(claim: Claim, due_at: datetime | None) -> dict[str, int | None]:
     """Return a row for the statement `release`."""
-    return {"id": claim.key, "claim_version": claim.version, "due_at": to_microseconds(due_at)}
+    due = None if due_at is None else to_microseconds(due_at)
+    return {"id": claim.key, "claim_version": claim.version, "due_at": due}
 
 
 # --- events --------------------------------------------------------------------------------------
@@ -266,7 +284,8 @@ def event_row(row: Row, kind: EventKind, now: datetime) -> dict[str, Any]:
 
 def late_event_row(row: Row, attempt: int, outcome: Outcome, now: datetime) -> dict[str, Any]:
     """Return the row of an event about an order id that came too late for a transition."""
-    text = sanitize(outcome.reason, MAX_REASON_CHARACTERS) if outcome.reason else None
+    is_purged = row["form"] is None  # and no `purge` would find this text
+    text = None if is_purged else sanitize(outcome.reason or "", MAX_REASON_CHARACTERS) or None
     values = {"attempt": attempt, "panel_order": outcome.order, "text": text}
     return event_row(row, EventKind.LATE, now) | values
 
@@ -290,25 +309,43 @@ def event_from_row(row: Row) -> JournalEvent:
 # --- queries -------------------------------------------------------------------------------------
 
 
-def build_unknown_order(entry: Entry, rows: Sequence[Row]) -> UnknownOrder:
+@define
+class LinkEvidence:
+    """What the orders with one link say about an unknown one among them."""
+
+    refs: list[str] = field(factory=list)
+    """Orders that are accepted, being sent or unknown; one more than is shown of an order."""
+    duplicate_at: datetime | None = None
+    """When the last attempt began that the panel refused because of an active order; None if there
+    is none."""
+
+
+def evidence_by_link(rows: Iterable[Row]) -> dict[str, LinkEvidence]:
+    """Return the evidence of orders with the links of unknown ones."""
+    by_link: defaultdict[str, LinkEvidence] = defaultdict(LinkEvidence)
+    for row in rows:
+        found, sent_at = by_link[row["link"]], row["sent_at"]
+        is_active = row["state"] in (_S.ACCEPTED, _S.SENDING, _S.UNKNOWN)
+        if is_active and len(found.refs) <= MAX_OTHER_REFS:
+            found.refs.append(row["ref"])
+        if row["kind"] == ErrorKind.DUPLICATE and sent_at is not None:
+            found.duplicate_at = max(found.duplicate_at or sent_at, sent_at)
+    return by_link
+
+
+def build_unknown_order(entry: Entry, by_link: Mapping[str, LinkEvidence]) -> UnknownOrder:
     """Return an order with an unknown outcome and the evidence for and against its existence."""
     before, after = entry.balance_before, entry.balance_after
-    same_link = [row for row in rows if entry.link and row["link"] == entry.link]
-    since = entry.sent_at
-    is_reported_active = any(
-        row["kind"] == ErrorKind.DUPLICATE
-        and (row["ref"] == entry.ref or (since and row["sent_at"] and row["sent_at"] >= since))
-        for row in same_link
-    )
+    found = by_link.get(entry.link or "", LinkEvidence())
+    duplicate_at, since = found.duplicate_at, entry.sent_at
+    is_reported_later = bool(duplicate_at and since and duplicate_at >= since)
+    other_refs = [ref for ref in found.refs if ref != entry.ref]
     return UnknownOrder(
         entry=entry,
         balance_drop=None if before is None or after is None else EXACT.subtract(before, after),
-        link_reported_active=is_reported_active,
-        other_refs=tuple(
-            row["ref"]
-            for row in same_link
-            if row["ref"] != entry.ref and row["state"] in (_S.ACCEPTED, _S.SENDING, _S.UNKNOWN)
-        ),
+        link_reported_active=bool(entry.link)
+        and (entry.kind is ErrorKind.DUPLICATE or is_reported_later),
+        other_refs=tuple(other_refs[:MAX_OTHER_REFS]),
     )
 
 
@@ -317,6 +354,7 @@ def build_summary(groups: Iterable[Any]) -> Summary:
     states: Counter[EntryState] = Counter()
     statuses: Counter[str] = Counter()
     spent = refunded = at_risk = Decimal(0)
+    cost_unknown = 0
     for state_value, status, price, charge, count in groups:
         state = _S(state_value)
         states[state] += count
@@ -324,6 +362,7 @@ def build_summary(groups: Iterable[Any]) -> Summary:
             statuses[status or "unseen"] += count
             cost = price if charge is None else charge
             spent = _add(spent, cost, count)
+            cost_unknown += count if cost is None else 0
             if state is _S.FINISHED and price is not None and charge is not None:
                 refunded = _add(refunded, max(EXACT.subtract(price, charge), Decimal(0)), count)
         elif state in (_S.UNKNOWN, _S.SENDING):
@@ -334,6 +373,7 @@ def build_summary(groups: Iterable[Any]) -> Summary:
         spent=spent,
         refunded=refunded,
         at_risk=at_risk,
+        cost_unknown=cost_unknown,
     )
 
 

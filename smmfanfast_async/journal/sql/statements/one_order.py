@@ -1,0 +1,90 @@
+"""Statements on one order: find it, start an attempt, and change its state."""
+
+from typing import Any
+
+from sqlalchemy import Update, bindparam, or_, select, update
+
+from ... import EntryState
+from ..schema import UtcTime, has_state, orders
+from .common import IN_ACCOUNT, NOW, S, c
+
+__all__ = [
+    "BY_PANEL_ORDER",
+    "BY_REF",
+    "BY_REF_LOCKED",
+    "EXPIRE_LEASES",
+    "START_ATTEMPT",
+    "TAKEN_SLOTS",
+    "transition",
+]
+
+BY_REF = select(orders).where(IN_ACCOUNT, c.ref == bindparam("p_ref"))
+"""The order of a ref."""
+
+BY_REF_LOCKED = BY_REF.with_for_update()
+"""The same, locked until the end of the transaction. SQLite locks the whole database anyway."""
+
+BY_PANEL_ORDER = select(c.ref).where(IN_ACCOUNT, c.order_number == bindparam("p_order"))
+"""The ref that a panel's order id belongs to; the id as `rows.order_number` returns it."""
+
+TAKEN_SLOTS = select(c.slot).where(IN_ACCOUNT, c.slot.is_not(None))
+"""The slots of the attempts in flight."""
+
+START_ATTEMPT = (
+    update(orders)
+    .where(
+        IN_ACCOUNT,
+        c.ref == bindparam("p_ref"),
+        has_state(S.PREPARED),
+        c.attempt == bindparam("p_attempt"),
+    )
+    .values(
+        state=S.SENDING,
+        attempt=c.attempt + 1,
+        slot=bindparam("p_slot"),
+        owner=bindparam("p_owner"),
+        lease_until=bindparam("p_until", type_=UtcTime),
+        sent_at=NOW,
+        balance_before=bindparam("p_balance"),
+        settled_at=None,
+        balance_after=None,
+        due_at=None,
+        kind=None,
+        reason=None,
+    )
+    .returning(orders)
+)
+"""PREPARED → SENDING for the given attempt; returns no row if the order does not match."""
+
+
+def transition(from_state: EntryState, values: dict[str, Any]) -> Update:
+    """Update an order if it still is in that state and attempt (`p_id`, `p_attempt`)."""
+    return (
+        update(orders)
+        .where(
+            c.id == bindparam("p_id"), has_state(from_state), c.attempt == bindparam("p_attempt")
+        )
+        .values(values)
+        .returning(orders)
+    )
+
+
+EXPIRE_LEASES = (
+    update(orders)
+    .where(
+        IN_ACCOUNT,
+        has_state(S.SENDING),
+        or_(c.lease_until <= NOW, c.lease_until > bindparam("p_far", type_=UtcTime)),
+    )
+    .values(
+        state=S.UNKNOWN,
+        slot=None,
+        lease_until=None,
+        settled_at=NOW,
+        kind=bindparam("p_kind"),
+        reason=bindparam("p_reason"),
+    )
+    .returning(orders)
+)
+"""SENDING → UNKNOWN if the lease has expired, or ends later than any lease can: then the clock was
+set back, and the slot of a dead attempt would block every other order until that time."""
