@@ -1,5 +1,6 @@
 """The API key: never shown, and masked in every response."""
 
+import json
 import re
 from collections.abc import Callable
 from functools import cache
@@ -55,6 +56,10 @@ class Secret:
         if self._form_value is None:
             self._form_value = quote_plus(self._key)
         return self._form_value
+
+    def json_encoded(self) -> str:
+        """Return the key as it is encoded in JSON."""
+        return json.dumps(self._key)
 
     def current(self) -> "Secret":
         """Return the key for one request: always this one."""

@@ -20,7 +20,8 @@ from ._settings import (
     key_from_env,
     options_from_env,
     require_account,
-    require_positive_numbers,
+    require_count,
+    require_seconds,
 )
 from ._wire.decode import decode_balance, decode_call
 from ._wire.encode import encode_call, encode_order
@@ -30,7 +31,7 @@ from .changes import StatusChange
 from .errors import InvalidOrderError, PanelError
 from .events import Hook
 from .orders import Order, parse_id, parse_ids
-from .profile import SMMFANFAST, Profile
+from .profile import MAX_CALLS_PER_MINUTE, MAX_CONCURRENCY, SMMFANFAST, Profile
 from .results import AddedOrder, Balance, OrderStatus
 
 __all__ = ["Client", "Ids"]
@@ -111,8 +112,12 @@ class Client(ApiV2Calls):
         slots = profile.concurrency if concurrency is None else concurrency
         add_slots = profile.add_concurrency if add_concurrency is None else add_concurrency
         per_minute = profile.calls_per_minute if calls_per_minute is None else calls_per_minute
-        require_positive_numbers(timeout_s=timeout_s, concurrency=slots)
-        require_positive_numbers(add_concurrency=add_slots, calls_per_minute=per_minute)
+        require_seconds(timeout_s=timeout_s)
+        require_seconds(services_ttl_s=services_ttl_s, may_be_zero=True)
+        require_count("concurrency", slots, MAX_CONCURRENCY)
+        require_count("add_concurrency", add_slots, MAX_CONCURRENCY)
+        if per_minute is not None:
+            require_count("calls_per_minute", per_minute, MAX_CALLS_PER_MINUTE)
         transport = Transport(
             url,
             key,
@@ -121,6 +126,8 @@ class Client(ApiV2Calls):
             proxy=masked_proxy,
             trust_env=trust_env,
             trace_configs=trace_configs,
+            names=profile.form_names,
+            request_format=profile.request_format,
         )
         rate_limiter = RateLimiter(max_concurrency=slots, per_minute=per_minute)
         instrumentation = Instrumentation(on_event, url=str(url), thresholds=balance_thresholds)
@@ -183,7 +190,9 @@ class Client(ApiV2Calls):
             concurrency: The most batches of one call in flight. It cannot raise the client's own.
             keep_raw: Whether each status and service keeps the text that it was decoded from.
         """
-        require_positive_numbers(timeout_s=timeout_s, concurrency=concurrency)
+        require_seconds(timeout_s=timeout_s)
+        if concurrency is not None:
+            require_count("concurrency", concurrency, MAX_CONCURRENCY)
         changes = {"timeout_s": timeout_s, "retry": retry, "keep_raw": keep_raw}
         chosen: dict[str, Any] = {name: each for name, each in changes.items() if each is not None}
         settings = attrs.evolve(self._settings, **chosen)
@@ -260,7 +269,7 @@ class Client(ApiV2Calls):
             OutcomeUnknownError: An order may exist. Check the panel before ordering again;
                 `await error.wait_for_outcome()` if it is still being sent.
         """
-        require_positive_numbers(wait_s=wait_s)
+        require_seconds(wait_s=wait_s)
         form = encode_order(order, self.profile)
         if max_charge is not None:
             started_s = self._runner.clock.now_s()
@@ -329,9 +338,7 @@ class Client(ApiV2Calls):
         Raises:
             InvalidOrderError: `ids` is one text instead of a list. Nothing was sent.
         """
-        return self._statuses.stream(
-            ids, self._settings, concurrency=self._concurrency, ordered=ordered
-        )
+        return self._statuses.stream(ids, self._settings, self._concurrency, ordered=ordered)
 
     def iter_status_batches(
         self, ids: Ids, *, ordered: bool = False
@@ -340,12 +347,9 @@ class Client(ApiV2Calls):
 
         This is the fastest way into `executemany`, a queue or a data frame. Arguments, bounds,
         order and errors are those of `iter_statuses`; an empty `ids` yields nothing.
-
-        Raises:
-            InvalidOrderError: `ids` is one text instead of a list. Nothing was sent.
         """
         return self._statuses.stream_batches(
-            ids, self._settings, concurrency=self._concurrency, ordered=ordered
+            ids, self._settings, self._concurrency, ordered=ordered
         )
 
     async def wait(
@@ -403,7 +407,7 @@ class Client(ApiV2Calls):
             WaitTimeoutError: Orders are still open after `timeout_s`. Watching again is safe.
             AuthenticationError: The panel rejected the key. Correct it.
         """
-        require_positive_numbers(timeout_s=timeout_s)
+        require_seconds(timeout_s=timeout_s)
         self._runner.check_action("status")
         asked = parse_ids(orders)
         async with aclosing(self._core.poller.watch(asked, until, timeout_s)) as changes:
@@ -424,6 +428,7 @@ class Client(ApiV2Calls):
             AuthenticationError: The panel rejected the key (raised despite a cached catalogue).
             PanelError: No usable answer and no cached catalogue. Retrying is safe.
         """
+        require_seconds(max_age_s=max_age_s, may_be_zero=True)
         return await self._core.catalogue_cache.get(max_age_s, self._settings)
 
     async def balance(self) -> Balance:

@@ -14,11 +14,12 @@ Each class documents its fields in its docstring: that is what `help()` and pydo
 import decimal
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
+from ._serialization import JsonFields, Serializable
 from ._text import normalize_word
 
 __all__ = [
@@ -151,12 +152,14 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     is_challenge: bool = False
 
 
-class _SingleResult(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+class _SingleResult(Serializable, msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What the results of one order, refill or account have in common: `raw`.
 
     Equality, hash and repr ignore `raw`: two responses may have the same content in a different
     format.
     """
+
+    _json: ClassVar[JsonFields] = JsonFields(raw=frozenset({"raw"}))
 
     raw: str | None = None
 
@@ -200,6 +203,7 @@ class AddedOrder(_SingleResult, frozen=True, kw_only=True):
 
 
 class OrderStatus(
+    Serializable,
     msgspec.Struct,
     frozen=True,
     kw_only=True,
@@ -233,6 +237,13 @@ class OrderStatus(
         raw: The text it was read from, cleaned, its first 2,000 characters; None unless `keep_raw`
             asked for it.
     """
+
+    _json: ClassVar[JsonFields] = JsonFields(
+        computed={"charge": "charge", "status": "status", "is_final": "is_final"},
+        hidden=frozenset({"raw_charge"}),
+        raw=frozenset({"extra", "raw"}),
+        types={"order": str, "raw_status": str, "currency": str | None},
+    )
 
     order: _Id = ""
     raw_status: _StatusWord
@@ -314,6 +325,7 @@ class OrderStatus(
 
 
 class Service(
+    Serializable,
     msgspec.Struct,
     frozen=True,
     kw_only=True,
@@ -342,6 +354,13 @@ class Service(
         raw: The text it was read from, cleaned, its first 2,000 characters; None unless `keep_raw`
             asked for it.
     """
+
+    _json: ClassVar[JsonFields] = JsonFields(
+        computed={"rate": "rate"},
+        hidden=frozenset({"raw_rate"}),
+        raw=frozenset({"extra", "raw"}),
+        types={"service": str},
+    )
 
     service: _Id
     name: str = ""
@@ -414,6 +433,8 @@ class RefillStatus(_SingleResult, frozen=True, kw_only=True):
         raw: The panel's response, or its part about this refill if several were requested, cleaned,
             its first 2,000 characters; None if the result does not come from a panel.
     """
+
+    _json: ClassVar[JsonFields] = JsonFields(computed={"status": "status"}, raw=frozenset({"raw"}))
 
     refill: str
     raw_status: str

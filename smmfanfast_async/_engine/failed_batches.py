@@ -24,6 +24,10 @@ RECHECK_AFTER = 10
 """Requests of a bisection that may fail in a row. One bad id among a hundred fails 8 of them; after
 more, an id that was answered is asked again, so that an outage that begins meanwhile is noticed."""
 
+MAX_UNPROVED = 1
+"""Ids that count as bad although nothing was answered after they had failed alone. More may be an
+outage that began at the end of a bisection; so an id that was answered is asked again, too."""
+
 PATIENCE_FACTOR = 4
 """A request of a bisection waits this many times as long as the slowest that was answered in it."""
 
@@ -180,7 +184,8 @@ class FailedBatch:
 
     def _advance(self) -> None:
         """Decide what to ask next while the panel is up."""
-        if self._pieces and self._failures >= RECHECK_AFTER:
+        unproved = 0 if self._pieces else len(self._bad) - self._proved
+        if (self._pieces and self._failures >= RECHECK_AFTER) or unproved > MAX_UNPROVED:
             self._is_recheck, self.ask = True, [self._answered_id]
             return
         if self._pieces and len(self._pieces[-1][0]) > self.size.current:

@@ -36,6 +36,7 @@ from ..results import AddedOrder, Response
 from .instrumentation import AttemptTrace, CallTrace, Instrumentation
 from .limiter import Clock, Limiter
 from .policy import RateLimiter, RetryBudget, RetryPolicy
+from .replays import Replays
 
 __all__ = ["BeforeSend", "Runner", "Settings"]
 
@@ -144,12 +145,14 @@ class Runner:
         self.transport = transport
         self.profile = profile
         self._retry_budget = RetryBudget()
+        self.refund_retry = self._retry_budget.refund
         self.clock = clock or Clock()
         self.rng = rng
         self.instrumentation = instrumentation or Instrumentation()
         self._limiter = Limiter(rate_limiter, self.clock)
         self._order_slots = asyncio.Semaphore(add_concurrency)
         self._order_tasks: set[asyncio.Task[AddedOrder]] = set()
+        self._replays = Replays(profile.replay_window_s)
         self._active_reads: set[asyncio.Timeout] = set()
         self._read_finished = asyncio.Event()
 
@@ -218,10 +221,6 @@ class Runner:
     def spend_retry(self, error: PanelError) -> bool:
         """Spend retry budget for another kind of retry. Return False if it is exhausted."""
         return self._retry_budget.spend(error)
-
-    def refund_retry(self, error: PanelError) -> None:
-        """Return what `spend_retry` took, since the panel answered."""
-        self._retry_budget.refund(error)
 
     async def close(self) -> None:
         """Reject new calls, wait for orders in flight, then close the connections."""
@@ -365,6 +364,7 @@ class Runner:
         `before` is awaited before each attempt, when a slot is free; if it raises, nothing is sent.
         """
         self.check_action("add")
+        self.transport.check_form(form)
         now_s = self.clock.now_s
         trace = self.instrumentation.trace(form, now_s)
         sending = _OrderSend(form, settings, before, now_s(), trace and trace.__enter__())
@@ -443,9 +443,10 @@ class Runner:
             ) from error
         if attempt is not None:
             attempt.reply = reply
-        return self._decode(
+        added = self._decode(
             reply, lambda reply: decode_added(reply, self.profile, form, sent_at), "add"
         )
+        return self._replays.check(added, form, sent_at, self.clock.now_s())
 
     def _on_order_done(self, sending: _OrderSend, task: asyncio.Task[AddedOrder]) -> None:
         """Report the outcome of an order, since its caller may be gone."""

@@ -31,9 +31,17 @@ WRITE_WITHIN_S = 60.0
 
 
 async def finish_placing(
-    desk: OrderDesk, ref: str, placing: Coroutine[Any, Any, Entry], options: JournalOptions
+    desk: OrderDesk,
+    ref: str,
+    placing: Coroutine[Any, Any, Entry],
+    options: JournalOptions,
+    *,
+    was_placed: bool = False,
 ) -> int:
-    """Wait for an order of a desk, report it, and return the exit code."""
+    """Wait for an order of a desk, report it, and return the exit code.
+
+    `was_placed` tells that the panel had the order before.
+    """
     task = asyncio.ensure_future(placing)
     try:
         entry = await asyncio.shield(task)
@@ -50,7 +58,7 @@ async def finish_placing(
             return INTERRUPTED
         _tell_to_wait()
         entry = await task
-    return report_placed(entry, options)
+    return report_placed(entry, options, was_placed=was_placed)
 
 
 async def _withdraw(desk: OrderDesk, ref: str, task: "asyncio.Task[Entry]") -> bool:

@@ -7,7 +7,7 @@ from attrs import field, frozen
 
 from .._wire.encode import encode_order
 from ..catalogue import total_quantity
-from ..errors import InvalidOrderError
+from ..errors import InvalidCode, InvalidOrderError
 from ..journal import Entry, EntryState, Journal, NewEntry, parse_ref
 from ..orders import Order
 from .deadline import NO_DEADLINE, Deadline
@@ -118,7 +118,8 @@ class Admission:
 def _parse_max_charge(max_charge: object, owner: str) -> None:
     if max_charge is not None and not is_amount(max_charge):
         reason = "is not a finite Decimal of at least 0"
-        raise InvalidOrderError(owner, "max_charge", max_charge, reason)
+        code = InvalidCode.NOT_A_NUMBER
+        raise InvalidOrderError(owner, "max_charge", max_charge, reason, code=code)
 
 
 def is_amount(value: object) -> bool:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from attrs import frozen
 
+from .._settings import require_seconds
 from ..errors import JournalError
 
 __all__ = ["NO_DEADLINE", "Deadline"]
@@ -22,7 +23,11 @@ class Deadline:
 
     @classmethod
     def after(cls, wait_s: float | None) -> "Deadline":
-        """Return the deadline of a caller that waits for `wait_s` seconds from now."""
+        """Return the deadline of a caller that waits for `wait_s` seconds from now.
+
+        Raises `InvalidSettingsError` for what is not a number of seconds.
+        """
+        require_seconds(wait_s=wait_s, may_be_zero=True)
         return cls(wait_s, None if wait_s is None else asyncio.get_running_loop().time() + wait_s)
 
     def remaining_s(self) -> float | None:

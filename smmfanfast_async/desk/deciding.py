@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from attrs import frozen
 
-from ..errors import InvalidOrderError
+from ..errors import InvalidCode, InvalidOrderError
 from ..journal import Entry, EntryState, Journal, Outcome
 from ..orders import parse_id
 from .admission import PLACE_GRACE_S
@@ -107,4 +107,5 @@ class Decisions:
             return entry
         current = await self.journal.find(ref)
         reason = f"is already {current.state}; {rule}" if current else "is not in the journal"
-        raise InvalidOrderError("OrderDesk", "ref", ref, reason)
+        code = InvalidCode.WRONG_STATE if current else InvalidCode.UNKNOWN_REF
+        raise InvalidOrderError("OrderDesk", "ref", ref, reason, code=code)

@@ -2,27 +2,30 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Collection
 from datetime import datetime, timedelta
 from decimal import Decimal
 from types import TracebackType
-from typing import ClassVar, NoReturn, Self
+from typing import ClassVar, Literal, NoReturn, Self
+
+import attrs
 
 from .._engine.limiter import Clock
 from .._engine.policy import PollPolicy, RetryPolicy
 from ..client import Client
 from ..errors import ClosedError
-from ..journal import Entry, EntryState, Journal, JournalEvent, Summary, UnknownOrder
+from ..journal import Entry, EntryState, Journal, Summary, UnknownOrder
 from ..orders import Order
 from .admission import MAY_BE_STORED, Admission
 from .arguments import check_settings, parse_decided_by
 from .deadline import Deadline
 from .deciding import Decisions
-from .event_reader import EventReader
+from .event_reader import EventReader, EventStream
 from .following import Follower
+from .ownership import Ownership
 from .pricing import Pricing
 from .rate_limit import AccountRateLimit
+from .rechecks import Rechecks
 from .send_tasks import SendTasks
 from .sending import Sender
 from .timing import Timing
@@ -57,6 +60,8 @@ class OrderDesk:
             default. Calls made directly on the client do not count.
         retry: When an order that was proved not sent is retried at once.
         poll: How often the status of an order is checked, by its age and its status.
+        recheck_days: For how many days a finished order is checked again, ever more seldom, since
+            panels refund some orders later; 0 for never, at most 366. What changes is an event.
 
     Raises:
         InvalidSettingsError: A budget that is not an amount, a rate that is not above 0, or the
@@ -78,9 +83,10 @@ class OrderDesk:
         calls_per_minute: int | None = None,
         retry: RetryPolicy | None = None,
         poll: PollPolicy | None = None,
+        recheck_days: float = 30,
         rng: Callable[[], float] = random.random,
     ) -> None:
-        check_settings(budget_per_day, calls_per_minute, account)
+        check_settings(budget_per_day, calls_per_minute, account, recheck_days)
         self._journal = journal.for_account(account or client.account)
         pricing = Pricing(client=client, budget=budget_per_day)
         self._admission = Admission(
@@ -116,7 +122,9 @@ class OrderDesk:
             on_done=self._notify,
             reload_s=self._timing.reload_s,
         )
-        self._event_reader = EventReader(self._journal, self._timing)
+        self._event_reader = EventReader(
+            self._journal, self._timing, self._clock, check_open=self._check_open
+        )
         self._follower = Follower(
             client=client,
             journal=self._journal,
@@ -125,11 +133,12 @@ class OrderDesk:
             rng=rng,
             send=self._sends.start,
             on_events=self._notify,
+            rechecks=Rechecks(recheck_days, account or client.account),
             timing=self._timing,
             clock=self._clock,
         )
         self._is_open = False
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ownership = Ownership()
 
     def __repr__(self) -> str:
         return f"<OrderDesk {self._journal!r} {'open' if self._is_open else 'closed'}>"
@@ -153,7 +162,7 @@ class OrderDesk:
             # `aclose` is not called for a desk that did not open.
             await self._journal.aclose()
             raise
-        self._loop = asyncio.get_running_loop()
+        self._ownership.take()
         self._is_open = True
 
     async def aclose(self) -> None:
@@ -161,11 +170,13 @@ class OrderDesk:
 
         An attempt that has not ended by then counts as unknown once its lease expires. `follow` and
         readers of events end. A second call does nothing; afterwards every method raises
-        `ClosedError`.
+        `ClosedError`. In a process that was forked since `open`, it leaves the parent's desk alone.
         """
         self._is_open = False
-        self._event_reader.close()
+        if self._ownership.is_of_parent:
+            return  # the tasks, and the thread or connection of the database, are the parent's
         try:
+            await self._event_reader.close()
             await self._follower.close(self._timing.close_grace_s)
             await self._sends.wait_all(self._timing.close_grace_s)
         finally:
@@ -230,7 +241,8 @@ class OrderDesk:
         self._check_open()
         deadline = Deadline.after(wait_s)
         entry = await self._admission.create_entry(order, ref, max_charge, deadline=deadline)
-        return await self._sends.wait(entry, deadline.remaining_s())
+        placed = await self._sends.wait(entry, deadline.remaining_s())
+        return attrs.evolve(placed, is_new=entry.is_new)
 
     async def enqueue(
         self,
@@ -282,26 +294,40 @@ class OrderDesk:
             if not self._follower.closed.is_set():
                 raise
 
-    async def events(
-        self, consumer: str, *, wait: bool = True
-    ) -> AsyncGenerator[JournalEvent, None]:
-        """Yield what happened to orders, in order, each event at least once per consumer.
+    def events(
+        self,
+        consumer: str,
+        *,
+        wait: bool = True,
+        acknowledge: Literal["auto", "manual"] = "auto",
+        lease_s: float = 60.0,
+    ) -> EventStream:
+        """Return a stream of what happened to orders, in order, for a consumer.
 
-        An event counts as processed when the next one is requested, and is acknowledged some time
-        later: after a crash the last ones are repeated.
+        Any number of workers may read one consumer: one of them does at a time, the others stand by
+        and continue when its lease is over or its stream is closed.
 
         Args:
-            consumer: A name of yours, such as "mail"; its position is kept in the journal.
+            consumer: A name of yours, such as "mail", of 1 to 200 characters; its position is kept
+                in the journal.
             wait: False ends after the last event instead of waiting for new ones.
+            acknowledge: "auto": an event counts as processed when the next one is requested, and is
+                acknowledged some time later; after a crash the last ones are repeated. "manual":
+                call `EventStream.acknowledge`, also in a transaction of your own; events that are
+                not acknowledged come again after a restart.
+            lease_s: How long this worker may take for a page of events ("manual": for an event),
+                in seconds, 1 to 86,400, before another one continues.
 
         Raises:
-            ClosedError: The desk is not open. If it is closed during the iteration, that just ends.
-            JournalError: The journal is not available. Iterate again: nothing is lost.
+            InvalidSettingsError: An argument is out of bounds.
+            ClosedError: In the iteration: the desk is not open. If it is closed later, the
+                iteration just ends.
+            JournalError: In the iteration: the journal is not available, or, with `wait=False`,
+                another worker reads the consumer. Iterate again: nothing is lost.
         """
-        self._check_open()
-        async with aclosing(self._event_reader.read(consumer, wait=wait)) as events:
-            async for event in events:
-                yield event
+        return self._event_reader.stream(
+            consumer, wait=wait, acknowledge=acknowledge, lease_s=lease_s
+        )
 
     def _notify(self) -> None:
         self._event_reader.notify()
@@ -437,5 +463,4 @@ class OrderDesk:
     def _check_open(self) -> None:
         if not self._is_open:
             raise ClosedError("the desk is not open")
-        if asyncio.get_running_loop() is not self._loop:
-            raise ClosedError("the desk is used from another event loop than it was opened in")
+        self._ownership.check()

@@ -33,7 +33,9 @@ from ..errors import (
 from ..journal import Claim, Entry, EntryState, Journal, Observation
 from ..results import OrderStatus, Status
 from .backoff import Backoff, add_jitter
+from .child_orders import ChildCosts, ChildOrders
 from .rate_limit import MAX_WAIT_S, AccountRateLimit
+from .rechecks import Rechecks
 from .timing import Timing
 
 __all__ = ["Follower"]
@@ -78,6 +80,7 @@ class Follower:
     """Sends an order, or joins the task that does."""
     on_events: Callable[[], None]
     """Called when there are new events."""
+    rechecks: Rechecks
     timing: Timing
     clock: Clock
     reschedule_batch: int = RESCHEDULE_BATCH
@@ -281,7 +284,9 @@ class Follower:
         errors: list[PanelError] = []
         if any(_is_order_result(each) for each in results.values()):
             self.backoff.on_success()
-            await self._record(by_order, results)
+            children = ChildOrders(rate_limit=self.rate_limit)
+            costs = await children.find_costs(client, results)
+            await self._record(by_order, results, costs)
         else:
             errors = [each for each in results.values() if isinstance(each, PanelError)]
             wait_s = await self._on_failed_call(errors, started_s)
@@ -294,27 +299,35 @@ class Follower:
                 raise error
 
     async def _record(
-        self, by_order: Mapping[str, Claim], results: Mapping[str, OrderStatus | PanelError]
+        self,
+        by_order: Mapping[str, Claim],
+        results: Mapping[str, OrderStatus | PanelError],
+        costs: Mapping[str, ChildCosts],
     ) -> None:
         """Record what a call returned; release the claims of orders without a result of their own.
 
         Both set when the order is checked next.
         """
         observations: list[Observation] = []
-        unanswered: list[tuple[Claim, datetime]] = []
+        unanswered: list[tuple[Claim, datetime | None]] = []
         try:
             now = await self.journal.now()
             for order, result in results.items():
                 claim = by_order[order]
                 due_at = self._due_at(claim, result, now)
                 status = result if isinstance(result, OrderStatus) else None
+                recheck_at = self.rechecks.next_at(claim.entry, status, now)
                 if _is_observation(result):
                     is_final = status is not None and self._is_final(status)
-                    observations.append(
-                        Observation(claim=claim, status=status, due_at=due_at, is_final=is_final)
-                    )
+                    children = costs.get(order, ChildCosts())
+                    observations.append(Observation(
+                        claim=claim, status=status, due_at=due_at, recheck_at=recheck_at,
+                        is_final=is_final, charge=children.charge, currency=children.currency,
+                        has_open_orders=children.are_open,
+                    ))  # fmt: skip
                 else:
-                    unanswered.append((claim, due_at))
+                    is_finished = claim.entry.state is EntryState.FINISHED
+                    unanswered.append((claim, recheck_at if is_finished else due_at))
             if await self.journal.record_statuses(observations):
                 self.on_events()
             await self.journal.release(unanswered)

@@ -7,7 +7,14 @@ from attrs import frozen
 
 from ..catalogue import Catalogue, quote_form
 from ..client import Client
-from ..errors import InvalidOrderError, NotSentError, PanelError, RefusedError, SpendingLimitError
+from ..errors import (
+    InvalidCode,
+    InvalidOrderError,
+    NotSentError,
+    PanelError,
+    RefusedError,
+    SpendingLimitError,
+)
 from ..journal import Entry
 from ..orders import Order
 from .deadline import NO_DEADLINE, Deadline
@@ -120,7 +127,7 @@ def require_price(
     name, amount = limit
     if price is None:
         reason = f"cannot be enforced: the price of service {service} is not known in advance"
-        raise InvalidOrderError(owner, name, amount, reason)
+        raise InvalidOrderError(owner, name, amount, reason, code=InvalidCode.UNKNOWN_PRICE)
     if catalogue.is_stale:
         text = f"{name} cannot be enforced: the catalogue could not be refreshed"
         raise NotSentError(text, action="add")

@@ -9,8 +9,9 @@ from types import MappingProxyType, TracebackType
 from typing import Self
 
 from .clock import PanelClock
-from .dialects import DIALECTS, STANDARD
+from .dialects import API_V2, DIALECTS, STANDARD
 from .faults import Fault, FaultScript, ScriptedFault
+from .form_names import FORMATS, FormNames, PanelProfile
 from .forms import parse_order
 from .history import create_history
 from .ledger import MAX_ORDERS
@@ -52,7 +53,10 @@ class Sandbox:
       final within 6 panel hours. Their later refunds are added to the balance.
     - `speed`: panel seconds per real second; at 0 only `advance` moves the clock.
     - `dialect`: "standard", or "api-v2" for the wider family of panels: its formats, texts and
-      order types, `refill`, `refill_status` and `cancel`, at most 100 ids per call.
+      order types, `refill`, `refill_status` and `cancel`, at most 100 ids per call. None is the one
+      that fits the `profile`, "standard" without one.
+    - `profile`: the profile of a client; the panel then has its names of actions and fields, its
+      format of requests, its actions for single ids and its replay window, and nothing else of it.
     - `double_decoding`: decode values a second time and strip tags (seen on the real panel). None
       is the default of the dialect: true for "standard", false for "api-v2".
     - `reads_json`: read JSON bodies as well, as some panels do. The document's panel reads none
@@ -73,7 +77,8 @@ class Sandbox:
         balance: Decimal = Decimal(1000),
         currency: str = "USD",
         speed: float = 1.0,
-        dialect: str = STANDARD.name,
+        dialect: str | None = None,
+        profile: PanelProfile | None = None,
         double_decoding: bool | None = None,
         reads_json: bool = False,
         with_currency: bool = True,
@@ -93,12 +98,21 @@ class Sandbox:
             raise ValueError(
                 f"existing_orders must be from 0 to {MAX_ORDERS}, not {existing_orders}"
             )
+        if profile is not None and profile.request_format not in FORMATS:
+            raise ValueError(
+                f"request_format must be one of {', '.join(FORMATS)}, not "
+                f"{profile.request_format!r}"
+            )
+        if dialect is None:
+            dialect = _dialect_of(profile)
         if dialect not in DIALECTS:
             raise ValueError(f"dialect must be one of {', '.join(DIALECTS)}, not {dialect!r}")
         self._dialect = DIALECTS[dialect]
         self._api_key = api_key
         self._port = port
         self._reads_json = reads_json
+        self._names = None if profile is None else FormNames(profile)
+        self._request_format = "form" if profile is None else profile.request_format
         self._server: PanelServer | None = None
         self._clock = PanelClock(clock, speed)
         self._faults = FaultScript(seed)
@@ -112,13 +126,19 @@ class Sandbox:
             dialect=self._dialect,
             double_decoding=double_decoding,
             with_currency=with_currency,
+            replay_window_s=None if profile is None else profile.replay_window_s,
         )
         self._create_existing_orders(seed, existing_orders, balance)
 
     async def start(self) -> None:
         """Listen on 127.0.0.1, unless already listening; OSError if the port is in use."""
         if self._server is None:
-            server = PanelServer(self._respond, self._dialect.path, reads_json=self._reads_json)
+            server = PanelServer(
+                self._respond,
+                self._dialect.path,
+                reads_json=self._reads_json,
+                request_format=self._request_format,
+            )
             self._port = await server.start(self._port)
             self._server = server
 
@@ -326,6 +346,8 @@ class Sandbox:
 
     def _respond(self, form: Mapping[str, str]) -> HttpReply:
         """Count a form, execute it as its fault allows, and return the reply."""
+        if self._names is not None:
+            form = self._names.to_standard(form)
         action = form.get("action", "")
         self._requests[self._counter_name(action)] += 1
         now_s = self.now_s
@@ -343,3 +365,8 @@ class Sandbox:
             return action
         is_plain = _ACTION_NAME.fullmatch(action) is not None
         return action if is_plain and len(self._requests) < MAX_ACTION_NAMES else "other"
+
+
+def _dialect_of(profile: PanelProfile | None) -> str:
+    has_refills = profile is not None and bool({"refill", "cancel"} & set(profile.actions))
+    return API_V2.name if has_refills else STANDARD.name

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest_asyncio
 
 from smmfanfast_async.desk import OrderDesk
 from smmfanfast_async.errors import ClosedError, JournalError
-from smmfanfast_async.journal import JournalEvent
+from smmfanfast_async.journal import ConsumerClaim, JournalEvent
 from smmfanfast_async.journal.sql import SQLJournal
 
 from .world import WAIT_S, World, eventually, order, read_events, timed_desk
@@ -28,7 +27,7 @@ async def desk(world: World) -> AsyncIterator[OrderDesk]:
 async def read_some(desk: OrderDesk, count: int, consumer: str = "mail") -> list[str]:
     """Read `count` events and stop."""
     refs: list[str] = []
-    async with aclosing(desk.events(consumer)) as events:
+    async with desk.events(consumer) as events:
         async for event in events:
             refs.append(event.ref)
             if len(refs) == count:
@@ -148,7 +147,7 @@ async def test_cancelled_reader_ends_though_it_cannot_acknowledge(
     caplog: pytest.LogCaptureFixture,
     failure: Exception | None,
 ) -> None:
-    async def failing(*_: object) -> None:
+    async def failing(*_: object, **__: object) -> None:
         if failure is not None:
             raise failure
         await asyncio.Event().wait()
@@ -156,7 +155,7 @@ async def test_cancelled_reader_ends_though_it_cannot_acknowledge(
     received: list[JournalEvent] = []
 
     async def read() -> None:
-        async with aclosing(desk.events("mail")) as events:
+        async with desk.events("mail") as events:
             async for event in events:
                 received.append(event)
                 if len(received) == 2:
@@ -178,9 +177,11 @@ async def test_each_page_is_acknowledged(desk: OrderDesk, monkeypatch: pytest.Mo
     done: list[int] = []
     real = SQLJournal.acknowledge
 
-    async def recording(self: SQLJournal, consumer: str, position: int) -> None:
+    async def recording(
+        self: SQLJournal, claim: ConsumerClaim, position: int, **options: Any
+    ) -> None:
         done.append(position)
-        await real(self, consumer, position)
+        await real(self, claim, position, **options)
 
     monkeypatch.setattr(SQLJournal, "acknowledge", recording)
 

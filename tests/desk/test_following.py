@@ -668,6 +668,41 @@ async def test_cancelling_follow_leaves_no_task(world: World) -> None:
 
 
 @pytest.mark.asyncio
+async def test_claims_are_released_if_their_check_is_cancelled_before_it_begins(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = await world.desk()
+    await placed(desk, 3)
+    create_task = asyncio.TaskGroup.create_task
+    following: list[asyncio.Task[None]] = []
+
+    def cancel_at_once(group: asyncio.TaskGroup, coro: Any, **options: Any) -> "asyncio.Task[Any]":
+        task = create_task(group, coro, **options)
+        if coro.__qualname__ == "Follower._check":
+            checking = asyncio.current_task()
+            assert checking is not None
+            for each in (task, checking, following[0]):
+                each.cancel()  # the task of the check has not run yet
+        return task
+
+    monkeypatch.setattr(asyncio.TaskGroup, "create_task", cancel_at_once)
+    following.append(asyncio.create_task(desk.follow()))
+
+    with pytest.raises(asyncio.CancelledError):
+        await following[0]
+
+    assert world.panel.calls("status") == []
+    refs: set[str] = set()
+
+    async def all_due() -> bool:
+        claims = await desk._journal.claim(10, lease=timedelta(minutes=2))
+        refs.update(each.entry.ref for each in claims)
+        return len(refs) == 3
+
+    await eventually(all_due)
+
+
+@pytest.mark.asyncio
 async def test_follower_with_expired_claim_cannot_record(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,7 @@ from smmfanfast_async._engine.failed_batches import (
     MAX_ALONE_INTERVAL_S,
     MAX_FAILED_IDS,
     MAX_REMEMBER_S,
+    MAX_UNPROVED,
     MIN_PATIENCE_S,
     PATIENCE_FACTOR,
     RECHECK_AFTER,
@@ -565,6 +566,25 @@ def test_bad_ids_before_an_outage_stay_bad() -> None:
 
     assert batch.bad == ["1"]
     assert not batch.is_up
+
+
+@pytest.mark.parametrize("bad", [{"1"}, {"50"}, {"99"}, {"3", "4", "70"}])
+def test_outage_at_any_moment_of_a_bisection_makes_one_innocent_id_bad_at_most(
+    bad: set[str],
+) -> None:
+    usual = outcome(new_batch(100), bad)
+
+    for moment in range(1, len(usual)):
+        batch = new_batch(100)
+        for number in range(len(usual) + RECHECK_AFTER):
+            if not batch.ask:
+                break
+            if number >= moment or bad & set(batch.ask):
+                batch.on_failure()
+            else:
+                batch.on_answer(0.1)
+        assert not batch.ask
+        assert len(set(batch.bad) - bad) <= MAX_UNPROVED, moment
 
 
 def test_wait_is_a_share_of_the_time_and_some_times_the_slowest_answer() -> None:

@@ -114,7 +114,6 @@ def test_delay_is_full_jitter_of_a_doubling_span(
 
 
 @pytest.mark.parametrize(("attempts", "repeats", "again"), [
-    (0, 0, False),
     (1, 0, False),
     (2, 0, True),
     (2, 1, False),

@@ -372,7 +372,7 @@ async def test_429_halves_concurrency_and_success_raises_it() -> None:
 @pytest.mark.asyncio
 async def test_429_on_an_order_pauses_the_account_too() -> None:
     async with open_scene(LIMITED, BALANCE) as scene:
-        with pytest.raises(OutcomeUnknownError):
+        with pytest.raises(RateLimitError):
             await scene.send()
         await scene.read()
 

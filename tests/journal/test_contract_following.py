@@ -22,7 +22,7 @@ from support.journals import (
     start,
 )
 
-from smmfanfast_async import ErrorKind, InvalidSettingsError, JournalError
+from smmfanfast_async import ErrorKind, JournalError
 from smmfanfast_async.journal import Entry, EntryState, EventKind
 from smmfanfast_async.journal.sql import SQLJournal, queries
 
@@ -405,27 +405,6 @@ async def test_events_are_read_from_a_position(journal: SQLJournal) -> None:
     assert [event.position for event in [*first, *rest]] == [1, 2, 3, 4, 5]
     assert [event.ref for event in [*first, *rest]] == ["0", "1", "2", "3", "4"]
     assert await journal.events(5, 99) == []
-
-
-@pytest.mark.asyncio
-async def test_consumer_position_only_increases(journals: Journals) -> None:
-    local, remote = await journals(), await journals()
-    assert await local.position("mail") == 0
-
-    for position in (3, 2, 7, 7):
-        await local.acknowledge("mail", position)
-
-    assert await remote.position("mail") == 7
-    assert await remote.position("chat") == 0
-
-
-@pytest.mark.asyncio
-@pytest.mark.parametrize("name", ["", "x" * 201, 7])
-async def test_consumer_name_is_a_short_string(journal: SQLJournal, name: Any) -> None:
-    with pytest.raises(InvalidSettingsError):
-        await journal.position(name)
-    with pytest.raises(InvalidSettingsError):
-        await journal.acknowledge(name, 1)
 
 
 # --- queries -------------------------------------------------------------------------------------

@@ -5,6 +5,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import assert_never, assert_type
 
+import attrs
+
 from smmfanfast_async import (
     API_V2_ORDER_TYPES,
     ORDER_TYPES,
@@ -16,6 +18,8 @@ from smmfanfast_async import (
     CustomCommentsOrder,
     DefaultOrder,
     ErrorKind,
+    InvalidCode,
+    InvalidOrderError,
     InvitesFromGroupsOrder,
     Order,
     OrderStatus,
@@ -126,6 +130,13 @@ def changes(change: StatusChange) -> None:
     assert_type(change.error, PanelError | None)
 
 
+def invalid(error: InvalidOrderError) -> None:
+    """What a program translates."""
+    assert_type(error.code, InvalidCode)
+    assert_type(error.limit, int | None)
+    assert_type(error.value, str)
+
+
 def errors(error: PanelError, limit: SpendingLimitError, late: WaitTimeoutError) -> None:
     """The three properties and the fields."""
     assert_type(limit.price, Decimal)
@@ -180,6 +191,16 @@ def settings(profile: Profile) -> None:
     """The options of a client."""
     assert_type(profile.supports_order_type("poll"), bool)
     assert_type(profile.order_types, frozenset[str])
+    assert_type(profile.action_names, tuple[tuple[str, str], ...])
+    assert_type(profile.replay_window_s, float | None)
+    attrs.evolve(
+        profile,
+        request_format="json",
+        action_names={"statuses": "multi_status"},
+        field_names={"key": "token", "refill.order": "refill"},
+        single_id_actions={"cancel"},
+        replay_window_s=60,
+    )
     Client(
         "test-key",
         profile=profile,

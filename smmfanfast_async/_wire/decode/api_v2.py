@@ -17,6 +17,7 @@ from .responses import format_evidence, invalid_response, parse_answer, parse_ob
 
 __all__ = [
     "decode_call",
+    "decode_cancel",
     "decode_cancels",
     "decode_refill",
     "decode_refill_statuses",
@@ -65,6 +66,17 @@ def decode_cancels(
 ) -> dict[str, CancelResult | PanelError]:
     """Return the result, or the error, of each order in `[{order, cancel: 1 | {"error": …}}]`."""
     return _decode_items("order", "cancel", reply, profile, orders, _decode_cancel)
+
+
+def decode_cancel(reply: Response, profile: Profile, order: str) -> CancelResult:
+    """Return the result in `{"cancel": 1}` (seen at panels that cancel one id), or raise its error.
+
+    A response that names another order raises `InvalidResponseError`.
+    """
+    answer = parse_object(reply, profile, "cancel", order)
+    if not _may_be_about(answer, "order", order):
+        raise invalid_response(reply, "the response is about another order", "cancel", order)
+    return unwrap(_decode_cancel(_Item(answer, raw_text(reply.body)), profile, reply, order))
 
 
 def decode_call(reply: Response, profile: Profile, action: str) -> object:

@@ -7,7 +7,14 @@ from json import JSONDecodeError
 from typing import TypeVar
 
 from ..._text import raw_text, sanitize
-from ...errors import BlockedError, InvalidResponseError, PanelError, RateLimitError, ServerError
+from ...errors import (
+    AuthenticationError,
+    BlockedError,
+    InvalidResponseError,
+    PanelError,
+    RateLimitError,
+    ServerError,
+)
 from ...profile import Profile
 from ...results import Response
 from .json_values import (
@@ -124,6 +131,13 @@ def raise_http_error(reply: Response, profile: Profile, action: str) -> None:
             action=action,
         )
         raise failed.with_raw(raw)
+    if text is None and status == 401:
+        # The web server or the framework rejects the key; its page has no message of the panel.
+        rejected = AuthenticationError("unauthorized", http_status=status, action=action)
+        raise rejected.with_raw(raw)
+    if text is None and status == 403:
+        blocked = BlockedError("forbidden by the web server", http_status=status, action=action)
+        raise blocked.with_raw(raw)
     if text is None:
         raise invalid_response(reply, "HTTP error without a message from the panel", action)
     raise create_refusal(text, profile, reply, action, raw=raw)

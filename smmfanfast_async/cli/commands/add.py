@@ -14,17 +14,22 @@ from ...catalogue import total_quantity
 from ...client import Client
 from ...errors import InvalidOrderError, SpendingLimitError
 from ...journal import EntryState
-from ...orders import Order
+from ...orders import CustomCommentsPackageOrder, Order, PackageOrder
 from ...results import Balance, Service
 from .. import _output as output
 from .._codes import INTERRUPTED, OK, USAGE
-from .._confirm import confirm
 from .._errors import handle_errors, print_line
-from .._input import build_order, parse_expiry, parse_extra, parse_lines
+from .._input import build_order, confirm, parse_expiry, parse_extra, parse_lines
 from .._options import Flag, JournalOptions, Many, OrderType, parse_amount
 from .._placing import finish_adding, finish_placing
 
 __all__ = ["add"]
+
+PLACED_STATES = frozenset({EntryState.ACCEPTED, EntryState.FINISHED})
+"""States of orders that the panel has."""
+
+FLAT_TYPES = (PackageOrder, CustomCommentsPackageOrder)
+"""Types whose rate is the price of the whole."""
 
 _HERE = JournalOptions()
 
@@ -154,14 +159,15 @@ async def _add_once(
     order: Order, ref: str, limit: Decimal | None, options: JournalOptions, *, agreed: bool
 ) -> int:
     """Place an order by its ref; if the ref was ordered already, only print its state."""
-    async with options.desk(may_create=True) as (client, desk, _):
+    async with options.desk(may_create=True) as (client, desk, *_):
         known = await desk.find(ref)
         if known is None or known.state is EntryState.PREPARED:
             agreed, _ = await _check_and_confirm(client, order, None, agreed=agreed)
             if not agreed:
                 return USAGE
+        was_placed = known is not None and known.state in PLACED_STATES
         placing = desk.place(order, ref=ref, max_charge=limit)
-        return await finish_placing(desk, ref, placing, options)
+        return await finish_placing(desk, ref, placing, options, was_placed=was_placed)
 
 
 async def _check_and_confirm(
@@ -178,7 +184,9 @@ async def _check_and_confirm(
     Console(stderr=True).print(quote_view(order, chosen, price))
     if limit is not None:
         _check_limit(order, price, limit)
-    return balance is None or confirm(confirmation_question(price, balance), "--yes"), price
+    if balance is None:
+        return True, price
+    return confirm(confirmation_question(order, chosen, price, balance), "--yes"), price
 
 
 def _check_limit(order: Order, price: Decimal | None, limit: Decimal) -> None:
@@ -189,11 +197,19 @@ def _check_limit(order: Order, price: Decimal | None, limit: Decimal) -> None:
         raise SpendingLimitError("max_charge", price, limit)
 
 
-def confirmation_question(price: Decimal | None, balance: Balance) -> str:
-    """Return the question before an order is placed."""
-    currency = balance.currency or ""
-    cost = "" if price is None else f" for {output.money(price)} {currency}".rstrip()
-    return f"Place this order{cost}? (balance: {balance.balance} {currency}".rstrip() + ")"
+def confirmation_question(
+    order: Order, service: Service, price: Decimal | None, balance: Balance
+) -> str:
+    """Return the question before an order is placed: what it costs, and what there is."""
+
+    def amount(value: Decimal) -> str:
+        return f"{value:f} {balance.currency or ''}".rstrip()
+
+    cost = "" if price is None else f" for {output.money(price)} {balance.currency or ''}".rstrip()
+    if service.rate is not None and not isinstance(order, FLAT_TYPES):
+        rate = f"{amount(service.rate)} per 1000"
+        cost += f" at {rate}" if price is None else f" ({rate})"
+    return f"Place this order{cost}? Balance: {amount(balance.balance)}"
 
 
 def quote_view(order: Order, service: Service, price: Decimal | None) -> Table:

@@ -15,7 +15,9 @@ from .. import _output as output
 from .. import _settings as settings
 from .._codes import OK, REFUSED
 from .._errors import handle_errors
-from .._options import JournalOptions
+from .._options import Flag, JournalOptions
+from .._panel_probe import print_profile
+from .health import check_health
 
 __all__ = ["Finding", "doctor", "examine"]
 
@@ -128,8 +130,22 @@ _HERE = JournalOptions()
 
 
 @handle_errors
-async def doctor(*, options: JournalOptions = _HERE) -> int:
-    """Run `smmfanfast doctor`."""
+async def doctor(
+    *, health: Flag = False, panel: Flag = False, options: JournalOptions = _HERE
+) -> int:
+    """Run `smmfanfast doctor`.
+
+    Parameters
+    ----------
+    health
+        Only read the journal: are its orders followed? For the healthcheck of a container.
+    panel
+        Look at the panel, and print a profile for it as TOML.
+    """
+    if health:
+        return await check_health(options)
+    if panel:
+        return await print_profile(options)
     findings = await examine(options)
     if options.json:
         output.print_json(

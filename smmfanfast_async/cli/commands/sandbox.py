@@ -3,6 +3,8 @@
 import asyncio
 from contextlib import suppress
 from decimal import Decimal
+from pathlib import Path
+from shlex import quote
 from typing import Literal
 
 from rich.console import Console
@@ -12,6 +14,8 @@ from ...sandbox import Sandbox
 from .._codes import OK
 from .._errors import handle_errors
 from .._options import parse_amount
+from .._output import plural
+from .._profiles import ProfileName, load_profile
 
 __all__ = ["sandbox"]
 
@@ -23,7 +27,8 @@ async def sandbox(
     seed: int = 0,
     balance: str = "1000",
     speed: float = 60.0,
-    dialect: Literal["standard", "api-v2"] = "standard",
+    dialect: Literal["standard", "api-v2"] | None = None,
+    profile: ProfileName | Path | None = None,
 ) -> int:
     """Run `smmfanfast sandbox`.
 
@@ -38,27 +43,39 @@ async def sandbox(
     speed
         Seconds on the panel per second; 0 stops its clock.
     dialect
-        The dialect of the document, or that of API v2 panels, with refills and cancels.
+        The dialect of the document, or that of API v2 panels, with refills and cancels; that of
+        the profile by default, "standard" without one.
+    profile
+        A profile, or a TOML file, whose names of actions and fields and whose format of requests
+        the panel has.
     """
     money = parse_amount("balance", balance) or Decimal(0)
     console = Console()
     try:
         panel = Sandbox(
-            api_key="test-key", port=port, seed=seed, balance=money, speed=speed, dialect=dialect
+            api_key="test-key",
+            port=port,
+            seed=seed,
+            balance=money,
+            speed=speed,
+            dialect=dialect,
+            profile=None if profile is None else load_profile(str(profile)),
         )
     except ValueError as error:
         raise InvalidSettingsError("sandbox", f"cannot be created: {error}") from error
-    profile = "" if dialect == "standard" else f" --profile {dialect}"
+    name = "api-v2" if profile is None and dialect == "api-v2" else profile
+    option = "" if name is None else f" --profile {quote(str(name))}"
     try:
         async with panel:
             console.print(f"A panel answers at [bold]{panel.url}[/], with the key {panel.api_key}.")
             console.print("In another shell:", style="dim")
             console.print(f"  export SMMFANFAST_BASE_URL={panel.url}", soft_wrap=True)
             console.print(f"  export SMMFANFAST_API_KEY={panel.api_key}", soft_wrap=True)
-            console.print(f"  smmfanfast services{profile} --search telegram", soft_wrap=True)
+            console.print(f"  smmfanfast services{option} --search telegram", soft_wrap=True)
             with suppress(asyncio.CancelledError):  # Ctrl-C is the normal end
                 await asyncio.Event().wait()
-            console.print(f"\nClosed: {len(panel.orders)} orders, {panel.request_count} requests.")
+            orders, requests = len(panel.orders), panel.request_count
+            console.print(f"\nClosed: {plural(orders, 'order')}, {plural(requests, 'request')}.")
     except OSError as error:
         raise InvalidSettingsError("port", f"{port} cannot be used: {error.strerror}") from error
     return OK

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ...errors import ErrorKind, InvalidSettingsError
 from .. import (
@@ -24,8 +24,9 @@ from .. import (
 from . import statements
 from .address import parse_address
 from .database import Database, journal_error
+from .day_budget import DayBudget
 from .polling import Polling
-from .queries import AccountQueries
+from .queries import AccountQueries, require_connection
 from .rows import (
     entry_from_row,
     event_row,
@@ -125,6 +126,8 @@ class SQLJournal(AccountQueries):
         """Connect, create or migrate the tables, and insert the account's row."""
 
         async def insert_account(connection: AsyncConnection) -> None:
+            if self._account == NO_ACCOUNT:
+                return
             insert = statements.insert_or_ignore(accounts, is_sqlite=self._database.is_sqlite)
             await connection.execute(insert.values(account=self._account, last_event=0))
 
@@ -157,7 +160,7 @@ class SQLJournal(AccountQueries):
             return await self._create(new, budget, is_only_account=is_only_account)
         now = await self.now()
         try:
-            core_connection = await _require_connection(connection)
+            core_connection = await require_connection(connection)
             return await self._transitions.create(
                 core_connection, new, budget, now, is_only_account=is_only_account
             )
@@ -184,7 +187,7 @@ class SQLJournal(AccountQueries):
             return await self._find(ref)
         try:
             row = await self._transitions.find_row(
-                await _require_connection(connection), statements.BY_REF, ref
+                await require_connection(connection), statements.BY_REF, ref
             )
         except SQLAlchemyError as error:
             raise journal_error(error) from error
@@ -329,14 +332,14 @@ class SQLJournal(AccountQueries):
     ) -> list[Entry]:
         return await self._polling.record_statuses(transitions, connection, observations, now)
 
-    async def release(self, claims: Sequence[tuple[Claim, datetime]]) -> None:
+    async def release(self, claims: Sequence[tuple[Claim, datetime | None]]) -> None:
         """Update all rows with one statement; without claims, do nothing."""
         if claims:
             await self._release(claims)
 
     @transaction()
     async def _release(
-        self, connection: AsyncConnection, claims: Sequence[tuple[Claim, datetime]]
+        self, connection: AsyncConnection, claims: Sequence[tuple[Claim, datetime | None]]
     ) -> None:
         await self._polling.release(connection, claims)
 
@@ -380,8 +383,21 @@ class SQLJournal(AccountQueries):
             purged, page = await self._purge_page(older_than, after, after_id)
             count += purged
             if len(page) < PURGE_ROWS:
-                return count
+                break
             after, after_id = page[-1]
+        while await self._fold_budgets(older_than):
+            pass
+        return count
+
+    @admitting_transaction
+    async def _fold_budgets(
+        self, connection: AsyncConnection, now: datetime, older_than: datetime
+    ) -> bool:
+        """Store what an old day's orders cost in fewer rows; return False if no day is left."""
+        day = min(older_than, now).astimezone(UTC).date().isoformat()
+        return await DayBudget(self._account, is_sqlite=self._database.is_sqlite).fold_before(
+            connection, day
+        )
 
     @transaction()
     async def _purge_page(
@@ -406,13 +422,3 @@ def _require_pool_size(value: object) -> None:
     if not isinstance(value, int) or not MIN_POOL_SIZE <= value <= MAX_POOL_SIZE:
         reason = f"{value!r} is not a whole number from {MIN_POOL_SIZE} to {MAX_POOL_SIZE}"
         raise InvalidSettingsError("pool_size", reason)
-
-
-async def _require_connection(connection: object) -> AsyncConnection:
-    """Return the connection of a caller's transaction, also of an `AsyncSession`."""
-    if isinstance(connection, AsyncSession):
-        return await connection.connection()
-    if isinstance(connection, AsyncConnection):
-        return connection
-    reason = f"{type(connection).__name__} is not an AsyncConnection or AsyncSession of SQLAlchemy"
-    raise InvalidSettingsError("connection", reason)
