@@ -21,7 +21,7 @@ __all__ = [
     "key_from_env",
     "options_from_env",
     "require_account",
-    "require_count",
+    "require_counts",
     "require_number",
     "require_seconds",
 ]
@@ -80,12 +80,18 @@ def require_account(name: str | None) -> str:
     return name
 
 
-def require_count(name: str, number: object, max_value: int) -> None:
-    """Raise `InvalidSettingsError` unless the number is an integer from 1 to `max_value`."""
-    if type(number) is not int or number < 1:
-        raise InvalidSettingsError(name, f"{format_value(number)} must be a positive integer")
-    if number > max_value:
-        raise InvalidSettingsError(name, f"{format_value(number)} must be at most {max_value}")
+def require_counts(max_value: int, **numbers: object) -> None:
+    """Raise `InvalidSettingsError` for the first that is not an integer from 1 to `max_value`.
+
+    None is skipped.
+    """
+    for name, number in numbers.items():
+        if number is None:
+            continue
+        if type(number) is not int or number < 1:
+            raise InvalidSettingsError(name, f"{format_value(number)} must be a positive integer")
+        if number > max_value:
+            raise InvalidSettingsError(name, f"{format_value(number)} must be at most {max_value}")
 
 
 def require_number(

@@ -20,7 +20,7 @@ from ._settings import (
     key_from_env,
     options_from_env,
     require_account,
-    require_count,
+    require_counts,
     require_seconds,
 )
 from ._wire.decode import decode_balance, decode_call
@@ -114,30 +114,19 @@ class Client(ApiV2Calls):
         per_minute = profile.calls_per_minute if calls_per_minute is None else calls_per_minute
         require_seconds(timeout_s=timeout_s)
         require_seconds(services_ttl_s=services_ttl_s, may_be_zero=True)
-        require_count("concurrency", slots, MAX_CONCURRENCY)
-        require_count("add_concurrency", add_slots, MAX_CONCURRENCY)
-        if per_minute is not None:
-            require_count("calls_per_minute", per_minute, MAX_CALLS_PER_MINUTE)
+        require_counts(MAX_CONCURRENCY, concurrency=slots, add_concurrency=add_slots)
+        require_counts(MAX_CALLS_PER_MINUTE, calls_per_minute=per_minute)
         transport = Transport(
-            url,
-            key,
-            session=session,
-            connector=connector,
-            proxy=masked_proxy,
-            trust_env=trust_env,
-            trace_configs=trace_configs,
-            names=profile.form_names,
+            url, key, session=session, connector=connector, proxy=masked_proxy,
+            trust_env=trust_env, trace_configs=trace_configs, names=profile.form_names,
             request_format=profile.request_format,
-        )
+        )  # fmt: skip
         rate_limiter = RateLimiter(max_concurrency=slots, per_minute=per_minute)
         instrumentation = Instrumentation(on_event, url=str(url), thresholds=balance_thresholds)
         runner = Runner(
-            transport,
-            profile,
-            rate_limiter=rate_limiter,
-            add_concurrency=add_slots,
+            transport, profile, rate_limiter=rate_limiter, add_concurrency=add_slots,
             instrumentation=instrumentation,
-        )
+        )  # fmt: skip
         core = ClientCore.create(
             runner,
             base_url=str(url),
@@ -191,8 +180,7 @@ class Client(ApiV2Calls):
             keep_raw: Whether each status and service keeps the text that it was decoded from.
         """
         require_seconds(timeout_s=timeout_s)
-        if concurrency is not None:
-            require_count("concurrency", concurrency, MAX_CONCURRENCY)
+        require_counts(MAX_CONCURRENCY, concurrency=concurrency)
         changes = {"timeout_s": timeout_s, "retry": retry, "keep_raw": keep_raw}
         chosen: dict[str, Any] = {name: each for name, each in changes.items() if each is not None}
         settings = attrs.evolve(self._settings, **chosen)

@@ -507,10 +507,11 @@ class OutcomeUnknownError(PanelError):
     It is neither a `TimeoutError` nor an `OSError`, so that a decorator that retries on those does
     not catch it. Check the panel before sending the same order again.
 
-    `form` is what was sent, without the key. `sent_at` is the aware UTC time of sending. `excerpt`
-    is what came back, sanitised, at most 500 characters; empty if nothing did. `order` is an id
-    that the panel sent beside an error, or None. `was_written` says whether the whole body was
-    handed to the connection; False does not prove that the panel received nothing of it.
+    `form` is what was sent, under the document's names and without the key. `sent_at` is the aware
+    UTC time of sending. `excerpt` is what came back, sanitised, at most 500 characters; empty if
+    nothing did. `order` is an id that the panel sent beside an error, or None. `was_written` says
+    whether the whole body was handed to the connection; False does not prove that the panel
+    received nothing of it.
     """
 
     kind = ErrorKind.UNKNOWN

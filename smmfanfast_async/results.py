@@ -65,6 +65,8 @@ class Status(StrEnum):
     EXPIRED = "expired"
     FAILED = "failed"
     ERROR = "error"
+    REJECTED = "rejected"
+    """The panel does not carry out the refill (documented by API v2 panels)."""
     UNKNOWN = "unknown"
     """The panel's word is not in this list: `OrderStatus.raw_status` has it."""
 
@@ -414,7 +416,8 @@ class RefillResult(_SingleResult, frozen=True, kw_only=True):
 
     Attributes:
         order: The id of the order that is refilled, as text.
-        refill: The id of the refill, for `refill_status`, as text.
+        refill: The id of the refill, for `refill_status`, as text; "" if the panel accepted it in a
+            sentence, without an id (seen).
         raw: The panel's response, or its part about this order if several were requested, cleaned,
             its first 2,000 characters; None if the result does not come from a panel.
     """

@@ -34,6 +34,8 @@ def test_every_order_survives_the_way_through_json(order: Order) -> None:
         assert parsed == order
         assert type(parsed) is type(order)
         assert parsed.to_json() == order.to_json()
+        text = order.to_json()
+        assert cls.from_json(text, allow_extra=True, allowed_delays_minutes=None) == order
 
 
 @pytest.mark.parametrize(
@@ -100,6 +102,26 @@ def test_date_is_iso_and_not_past(expiry: Any, code: C) -> None:
         Order.from_dict({**SUBSCRIPTION, "expiry": expiry})
 
     assert (caught.value.field, caught.value.code) == ("expiry", code)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", b"\xff", "[" * 100_000, '{"service": 5, "service": 6}', "NaN", "9" * 5000],
+)
+def test_text_that_is_no_json_object_is_rejected(text: str | bytes) -> None:
+    with pytest.raises(InvalidOrderError) as caught:
+        Order.from_json(text)
+
+    assert caught.value.field == "order"
+
+
+@pytest.mark.parametrize("quantity", ["1e999", "NaN", "10.0", "1e1", "-1"])
+def test_numbers_of_json_that_are_no_quantity_are_rejected(quantity: str) -> None:
+    text = json.dumps(JSON).replace("10}", f"{quantity}}}")
+    with pytest.raises(InvalidOrderError) as caught:
+        Order.from_json(text)
+
+    assert caught.value.field == "quantity"
 
 
 def test_null_leaves_an_optional_field_out() -> None:

@@ -54,7 +54,7 @@ SPELLINGS = {
     "Unknown": Status.UNKNOWN,
     "Complete": Status.UNKNOWN,
     "Partially completed": Status.UNKNOWN,
-    "Rejected": Status.UNKNOWN,
+    "Rejected": Status.REJECTED,
     "مكتمل": Status.UNKNOWN,
 }
 
@@ -72,6 +72,7 @@ FINAL = {
     Status.EXPIRED: True,
     Status.FAILED: False,
     Status.ERROR: False,
+    Status.REJECTED: False,
     Status.UNKNOWN: False,
 }
 

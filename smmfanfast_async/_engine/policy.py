@@ -10,7 +10,7 @@ from http import HTTPStatus
 
 from attrs import Attribute, define, field, frozen
 
-from .._settings import require_count, require_seconds
+from .._settings import require_counts, require_seconds
 from ..errors import (
     AuthenticationError,
     BlockedError,
@@ -73,7 +73,7 @@ MAX_ATTEMPTS = 10_000
 
 
 def _check_attempts(_policy: object, attribute: "Attribute[int]", value: object) -> None:
-    require_count(f"RetryPolicy.{attribute.name}", value, MAX_ATTEMPTS)
+    require_counts(MAX_ATTEMPTS, **{f"RetryPolicy.{attribute.name}": value})
 
 
 def _check_number(policy: object, attribute: "Attribute[float]", value: object) -> None:

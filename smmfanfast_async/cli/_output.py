@@ -64,6 +64,7 @@ STYLES: Mapping[Status, str] = {
     Status.REFUNDED: "magenta",
     Status.FAILED: "red",
     Status.ERROR: "red",
+    Status.REJECTED: "red",
     Status.UNKNOWN: "red",
 }
 """Colours of statuses; open orders have none."""

@@ -67,7 +67,7 @@ def collect_facts(answers: Answers, started: Profile, *, is_builtin: bool) -> Fa
     facts = Facts()
     _find_dialect(facts, answers, started, is_builtin=is_builtin)
     _find_currency(facts, answers.balance)
-    _find_unknown_order(facts, answers.one)
+    _find_unknown_order(facts, answers.one, started)
     _find_several(facts, answers, started)
     _find_numbers(facts, answers)
     _find_types(facts, answers.services)
@@ -145,7 +145,7 @@ def _find_currency(facts: Facts, balance: Mapping[str, Any]) -> None:
         facts.missing.append("currency: the balance names none; amounts are in the account's own")
 
 
-def _find_unknown_order(facts: Facts, one: object) -> None:
+def _find_unknown_order(facts: Facts, one: object, started: Profile) -> None:
     if not isinstance(one, PanelError):
         facts.missing.append(
             f"text for an unknown order: the status of order {IMPOSSIBLE_IDS[0]}, which does not "
@@ -153,7 +153,8 @@ def _find_unknown_order(facts: Facts, one: object) -> None:
         )
         return
     text = _shorten(one.text)
-    if one.kind is ErrorKind.NOT_FOUND:
+    # The panel's own action may be one that the error does not know as a read.
+    if ErrorKind.NOT_FOUND in (one.kind, started.refusal_kind(one.text, "status")):
         facts.found["unknown order"] = f"{text!r}, which is recognized"
     elif one.kind in _NO_TEXT_KINDS:
         facts.missing.append(f"text for an unknown order: {_shorten(str(one))}")

@@ -1,6 +1,7 @@
 """`doctor --panel`: describe a panel by calls that change nothing, as a profile in TOML."""
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -30,6 +31,12 @@ MAX_TRIES = 2
 
 MULTI_STATUS_ACTIONS = ("multi_status", "multistatus", "statuses")
 """Other actions for the status of several ids (seen)."""
+
+GET_HINT = (
+    'the panel may take requests by GET only: put request_format = "get" into a file and pass it '
+    "with --profile; this is not tried by itself, since the panel then logs the key"
+)
+"""What to do if a panel refuses POST."""
 
 NOTES = {
     "order_types": "Those of today's services. Without this line, all types of the dialect.",
@@ -97,6 +104,8 @@ async def _look(options: CommonOptions) -> _Look:
             (probe.resolved, in_json) if is_json_found else (resolved, balance)
         )
     if isinstance(balance, PanelError):
+        if balance.http_status == HTTPStatus.METHOD_NOT_ALLOWED and _is_builtin(resolved.profile):
+            print_line(GET_HINT, "yellow", head="warning")
         raise balance
     if not isinstance(balance, Mapping) or "balance" not in balance:
         raise InvalidResponseError("the answer to balance has no balance", action="balance")
@@ -117,7 +126,12 @@ def _may_need_json(balance: object, profile: Profile) -> bool:
     GET is not tried: it would put the key into the logs of a panel that does not need it.
     """
     is_answered = isinstance(balance, RefusedError | InvalidResponseError)
-    return is_answered and profile in PROFILES.values()
+    return is_answered and _is_builtin(profile)
+
+
+def _is_builtin(profile: Profile) -> bool:
+    """Return whether a profile is one of this library, and not written for one panel."""
+    return profile in PROFILES.values()
 
 
 async def _ask_rest(probe: _Probe, client: Client, balance: Mapping[str, Any]) -> Answers:
@@ -163,7 +177,7 @@ def _build_table(look: _Look, facts: Facts) -> TomlTable:
 def _builtin_of(look: _Look) -> Profile | None:
     """Return the profile of this library that was used; None if it was one for this panel."""
     profile = evolve(look.profile, request_format="form") if look.is_json_found else look.profile
-    return profile if profile in PROFILES.values() else None
+    return profile if _is_builtin(profile) else None
 
 
 def _build_toml(look: _Look, facts: Facts, table: TomlTable) -> str:

@@ -1,6 +1,6 @@
 """Validation of what callers pass to `OrderDesk`."""
 
-from .._settings import require_count, require_number
+from .._settings import require_counts, require_number
 from ..errors import InvalidOrderError, InvalidSettingsError
 from ..profile import MAX_CALLS_PER_MINUTE
 from .admission import is_amount
@@ -22,8 +22,7 @@ def check_settings(
     if budget is not None and not is_amount(budget):
         reason = f"must be a finite Decimal of at least 0, not {budget!r}"
         raise InvalidSettingsError("budget_per_day", reason)
-    if calls_per_minute is not None:
-        require_count("calls_per_minute", calls_per_minute, MAX_CALLS_PER_MINUTE)
+    require_counts(MAX_CALLS_PER_MINUTE, calls_per_minute=calls_per_minute)
     require_number("recheck_days", recheck_days, MAX_RECHECK_DAYS)
     if account is not None and not 0 < len(account) <= MAX_ACCOUNT_CHARACTERS:
         reason = f"must have 1 to {MAX_ACCOUNT_CHARACTERS} characters, not {account!r}"

@@ -65,7 +65,7 @@ class ChildOrders:
         for orders in parents.values():
             if len(ids) + len(orders) <= MAX_IDS:
                 ids |= dict.fromkeys(orders)
-        children = await self._statuses(client, list(ids)) if ids else {}
+        children = await self._statuses(client, list(ids))
         return {
             order: _add_up(client, [children.get(each) for each in orders])
             if len(orders) <= MAX_IDS else ChildCosts()

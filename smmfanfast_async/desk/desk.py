@@ -100,21 +100,13 @@ class OrderDesk:
         calls_per_minute = calls_per_minute or client.profile.calls_per_minute
         rate_limit = AccountRateLimit(self._journal, calls_per_minute, self._clock)
         poll = poll or PollPolicy()
+        slots = client.profile.add_concurrency
         self._sender = Sender(
-            client=client,
-            journal=self._journal,
-            pricing=pricing,
-            rate_limit=rate_limit,
-            retry=retry or RetryPolicy(),
-            queue_active_links=queue_active_links,
-            record_balance=record_balance,
-            first_check_s=poll.min_interval_s,
-            rng=rng,
-            slots=client.profile.add_concurrency,
-            local_slots=asyncio.Semaphore(client.profile.add_concurrency),
-            timing=self._timing,
-            clock=self._clock,
-        )
+            client=client, journal=self._journal, pricing=pricing, rate_limit=rate_limit,
+            retry=retry or RetryPolicy(), queue_active_links=queue_active_links,
+            record_balance=record_balance, first_check_s=poll.min_interval_s, rng=rng, slots=slots,
+            local_slots=asyncio.Semaphore(slots), timing=self._timing, clock=self._clock,
+        )  # fmt: skip
         self._sends = SendTasks(
             journal=self._journal,
             send=self._sender.send,

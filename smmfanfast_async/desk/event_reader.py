@@ -9,6 +9,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 from types import TracebackType
 from typing import Literal, Self
@@ -86,13 +87,26 @@ class _Reading:
             return True
         now_s = self.clock.now_s()
         lease = timedelta(seconds=self.lease_s)
-        self.claim = await self.journal.claim_consumer(self.consumer, self.owner, lease=lease)
+        self.claim = await self._claim(lease)
         if self.claim is None:
             return False
         self.renewed_at_s = now_s
         if before is None or before.version != self.claim.version:
             self.read_to = self.done = self.acknowledged = self.claim.position
         return True
+
+    async def _claim(self, lease: timedelta) -> ConsumerClaim | None:
+        """Take or renew the lease. If cancelled meanwhile, keep what was claimed, for `end`."""
+        claiming = asyncio.ensure_future(
+            self.journal.claim_consumer(self.consumer, self.owner, lease=lease)
+        )
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            with suppress(TimeoutError, JournalError):
+                async with asyncio.timeout(self.timing.final_acknowledge_s):
+                    self.claim = await claiming
+            raise
 
     async def _still_holds(self) -> bool:
         """Return whether the next event of a page may be yielded under the claim it was read by."""

@@ -6,17 +6,8 @@ from decimal import Decimal
 from typing import Protocol
 
 from ..errors import ErrorKind
-from .entry import (
-    Claim,
-    ConsumerClaim,
-    Entry,
-    JournalEvent,
-    NewEntry,
-    Observation,
-    Outcome,
-    Summary,
-    UnknownOrder,
-)
+from .entry import ConsumerClaim, Entry, JournalEvent, NewEntry, Outcome, Summary, UnknownOrder
+from .observations import Claim, Observation
 from .states import EntryState
 
 __all__ = ["Journal"]

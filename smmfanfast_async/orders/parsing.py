@@ -1,5 +1,6 @@
 """Orders from JSON: what `to_dict` wrote, or a buyer sent. Strict; every error names its field."""
 
+import json
 import re
 from collections.abc import Collection, Mapping
 from datetime import date
@@ -10,7 +11,7 @@ import attrs
 from .._text import normalize_word
 from ..errors import InvalidCode, InvalidOrderError
 
-__all__ = ["TYPE_FIELD", "check_type", "find_type", "parse_fields", "require_object"]
+__all__ = ["TYPE_FIELD", "check_type", "find_type", "load_object", "parse_fields", "require_object"]
 
 TYPE_FIELD = "type"
 """The JSON field with the panel's word for the order type."""
@@ -29,6 +30,27 @@ def require_object(data: object, owner: str) -> Mapping[str, Any]:
         reason = "must be a JSON object"
         raise InvalidOrderError(owner, "order", data, reason, code=InvalidCode.NOT_A_LIST)
     return cast("Mapping[str, Any]", data)
+
+
+def load_object(text: str | bytes, owner: str) -> Mapping[str, Any]:
+    """Return the JSON object in a text, or raise `InvalidOrderError`."""
+    try:
+        return require_object(json.loads(text, object_pairs_hook=_require_unique_names), owner)
+    except RecursionError:
+        reason = "is nested too deeply"
+    except InvalidOrderError:
+        raise
+    except ValueError as error:
+        # Text that is not UTF-8 and text that is not JSON raise ValueErrors too.
+        reason = f"is not JSON: {error}"
+    raise InvalidOrderError(owner, "order", text, reason)
+
+
+def _require_unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        raise ValueError("an object has a name twice")
+    return record
 
 
 def find_type(data: Mapping[str, Any], types: Mapping[str, T]) -> T:

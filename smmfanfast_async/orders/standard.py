@@ -29,7 +29,14 @@ from .fields import (
     validate_lines,
     validate_text,
 )
-from .parsing import TYPE_FIELD, check_type, find_type, parse_fields, require_object
+from .parsing import (
+    TYPE_FIELD,
+    check_type,
+    find_type,
+    load_object,
+    parse_fields,
+    require_object,
+)
 
 __all__ = [
     "DELAYS_MINUTES",
@@ -122,6 +129,27 @@ class Order(Serializable):
             allowed_delays_minutes=allowed_delays_minutes,
         )
         return cast("Self", order_type(**values))
+
+    @classmethod
+    def from_json(
+        cls,
+        text: str | bytes,
+        *,
+        allow_extra: bool = False,
+        allowed_delays_minutes: Collection[int] | None = DELAYS_MINUTES,
+    ) -> Self:
+        """Parse an order from JSON, such as the body of a request; otherwise as `from_dict`.
+
+        The caller bounds the size of `text`.
+
+        Raises:
+            InvalidOrderError: The text is not JSON, or as `from_dict`.
+        """
+        return cls.from_dict(
+            load_object(text, cls.__name__),
+            allow_extra=allow_extra,
+            allowed_delays_minutes=allowed_delays_minutes,
+        )
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:

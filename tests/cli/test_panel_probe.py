@@ -176,6 +176,18 @@ async def test_wrong_key_is_an_error_and_prints_no_profile(
 
 
 @pytest.mark.asyncio
+async def test_panel_that_takes_get_only_is_not_asked_by_get(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    own = attrs.evolve(API_V2, request_format="get")
+    async with Sandbox(api_key=KEY, profile=own, speed=0) as panel:
+        assert await run("--base-url", panel.url) == REFUSED
+
+    assert 'put request_format = "get" into a file' in capsys.readouterr().err
+    assert panel.request_count == 0
+
+
+@pytest.mark.asyncio
 async def test_unreachable_panel_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     async with Sandbox(api_key=KEY, speed=0) as panel:
         url = panel.url
@@ -260,7 +272,7 @@ async def test_text_that_is_not_recognized_is_only_suggested(
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("text", ["no {order}", "x" * 500])
+@pytest.mark.parametrize("text", ["sin {orden}", "x" * 500])
 async def test_text_that_no_profile_can_have_is_not_suggested(
     capsys: pytest.CaptureFixture[str], text: str
 ) -> None:
@@ -378,6 +390,12 @@ def test_profile_of_this_panel_keeps_its_dialect() -> None:
     answers = Answers(balance=BALANCE, services=(), one=NOT_FOUND, several=None)
 
     assert "like" not in collect_facts(answers, OTHER, is_builtin=False).keys
+
+
+def test_unknown_order_is_recognized_whatever_the_panel_calls_the_action() -> None:
+    facts = facts_of(one=RefusedError("Order not found", action="order_status"))
+
+    assert facts.found["unknown order"] == "'Order not found', which is recognized"
 
 
 def test_order_in_place_of_an_error_is_not_shown() -> None:

@@ -327,6 +327,20 @@ async def test_doctor_reports_each_fault_once_and_sends_nothing(
 
 
 @pytest.mark.asyncio
+async def test_doctor_warns_of_a_key_in_urls(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str], key_file: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "panel.toml"
+    path.write_text(f'base_url = "{panel.url}"\nrequest_format = "get"')
+
+    assert await run("doctor", "--profile", str(path), "--key-file", str(key_file), "--json") == OK
+    findings = {each["name"]: each for each in json.loads(capsys.readouterr().out)}
+
+    assert findings["request format"]["level"] == "warning"
+    assert "log their URLs" in findings["request format"]["text"]
+
+
+@pytest.mark.asyncio
 async def test_doctor_rejects_a_sandbox_key_for_a_real_address(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], key_file: Path
 ) -> None:

@@ -172,6 +172,33 @@ async def test_cancelled_reader_ends_though_it_cannot_acknowledge(
 
 
 @pytest.mark.asyncio
+async def test_reader_cancelled_while_it_claims_leaves_the_consumer_free(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = await world.desk(record_balance=False)
+    await desk.place(order("one"), ref="one")
+    claim, claimed, released = SQLJournal.claim_consumer, asyncio.Event(), asyncio.Event()
+
+    async def slow(self: SQLJournal, *args: Any, **options: Any) -> ConsumerClaim | None:
+        result = await claim(self, *args, **options)
+        claimed.set()
+        await released.wait()
+        return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SQLJournal, "claim_consumer", slow)
+        reading = asyncio.create_task(read_some(desk, 1))
+        await claimed.wait()
+        reading.cancel()
+        await asyncio.sleep(0)
+        released.set()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+
+    assert [each.ref for each in await read_events(desk, "mail")] == ["one"]
+
+
+@pytest.mark.asyncio
 async def test_each_page_is_acknowledged(desk: OrderDesk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk._event_reader._page_size = 2
     done: list[int] = []

@@ -14,8 +14,15 @@ from .fast import FAST_PATH_ERRORS, parse_entries_fast, parse_status_fast, split
 from .ids import format_id
 from .json_values import Record, is_list, is_object, parse_lenient_json
 from .lenient import parse_status_lenient
-from .refusals import create_refusal, find_error_text
-from .responses import format_evidence, parse_answer, parse_value, raise_http_error
+from .refusals import create_refusal, find_error_text, is_failed_state
+from .responses import (
+    format_evidence,
+    parse_answer,
+    parse_value,
+    raise_http_error,
+    unwrap_data,
+    unwrap_single,
+)
 
 __all__ = ["Batch", "decode_status", "decode_statuses"]
 
@@ -47,10 +54,12 @@ def _decode_status(reply: Response, profile: Profile, order: str) -> OrderStatus
             return parse_status_fast(reply.body, order)
     except FAST_PATH_ERRORS:
         pass
-    answer = parse_value(reply, profile, "status", order)
+    answer = unwrap_single(parse_value(reply, profile, "status", order))
     # A record under its id, as in a batch, is accepted too (assumed).
     entry = answer.get(order, answer) if is_object(answer) and "status" not in answer else answer
-    result = _decode_entry(entry, profile, reply, order)
+    names_order = is_object(entry) and entry.get("order") not in (None, "")
+    is_row = entry is not answer or names_order
+    result = _decode_entry(entry, profile, reply, order, is_row=is_row)
     if isinstance(result, PanelError):
         if entry is not answer:
             _mark_about_order(result)
@@ -69,13 +78,19 @@ def decode_statuses(
     entries, others = _parse_entries(reply, profile, orders)
     batch: dict[str, object] = entries
     unexpected = 0
+    raw_of_all: str | None = None
     if list(entries) != list(orders):
         batch = {order: entries.get(order) for order in orders}
         others = [each for each, entry in batch.items() if not isinstance(entry, OrderStatus)]
         unexpected = len(entries.keys() - batch.keys())
+        if unexpected == len(entries):
+            # No requested id is in it, so the whole of it is the evidence for each of them.
+            raw_of_all = raw_text(reply.body)
     for order in others:
         batch[order] = result = _decode_entry(batch[order], profile, reply, order)
         _mark_about_order(result)
+        if raw_of_all is not None and isinstance(result, PanelError):
+            result.raw = raw_of_all
     if keep_raw:
         _keep_raw(batch, reply.body)
     # Every entry that was not a status has just become a status or an error; no type checker can
@@ -117,10 +132,16 @@ def _parse_entries(
     if entries.keys().isdisjoint(orders):
         only = orders[0] if len(orders) == 1 else None
         # Parsed again: the fast path has taken the fields of a bare status for entries.
-        value = None if only is None else parse_value(reply, profile, "status", only)
-        if only is not None and is_object(value) and _may_be_bare_status(value, only):
-            return {only: value}, (only,)
+        value = parse_value(reply, profile, "status", only)
+        single = unwrap_single(value)
+        if only is not None and is_object(single) and _may_be_bare_status(single, only):
+            return {only: single}, (only,)
         parse_answer(reply, profile, "status", only)
+        inner = unwrap_data(value)
+        if inner is not value:
+            wrapped = _key_by_id(inner, orders) if is_list(inner) else inner
+            entries = wrapped if is_object(wrapped) else {}
+            return entries, entries
     return entries, entries if others is None else others
 
 
@@ -138,11 +159,14 @@ def _key_by_id(entries: list[object], orders: Sequence[str]) -> dict[str, object
 
 
 def _decode_entry(
-    entry: object, profile: Profile, reply: Response, order: str
+    entry: object, profile: Profile, reply: Response, order: str, *, is_row: bool = True
 ) -> OrderStatus | PanelError:
-    """Return the status or error of an entry: bytes, a record, a bare text, or None if absent."""
+    """Return the status or error of an entry: bytes, a record, a bare text, or None if absent.
+
+    `is_row` says that it is known to be about this order, by its key or its own field.
+    """
     try:
-        return _parse_entry(entry, profile, reply, order)
+        return _parse_entry(entry, profile, reply, order, is_row=is_row)
     except ValueError as error:
         evidence = "" if entry is None else format_evidence(entry)
         invalid = InvalidResponseError(
@@ -159,7 +183,7 @@ def _format_raw(entry: object) -> str | None:
 
 
 def _parse_entry(
-    entry: object, profile: Profile, reply: Response, order: str
+    entry: object, profile: Profile, reply: Response, order: str, *, is_row: bool
 ) -> OrderStatus | PanelError:
     # The fast path has rejected bytes already.
     value = entry
@@ -171,7 +195,8 @@ def _parse_entry(
         raise ValueError("the response does not mention this order")
     if not is_object(value):
         raise ValueError("not a status")
-    if not _describes_order(value) and (text := find_error_text(value)):
+    is_state = _describes_order(value) or (is_row and is_failed_state(value))
+    if not is_state and (text := find_error_text(value)):
         return create_refusal(text, profile, reply, "status", order, raw=_format_raw(entry))
     return parse_status_lenient(value, order)
 

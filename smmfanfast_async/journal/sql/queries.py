@@ -125,9 +125,9 @@ class AccountQueries:
 
         Raises `JournalError` if the database cannot be reached or understood.
         """
-        row = await connection.execute(statements.OVERDUE, self._params(before=before))
-        to_check, to_send, checked_at = row.one()
-        return Overdue(to_check + to_send, checked_at)
+        found = await connection.execute(statements.OVERDUE, self._params(before=before))
+        row = found.one()
+        return Overdue(row.to_check + row.to_send, row.checked_at)
 
     # --- events ----------------------------------------------------------------------------------
 

@@ -13,7 +13,11 @@ _TO_CHECK = select(func.count()).where(IN_ACCOUNT, has_state(S.ACCEPTED), c.due_
 _TO_SEND = select(func.count()).where(IN_ACCOUNT, has_state(S.PREPARED), c.due_at < _before)
 _LAST_CHECK = select(func.max(c.checked_at)).where(IN_ACCOUNT, has_state(S.ACCEPTED))
 
-OVERDUE = select(*(each.scalar_subquery() for each in (_TO_CHECK, _TO_SEND, _LAST_CHECK)))
+OVERDUE = select(
+    _TO_CHECK.scalar_subquery().label("to_check"),
+    _TO_SEND.scalar_subquery().label("to_send"),
+    _LAST_CHECK.scalar_subquery().label("checked_at"),
+)
 """Count the orders to check and those to send that were due before a time; find the last check."""
 
 
