@@ -40,8 +40,14 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "No key, no network, less than 20 seconds.",
             ("demo", "demo --json")),
         Command("sandbox", "sandbox:sandbox", "Run a panel on this machine for experiments",
-            "Ctrl-C stops it.",
-            ("sandbox", "sandbox --port 9000 --balance 50 --speed 600")),
+            "It prints the address of a page that shows what your bot sent. With --control it also "
+            "prints the address and token of an API with which programs in any language script "
+            "faults, step the clock and read the truth. Ctrl-C stops it.",
+            (
+                "sandbox",
+                "sandbox --port 9000 --balance 50 --speed 600",
+                "sandbox --port 0 --speed 0 --control",
+            )),
     ),
     "Query": (
         Command("balance", "account:balance", "Show the balance of the account", "",

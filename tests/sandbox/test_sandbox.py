@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 
 from smmfanfast_async.sandbox import Fault, Sandbox, SandboxService, StoredOrder, sandbox
+from smmfanfast_async.sandbox.counting import MAX_ACTION_NAMES
 from smmfanfast_async.sandbox.lifecycle import MAX_LIFECYCLE_S
-from smmfanfast_async.sandbox.sandbox import MAX_ACTION_NAMES
 from smmfanfast_async.sandbox.services import DEFAULT_SERVICES
 
 from .calls import ask, post, stopped_sandbox

@@ -24,6 +24,9 @@ async def sandbox(
     balance: str = "1000",
     speed: float = 60.0,
     dialect: Literal["standard", "api-v2"] = "standard",
+    console: bool = True,
+    control: bool = False,
+    control_port: int = 0,
 ) -> int:
     """Run `smmfanfast sandbox`.
 
@@ -39,26 +42,45 @@ async def sandbox(
         Seconds on the panel per second; 0 stops its clock.
     dialect
         The dialect of the document, or that of API v2 panels, with refills and cancels.
+    console
+        Serve a page for browsers that shows what your bot sent, and print its address.
+    control
+        Print the address and the token of the control API, for programs in any language.
+    control_port
+        Port of the page and the control API on 127.0.0.1; 0 chooses a free one.
     """
     money = parse_amount("balance", balance) or Decimal(0)
-    console = Console()
+    output = Console()
     try:
         panel = Sandbox(
-            api_key="test-key", port=port, seed=seed, balance=money, speed=speed, dialect=dialect
+            api_key="test-key",
+            port=port,
+            seed=seed,
+            balance=money,
+            speed=speed,
+            dialect=dialect,
+            console=console,
+            control=control,
+            control_port=control_port,
         )
     except ValueError as error:
         raise InvalidSettingsError("sandbox", f"cannot be created: {error}") from error
     profile = "" if dialect == "standard" else f" --profile {dialect}"
     try:
         async with panel:
-            console.print(f"A panel answers at [bold]{panel.url}[/], with the key {panel.api_key}.")
-            console.print("In another shell:", style="dim")
-            console.print(f"  export SMMFANFAST_BASE_URL={panel.url}", soft_wrap=True)
-            console.print(f"  export SMMFANFAST_API_KEY={panel.api_key}", soft_wrap=True)
-            console.print(f"  smmfanfast services{profile} --search telegram", soft_wrap=True)
+            output.print(f"A panel answers at [bold]{panel.url}[/], with the key {panel.api_key}.")
+            output.print("In another shell:", style="dim")
+            output.print(f"  export SMMFANFAST_BASE_URL={panel.url}", soft_wrap=True)
+            output.print(f"  export SMMFANFAST_API_KEY={panel.api_key}", soft_wrap=True)
+            if control:
+                output.print(f"  export SMMFANFAST_CONTROL_URL={panel.control_url}", soft_wrap=True)
+                token = panel.control_token
+                output.print(f"  export SMMFANFAST_CONTROL_TOKEN={token}", soft_wrap=True)
+            output.print(f"  smmfanfast services{profile} --search telegram", soft_wrap=True)
             with suppress(asyncio.CancelledError):  # Ctrl-C is the normal end
                 await asyncio.Event().wait()
-            console.print(f"\nClosed: {len(panel.orders)} orders, {panel.request_count} requests.")
+            output.print(f"\nClosed: {len(panel.orders)} orders, {panel.request_count} requests.")
     except OSError as error:
-        raise InvalidSettingsError("port", f"{port} cannot be used: {error.strerror}") from error
+        ports = f"{port} or the control port {control_port}" if control_port else str(port)
+        raise InvalidSettingsError("port", f"{ports} cannot be used: {error.strerror}") from error
     return OK
