@@ -20,8 +20,7 @@ from .rows import (
     order_row,
     request_row,
     service_row,
-    timeline_key,
-    timeline_row,
+    sort_timeline,
 )
 from .services import SandboxService
 from .traffic import MAX_EXCHANGES, Exchange, format_curl
@@ -131,11 +130,7 @@ class Reading:
         ]
         ids = frozenset(each.refill for each in refills)
         about = [each for each in self.recorder.traffic if each.is_about(order, ids)]
-        timeline: list[Json] = [
-            {"at_s": at_s, "kind": "state", "status": state.value}
-            for at_s, state in self.panel.ledger.list_states(order, now_s)
-        ]
-        timeline += [timeline_row(each, order) for each in about[-MAX_TIMELINE:]]
+        states = self.panel.ledger.list_states(order, now_s)
         return self._row(order, now_s) | {
             "link": stored.link[:MAX_FIELD_CHARACTERS],
             "fields": {
@@ -146,7 +141,7 @@ class Reading:
                 for each in refills
             ],
             "orders": list(stored.orders),
-            "timeline": sorted(timeline, key=timeline_key),
+            "timeline": sort_timeline(states, about[-MAX_TIMELINE:], order),
             "earlier_requests": max(len(about) - MAX_TIMELINE, 0),
         }
 

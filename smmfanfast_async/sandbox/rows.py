@@ -20,8 +20,7 @@ __all__ = [
     "order_row",
     "request_row",
     "service_row",
-    "timeline_key",
-    "timeline_row",
+    "sort_timeline",
 ]
 
 MAX_SHOWN_CHARACTERS = 500
@@ -95,7 +94,7 @@ def request_row(exchange: Exchange) -> dict[str, Json]:
     }
 
 
-def timeline_row(exchange: Exchange, order: str) -> dict[str, Json]:
+def _timeline_row(exchange: Exchange, order: str) -> dict[str, Json]:
     """Return a request as an entry in the timeline of an order."""
     return {
         "at_s": exchange.at_s,
@@ -109,10 +108,23 @@ def timeline_row(exchange: Exchange, order: str) -> dict[str, Json]:
     }
 
 
-def timeline_key(row: Json) -> tuple[float, int]:
-    """Sort by time; at the same time a request comes before the state that it leads to."""
-    fields = cast("dict[str, float | str]", row)
-    return float(fields["at_s"]), int(fields["kind"] == "state")
+def sort_timeline(
+    states: Sequence[tuple[float, State]], requests: Sequence[Exchange], order: str
+) -> list[Json]:
+    """Return states and requests as entries by time.
+
+    At the same time the request that created the order comes first, then its first state; later
+    requests come before the states that they may have led to.
+    """
+    entries: list[tuple[float, int, Json]] = [
+        (at_s, 3 if number else 1, {"at_s": at_s, "kind": "state", "status": state.value})
+        for number, (at_s, state) in enumerate(states)
+    ]
+    entries += [
+        (each.at_s, 0 if each.order == order else 2, _timeline_row(each, order))
+        for each in requests
+    ]
+    return [row for *_, row in sorted(entries, key=lambda entry: entry[:2])]
 
 
 def _find_row(answer: str, order: str) -> str:

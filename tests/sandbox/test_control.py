@@ -212,6 +212,7 @@ def test_order_has_a_timeline_of_requests_answers_and_states() -> None:
     panel.fail_next("drop_after", action="add")
     send(panel, "add", **form_of("default"))
     send(panel, "add", **form_of("default", link="https://x.com/other"))
+    send(panel, "status", order="1")
     panel.advance(60)
     send(panel, "status", orders="1,2")
     panel.set_status(1, "completed")
@@ -221,9 +222,9 @@ def test_order_has_a_timeline_of_requests_answers_and_states() -> None:
 
     order = read(control, "orders/1")
     assert [row.get("action") or row.get("status") for row in order["timeline"]] == [
-        "add", "pending", "status", "refill", "refill_status", "completed",
+        "add", "pending", "status", "status", "refill", "refill_status", "completed",
     ]  # fmt: skip
-    lost, _, status, refill, *_ = order["timeline"]
+    lost, _, _, status, refill, *_ = order["timeline"]
     assert (lost["fault"], lost["http_status"], lost["answer"]) == ("drop_after", None, "")
     assert json.loads(status["answer"])["status"] == "Pending"
     assert json.loads(refill["answer"]) == {"refill": "1"}

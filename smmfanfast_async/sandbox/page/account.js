@@ -1,6 +1,6 @@
 // The view of the account: its balance, and a chart of what was spent and what came back.
 
-import { h, setText, svg } from "./dom.js";
+import { h, paced, setText, svg } from "./dom.js";
 import { labelled } from "./orders.js";
 import { formatClock, formatMoney, t } from "./text.js";
 
@@ -16,7 +16,7 @@ export function createAccount(context) {
   const chart = h("div", { class: "chart" });
   const table = h("tbody", {});
   let shown = "";
-  const refresh = async () => {
+  const load = async () => {
     let account;
     try {
       account = await context.read("/account");
@@ -33,6 +33,7 @@ export function createAccount(context) {
       h("th", { scope: "row", dir: "ltr" }, formatClock(step.at_s)),
       ["spent", "refunded", "added"].map((name) => h("td", { dir: "ltr" }, formatMoney(step[name]))))));
   };
+  const refresh = paced(load);
   const submit = (event) => {
     event.preventDefault();
     context.act("top_up", { amount: amount.value.trim() }, t("toppedUp"));

@@ -51,6 +51,8 @@ function fail(error) {
 
 function notify(text, isError = false) {
   clearTimeout(noticeTimer);
+  // What is outside an open dialog can be neither seen nor heard.
+  (head.dialog.open ? head.dialog : document.body).append(head.notice);
   head.notice.className = isError ? "notice error" : "notice";
   setText(head.notice, text);
   noticeTimer = setTimeout(() => setText(head.notice, ""), NOTICE_MS);
@@ -140,7 +142,7 @@ function createHeader() {
   head.live.append(h("span", { class: "dot" }), head.liveText);
   head.balance = h("strong", { dir: "ltr" }, "–");
   head.clock = h("strong", { dir: "ltr" }, "–");
-  head.speed = h("span", { class: "tag" });
+  head.speed = h("bdi", { class: "tag" });
   const logo = h("img", { src: "icon.svg", alt: "", width: "32", height: "32" });
   return h(
     "header",
@@ -206,7 +208,18 @@ function showView() {
   if (state !== null) view.onState(state, true);
 }
 
+/** Show the view of the new address; one with a token was pasted, so everything begins again. */
+function onAddress() {
+  if (location.hash.includes("token=")) {
+    takeToken();
+    location.reload();
+  } else if (head !== null) {
+    showView();
+  }
+}
+
 async function start() {
+  addEventListener("hashchange", onAddress);
   chooseLanguage(firstLanguage());
   const theme = sessionStorage.getItem("theme");
   if (theme) document.documentElement.dataset.theme = theme;
@@ -217,7 +230,6 @@ async function start() {
     if (error instanceof ApiError && error.status === 401) return showRefused();
   }
   build();
-  addEventListener("hashchange", showView);
   follow({ onState, onLive, onRefused: showRefused });
 }
 

@@ -27,6 +27,28 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+const PAUSE_MS = 250;
+
+/**
+ * Return a function that calls `load` once at a time: calls meanwhile become one more at the end,
+ * so that the last one always shows what is there, and many of them cost little.
+ */
+export function paced(load) {
+  let isBusy = false;
+  let again = false;
+  return async () => {
+    again = true;
+    if (isBusy) return;
+    isBusy = true;
+    while (again) {
+      again = false;
+      await load();
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    }
+    isBusy = false;
+  };
+}
+
 const ICONS = {
   orders: "M4 6h16M4 12h16M4 18h10",
   traffic: "M7 4v16m0 0-3-3m3 3 3-3M17 20V4m0 0-3 3m3-3 3 3",

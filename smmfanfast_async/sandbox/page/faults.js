@@ -1,6 +1,6 @@
 // The view of the faults: switch them on, and see which are left.
 
-import { h } from "./dom.js";
+import { h, paced } from "./dom.js";
 import { labelled } from "./orders.js";
 import { formatNumber, t } from "./text.js";
 
@@ -43,7 +43,7 @@ export function createFaults(context) {
     h("button", { type: "submit", class: "main" }, t("switchOn")));
   const current = h("ul", { class: "faults" });
   const clear = h("button", { type: "button", class: "danger", onclick: () => context.act("clear_faults", {}, t("cleared")) }, t("clearFaults"));
-  const refresh = async () => {
+  const load = async () => {
     let found;
     try {
       found = await context.read("/faults", { limit: SHOWN_FAULTS });
@@ -64,6 +64,7 @@ export function createFaults(context) {
     clear.hidden = items.length === 0;
     current.replaceChildren(...(items.length ? items : [h("li", { class: "hint" }, t("noFaults"))]));
   };
+  const refresh = paced(load);
   return {
     elements: [h("div", { class: "columns" }, form,
       h("section", { class: "card" }, h("h2", {}, t("active")), current, clear))],

@@ -1,6 +1,6 @@
 // The view of the orders, and one order with its timeline.
 
-import { h, setText, svg } from "./dom.js";
+import { h, paced, setText, svg } from "./dom.js";
 import { counter, VirtualList } from "./list.js";
 import { formatClock, formatMoney, formatNumber, t } from "./text.js";
 import { openRequest } from "./traffic.js";
@@ -111,12 +111,9 @@ export async function openOrder(context, order) {
     setText(note, row.earlier_requests ? t("earlier", { count: formatNumber(row.earlier_requests) }) : "");
   };
   await refresh();
-  const pace = { busy: false };
-  const onState = async (state, isChanged) => {
-    if (pace.busy || !(isChanged || state.speed > 0)) return;
-    pace.busy = true;
-    await refresh();
-    setTimeout(() => { pace.busy = false; }, 500);
+  const again = paced(refresh);
+  const onState = (state, isChanged) => {
+    if (isChanged || state.speed > 0) again();
   };
   context.openDialog(t("orderTitle", { order }), [
     mark, facts,
@@ -143,14 +140,14 @@ function statusForm(context, order) {
 
 function orderFacts(context, row) {
   const facts = [
-    [t("service"), `${row.service} · ${row.service_name}`], [t("type"), row.type],
-    [t("link"), row.link || "–"], [t("quantity"), formatNumber(row.quantity)],
+    [t("service"), `${row.service} · ${row.service_name}`], [t("link"), row.link || "–"],
+    [t("type"), row.type], [t("quantity"), formatNumber(row.quantity)],
     [t("remains"), formatNumber(row.remains)], [t("startCount"), formatNumber(row.start_count)],
     [t("price"), formatMoney(row.price)], [t("charge"), formatMoney(row.charge)],
     [t("created"), formatClock(row.created_s)],
   ];
   if (row.refills.length) facts.push([t("refills"), row.refills.map((each) => `${each.refill}: ${each.status}`).join(", ")]);
-  const items = facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, h("bdi", {}, value))));
+  const items = facts.map(([name, value], index) => h("div", { class: index < 2 ? "wide" : null }, h("dt", {}, name), h("dd", {}, h("bdi", {}, value))));
   const orders = row.parent === null ? row.orders : [row.parent];
   if (orders.length) {
     const links = orders.slice(0, 50).map((each) => h("button", { type: "button", class: "link", onclick: () => openOrder(context, each) }, `#${each}`));

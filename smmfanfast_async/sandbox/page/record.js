@@ -1,12 +1,12 @@
 // The view with everything that happened, as a pytest test.
 
-import { h, setText } from "./dom.js";
+import { h, paced, setText } from "./dom.js";
 import { formatNumber, t } from "./text.js";
 
 export function createRecord(context) {
   const text = h("pre", { dir: "ltr", tabindex: "0", "aria-label": t("record"), id: "test-text" });
   const note = h("p", { class: "hint" });
-  const refresh = async () => {
+  const load = async () => {
     try {
       const test = await context.read("/test");
       setText(text, test.text);
@@ -15,8 +15,9 @@ export function createRecord(context) {
       context.notify(t("failed", { text: error.message }), true);
     }
   };
+  const refresh = paced(load);
   const copyNow = async () => {
-    await refresh();
+    await load();
     context.copy(text.textContent);
   };
   return {
