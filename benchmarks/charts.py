@@ -104,6 +104,7 @@ def draw_speed(results: dict[str, Any]) -> str:
                 cpu("aiohttp, batches by hand, dicts", "json"),
                 cpu("the same with orjson, dicts", "orjson"),
                 cpu("iter_statuses(), typed", "ours", is_ours=True),
+                cpu("iter_status_batches(), typed", "batches", is_ours=True),
             ],
         ),
         (

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 
 import orjson
 from contestants import (
@@ -12,7 +13,7 @@ from contestants import (
     plain_cattrs,
 )
 from measuring import Spread, Work, in_turns, ratio, spread
-from panel import services_body, status_body
+from panel import REFUSAL_OBJECT, real_status_body, services_body, status_body
 
 from smmfanfast_async import SMMFANFAST
 from smmfanfast_async._wire.decode import decode_services, decode_statuses
@@ -72,6 +73,35 @@ async def decode_batches(rounds: int, times: int) -> dict[str, Spread]:
         "batch, pydantic / ours": ratio(measured, "pydantic", "ours"),
         "batch, µs": spread([each * 1e6 for each in measured["ours"]]),
     }
+
+
+async def decode_real_batches(rounds: int, times: int) -> dict[str, Spread]:
+    """Measure batches as panels answer them: two refused ids, and more that is not regular.
+
+    Each of two consecutive batches has its own number of irregular records: one or two.
+    """
+    ids = [[str(order) for order in range(start, start + 100)] for start in (10_001, 10_101)]
+    kinds: dict[str, Callable[..., bytes]] = {
+        "refused": real_status_body,
+        "refused, malformed": partial(real_status_body, irregular=15),
+        "refused by objects": partial(real_status_body, refusal=REFUSAL_OBJECT),
+        "refused, JSON numbers": partial(real_status_body, has_numbers=True),
+    }
+    work: dict[str, Work] = {}
+    for name, build in kinds.items():
+        bodies = [build([order.encode() for order in batch]) for batch in ids]
+        replies = [Response(status=200, body=body) for body in bodies]
+
+        def ours(replies: list[Response] = replies) -> object:
+            pairs = zip(replies, ids, strict=True)
+            return [decode_statuses(reply, SMMFANFAST, batch) for reply, batch in pairs]
+
+        def dicts(bodies: list[bytes] = bodies) -> object:
+            return [orjson.loads(body) for body in bodies]
+
+        work |= {name: repeat(times, ours), f"{name}, orjson": repeat(times, dicts)}
+    measured = await in_turns(work, rounds, shares=dict.fromkeys(work, 2 * times))
+    return {f"batch, {name} / orjson": ratio(measured, name, f"{name}, orjson") for name in kinds}
 
 
 async def decode_catalogue(rows: int, rounds: int) -> dict[str, Spread]:

@@ -41,7 +41,7 @@ from smmfanfast_async.journal.sql import SQLJournal
 
 HERE = Path(__file__).parent
 
-ORDERS, QUICK_ORDERS = 1_000_000, 2_000
+ORDERS, QUICK_ORDERS = 1_000_000, 500
 WINDOW_S, QUICK_WINDOW_S = 20.0, 2.0
 """Seconds for which each alternative follows orders."""
 ADDS, QUICK_ADDS = 300, 20

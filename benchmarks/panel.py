@@ -7,13 +7,17 @@ but counts.
 
 Its behaviour is encoded in the path, so that the alternatives of one round can request different
 behaviour: `/ms50/rows10000/lost/api/v1` answers after 50 ms, has 10,000 services, and disconnects
-on an order after counting it. `GET /counts` returns the counts since the last call.
+on an order after counting it. `/real15` answers status batches as panels do: it refuses two ids in
+each hundred, spells statuses in several ways, and 15 records in a thousand are irregular.
+`/bad100` fails every batch with an id that is a multiple of 100. `GET /counts` returns the counts
+since the last call.
 """
 
 import argparse
 import asyncio
 import json
 import os
+import re
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -22,7 +26,15 @@ from functools import lru_cache
 from itertools import count
 from pathlib import Path
 
-__all__ = ["KEY", "Panel", "run_panel", "services_body", "status_body"]
+__all__ = [
+    "KEY",
+    "Panel",
+    "is_refused",
+    "real_status_body",
+    "run_panel",
+    "services_body",
+    "status_body",
+]
 
 KEY = "test-benchmark"
 LIFETIME_S = 1800
@@ -43,6 +55,28 @@ MALFORMED_TAILS = (
     b'"status":"Completed","charge":"1,234.50","start_count":"120","remains":"0"}',
     b'"status":"Pending","charge":"0.1200","start_count":"N/A","remains":"+5"}',
 )
+REAL_TAILS = tuple(
+    b'"status":"%b",%b' % (word.encode(), TAILS[i].partition(b",")[2])
+    for i, word in enumerate(
+        [
+            *("In progress", "Completed", "Processing", "Pending", "Partial", "Canceled"),
+            *("In progress", "Completed", "in_progress", "completed", "Cancelled", "Inprogress"),
+        ]
+        * 5
+    )
+)
+"""The part of a status after its id, in the spellings of several panels."""
+NUMBER_TAILS = tuple(re.sub(rb':"([0-9.]+)"', rb":\1", tail) for tail in REAL_TAILS)
+"""The same with JSON numbers."""
+REFUSED_EVERY, REFUSED_AT = 50, 7
+"""An id is refused if it leaves this remainder: two of a hundred consecutive ids."""
+IRREGULAR_EVERY = 200
+IRREGULAR_AT = {0: (), 15: (33, 133, 171)}
+"""Records in a thousand that are irregular: the remainders of their ids."""
+REFUSAL = b'"Incorrect order ID"'
+REFUSAL_OBJECT = b'{"error":"Incorrect order ID"}'
+BAD_BATCH = b'{"error":"Something went wrong"}'
+"""The answer to a batch with a bad id."""
 DESCRIPTION = (
     "Start: 0-1 hour\\nSpeed: up to 20k\\/day\\nQuality: real looking accounts with pictures\\n"
     "Guarantee: 30 days of refill\\nLink: https:\\/\\/example.com\\/username\\nPlease do not order "
@@ -57,6 +91,32 @@ def status_body(ids: list[bytes], malformed: int = 0) -> bytes:
         index = (number + 1) * len(ids) // (malformed + 1)
         each = ids[index]
         rows[index] = b'"%b":{"order":"%b",%b' % (each, each, MALFORMED_TAILS[number % 2])
+    return b"{%b}" % b",".join(rows)
+
+
+def is_refused(order: int) -> bool:
+    """Return whether the panel refuses an id when it answers as real ones do."""
+    return order % REFUSED_EVERY == REFUSED_AT
+
+
+def real_status_body(
+    ids: list[bytes], irregular: int = 0, *, refusal: bytes = REFUSAL, has_numbers: bool = False
+) -> bytes:
+    """Return the answer for some orders as panels give it, `irregular` records in a thousand.
+
+    `has_numbers` writes charges and counts as JSON numbers, as some panels do.
+    """
+    tails = NUMBER_TAILS if has_numbers else REAL_TAILS
+    rows = []
+    for each in ids:
+        order = int(each)
+        if is_refused(order):
+            rows.append(b'"%b":%b' % (each, refusal))
+            continue
+        tail = tails[order % len(tails)]
+        if order % IRREGULAR_EVERY in IRREGULAR_AT[irregular]:
+            tail = MALFORMED_TAILS[order % 2]
+        rows.append(b'"%b":{"order":"%b",%b' % (each, each, tail))
     return b"{%b}" % b",".join(rows)
 
 
@@ -90,6 +150,10 @@ class PathOptions:
     latency_s: float = 0.0
     rows: int = ROWS
     is_lost: bool = False
+    irregular: int | None = None
+    """Irregular records in a thousand of a panel that answers as real ones do; None for batches
+    without a refused id."""
+    bad_every: int = 0
 
 
 @lru_cache
@@ -101,9 +165,22 @@ def parse_path(path: bytes) -> PathOptions:
             options.latency_s = int(part[2:]) / 1000
         elif part.startswith("rows"):
             options.rows = int(part[4:])
+        elif part.startswith("real"):
+            options.irregular = int(part[4:])
+        elif part.startswith("bad"):
+            options.bad_every = int(part[3:])
         elif part == "lost":
             options.is_lost = True
     return options
+
+
+def answer_batch(ids: list[bytes], options: PathOptions) -> bytes:
+    """Return the answer to a batch of ids."""
+    if options.bad_every and any(int(each) % options.bad_every == 0 for each in ids):
+        return BAD_BATCH
+    if options.irregular is not None:
+        return real_status_body(ids, options.irregular)
+    return status_body(ids)
 
 
 class Connection(asyncio.Protocol):
@@ -157,7 +234,7 @@ class Connection(asyncio.Protocol):
             case b"status" if b"orders" in form:
                 ids = form[b"orders"].replace(b"%2C", b",").split(b",")
                 counts.max_ids = max(counts.max_ids, len(ids))
-                return status_body(ids)
+                return answer_batch(ids, options)
             case b"status":
                 each = form[b"order"]
                 return b'{"order":"%b",%b' % (each, TAILS[int(each) % 64])
@@ -185,10 +262,12 @@ class Panel:
     def __init__(self, port: int) -> None:
         self.port = port
 
-    def url(self, latency_ms: int = 0, *, rows: int = ROWS, is_lost: bool = False) -> str:
-        """Return the URL with this behaviour."""
+    def url(
+        self, latency_ms: int = 0, *, rows: int = ROWS, is_lost: bool = False, more: str = ""
+    ) -> str:
+        """Return the URL with this behaviour; `more` is further parts of the path."""
         lost = "/lost" if is_lost else ""
-        return f"http://127.0.0.1:{self.port}/ms{latency_ms}/rows{rows}{lost}/api/v1"
+        return f"http://127.0.0.1:{self.port}/ms{latency_ms}/rows{rows}{lost}{more}/api/v1"
 
     async def fetch_counts(self) -> Counts:
         """Return the counts since the last call."""

@@ -19,16 +19,18 @@ from rich.text import Text
 
 from smmfanfast_async import ChangeKind, Client, DefaultOrder, PollPolicy
 from smmfanfast_async.cli import _entries, _output
-from smmfanfast_async.cli._journal import CountingJournal
+from smmfanfast_async.cli._input import CHOICES
 from smmfanfast_async.cli._live import Board, StatusBoard
+from smmfanfast_async.cli._options import CheckCounter
 from smmfanfast_async.cli.commands.add import confirmation_question, quote_view
 from smmfanfast_async.cli.commands.demo import play
 from smmfanfast_async.desk import OrderDesk
+from smmfanfast_async.journal.sql import SQLJournal
 from smmfanfast_async.sandbox import Fault, Sandbox
 
 HERE = Path(__file__).parent
-WIDTH = 104
-"""Columns of the pictures: wide enough for the tables, narrow enough for a page."""
+WIDTH = 84
+"""Columns of the pictures: a little more than those of most terminals, for the longest rows."""
 
 ORDERS = 120
 """Number of orders in the pictures of a journal."""
@@ -109,10 +111,10 @@ async def add() -> None:
         catalogue = await client.services()
         order = DefaultOrder(service=5, link="https://instagram.com/example", quantity=1000)
         price, balance = catalogue.quote(order), await client.balance()
-        console.print(quote_view(order, catalogue.check(order), price))
-        question = Text(confirmation_question(price, balance) + " ")
-        question.append("[y/n]", "bold magenta").append(" (n)", "bold cyan")
-        console.print(question + Text(": y"))
+        service = catalogue.check(order)
+        console.print(quote_view(order, service, price))
+        question = confirmation_question(order, service, price, balance)
+        console.print(Text.assemble(question, CHOICES, ": y"))
         added = await client.add(order)
         console.print(_output.cell(f"order {added.order} placed", "bold green"))
     save(console, "add", "smmfanfast add default --service 5 --quantity 1000 --link …/example")
@@ -143,14 +145,15 @@ async def watch() -> None:
 
 
 @asynccontextmanager
-async def shop() -> AsyncIterator[tuple[Sandbox, OrderDesk, CountingJournal]]:
+async def shop() -> AsyncIterator[tuple[Sandbox, OrderDesk, CheckCounter]]:
     """Open a desk with placed orders, the response to one of them lost."""
     with TemporaryDirectory() as folder:
-        journal = CountingJournal(f"sqlite+aiosqlite:///{folder}/orders.db")
+        journal = SQLJournal(f"sqlite+aiosqlite:///{folder}/orders.db")
+        counter = CheckCounter()
         poll = PollPolicy(min_interval_s=POLL_S, max_interval_s=POLL_S)
         async with (
             Sandbox(seed=4, speed=0, balance=Decimal(500)) as panel,
-            Client(panel.api_key, base_url=panel.url) as client,
+            Client(panel.api_key, base_url=panel.url, on_event=counter) as client,
             OrderDesk(client, journal, poll=poll) as desk,
         ):
             for number in range(1, ORDERS + 1):
@@ -159,12 +162,12 @@ async def shop() -> AsyncIterator[tuple[Sandbox, OrderDesk, CountingJournal]]:
                 link = f"https://instagram.com/example.{number}"
                 order = DefaultOrder(service=5, link=link, quantity=500 + 10 * number)
                 await desk.place(order, ref=f"invoice-{1000 + number}")
-            yield panel, desk, journal
+            yield panel, desk, counter
 
 
 async def journal() -> None:
     """Draw `follow` in progress, and the `orders` and `unknown` commands."""
-    async with shop() as (panel, desk, stored):
+    async with shop() as (panel, desk, counter):
         board = Board()
         following = asyncio.ensure_future(desk.follow())
         while True:
@@ -178,7 +181,7 @@ async def journal() -> None:
         async for event in desk.events("pictures", wait=False):
             board.event(event)
         unknown = await desk.unknown()
-        board.count(summary, stored.checks, unknown)
+        board.count(summary, counter.checks, unknown)
         drawn = recorder()
         drawn.print(board)
         save(drawn, "follow", "smmfanfast follow")

@@ -29,6 +29,7 @@ from measuring import Spread
 from memory import measure_memory
 from panel import Panel, run_panel
 from peers import STATUSES, measure_peers
+from poison import measure_poison
 from scaling import measure_scaling
 
 HERE = Path(__file__).parent
@@ -104,12 +105,16 @@ async def measure(panel: Panel, size: Size, *, with_peers: bool) -> Results:
     figures: dict[str, Spread] = {}
     times = size.decode_times
     figures |= await log_duration("decoding statuses", decoding.decode_batches(size.rounds, times))
+    part = decoding.decode_real_batches(size.rounds, times // 2)
+    figures |= await log_duration("decoding real batches", part)
     for rows in size.catalogues:
         part = decoding.decode_catalogue(rows, size.rounds)
         figures |= await log_duration(f"decoding {rows} services", part)
     slow = size.slow_rounds
     parts = {
         "CPU per status": wire.measure_cpu(panel, size.rounds, size.statuses),
+        "CPU per status, real batches": wire.measure_real_cpu(panel, size.rounds, size.statuses),
+        "bad ids": measure_poison(panel),
         "latency": wire.measure_latency(panel, slow, size.slow_statuses),
         "bursts": wire.measure_bursts(panel, slow),
         "trickles": wire.measure_trickles(panel, slow, size.trickle),

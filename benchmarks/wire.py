@@ -12,7 +12,7 @@ import contestants as by
 import httpx
 import orjson
 from measuring import Spread, in_turns, ratio, spread
-from panel import KEY, Panel
+from panel import KEY, Panel, is_refused
 
 from smmfanfast_async import Client
 
@@ -48,6 +48,7 @@ async def measure_cpu(panel: Panel, rounds: int, count: int) -> dict[str, Spread
     ):
         work = {
             "ours": partial(by.fetch_with_iter_statuses, client, many),
+            "batches": partial(by.fetch_with_batches, client, many),
             "json": partial(by.fetch_with_json, session, url, many),
             "orjson": partial(by.fetch_with_orjson, session, url, many),
             "httpx": partial(by.fetch_with_httpx, httpx_client, url, many),
@@ -63,11 +64,35 @@ async def measure_cpu(panel: Panel, rounds: int, count: int) -> dict[str, Spread
         "streamed / json": ratio(times, "ours", "json"),
         "streamed / orjson": ratio(times, "ours", "orjson"),
         "streamed / httpx": ratio(times, "ours", "httpx"),
+        "batches / json": ratio(times, "batches", "json"),
+        "batches / orjson": ratio(times, "batches", "orjson"),
+        "one by one / batches": ratio(times, "one by one", "batches"),
         "one by one / streamed": ratio(times, "one by one", "ours"),
         "one by one / coalesced": ratio(times, "one by one", "coalesced"),
         "coalesced / bare futures": ratio(times, "coalesced", "bare futures"),
         "coalesced / aiodataloader": ratio(times, "coalesced", "aiodataloader"),
     }
+
+
+async def measure_real_cpu(panel: Panel, rounds: int, count: int) -> dict[str, Spread]:
+    """Compare the same if the panel refuses 2 % of the ids, and with irregular records too."""
+    many = make_ids(count)
+    expected = sum(not is_refused(order) for order in many)
+    figures: dict[str, Spread] = {}
+    for irregular, suffix in ((0, "real"), (15, "real, malformed")):
+        url = panel.url(more=f"/real{irregular}")
+        async with create_session() as session, Client(KEY, base_url=url) as client:
+            work = {
+                "ours": partial(by.fetch_with_iter_statuses, client, many, expected),
+                "batches": partial(by.fetch_with_batches, client, many, expected),
+                "json": partial(by.fetch_with_json, session, url, many, expected),
+                "orjson": partial(by.fetch_with_orjson, session, url, many, expected),
+            }
+            times = await in_turns(work, rounds, shares=dict.fromkeys(work, len(many)))
+        for theirs in ("json", "orjson"):
+            figures[f"streamed / {theirs}, {suffix}"] = ratio(times, "ours", theirs)
+            figures[f"batches / {theirs}, {suffix}"] = ratio(times, "batches", theirs)
+    return figures
 
 
 async def measure_latency(panel: Panel, rounds: int, count: int) -> dict[str, Spread]:

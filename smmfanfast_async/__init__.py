@@ -23,6 +23,7 @@ Imported by their own path:
 
 - `desk`: place each order once by your reference, and follow it until it is final; with its
   `journal` (pure) and `journal.sql` (SQLite, PostgreSQL).
+- `refusal_texts`: refusals in seven languages, to be added to a profile.
 - `integrations`: `otel` and `prometheus` (hooks for `on_event`), `pytest_plugin` (fixtures).
 - `sandbox`: a panel on this machine to test against; `cli`: the command line.
 
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
         ClosedError,
         ErrorKind,
         InsufficientFundsError,
+        InvalidCode,
         InvalidOrderError,
         InvalidResponseError,
         InvalidSettingsError,
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
         RefusedError,
         ServerError,
         SpendingLimitError,
+        StaleEventError,
         UnsupportedActionError,
         WaitTimeoutError,
     )
@@ -121,6 +124,7 @@ __all__ = [
     "DefaultOrder",
     "ErrorKind",
     "InsufficientFundsError",
+    "InvalidCode",
     "InvalidOrderError",
     "InvalidResponseError",
     "InvalidSettingsError",
@@ -156,6 +160,7 @@ __all__ = [
     "Service",
     "ServiceChange",
     "SpendingLimitError",
+    "StaleEventError",
     "Status",
     "StatusChange",
     "SubscriptionsOrder",

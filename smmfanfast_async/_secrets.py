@@ -1,9 +1,9 @@
 """The API key: never shown, and masked in every response."""
 
+import json
 import re
 from collections.abc import Callable
 from functools import cache
-from html.entities import html5
 from typing import NoReturn
 from urllib.parse import quote_plus
 
@@ -56,6 +56,10 @@ class Secret:
         if self._form_value is None:
             self._form_value = quote_plus(self._key)
         return self._form_value
+
+    def json_encoded(self) -> str:
+        """Return the key as it is encoded in JSON."""
+        return json.dumps(self._key)
 
     def current(self) -> "Secret":
         """Return the key for one request: always this one."""
@@ -193,6 +197,9 @@ def _encodings_of(character: str) -> str:
     either_case = "".join(
         f"[{each}{each.upper()}]" if each > "9" else each for each in f"{code:02x}"
     )
+    # Imported here, because most programs never find the key in a response.
+    from html.entities import html5  # noqa: PLC0415
+
     names = (name for name, text in html5.items() if text == character and name.endswith(";"))
     ways = [f"&{name}" for name in names if len(name) < MAX_ENTITY_CHARACTERS]
     ways += [f"&#0{{0,2}}{code};", f"&#[xX]0{{0,2}}{either_case};", f"%(?:25)?{either_case}"]

@@ -21,9 +21,14 @@ __all__ = [
     "key_from_env",
     "options_from_env",
     "require_account",
-    "require_positive",
-    "require_positive_numbers",
+    "require_counts",
+    "require_number",
+    "require_seconds",
 ]
+
+MAX_SECONDS = 366 * 24 * 3600
+"""The longest time limit, wait or interval, a year in seconds: times in the database, and timers of
+operating systems, have an end."""
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 """The port of a URL that names none."""
@@ -75,17 +80,43 @@ def require_account(name: str | None) -> str:
     return name
 
 
-def require_positive(name: str, number: float) -> None:
-    """Raise `InvalidSettingsError` unless the number is greater than 0."""
-    if not number > 0:
-        raise InvalidSettingsError(name, f"{number} must be greater than 0")
+def require_counts(max_value: int, **numbers: object) -> None:
+    """Raise `InvalidSettingsError` for the first that is not an integer from 1 to `max_value`.
+
+    None is skipped.
+    """
+    for name, number in numbers.items():
+        if number is None:
+            continue
+        if type(number) is not int or number < 1:
+            raise InvalidSettingsError(name, f"{format_value(number)} must be a positive integer")
+        if number > max_value:
+            raise InvalidSettingsError(name, f"{format_value(number)} must be at most {max_value}")
 
 
-def require_positive_numbers(**numbers: float | None) -> None:
-    """Raise `InvalidSettingsError` for the first number not greater than 0; None is skipped."""
+def require_number(
+    name: str, number: object, max_value: float, *, may_be_zero: bool = True
+) -> None:
+    """Raise `InvalidSettingsError` unless it is a number from 0, or above 0, to `max_value`."""
+    if (
+        not isinstance(number, int | float)
+        or isinstance(number, bool)
+        or not (number > 0 or (may_be_zero and number == 0))  # NaN is neither
+    ):
+        least = "at least 0" if may_be_zero else "greater than 0"
+        raise InvalidSettingsError(name, f"{format_value(number)} must be {least}")
+    if number > max_value:
+        raise InvalidSettingsError(name, f"{format_value(number)} must be at most {max_value}")
+
+
+def require_seconds(*, may_be_zero: bool = False, **numbers: object) -> None:
+    """Raise `InvalidSettingsError` for the first that is not a number of seconds; None is skipped.
+
+    Seconds are above 0, or from 0, and at most `MAX_SECONDS`.
+    """
     for name, number in numbers.items():
         if number is not None:
-            require_positive(name, number)
+            require_number(name, number, MAX_SECONDS, may_be_zero=may_be_zero)
 
 
 def key_from_env() -> str:

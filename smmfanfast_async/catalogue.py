@@ -15,8 +15,9 @@ import msgspec
 from attrs import field, frozen
 
 from ._amounts import EXACT, is_amount_text
+from ._serialization import Serializable
 from ._text import normalize_word
-from .errors import InvalidOrderError, InvalidSettingsError
+from .errors import InvalidCode, InvalidOrderError, InvalidSettingsError
 from .orders import (
     API_V2_ORDER_TYPES,
     CommentRepliesOrder,
@@ -43,7 +44,7 @@ _FORMAT = "smmfanfast catalogue 1"
 
 
 @frozen
-class ServiceChange:
+class ServiceChange(Serializable):
     """A service that is in both catalogues and differs between them."""
 
     before: Service
@@ -70,7 +71,7 @@ class ServiceChange:
 
 
 @frozen(kw_only=True)
-class CatalogueDiff:
+class CatalogueDiff(Serializable):
     """The differences between a catalogue and an older one."""
 
     added: tuple[Service, ...]
@@ -222,8 +223,8 @@ class Catalogue(Mapping[str, Service]):
         not specify is not checked.
 
         Raises:
-            InvalidOrderError: The service is not listed or does not accept the order; `field` and
-                `reason` say why.
+            InvalidOrderError: The service is not listed or does not accept the order; `field`,
+                `code`, `limit` and `reason` say why.
         """
         services = self._services_of(order)
         for service in services:
@@ -259,9 +260,9 @@ class Catalogue(Mapping[str, Service]):
         service = self.find(order.service)
         if service is None:
             reason = "is not in the catalogue"
-            raise InvalidOrderError(type(order).__name__, "service", order.service, reason)
-        others = (each for each in self.repeated if each.service == service.service)
-        return [service, *others]
+            owner, code = type(order).__name__, InvalidCode.UNKNOWN_SERVICE
+            raise InvalidOrderError(owner, "service", order.service, reason, code=code)
+        return [service, *(each for each in self.repeated if each.service == service.service)]
 
 
 class _Services(ValuesView[Service]):
@@ -297,10 +298,12 @@ def _check_service(order: Order, service: Service) -> None:
     expected = API_V2_ORDER_TYPES.get(service.type or "")
     if expected is not None and expected is not type(order):
         reason = f"accepts only orders of type {service.type!r}: use {expected.__name__}"
-        raise InvalidOrderError(where, "service", order.service, reason)
+        code = InvalidCode.WRONG_TYPE
+        raise InvalidOrderError(where, "service", order.service, reason, code=code)
     if isinstance(order, _DRIP_FED) and order.runs is not None and service.dripfeed is False:
         reason = f"requires drip-feed, which service {service.service} does not support"
-        raise InvalidOrderError(where, "runs", order.runs, reason)
+        code = InvalidCode.UNSUPPORTED_FIELD
+        raise InvalidOrderError(where, "runs", order.runs, reason, code=code)
     for name, quantity in _quantities(order):
         _check_limits(where, name, quantity, service)
 
@@ -316,9 +319,7 @@ def _quote_service(order: Order, service: Service) -> Decimal | None:
     if isinstance(order, _FLAT):
         return service.rate
     quantity = total_quantity(order)
-    if quantity is None:
-        return None
-    return EXACT.divide(EXACT.multiply(service.rate, quantity), 1000)
+    return None if quantity is None else EXACT.divide(EXACT.multiply(service.rate, quantity), 1000)
 
 
 def quote_form(
@@ -382,12 +383,13 @@ def _quantities(order: Order) -> Iterator[tuple[str, int]]:
 
 
 def _check_limits(where: str, name: str, quantity: int, service: Service) -> None:
-    if service.min is not None and quantity < service.min:
-        reason = f"is below the minimum of service {service.service} ({service.min})"
-        raise InvalidOrderError(where, name, quantity, reason)
-    if service.max is not None and quantity > service.max:
-        reason = f"is above the maximum of service {service.service} ({service.max})"
-        raise InvalidOrderError(where, name, quantity, reason)
+    code, limit, side = InvalidCode.BELOW_MIN, service.min, "below the minimum"
+    if limit is None or quantity >= limit:
+        code, limit, side = InvalidCode.ABOVE_MAX, service.max, "above the maximum"
+        if limit is None or quantity <= limit:
+            return
+    reason = f"is {side} of service {service.service} ({limit})"
+    raise InvalidOrderError(where, name, quantity, reason, code=code, limit=limit)
 
 
 _Object: TypeAlias = dict[str, object]

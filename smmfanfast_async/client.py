@@ -20,12 +20,10 @@ from ._settings import (
     key_from_env,
     options_from_env,
     require_account,
-    require_positive_numbers,
+    require_counts,
+    require_seconds,
 )
-from ._wire.decode import (
-    decode_balance,
-    decode_call,
-)
+from ._wire.decode import decode_balance, decode_call
 from ._wire.encode import encode_call, encode_order
 from ._wire.transport import Connector, Session, TraceConfig, Transport, is_loopback, parse_url
 from .catalogue import Catalogue
@@ -33,12 +31,8 @@ from .changes import StatusChange
 from .errors import InvalidOrderError, PanelError
 from .events import Hook
 from .orders import Order, parse_id, parse_ids
-from .profile import SMMFANFAST, Profile
-from .results import (
-    AddedOrder,
-    Balance,
-    OrderStatus,
-)
+from .profile import MAX_CALLS_PER_MINUTE, MAX_CONCURRENCY, SMMFANFAST, Profile
+from .results import AddedOrder, Balance, OrderStatus
 
 __all__ = ["Client", "Ids"]
 
@@ -118,26 +112,21 @@ class Client(ApiV2Calls):
         slots = profile.concurrency if concurrency is None else concurrency
         add_slots = profile.add_concurrency if add_concurrency is None else add_concurrency
         per_minute = profile.calls_per_minute if calls_per_minute is None else calls_per_minute
-        require_positive_numbers(timeout_s=timeout_s, concurrency=slots)
-        require_positive_numbers(add_concurrency=add_slots, calls_per_minute=per_minute)
+        require_seconds(timeout_s=timeout_s)
+        require_seconds(services_ttl_s=services_ttl_s, may_be_zero=True)
+        require_counts(MAX_CONCURRENCY, concurrency=slots, add_concurrency=add_slots)
+        require_counts(MAX_CALLS_PER_MINUTE, calls_per_minute=per_minute)
         transport = Transport(
-            url,
-            key,
-            session=session,
-            connector=connector,
-            proxy=masked_proxy,
-            trust_env=trust_env,
-            trace_configs=trace_configs,
-        )
+            url, key, session=session, connector=connector, proxy=masked_proxy,
+            trust_env=trust_env, trace_configs=trace_configs, names=profile.form_names,
+            request_format=profile.request_format,
+        )  # fmt: skip
         rate_limiter = RateLimiter(max_concurrency=slots, per_minute=per_minute)
         instrumentation = Instrumentation(on_event, url=str(url), thresholds=balance_thresholds)
         runner = Runner(
-            transport,
-            profile,
-            rate_limiter=rate_limiter,
-            add_concurrency=add_slots,
+            transport, profile, rate_limiter=rate_limiter, add_concurrency=add_slots,
             instrumentation=instrumentation,
-        )
+        )  # fmt: skip
         core = ClientCore.create(
             runner,
             base_url=str(url),
@@ -190,7 +179,8 @@ class Client(ApiV2Calls):
             concurrency: The most batches of one call in flight. It cannot raise the client's own.
             keep_raw: Whether each status and service keeps the text that it was decoded from.
         """
-        require_positive_numbers(timeout_s=timeout_s, concurrency=concurrency)
+        require_seconds(timeout_s=timeout_s)
+        require_counts(MAX_CONCURRENCY, concurrency=concurrency)
         changes = {"timeout_s": timeout_s, "retry": retry, "keep_raw": keep_raw}
         chosen: dict[str, Any] = {name: each for name, each in changes.items() if each is not None}
         settings = attrs.evolve(self._settings, **chosen)
@@ -267,7 +257,7 @@ class Client(ApiV2Calls):
             OutcomeUnknownError: An order may exist. Check the panel before ordering again;
                 `await error.wait_for_outcome()` if it is still being sent.
         """
-        require_positive_numbers(wait_s=wait_s)
+        require_seconds(wait_s=wait_s)
         form = encode_order(order, self.profile)
         if max_charge is not None:
             started_s = self._runner.clock.now_s()
@@ -300,7 +290,14 @@ class Client(ApiV2Calls):
             NoResponseError: No answer within `timeout_s`, including the wait for a request slot.
                 Retrying is safe, as after any other `PanelError`.
         """
-        return await self._statuses.get(parse_id(order), self._settings)
+        # `Statuses.get`, written out: it would be one more coroutine for each caller.
+        key, settings = parse_id(order), self._settings
+        future, group = self._statuses.enqueue(key, settings)
+        try:
+            return await future
+        except BaseException as error:
+            self._statuses.on_error(error, future, key, group, settings.timeout_s)
+            raise
 
     async def statuses(self, ids: Ids) -> dict[str, OrderStatus | PanelError]:
         """Return the statuses of any number of orders, `profile.ids_per_call` in a request.
@@ -312,7 +309,7 @@ class Client(ApiV2Calls):
         Raises:
             InvalidOrderError: `ids` is one text instead of a list. Nothing was sent.
         """
-        return await collect(self.iter_statuses(ids, ordered=True))
+        return await collect(self.iter_status_batches(ids, ordered=True))
 
     def iter_statuses(
         self, ids: Ids, *, ordered: bool = False
@@ -330,6 +327,21 @@ class Client(ApiV2Calls):
             InvalidOrderError: `ids` is one text instead of a list. Nothing was sent.
         """
         return self._statuses.stream(
+            ids, self._settings, concurrency=self._concurrency, ordered=ordered
+        )
+
+    def iter_status_batches(
+        self, ids: Ids, *, ordered: bool = False
+    ) -> AsyncGenerator[dict[str, OrderStatus | PanelError], None]:
+        """Yield what `statuses` returns, one mapping for each batch as it completes.
+
+        This is the fastest way into `executemany`, a queue or a data frame. Arguments, bounds,
+        order and errors are those of `iter_statuses`; an empty `ids` yields nothing.
+
+        Raises:
+            InvalidOrderError: `ids` is one text instead of a list. Nothing was sent.
+        """
+        return self._statuses.stream_batches(
             ids, self._settings, concurrency=self._concurrency, ordered=ordered
         )
 
@@ -388,7 +400,7 @@ class Client(ApiV2Calls):
             WaitTimeoutError: Orders are still open after `timeout_s`. Watching again is safe.
             AuthenticationError: The panel rejected the key. Correct it.
         """
-        require_positive_numbers(timeout_s=timeout_s)
+        require_seconds(timeout_s=timeout_s)
         self._runner.check_action("status")
         asked = parse_ids(orders)
         async with aclosing(self._core.poller.watch(asked, until, timeout_s)) as changes:
@@ -409,6 +421,7 @@ class Client(ApiV2Calls):
             AuthenticationError: The panel rejected the key (raised despite a cached catalogue).
             PanelError: No usable answer and no cached catalogue. Retrying is safe.
         """
+        require_seconds(max_age_s=max_age_s, may_be_zero=True)
         return await self._core.catalogue_cache.get(max_age_s, self._settings)
 
     async def balance(self) -> Balance:

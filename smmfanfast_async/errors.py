@@ -4,7 +4,7 @@ Each error answers three questions, as attributes:
 
 - ``maybe_sent``: may a byte of the request have left this machine? False is a proof, True is not.
 - ``maybe_placed``: may an order exist because of this call?
-- ``safe_to_retry``: is making the same call again harmless?
+- ``safe_to_retry``: is making the same call again harmless, and may it succeed?
 
 ::
 
@@ -16,6 +16,7 @@ Each error answers three questions, as attributes:
     ├── RefConflictError       the ref already belongs to a different order
     ├── SpendingLimitError     above `max_charge` or the daily budget; nothing was sent
     ├── JournalError           the journal of orders cannot be written or read; nothing was sent
+    │   └── StaleEventError        another worker has, or had, this event; roll back
     ├── NotSentError           proved: no byte of the request left
     │   └── PausedError        (also RateLimitError) the panel asked for a longer pause
     ├── NoResponseError        the request may have left, no complete response came back
@@ -50,6 +51,7 @@ __all__ = [
     "ClosedError",
     "ErrorKind",
     "InsufficientFundsError",
+    "InvalidCode",
     "InvalidOrderError",
     "InvalidResponseError",
     "InvalidSettingsError",
@@ -65,6 +67,7 @@ __all__ = [
     "RefusedError",
     "ServerError",
     "SpendingLimitError",
+    "StaleEventError",
     "UnsupportedActionError",
     "WaitTimeoutError",
 ]
@@ -73,8 +76,8 @@ READS = frozenset({"status", "services", "balance", "refill_status"})
 """Actions that change nothing at the panel, so that repeating them is harmless (document: status,
 services, balance; refill_status is from API v2)."""
 
-# Actions that cannot create an order, whatever happens to the response.
-_CANNOT_CREATE_ORDER = READS | {"refill", "cancel"}
+CANNOT_CREATE_ORDER = READS | {"refill", "cancel"}
+"""Actions that cannot create an order, whatever happens to the response."""
 
 
 class ErrorKind(StrEnum):
@@ -99,6 +102,58 @@ class ErrorKind(StrEnum):
     DUPLICATE = "duplicate"
     BLOCKED = "blocked"
     UNKNOWN = "unknown"
+
+
+class InvalidCode(StrEnum):
+    """What is wrong with a value, as a word to translate: `InvalidOrderError.code`.
+
+    Within a major version no code is removed or changes its meaning; one that a program does not
+    know is to be shown as `INVALID`.
+    """
+
+    MISSING = "missing"
+    """There is no value, or it is empty."""
+    NOT_A_NUMBER = "not_a_number"
+    """Not an integer, or not a finite amount of money."""
+    NOT_A_TEXT = "not_a_text"
+    NOT_A_DATE = "not_a_date"
+    NOT_A_LIST = "not_a_list"
+    """Not a list of texts or ids, or not a mapping."""
+    INVALID_ID = "invalid_id"
+    """Neither a positive integer nor a text that can be an id."""
+    INVALID_CHARACTERS = "invalid_characters"
+    """A line break, NUL, or another character that cannot be sent there."""
+    TOO_LONG = "too_long"
+    """`limit` is the maximum length, in characters."""
+    BELOW_MIN = "below_min"
+    """`limit` is the lowest valid number."""
+    ABOVE_MAX = "above_max"
+    """`limit` is the highest valid number."""
+    IN_THE_PAST = "in_the_past"
+    NOT_ALLOWED = "not_allowed"
+    """Not one of the values that are allowed; `reason` lists them."""
+    INCOMPLETE = "incomplete"
+    """The field requires another one; `reason` names it."""
+    UNKNOWN_FIELD = "unknown_field"
+    """The order or call has no field of this name."""
+    RESERVED = "reserved"
+    """A name that the client uses itself."""
+    UNSUPPORTED_TYPE = "unsupported_type"
+    """The panel has no orders of this type."""
+    UNSUPPORTED_FIELD = "unsupported_field"
+    """The panel or the service ignores this field, or does not accept it."""
+    UNKNOWN_SERVICE = "unknown_service"
+    """The catalogue has no such service."""
+    WRONG_TYPE = "wrong_type"
+    """The service accepts only orders of another type; `reason` names the class."""
+    UNKNOWN_PRICE = "unknown_price"
+    """The price is not known in advance, so the limit cannot be enforced."""
+    UNKNOWN_REF = "unknown_ref"
+    """The journal has no such ref."""
+    WRONG_STATE = "wrong_state"
+    """The state of the order forbids this; `reason` says which states allow it."""
+    INVALID = "invalid"
+    """Anything else; `reason` says what."""
 
 
 class PanelError(Exception):
@@ -170,7 +225,7 @@ class PanelError(Exception):
 
     @property
     def safe_to_retry(self) -> bool:
-        """Whether repeating the same call cannot order twice or do anything else twice."""
+        """Whether repeating the same call does nothing twice and is not bound to fail again."""
         return True
 
 
@@ -189,7 +244,7 @@ class _UncertainError(PanelError):
     @property
     def maybe_placed(self) -> bool:
         """An order may exist, unless the action cannot create one."""
-        return self.action not in _CANNOT_CREATE_ORDER
+        return self.action not in CANNOT_CREATE_ORDER
 
     @property
     def safe_to_retry(self) -> bool:
@@ -205,6 +260,11 @@ class _InvalidError(_NothingSentError, ValueError):
     def __str__(self) -> str:
         return self.text
 
+    @property
+    def safe_to_retry(self) -> bool:
+        """The same value is invalid again: correct it first."""
+        return False
+
 
 # --- nothing was sent ----------------------------------------------------------------------------
 
@@ -214,16 +274,28 @@ class InvalidOrderError(_InvalidError):
 
     `owner` is the class or method that the field belongs to (`"DefaultOrder"`, `"Client.call"`),
     `field` the field, `value` the invalid value as text (at most 200 characters), `reason` what is
-    wrong with it.
+    wrong with it, `code` the same as a word that a program can translate. `limit` is the bound that
+    the value breaks, of `BELOW_MIN`, `ABOVE_MAX` and `TOO_LONG`; None for the other codes.
     """
 
-    def __init__(self, owner: str, field: str, value: object, reason: str) -> None:
+    def __init__(
+        self,
+        owner: str,
+        field: str,
+        value: object,
+        reason: str,
+        *,
+        code: InvalidCode = InvalidCode.INVALID,
+        limit: int | None = None,
+    ) -> None:
         shown = format_value(value)
         super().__init__(f"{field} {shown} {reason}")
         self.owner = owner
         self.field = field
         self.value: str = shown
         self.reason = reason
+        self.code = code
+        self.limit = limit
 
 
 class InvalidSettingsError(_InvalidError):
@@ -288,6 +360,14 @@ class JournalError(_NothingSentError):
 
     def __str__(self) -> str:
         return f"journal: {self.text}"
+
+
+class StaleEventError(JournalError):
+    """Another worker has, or had, this event of a consumer.
+
+    Let it roll your transaction back: what that did for the event is done, or will be, by the other
+    worker. The stream continues after what is acknowledged by then.
+    """
 
 
 class NotSentError(_NothingSentError):
@@ -427,10 +507,11 @@ class OutcomeUnknownError(PanelError):
     It is neither a `TimeoutError` nor an `OSError`, so that a decorator that retries on those does
     not catch it. Check the panel before sending the same order again.
 
-    `form` is what was sent, without the key. `sent_at` is the aware UTC time of sending. `excerpt`
-    is what came back, sanitised, at most 500 characters; empty if nothing did. `order` is an id
-    that the panel sent beside an error, or None. `was_written` says whether the whole body was
-    handed to the connection; False does not prove that the panel received nothing of it.
+    `form` is what was sent, under the document's names and without the key. `sent_at` is the aware
+    UTC time of sending. `excerpt` is what came back, sanitised, at most 500 characters; empty if
+    nothing did. `order` is an id that the panel sent beside an error, or None. `was_written` says
+    whether the whole body was handed to the connection; False does not prove that the panel
+    received nothing of it.
     """
 
     kind = ErrorKind.UNKNOWN

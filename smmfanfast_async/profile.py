@@ -10,30 +10,44 @@ except for refusals: an error text that is neither in `refusals` nor recognized 
 leaves the outcome of an `add` unknown.
 """
 
+from collections.abc import Iterable, Mapping
 from functools import cached_property, lru_cache
-from typing import Any
+from math import isfinite
+from typing import Any, Literal, get_args
 
+import attrs
 from attrs import Attribute, field, frozen
 from attrs.validators import optional
 
-from ._refusals import RefusalTexts, find_kind
+from ._refusals import RefusalTexts, count_variants, find_kind, find_kind_of_read, template_flaw
 from ._text import format_value, normalize_word
-from .errors import ErrorKind, InvalidSettingsError
+from .errors import CANNOT_CREATE_ORDER, ErrorKind, InvalidSettingsError
 from .orders import API_V2_ORDER_TYPES, ORDER_TYPES
+from .orders.form_names import FormNames, find_flaw
 
-__all__ = ["API_V2", "SMMFANFAST", "Profile", "Refusal"]
+__all__ = ["API_V2", "SMMFANFAST", "Profile", "Refusal", "RequestFormat"]
+
+
+def _validate_template(refusal: Any, attribute: "Attribute[str]", value: object) -> None:
+    if (flaw := template_flaw(value)) is not None:
+        name = f"{type(refusal).__name__}.{attribute.name}"
+        raise InvalidSettingsError(name, f"{format_value(value)} {flaw}")
 
 
 @frozen
 class Refusal:
     """An error text that proves that the panel did nothing, and its kind."""
 
-    text: str
+    text: str = field(validator=_validate_template)
     """The panel's text, compared word by word, ignoring case and punctuation. `{n}` in it is a
-    number. A limit after "minimum" or "maximum", an amount after missing funds, and a sentence
-    such as "contact the support" may follow it, and nothing else."""
+    number, `{a|b|}` one of several words or none. A limit after "minimum" or "maximum", an amount
+    after missing funds, and a sentence such as "contact the support" may follow it, and nothing
+    else. It is shorter than 500 characters and has at most 500 variants."""
     kind: ErrorKind
     """Kind of the refusal; it decides the class of the error."""
+    source: Literal["", "document", "seen", "assumed"] = field(default="", eq=False)
+    """Where the text is from: the panel's document, its code or a response (seen), or a judgement
+    (assumed). "" if that was not noted."""
 
 
 _REFUSALS = (
@@ -101,6 +115,83 @@ MAX_CONCURRENCY = 1000
 MAX_CALLS_PER_MINUTE = 1_000_000
 """The most `calls_per_minute`, ten thousand times the limits seen."""
 
+MAX_REPLAY_WINDOW_S = 3600.0
+"""The longest `replay_window_s`: 60 and 120 were seen."""
+
+RequestFormat = Literal["form", "json", "get"]
+"""How a request is sent; see `Profile.request_format`."""
+
+SINGLE_ID_ACTIONS = frozenset({"refill", "refill_status", "cancel"})
+"""The actions that may be in `single_id_actions`."""
+
+_ORDER_FIELDS = frozenset(
+    each.name
+    for order_type in API_V2_ORDER_TYPES.values()
+    for each in attrs.fields(order_type)
+    if each.metadata.get("form", True)
+)
+
+_Pairs = tuple[tuple[str, str], ...]
+
+
+def _to_pairs(names: Mapping[str, str] | Iterable[tuple[str, str]]) -> _Pairs:
+    """Return names as sorted pairs, which can be compared, hashed and pickled."""
+    try:
+        return tuple(sorted(dict(names).items(), key=lambda pair: str(pair[0])))
+    except (TypeError, ValueError):
+        reason = f"{format_value(names)} must be a mapping of names"
+        raise InvalidSettingsError("Profile", reason) from None
+
+
+def _to_set(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(names)
+
+
+def _check_names(profile: Any, _attribute: "Attribute[Any]", _value: object) -> None:
+    flaw = find_flaw(dict(profile.action_names), dict(profile.field_names), _ORDER_FIELDS)
+    if flaw is not None:
+        raise InvalidSettingsError(f"{type(profile).__name__}.{flaw[0]}", flaw[1])
+
+
+def _check_format(profile: Any, attribute: "Attribute[Any]", value: object) -> None:
+    if value not in get_args(RequestFormat):
+        reason = f"{format_value(value)} must be one of {', '.join(get_args(RequestFormat))}"
+        raise InvalidSettingsError(f"{type(profile).__name__}.{attribute.name}", reason)
+
+
+def _check_single_id_actions(profile: Any, attribute: "Attribute[Any]", value: Any) -> None:
+    for action in sorted(value, key=str):
+        if action not in SINGLE_ID_ACTIONS:
+            reason = f"{format_value(action)} must be one of {', '.join(sorted(SINGLE_ID_ACTIONS))}"
+            if action == "status":
+                reason += "; for single statuses set ids_per_call to 1"
+            raise InvalidSettingsError(f"{type(profile).__name__}.{attribute.name}", reason)
+
+
+def _check_replay_window(profile: Any, attribute: "Attribute[Any]", value: Any) -> None:
+    is_number = type(value) in (int, float) and isfinite(value)
+    if not (is_number and 0 < value <= MAX_REPLAY_WINDOW_S):
+        reason = (
+            f"{format_value(value)} must be a number of seconds above 0, "
+            f"at most {MAX_REPLAY_WINDOW_S:g}"
+        )
+        raise InvalidSettingsError(f"{type(profile).__name__}.{attribute.name}", reason)
+
+
+MAX_REFUSAL_VARIANTS = 50_000
+"""The most variants of all `refusals` together: all languages of `refusal_texts` have 3,200, and
+a variant takes about 200 bytes."""
+
+
+def _validate_refusals(
+    profile: Any, attribute: "Attribute[tuple[Refusal, ...]]", value: tuple[Refusal, ...]
+) -> None:
+    count = sum(count_variants(each.text) for each in value)
+    if count > MAX_REFUSAL_VARIANTS:
+        name = f"{type(profile).__name__}.{attribute.name}"
+        reason = f"must have at most {MAX_REFUSAL_VARIANTS} variants, not {count}"
+        raise InvalidSettingsError(name, reason)
+
 
 def _limit_validator(max_value: int) -> Any:
     """Return a validator for integers from 1 to `max_value`."""
@@ -126,7 +217,8 @@ class Profile:
     base_url: str
     """The URL that every call is posted to."""
     actions: frozenset[str]
-    """Actions of the panel, in its own words; any other raises `UnsupportedActionError`."""
+    """Actions of the panel, in the words of the document and of API v2 whatever the panel calls
+    them (`action_names`); any other raises `UnsupportedActionError`."""
     order_types: frozenset[str] = field(default=frozenset(ORDER_TYPES), repr=False)
     """Order types that the panel supports, in its own words and any spelling: `panel_type` of the
     order classes. An order of another type raises `InvalidOrderError` and is not sent."""
@@ -155,13 +247,38 @@ class Profile:
     """Whether to escape `%` and `+` in values once more, for panels that decode them twice (seen on
     this one: a `t.me/+…` link arrives with a space). Off by default: not in the document."""
     # Hidden, because the repr is part of the signature of `Client` on its help page.
-    refusals: tuple[Refusal, ...] = field(default=_REFUSALS, repr=False)
+    refusals: tuple[Refusal, ...] = field(
+        default=_REFUSALS, repr=False, validator=_validate_refusals
+    )
     """Error texts that the panel returns before creating an order. Any other error text leaves the
     outcome of an `add` unknown. Add the texts of a panel in another language here."""
     refusal_grammar: bool = False
-    """Whether English texts are also recognized by a closed grammar of what panels check before
-    they create an order, if every word belongs to it. Off by default: it rests on 22 code bases of
-    other panels (seen), not on this one."""
+    """Whether English error texts of an `add` are also recognized by a closed grammar of what
+    panels check before they create an order, if every word belongs to it. Off by default: it rests
+    on 22 code bases of other panels (seen), not on this one. For calls that cannot create an order
+    the grammar is always on, since it only finds the kind of error."""
+    request_format: RequestFormat = field(default="form", validator=_check_format)
+    """How a request is sent: "form" as a form by POST (document), "json" as a JSON object by POST,
+    in which every value is a text, "get" in the query of a URL by GET (both seen). Proxies and
+    panels log URLs, and the key with them: use "get" only if a panel accepts nothing else."""
+    action_names: _Pairs = field(default=(), converter=_to_pairs, repr=False)
+    """The panel's actions where they differ from the document's, by call: the methods of `Client`.
+    `{"statuses": "multi_status"}`; a call for several ids has the action of that for one unless it
+    is given. A mapping is accepted."""
+    field_names: _Pairs = field(default=(), converter=_to_pairs, validator=_check_names, repr=False)
+    """The panel's names of fields where they differ, for all calls or for one: `{"key": "token",
+    "link": "url", "refill.order": "refill"}`. A mapping is accepted."""
+    single_id_actions: frozenset[str] = field(
+        default=frozenset[str](), converter=_to_set, validator=_check_single_id_actions
+    )
+    """Of refill, refill_status and cancel those that take only one id in a call, as `order` or
+    `refill` (seen for cancel). Several ids are then sent in as many calls. For status, set
+    `ids_per_call` to 1."""
+    replay_window_s: float | None = field(default=None, validator=optional(_check_replay_window))
+    """Seconds for which the panel answers an order that equals an earlier one with the id of that
+    one, and creates nothing: 60 and 120 were seen. `add` then raises `RefusedError` of the kind
+    DUPLICATE for an id that it has returned already. None if the panel does not do that, as that of
+    the document: there an id that comes twice leaves the outcome unknown in a journal."""
 
     def supports_order_type(self, order_type: str) -> bool:
         """Return whether the panel supports an order type, ignoring case, spaces, `_` and `-`."""
@@ -173,14 +290,38 @@ class Profile:
             self.final_statuses
         )
 
-    def refusal_kind(self, text: str) -> ErrorKind | None:
-        """Return the kind of a refusal text; None if it is not recognized."""
+    @cached_property
+    def form_names(self) -> FormNames:
+        """The panel's names of actions and fields."""
+        return FormNames(self.action_names, self.field_names)
+
+    def ids_in_call(self, action: str) -> int:
+        """Return how many ids a call of an action may have."""
+        return 1 if action in self.single_id_actions else self.ids_per_call
+
+    def refusal_kind(self, text: str, action: str = "add") -> ErrorKind | None:
+        """Return the kind of a refusal text; None if it is not recognized.
+
+        After an `add`, a recognized text proves that there is no order. After a call that cannot
+        create one, such as `status`, more texts are recognized.
+        """
+        if action in CANNOT_CREATE_ORDER:
+            return self._texts_of_reads.find_kind(text)
         return self._refusal_texts.find_kind(text)
 
     @cached_property
     def _refusal_texts(self) -> RefusalTexts:
         texts = ((each.text, each.kind) for each in self.refusals)
         return RefusalTexts(texts, find_kind if self.refusal_grammar else None)
+
+    @cached_property
+    def _texts_of_reads(self) -> RefusalTexts:
+        return RefusalTexts(((each.text, each.kind) for each in self.refusals), find_kind_of_read)
+
+
+# attrs writes this function, for the cached property, without a module: with Python 3.13.0, `help`
+# of this module would raise `TypeError`.
+vars(Profile).get("__getattr__", Profile).__module__ = __name__
 
 
 @lru_cache(maxsize=16)

@@ -14,11 +14,12 @@ Each class documents its fields in its docstring: that is what `help()` and pydo
 import decimal
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
+from ._serialization import JsonFields, Serializable
 from ._text import normalize_word
 
 __all__ = [
@@ -64,6 +65,8 @@ class Status(StrEnum):
     EXPIRED = "expired"
     FAILED = "failed"
     ERROR = "error"
+    REJECTED = "rejected"
+    """The panel does not carry out the refill (documented by API v2 panels)."""
     UNKNOWN = "unknown"
     """The panel's word is not in this list: `OrderStatus.raw_status` has it."""
 
@@ -89,10 +92,12 @@ _STATUS_BY_WORD = {
     for spelling, status in [
         *((each.value, each) for each in Status),
         ("cancelled", Status.CANCELED),
+        ("fail", Status.FAILED),
     ]
     if status is not Status.UNKNOWN
     for spaced in (spelling, spelling.replace("_", " "))
-    for word in (spaced, spaced.capitalize(), spaced.title())
+    for cased in (spaced, spaced.capitalize(), spaced.title(), spaced.upper())
+    for word in (cased, cased.replace(" ", "-"), cased.replace(" ", ""))
 }
 
 _CURRENCIES = (  # noqa: SIM905  # a hundred quotes would hide the content
@@ -149,12 +154,14 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     is_challenge: bool = False
 
 
-class _SingleResult(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+class _SingleResult(Serializable, msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What the results of one order, refill or account have in common: `raw`.
 
     Equality, hash and repr ignore `raw`: two responses may have the same content in a different
     format.
     """
+
+    _json: ClassVar[JsonFields] = JsonFields(raw=frozenset({"raw"}))
 
     raw: str | None = None
 
@@ -198,6 +205,7 @@ class AddedOrder(_SingleResult, frozen=True, kw_only=True):
 
 
 class OrderStatus(
+    Serializable,
     msgspec.Struct,
     frozen=True,
     kw_only=True,
@@ -231,6 +239,13 @@ class OrderStatus(
         raw: The text it was read from, cleaned, its first 2,000 characters; None unless `keep_raw`
             asked for it.
     """
+
+    _json: ClassVar[JsonFields] = JsonFields(
+        computed={"charge": "charge", "status": "status", "is_final": "is_final"},
+        hidden=frozenset({"raw_charge"}),
+        raw=frozenset({"extra", "raw"}),
+        types={"order": str, "raw_status": str, "currency": str | None},
+    )
 
     order: _Id = ""
     raw_status: _StatusWord
@@ -312,6 +327,7 @@ class OrderStatus(
 
 
 class Service(
+    Serializable,
     msgspec.Struct,
     frozen=True,
     kw_only=True,
@@ -340,6 +356,13 @@ class Service(
         raw: The text it was read from, cleaned, its first 2,000 characters; None unless `keep_raw`
             asked for it.
     """
+
+    _json: ClassVar[JsonFields] = JsonFields(
+        computed={"rate": "rate"},
+        hidden=frozenset({"raw_rate"}),
+        raw=frozenset({"extra", "raw"}),
+        types={"service": str},
+    )
 
     service: _Id
     name: str = ""
@@ -393,7 +416,8 @@ class RefillResult(_SingleResult, frozen=True, kw_only=True):
 
     Attributes:
         order: The id of the order that is refilled, as text.
-        refill: The id of the refill, for `refill_status`, as text.
+        refill: The id of the refill, for `refill_status`, as text; "" if the panel accepted it in a
+            sentence, without an id (seen).
         raw: The panel's response, or its part about this order if several were requested, cleaned,
             its first 2,000 characters; None if the result does not come from a panel.
     """
@@ -412,6 +436,8 @@ class RefillStatus(_SingleResult, frozen=True, kw_only=True):
         raw: The panel's response, or its part about this refill if several were requested, cleaned,
             its first 2,000 characters; None if the result does not come from a panel.
     """
+
+    _json: ClassVar[JsonFields] = JsonFields(computed={"status": "status"}, raw=frozenset({"raw"}))
 
     refill: str
     raw_status: str

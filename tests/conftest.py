@@ -1,13 +1,24 @@
 """Shared by all tests: the `pytester` fixture, the `postgres` marker, the event loop."""
 
 import asyncio
+import signal
 import warnings
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# No example fails because the machine is slow.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 # Only the conftest at the top may name plugins.
 pytest_plugins = ["pytester"]
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As for a command that a shell script starts with `&`. The processes that tests start inherit
+    # it, and some of them are interrupted.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

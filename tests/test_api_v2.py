@@ -403,7 +403,7 @@ async def test_cancelled_orders_refund_what_remains() -> None:
         assert isinstance(found["99"], OrderNotFoundError)
         for refused in (found[done], found[kept]):
             assert isinstance(refused, RefusedError)
-            assert refused.kind is ErrorKind.UNKNOWN
+            assert refused.kind is ErrorKind.VALIDATION
             assert "not eligible for cancel." in refused.text
         status = await client.status(started)
         assert status.status is Status.PARTIAL

@@ -286,6 +286,29 @@ async def test_async_ids_are_answered_as_batches_complete() -> None:
 
 
 @pytest.mark.asyncio
+async def test_batches_are_mappings_of_their_own_ids() -> None:
+    async with StatusPanel() as server, create_client(server) as client:
+        batches = [batch async for batch in client.iter_status_batches(range(1, 251), ordered=True)]
+
+    assert [len(batch) for batch in batches] == [100, 100, 50]
+    rows = [row for batch in batches for row in batch.items()]
+    assert [order for order, _ in rows] == [str(each) for each in range(1, 251)]
+    assert all(isinstance(each, OrderStatus) and each.order == order for order, each in rows)
+
+
+@pytest.mark.asyncio
+async def test_closed_client_gives_no_further_batch() -> None:
+    async with StatusPanel() as server:
+        client = create_client(server, concurrency=1)
+        batches = client.iter_status_batches(range(1, 1000))
+        await anext(batches)
+        await client.aclose()
+
+        with pytest.raises(ClosedError):
+            [each async for each in batches]
+
+
+@pytest.mark.asyncio
 async def test_closing_between_batches_is_raised() -> None:
     async with StatusPanel() as server:
         client = create_client(server, concurrency=1)
@@ -405,7 +428,7 @@ async def test_each_waiter_for_an_unknown_order_gets_its_own_error() -> None:
 async def test_wait_times_out() -> None:
     async with LivePanel(o7="Pending") as server, create_polling_client(server) as client:
         with pytest.raises(WaitTimeoutError) as caught:
-            await client.wait(7, timeout_s=0.05)
+            await client.wait(7, timeout_s=1)
 
     assert (caught.value.order, caught.value.raw_status) == ("7", "Pending")
 

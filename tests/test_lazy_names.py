@@ -23,11 +23,15 @@ def test_star_import_binds_every_public_name() -> None:
     assert not {"import_module", "logging", "TYPE_CHECKING"} & set(names)
 
 
+INVALID = ("Code", "OrderError", "ResponseError", "SettingsError")
+
+
 @pytest.mark.parametrize(
     ("start", "names"),
     [
         ("Cli", ["s.Client("]),
-        ("Inval", ["s.InvalidOrderError(", "s.InvalidResponseError(", "s.InvalidSettingsError("]),
+        ("InvalidO", ["s.InvalidOrderError("]),
+        ("Inval", [f"s.Invalid{each}(" for each in INVALID]),
     ],
 )
 def test_tab_completes_names_that_are_not_loaded_yet(start: str, names: list[str]) -> None:

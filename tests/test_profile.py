@@ -156,7 +156,7 @@ def test_case_punctuation_and_spaces_are_ignored(text: str) -> None:
     "There was an error processing your request. Please try again later",
     "Bad Linkage",
     "Bad",
-    "a Bad Link",
+    "see Bad Link",
     "neworder.error",
     "neworder.error.link_is_being_processed",
     "neworder.error.something_else",
@@ -346,3 +346,45 @@ def test_profile_may_add_final_statuses(word: str) -> None:
     assert mine.is_final_status(word)
     assert not mine.is_final_status("Pending")
     assert not API_V2.is_final_status(word)
+
+
+def test_template_has_numbers_and_choices() -> None:
+    listed = Refusal("{El|} {enlace|link} no es válido; mínimo {n}", ErrorKind.VALIDATION)
+    mine = attrs.evolve(SMMFANFAST, refusals=(listed,))
+
+    assert mine.refusal_kind("El link no es válido, mínimo 1.000") is ErrorKind.VALIDATION
+    assert mine.refusal_kind("enlace no es válido. Mínimo: 5") is ErrorKind.VALIDATION
+    assert mine.refusal_kind("El no es válido. Mínimo: 5") is None
+    assert mine.refusal_kind("El enlace no es válido") is None
+
+
+@pytest.mark.parametrize(("text", "flaw"), [
+    (5, "5 must be a text"),
+    ("x" * 500, "must be shorter than 500 characters"),
+    ("a {b", "'a {b' has a brace without its counterpart"),
+    ("{a|b}" * 9, "must have at most 500 variants"),
+    ("", "'' has a variant without a letter or digit"),
+    ("{a|}", "'{a|}' has a variant without a letter or digit"),
+    ("{n}", "'{n}' has a variant without a letter or digit"),
+])  # fmt: skip
+def test_text_that_cannot_be_listed_is_rejected(text: object, flaw: str) -> None:
+    with pytest.raises(InvalidSettingsError) as caught:
+        Refusal(text, ErrorKind.FUNDS)  # type: ignore[arg-type]
+
+    assert caught.value.name == "Refusal.text"
+    assert str(caught.value).endswith(flaw)
+
+
+def test_source_of_a_text_does_not_distinguish_it() -> None:
+    assert Refusal("No", ErrorKind.FUNDS, "seen") == Refusal("No", ErrorKind.FUNDS)
+
+
+def test_status_calls_have_kinds_that_an_add_does_not_have() -> None:
+    assert SMMFANFAST.refusal_kind("Order not found", "status") is ErrorKind.NOT_FOUND
+    assert SMMFANFAST.refusal_kind("Insufficient balance", "refill") is ErrorKind.FUNDS
+    assert SMMFANFAST.refusal_kind("Order not found") is None
+    assert SMMFANFAST.refusal_kind("Order not found", "an_action_of_another_panel") is None
+
+
+def test_long_text_is_neither_recognized_nor_remembered() -> None:
+    assert API_V2.refusal_kind("Bad link" + " " * 500) is None

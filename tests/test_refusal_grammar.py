@@ -3,8 +3,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import refusal_texts
 
-from smmfanfast_async._refusals.grammar import MAX_CHARACTERS, find_kind
+from smmfanfast_async._refusals.grammar import MAX_CHARACTERS, find_kind, find_kind_of_read
 from smmfanfast_async.errors import ErrorKind
 from smmfanfast_async.profile import API_V2, SMMFANFAST
 
@@ -180,7 +181,56 @@ OTHER = [
     "",
     "!",
 ]
+OTHER_WORDINGS = [
+    (text, kind)
+    for kind, texts in refusal_texts.OTHER_WORDINGS.items()
+    for text in texts.strip().splitlines()
+]
 TEXTS = [text for texts in RECOGNIZED.values() for text in texts]
+ALL_TEXTS = [*TEXTS, *(text for text, _ in OTHER_WORDINGS)]
+
+# Errors of calls that cannot create an order (seen).
+READS: dict[ErrorKind, list[str]] = {
+    ErrorKind.NOT_FOUND: [
+        "Order not found.",
+        "order_not_found",
+        "No order was placed with this ORDER ID.",
+        "The selected order id is invalid.",
+        "Incorrect order IDs",
+        "Invalid orders",
+        "Invalid refills",
+        "Order 12345 not found",
+        "Order does not exist",
+        "Refill Request Not found",
+        "Order Incorrect request",
+        "This order does not belong to you",
+    ],
+    ErrorKind.VALIDATION: [
+        "Refill not allowed",
+        "The order field is required",
+        "Refill or refills parameter is required.",
+        "You are not eligible to send refill request.",
+        "You are not eligible to cancel this order.",
+        "Order ID is required",
+        "order id(s) required",
+        "order(s) required",
+        "Order must be completed before it can be refilled",
+        "Order can no longer be canceled",
+        "Order cannot be canceled",
+        "Order not found or not eligible for refill",
+        "Order not found or cannot be cancelled",
+        "Refill period has expired",
+        "Cancellation not allowed for this service",
+        "No more than 100 orders per request",
+        "Too many orders",
+        "This order cannot be refilled",
+        "Refill is not available for this service",
+        "Order is already canceled",
+    ],
+    ErrorKind.AUTH: ["Invalid API key", "Your account is suspended"],
+    ErrorKind.SERVICE: ["Invalid service"],
+    ErrorKind.RATE_LIMIT: ["Too many requests"],
+}
 
 
 @pytest.mark.parametrize(
@@ -196,22 +246,91 @@ def test_text_that_is_not_certain_is_not_a_refusal(text: str) -> None:
     assert find_kind(text) is None
 
 
+@pytest.mark.parametrize(("text", "kind"), OTHER_WORDINGS)
+def test_other_wordings_have_their_kind(text: str, kind: ErrorKind) -> None:
+    """Texts that no code base has, worded as other programmers would."""
+    assert find_kind(text) is kind
+
+
+@pytest.mark.parametrize("text", refusal_texts.UNCERTAIN.splitlines())
+def test_text_after_which_an_order_may_exist_is_not_a_refusal(text: str) -> None:
+    assert find_kind(text) is None
+
+
 @given(
-    st.sampled_from(TEXTS),
+    st.sampled_from(ALL_TEXTS),
     st.sampled_from(
         [
             *("created", "placed", "provider", "upstream", "later", "processing", "timeout"),
-            *("temporarily", "but", "pending", "queued", "success", "ord_01HZX3", "order_12345"),
-            *("try again", "order 12345", "saved as 5", "id 5", "and the order was sent"),
+            *("temporarily", "queued", "success", "ord_01HZX3", "order_12345", "refunded"),
+            *("try again", "order 12345", "saved as 5", "order id 5", "and the order was sent"),
+            *("accepted", "submitted", "on hold", "order canceled", "partially", "yes"),
         ]
     ),
-    st.integers(0, 20),
+    st.integers(0, 25),
 )
 def test_any_inserted_word_makes_a_text_unknown(text: str, more: str, at: int) -> None:
     words = text.split()
     words.insert(min(at, len(words)), more)
 
     assert find_kind(" ".join(words)) is None
+
+
+@given(
+    st.sampled_from(ALL_TEXTS),
+    st.sampled_from(
+        [
+            "Order 12345 created",
+            "Your order was placed",
+            "Please try again later",
+            "The order is pending",
+            "order: 12345",
+            "Provider error",
+        ]
+    ),
+    st.sampled_from([". ", "; ", ", ", " - ", ": ", " (", "\n", " "]),
+)
+def test_any_added_clause_makes_a_text_unknown(text: str, clause: str, joint: str) -> None:
+    assert find_kind(f"{text}{joint}{clause}") is None
+    assert find_kind(f"{clause}{joint}{text}") is None
+
+
+@given(st.lists(st.sampled_from(" ".join(ALL_TEXTS).split()), min_size=1, max_size=30))
+def test_any_words_are_examined_without_failing(words: list[str]) -> None:
+    find_kind(" ".join(words))
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_examined_without_failing(text: str) -> None:
+    find_kind(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"), [(text, kind) for kind, texts in READS.items() for text in texts]
+)
+def test_errors_of_reads_have_their_kind(text: str, kind: ErrorKind) -> None:
+    assert find_kind_of_read(text) is kind
+    assert SMMFANFAST.refusal_kind(text, "status") in {kind, SMMFANFAST.refusal_kind(text)}
+
+
+@pytest.mark.parametrize("text", READS[ErrorKind.NOT_FOUND])
+def test_order_not_found_is_no_refusal_of_an_add(text: str) -> None:
+    assert find_kind(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The quantity field is required. (and 2 more errors)",
+        "Insufficient balance. Required: $12.00, Available: $3.50. Please contact support.",
+        "Quantity too low. Minimum is 10",
+        "Invalid link; invalid quantity",
+        "link: The link field is required.",
+        "Error: Service not found",
+    ],
+)
+def test_several_sentences_are_a_refusal_if_each_is(text: str) -> None:
+    assert find_kind(text) is not None
 
 
 @pytest.mark.parametrize("text", [

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from .._wire.decode import (
+    decode_cancel,
     decode_cancels,
     decode_refill,
     decode_refill_statuses,
@@ -65,7 +66,7 @@ class ApiV2Calls:
         """
         asked = parse_id(refill, name="refill")
         # The answer to `refill` does not name the refill, so that it might be that of another call.
-        field = "refill" if self.profile.ids_per_call == 1 else "refills"
+        field = "refill" if self.profile.ids_in_call("refill_status") == 1 else "refills"
         rows = await self._read(
             encode_ids("refill_status", field, [asked]),
             lambda reply: decode_refill_statuses(reply, self.profile, [asked]),
@@ -108,7 +109,9 @@ class ApiV2Calls:
         self._runner.check_action(action)
         asked = parse_ids(ids, field[:-1])
         rows: dict[str, T | PanelError] = {}
-        size = self.profile.ids_per_call
+        size = self.profile.ids_in_call(action)
+        if action in self.profile.single_id_actions:
+            field, decode = field[:-1], _SINGLE_DECODERS.get(action, decode)
         for start in range(0, len(asked), size):
             batch = asked[start : start + size]
             try:
@@ -126,3 +129,22 @@ def _decode_batch(
     decode: _DecodeRows[T], profile: Profile, ids: list[str], reply: Response
 ) -> _Rows[T]:
     return decode(reply, profile, ids)
+
+
+def _decode_one_refill(
+    reply: Response, profile: Profile, ids: Sequence[str]
+) -> _Rows[RefillResult]:
+    return {ids[0]: decode_refill(reply, profile, ids[0])}
+
+
+def _decode_one_cancel(
+    reply: Response, profile: Profile, ids: Sequence[str]
+) -> _Rows[CancelResult]:
+    return {ids[0]: decode_cancel(reply, profile, ids[0])}
+
+
+_SINGLE_DECODERS: dict[str, _DecodeRows[Any]] = {
+    "refill": _decode_one_refill,
+    "cancel": _decode_one_cancel,
+}
+"""How the answer about one id is decoded that is sent in the field for one."""

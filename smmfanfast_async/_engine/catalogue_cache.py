@@ -9,7 +9,13 @@ import attrs
 
 from .._wire.decode import decode_services
 from ..catalogue import Catalogue
-from ..errors import InvalidOrderError, NoResponseError, NotSentError, SpendingLimitError
+from ..errors import (
+    InvalidCode,
+    InvalidOrderError,
+    NoResponseError,
+    NotSentError,
+    SpendingLimitError,
+)
 from ..orders import Order
 from .cache import SingleFlightCache
 from .runner import Runner, Settings
@@ -49,9 +55,8 @@ class CatalogueCache:
         """
         # A float is not exactly the amount that was meant, and no price is above a NaN.
         if type(max_charge) not in (Decimal, int) or not Decimal(max_charge).is_finite():
-            raise InvalidOrderError(
-                type(order).__name__, "max_charge", max_charge, "must be a Decimal"
-            )
+            owner, code = type(order).__name__, InvalidCode.NOT_A_NUMBER
+            raise InvalidOrderError(owner, "max_charge", max_charge, "must be a Decimal", code=code)
         try:
             async with asyncio.timeout(wait_s):
                 price = await self._fetch_price(order)
@@ -62,7 +67,8 @@ class CatalogueCache:
             reason = (
                 f"cannot be enforced: the price of service {order.service} is not known in advance"
             )
-            raise InvalidOrderError(type(order).__name__, "max_charge", max_charge, reason)
+            owner, code = type(order).__name__, InvalidCode.UNKNOWN_PRICE
+            raise InvalidOrderError(owner, "max_charge", max_charge, reason, code=code)
         if price > max_charge:
             raise SpendingLimitError("max_charge", price, Decimal(max_charge))
 

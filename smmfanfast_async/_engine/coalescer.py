@@ -23,11 +23,11 @@ batch keep their context: copying that of each caller would cost a tenth of a ca
 """
 
 import asyncio
-import copy
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from contextvars import Context, copy_context
-from itertools import islice
 from typing import Generic, TypeVar
+
+from .waiters import Waiters, mark_retrieved
 
 __all__ = ["BatchCancelledError", "Coalescer"]
 
@@ -44,7 +44,6 @@ EXPIRY_RESOLUTION_S = 0.05
 K = TypeVar("K")
 G = TypeVar("G", bound=Hashable)
 R = TypeVar("R")
-T = TypeVar("T")
 
 
 class BatchCancelledError(Exception):
@@ -55,62 +54,17 @@ class BatchCancelledError(Exception):
         self.was_sent = was_sent
 
 
-class _Entry(Generic[K, G, R]):
-    """A key and its waiters, each with its deadline on the clock of the event loop.
-
-    Usually there is one waiter, which needs no mapping: with 10,000 callers that saves 10,000
-    objects that the garbage collector would traverse again and again.
-    """
-
-    __slots__ = ("batch", "context", "deadline_s", "future", "joined", "key")
-
-    def __init__(self, key: K, future: asyncio.Future[R], deadline_s: float) -> None:
-        self.key = key
-        self.context: Context | None = None
-        """The context of the first caller, if it may be the first key of a batch that waits."""
-        self.future: asyncio.Future[R] | None = future
-        self.deadline_s = deadline_s
-        self.joined: dict[asyncio.Future[R], float] | None = None
-        self.batch: _Batch[K, G, R] | None = None
-
-    def add_waiter(self, future: asyncio.Future[R], deadline_s: float) -> None:
-        """Add a waiter after the first one."""
-        if self.joined is None:
-            self.joined = {}
-        self.joined[future] = deadline_s
-
-    def remove_waiter(self, future: asyncio.Future[R]) -> None:
-        """Remove a waiter; it may have been removed before."""
-        if self.future is future:
-            self.future = None
-        elif self.joined is not None:
-            self.joined.pop(future, None)
-
-    def has_waiters(self) -> bool:
-        """Return whether a caller still waits for the key."""
-        return self.future is not None or bool(self.joined)
-
-    def waiters(self) -> list[tuple[asyncio.Future[R], float]]:
-        """Return all waiters and their deadlines, in the order of arrival."""
-        first = [] if self.future is None else [(self.future, self.deadline_s)]
-        return first if self.joined is None else [*first, *self.joined.items()]
-
-
 class _Batch(Generic[K, G, R]):
     """A batch in flight."""
 
-    __slots__ = ("entries", "group", "task")
+    __slots__ = ("group", "task", "waiters")
 
     task: asyncio.Task[Mapping[K, R | Exception]]
     """Set as soon as it is created."""
 
-    def __init__(self, entries: list[_Entry[K, G, R]], group: G) -> None:
-        self.entries = entries
+    def __init__(self, waiters: Waiters[K, R], group: G) -> None:
+        self.waiters = waiters
         self.group = group
-
-    def has_waiters(self) -> bool:
-        """Return whether a caller still waits for one of its keys."""
-        return any(entry.has_waiters() for entry in self.entries)
 
 
 Fetch = Callable[[list[K], G, float], Awaitable[Mapping[K, R | Exception]]]
@@ -149,7 +103,7 @@ class Coalescer(Generic[K, G, R]):
         self._concurrency = concurrency
         self._delay_s = min(delay_s, MAX_DELAY_S)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._groups: dict[G, dict[K, _Entry[K, G, R]]] = {}
+        self._groups: dict[G, Waiters[K, R]] = {}
         # A dict instead of a set: batches end in the order they started, in every run alike.
         self._batches: dict[_Batch[K, G, R], None] = {}
         self._send_handle: asyncio.Handle | None = None
@@ -163,6 +117,18 @@ class Coalescer(Generic[K, G, R]):
         or the coalescer closed (`map_error` may replace these two), and `RuntimeError` if keys are
         still waiting on another event loop.
         """
+        future = self.enqueue(key, timeout_s=timeout_s, group=group)
+        try:
+            return await future
+        except BaseException as error:
+            self.on_error(error, future, key, group, timeout_s)
+            raise
+
+    def enqueue(self, key: K, *, timeout_s: float, group: G) -> asyncio.Future[R]:
+        """Add a waiter. The caller awaits its future, as `load` does, and reports any error.
+
+        `load` is one more coroutine. With thousands of callers that costs a tenth of a call.
+        """
         loop = self._loop
         if loop is None or loop is not asyncio.get_running_loop():
             loop = self._bind_loop()
@@ -170,27 +136,34 @@ class Coalescer(Generic[K, G, R]):
         deadline_s = loop.time() + timeout_s
         waiting = self._groups.get(group)
         if waiting is None:
-            waiting = self._groups[group] = {}
-        entry = waiting.get(key)
-        if entry is None:
-            entry = waiting[key] = _Entry(key, future, deadline_s)
-            if len(waiting) % self._size == self._first:
-                entry.context = copy_context()
-            # If sending is already scheduled, only a full batch needs attention.
-            if self._send_handle is None or len(waiting) >= self._size:
-                self._on_new_key(group, waiting)
+            waiting = self._groups[group] = Waiters()
+        if key in waiting.futures:
+            waiting.join(key, future, deadline_s)
         else:
-            entry.add_waiter(future, deadline_s)
+            waiting.futures[key], waiting.deadlines_s[key] = future, deadline_s
+            count = len(waiting.futures)
+            if count % self._size == self._first:
+                waiting.contexts[key] = copy_context()
+            # Without a free slot it waits. If sending is scheduled, only a full batch needs more.
+            if len(self._batches) < self._concurrency and (
+                self._send_handle is None or count >= self._size
+            ):
+                self._on_new_key(group, count)
         if self._deadline_timer is None or deadline_s < self._deadline_timer.when():
             self._set_deadline_timer(deadline_s)
-        try:
-            return await future
-        except asyncio.CancelledError:
-            self._remove_waiter(entry, future, group)
-            raise
-        except (TimeoutError, BatchCancelledError) as error:
-            if self._map_error is None:
-                raise
+        return future
+
+    def on_error(
+        self, error: BaseException, future: asyncio.Future[R], key: K, group: G, timeout_s: float
+    ) -> None:
+        """Remove a waiter that was cancelled; raise the error that replaces one of the coalescer.
+
+        The caller raises any other error again.
+        """
+        if isinstance(error, asyncio.CancelledError):
+            mark_retrieved(future)
+            self._remove_waiter(key, future, group)
+        elif isinstance(error, TimeoutError | BatchCancelledError) and self._map_error is not None:
             raise self._map_error(key, error, timeout_s) from error
 
     def close(self) -> None:
@@ -199,9 +172,9 @@ class Coalescer(Generic[K, G, R]):
             self._reset()
         groups, self._groups = self._groups, {}
         for waiting in groups.values():
-            _fail(waiting.values(), BatchCancelledError(was_sent=False))
+            waiting.fail(BatchCancelledError(was_sent=False))
         for batch in self._batches:
-            _fail(batch.entries, BatchCancelledError(was_sent=True))
+            batch.waiters.fail(BatchCancelledError(was_sent=True))
             batch.task.cancel()
         self._cancel_timers()
 
@@ -233,18 +206,14 @@ class Coalescer(Generic[K, G, R]):
                 handle.cancel()
         self._deadline_timer = self._send_handle = None
 
-    def _on_new_key(self, group: G, waiting: dict[K, _Entry[K, G, R]]) -> None:
-        """Start the batch of a new key if it is full, else schedule it."""
-        if len(waiting) >= self._size:
-            if len(self._batches) < self._concurrency:
-                self._start_batch(group)
+    def _on_new_key(self, group: G, count: int) -> None:
+        """Start the batch of a new key if it is full, else schedule it; a slot is free."""
+        if count >= self._size:
+            self._start_batch(group)
         else:
             self._schedule_sending()
 
     def _schedule_sending(self) -> None:
-        """Schedule the start of waiting batches if a slot is free."""
-        if len(self._batches) >= self._concurrency:
-            return
         loop = asyncio.get_running_loop()
         if self._batches and self._delay_s > 0:
             self._send_handle = loop.call_later(
@@ -253,21 +222,25 @@ class Coalescer(Generic[K, G, R]):
         else:
             self._send_handle = loop.call_soon(self._send_waiting, context=Context())
 
-    def _remove_waiter(self, entry: _Entry[K, G, R], future: asyncio.Future[R], group: G) -> None:
+    def _remove_waiter(self, key: K, future: asyncio.Future[R], group: G) -> None:
         """Remove a waiter, and its key or batch if it was the last one."""
-        entry.remove_waiter(future)
-        if future.done() and not future.cancelled():
-            future.exception()  # otherwise asyncio reports an error that was never retrieved
-        if entry.has_waiters():
+        waiting = self._groups.get(group)
+        if waiting is not None and waiting.remove(key, future):
+            self._drop_if_empty(group, waiting)
             return
-        if entry.batch is None:
-            waiting = self._groups.get(group, {})
-            if waiting.get(entry.key) is entry:
-                del waiting[entry.key]
-                if not waiting:
-                    del self._groups[group]
-        elif not entry.batch.has_waiters():
-            entry.batch.task.cancel()
+        for batch in self._batches:
+            if batch.group == group and batch.waiters.remove(key, future):
+                self._cancel_if_empty(batch)
+                return
+
+    def _drop_if_empty(self, group: G, waiting: Waiters[K, R]) -> None:
+        if not waiting.futures:
+            del self._groups[group]
+
+    @staticmethod
+    def _cancel_if_empty(batch: _Batch[K, G, R]) -> None:
+        if not batch.waiters.futures:
+            batch.task.cancel()
 
     # --- deadlines -------------------------------------------------------------------------------
 
@@ -283,27 +256,15 @@ class Coalescer(Generic[K, G, R]):
         self._deadline_timer = None
         now_s = asyncio.get_running_loop().time()
         for group, waiting in list(self._groups.items()):
-            for entry in list(waiting.values()):
-                self._expire_entry(entry, now_s, group)
-        for batch in list(self._batches):
-            for entry in batch.entries:
-                self._expire_entry(entry, now_s, batch.group)
-        left = [deadline_s for entry in self._entries() for _, deadline_s in entry.waiters()]
-        if left:
-            self._set_deadline_timer(max(min(left), now_s + EXPIRY_RESOLUTION_S))
-
-    def _expire_entry(self, entry: _Entry[K, G, R], now_s: float, group: G) -> None:
-        for future, deadline_s in entry.waiters():
-            if deadline_s <= now_s:
-                if not future.done():
-                    future.set_exception(TimeoutError())
-                self._remove_waiter(entry, future, group)
-
-    def _entries(self) -> Iterator[_Entry[K, G, R]]:
-        for waiting in self._groups.values():
-            yield from waiting.values()
+            waiting.expire(now_s)
+            self._drop_if_empty(group, waiting)
         for batch in self._batches:
-            yield from batch.entries
+            batch.waiters.expire(now_s)
+            self._cancel_if_empty(batch)
+        left = [*self._groups.values(), *(batch.waiters for batch in self._batches)]
+        next_s = min((deadline_s for each in left for _, _, deadline_s in each), default=None)
+        if next_s is not None:
+            self._set_deadline_timer(max(next_s, now_s + EXPIRY_RESOLUTION_S))
 
     # --- fetching --------------------------------------------------------------------------------
 
@@ -316,20 +277,16 @@ class Coalescer(Generic[K, G, R]):
     def _start_batch(self, group: G) -> None:
         """Start the first batch of a group; the rest of the group goes to the end of the queue."""
         waiting = self._groups.pop(group)
-        batch = _Batch([waiting.pop(key) for key in list(islice(waiting, self._size))], group)
-        if waiting:
+        taken = waiting
+        if len(waiting.futures) > self._size:
+            taken = waiting.take(self._size)
             self._groups[group] = waiting
-        context = batch.entries[0].context or Context()
-        latest_s = 0.0
-        for entry in batch.entries:
-            entry.batch, entry.context = batch, None
-            if entry.joined is None:
-                latest_s = max(latest_s, entry.deadline_s)
-            else:
-                latest_s = max(latest_s, *(deadline_s for _, deadline_s in entry.waiters()))
+        batch = _Batch(taken, group)
+        context = taken.contexts.get(next(iter(taken.futures))) or Context()
+        taken.contexts.clear()
         self._batches[batch] = None
         loop = asyncio.get_running_loop()
-        fetching = self._fetch_batch(batch, latest_s - loop.time())
+        fetching = self._fetch_batch(batch, taken.last_deadline_s() - loop.time())
         batch.task = loop.create_task(fetching, context=context)
         batch.task.add_done_callback(lambda task: self._on_done(batch, task), context=Context())
 
@@ -337,7 +294,7 @@ class Coalescer(Generic[K, G, R]):
         self, batch: _Batch[K, G, R], timeout_s: float
     ) -> Mapping[K, R | Exception]:
         # A caller cancelled in the tick in which the batch started has removed its key by now.
-        keys = [entry.key for entry in batch.entries if entry.has_waiters()]
+        keys = list(batch.waiters.futures)
         return await self._fetch(keys, batch.group, timeout_s)
 
     def _on_done(
@@ -346,44 +303,11 @@ class Coalescer(Generic[K, G, R]):
         """Pass the results to the callers of a batch, and start what waits for its slot."""
         self._batches.pop(batch, None)
         if task.cancelled():
-            _fail(batch.entries, BatchCancelledError(was_sent=True))
+            batch.waiters.fail(BatchCancelledError(was_sent=True))
         elif (error := task.exception()) is not None:
-            _fail(batch.entries, error)
+            batch.waiters.fail(error)
         else:
-            results = task.result()
-            for entry in batch.entries:
-                result = results[entry.key] if entry.key in results else KeyError(entry.key)
-                _resolve(entry, result)
+            batch.waiters.resolve(task.result())
         # Keys without a scheduled start have waited for this slot, and filled up meanwhile.
         if self._send_handle is None:
             self._send_waiting()
-
-
-def _resolve(entry: _Entry[K, G, R], result: R | Exception) -> None:
-    """Pass a result or an error to each waiter of a key, as a separate object for each."""
-    if isinstance(result, Exception):
-        _fail([entry], result)
-        return
-    is_first = True
-    for future, _ in entry.waiters():
-        if not future.done():
-            future.set_result(result if is_first else _copy(result))
-            is_first = False
-
-
-def _fail(entries: Iterable[_Entry[K, G, R]], error: BaseException) -> None:
-    for entry in entries:
-        for future, _ in entry.waiters():
-            if not future.done():
-                copied = _copy(error)
-                copied.__cause__ = error.__cause__
-                future.set_exception(copied)
-
-
-def _copy(value: T) -> T:
-    """Return a copy; a value that cannot be copied is shared rather than lost."""
-    try:
-        copied = copy.copy(value)
-    except Exception:  # noqa: BLE001  # the copy protocol of a class may raise anything
-        return value
-    return copied if type(copied) is type(value) else value

@@ -2,9 +2,10 @@
 
 How this works. Bisecting finds the bad ids of a batch in about `2k·log2(n/k)` requests, at most
 `2n`; what must be bounded is an outage, in which nothing is answered. So `FailedBatch` first asks
-one id alone, and a second one if that fails; these two are paid from the retry budget. Only if the
-panel answers one of them is the batch bisected, without paying: then each further request finds
-something. `FailedIds` remembers the bad ids, so that they break no other batch.
+one id alone, and a second one if that fails; these two are paid from the retry budget, which gets
+back the cost of one that is answered. Only if the panel answers one of them is the batch bisected,
+without paying: then each further request finds something. `FailedIds` remembers the bad ids, so
+that they break no other batch.
 """
 
 from collections.abc import Callable, Iterable
@@ -22,6 +23,10 @@ add to the load of a panel that is down; so each one more takes the place of a r
 RECHECK_AFTER = 10
 """Requests of a bisection that may fail in a row. One bad id among a hundred fails 8 of them; after
 more, an id that was answered is asked again, so that an outage that begins meanwhile is noticed."""
+
+MAX_UNPROVED = 1
+"""Ids that count as bad although nothing was answered after they had failed alone. More may be an
+outage that began at the end of a bisection; so an id that was answered is asked again, too."""
 
 PATIENCE_FACTOR = 4
 """A request of a bisection waits this many times as long as the slowest that was answered in it."""
@@ -179,7 +184,8 @@ class FailedBatch:
 
     def _advance(self) -> None:
         """Decide what to ask next while the panel is up."""
-        if self._pieces and self._failures >= RECHECK_AFTER:
+        unproved = 0 if self._pieces else len(self._bad) - self._proved
+        if (self._pieces and self._failures >= RECHECK_AFTER) or unproved > MAX_UNPROVED:
             self._is_recheck, self.ask = True, [self._answered_id]
             return
         if self._pieces and len(self._pieces[-1][0]) > self.size.current:
@@ -205,39 +211,40 @@ class FailedIds:
     Each is asked alone for a while, and polled ever more seldom, so that it breaks no other batch.
     """
 
-    _by_id: dict[str, _FailedId] = field(init=False, factory=dict)
+    by_id: dict[str, _FailedId] = field(init=False, factory=dict)
+    """The ids, the oldest first."""
 
     def __len__(self) -> int:
-        return len(self._by_id)
+        return len(self.by_id)
 
     def on_failure(self, order: str, now_s: float) -> None:
         """Record that an id failed alone; asking sooner than it is due changes nothing."""
-        known = self._by_id.get(order)
+        known = self.by_id.get(order)
         if known is not None and now_s < known.due_s:
             return
         failures = 1 if known is None else known.failures + 1
         remember_s = min(REMEMBER_S * 2.0 ** min(failures - 1, MAX_DOUBLINGS), MAX_REMEMBER_S)
         due_s = now_s + alone_interval_s(failures)
-        self._by_id[order] = _FailedId(failures, due_s, now_s + remember_s)
-        if len(self._by_id) > MAX_FAILED_IDS:
-            del self._by_id[next(iter(self._by_id))]
+        self.by_id[order] = _FailedId(failures, due_s, now_s + remember_s)
+        if len(self.by_id) > MAX_FAILED_IDS:
+            del self.by_id[next(iter(self.by_id))]
 
     def on_success(self, ids: Iterable[str]) -> None:
         """Forget ids that were answered."""
-        if self._by_id:
-            for order in self._by_id.keys() & ids:
-                del self._by_id[order]
+        if self.by_id:
+            for order in self.by_id.keys() & ids:
+                del self.by_id[order]
 
     def asked_alone(self, ids: Iterable[str], now_s: float) -> list[str]:
         """Return those of some ids that are to be asked alone."""
-        if not self._by_id:
+        if not self.by_id:
             return []
-        known = self._by_id
+        known = self.by_id
         return [each for each in ids if each in known and now_s < known[each].until_s]
 
     def interval_s(self, order: str) -> float:
         """Return the seconds between polls of an id; 0 if it has not failed alone."""
-        known = self._by_id.get(order)
+        known = self.by_id.get(order)
         return 0.0 if known is None else alone_interval_s(known.failures)
 
 

@@ -8,11 +8,13 @@ from collections.abc import Iterable
 from decimal import Decimal
 from http import HTTPStatus
 
-from attrs import define, field, frozen
+from attrs import Attribute, define, field, frozen
 
+from .._settings import require_counts, require_seconds
 from ..errors import (
     AuthenticationError,
     BlockedError,
+    InvalidOrderError,
     InvalidResponseError,
     InvalidSettingsError,
     NoResponseError,
@@ -66,6 +68,19 @@ MAX_DOUBLINGS = 64
 """The most doublings of a delay: any cap is reached before, and a float overflows at 1024."""
 
 
+MAX_ATTEMPTS = 10_000
+"""The most `max_attempts`: days of retries at the default delays."""
+
+
+def _check_attempts(_policy: object, attribute: "Attribute[int]", value: object) -> None:
+    require_counts(MAX_ATTEMPTS, **{f"RetryPolicy.{attribute.name}": value})
+
+
+def _check_number(policy: object, attribute: "Attribute[float]", value: object) -> None:
+    name = f"{type(policy).__name__}.{attribute.name}"
+    require_seconds(may_be_zero=True, **{name: value})
+
+
 # Callers with equal policies share batches, so the policy is hashed once for each call.
 @frozen(kw_only=True, cache_hash=True)
 class RetryPolicy:
@@ -76,13 +91,13 @@ class RetryPolicy:
     `random × min(2^i × base_delay_s, max_delay_s)` (full jitter). All times are seconds.
     """
 
-    max_attempts: int = 3
+    max_attempts: int = field(default=3, validator=_check_attempts)
     """Attempts in total; 1 never retries."""
-    base_delay_s: float = 0.5
+    base_delay_s: float = field(default=0.5, validator=_check_number)
     """The longest delay before the first retry."""
-    max_delay_s: float = 20.0
+    max_delay_s: float = field(default=20.0, validator=_check_number)
     """The longest delay before any retry, unless the panel asked for a longer one."""
-    max_retry_after_s: float = 30.0
+    max_retry_after_s: float = field(default=30.0, validator=_check_number)
     """The longest wait that a panel may ask for (Retry-After); above it the error is raised at
     once."""
 
@@ -125,15 +140,23 @@ class RetryBudget:
 
     def spend(self, error: PanelError) -> bool:
         """Spend budget for one retry after this error. Return False if the budget is exhausted."""
-        cost = TIMEOUT_COST if isinstance(error, NoResponseError) else RETRY_COST
+        cost = _cost(error)
         if self.tokens < cost:
             return False
         self.tokens -= cost
         return True
 
+    def refund(self, error: PanelError) -> None:
+        """Return what a retry after this error cost: the panel is not down."""
+        self.tokens = min(self.tokens + _cost(error), BUDGET_TOKENS)
+
     def deposit(self) -> None:
         """Return one token to the budget, for a call that succeeded at the first attempt."""
         self.tokens = min(self.tokens + 1, BUDGET_TOKENS)
+
+
+def _cost(error: PanelError) -> int:
+    return TIMEOUT_COST if isinstance(error, NoResponseError) else RETRY_COST
 
 
 @define
@@ -188,6 +211,8 @@ def may_depend_on_ids(error: PanelError) -> bool:
         return error.is_about_order
     if isinstance(error, NotSentError | RateLimitError | BlockedError):
         return False
+    if isinstance(error, InvalidOrderError):
+        return True  # the query of a GET request would be too long
     return isinstance(error, NoResponseError | ServerError | RefusedError | InvalidResponseError)
 
 
@@ -201,13 +226,13 @@ class PollPolicy:
     together are not polled together for ever. All times are seconds.
     """
 
-    min_interval_s: float = 5.0
+    min_interval_s: float = field(default=5.0, validator=_check_number)
     """The shortest interval: panels update their numbers every few minutes (assumed)."""
-    max_interval_s: float = 600.0
+    max_interval_s: float = field(default=600.0, validator=_check_number)
     """The longest interval."""
-    active_factor: float = 0.05
+    active_factor: float = field(default=0.05, validator=_check_number)
     """Share of the time without change, for an order that is being processed."""
-    idle_factor: float = 0.1
+    idle_factor: float = field(default=0.1, validator=_check_number)
     """The same for an order that is not being processed: pending, awaiting, paused, or a status
     that is not known."""
 

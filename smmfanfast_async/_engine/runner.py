@@ -16,8 +16,6 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-from attrs import define, frozen
-
 from .._wire.decode import decode_added, read_ahead
 from .._wire.encode import Form
 from .._wire.transport import RequestLimits, Transport
@@ -35,7 +33,9 @@ from ..profile import Profile
 from ..results import AddedOrder, Response
 from .instrumentation import AttemptTrace, CallTrace, Instrumentation
 from .limiter import Clock, Limiter
-from .policy import RateLimiter, RetryBudget, RetryPolicy
+from .order_send import BeforeSend, OrderSend, Settings
+from .policy import RateLimiter, RetryBudget
+from .replays import Replays
 
 __all__ = ["BeforeSend", "Runner", "Settings"]
 
@@ -73,60 +73,6 @@ _Post = Callable[[Form, RequestLimits], Awaitable[Response]]
 T = TypeVar("T")
 
 
-@frozen
-class Settings:
-    """Options of a call, set for a client or by `Client.with_options`."""
-
-    timeout_s: float
-    """Seconds for a read with all its retries."""
-    retry: RetryPolicy
-    """When a call is retried."""
-    keep_raw: bool = False
-    """Whether each record of a batch or catalogue keeps the text that it was decoded from."""
-
-
-BeforeSend = Callable[[], Awaitable[float]]
-"""Runs before each attempt of an order, for example to record it in a journal. Returns the time of
-`elapsed_s` after which the order must not be sent any more."""
-
-
-@define
-class _OrderSend:
-    """The state of an order that is being sent."""
-
-    form: Form
-    settings: Settings
-    before: BeforeSend | None
-    started_s: float
-    """Time of the clock when `send_order` was called."""
-    trace: CallTrace | None
-    """Its trace; None if neither a hook nor the log needs one."""
-    is_in_flight: bool = False
-    """Whether it may have been sent already; until then it can be withdrawn."""
-    added: AddedOrder | None = None
-    """The order that was created; None until then."""
-
-    def result(self, task: "asyncio.Task[AddedOrder]") -> AddedOrder | BaseException:
-        """Return the order or the error of its completed task, which may be cancelled."""
-        if not task.cancelled():
-            return task.exception() or task.result()
-        # Cancelled before its first step, or during its last one: then asyncio drops the result.
-        text = "the client was closed before the order was sent"
-        return self.added or ClosedError(text, action="add")
-
-    def unwrap(self, task: "asyncio.Task[AddedOrder]") -> AddedOrder:
-        """Return the order of its completed task, or raise its error."""
-        result = self.result(task)
-        if isinstance(result, AddedOrder):
-            return result
-        raise result
-
-    async def wait_for_outcome(self, task: "asyncio.Task[AddedOrder]") -> AddedOrder:
-        """Wait for the outcome. Cancelling the caller does not cancel the sending."""
-        await asyncio.wait({task})
-        return self.unwrap(task)
-
-
 class Runner:
     """Runs the calls of one account: request slots, retry budget and orders in flight."""
 
@@ -144,12 +90,14 @@ class Runner:
         self.transport = transport
         self.profile = profile
         self._retry_budget = RetryBudget()
+        self.refund_retry = self._retry_budget.refund
         self.clock = clock or Clock()
         self.rng = rng
         self.instrumentation = instrumentation or Instrumentation()
         self._limiter = Limiter(rate_limiter, self.clock)
         self._order_slots = asyncio.Semaphore(add_concurrency)
         self._order_tasks: set[asyncio.Task[AddedOrder]] = set()
+        self._replays = Replays(profile.replay_window_s)
         self._active_reads: set[asyncio.Timeout] = set()
         self._read_finished = asyncio.Event()
 
@@ -361,9 +309,10 @@ class Runner:
         `before` is awaited before each attempt, when a slot is free; if it raises, nothing is sent.
         """
         self.check_action("add")
+        self.transport.check_form(form)
         now_s = self.clock.now_s
         trace = self.instrumentation.trace(form, now_s)
-        sending = _OrderSend(form, settings, before, now_s(), trace and trace.__enter__())
+        sending = OrderSend(form, settings, before, now_s(), trace and trace.__enter__())
         task = asyncio.create_task(self._send_order(sending))
         self._order_tasks.add(task)
         task.add_done_callback(partial(self._on_order_done, sending))
@@ -380,7 +329,7 @@ class Runner:
         text = f"timed out after {wait_s:g} s waiting to be sent"
         raise NotSentError(text, action="add")
 
-    async def _send_order(self, sending: _OrderSend) -> AddedOrder:
+    async def _send_order(self, sending: OrderSend) -> AddedOrder:
         """Send an order; retry only if it is proved that nothing was sent."""
         try:
             async with self._order_slots:
@@ -392,7 +341,7 @@ class Runner:
             text = "the client was closed" if closed else "the order was withdrawn"
             raise ClosedError(f"{text} before it was sent", action="add") from error
 
-    async def _send_with_retries(self, sending: _OrderSend) -> AddedOrder:
+    async def _send_with_retries(self, sending: OrderSend) -> AddedOrder:
         retries = 0
         while True:
             try:
@@ -406,7 +355,7 @@ class Runner:
                 await self.clock.sleep(delay_s)
                 retries += 1
 
-    async def _send_in_slot(self, sending: _OrderSend) -> AddedOrder:
+    async def _send_in_slot(self, sending: OrderSend) -> AddedOrder:
         async with self._limiter.slot("add", sending.settings.retry.max_retry_after_s):
             write_by_s = await sending.before() if sending.before is not None else None
             sending.is_in_flight = True
@@ -439,11 +388,12 @@ class Runner:
             ) from error
         if attempt is not None:
             attempt.reply = reply
-        return self._decode(
+        added = self._decode(
             reply, lambda reply: decode_added(reply, self.profile, form, sent_at), "add"
         )
+        return self._replays.check(added, form, sent_at, self.clock.now_s())
 
-    def _on_order_done(self, sending: _OrderSend, task: asyncio.Task[AddedOrder]) -> None:
+    def _on_order_done(self, sending: OrderSend, task: asyncio.Task[AddedOrder]) -> None:
         """Report the outcome of an order, since its caller may be gone."""
         self._order_tasks.discard(task)
         self.instrumentation.order_settled(

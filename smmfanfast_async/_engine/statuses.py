@@ -2,17 +2,17 @@
 
 How this works. Everything leads to `fetch`, which returns for each id its status or its own error.
 `get` reaches it through the coalescer, which turns many callers with one id each into few batches;
-`stream` cuts any number of ids into batches and keeps some in flight. A batch that fails as a
-whole, because it is too large, too slow, or has a bad id, is bisected, down to a single id, if the
-panel answers for one of its ids alone (`failed_batches`). Ids that failed alone are remembered and
-asked alone, so that they break no other batch. A whole answer that rejects the key concerns the key
-only if `balance` is rejected too.
+`stream_batches` cuts any number of ids into batches and keeps some in flight. A batch that fails as
+a whole, because it is too large, too slow, or has a bad id, is bisected, down to a single id, if
+the panel answers for one of its ids alone (`failed_batches`). Ids that failed alone are remembered
+and asked alone, so that they break no other batch. A whole answer that rejects the key concerns the
+key only if `balance` is rejected too.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Coroutine, Iterable, Iterator
-from contextlib import aclosing, suppress
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
+from contextlib import aclosing
+from functools import lru_cache
 
 from attrs import evolve, frozen
 
@@ -22,20 +22,20 @@ from ..errors import (
     AuthenticationError,
     ClosedError,
     ErrorKind,
-    InvalidOrderError,
     NoResponseError,
     OrderNotFoundError,
     PanelError,
     RefusedError,
 )
 from ..events import BatchFinished
-from ..orders import are_plain_ids, check_is_list, parse_id
+from ..orders import check_is_list
 from ..results import OrderStatus
 from .coalescer import BatchCancelledError, Coalescer
 from .failed_batches import MAX_PROBES, FailedBatch, FailedIds
+from .id_keys import InvalidId, Key, partition, read_keys
 from .policy import BatchSize, RetryPolicy, may_depend_on_ids
 from .runner import MIN_READ_S, Runner, Settings
-from .streaming import stream_batches
+from .streaming import RowStream, stream_batches
 
 __all__ = ["Ids", "Statuses", "collect"]
 
@@ -74,17 +74,6 @@ class _BatchKey:
     """An id that failed alone before: no other caller waits for it."""
 
 
-@frozen
-class _InvalidId:
-    """A value in place of an id that is neither text nor a whole number, such as None or 1.5."""
-
-    text: str
-    """Its repr: the key of its error in the results."""
-
-
-_Key = str | _InvalidId
-
-
 class Statuses:
     """Fetches order statuses for all callers of one account."""
 
@@ -102,21 +91,33 @@ class Statuses:
             concurrency=concurrency,
             map_error=_map_error,
         )
+        self.on_error = self._coalescer.on_error
 
-    def get(self, order: str, settings: Settings) -> Coroutine[Any, Any, OrderStatus]:
+    async def get(self, order: str, settings: Settings) -> OrderStatus:
         """Return the status of one order, fetched together with those of other callers."""
+        future, group = self.enqueue(order, settings)
+        try:
+            return await future
+        except BaseException as error:
+            self.on_error(error, future, order, group, settings.timeout_s)
+            raise
+
+    def enqueue(
+        self, order: str, settings: Settings
+    ) -> tuple["asyncio.Future[OrderStatus]", _BatchKey]:
+        """Ask for one order; the caller awaits the future and reports errors, as `get` does."""
         self._runner.check_action("status")
         key = self._batch_key(settings)
-        if self._failed_ids:
+        if self._failed_ids.by_id:
             now_s = asyncio.get_running_loop().time()
             if self._failed_ids.asked_alone((order,), now_s):
                 key = evolve(key, alone=order)
-        return self._coalescer.load(order, timeout_s=settings.timeout_s, group=key)
+        return self._coalescer.enqueue(order, timeout_s=settings.timeout_s, group=key), key
 
-    async def stream(
+    async def stream_batches(
         self, ids: Ids, settings: Settings, *, concurrency: int, ordered: bool
-    ) -> AsyncGenerator[tuple[str, OrderStatus | PanelError], None]:
-        """Yield the status of each id as its batch completes."""
+    ) -> AsyncGenerator[Rows, None]:
+        """Yield the statuses of each batch of ids as it completes."""
         self._runner.check_action("status")
         check_is_list(ids, "ids")
         # A rejected key is detected once, not once for each batch.
@@ -127,15 +128,22 @@ class Statuses:
             size=self._runner.profile.ids_per_call,
             concurrency=concurrency,
             ordered=ordered,
-            read=_to_keys,
+            read=read_keys,
         )
         async with aclosing(batches):
             async for batch in batches:
-                for row in batch.items():
-                    yield row
+                yield batch
                 # Released before the next one is fetched: its records then use the same memory,
                 # which is still in the processor's cache.
                 del batch
+
+    def stream(
+        self, ids: Ids, settings: Settings, *, concurrency: int, ordered: bool
+    ) -> AsyncGenerator[tuple[str, OrderStatus | PanelError], None]:
+        """Yield the status of each id as its batch completes."""
+        return RowStream(
+            self.stream_batches(ids, settings, concurrency=concurrency, ordered=ordered)
+        )
 
     async def close(self) -> None:
         """End all waiting with an error."""
@@ -143,10 +151,10 @@ class Statuses:
         await self._coalescer.wait_closed()
 
     async def _fetch_batch(
-        self, keys: list[_Key], settings: Settings, rejected: list[AuthenticationError]
+        self, keys: list[Key], settings: Settings, rejected: list[AuthenticationError]
     ) -> Rows:
         """Fetch a batch of unchecked keys; those that are not ids get an error and are not sent."""
-        ids, errors = _partition(keys)
+        ids, errors = partition(keys)
         if rejected:
             rows: Rows = {order: rejected[0].for_order(order) for order in ids}
         else:
@@ -156,7 +164,7 @@ class Statuses:
                 rejected.append(first)
         if not errors:
             return rows
-        texts = (key.text if isinstance(key, _InvalidId) else key for key in keys)
+        texts = (key.text if isinstance(key, InvalidId) else key for key in keys)
         return {text: errors.get(text) or rows[text] for text in texts}
 
     def _batch_key(self, settings: Settings) -> _BatchKey:
@@ -222,11 +230,10 @@ class Statuses:
         left_s = deadline_s - asyncio.get_running_loop().time()
         if left_s >= MIN_SPLIT_S:
             left_s = left_s / 2 if len(ids) > 1 else left_s - PROBE_RESERVE_S
-        attempts = settings.retry.max_attempts
         retry, max_probes = settings.retry, MAX_PROBES
-        if len(ids) > 1 and attempts > MAX_BATCH_ATTEMPTS:
-            retry = evolve(retry, max_attempts=MAX_BATCH_ATTEMPTS)
-            max_probes += attempts - MAX_BATCH_ATTEMPTS
+        if len(ids) > 1 and retry.max_attempts > MAX_BATCH_ATTEMPTS:
+            max_probes += retry.max_attempts - MAX_BATCH_ATTEMPTS
+            retry = _with_batch_attempts(retry)
         error: PanelError
         try:
             return await self._request(ids, Settings(left_s, retry, settings.keep_raw))
@@ -318,7 +325,12 @@ class Statuses:
     ) -> None:
         was_up = batch.is_up
         batch.on_answer(took_s, is_bad=is_bad)
-        if not was_up and batch.ask:
+        if was_up:
+            return
+        # Otherwise a bad id that is polled alone would use up the budget in the course of days, and
+        # then look like an outage.
+        self._runner.refund_retry(error)
+        if batch.ask:
             self._runner.instrumentation.batch_bisected(error, len(batch.ids))
 
     async def _may_ask_again(
@@ -366,6 +378,11 @@ class Statuses:
         return batch.found
 
 
+@lru_cache(maxsize=16)
+def _with_batch_attempts(retry: RetryPolicy) -> RetryPolicy:
+    return evolve(retry, max_attempts=MAX_BATCH_ATTEMPTS)
+
+
 def _map_error(
     order: str, error: TimeoutError | BatchCancelledError, timeout_s: float
 ) -> PanelError:
@@ -394,47 +411,14 @@ def _answered(rows: Rows) -> Iterator[str]:
     return (order for order, row in rows.items() if isinstance(row, OrderStatus))
 
 
-async def collect(rows: AsyncIterable[tuple[str, OrderStatus | PanelError]]) -> Rows:
-    """Collect results in a mapping whose keys are the id objects of the results.
+async def collect(batches: AsyncGenerator[Rows, None]) -> Rows:
+    """Collect batches in one mapping whose keys are the id objects of the results.
 
     Otherwise key and id would be two equal texts: a sixth of the memory of 100,000 statuses.
     """
-    return {
-        result.order if isinstance(result, OrderStatus) else order: result
-        async for order, result in rows
-    }
-
-
-def _to_keys(ids: list[int | str]) -> list[_Key]:
-    """Convert ids to text without checking them: each gets its error in its own batch."""
-    kinds = set(map(type, ids))
-    if kinds == {str}:
-        return ids  # type: ignore[return-value]  # all of them are texts
-    if kinds == {int}:
-        with suppress(ValueError):
-            return list(map(str, ids))
-    return list(map(_to_key, ids))
-
-
-def _to_key(value: int | str) -> _Key:
-    if isinstance(value, str):
-        return value
-    try:
-        return str(value) if type(value) is int else _InvalidId(repr(value))
-    except ValueError:  # Python does not convert a whole number of more than 4300 digits
-        return _InvalidId(object.__repr__(value))
-
-
-def _partition(keys: list[_Key]) -> tuple[list[str], Rows]:
-    """Split keys into ids, and errors of the others."""
-    texts = [key for key in keys if isinstance(key, str)]
-    if len(texts) == len(keys) and are_plain_ids(texts):
-        return texts, {}
-    ids: list[str] = []
-    errors: Rows = {}
-    for key in keys:
-        try:
-            ids.append(parse_id(None if isinstance(key, _InvalidId) else key))
-        except InvalidOrderError as error:
-            errors[key.text if isinstance(key, _InvalidId) else key] = error
-    return ids, errors
+    rows: Rows = {}
+    async with aclosing(batches):
+        async for batch in batches:
+            for order, result in batch.items():
+                rows[result.order if isinstance(result, OrderStatus) else order] = result
+    return rows

@@ -16,12 +16,14 @@ from collections.abc import (
     Collection,
     Coroutine,
     Iterable,
+    Iterator,
+    Mapping,
 )
 from contextlib import asynccontextmanager
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
-__all__ = ["closing", "stream_batches"]
+__all__ = ["RowStream", "closing", "stream_batches"]
 
 K = TypeVar("K")
 R = TypeVar("R")
@@ -72,6 +74,45 @@ async def stream_batches(
                 yield batches.pop_result()
             else:
                 await signal.wait()
+
+
+class RowStream(AsyncGenerator[tuple[K, R], None]):
+    """The items of batches, one by one: an asynchronous generator without the cost of one.
+
+    A generator would take twice as long for each item, a twentieth of what a status costs. Closing
+    it, or raising an exception in it, closes the batches; items that are left are dropped.
+    """
+
+    def __init__(self, batches: AsyncGenerator[Mapping[K, R], None]) -> None:
+        self._batches = batches
+        self._rows: Iterator[tuple[K, R]] = iter(())
+
+    async def __anext__(self) -> tuple[K, R]:
+        """Return the next item, from the next batch if there is none."""
+        for row in self._rows:
+            return row
+        while True:
+            # Released before the next batch is fetched: its records then use the same memory, which
+            # is still in the processor's cache.
+            self._rows = iter(())
+            self._rows = iter((await anext(self._batches)).items())
+            for row in self._rows:
+                return row
+
+    async def asend(self, _: None, /) -> tuple[K, R]:
+        """Return the next item; there is nothing to send."""
+        return await anext(self)
+
+    async def athrow(self, *error: Any) -> tuple[K, R]:
+        """Raise an exception where the batches are waited for, which ends them."""
+        self._rows = iter(())
+        self._rows = iter((await self._batches.athrow(*error)).items())
+        return await anext(self)
+
+    async def aclose(self) -> None:
+        """End the batches. A second call does nothing."""
+        self._rows = iter(())
+        await self._batches.aclose()
 
 
 class _Signal:

@@ -16,9 +16,10 @@ from typing import cast
 
 import attrs
 
-from .._text import line_flaw, normalize_word, text_flaw
-from ..errors import InvalidOrderError
+from .._text import line_flaw, text_flaw
+from ..errors import InvalidCode, InvalidOrderError
 from ..orders import Order, SubscriptionsOrder
+from ..orders.form_names import RawForm
 from ..profile import Profile
 
 __all__ = ["Form", "encode_call", "encode_ids", "encode_order"]
@@ -41,6 +42,7 @@ def encode_order(order: Order, profile: Profile) -> Form:
         if attribute.metadata.get("form", True) and value is not None:
             form[attribute.name] = _encode_value(value, owner, attribute.name)
     form.update(order.extra)
+    profile.form_names.rename(form, owner)  # raises if a name in `extra` is that of another field
     return _escape_values(form, profile)
 
 
@@ -49,17 +51,19 @@ def _check_profile(order: Order, profile: Profile) -> None:
     if order_type and not profile.supports_order_type(order_type):
         known = ", ".join(sorted(profile.order_types))
         reason = f"is not supported by {profile.name}, which supports {known}"
-        raise InvalidOrderError(owner, "panel_type", order_type, reason)
+        raise InvalidOrderError(
+            owner, "panel_type", order_type, reason, code=InvalidCode.UNSUPPORTED_TYPE
+        )
     for name in sorted(profile.ignored_fields):
         value = getattr(order, name, None)
         if value is not None:
-            raise InvalidOrderError(
-                owner, name, value, f"would be ignored by {profile.name}: leave it out"
-            )
+            reason = f"would be ignored by {profile.name}: leave it out"
+            code = InvalidCode.UNSUPPORTED_FIELD
+            raise InvalidOrderError(owner, name, value, reason, code=code)
     allowed = profile.delays_minutes
     if isinstance(order, SubscriptionsOrder) and allowed is not None and order.delay not in allowed:
         reason = f"must be one of {sorted(allowed)}, the delays of {profile.name}"
-        raise InvalidOrderError(owner, "delay", order.delay, reason)
+        raise InvalidOrderError(owner, "delay", order.delay, reason, code=InvalidCode.NOT_ALLOWED)
 
 
 def encode_ids(action: str, field: str, ids: Sequence[str]) -> Form:
@@ -71,19 +75,23 @@ def encode_ids(action: str, field: str, ids: Sequence[str]) -> Form:
 
 
 def encode_call(action: str, fields: Mapping[str, object], profile: Profile) -> Form:
-    """Encode an undocumented call; values follow the same rules as those of an order.
+    """Encode an undocumented call, whose action and fields are in the panel's own words.
+
+    Values follow the same rules as those of an order.
 
     Raises `InvalidOrderError` for the action "add" in any spelling, and for a value without a
     unique text form: a float, a time, a list item that would be split.
     """
     if not isinstance(action, str) or not action.strip() or text_flaw(action):
         raise InvalidOrderError("Client.call", "action", action, "must be the name of an action")
-    if normalize_word(action) == "add":
-        raise InvalidOrderError("Client.call", "action", action, "is reserved for Client.add")
-    form = {"action": action}
+    if profile.form_names.is_add(action):
+        reason = "is reserved for Client.add"
+        raise InvalidOrderError("Client.call", "action", action, reason, code=InvalidCode.RESERVED)
+    form = RawForm(action=action)
     for name, value in fields.items():
-        if name in {"key", "action"}:
-            raise InvalidOrderError("Client.call", name, "…", "is set by the client")
+        if profile.form_names.is_reserved(name):
+            reason = "is set by the client"
+            raise InvalidOrderError("Client.call", name, "…", reason, code=InvalidCode.RESERVED)
         if value is not None:
             form[name] = _encode_value(value, "Client.call", name)
     return _escape_values(form, profile)
@@ -104,20 +112,24 @@ def _encode_value(value: object, owner: str, field: str) -> str:
             return "\n".join(_encode_item(item, owner, field) for item in items)
         case str():
             if flaw := text_flaw(value):
-                raise InvalidOrderError(owner, field, value, flaw)
+                raise InvalidOrderError(
+                    owner, field, value, flaw, code=InvalidCode.INVALID_CHARACTERS
+                )
             return value
         case _:
-            raise InvalidOrderError(owner, field, value, "cannot be sent as text")
+            reason = "cannot be sent as text"
+            raise InvalidOrderError(owner, field, value, reason, code=InvalidCode.NOT_A_TEXT)
 
 
 def _encode_item(item: object, owner: str, field: str) -> str:
     line = _encode_value(item, owner, field)
     if flaw := line_flaw(line):
-        raise InvalidOrderError(owner, field, item, flaw)
+        raise InvalidOrderError(owner, field, item, flaw, code=InvalidCode.INVALID_CHARACTERS)
     return line
 
 
 def _escape_values(form: Form, profile: Profile) -> Form:
     if not profile.double_decodes:
         return form
-    return {name: text.replace("%", "%25").replace("+", "%2B") for name, text in form.items()}
+    escaped = {name: text.replace("%", "%25").replace("+", "%2B") for name, text in form.items()}
+    return RawForm(escaped) if isinstance(form, RawForm) else escaped

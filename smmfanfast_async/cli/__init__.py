@@ -46,9 +46,24 @@ def _discard_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _raise_sigint(_: int, __: FrameType | None) -> None:
+def _end(_: int, frame: FrameType | None) -> None:
     """Handle SIGTERM of a service manager as Ctrl-C: claims are released, responses awaited."""
-    signal.raise_signal(signal.SIGINT)
+    on_interrupt = signal.getsignal(signal.SIGINT)
+    # `prepare_signals` has replaced what is no function.
+    assert callable(on_interrupt)  # noqa: S101
+    on_interrupt(signal.SIGINT, frame)
+
+
+def prepare_signals() -> None:
+    """Handle SIGTERM, also if Ctrl-C is ignored, as a shell arranges for `smmfanfast follow &`.
+
+    asyncio handles Ctrl-C by a function of its own only in place of Python's default one. So that
+    is restored, and the signal blocked instead of ignored: it still has no effect.
+    """
+    if not callable(signal.getsignal(signal.SIGINT)):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _end)
 
 
 def _run(arguments: list[str]) -> None:
@@ -58,7 +73,7 @@ def _run(arguments: list[str]) -> None:
     elif arguments == ["--version"]:
         print(__version__, flush=True)  # noqa: T201
     else:
-        signal.signal(signal.SIGTERM, _raise_sigint)
+        prepare_signals()
         import_module("._app", __name__).run(arguments)
 
 

@@ -6,7 +6,7 @@ from cyclopts import App, CycloptsError
 
 from .. import __version__
 from ._codes import USAGE
-from ._commands import COMMANDS, examples_of, help_of, program_help
+from ._commands import COMMANDS, PROGRAM_SUMMARY, examples_of, help_of
 from ._errors import print_line
 
 __all__ = ["app", "run"]
@@ -14,7 +14,7 @@ __all__ = ["app", "run"]
 app = App(
     name="smmfanfast",
     version=__version__,
-    help=program_help(),
+    help=PROGRAM_SUMMARY,
     # Plain text, because examples contain characters that are markup in Markdown.
     help_format="plaintext",
 )

@@ -22,14 +22,14 @@ INTERRUPTED, PIPE_CLOSED = 130, 141
 
 MEANINGS = {
     OK: "done",
-    REFUSED: "the panel refused or failed; catalogues differ (services --exit-code)",
+    REFUSED: "the panel refused or failed; a check found something (services, doctor)",
     USAGE: "invalid input or settings, or not confirmed: nothing was sent",
     UNKNOWN: "an order may have been placed: check the panel before ordering again",
     NETWORK: "the panel was not reached or did not respond, or an order is not sent yet",
     PARTLY: "some ids have errors, or are not final before the time-out",
     JOURNAL: "the journal of orders cannot be written or read: nothing was sent",
     LEFT_UNKNOWN: "follow --until-final is done, but the outcome of some orders is unknown",
-    NOT_WRITTEN: "the output cannot be written, as on a full disk; the command was carried out",
+    NOT_WRITTEN: "the output cannot be written, as on a full disk; the rest was carried out",
     INTERRUPTED: "interrupted by Ctrl-C or SIGTERM",
     PIPE_CLOSED: "output pipe closed",
 }

@@ -4,17 +4,34 @@ from typing import NamedTuple
 
 from ._codes import MEANINGS
 
-__all__ = ["COMMANDS", "Command", "examples_of", "help_of", "overview", "program_help"]
+__all__ = ["COMMANDS", "PROGRAM_SUMMARY", "Command", "examples_of", "help_of", "overview"]
 
-SETTINGS_HELP = """\
-The key comes from SMMFANFAST_API_KEY, or from a file: --key-file or SMMFANFAST_API_KEY_FILE.
-It is never an argument: arguments are visible in the process list and the shell history.
-The panel comes from --profile or SMMFANFAST_PROFILE: smmfanfast, api-v2, or a TOML file that
-describes one; --base-url or SMMFANFAST_BASE_URL is its address, SMMFANFAST_PROXY a proxy.
-The journal of orders comes from --journal or SMMFANFAST_JOURNAL: a file, or the URL of a database.
---json prints JSON. `smmfanfast COMMAND --help` shows options and examples."""
+PROGRAM_SUMMARY = """\
+Order from an SMM panel, and follow the orders.
+`smmfanfast demo` shows how, without a key. `smmfanfast COMMAND --help` shows
+options and examples."""
 
-PROGRAM_SUMMARY = "A client for SMM panels."
+SETTINGS = {
+    "API key": "SMMFANFAST_API_KEY; in a file: --key-file, SMMFANFAST_API_KEY_FILE",
+    "address": "--base-url, SMMFANFAST_BASE_URL; by default that of the profile",
+    "profile": "--profile, SMMFANFAST_PROFILE: smmfanfast, api-v2, or a TOML file",
+    "proxy": "SMMFANFAST_PROXY",
+    "journal": "--journal, SMMFANFAST_JOURNAL: a file, or the URL of a database",
+}
+"""Where each setting comes from."""
+
+SETTINGS_NOTES = """\
+The key is no argument: the process list and the shell history show arguments."""
+
+OUTPUT_HELP = """\
+On a terminal, a table. Into a pipe or a file, a line per row: cells separated
+by tabs, without a heading, "-" if there is no value. With --json, JSON."""
+
+ONCE = (
+    "A question or --yes confirms the request. It is never repeated: if no response comes, it may "
+    "have taken effect. The exit code is 5 if some ids have errors."
+)
+"""What a call has to know that changes something and is not an order."""
 
 LINK = "https://instagram.com/example"
 
@@ -37,22 +54,25 @@ class Command(NamedTuple):
 COMMANDS: dict[str, tuple[Command, ...]] = {
     "Try it, without a key": (
         Command("demo", "demo:demo", "Show the main features on a sandbox on this machine",
-            "No key, no network, less than 20 seconds.",
+            "It needs no key and no network, and takes about 20 seconds.",
             ("demo", "demo --json")),
-        Command("sandbox", "sandbox:sandbox", "Run a panel on this machine for experiments",
-            "It prints the address of a page that shows what your bot sent. With --control it also "
-            "prints the address and token of an API with which programs in any language script "
-            "faults, step the clock and read the truth. Ctrl-C stops it.",
+        Command("sandbox", "sandbox:sandbox", "Run a test panel on this machine",
+            "It prints the settings to use it with, and the address of a page that shows what your "
+            "bot sent. With --control it also prints the address and token of an API with which "
+            "programs in any language script faults, step the clock and read the truth. Nothing is "
+            "bought. Ctrl-C stops it.",
             (
                 "sandbox",
                 "sandbox --port 9000 --balance 50 --speed 600",
                 "sandbox --port 0 --speed 0 --control",
             )),
     ),
-    "Query": (
-        Command("balance", "account:balance", "Show the balance of the account", "",
+    "Ask the panel": (
+        Command("balance", "services:balance", "Show the balance of the account", "",
             ("balance", "balance --key-file ~/.smmfanfast-key --json")),
-        Command("services", "services:services", "List the services and what has changed",
+        Command("services", "services:services", "List the services, or what changed of them",
+            "The columns are id, name, type, rate (for 1000, or for a package), minimum, maximum "
+            "and whether drip-feed is possible. "
             "--save writes the whole catalogue to a file; --diff lists only the changes since such "
             "a file was saved: services added or removed, prices raised or lowered (in percent), "
             "other limits. Both together compare with the old file first. The exit code is 0 "
@@ -63,54 +83,88 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
                 "services --diff catalogue.json --exit-code",
             )),
         Command("status", "status:status", "Show the status of any number of orders",
-            "On a terminal it is a table, elsewhere one line per order, and with --json one JSON "
-            "object per line, each printed as its batch completes. Ctrl-C stops it and keeps what "
-            "has been printed. The exit code is 5 if some ids have errors.",
+            "The ids are those of the panel. The columns are order, status, charge, start count, "
+            "remains and a note. Into a pipe, and with --json (one object per line), each is "
+            "printed as its batch completes. Ctrl-C stops it and keeps what has been printed. The "
+            "exit code is 5 if some ids have errors.",
             ("status 32 33 34", "status - --json < ids.txt")),
-        Command("watch", "status:watch", "Watch orders until each is final",
-            "On a terminal it is a table, elsewhere one line per change, and with --json one JSON "
-            "object per line. Ctrl-C stops watching; the orders continue. The exit code is 5 if "
-            "the panel does not know an id or if orders are still open after --timeout, 130 after "
-            "Ctrl-C.",
+        Command("watch", "status:watch", "Show the changes of orders until each is final",
+            "The ids are those of the panel. Into a pipe, and with --json (one object per line), "
+            "each change is a line. Ctrl-C stops watching; the orders continue. The exit code is 5 "
+            "if the panel does not know an id or if orders are still open after --timeout, 130 "
+            "after Ctrl-C.",
             ("watch 32 33", "watch 32 --timeout 600 --json")),
         Command("doctor", "doctor:doctor", "Check the key, the address and the balance",
-            "Shows where each setting comes from, and never the key. The exit code is 1 if "
-            "anything is wrong.",
-            ("doctor", "doctor --profile panel.toml")),
+            "It shows where each setting comes from, and never the key. The exit code is 1 if "
+            "anything is wrong.\n\n"
+            "--panel looks at the panel instead, with calls that change nothing, and prints a "
+            "profile for it as TOML, with what it found and could not find out as comments.\n\n"
+            "--health is for the healthcheck of a container: it reads only the journal, prints one "
+            "line and exits with 0, with 1 if orders are overdue because nothing follows them, or "
+            "with 6 if the journal cannot be read. Unknown orders are counted, but wait for a "
+            "person: they do not change the exit code.",
+            (
+                "doctor",
+                "doctor --profile panel.toml",
+                "doctor --panel > mine.toml",
+                "doctor --health",
+            )),
     ),
     "Order": (
         Command("add", "add:add", "Place an order; with --ref at most once per ref",
-            "The order is checked against the catalogue and its price is shown first. With --ref "
-            "it is recorded in the journal before it is sent, and the same ref is never ordered "
-            "twice. Exit code 3 means that the outcome is unknown: the order may have been placed, "
-            "so check the panel before ordering again.",
+            "The order is checked against the catalogue; its price and the balance are shown, and "
+            "a question is asked. With --ref it is recorded in the journal before it is sent, and "
+            "the same ref is never ordered twice. Exit code 3 means that the outcome is unknown: "
+            "the order may have been placed, so check the panel before ordering again.",
             (
                 f"add default --service 5 --quantity 1000 \\\n    --link {LINK}",
                 ("add custom_comments --service 30 --yes --comments @lines.txt "
                 f"\\\n    --link {LINK}"),
                 f"add default --service 5 --quantity 1000 --ref invoice-77 \\\n    --link {LINK}",
             )),
+        Command("refill", "refills:refill", "Request refills of orders (API v2 panels)",
+            "The columns are order, refill and a note; `smmfanfast refill-status` takes the id of "
+            f"a refill. {ONCE}",
+            ("refill 32 33 --profile api-v2 --yes",)),
+        Command("refill-status", "refills:refill_status", "Show the status of refills",
+            "The columns are refill, status and a note. The exit code is 5 if some ids have "
+            "errors.",
+            ("refill-status 7 8 --profile api-v2",)),
+        Command("cancel", "refills:cancel", "Request to cancel orders (API v2 panels)",
+            "The panel decides: `smmfanfast status` shows what happened. The columns are order, "
+            f"cancel and a note. {ONCE}",
+            (
+                "cancel 32 33 --profile api-v2 --yes",
+                "cancel - --profile api-v2 --yes --json < ids.txt",
+            )),
     ),
     "Keep track, in a journal of orders": (
         Command("orders", "orders:orders", "List the orders in the journal, oldest first",
-            "With --json there is one JSON object per line, printed as it is read.",
+            "The columns are ref, state, order (the panel's id), status, price, charge, remains, "
+            "and the time of creation. On a terminal the newest 1000 are shown; into a pipe, and "
+            "with --json (one object per line), each is printed as it is read. It needs no panel, "
+            "and no key if the journal has only one account.",
             (
                 "orders --state unknown --state accepted",
                 "orders --ref invoice- --since 2030-01-01 --csv > orders.csv",
             )),
         Command("summary", "orders:summary", "Count the orders and their money",
-            '"spent" is net of refunds; "at risk" is the price of orders that are unknown or in '
-            "flight.",
+            '"spent" is net of refunds; "at risk" is the price of orders that are unknown or being '
+            "sent. It needs no panel, and no key if the journal has only one account.",
             ("summary", "summary --json")),
         Command("follow", "follow:follow", "Send what is due and follow all orders to the end",
-            "Ctrl-C stops it. Any number of these can run, on any number of machines that share "
-            "the journal. An outage of the panel marks no order. With --json each change is a JSON "
-            "object on a line of its own, once per --consumer: it continues where the last run "
+            "Leave it running: Ctrl-C stops it, and the orders continue at the panel. Any number "
+            "of these can run, on any number of machines that share the journal. During an outage "
+            "of the panel it waits, and no order changes. Into a pipe each change is a line: time, "
+            "ref, event, order, status, charge, remains and a message; with --json it is a JSON "
+            "object. Each is shown once per --consumer: the next run continues where the last one "
             "stopped.",
             ("follow", "follow --until-final", "follow --json --consumer mail")),
         Command("unknown", "resolve:unknown", "Show orders with an unknown outcome, with evidence",
-            "The evidence is not proof: check the panel's own list of orders, then record the "
-            "outcome with `smmfanfast resolve`. With --json there is one JSON object per line.",
+            "The response to such an order was lost: it may have been placed, and is never sent "
+            "again by itself. The evidence is not proof: check the panel's own list of orders, "
+            "then record the outcome with `smmfanfast resolve`. With --json there is one JSON "
+            "object per line.",
             ("unknown", "unknown --json")),
         Command("resolve", "resolve:resolve", "Record the outcome of an order that is unknown",
             "Check the panel's list of orders first. With --order the order is followed from then "
@@ -121,10 +175,10 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
                 "resolve invoice-77 --not-placed --by ann --note 'not listed'",
             )),
         Command("retry", "resolve:retry", "Send an order again that was refused or not placed",
-            "It costs money.",
+            "It spends money, without a question.",
             ("retry invoice-77 --by ann",)),
-        Command("withdraw", "resolve:withdraw", "Cancel an order that has not been sent yet",
-            "Such an order is prepared or held.",
+        Command("withdraw", "resolve:withdraw", "Take back an order that has not been sent yet",
+            "Its state is prepared or held. `smmfanfast cancel` is for orders that the panel has.",
             ("withdraw invoice-77 --by ann",)),
     ),
     "Set up": (
@@ -139,18 +193,14 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
 
 def overview() -> str:
     """Return the page of `smmfanfast --help`; without a library to load it appears at once."""
-    lines = ["Usage: smmfanfast COMMAND", "", program_help()]
+    lines = ["Usage: smmfanfast COMMAND", "", PROGRAM_SUMMARY]
     for purpose, commands in COMMANDS.items():
         lines += ["", f"{purpose}:"]
-        lines += [f"  {each.name:<12}{each.summary}" for each in commands]
-    lines += ["", "Exit codes:"]
+        lines += [f"  {each.name:<15}{each.summary}" for each in commands]
+    lines += ["", "Settings:", *(f"  {name:<9}{source}" for name, source in SETTINGS.items())]
+    lines += [SETTINGS_NOTES, "", "Output:", OUTPUT_HELP, "", "Exit codes:"]
     lines += [f"  {code:<5}{meaning}" for code, meaning in MEANINGS.items()]
     return "\n".join(lines)
-
-
-def program_help() -> str:
-    """Return what the program is and where its settings come from."""
-    return f"{PROGRAM_SUMMARY}\n\n{SETTINGS_HELP}"
 
 
 def help_of(command: Command) -> str:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .._text import sanitize
-from ..errors import InvalidOrderError, NotSentError, PanelError
+from ..errors import InvalidCode, InvalidOrderError, NotSentError, PanelError
 from ..journal import OPEN_STATES, Entry, EntryState, Summary, UnknownOrder
 from ..results import Status
 from ._codes import OK
@@ -25,6 +25,7 @@ __all__ = [
     "csv_cell",
     "entries_table",
     "entry_object",
+    "entry_row",
     "evidence",
     "format_time",
     "report_placed",
@@ -62,28 +63,27 @@ def format_time(moment: datetime | None) -> str | None:
 
 def entries_table(entries: Iterable[Entry], title: str) -> Table:
     """Return a table of orders."""
+    columns = ("ref", "state", "order", "status", "price", "charge", "remains", "created (UTC)")
     numbers = ("price", "charge", "remains")
-    columns = (
-        "ref",
-        "state",
-        "order",
-        "status",
-        "price",
-        "charge",
-        "remains",
-        "created (UTC)",
-    )
-    made = table(title, *columns, right=numbers)
-    for each in entries:
-        made.add_row(
-            cell(each.ref),
-            cell(each.state.value, STATE_STYLES.get(each.state, "")),
-            cell(each.order),
-            cell(each.raw_status, STYLES.get(each.status or Status.PENDING, "")),
-            *map(cell, (money(each.price), money(each.charge), each.remains)),
-            cell(format_time(each.created_at), "dim"),
-        )
-    return made
+    rows = ([*entry_row(each)[:-1], _created(each)] for each in entries)
+    return table(title, *columns, right=numbers, rows=rows)
+
+
+def _created(entry: Entry) -> Text:
+    """Return the time of creation, shorter than in a row: terminals are narrow."""
+    return cell(f"{entry.created_at:%Y-%m-%d %H:%M}", "dim")
+
+
+def entry_row(entry: Entry) -> list[Text]:
+    """Return the cells of an order."""
+    return [
+        cell(entry.ref),
+        cell(entry.state.value, STATE_STYLES.get(entry.state, "")),
+        cell(entry.order),
+        cell(entry.raw_status, STYLES.get(entry.status or Status.PENDING, "")),
+        *map(cell, (money(entry.price), money(entry.charge), entry.remains)),
+        cell(format_time(entry.created_at), "dim"),
+    ]
 
 
 def entry_object(entry: Entry) -> dict[str, Any]:
@@ -214,6 +214,8 @@ def summary_view(summary: Summary) -> Group:
     amounts = [(f"{name} {money(amount)}", "") for name, amount in sums.items()]
     if summary.at_risk:
         amounts[-1] = (amounts[-1][0], "bold red")
+    if summary.cost_unknown:
+        amounts.append((f"cost unknown of {summary.cost_unknown}", "yellow"))
     return Group(counts(summary), _line("money  ", amounts))
 
 
@@ -239,10 +241,10 @@ def show_entry(entry: Entry, options: JournalOptions) -> None:
     Console().print(text, soft_wrap=True)
 
 
-def report_placed(entry: Entry, options: JournalOptions) -> int:
-    """Print the outcome of placing an order and return its exit code."""
+def report_placed(entry: Entry, options: JournalOptions, *, was_placed: bool = False) -> int:
+    """Print the outcome of placing an order, or that it was placed before; return the exit code."""
     if options.json:
-        show_entry(entry, options)
+        print_json(Console(), entry_object(entry) | {"already_placed": was_placed})
     try:
         order = entry.order_id()
     except PanelError as error:
@@ -250,7 +252,8 @@ def report_placed(entry: Entry, options: JournalOptions) -> int:
         print_error(explained, entry.ref)
         return exit_code(explained)
     if not options.json:
-        line = f"order {sanitize(order)} placed as {sanitize(entry.ref)}"
+        already = "already " if was_placed else ""
+        line = f"order {sanitize(order)} {already}placed as {sanitize(entry.ref)}"
         Console().print(Text(line, style="bold green"), soft_wrap=True)
     return OK
 
@@ -259,7 +262,7 @@ def _explain(entry: Entry, error: PanelError) -> PanelError:
     """Return the error, or one that says what to do about an order that is not sent."""
     if entry.state is EntryState.WITHDRAWN:
         how = "is withdrawn; `smmfanfast retry` sends it again"
-        return InvalidOrderError("add", "ref", entry.ref, how)
+        return InvalidOrderError("add", "ref", entry.ref, how, code=InvalidCode.WRONG_STATE)
     if entry.state in WAITS:
         why = f" ({entry.reason})" if entry.reason else ""
         return NotSentError(f"{WAITS[entry.state]}{why}", action="add")

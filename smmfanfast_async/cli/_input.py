@@ -1,20 +1,27 @@
-"""Input of commands: ids from standard input without blocking, and orders from options."""
+"""Input of commands: ids without blocking, orders from options, answers to questions."""
 
 import asyncio
 import io
 import os
+import signal
 import stat
-from collections.abc import AsyncIterator, Iterator
+import sys
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import attrs
+from rich.console import Console
+from rich.prompt import Confirm
+from rich.text import Text
 
-from ..errors import InvalidOrderError
+from ..errors import InvalidCode, InvalidOrderError
 from ..orders import API_V2_ORDER_TYPES, Order
+from ._errors import print_line
 
-__all__ = ["build_order", "ids_from", "parse_expiry", "parse_extra", "parse_lines"]
+__all__ = ["build_order", "confirm", "ids_from", "parse_expiry", "parse_extra", "parse_lines"]
 
 CHUNK_BYTES = 64 * 1024
 """How much is read at a time: some thousand ids."""
@@ -118,7 +125,8 @@ def build_order(order_type: str, options: dict[str, Any]) -> Order:
     """
     if order_type not in API_V2_ORDER_TYPES:
         reason = f"is not an order type; known are {', '.join(API_V2_ORDER_TYPES)}"
-        raise InvalidOrderError("add", "TYPE", order_type, reason)
+        code = InvalidCode.UNSUPPORTED_TYPE
+        raise InvalidOrderError("add", "TYPE", order_type, reason, code=code)
     cls = API_V2_ORDER_TYPES[order_type]
     given = {name: value for name, value in options.items() if value is not None}
     fields = {field.name: field for field in attrs.fields(cls)}
@@ -127,14 +135,13 @@ def build_order(order_type: str, options: dict[str, Any]) -> Order:
             known = ", ".join(
                 known for known in fields if known not in {"extra", "allowed_delays_minutes"}
             )
-            raise InvalidOrderError(
-                cls.__name__, name, value, f"is not a field of this type; its fields are {known}"
-            )
+            reason = f"is not a field of this type; its fields are {known}"
+            code = InvalidCode.UNKNOWN_FIELD
+            raise InvalidOrderError(cls.__name__, name, value, reason, code=code)
     for name, field in fields.items():
         if field.default is attrs.NOTHING and name not in given:
-            raise InvalidOrderError(
-                cls.__name__, name, None, f"is missing: add --{name.replace('_', '-')}"
-            )
+            reason = f"is missing: add --{name.replace('_', '-')}"
+            raise InvalidOrderError(cls.__name__, name, None, reason, code=InvalidCode.MISSING)
     return cls(**given)
 
 
@@ -147,9 +154,9 @@ def parse_expiry(text: str | None) -> Any:
             return datetime.strptime(text, form).date()  # noqa: DTZ007  # a day has no time zone
         except ValueError:
             continue
-    raise InvalidOrderError(
-        "SubscriptionsOrder", "expiry", text, "is not a day such as 31/12/2030 or 2030-12-31"
-    )
+    reason = "is not a day such as 31/12/2030 or 2030-12-31"
+    code = InvalidCode.NOT_A_DATE
+    raise InvalidOrderError("SubscriptionsOrder", "expiry", text, reason, code=code)
 
 
 def parse_extra(pairs: list[str] | None) -> dict[str, str] | None:
@@ -193,3 +200,45 @@ def _lines_of(path: Path) -> list[str]:
     except UnicodeDecodeError:
         reason = "cannot be read: it is not in UTF-8"
     raise InvalidOrderError("add", "file", str(path), reason)
+
+
+# --- questions -----------------------------------------------------------------------------------
+
+CHOICES = (" [y/N]", "bold magenta")
+"""The answers and their style; without one it is no."""
+
+
+def confirm(question: str, option: str) -> bool:
+    """Return whether the user answers yes; the end of input counts as no.
+
+    Without a terminal, print which option confirms instead and return False. Ctrl-C at the question
+    raises KeyboardInterrupt at once.
+    """
+    if not sys.stdin.isatty():
+        print_line(f"nothing was sent: there is no terminal to confirm at; add {option}", "red")
+        return False
+    console = Console(stderr=True)
+    try:
+        with _interruptible():
+            shown = Text.assemble(question, CHOICES)
+            if Confirm.ask(
+                shown, console=console, default=False, show_choices=False, show_default=False
+            ):
+                return True
+    except EOFError:
+        console.print()
+    print_line("nothing was sent", "yellow")
+    return False
+
+
+@contextmanager
+def _interruptible() -> Generator[None, None, None]:
+    """Make Ctrl-C interrupt the wait for an answer.
+
+    The event loop would deliver it at the next await, and there is none before the answer.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,10 +1,15 @@
 """Live output on a terminal: a progress bar, and boards that are redrawn."""
 
+import io
 import logging
+import os
+import stat
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from typing import TextIO
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
@@ -24,9 +29,19 @@ from ..errors import PanelError
 from ..journal import OPEN_STATES, EventKind, JournalEvent, Summary, UnknownOrder
 from ..results import OrderStatus, Status
 from ._entries import format_time, summary_view
-from ._output import STYLES, cell, money, statuses_table, table
+from ._output import STYLES, cell, money, plural, shorten, statuses_table, table
 
-__all__ = ["Board", "StatusBoard", "can_redraw", "counting", "event_row", "live", "notices"]
+__all__ = [
+    "Board",
+    "StatusBoard",
+    "can_redraw",
+    "closed_of",
+    "counting",
+    "event_row",
+    "live",
+    "notices",
+    "progress",
+]
 
 EVENTS_SHOWN = 8
 """How many of the latest changes the board shows."""
@@ -59,8 +74,11 @@ def can_redraw(console: Console) -> bool:
 
 @contextmanager
 def counting(console: Console, what: str) -> Generator[Callable[[], None], None, None]:
-    """Show a progress bar, on a terminal only; yield a function that advances it by one."""
-    if not console.is_terminal:
+    """Show a progress bar while rows go to a file; yield a function that advances it by one.
+
+    Rows on a terminal, also those of a pipe that ends there, show the progress themselves.
+    """
+    if not console.is_terminal or not _is_file(sys.stdout):
         # Some releases of rich print a line at the end even if they show no bar.
         yield lambda: None
         return
@@ -75,13 +93,23 @@ def counting(console: Console, what: str) -> Generator[Callable[[], None], None,
         yield lambda: progress.advance(task)
 
 
+def _is_file(stream: TextIO) -> bool:
+    try:
+        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except (OSError, io.UnsupportedOperation):
+        return False
+
+
 @contextmanager
 def live(
-    console: Console, board: RenderableType, *, stays: bool = True
+    console: Console, board: RenderableType, *, stays: Callable[[], bool] = lambda: True
 ) -> Generator[None, None, None]:
-    """Redraw a board while it changes; at the end it stays or is erased."""
-    with Live(board, console=console, refresh_per_second=REDRAWN_PER_S, transient=not stays):
-        yield
+    """Redraw a board while it changes; `stays` tells at the end whether it is erased."""
+    with Live(board, console=console, refresh_per_second=REDRAWN_PER_S) as screen:
+        try:
+            yield
+        finally:
+            screen.transient = not stays()
 
 
 class _Notices(logging.Handler):
@@ -123,6 +151,18 @@ def event_row(event: JournalEvent) -> list[Text]:
     ]
 
 
+def closed_of(summary: Summary) -> tuple[int, int]:
+    """Return how many orders are closed, and how many there are."""
+    total = sum(summary.by_state.values())
+    return total - sum(summary.by_state.get(state, 0) for state in OPEN_STATES), total
+
+
+def progress(done: int, total: int, what: str) -> str:
+    """Return the progress in words: "1 of 3 orders is closed"."""
+    verb = "is" if 1 in {done, total} else "are"
+    return f"{done} of {plural(total, 'order')} {verb} {what}"
+
+
 class Board:
     """The board of `smmfanfast follow`: counts, money, latest changes and unknown orders."""
 
@@ -134,6 +174,12 @@ class Board:
         self._unknown: list[UnknownOrder] = []
         self._events: deque[JournalEvent] = deque(maxlen=EVENTS_SHOWN)
         self._notice = ""
+        self.is_stopped = False
+        """Whether following was interrupted, so that the board is erased."""
+
+    def stop(self) -> None:
+        """Erase the board at its end."""
+        self.is_stopped = True
 
     def event(self, event: JournalEvent) -> None:
         """Show an event."""
@@ -153,20 +199,19 @@ class Board:
             return Text("reading the journal …", style="dim")
         parts: list[RenderableType] = [self._head(self._summary), summary_view(self._summary)]
         if self._events:
-            parts.append(self._changes())
+            parts += [Text(), self._changes()]
         if self._unknown:
-            parts.append(self._to_resolve())
+            parts += [Text(), self._to_resolve()]
         if self._notice:
             parts.append(Text(self._notice, style="yellow"))
         return Group(*parts)
 
     def _head(self, summary: Summary) -> Table:
-        total = sum(summary.by_state.values())
-        closed = total - sum(summary.by_state.get(state, 0) for state in OPEN_STATES)
+        closed, total = closed_of(summary)
         elapsed_s = max(self._clock() - self._started_s, 0.001)
         head = Table.grid(padding=(0, 2))
         head.add_row(
-            Text(f"{closed} of {total} orders are closed", style="bold"),
+            Text(progress(closed, total, "closed"), style="bold"),
             ProgressBar(
                 total=max(total, 1),
                 completed=closed,
@@ -181,21 +226,17 @@ class Board:
     def _changes(self) -> Table:
         numbers = ("charge", "remains")
         names = ("at (UTC)", "ref", "event", "order", "status", "charge", "remains", "message")
-        made = table("Latest changes", *names, right=numbers)
-        for event in self._events:
-            made.add_row(*event_row(event))
-        return made
+        rows = map(event_row, self._events)
+        return shorten(table("Latest changes", *names, right=numbers, rows=rows))
 
     def _to_resolve(self) -> Group:
         number = len(self._unknown)
         # A table title would be wrapped if the table is narrow.
         head = Text(f"{number} unknown: see `smmfanfast unknown`", style="bold red")
-        made = table("", "ref", "sent (UTC)", "reason")
-        for each in self._unknown[:UNKNOWN_SHOWN]:
-            entry = each.entry
-            cells = (entry.ref, format_time(entry.sent_at), entry.reason)
-            made.add_row(*(cell(value, "red") for value in cells))
-        return Group(head, made)
+        shown = [each.entry for each in self._unknown[:UNKNOWN_SHOWN]]
+        values = ((each.ref, format_time(each.sent_at), each.reason) for each in shown)
+        rows = ([cell(each, "red") for each in row] for row in values)
+        return Group(head, shorten(table("", "ref", "sent (UTC)", "reason", rows=rows)))
 
 
 FRAME_LINES = 6
@@ -225,10 +266,10 @@ class StatusBoard:
     def title(self) -> str:
         """The progress, in words."""
         if not self._counts_final:
-            return f"{len(self.rows)} of {self._total} orders"
-        return f"{len(self._final)} of {self._total} orders are final"
+            return f"{len(self.rows)} of {plural(self._total, 'order')}"
+        return progress(len(self._final), self._total, "final")
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Render the board."""
         max_rows = max(console.size.height - FRAME_LINES, 1)
-        yield statuses_table(self.title, list(self.rows.items())[-max_rows:])
+        yield shorten(statuses_table(self.title, list(self.rows.items())[-max_rows:]))

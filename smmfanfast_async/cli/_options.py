@@ -1,30 +1,34 @@
 """The options that commands share: panel, journal, JSON."""
 
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol, TypeVar
 
-from attrs import frozen
+from attrs import define, frozen
 from cyclopts import Parameter
 
 from .._engine.policy import PollPolicy
+from .._text import sanitize
 from ..client import Client
 from ..desk import OrderDesk
-from ..errors import InvalidSettingsError
+from ..errors import InvalidCode, InvalidOrderError, InvalidSettingsError
+from ..events import BatchFinished, Event
 from ..profile import Profile
 from . import _settings as settings
 from ._errors import print_line
+from ._output import plural
 from ._profiles import OrderType, ProfileName
 
 if TYPE_CHECKING:
-    from ._journal import CountingJournal
+    from ..journal.sql import SQLJournal
 
 __all__ = [
+    "CheckCounter",
     "CommonOptions",
     "Flag",
     "JournalOptions",
@@ -32,8 +36,11 @@ __all__ = [
     "Opened",
     "OrderType",
     "journal_at",
+    "mention_other_accounts",
     "parse_amount",
 ]
+
+T = TypeVar("T", bound="_Opens")
 
 SQLITE = "sqlite+aiosqlite:///"
 
@@ -130,27 +137,115 @@ class JournalOptions(CommonOptions):
         """
         journal = journal_at(self.address, may_create=may_create)
         poll = None if every_s is None else PollPolicy(min_interval_s=every_s)
-        async with self.client() as client:
+        counter = CheckCounter()
+        async with self.client(on_event=counter) as client:
             desk = OrderDesk(client, journal, account=self.account, poll=poll)
-            try:
-                await desk.open()
-            except ModuleNotFoundError as error:
-                raise _without_extra(error) from error
-            try:
-                yield Opened(client, desk, journal)
-            finally:
-                await desk.aclose()
+            async with _opened(desk):
+                yield Opened(client, desk, journal, counter)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncGenerator["SQLJournal", None]:
+        """Open the journal for queries, without calls to the panel.
+
+        Without a key, the account is `--account`, or the only one that the journal has.
+        """
+        account = self.account
+        if account is None and settings.has_key(self.key_file):
+            async with self.client() as client:
+                account = client.account
+        async with _opened(journal_at(self.address, may_create=False)) as journal:
+            account = account or _only_account(await journal.accounts())
+            async with _opened(journal.for_account(account)) as bound:
+                await bound.expire_leases()
+                yield bound
 
 
 class Opened(NamedTuple):
-    """An open desk with its client and journal."""
+    """An open desk with its client, its journal and the number of its status checks."""
 
     client: Client
     desk: OrderDesk
-    journal: "CountingJournal"
+    journal: "SQLJournal"
+    counter: "CheckCounter"
+
+    async def require(self, ref: str) -> None:
+        """Raise `InvalidOrderError`, which names the accounts that have this ref, if it is new."""
+        if await self.desk.find(ref) is None:
+            found = list_accounts(await self.journal.accounts(ref))
+            where = f"; another account has it: {found}; {ACCOUNT_HINT}" if found else ""
+            reason = f"is not in the journal{where}"
+            raise InvalidOrderError("OrderDesk", "ref", ref, reason, code=InvalidCode.UNKNOWN_REF)
 
 
-def journal_at(address: str | None, *, may_create: bool) -> "CountingJournal":
+@define
+class CheckCounter:
+    """A hook of a client that counts status checks."""
+
+    checks: int = 0
+    """The orders whose status was requested, each time it was."""
+
+    def __call__(self, event: Event) -> None:
+        """Count the orders of a batch."""
+        if isinstance(event, BatchFinished):
+            self.checks += event.id_count
+
+
+# --- accounts ------------------------------------------------------------------------------------
+
+ACCOUNT_HINT = "use the key and address it was ordered with, or --account"
+
+MAX_ACCOUNTS_SHOWN = 5
+"""Accounts that a message names: a shop has a few."""
+
+
+def list_accounts(counts: Mapping[str, int]) -> str:
+    """Return accounts of a journal, each with the number of its orders; empty for none."""
+    shown = [f"{sanitize(name)} ({plural(number, 'order')})" for name, number in counts.items()]
+    more = len(shown) - MAX_ACCOUNTS_SHOWN
+    return ", ".join(shown[:MAX_ACCOUNTS_SHOWN] + ([f"and {more} more"] if more > 0 else []))
+
+
+async def mention_other_accounts(journal: "SQLJournal") -> None:
+    """Say on stderr which accounts a journal has, for one without orders of this account."""
+    if found := list_accounts(await journal.accounts()):
+        print_line(
+            "the journal has no orders of this account",
+            "yellow",
+            hint=f"it has those of another key, address or name: {found}; see --account",
+        )
+
+
+def _only_account(counts: Mapping[str, int]) -> str:
+    if len(counts) > 1:
+        how = "add --account NAME, or the key and address that they were ordered with"
+        reason = f"is missing: the journal has orders of {list_accounts(counts)}; {how}"
+        raise InvalidSettingsError("account", reason)
+    return next(iter(counts), "")
+
+
+# --- opening -------------------------------------------------------------------------------------
+
+
+class _Opens(Protocol):
+    async def open(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
+@asynccontextmanager
+async def _opened(each: T) -> AsyncGenerator[T, None]:
+    """Open a desk or a journal, and close it."""
+    try:
+        await each.open()
+    except ModuleNotFoundError as error:
+        raise _without_extra(error) from error
+    try:
+        yield each
+    finally:
+        await each.aclose()
+
+
+def journal_at(address: str | None, *, may_create: bool) -> "SQLJournal":
     """Create a journal object for a file or a URL; nothing is opened yet.
 
     There is no default in the current folder: from another folder the same ref would be ordered a
@@ -159,15 +254,16 @@ def journal_at(address: str | None, *, may_create: bool) -> "CountingJournal":
     if address is None:
         how = "use --journal or set SMMFANFAST_JOURNAL to a file such as $HOME/orders.db"
         raise InvalidSettingsError("journal", f"is missing: {how}")
-    url = address if "://" in address else SQLITE + address
-    path = Path(url.removeprefix(SQLITE))
+    is_file = "://" not in address or address.startswith(SQLITE)
+    path = Path(address.removeprefix(SQLITE))
     # Not by pathlib, which raises for a name that is too long.
     is_there = os.path.exists(path)  # noqa: PTH110
-    if url.startswith(SQLITE) and not may_create and not is_there:
+    if is_file and not may_create and not is_there:
         # A mistyped name must not look like a journal without orders.
         raise InvalidSettingsError("journal", f"does not exist: no file {str(path)!r}")
     try:
-        journal: CountingJournal = import_module("._journal", __package__).CountingJournal(url)
+        create = import_module("...journal.sql", __name__).SQLJournal
+        journal: SQLJournal = create(path if is_file else address)
     except ModuleNotFoundError as error:
         raise _without_extra(error) from error
     return journal

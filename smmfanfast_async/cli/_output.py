@@ -1,8 +1,11 @@
-"""Results as tables for people and as JSON for programs, with the panel's text sanitized."""
+"""Results as tables for people, as rows and JSON for programs, with the panel's text sanitized.
+
+On a terminal, rows are a table. Anywhere else each row is one line: its cells complete, separated
+by tabs and without a heading, as `cut` and `awk` read them.
+"""
 
 import json
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, cast
@@ -16,7 +19,7 @@ from rich.text import Text
 
 from .._amounts import EXACT
 from .._text import sanitize
-from ..errors import PanelError
+from ..errors import InvalidOrderError, PanelError
 from ..journal import EntryState
 from ..results import OrderStatus, Service, Status
 
@@ -27,9 +30,11 @@ __all__ = [
     "error_object",
     "money",
     "plain",
+    "plural",
     "print_json",
-    "print_line",
+    "print_row",
     "services_table",
+    "shorten",
     "show",
     "status_row",
     "statuses_table",
@@ -40,10 +45,14 @@ MAX_CELL_CHARACTERS = 200
 """The longest text of a panel in a cell of a table; the rest is cut."""
 
 MAX_WIDTH = 4096
-"""The widest table in columns if the output has no width of its own, as a file."""
+"""The widest text in columns if the output has no width of its own, as a file."""
 
-LINE_WIDTHS = (12, 12, 14, 10, 10, 0)
+STATUS_WIDTHS = (12, 12, 14, 10, 10, 0)
 """Columns of the cells on a line: order, status, charge, start, remains, note."""
+
+NONE, NONE_IN_A_ROW = "–", "-"
+"""What a cell shows for None; in a row for programs an empty cell shows it too, so that it counts
+as one for `awk`."""
 
 HIDDEN_FIELDS = {"raw", "raw_charge", "raw_rate"}
 """Fields that repeat others in the panel's own notation."""
@@ -55,6 +64,7 @@ STYLES: Mapping[Status, str] = {
     Status.REFUNDED: "magenta",
     Status.FAILED: "red",
     Status.ERROR: "red",
+    Status.REJECTED: "red",
     Status.UNKNOWN: "red",
 }
 """Colours of statuses; open orders have none."""
@@ -74,8 +84,13 @@ STATE_STYLES: Mapping[EntryState, str] = {
 def cell(value: object, style: str = "") -> Text:
     """Return a cell as a `Text`, in which nothing is markup; "–" for None."""
     if value is None:
-        return Text("–", style="dim")
-    return Text(sanitize(str(value), MAX_CELL_CHARACTERS), style=style)
+        return Text(NONE, style="dim")
+    return Text(sanitize(str(value)), style=style)
+
+
+def plural(number: int, noun: str) -> str:
+    """Return a number with a noun that takes an "s": "1 order", "2 orders"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def money(amount: Decimal | None) -> str | None:
@@ -83,49 +98,78 @@ def money(amount: Decimal | None) -> str | None:
     return None if amount is None else f"{EXACT.normalize(amount):f}"
 
 
-def table(title: str, *columns: str, right: Iterable[str] = ()) -> Table:
-    """Return an empty table; the columns named in `right` contain numbers."""
+def table(
+    title: str, *columns: str, right: Iterable[str] = (), rows: Iterable[Iterable[Text]] = ()
+) -> Table:
+    """Return a table; the columns named in `right` contain numbers."""
     made = Table(
-        title=title or None, title_justify="left", box=box.SIMPLE_HEAD, header_style="bold cyan"
+        title=title or None,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        header_style="bold cyan",
+        # Narrow: most terminals have 80 columns.
+        show_edge=False,
+        pad_edge=False,
+        collapse_padding=True,
     )
     for column in columns:
         made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*row)
     return made
 
 
+def shorten(made: Table) -> Table:
+    """Cut the long cells of a table; their number in characters is `MAX_CELL_CHARACTERS`."""
+    for each in _cells(made):
+        each.truncate(MAX_CELL_CHARACTERS, overflow="ellipsis")
+    return made
+
+
+def _cells(made: Table) -> Iterator[Text]:
+    for column in made.columns:
+        for each in column.cells:
+            # Each row consists of what `cell` returns.
+            assert isinstance(each, Text)  # noqa: S101
+            yield each
+
+
 def show(shown: RenderableType) -> None:
-    """Print a table on stdout, one row per line unless stdout is a terminal.
+    """Print a table or a text on stdout: rows for programs unless stdout is a terminal.
 
     A terminal narrower than the longest words wraps the lines itself: otherwise rich would give
     some cells no columns at all.
     """
     console = Console()
+    if isinstance(shown, Table) and shown.show_header:
+        if not console.is_terminal:
+            for row in zip(*(column.cells for column in shown.columns), strict=True):
+                print_row(console, cast("Iterable[Text]", row))
+            return
+        shorten(shown)
     size = Measurement.get(console, console.options.update(width=MAX_WIDTH), shown)
-    is_bound = console.is_terminal or "COLUMNS" in os.environ
-    console.width = max(console.width, size.minimum) if is_bound else size.maximum
+    console.width = max(console.width, size.minimum) if console.is_terminal else size.maximum
     console.print(shown, crop=False)
 
 
 def services_table(services: Iterable[Service], title: str) -> Table:
     """Return a table of services."""
-    made = table(
-        title, "id", "name", "type", "rate", "min", "max", "drip", right=("rate", "min", "max")
-    )
-    for each in services:
-        drip = {True: "yes", False: "no"}.get(each.dripfeed) if each.dripfeed is not None else None
-        made.add_row(
-            *map(cell, (each.service, each.name, each.type, each.rate, each.min, each.max, drip))
-        )
-    return made
+    columns = ("id", "name", "type", "rate", "min", "max", "drip")
+    rows = map(_service_row, services)
+    return table(title, *columns, right=("rate", "min", "max"), rows=rows)
+
+
+def _service_row(each: Service) -> list[Text]:
+    drip = None if each.dripfeed is None else "yes" if each.dripfeed else "no"
+    values = (each.service, each.name, each.type, each.rate, each.min, each.max, drip)
+    return list(map(cell, values))
 
 
 def statuses_table(title: str, rows: Iterable[tuple[str, OrderStatus | PanelError]]) -> Table:
     """Return a table of statuses and errors."""
-    numbers = ("charge", "start", "remains")
-    made = table(title, "order", "status", "charge", "start", "remains", "note", right=numbers)
-    for order, result in rows:
-        made.add_row(*status_row(order, result))
-    return made
+    columns = ("order", "status", "charge", "start", "remains", "note")
+    cells = (status_row(order, result) for order, result in rows)
+    return table(title, *columns, right=("charge", "start", "remains"), rows=cells)
 
 
 def status_row(order: str, result: OrderStatus | PanelError) -> list[Text]:
@@ -133,7 +177,8 @@ def status_row(order: str, result: OrderStatus | PanelError) -> list[Text]:
     if isinstance(result, PanelError):
         return [cell(order), cell(result.kind.value, "red"), *[cell(None)] * 3, cell(result.text)]
     money = None if result.charge is None else f"{result.charge} {result.currency or ''}".strip()
-    note = f"{len(result.orders)} orders: {', '.join(result.orders)}" if result.orders else ""
+    number = plural(len(result.orders), "order")
+    note = f"{number}: {', '.join(result.orders)}" if result.orders else ""
     return [
         cell(order),
         cell(result.raw_status, STYLES.get(result.status, "")),
@@ -144,11 +189,21 @@ def status_row(order: str, result: OrderStatus | PanelError) -> list[Text]:
     ]
 
 
-def print_line(
-    console: Console, cells: Iterable[Text], *, widths: Iterable[int] = LINE_WIDTHS
+def print_row(
+    console: Console, cells: Iterable[Text], *, widths: Iterable[int] = STATUS_WIDTHS
 ) -> None:
-    """Print cells on a line, in columns of fixed width: the next rows are not known yet."""
+    """Print cells on a line: separated by tabs, on a terminal in columns of fixed width.
+
+    The widths are fixed since the next rows are not known yet.
+    """
+    if not console.is_terminal:
+        values = (each.plain for each in cells)
+        row = "\t".join(NONE_IN_A_ROW if each in {"", NONE} else each for each in values)
+        console.file.write(f"{row}\n")
+        console.file.flush()
+        return
     for width, each in zip(widths, cells, strict=True):
+        each.truncate(MAX_CELL_CHARACTERS, overflow="ellipsis")
         each.append(" " * max(width - each.cell_len, 0) + "  ")
         console.print(each, end="", soft_wrap=True)
     console.print()
@@ -195,6 +250,11 @@ def _fields(value: Any) -> dict[str, Any]:
 
 def error_object(error: PanelError) -> dict[str, Any]:
     """Return an error as a JSON object: what happened, and whether a retry is safe."""
+    invalid = (
+        {"field": error.field, "code": error.code.value, "limit": error.limit}
+        if isinstance(error, InvalidOrderError)
+        else {}
+    )
     return {
         "kind": error.kind.value,
         "text": error.text,
@@ -204,6 +264,7 @@ def error_object(error: PanelError) -> dict[str, Any]:
         "maybe_sent": error.maybe_sent,
         "maybe_placed": error.maybe_placed,
         "safe_to_retry": error.safe_to_retry,
+        **invalid,
     }
 
 

@@ -16,6 +16,17 @@ Every key is optional; what is left out is as in the profile that `like` names::
     double_decodes = false
     refusal_grammar = true
     final_statuses = ["Fail"]
+    languages = ["es", "tr"]                 # known refusals in these languages
+    request_format = "json"                  # or "form", the default, or "get"
+    single_id_actions = ["cancel"]
+    replay_window_s = 60
+
+    [action_names]                           # where the panel's own differ
+    statuses = "multi_status"
+
+    [field_names]                            # for all calls, or for one
+    key = "token"
+    refill.order = "refill"
 
     [refusals]                               # error texts of the panel, by kind of refusal
     funds = ["Saldo insuficiente"]
@@ -24,13 +35,13 @@ Every key is optional; what is left out is as in the profile that `like` names::
 import os
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
 
 import attrs
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from .._text import format_value, normalize_text
+from .._text import format_value
 from .._wire.transport import parse_url
 from ..errors import ErrorKind, InvalidSettingsError
 from ..orders import API_V2_ORDER_TYPES, MAX_WHOLE_NUMBER
@@ -39,10 +50,14 @@ from ..profile import (
     MAX_CALLS_PER_MINUTE,
     MAX_CONCURRENCY,
     MAX_IDS_PER_CALL,
+    MAX_REPLAY_WINDOW_S,
+    SINGLE_ID_ACTIONS,
     SMMFANFAST,
     Profile,
     Refusal,
+    RequestFormat,
 )
+from ..refusal_texts import LANGUAGES
 
 __all__ = ["PROFILES", "OrderType", "ProfileName", "load_profile"]
 
@@ -68,8 +83,11 @@ SECRET_KEYS = {"key", "api_key", "apikey", "token"}
 """Keys that may contain a secret: their value is never shown."""
 
 _CHOICES: dict[str, list[str]] = {
+    "languages": list(LANGUAGES),
     "like": list(PROFILES),
     "order_types": list(API_V2_ORDER_TYPES),
+    "request_format": list(get_args(RequestFormat)),
+    "single_id_actions": sorted(SINGLE_ID_ACTIONS),
     "refusals": list(REFUSAL_KINDS),
 }
 """The accepted values of a key, for error messages."""
@@ -79,16 +97,21 @@ ProfileName = Literal["smmfanfast", "api-v2"]
 
 if TYPE_CHECKING:
     OrderType: TypeAlias = str
+    _Language: TypeAlias = str
     _RefusalKind: TypeAlias = str
+    _SingleIdAction: TypeAlias = str
 else:
     OrderType = Literal[tuple(API_V2_ORDER_TYPES)]
+    _Language = Literal[tuple(LANGUAGES)]
     _RefusalKind = Literal[tuple(REFUSAL_KINDS)]
-"""The keys of `API_V2_ORDER_TYPES` and `REFUSAL_KINDS`, as types."""
+    _SingleIdAction = Literal[tuple(sorted(SINGLE_ID_ACTIONS))]
+"""The keys of `API_V2_ORDER_TYPES` and `REFUSAL_KINDS`, and `SINGLE_ID_ACTIONS`, as types."""
 
 _Text = Annotated[str, Meta(pattern=r"\S")]
 _IdsPerCall = Annotated[int, Meta(ge=1, le=MAX_IDS_PER_CALL)]
 _Concurrency = Annotated[int, Meta(ge=1, le=MAX_CONCURRENCY)]
 _CallsPerMinute = Annotated[int, Meta(ge=1, le=MAX_CALLS_PER_MINUTE)]
+_Seconds = Annotated[float, Meta(gt=0, le=MAX_REPLAY_WINDOW_S)]
 _Minutes = Annotated[int, Meta(ge=0, le=MAX_WHOLE_NUMBER)]
 
 
@@ -109,6 +132,12 @@ class _ProfileFile(msgspec.Struct, kw_only=True):
     double_decodes: bool | UnsetType = UNSET
     refusal_grammar: bool | UnsetType = UNSET
     final_statuses: frozenset[_Text] | UnsetType = UNSET
+    languages: list[_Language] = []
+    request_format: RequestFormat | UnsetType = UNSET
+    action_names: dict[str, str] | UnsetType = UNSET
+    field_names: dict[str, str | dict[str, str]] | UnsetType = UNSET
+    single_id_actions: frozenset[_SingleIdAction] | UnsetType = UNSET
+    replay_window_s: _Seconds | UnsetType = UNSET
     refusals: dict[_RefusalKind, list[_Text]] | UnsetType = UNSET
 
 
@@ -167,10 +196,31 @@ def _parse(where: str, default_name: str, table: dict[str, Any]) -> Profile:
     }
     if "base_url" in changes:
         changes["base_url"] = _parse_base_url(where, changes["base_url"])
-    if "refusals" in changes:
-        # The first match counts, so the texts of the file come before the known ones.
-        changes["refusals"] = (*_parse_refusals(where, changes["refusals"]), *base.refusals)
-    return attrs.evolve(base, **changes)
+    languages = changes.pop("languages")
+    # The first match counts, so the texts of the file come before the known ones.
+    changes["refusals"] = (
+        *_parse_refusals(where, changes.get("refusals", {})),
+        *base.refusals,
+        *(text for language in languages for text in LANGUAGES[language]),
+    )
+    if "field_names" in changes:
+        changes["field_names"] = _flatten(changes["field_names"])
+    try:
+        return attrs.evolve(base, **changes)
+    except InvalidSettingsError as error:
+        reason = f"has an invalid {error.name.partition('.')[2]}: {error.reason}"
+        raise InvalidSettingsError(where, reason) from error
+
+
+def _flatten(names: dict[str, str | dict[str, str]]) -> dict[str, str]:
+    """Return names such as `refill.order`, which TOML reads as a table, as one text each."""
+    flat: dict[str, str] = {}
+    for key, value in names.items():
+        if isinstance(value, str):
+            flat[key] = value
+        else:
+            flat |= {f"{key}.{name}": text for name, text in value.items()}
+    return flat
 
 
 def _explain(error: msgspec.ValidationError, table: dict[str, Any]) -> str:
@@ -194,13 +244,12 @@ def _parse_base_url(where: str, address: str) -> str:
 
 
 def _parse_refusals(where: str, texts_by_kind: dict[str, list[str]]) -> list[Refusal]:
-    refusals = [
-        Refusal(text, REFUSAL_KINDS[kind])
-        for kind, texts in texts_by_kind.items()
-        for text in texts
-    ]
-    for refusal in refusals:
-        if not normalize_text(refusal.text):
-            reason = f"has {refusal.text!r} in refusals, which has no letter or digit"
-            raise InvalidSettingsError(where, reason)
+    refusals: list[Refusal] = []
+    for kind, texts in texts_by_kind.items():
+        for text in texts:
+            try:
+                refusals.append(Refusal(text, REFUSAL_KINDS[kind]))
+            except InvalidSettingsError as error:
+                reason = f"has refusals.{kind} = {error.reason}"
+                raise InvalidSettingsError(where, reason) from error
     return refusals

@@ -16,7 +16,17 @@ from ..errors import InvalidSettingsError
 from ..profile import API_V2, SMMFANFAST, Profile
 from ._profiles import load_profile
 
-__all__ = ["Kind", "Setting", "address", "api_key", "journal", "mask_password", "profile", "proxy"]
+__all__ = [
+    "Kind",
+    "Setting",
+    "address",
+    "api_key",
+    "has_key",
+    "journal",
+    "mask_password",
+    "profile",
+    "proxy",
+]
 
 MAX_KEY_FILE_BYTES = 4096
 """The most bytes read from a key file: a key has fewer than 512 characters."""
@@ -110,6 +120,11 @@ def api_key(option: str | Path | None) -> Setting:
         return _key_of_file(path, KEY_FILE)
     how = f"set {KEY}, or use --key-file or {KEY_FILE}, the path of a file with it"
     raise InvalidSettingsError("api_key", f"is missing: {how}")
+
+
+def has_key(option: str | Path | None) -> bool:
+    """Return whether a key, or a file with one, is set."""
+    return option is not None or any(map(os.environ.get, (KEY, KEY_FILE)))
 
 
 def _key_of_file(path: str, source: str) -> Setting:

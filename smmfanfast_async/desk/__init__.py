@@ -6,5 +6,6 @@ any moment leaves nothing that another desk cannot continue.
 """
 
 from .desk import OrderDesk
+from .event_reader import EventStream
 
-__all__ = ["OrderDesk"]
+__all__ = ["EventStream", "OrderDesk"]

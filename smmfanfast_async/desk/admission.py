@@ -3,22 +3,30 @@
 from datetime import timedelta
 from decimal import Decimal
 
-from attrs import frozen
+from attrs import field, frozen
 
 from .._wire.encode import encode_order
 from ..catalogue import total_quantity
-from ..errors import InvalidOrderError
+from ..errors import InvalidCode, InvalidOrderError
 from ..journal import Entry, EntryState, Journal, NewEntry, parse_ref
 from ..orders import Order
+from .deadline import NO_DEADLINE, Deadline
+from .own_transactions import OwnTransactions
 from .pricing import Pricing, check_max_charge
 
-__all__ = ["PLACE_GRACE_S", "Admission", "is_amount"]
+__all__ = ["MAY_BE_STORED", "PLACE_GRACE_S", "Admission", "is_amount"]
 
 PLACE_GRACE_S = 60.0
 """Seconds for which an order that is being placed here is left to its caller; a running desk takes
 over older ones, as after a crash."""
 
 _S = EntryState
+
+MAY_BE_STORED = (
+    "nothing was sent, but the order may have been stored, and a running desk sends it then; place"
+    " it again with the same ref, or withdraw it"
+)
+"""What is certain if the commit that makes an order ready to be sent was not waited for."""
 
 
 @frozen(kw_only=True)
@@ -30,6 +38,7 @@ class Admission:
     is_account_given: bool
     """Whether the caller named the account: otherwise another key, or another address of the same
     panel, makes another one, in which the same ref would be ordered again."""
+    own_transactions: OwnTransactions = field(factory=OwnTransactions)
 
     async def create_entry(
         self,
@@ -37,21 +46,29 @@ class Admission:
         ref: str,
         max_charge: Decimal | None,
         *,
+        deadline: Deadline = NO_DEADLINE,
         connection: object | None = None,
-        wait_s: float | None = None,
     ) -> Entry:
         """Create the entry of an order, or return the one that already has its ref.
 
         `connection` is a transaction of the caller's own; a running desk then sends the order.
-        `wait_s` limits the wait for the catalogue.
+        `deadline` limits the waits for the journal and for the catalogue.
         """
         ref = parse_ref(ref)
+        if connection is None:
+            self.own_transactions.check_none_open(ref)
         form = encode_order(order, self.pricing.client.profile)
         _parse_max_charge(max_charge, type(order).__name__)
-        now = await self.journal.now()
-        price, is_known = None, await self.journal.find(ref) is not None
+        # A transaction may hold locks: nobody should wait for them as long as for the panel.
+        may_fetch = connection is None
+        async with deadline.limit_journal("nothing was stored or sent"):
+            now = await self.journal.now()
+            is_known = await self.journal.find(ref, connection=connection) is not None
+        price = None
         if not is_known:
-            price = await self.pricing.price_order(order, max_charge, wait_s, is_known=False)
+            price = await self.pricing.price_order(
+                order, max_charge, deadline, is_known=False, may_fetch=may_fetch
+            )
         grace_s = 0.0 if connection is not None else PLACE_GRACE_S
         new = NewEntry(
             ref=ref,
@@ -64,30 +81,36 @@ class Admission:
             budget_day=now.date().isoformat(),
         )
         budget = None if is_known else self.pricing.budget
-        entry = await self.journal.create(
-            new,
-            budget=budget,
-            connection=connection,
-            is_only_account=not self.is_account_given,
-        )
+        async with deadline.limit_journal(MAY_BE_STORED):
+            entry = await self.journal.create(
+                new,
+                budget=budget,
+                connection=connection,
+                is_only_account=not self.is_account_given,
+            )
+        if connection is not None:
+            self.own_transactions.add(connection)
         if is_known and entry.state in (_S.PREPARED, _S.HELD):
             # The limit is stored first, so that no running desk sends the order above it meanwhile.
-            await self.pricing.price_order(order, entry.max_charge, wait_s, is_known=True)
+            await self.pricing.price_order(
+                order, entry.max_charge, deadline, is_known=True, may_fetch=may_fetch
+            )
         return entry
 
     async def price_again(
-        self, ref: str, max_charge: Decimal | None, wait_s: float | None
+        self, ref: str, max_charge: Decimal | None, deadline: Deadline
     ) -> Decimal | None:
         """Return today's price of an order that is to be sent again; None if no limit needs it.
 
         Raises if it is above the order's limit, or above `max_charge` if one is given.
         """
         _parse_max_charge(max_charge, "OrderDesk")
-        entry = await self.journal.find(ref)
+        async with deadline.limit_journal("nothing was changed or sent"):
+            entry = await self.journal.find(ref)
         if entry is None or entry.state not in (_S.REFUSED, _S.WITHDRAWN) or not entry.form:
             return None  # the journal rejects it
         limit = entry.max_charge if max_charge is None else max_charge
-        price = await self.pricing.price_entry(entry, limit, wait_s)
+        price = await self.pricing.price_entry(entry, limit, deadline)
         check_max_charge(price, limit)
         return price
 
@@ -95,7 +118,8 @@ class Admission:
 def _parse_max_charge(max_charge: object, owner: str) -> None:
     if max_charge is not None and not is_amount(max_charge):
         reason = "is not a finite Decimal of at least 0"
-        raise InvalidOrderError(owner, "max_charge", max_charge, reason)
+        code = InvalidCode.NOT_A_NUMBER
+        raise InvalidOrderError(owner, "max_charge", max_charge, reason, code=code)
 
 
 def is_amount(value: object) -> bool:

@@ -1,8 +1,10 @@
 """Validation of what callers pass to `OrderDesk`."""
 
-from .._settings import require_positive
+from .._settings import require_counts, require_number
 from ..errors import InvalidOrderError, InvalidSettingsError
+from ..profile import MAX_CALLS_PER_MINUTE
 from .admission import is_amount
+from .rechecks import MAX_RECHECK_DAYS
 
 __all__ = ["check_settings", "parse_decided_by"]
 
@@ -13,13 +15,15 @@ MAX_DECIDED_BY_CHARACTERS = 200
 """The longest name of who decides, in characters."""
 
 
-def check_settings(budget: object, calls_per_minute: int | None, account: str | None) -> None:
+def check_settings(
+    budget: object, calls_per_minute: int | None, account: str | None, recheck_days: object
+) -> None:
     """Raise `InvalidSettingsError` for settings that no desk can work with."""
     if budget is not None and not is_amount(budget):
         reason = f"must be a finite Decimal of at least 0, not {budget!r}"
         raise InvalidSettingsError("budget_per_day", reason)
-    if calls_per_minute is not None:
-        require_positive("calls_per_minute", calls_per_minute)
+    require_counts(MAX_CALLS_PER_MINUTE, calls_per_minute=calls_per_minute)
+    require_number("recheck_days", recheck_days, MAX_RECHECK_DAYS)
     if account is not None and not 0 < len(account) <= MAX_ACCOUNT_CHARACTERS:
         reason = f"must have 1 to {MAX_ACCOUNT_CHARACTERS} characters, not {account!r}"
         raise InvalidSettingsError("account", reason)

@@ -2,26 +2,30 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Collection
 from datetime import datetime, timedelta
 from decimal import Decimal
 from types import TracebackType
-from typing import ClassVar, NoReturn, Self
+from typing import ClassVar, Literal, NoReturn, Self
+
+import attrs
 
 from .._engine.limiter import Clock
 from .._engine.policy import PollPolicy, RetryPolicy
 from ..client import Client
-from ..errors import ClosedError, InvalidOrderError
-from ..journal import Entry, EntryState, Journal, JournalEvent, Outcome, Summary, UnknownOrder
-from ..orders import Order, parse_id
-from .admission import PLACE_GRACE_S, Admission
+from ..errors import ClosedError
+from ..journal import Entry, EntryState, Journal, Summary, UnknownOrder
+from ..orders import Order
+from .admission import MAY_BE_STORED, Admission
 from .arguments import check_settings, parse_decided_by
+from .deadline import Deadline
 from .deciding import Decisions
-from .event_reader import EventReader
+from .event_reader import EventReader, EventStream
 from .following import Follower
+from .ownership import Ownership
 from .pricing import Pricing
 from .rate_limit import AccountRateLimit
+from .rechecks import Rechecks
 from .send_tasks import SendTasks
 from .sending import Sender
 from .timing import Timing
@@ -56,6 +60,8 @@ class OrderDesk:
             default. Calls made directly on the client do not count.
         retry: When an order that was proved not sent is retried at once.
         poll: How often the status of an order is checked, by its age and its status.
+        recheck_days: For how many days a finished order is checked again, ever more seldom, since
+            panels refund some orders later; 0 for never, at most 366. What changes is an event.
 
     Raises:
         InvalidSettingsError: A budget that is not an amount, a rate that is not above 0, or the
@@ -77,9 +83,10 @@ class OrderDesk:
         calls_per_minute: int | None = None,
         retry: RetryPolicy | None = None,
         poll: PollPolicy | None = None,
+        recheck_days: float = 30,
         rng: Callable[[], float] = random.random,
     ) -> None:
-        check_settings(budget_per_day, calls_per_minute, account)
+        check_settings(budget_per_day, calls_per_minute, account, recheck_days)
         self._journal = journal.for_account(account or client.account)
         pricing = Pricing(client=client, budget=budget_per_day)
         self._admission = Admission(
@@ -93,28 +100,23 @@ class OrderDesk:
         calls_per_minute = calls_per_minute or client.profile.calls_per_minute
         rate_limit = AccountRateLimit(self._journal, calls_per_minute, self._clock)
         poll = poll or PollPolicy()
+        slots = client.profile.add_concurrency
         self._sender = Sender(
-            client=client,
-            journal=self._journal,
-            pricing=pricing,
-            rate_limit=rate_limit,
-            retry=retry or RetryPolicy(),
-            queue_active_links=queue_active_links,
-            record_balance=record_balance,
-            first_check_s=poll.min_interval_s,
-            rng=rng,
-            slots=client.profile.add_concurrency,
-            local_slots=asyncio.Semaphore(client.profile.add_concurrency),
-            timing=self._timing,
-            clock=self._clock,
-        )
+            client=client, journal=self._journal, pricing=pricing, rate_limit=rate_limit,
+            retry=retry or RetryPolicy(), queue_active_links=queue_active_links,
+            record_balance=record_balance, first_check_s=poll.min_interval_s, rng=rng, slots=slots,
+            local_slots=asyncio.Semaphore(slots), timing=self._timing, clock=self._clock,
+        )  # fmt: skip
         self._sends = SendTasks(
             journal=self._journal,
             send=self._sender.send,
             check_open=self._check_open,
             on_done=self._notify,
+            reload_s=self._timing.reload_s,
         )
-        self._event_reader = EventReader(self._journal, self._timing)
+        self._event_reader = EventReader(
+            self._journal, self._timing, self._clock, check_open=self._check_open
+        )
         self._follower = Follower(
             client=client,
             journal=self._journal,
@@ -123,11 +125,12 @@ class OrderDesk:
             rng=rng,
             send=self._sends.start,
             on_events=self._notify,
+            rechecks=Rechecks(recheck_days, account or client.account),
             timing=self._timing,
             clock=self._clock,
         )
         self._is_open = False
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ownership = Ownership()
 
     def __repr__(self) -> str:
         return f"<OrderDesk {self._journal!r} {'open' if self._is_open else 'closed'}>"
@@ -151,7 +154,7 @@ class OrderDesk:
             # `aclose` is not called for a desk that did not open.
             await self._journal.aclose()
             raise
-        self._loop = asyncio.get_running_loop()
+        self._ownership.take()
         self._is_open = True
 
     async def aclose(self) -> None:
@@ -159,11 +162,13 @@ class OrderDesk:
 
         An attempt that has not ended by then counts as unknown once its lease expires. `follow` and
         readers of events end. A second call does nothing; afterwards every method raises
-        `ClosedError`.
+        `ClosedError`. In a process that was forked since `open`, it leaves the parent's desk alone.
         """
         self._is_open = False
-        self._event_reader.close()
+        if self._ownership.is_of_parent:
+            return  # the tasks, and the thread or connection of the database, are the parent's
         try:
+            await self._event_reader.close()
             await self._follower.close(self._timing.close_grace_s)
             await self._sends.wait_all(self._timing.close_grace_s)
         finally:
@@ -202,8 +207,8 @@ class OrderDesk:
                 order and checked against the catalogue (at most `services_ttl_s` old) before the
                 order is stored and before each attempt to send it, by any desk. Given for a
                 ref that is not placed yet, it replaces the ref's limit; None leaves that as it is.
-            wait_s: How long to wait, in seconds; sending continues afterwards, and the entry is
-                returned as it is by then. None waits for the outcome.
+            wait_s: How long to wait, in seconds, for journal, catalogue and outcome; sending
+                continues, and the entry is returned as it is by then. None waits for the outcome.
 
         Returns:
             The entry. `Entry.state` is ACCEPTED or FINISHED; REFUSED (see `retry`); UNKNOWN (see
@@ -220,16 +225,16 @@ class OrderDesk:
             RefusedError: Nothing was sent: the panel refused to return the catalogue.
             NotSentError, ClosedError: Nothing was sent, such as when the catalogue is not
                 available. Calling again with the same ref is safe.
-            JournalError: The journal is not available. Calling again with the same ref is safe.
+            JournalError: The journal is not available, or did not answer within `wait_s` (inside a
+                transaction of your own, use `enqueue`). Calling again with the same ref is safe.
             OutcomeUnknownError: An order may exist, and the journal could not record its outcome.
                 Calling again with the same ref is safe: it will be UNKNOWN.
         """
         self._check_open()
-        started_s = self._clock.now_s()
-        entry = await self._admission.create_entry(order, ref, max_charge, wait_s=wait_s)
-        if wait_s is not None:
-            wait_s = max(wait_s - (self._clock.now_s() - started_s), 0.0)
-        return await self._sends.wait(entry, wait_s)
+        deadline = Deadline.after(wait_s)
+        entry = await self._admission.create_entry(order, ref, max_charge, deadline=deadline)
+        placed = await self._sends.wait(entry, deadline.remaining_s())
+        return attrs.evolve(placed, is_new=entry.is_new)
 
     async def enqueue(
         self,
@@ -255,6 +260,7 @@ class OrderDesk:
 
         Raises:
             InvalidSettingsError: `connection` is not a transaction on the journal's database.
+            NotSentError: The catalogue is not in memory: call `Client.services()` before.
             PanelError: As for `place`, except that nothing is sent here. Calling again is safe.
         """
         self._check_open()
@@ -263,39 +269,57 @@ class OrderDesk:
     # --- following -------------------------------------------------------------------------------
 
     async def follow(self) -> None:
-        """Send due orders and check accepted ones, until cancelled.
+        """Send due orders and check accepted ones, until cancelled or the desk is closed.
 
-        One call per process is enough; any number of processes share the work. An outage of the
-        panel or of the database changes no order: work continues afterwards.
+        One call per process is enough; any number share the work. An outage of the panel or of the
+        database changes no order: work continues afterwards.
 
         Raises:
             AuthenticationError: The panel rejects the key, for `balance` too. Call again with one
                 that is valid.
-            ClosedError: The desk or the client is closed.
+            ClosedError: The desk is not open, or the client is closed.
         """
         self._check_open()
-        await self._follower.run()
+        try:
+            await self._follower.run()
+        except ClosedError:
+            if not self._follower.closed.is_set():
+                raise
 
-    async def events(
-        self, consumer: str, *, wait: bool = True
-    ) -> AsyncGenerator[JournalEvent, None]:
-        """Yield what happened to orders, in order, each event at least once per consumer.
+    def events(
+        self,
+        consumer: str,
+        *,
+        wait: bool = True,
+        acknowledge: Literal["auto", "manual"] = "auto",
+        lease_s: float = 60.0,
+    ) -> EventStream:
+        """Return a stream of what happened to orders, in order, for a consumer.
 
-        An event counts as processed when the next one is requested, and is acknowledged some time
-        later: after a crash the last ones are repeated.
+        Any number of workers may read one consumer: one of them does at a time, the others stand by
+        and continue when its lease is over or its stream is closed.
 
         Args:
-            consumer: A name of yours, such as "mail"; its position is kept in the journal.
+            consumer: A name of yours, such as "mail", of 1 to 200 characters; its position is kept
+                in the journal.
             wait: False ends after the last event instead of waiting for new ones.
+            acknowledge: "auto": an event counts as processed when the next one is requested, and is
+                acknowledged some time later; after a crash the last ones are repeated. "manual":
+                call `EventStream.acknowledge`, also in a transaction of your own; events that are
+                not acknowledged come again after a restart.
+            lease_s: How long this worker may take for a page of events ("manual": for an event),
+                in seconds, 1 to 86,400, before another one continues.
 
         Raises:
-            ClosedError: The desk is not open. If it is closed during the iteration, that just ends.
-            JournalError: The journal is not available. Iterate again: nothing is lost.
+            InvalidSettingsError: An argument is out of bounds.
+            ClosedError: In the iteration: the desk is not open. If it is closed later, the
+                iteration just ends.
+            JournalError: In the iteration: the journal is not available, or, with `wait=False`,
+                another worker reads the consumer. Iterate again: nothing is lost.
         """
-        self._check_open()
-        async with aclosing(self._event_reader.read(consumer, wait=wait)) as events:
-            async for event in events:
-                yield event
+        return self._event_reader.stream(
+            consumer, wait=wait, acknowledge=acknowledge, lease_s=lease_s
+        )
 
     def _notify(self) -> None:
         self._event_reader.notify()
@@ -340,30 +364,14 @@ class OrderDesk:
             ClosedError, JournalError: Call again.
         """
         self._check_open()
-        if (order is None) == (placed is None) or placed:
-            shown = f"order={order!r}, placed={placed!r}"
-            reason = "must be either the panel's id or placed=False"
-            raise InvalidOrderError("OrderDesk.resolve", "order", shown, reason)
-        who = parse_decided_by(decided_by)
-        if order is None:
-            outcome = Outcome(state=_S.WITHDRAWN, reason=note or "not placed", decided_by=who)
-        else:
-            order_id = parse_id(order, "OrderDesk.resolve")
-            now = await self._journal.now()
-            outcome = Outcome(
-                state=_S.ACCEPTED, order=order_id, reason=note or None, due_at=now, decided_by=who
-            )
-        rule = "only orders with an unknown outcome can be resolved"
-        return await self._decisions.apply(ref, {_S.UNKNOWN}, outcome, rule)
+        return await self._decisions.resolve(
+            ref, decided_by=decided_by, order=order, placed=placed, note=note
+        )
 
     async def withdraw(self, ref: str, *, decided_by: str, note: str = "") -> Entry:
         """Withdraw an order that was not sent: PREPARED or HELD. Raises as `resolve` does."""
         self._check_open()
-        outcome = Outcome(
-            state=_S.WITHDRAWN, reason=note or "withdrawn", decided_by=parse_decided_by(decided_by)
-        )
-        rule = "only prepared or held orders can be withdrawn"
-        return await self._decisions.apply(ref, {_S.PREPARED, _S.HELD}, outcome, rule)
+        return await self._decisions.withdraw(ref, decided_by=decided_by, note=note)
 
     async def retry(
         self,
@@ -390,31 +398,28 @@ class OrderDesk:
             PanelError: As for `place`.
         """
         self._check_open()
-        now = await self._journal.now()
-        outcome = Outcome(
-            state=_S.PREPARED,
-            reason="to be sent again",
-            due_at=now + timedelta(seconds=PLACE_GRACE_S),
-            decided_by=parse_decided_by(decided_by),
-        )
-        price = await self._admission.price_again(ref, max_charge, wait_s)
+        decider = parse_decided_by(decided_by)
+        deadline = Deadline.after(wait_s)
+        price = await self._admission.price_again(ref, max_charge, deadline)
         previous = self._sends.tasks.get(ref)
-        rule = "only refused or withdrawn orders can be retried"
-        entry = await self._decisions.apply(
-            ref, {_S.REFUSED, _S.WITHDRAWN}, outcome, rule, budget_day=now.date().isoformat(),
-            price=price, max_charge=max_charge,
-        )  # fmt: skip
+        async with deadline.limit_journal(MAY_BE_STORED):
+            entry = await self._decisions.retry(
+                ref, decided_by=decider, price=price, max_charge=max_charge
+            )
         if previous is not None:
             # It has recorded the refusal and is about to return it: that is not our answer.
-            await asyncio.wait({previous}, timeout=wait_s)
-        return await self._sends.wait(entry, wait_s)
+            await asyncio.wait({previous}, timeout=deadline.remaining_s())
+        return await self._sends.wait(entry, deadline.remaining_s())
 
     # --- queries ---------------------------------------------------------------------------------
 
-    async def find(self, ref: str) -> Entry | None:
-        """Return the entry of a ref, None if there is none. Raises as `unknown` does."""
+    async def find(self, ref: str, *, connection: object | None = None) -> Entry | None:
+        """Return the entry of a ref, None if there is none. Raises as `unknown` does.
+
+        With `connection`, as for `enqueue`, the caller's own transaction is read.
+        """
         self._check_open()
-        return await self._journal.find(ref)
+        return await self._journal.find(ref, connection=connection)
 
     def entries(
         self,
@@ -427,8 +432,7 @@ class OrderDesk:
     ) -> AsyncIterator[Entry]:
         """Iterate over entries, the oldest first, in bounded memory. Omitted filters match all.
 
-        `statuses` are values of `Status`; `since` and `until` limit the time of creation. Raises as
-        `unknown` does.
+        `statuses` are values of `Status`; `since`, `until`: time of creation. Raises as `unknown`.
         """
         self._check_open()
         return self._journal.entries(
@@ -451,5 +455,4 @@ class OrderDesk:
     def _check_open(self) -> None:
         if not self._is_open:
             raise ClosedError("the desk is not open")
-        if asyncio.get_running_loop() is not self._loop:
-            raise ClosedError("the desk is used from another event loop than it was opened in")
+        self._ownership.check()

@@ -11,7 +11,7 @@ answers others is checked ever more seldom.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from typing import cast
@@ -33,7 +33,9 @@ from ..errors import (
 from ..journal import Claim, Entry, EntryState, Journal, Observation
 from ..results import OrderStatus, Status
 from .backoff import Backoff, add_jitter
+from .child_orders import ChildCosts, ChildOrders
 from .rate_limit import MAX_WAIT_S, AccountRateLimit
+from .rechecks import Rechecks
 from .timing import Timing
 
 __all__ = ["Follower"]
@@ -78,6 +80,7 @@ class Follower:
     """Sends an order, or joins the task that does."""
     on_events: Callable[[], None]
     """Called when there are new events."""
+    rechecks: Rechecks
     timing: Timing
     clock: Clock
     reschedule_batch: int = RESCHEDULE_BATCH
@@ -214,7 +217,9 @@ class Follower:
         )
         probing = usual.with_options(retry=RetryPolicy(max_attempts=1))
         in_flight: set[asyncio.Task[None]] = set()
-        async with asyncio.TaskGroup() as group:
+        checking: dict[str, Claim] = {}
+        # Also for a check whose task is cancelled before it begins.
+        async with self._release_on_error(checking.values()), asyncio.TaskGroup() as group:
             while True:
                 max_calls = 1 if self.backoff.failures else self.client.profile.concurrency
                 while len(in_flight) >= max_calls:
@@ -226,7 +231,9 @@ class Follower:
                     await self._idle()
                     continue
                 client = probing if limit == 1 else usual
-                task = group.create_task(self._check(claims, client))
+                by_order = {claim.entry.order_id(): claim for claim in claims}
+                checking |= by_order
+                task = group.create_task(self._check(by_order, client, checking))
                 in_flight.add(task)
                 task.add_done_callback(in_flight.discard)
 
@@ -268,45 +275,59 @@ class Follower:
         except TimeoutError:
             return
 
-    async def _check(self, claims: Sequence[Claim], client: Client) -> None:
-        """Check some orders in one call, and record the result."""
+    async def _check(
+        self, by_order: Mapping[str, Claim], client: Client, checking: dict[str, Claim]
+    ) -> None:
+        """Check some orders in one call, record the result, and remove them from `checking`."""
         started_s = self.clock.now_s()
-        by_order = {claim.entry.order_id(): claim for claim in claims}
-        async with self._release_on_error(claims):
-            results = await client.statuses(by_order)
+        results = await client.statuses(by_order)
+        errors: list[PanelError] = []
         if any(_is_order_result(each) for each in results.values()):
             self.backoff.on_success()
-            await self._record(by_order, results)
-            return
-        errors = [each for each in results.values() if isinstance(each, PanelError)]
-        await self._release(claims, await self._on_failed_call(errors, started_s))
+            children = ChildOrders(rate_limit=self.rate_limit)
+            costs = await children.find_costs(client, results)
+            await self._record(by_order, results, costs)
+        else:
+            errors = [each for each in results.values() if isinstance(each, PanelError)]
+            wait_s = await self._on_failed_call(errors, started_s)
+            await self._release(by_order.values(), wait_s)
+        for order in by_order:
+            checking.pop(order, None)
         for error in errors:
             if isinstance(error, AuthenticationError):
                 # About the key: the client has confirmed it.
                 raise error
 
     async def _record(
-        self, by_order: Mapping[str, Claim], results: Mapping[str, OrderStatus | PanelError]
+        self,
+        by_order: Mapping[str, Claim],
+        results: Mapping[str, OrderStatus | PanelError],
+        costs: Mapping[str, ChildCosts],
     ) -> None:
         """Record what a call returned; release the claims of orders without a result of their own.
 
         Both set when the order is checked next.
         """
         observations: list[Observation] = []
-        unanswered: list[tuple[Claim, datetime]] = []
+        unanswered: list[tuple[Claim, datetime | None]] = []
         try:
             now = await self.journal.now()
             for order, result in results.items():
                 claim = by_order[order]
                 due_at = self._due_at(claim, result, now)
                 status = result if isinstance(result, OrderStatus) else None
+                recheck_at = self.rechecks.next_at(claim.entry, status, now)
                 if _is_observation(result):
                     is_final = status is not None and self._is_final(status)
-                    observations.append(
-                        Observation(claim=claim, status=status, due_at=due_at, is_final=is_final)
-                    )
+                    children = costs.get(order, ChildCosts())
+                    observations.append(Observation(
+                        claim=claim, status=status, due_at=due_at, recheck_at=recheck_at,
+                        is_final=is_final, charge=children.charge, currency=children.currency,
+                        has_open_orders=children.are_open,
+                    ))  # fmt: skip
                 else:
-                    unanswered.append((claim, due_at))
+                    is_finished = claim.entry.state is EntryState.FINISHED
+                    unanswered.append((claim, recheck_at if is_finished else due_at))
             if await self.journal.record_statuses(observations):
                 self.on_events()
             await self.journal.release(unanswered)
@@ -317,8 +338,8 @@ class Follower:
         return self.client.profile.is_final_status(status.raw_status)
 
     @asynccontextmanager
-    async def _release_on_error(self, claims: Sequence[Claim]) -> AsyncGenerator[None, None]:
-        """Release claims at once if the body is cancelled or the client is closed.
+    async def _release_on_error(self, claims: Collection[Claim]) -> AsyncGenerator[None, None]:
+        """Release claims, as they are by then, at once if the body is cancelled or fails.
 
         The next follower can claim them at once instead of waiting for them to expire.
         """
@@ -330,7 +351,7 @@ class Follower:
                     await self._release(claims, 0.0)
             raise
 
-    async def _release(self, claims: Sequence[Claim], wait_s: float) -> None:
+    async def _release(self, claims: Collection[Claim], wait_s: float) -> None:
         """Make claimed orders due again after a wait, each lengthened at random."""
         try:
             now = await self.journal.now()

@@ -7,11 +7,23 @@ from attrs import frozen
 
 from ..catalogue import Catalogue, quote_form
 from ..client import Client
-from ..errors import InvalidOrderError, NotSentError, PanelError, RefusedError, SpendingLimitError
+from ..errors import (
+    InvalidCode,
+    InvalidOrderError,
+    NotSentError,
+    PanelError,
+    RefusedError,
+    SpendingLimitError,
+)
 from ..journal import Entry
 from ..orders import Order
+from .deadline import NO_DEADLINE, Deadline
 
 __all__ = ["Pricing", "check_max_charge"]
+
+MAX_CACHED_AGE_S = 86_400.0
+"""Seconds, a day: how old the catalogue may be that an order is priced by inside a transaction of
+the caller's. Limits hold by the price of the day before each attempt in any case."""
 
 
 @frozen(kw_only=True)
@@ -23,17 +35,25 @@ class Pricing:
     """What the orders of a UTC day may cost together; None for no limit."""
 
     async def price_order(
-        self, order: Order, max_charge: Decimal | None, wait_s: float | None, *, is_known: bool
+        self,
+        order: Order,
+        max_charge: Decimal | None,
+        deadline: Deadline,
+        *,
+        is_known: bool,
+        may_fetch: bool,
     ) -> Decimal | None:
         """Return the price of an order, None if it is not known; raise if that breaks a limit.
 
         A new order is checked against the catalogue too. A known one was checked before, and
-        without a limit it needs no price: None.
+        without a limit it needs no price: None. `may_fetch` allows a call to the panel.
         """
         limit = self._limit(max_charge)
         if is_known and limit is None:
             return None
-        catalogue = await self._fetch_catalogue(wait_s)
+        catalogue = await (
+            self._fetch_catalogue(deadline) if may_fetch else self._cached_catalogue()
+        )
         if not is_known:
             catalogue.check(order)
         price = catalogue.quote(order)
@@ -44,7 +64,7 @@ class Pricing:
         return price
 
     async def price_entry(
-        self, entry: Entry, max_charge: Decimal | None, wait_s: float | None = None
+        self, entry: Entry, max_charge: Decimal | None, deadline: Deadline = NO_DEADLINE
     ) -> Decimal | None:
         """Return today's price of an order in the journal; None if no limit needs it.
 
@@ -54,7 +74,7 @@ class Pricing:
         limit = self._limit(max_charge)
         if limit is None:
             return None
-        catalogue = await self._fetch_catalogue(wait_s)
+        catalogue = await self._fetch_catalogue(deadline)
         price = quote_form(catalogue, entry.form, entry.quantity, entry.price)
         require_price(price, catalogue, limit, "OrderDesk", entry.form.get("service"))
         return price
@@ -65,13 +85,26 @@ class Pricing:
             return "max_charge", max_charge
         return None if self.budget is None else ("budget_per_day", self.budget)
 
-    async def _fetch_catalogue(self, wait_s: float | None) -> Catalogue:
+    async def _cached_catalogue(self) -> Catalogue:
+        """Return the catalogue without a call to the panel, or raise `NotSentError`."""
+        try:
+            # It is returned before the time-out if it is in memory, and not waited for otherwise.
+            async with asyncio.timeout(0):
+                return await self.client.services(max_age_s=MAX_CACHED_AGE_S)
+        except TimeoutError as error:
+            text = (
+                "the catalogue in memory is missing or too old, and is not fetched inside your"
+                " transaction; call `await client.services()` before it begins"
+            )
+            raise NotSentError(text, action="add") from error
+
+    async def _fetch_catalogue(self, deadline: Deadline) -> Catalogue:
         """Return the catalogue; if that fails, raise an error that says nothing was ordered."""
         try:
-            async with asyncio.timeout(wait_s):
+            async with asyncio.timeout_at(deadline.at_s):
                 return await self.client.services()
         except TimeoutError as error:
-            text = f"timed out after {wait_s:g} s waiting for the catalogue"
+            text = f"timed out after {deadline.wait_s:g} s waiting for the catalogue"
             raise NotSentError(text, action="add") from error
         except PanelError as error:
             if isinstance(error, RefusedError) or not error.maybe_sent:
@@ -94,7 +127,7 @@ def require_price(
     name, amount = limit
     if price is None:
         reason = f"cannot be enforced: the price of service {service} is not known in advance"
-        raise InvalidOrderError(owner, name, amount, reason)
+        raise InvalidOrderError(owner, name, amount, reason, code=InvalidCode.UNKNOWN_PRICE)
     if catalogue.is_stale:
         text = f"{name} cannot be enforced: the catalogue could not be refreshed"
         raise NotSentError(text, action="add")

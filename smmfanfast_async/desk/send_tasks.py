@@ -26,6 +26,8 @@ class SendTasks:
     """Raises `ClosedError` if the desk is not open."""
     on_done: Callable[[], None]
     """Called after each task."""
+    reload_s: float
+    """Seconds for which a caller whose `wait_s` has passed waits for its current entry."""
     tasks: dict[str, "asyncio.Task[Entry]"] = field(factory=dict)
 
     def start(self, entry: Entry) -> "asyncio.Task[Entry]":
@@ -43,13 +45,16 @@ class SendTasks:
         task.add_done_callback(lambda done: self._on_task_done(ref, done))
 
     async def wait(self, entry: Entry, wait_s: float | None = None) -> Entry:
-        """Return the outcome of an entry; if that takes longer than `wait_s`, the current entry."""
+        """Return the outcome of an entry; if that takes longer than `wait_s`, the current entry.
+
+        If the journal does not return it at once, the entry is returned as it was passed.
+        """
         if entry.state not in (EntryState.PREPARED, EntryState.SENDING):
             return entry
         task = self.start(entry)
         done, _ = await asyncio.wait({task}, timeout=wait_s)
         if not done:
-            return await self._reload(entry.ref)
+            return await self._reload(entry)
         if task.cancelled():
             raise ClosedError("the desk was closed", action="add")
         try:
@@ -78,7 +83,11 @@ class SendTasks:
             _LOG.warning("%r could not be sent: %s", ref, error, exc_info=bug)
         self.on_done()
 
-    async def _reload(self, ref: str) -> Entry:
-        entry = await self.journal.find(ref)
-        assert entry is not None, "an entry is never deleted"  # noqa: S101
-        return entry
+    async def _reload(self, entry: Entry) -> Entry:
+        try:
+            async with asyncio.timeout(self.reload_s):
+                current = await self.journal.find(entry.ref)
+        except TimeoutError:
+            return entry
+        assert current is not None, "an entry is never deleted"  # noqa: S101
+        return current

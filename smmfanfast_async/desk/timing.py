@@ -20,6 +20,8 @@ class Timing:
     `write_within_s` is answered, or has timed out, 140 s later."""
     balance_timeout_s: float = 5.0
     """For reading the balance as evidence: it must not delay an order for long."""
+    reload_s: float = 0.25
+    """For which a caller whose `wait_s` has passed waits for the journal to return its entry."""
     slot_wait_s: float = 600.0
     """For which an order waits for a slot among the account's attempts; a running desk sends it
     after that."""

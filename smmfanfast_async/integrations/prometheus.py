@@ -4,10 +4,17 @@
     client = Client(key, on_event=metrics.hook("main"))
 
 Each metric has a label for the account, so that several clients can share a registry.
+
+In prometheus_client's multiprocess mode (`PROMETHEUS_MULTIPROC_DIR`), counters and histograms of
+all workers add up, and so do the orders that living workers track; the balance is the one that any
+worker checked last.
 """
 
+import math
+import os
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Literal
 
 from attrs import define
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
@@ -31,6 +38,12 @@ most."""
 
 ID_COUNT_BUCKETS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 """Buckets for the size of batches: this panel accepts 100 ids per call, others more (assumed)."""
+
+_MULTIPROCESS_VARIABLES = frozenset({"PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"})
+"""What switches prometheus_client to files that all processes share, when it is imported."""
+
+_Mode = Literal["livesum", "mostrecent"]
+"""How prometheus_client combines the gauges of several processes."""
 
 _OWN_LABELS = ("action", "currency", "outcome")
 
@@ -61,8 +74,10 @@ class Metrics:
         def counter(name: str, help_text: str, *labels: str) -> Counter:
             return Counter(name, help_text, (label, *labels), registry=registry)
 
-        def gauge(name: str, help_text: str, *labels: str) -> Gauge:
-            return Gauge(name, help_text, (label, *labels), registry=registry)
+        def gauge(name: str, help_text: str, mode: _Mode, *labels: str) -> Gauge:
+            return Gauge(
+                name, help_text, (label, *labels), registry=registry, multiprocess_mode=mode
+            )
 
         def histogram(
             name: str, help_text: str, buckets: Sequence[float], *labels: str
@@ -83,9 +98,12 @@ class Metrics:
             "smmfanfast_outcome_unknown", "Orders with an unknown outcome."
         )
         self.tracked_orders = gauge(
-            "smmfanfast_tracked_orders", "Orders that are waited for or watched."
+            "smmfanfast_tracked_orders", "Orders that are waited for or watched.", "livesum"
         )
-        self.balance = gauge("smmfanfast_balance", "The balance as last checked.", "currency")
+        # All workers of an account see the same balance; that of a dead one is still the last.
+        self.balance = gauge(
+            "smmfanfast_balance", "The balance as last checked.", "mostrecent", "currency"
+        )
         self.throttled = counter("smmfanfast_throttled", "Pauses that the panel asked for.")
         self.throttled_seconds = counter(
             "smmfanfast_throttled_seconds", "Seconds of the pauses that the panel asked for."
@@ -134,10 +152,18 @@ class _Account:
         currency = event.currency or ""
         # The currency comes from the panel: one series for each account, whatever it returns.
         if self.currency is not None and self.currency != currency:
-            with suppress(KeyError):  # removed by another client with the same label
-                gauge.remove(self.account, self.currency)
+            _end_series(gauge, self.account, self.currency)
         self.currency = currency
         gauge.labels(self.account, currency).set(float(event.balance))
+
+
+def _end_series(gauge: Gauge, account: str, currency: str) -> None:
+    if _MULTIPROCESS_VARIABLES.isdisjoint(os.environ):
+        with suppress(KeyError):  # removed by another client with the same label
+            gauge.remove(account, currency)
+    else:
+        # prometheus_client cannot remove a series there, and would only warns; NaN fires no alert.
+        gauge.labels(account, currency).set(math.nan)
 
 
 def _outcome(event: AttemptFinished) -> str:

@@ -136,7 +136,7 @@ def smm_sandbox(request: pytest.FixtureRequest) -> "Sandbox":
 
 @pytest.fixture
 def smm_profile(request: pytest.FixtureRequest) -> "Profile":
-    """Return the profile of smm_client: that of smm_sandbox's dialect, without a rate limit.
+    """Return the profile of smm_client: that of smm_sandbox, without a rate limit.
 
     Override it with a fixture of the same name to use a profile of your own.
     """
@@ -144,8 +144,10 @@ def smm_profile(request: pytest.FixtureRequest) -> "Profile":
 
     from ..profile import API_V2, SMMFANFAST  # noqa: PLC0415  # and without this package
 
-    dialect = _merge_markers(request.node).get("dialect", "standard")
-    return attrs.evolve(API_V2 if dialect == "api-v2" else SMMFANFAST, calls_per_minute=None)
+    arguments = _merge_markers(request.node)
+    of_dialect = API_V2 if arguments.get("dialect") == "api-v2" else SMMFANFAST
+    profile: Profile = arguments.get("profile", of_dialect)
+    return attrs.evolve(profile, calls_per_minute=None)
 
 
 @pytest.fixture

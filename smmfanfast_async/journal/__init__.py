@@ -19,17 +19,17 @@ must have ended; after it has expired, the outcome counts as UNKNOWN. Pure: no S
 from .entry import (
     MAX_REASON_CHARACTERS,
     MAX_REF_CHARACTERS,
-    Claim,
+    ConsumerClaim,
     Entry,
     EventKind,
     JournalEvent,
     NewEntry,
-    Observation,
     Outcome,
     Summary,
     UnknownOrder,
     parse_ref,
 )
+from .observations import Claim, Observation
 from .protocol import Journal
 from .states import OPEN_STATES, SPENDING_STATES, TRANSITIONS, EntryState
 
@@ -40,6 +40,7 @@ __all__ = [
     "SPENDING_STATES",
     "TRANSITIONS",
     "Claim",
+    "ConsumerClaim",
     "Entry",
     "EntryState",
     "EventKind",

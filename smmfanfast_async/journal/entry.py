@@ -4,15 +4,18 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import ClassVar
 
 from attrs import field, frozen
 
 from .._amounts import EXACT, step_of
+from .._serialization import JsonFields, Serializable
 from ..errors import (
     AuthenticationError,
     BlockedError,
     ErrorKind,
     InsufficientFundsError,
+    InvalidCode,
     InvalidOrderError,
     NotSentError,
     OutcomeUnknownError,
@@ -24,12 +27,11 @@ from .states import OPEN_STATES, EntryState
 __all__ = [
     "MAX_REASON_CHARACTERS",
     "MAX_REF_CHARACTERS",
-    "Claim",
+    "ConsumerClaim",
     "Entry",
     "EventKind",
     "JournalEvent",
     "NewEntry",
-    "Observation",
     "Outcome",
     "Summary",
     "UnknownOrder",
@@ -52,14 +54,21 @@ MAX_REASON_CHARACTERS = 500
 def parse_ref(ref: object) -> str:
     """Return a ref of 1 to 200 printable characters, or raise `InvalidOrderError`."""
     if not isinstance(ref, str) or not ref.strip() or not ref.isprintable():
-        raise InvalidOrderError(
-            "OrderDesk", "ref", ref, "must be a non-blank string of printable characters"
-        )
+        reason = "must be a non-blank string of printable characters"
+        raise InvalidOrderError("OrderDesk", "ref", ref, reason, code=_code_of_ref(ref))
     if len(ref) > MAX_REF_CHARACTERS:
+        reason = f"is longer than {MAX_REF_CHARACTERS} characters"
+        code = InvalidCode.TOO_LONG
         raise InvalidOrderError(
-            "OrderDesk", "ref", ref, f"is longer than {MAX_REF_CHARACTERS} characters"
+            "OrderDesk", "ref", ref, reason, code=code, limit=MAX_REF_CHARACTERS
         )
     return ref
+
+
+def _code_of_ref(ref: object) -> InvalidCode:
+    if ref is None or (isinstance(ref, str) and not ref.strip()):
+        return InvalidCode.MISSING
+    return InvalidCode.INVALID_CHARACTERS if isinstance(ref, str) else InvalidCode.NOT_A_TEXT
 
 
 @frozen(kw_only=True)
@@ -91,7 +100,7 @@ class NewEntry:
 
 
 @frozen(kw_only=True)
-class Entry:
+class Entry(Serializable):
     """An order in the journal as it was when it was read. All times are aware UTC.
 
     Attributes:
@@ -121,7 +130,8 @@ class Entry:
         raw_status: The last status as the panel wrote it, at most 200 characters; None before the
             first check.
         charge: The last charge that the panel reported, net of refunds, in `currency`; None if it
-            reported none.
+            reported none. For a drip-feed order or subscription, the sum of those of the orders
+            that it created, once all are final.
         currency: The currency of `charge`, such as "USD"; None if the panel did not state one.
         start_count: The counter before the order started; None if not known.
         remains: How many are still to be delivered; None if not known.
@@ -129,7 +139,16 @@ class Entry:
         changed_at: When a check last changed the state, the status or a number of the order, or
             when the order was accepted; None before that.
         miss_count: How many checks in succession the panel answered without knowing the id.
+        is_new: Whether the call that returned it has created it: False for a ref that was known
+            before, and for whatever is read. It does not count in comparisons. After an answer of
+            the database that was lost, it may be False for a new one, never True for a known one.
     """
+
+    _json: ClassVar[JsonFields] = JsonFields(
+        computed={name: name for name in ("status", "is_open", "refund_share", "refund")},
+        raw=frozenset({"reason"}),
+        form=frozenset({"form", "link"}),
+    )
 
     ref: str
     state: EntryState
@@ -156,6 +175,7 @@ class Entry:
     checked_at: datetime | None = None
     changed_at: datetime | None = None
     miss_count: int = 0
+    is_new: bool = field(default=False, eq=False)
 
     @property
     def status(self) -> Status | None:
@@ -255,35 +275,18 @@ class Outcome:
 
 
 @frozen(kw_only=True)
-class Claim:
-    """An accepted order that only one desk may check until the claim expires.
+class ConsumerClaim:
+    """The right of one worker to read the events of a consumer, until its lease is over.
 
     Attributes:
-        key: The journal's own key of the entry.
+        consumer: The name of the consumer.
+        position: The position that is acknowledged; events after it are to be read.
         version: The version of the claim, a fencing token: a later claim invalidates this one.
-        entry: The order when it was claimed.
     """
 
-    key: int
+    consumer: str
+    position: int
     version: int
-    entry: Entry
-
-
-@frozen(kw_only=True)
-class Observation:
-    """The result of checking a claimed order.
-
-    Attributes:
-        claim: The claim under which the order was checked.
-        status: The order's status; None if the panel answered and did not know the id.
-        due_at: When to check next, aware UTC.
-        is_final: Whether the status is final by the panel's own list (`Profile.final_statuses`).
-    """
-
-    claim: Claim
-    status: OrderStatus | None
-    due_at: datetime
-    is_final: bool = False
 
 
 class EventKind(StrEnum):
@@ -302,7 +305,8 @@ class EventKind(StrEnum):
     WITHDRAWN = "withdrawn"
     """Withdrawn, or found not placed."""
     CHANGED = "changed"
-    """The panel reported another status or another number."""
+    """The panel reported another status or another number, perhaps of an order that is finished:
+    then it may have been refunded since."""
     MISSING = "missing"
     """The panel repeatedly did not know the id; the entry is unchanged."""
     FINISHED = "finished"
@@ -312,7 +316,7 @@ class EventKind(StrEnum):
 
 
 @frozen(kw_only=True)
-class JournalEvent:
+class JournalEvent(Serializable):
     """Something that happened to an entry. Events are numbered in the order they were recorded.
 
     Attributes:
@@ -330,6 +334,8 @@ class JournalEvent:
             message, and after `purge`.
     """
 
+    _json: ClassVar[JsonFields] = JsonFields(raw=frozenset({"text"}))
+
     position: int
     at: datetime
     ref: str
@@ -343,7 +349,7 @@ class JournalEvent:
 
 
 @frozen(kw_only=True)
-class UnknownOrder:
+class UnknownOrder(Serializable):
     """An order whose outcome is unknown, with the evidence for and against its existence.
 
     None of it is proof: a balance is also lowered by other orders and raised by deposits, and an
@@ -359,6 +365,10 @@ class UnknownOrder:
         other_refs: Refs of this journal's other orders with the same link that are accepted, being
             sent or unknown, 20 at most: one of them may be the active one.
     """
+
+    _json: ClassVar[JsonFields] = JsonFields(
+        computed={name: name for name in ("drop_difference", "drop_matches_price")}
+    )
 
     entry: Entry
     balance_drop: Decimal | None
@@ -393,7 +403,7 @@ class UnknownOrder:
 
 
 @frozen(kw_only=True)
-class Summary:
+class Summary(Serializable):
     """An account's orders in numbers; money in the account's currency.
 
     Attributes:
@@ -401,9 +411,11 @@ class Summary:
         by_status: How many accepted and finished orders have each status (`Status`), "unseen"
             before the first check.
         spent: The charges of accepted and finished orders, net of refunds; the price of an order
-            for which the panel reports no charge.
+            for which the panel reports no charge (yet).
         refunded: What was refunded for finished orders: price less charge, if both are known.
         at_risk: The prices of orders that are unknown or being sent.
+        cost_unknown: How many accepted and finished orders have neither a charge nor a price, such
+            as running subscriptions: what they cost is missing in `spent`.
     """
 
     by_state: Mapping[EntryState, int]
@@ -411,3 +423,4 @@ class Summary:
     spent: Decimal
     refunded: Decimal
     at_risk: Decimal
+    cost_unknown: int = 0

@@ -6,7 +6,8 @@ from decimal import Decimal
 from typing import Protocol
 
 from ..errors import ErrorKind
-from .entry import Claim, Entry, JournalEvent, NewEntry, Observation, Outcome, Summary, UnknownOrder
+from .entry import ConsumerClaim, Entry, JournalEvent, NewEntry, Outcome, Summary, UnknownOrder
+from .observations import Claim, Observation
 from .states import EntryState
 
 __all__ = ["Journal"]
@@ -65,8 +66,11 @@ class Journal(Protocol):
         """
         ...
 
-    async def find(self, ref: str) -> Entry | None:
-        """Return the entry of a ref, None if there is none."""
+    async def find(self, ref: str, *, connection: object | None = None) -> Entry | None:
+        """Return the entry of a ref, None if there is none.
+
+        With `connection`, as the caller's own transaction sees it (see `create`).
+        """
         ...
 
     def entries(
@@ -178,7 +182,7 @@ class Journal(Protocol):
         ...
 
     async def claim(self, limit: int, *, lease: timedelta) -> list[Claim]:
-        """Claim accepted orders that are due, the longest due first.
+        """Claim accepted orders that are due, the longest due first, then finished ones.
 
         Other desks skip them until `lease` has passed; then they are due again.
         """
@@ -188,8 +192,10 @@ class Journal(Protocol):
         """Record the results of checks whose claim is still valid; return the changed entries."""
         ...
 
-    async def release(self, claims: Sequence[tuple[Claim, datetime]]) -> None:
+    async def release(self, claims: Sequence[tuple[Claim, datetime | None]]) -> None:
         """Make claimed orders due again, each at its time, if its claim is still valid.
+
+        None for a finished order that is not checked again.
 
         Nothing else of them changes, and no event is recorded.
         """
@@ -245,10 +251,37 @@ class Journal(Protocol):
         """
         ...
 
-    async def acknowledge(self, consumer: str, position: int) -> None:
-        """Record that a consumer has processed the events up to a position; never backwards.
+    async def claim_consumer(
+        self, consumer: str, owner: str, *, lease: timedelta
+    ) -> ConsumerClaim | None:
+        """Claim a consumer for an owner until the lease is over, or renew the owner's own claim.
+
+        Returns None while another owner has it. A new claim has a version of its own; a renewed
+        one keeps it. A row that a caller's transaction has locked is not waited for.
 
         Raises `InvalidSettingsError` for a name that is not a string of 1 to 200 characters.
+        """
+        ...
+
+    async def release_consumer(self, claim: ConsumerClaim) -> None:
+        """End the lease of a claim, if it is the latest of its consumer."""
+        ...
+
+    async def acknowledge(
+        self,
+        claim: ConsumerClaim,
+        position: int,
+        *,
+        lease: timedelta,
+        connection: object | None = None,
+    ) -> None:
+        """Record that a consumer has processed the events up to a position, and renew the lease.
+
+        With `connection`, as for `create`, it becomes true with the caller's commit.
+
+        Raises `StaleEventError` if the claim is not the latest of its consumer, and, with
+        `connection`, if the position is acknowledged already: the effects of the caller's
+        transaction have happened before.
         """
         ...
 

@@ -1,8 +1,9 @@
 """The order types: one class for each form that a panel accepts.
 
 `standard` has the eleven tables of the panel's document, `api_v2` the types that API v2 panels have
-beyond them, `fields` the ids, converters and validators they share. A profile says which types its
-panel accepts; `_wire.encode` turns an order into a form.
+beyond them, `fields` the ids, converters and validators they share, `form_names` the names under
+which a panel takes the fields of a form. A profile says which types its panel accepts;
+`_wire.encode` turns an order into a form.
 """
 
 from collections.abc import Iterator, Mapping
@@ -123,3 +124,6 @@ API_V2_ORDER_TYPES: Mapping[str, type[Order]] = _OrderTypes(
     WebTrafficOrder,
 )
 """The same for API v2 panels: the document's eleven, then the six that only they have (seen)."""
+
+# `Order.from_dict` chooses the class; only here are all of them known.
+Order._types = API_V2_ORDER_TYPES  # noqa: SLF001

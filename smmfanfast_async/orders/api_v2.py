@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from attrs import field, frozen
 
-from ..errors import InvalidOrderError
+from ..errors import InvalidCode, InvalidOrderError
 from .fields import (
     check_runs_and_interval,
     integer_validator,
@@ -206,4 +206,5 @@ class WebTrafficOrder(Order):
                 "type_of_traffic",
                 self.type_of_traffic,
                 f"requires {missing}",
+                code=InvalidCode.INCOMPLETE,
             )

@@ -13,7 +13,7 @@ import attrs
 from attrs import Attribute
 
 from .._text import line_flaw, strip_line, strip_text, text_flaw
-from ..errors import InvalidOrderError
+from ..errors import InvalidCode, InvalidOrderError
 
 __all__ = [
     "MAX_ID_CHARACTERS",
@@ -72,14 +72,16 @@ def parse_id(value: object, owner: str = "Client", name: str = "order") -> str:
     if type(value) is int and 0 < value < _ID_NUMBER_LIMIT:
         return str(value)
     if not isinstance(value, str) or not _ID.fullmatch(value):
-        raise InvalidOrderError(owner, name, value, _INVALID_ID_REASON)
+        code = InvalidCode.MISSING if value is None or value == "" else InvalidCode.INVALID_ID
+        raise InvalidOrderError(owner, name, value, _INVALID_ID_REASON, code=code)
     return value
 
 
 def check_is_list(values: object, field: str) -> None:
     """Raise `InvalidOrderError` for a single text: "12" would be read as the ids 1 and 2."""
     if isinstance(values, str | bytes):
-        raise InvalidOrderError("Client", field, values, "must be a list of ids, not a single text")
+        reason = "must be a list of ids, not a single text"
+        raise InvalidOrderError("Client", field, values, reason, code=InvalidCode.NOT_A_LIST)
 
 
 def parse_ids(values: Iterable[object], name: str = "order") -> list[str]:
@@ -143,8 +145,20 @@ def copy_mapping(value: Mapping[str, str]) -> Mapping[str, str]:
 # --- validators: each error names the class, the field and the value -----------------------------
 
 
-def _reject(order: Any, attribute: "Attribute[Any]", value: object, reason: str) -> NoReturn:
-    raise InvalidOrderError(type(order).__name__, attribute.name, value, reason)
+def _reject(
+    order: Any,
+    attribute: "Attribute[Any]",
+    value: object,
+    code: InvalidCode,
+    reason: str,
+    *,
+    limit: int | None = None,
+) -> NoReturn:
+    """Raise the error for a field; a required one that is None is missing, whatever its type."""
+    if value is None:
+        code = InvalidCode.MISSING
+    owner = type(order).__name__
+    raise InvalidOrderError(owner, attribute.name, value, reason, code=code, limit=limit)
 
 
 def validate_id(order: Any, attribute: "Attribute[Any]", value: object) -> None:
@@ -155,24 +169,25 @@ def validate_id(order: Any, attribute: "Attribute[Any]", value: object) -> None:
 def validate_text(order: Any, attribute: "Attribute[Any]", value: object) -> None:
     """Raise `InvalidOrderError` unless the value is a non-empty text of one line."""
     if not isinstance(value, str):
-        _reject(order, attribute, value, "must be a text")
+        _reject(order, attribute, value, InvalidCode.NOT_A_TEXT, "must be a text")
     elif not value:
-        _reject(order, attribute, value, "must not be empty")
+        _reject(order, attribute, value, InvalidCode.MISSING, "must not be empty")
     elif flaw := line_flaw(value):
-        _reject(order, attribute, value, flaw)
+        _reject(order, attribute, value, InvalidCode.INVALID_CHARACTERS, flaw)
 
 
 def validate_lines(order: Any, attribute: "Attribute[Any]", value: tuple[Any, ...]) -> None:
     """Raise `InvalidOrderError` unless the value has items, each a text of one line."""
     if not isinstance(value, tuple):
-        _reject(order, attribute, value, "must be a text or an iterable of texts")
+        reason = "must be a text or an iterable of texts"
+        _reject(order, attribute, value, InvalidCode.NOT_A_LIST, reason)
     if not value:
-        _reject(order, attribute, value, "must not be empty")
+        _reject(order, attribute, value, InvalidCode.MISSING, "must not be empty")
     for item in value:
         if not isinstance(item, str):
-            _reject(order, attribute, item, "must be a text")
+            _reject(order, attribute, item, InvalidCode.NOT_A_TEXT, "must be a text")
         elif flaw := line_flaw(item):
-            _reject(order, attribute, item, flaw)
+            _reject(order, attribute, item, InvalidCode.INVALID_CHARACTERS, flaw)
 
 
 def integer_validator(min_value: int, max_value: int = MAX_WHOLE_NUMBER) -> Any:
@@ -180,9 +195,13 @@ def integer_validator(min_value: int, max_value: int = MAX_WHOLE_NUMBER) -> Any:
 
     def validate(order: Any, attribute: "Attribute[Any]", value: object) -> None:
         if type(value) is not int:
-            _reject(order, attribute, value, "must be an integer")
+            _reject(order, attribute, value, InvalidCode.NOT_A_NUMBER, "must be an integer")
         elif not min_value <= value <= max_value:
-            _reject(order, attribute, value, f"must be between {min_value} and {max_value}")
+            is_low = value < min_value
+            code = InvalidCode.BELOW_MIN if is_low else InvalidCode.ABOVE_MAX
+            limit = min_value if is_low else max_value
+            reason = f"must be between {min_value} and {max_value}"
+            _reject(order, attribute, value, code, reason, limit=limit)
 
     return validate
 
@@ -190,9 +209,9 @@ def integer_validator(min_value: int, max_value: int = MAX_WHOLE_NUMBER) -> Any:
 def validate_expiry(order: Any, attribute: "Attribute[Any]", value: object) -> None:
     """Raise `InvalidOrderError` unless the value is a date that is not in the past everywhere."""
     if type(value) is not date:
-        _reject(order, attribute, value, "must be a datetime.date")
+        _reject(order, attribute, value, InvalidCode.NOT_A_DATE, "must be a datetime.date")
     elif value < datetime.now(_LAST_TIME_ZONE).date():
-        _reject(order, attribute, value, "is in the past")
+        _reject(order, attribute, value, InvalidCode.IN_THE_PAST, "is in the past")
 
 
 def validate_extra(
@@ -203,18 +222,19 @@ def validate_extra(
     A name is compared as PHP reads it, so that no spelling can replace a field of the form.
     """
     if not isinstance(value, Mapping):
-        _reject(order, attribute, value, "must be a mapping of text to text")
+        reason = "must be a mapping of text to text"
+        _reject(order, attribute, value, InvalidCode.NOT_A_LIST, reason)
     fields: tuple[Attribute[Any], ...] = attrs.fields(type(order))
     reserved = {"", "key", "action", *(known.name for known in fields)}
     for name, text in value.items():
         if not isinstance(name, str) or _php_field_name(name) in reserved or text_flaw(name):
-            _reject(order, attribute, name, "cannot be the name of an extra field")
+            reason = "cannot be the name of an extra field"
+            _reject(order, attribute, name, InvalidCode.RESERVED, reason)
         if not isinstance(text, str):
-            _reject(
-                order, attribute, text, f"must be a text, as the value of the extra field {name!r}"
-            )
+            reason = f"must be a text, as the value of the extra field {name!r}"
+            _reject(order, attribute, text, InvalidCode.NOT_A_TEXT, reason)
         elif flaw := text_flaw(text):
-            _reject(order, attribute, text, flaw)
+            _reject(order, attribute, text, InvalidCode.INVALID_CHARACTERS, flaw)
 
 
 def _php_field_name(name: str) -> str:
@@ -230,7 +250,8 @@ def check_runs_and_interval(order: Any) -> None:
     if (order.runs is None) != (order.interval is None):
         given, missing = ("runs", "interval") if order.interval is None else ("interval", "runs")
         reason = f"requires {missing}"
-        raise InvalidOrderError(type(order).__name__, given, getattr(order, given), reason)
+        owner, value = type(order).__name__, getattr(order, given)
+        raise InvalidOrderError(owner, given, value, reason, code=InvalidCode.INCOMPLETE)
 
 
 optional = attrs.validators.optional

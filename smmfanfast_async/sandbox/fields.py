@@ -21,7 +21,7 @@ MAX_PART_HEAD_BYTES = 8 * 1024
 
 _FORM = "application/x-www-form-urlencoded"
 _MULTIPART = "multipart/form-data"
-_JSON = "application/json"
+_JSON = ("/json", "+json")  # as Laravel recognizes it
 
 _ESCAPE = re.compile(rb"%([0-9a-fA-F]{2})")
 _BYTES = {
@@ -36,21 +36,30 @@ _FILE_NAME = re.compile(rb";[ \t]*filename\*?=", re.IGNORECASE)
 
 
 def read_fields(
-    *, query: str, content_type: str, body: bytes, reads_json: bool = False
+    *,
+    query: str,
+    content_type: str,
+    body: bytes,
+    reads_json: bool = False,
+    only_json: bool = False,
 ) -> dict[str, str]:
     """Return the fields of a request; values are decoded once.
 
     `query` is the query string as it was sent, `content_type` the whole header, "" if it is
     missing. JSON objects are read only with `reads_json` (some panels do): texts and numbers, and
-    true and false as PHP's "1" and "". Everything that is not understood is read as empty.
+    true and false as PHP's "1" and "". With `only_json` nothing else is read. Everything that is
+    not understood is read as empty.
     """
     media_type = content_type.partition(";")[0].strip().lower()
+    is_json = media_type.endswith(_JSON)
+    if only_json:
+        return _read_json(body) if is_json else {}
     fields = _read_pairs(query.encode(errors="surrogateescape"))
     if media_type == _FORM:
         fields |= _read_pairs(body)
     elif media_type == _MULTIPART:
         fields |= _read_multipart(content_type, body)
-    elif media_type == _JSON and reads_json:
+    elif is_json and reads_json:
         fields |= _read_json(body)
     return fields
 

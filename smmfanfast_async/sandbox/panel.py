@@ -20,6 +20,7 @@ from .ledger import MAX_ORDERS, Ledger
 from .messages import RefusalReply
 from .orders import State, StoredOrder
 from .refills import RefillBook, StoredRefill
+from .replays import Replays
 from .services import SandboxService
 
 __all__ = ["Answer", "Panel"]
@@ -53,6 +54,7 @@ class Panel:
         double_decoding: bool | None = None,
         with_currency: bool = True,
         max_orders: int = MAX_ORDERS,
+        replay_window_s: float | None = None,
     ) -> None:
         """Create a panel; see `Sandbox` for the arguments. ValueError for an unsupported type."""
         self.ledger = Ledger(seed=seed, balance=balance, max_orders=max_orders)
@@ -69,6 +71,7 @@ class Panel:
             dialect.double_decoding if double_decoding is None else double_decoding
         )
         self._with_currency = with_currency
+        self._replays = Replays(replay_window_s)
         actions: dict[str, Callable[[Mapping[str, str], float], Answer]] = {
             "add": self._add,
             "status": self._status,
@@ -155,6 +158,9 @@ class Panel:
         return _TAG.sub("", decode_percent(_encode(value)))
 
     def _add(self, fields: Mapping[str, str], now_s: float) -> Answer:
+        repeated = self._replays.find(fields, now_s)
+        if repeated is not None:
+            return self.dialect.added(repeated)
         request = parse_order(fields, self.services, self.dialect)
         if request.link and self.ledger.has_active_order(request.service.service, request.link):
             raise RefusalReply(messages.ACTIVE_LINK)
@@ -163,6 +169,7 @@ class Panel:
         order = self.ledger.insert(request, now_s)
         if order is None:
             raise RefusalReply(messages.TRY_AGAIN)
+        self._replays.add(fields, order, now_s)
         return self.dialect.added(order)
 
     def _status(self, fields: Mapping[str, str], now_s: float) -> Answer:

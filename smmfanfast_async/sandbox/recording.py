@@ -19,7 +19,7 @@ MAX_REPLAY_STEPS = 500
 are the first ones, because each depends on those before it."""
 
 _OWN_SETTINGS = frozenset(
-    {"self", "api_key", "port", "speed", "clock", "console", "control", "control_port"}
+    {"self", "api_key", "port", "speed", "clock", "console", "control", "control_port", "profile"}
 )
 """Arguments of a sandbox that a test sets itself, or has no use for."""
 

@@ -12,21 +12,21 @@ from .clock import PanelClock
 from .control import Control
 from .control_server import ControlServer
 from .counting import RequestCounter
-from .dialects import DIALECTS, STANDARD
 from .faults import Fault, FaultScript, ScriptedFault
+from .form_names import FormNames, PanelProfile
 from .forms import parse_order
 from .history import create_history
-from .ledger import MAX_ORDERS
 from .lifecycle import MAX_LIFECYCLE_S
-from .money import MAX_AMOUNT, MAX_DECIMALS, is_amount
+from .money import MAX_AMOUNT, is_amount
 from .orders import StoredOrder, parse_state
 from .panel import Panel
 from .reading import Reading
 from .recording import Recorder, collect_settings, recorded
 from .refills import StoredRefill, parse_refill_state
-from .replies import HttpReply, build_faulty_reply, build_reply
+from .replies import HttpReply, reply_to
 from .server import HOST, MOVED_PATH, PanelServer
 from .services import SandboxService
+from .settings import check_settings
 from .traffic import Exchange
 
 __all__ = ["Sandbox"]
@@ -53,7 +53,10 @@ class Sandbox:
       final within 6 panel hours. Their later refunds are added to the balance.
     - `speed`: panel seconds per real second; at 0 only `advance` moves the clock.
     - `dialect`: "standard", or "api-v2" for the wider family of panels: its formats, texts and
-      order types, `refill`, `refill_status` and `cancel`, at most 100 ids per call.
+      order types, `refill`, `refill_status` and `cancel`, at most 100 ids per call. None is the one
+      that fits the `profile`, "standard" without one.
+    - `profile`: the profile of a client; the panel then has its names of actions and fields, its
+      format of requests, its actions for single ids and its replay window, and nothing else of it.
     - `double_decoding`: decode values a second time and strip tags (seen on the real panel). None
       is the default of the dialect: true for "standard", false for "api-v2".
     - `reads_json`: read JSON bodies as well, as some panels do. The document's panel reads none
@@ -77,7 +80,8 @@ class Sandbox:
         balance: Decimal = Decimal(1000),
         currency: str = "USD",
         speed: float = 1.0,
-        dialect: str = STANDARD.name,
+        dialect: str | None = None,
+        profile: PanelProfile | None = None,
         double_decoding: bool | None = None,
         reads_json: bool = False,
         with_currency: bool = True,
@@ -90,24 +94,15 @@ class Sandbox:
     ) -> None:
         services = None if services is None else list(services)
         arguments = locals()
-        if not api_key.startswith("test-"):
-            # The message does not contain the key, because it may be a real one.
-            raise ValueError('the api_key of a sandbox must start with "test-"')
-        if not is_amount(balance):
-            raise ValueError(
-                f"balance must be a number from -{MAX_AMOUNT:.0e} to {MAX_AMOUNT:.0e} with at most "
-                f"{MAX_DECIMALS} decimals, not {balance}"
-            )
-        if not 0 <= existing_orders <= MAX_ORDERS:
-            raise ValueError(
-                f"existing_orders must be from 0 to {MAX_ORDERS}, not {existing_orders}"
-            )
-        if dialect not in DIALECTS:
-            raise ValueError(f"dialect must be one of {', '.join(DIALECTS)}, not {dialect!r}")
-        self._dialect = DIALECTS[dialect]
+        self._dialect = check_settings(api_key, balance, existing_orders, profile, dialect)
+        if profile is not None:
+            # A recording has the names of the document; what else it needs is the dialect.
+            arguments["dialect"] = self._dialect.name
         self._api_key = api_key
         self._port = port
         self._reads_json = reads_json
+        self._names = None if profile is None else FormNames(profile)
+        self._request_format = "form" if profile is None else profile.request_format
         self._server: PanelServer | None = None
         self._real_clock = clock
         self._clock = PanelClock(clock, speed)
@@ -122,6 +117,7 @@ class Sandbox:
             dialect=self._dialect,
             double_decoding=double_decoding,
             with_currency=with_currency,
+            replay_window_s=None if profile is None else profile.replay_window_s,
         )
         self._create_existing_orders(seed, existing_orders, balance)
         self._recorder: Recorder | None = None
@@ -142,7 +138,12 @@ class Sandbox:
     async def start(self) -> None:
         """Listen on 127.0.0.1, unless already listening; OSError if the port is in use."""
         if self._server is None:
-            server = PanelServer(self._respond, self._dialect.path, reads_json=self._reads_json)
+            server = PanelServer(
+                self._respond,
+                self._dialect.path,
+                reads_json=self._reads_json,
+                request_format=self._request_format,
+            )
             self._port = await server.start(self._port)
             self._server = server
         if self._control is not None:
@@ -434,6 +435,8 @@ class Sandbox:
 
     def _respond(self, form: Mapping[str, str]) -> HttpReply:
         """Count a form, execute it as its fault allows, and return the reply."""
+        if self._names is not None:
+            form = self._names.to_standard(form)
         action = form.get("action", "")
         self._requests.add(action)
         now_s, started_s = self.now_s, self._real_clock()
@@ -444,11 +447,7 @@ class Sandbox:
             answers.append(self._panel.answer(form, now_s))
             return answers[0]
 
-        reply = (
-            build_reply(apply())
-            if scripted is None
-            else build_faulty_reply(scripted, apply, self.url + MOVED_PATH)
-        )
+        reply = reply_to(scripted, apply, lambda: self.url + MOVED_PATH)
         if self._recorder is not None:
             elapsed_s = self._real_clock() - started_s
             self._recorder.add_request(now_s, form, scripted, answers, reply, elapsed_s)

@@ -49,14 +49,18 @@ class PanelServer:
         path: str = PATH,
         *,
         reads_json: bool = False,
+        request_format: str = "form",
     ) -> None:
         """`respond` receives the fields of each request to `path`, also with a slash after it.
 
-        `reads_json`: whether JSON bodies are read; see `read_fields`.
+        `reads_json`: whether JSON bodies are read; see `read_fields`. `request_format`: "json" for
+        JSON bodies and nothing else, "get" for query strings and nothing else; the other method
+        then gets 405.
         """
         self._respond = respond
         self._path = path
         self._reads_json = reads_json
+        self._request_format = request_format
         self._runner: web.AppRunner | None = None
         self._closing = asyncio.Event()
         self._errors: list[Exception] = []
@@ -66,8 +70,10 @@ class PanelServer:
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         for path in (self._path, self._path + MOVED_PATH):
             for spelling in (path, path + "/"):
-                app.router.add_post(spelling, self._handle)
-                app.router.add_get(spelling, self._handle, allow_head=False)
+                if self._request_format != "get":
+                    app.router.add_post(spelling, self._handle)
+                if self._request_format != "json":
+                    app.router.add_get(spelling, self._handle, allow_head=False)
         self._runner = await open_listener(app, port)
         return port_of(self._runner)
 
@@ -113,6 +119,7 @@ class PanelServer:
             content_type=request.headers.get(hdrs.CONTENT_TYPE, ""),
             body=body,
             reads_json=self._reads_json,
+            only_json=self._request_format == "json",
         )
         reply = self._respond(fields)
         if reply.wait_s and await self._is_closing_within(reply.wait_s):

@@ -22,7 +22,11 @@ from smmfanfast_async.cli import _output as output
 from smmfanfast_async.cli._app import app
 from smmfanfast_async.cli._codes import NETWORK, OK, PARTLY, REFUSED, UNKNOWN, USAGE
 from smmfanfast_async.cli._live import counting
+from smmfanfast_async.cli.commands.add import confirmation_question
 from smmfanfast_async.cli.commands.sandbox import sandbox
+from smmfanfast_async.errors import InvalidCode, InvalidOrderError
+from smmfanfast_async.orders import DefaultOrder, Order, PackageOrder
+from smmfanfast_async.results import Balance, Service
 from smmfanfast_async.sandbox import Fault, Sandbox
 
 LINK = "https://instagram.com/example"
@@ -71,9 +75,9 @@ async def test_services_are_searched(panel: Sandbox, capsys: pytest.CaptureFixtu
     assert services
     assert all(each["type"] == "default" and float(each["rate"]) <= 1.1 for each in services)
     assert await run("services", *args) == OK
-    shown = read_stdout(capsys)
-    assert f"{len(services)} of {len(panel.services)} services" in shown
-    assert "1.02" in shown
+    rows = [line.split("\t") for line in read_stdout(capsys).splitlines()]
+    assert [row[0] for row in rows] == [each["service"] for each in services]
+    assert [row[3] for row in rows] == [each["rate"] for each in services]
 
 
 @pytest.mark.asyncio
@@ -282,13 +286,23 @@ def test_output_after_a_broken_pipe_is_discarded(
     assert path.read_text() == ""
 
 
-def test_terminal_shows_a_progress_bar() -> None:
-    screen = io.StringIO()
-    with counting(Console(file=screen, force_terminal=True), "orders") as counted:
-        counted()
-        counted()
+def test_progress_is_shown_only_while_rows_go_to_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other end of a pipe may be the same terminal."""
+    reading, writing = os.pipe()
+    with (tmp_path / "rows").open("w") as file, os.fdopen(writing, "w") as pipe:
+        screens = []
+        for stdout in (file, pipe, io.StringIO()):
+            monkeypatch.setattr(sys, "stdout", stdout)
+            screens.append(io.StringIO())
+            with counting(Console(file=screens[-1], force_terminal=True), "orders") as counted:
+                counted()
+                counted()
+    os.close(reading)
 
-    assert "2 orders" in screen.getvalue()
+    assert "2 orders" in screens[0].getvalue()
+    assert [each.getvalue() for each in screens[1:]] == ["", ""]
 
 
 @pytest.mark.asyncio
@@ -358,6 +372,30 @@ async def test_add_asks_for_confirmation(
 
     assert await run(*ADD) == code
     assert len(panel.orders) == orders
+
+
+@pytest.mark.parametrize(("order_type", "rate", "price", "currency", "question"), [
+    (DefaultOrder, "1.02", "0.51", "USD", "for 0.51 USD (1.02 USD per 1000)? Balance: 9.50 USD"),
+    (DefaultOrder, "1.02", "0.51", None, "for 0.51 (1.02 per 1000)? Balance: 9.50"),
+    (DefaultOrder, "1.02", None, "USD", "at 1.02 USD per 1000? Balance: 9.50 USD"),
+    (DefaultOrder, None, None, "USD", "? Balance: 9.50 USD"),
+    (PackageOrder, "32", "32", "USD", "for 32 USD? Balance: 9.50 USD"),
+])  # fmt: skip
+def test_question_states_what_is_known(
+    order_type: type[Order],
+    rate: str | None,
+    price: str | None,
+    currency: str | None,
+    question: str,
+) -> None:
+    quantity = {"quantity": 500} if order_type is DefaultOrder else {}
+    order = order_type(service=5, link=LINK, **quantity)  # type: ignore[call-arg]  # both have these
+    amount = None if price is None else Decimal(price)
+    balance = Balance(balance=Decimal("9.50"), currency=currency)
+
+    asked = confirmation_question(order, Service(service="5", raw_rate=rate), amount, balance)
+
+    assert asked.replace("order?", "order ?") == f"Place this order {question}"
 
 
 @pytest.mark.asyncio
@@ -511,6 +549,16 @@ def test_every_kind_of_value_is_converted_for_json() -> None:
     value: dict[str, Any] = {"a": [Decimal("1.50"), None, ("x", 1)], 2: True}
 
     assert output.plain(value) == {"a": ["1.50", None, ["x", 1]], "2": True}
+
+
+def test_invalid_order_as_json_has_its_field_code_and_limit() -> None:
+    error = InvalidOrderError(
+        "DefaultOrder", "quantity", 3, "is too low", code=InvalidCode.BELOW_MIN, limit=10
+    )
+
+    shown = output.error_object(error)
+
+    assert (shown["field"], shown["code"], shown["limit"]) == ("quantity", "below_min", 10)
 
 
 @pytest.mark.asyncio

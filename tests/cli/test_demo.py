@@ -1,6 +1,7 @@
 """`smmfanfast demo`: every step is shown, and every order becomes final."""
 
 import json
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -27,26 +28,27 @@ async def test_demo_brings_a_thousand_orders_to_a_final_status(
     assert summary["unknown"] == 0
     assert summary["checks"] >= 1000
     assert summary["status_calls"] < 100
-    assert float(summary["spent"]) > 0
+    assert Decimal(summary["spent"]) > 0
+    assert Decimal(summary["spent"]) + Decimal(summary["balance"]) == demo.BALANCE
 
 
 @pytest.mark.asyncio
-async def test_demo_output_fits_104_columns(
+async def test_demo_output_fits_80_columns(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(demo, "ORDERS_FOLLOWED", 40)
     monkeypatch.setattr(demo, "POLL_S", 0.05)
     monkeypatch.setattr(demo, "STEP_S", 0.01)
-    monkeypatch.setenv("COLUMNS", "104")
+    monkeypatch.setenv("COLUMNS", "80")
 
     assert await run("demo") == OK
 
     shown = capsys.readouterr().out
-    assert max(map(len, shown.splitlines())) <= 104
+    assert max(map(len, shown.splitlines())) <= 80
     for text in (
         "2000.00 USD on the account",
         "65 services; one of each type",
-        "demo-mentions-user-followers",
+        "mentions-user-followers",
         "both calls return order 12; the panel has 1 more order",
         "before sending: quantity 1 is below the minimum of service 5 (500)",
         "by the panel:   You have an active order with this link",
@@ -55,6 +57,7 @@ async def test_demo_output_fits_104_columns(
         "27/27",
         "40/40",
         "refused 1  finished 40",
+        "USD left = 2000.0000 USD",
     ):
         assert text in shown
 

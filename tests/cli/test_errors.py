@@ -114,7 +114,9 @@ async def test_help_is_wrapped_at_any_width(
     await app.run_async(["follow", "--help"], result_action="return_value")
 
     shown = capsys.readouterr().out
-    assert "share the journal. An outage of the panel marks no order. With --json each" in shown
+    assert (
+        "share the journal. During an outage of the panel it waits, and no order changes." in shown
+    )
     assert "refused, or unknown. Exit code 7 if the outcome of some is unknown" in shown
 
 
@@ -128,7 +130,7 @@ async def test_unencodable_characters_are_replaced(panel: Sandbox, encoding: str
                                  PYTHONIOENCODING=encoding, COLUMNS="100")  # fmt: skip
 
     assert (code, err) == (OK, "")
-    assert re.search(r" \+ .* python ", out)
+    assert re.search(r"\+\tpython\t", out)
     assert "Telegram Reactions ?" in out
     assert "custom_comments, ...;" in out
 
@@ -196,16 +198,14 @@ async def test_no_color_is_respected(panel: Sandbox) -> None:
 
 
 @pytest.mark.asyncio
-async def test_pipe_gets_one_line_per_row_and_narrow_terminal_all_cells(
+async def test_narrow_terminal_gets_all_cells(
     panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert await run("services") == OK
-    wide = capsys.readouterr().out
+    monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "10")
     assert await run("services", "--search", "telegram") == OK
     narrow = capsys.readouterr().out
 
-    assert len(wide.splitlines()) == len(panel.services) + 5
     for cell in ("80", "0.95", "200000", "yes"):
         assert cell in narrow
 
@@ -245,7 +245,7 @@ def run_on_terminal(keys: bytes, *args: str) -> tuple[int, str]:
         start_new_session=True, stdin=subprocess.DEVNULL,
     )  # fmt: skip
     screen = b""
-    while b"[y/n]" not in screen:
+    while b"[y/N]" not in screen:
         if not select.select([keyboard], [], [], DEADLINE_S)[0]:
             process.send_signal(signal.SIGABRT)
             pytest.fail(f"no question was asked: {screen!r}, exit code {process.wait(DEADLINE_S)}")
@@ -426,7 +426,7 @@ async def test_status_on_ctrl_c_has_printed_completed_batches(
 
 def test_sigterm_acts_like_ctrl_c() -> None:
     with pytest.raises(KeyboardInterrupt):
-        cli._raise_sigint(signal.SIGTERM, None)
+        cli._end(signal.SIGTERM, None)
 
 
 def test_main_reports_an_output_error(

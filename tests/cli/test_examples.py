@@ -37,6 +37,10 @@ OTHER_CODES = {
     "watch 32 33": PARTLY,
     "watch 32 --timeout 600 --json": PARTLY,
     "services --diff catalogue.json --exit-code": REFUSED,
+    "refill 32 33 --profile api-v2 --yes": PARTLY,
+    "refill-status 7 8 --profile api-v2": PARTLY,
+    "cancel 32 33 --profile api-v2 --yes": PARTLY,
+    "cancel - --profile api-v2 --yes --json < ids.txt": PARTLY,
 }
 """Exit codes of examples whose subject does not exist in the prepared state."""
 
@@ -91,7 +95,7 @@ async def prepare(panel: Sandbox, example: str) -> None:
     if command == "retry":
         assert await run("resolve", "invoice-77", "--not-placed", "--by", "ann") == OK
         panel.finish_all()
-    if command in {"orders", "summary", "unknown", "follow"}:
+    if command in {"orders", "summary", "unknown", "follow"} or "--health" in example:
         assert await run(*ADD, "--link", LINK, "--ref", "invoice-1") == OK
         panel.finish_all()
     if "--diff" in example:

@@ -111,18 +111,18 @@ async def test_json_changes_are_printed_once_per_consumer(
 
 
 @pytest.mark.asyncio
-async def test_follow_prints_lines_and_a_summary_to_a_pipe(
+async def test_follow_prints_only_lines_to_a_pipe(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await place(panel, capsys)
 
     assert await run("follow", "--until-final") == OK
 
-    lines = capsys.readouterr().out.splitlines()
-    finished = next(line for line in lines if "ref-1" in line and "finished" in line)
-    assert finished.split()[1:5] == ["ref-1", "finished", "1", "completed"]
-    assert lines[-3].split() == ["orders", "finished", "2"]
-    assert lines[-1].startswith("money")
+    said = capsys.readouterr()
+    lines = [line.split("\t") for line in said.out.splitlines()]
+    assert ["ref-1", "finished", "1", "completed"] in [line[1:5] for line in lines]
+    assert {len(line) for line in lines} == {8}
+    assert said.err == ""
 
 
 @pytest.mark.asyncio
@@ -160,7 +160,7 @@ async def test_empty_journal_can_be_followed(
 ) -> None:
     assert await run("follow", "--until-final") == OK
 
-    assert "orders  none" in capsys.readouterr().out
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.asyncio
@@ -211,8 +211,30 @@ async def test_sigint_and_sigterm_end_following_cleanly(
     out, err = await process.communicate()
 
     assert process.returncode == OK
-    assert err.decode() == "stopped; orders in progress continue at the panel\n"
-    assert "finished 1" in out.decode()
+    said = "stopped: 1 of 1 order is closed; orders in progress continue at the panel\n"
+    assert (out.decode(), err.decode()) == ("", said)
+
+
+@pytest.mark.asyncio
+async def test_sigterm_ends_what_a_script_started_in_the_background(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A shell without job control starts `follow &` with SIGINT ignored."""
+    await place(panel, capsys, 1)
+    process = await asyncio.create_subprocess_exec(
+        "sh", "-c", 'trap "" INT; exec "$@"', "sh",
+        sys.executable, "-m", "smmfanfast_async", "follow",
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    while b"finished" not in await process.stdout.readline():
+        pass
+    process.send_signal(signal.SIGTERM)
+    _, err = await process.communicate()
+
+    assert process.returncode == OK
+    said = "stopped: 1 of 1 order is closed; orders in progress continue at the panel\n"
+    assert err.decode() == said
 
 
 @pytest.mark.asyncio
@@ -228,6 +250,41 @@ async def test_cancelled_follow_exits_with_ok(
     assert await running == OK
     assert shown.err == ""
     assert "continue at the panel" in capsys.readouterr().err
+
+
+@pytest.mark.asyncio
+@pytest.mark.usefixtures("terminal")
+async def test_board_of_a_cancelled_follow_is_erased(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await place(panel, capsys, 1)
+    running = asyncio.create_task(follow())
+    while "Latest changes" not in capsys.readouterr().out:  # noqa: ASYNC110  # it draws
+        await asyncio.sleep(0.005)
+    running.cancel()
+
+    assert await running == OK
+    said = capsys.readouterr()
+    assert "\x1b[1A\x1b[2K" in said.out  # up, and empty
+    assert "stopped: 1 of 1 order is closed" in said.err
+
+
+@pytest.mark.asyncio
+async def test_stopped_follow_counts_unknown_orders(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in (1, 2):
+        panel.fail_next(Fault.DROP_AFTER, action="add")
+        await run(*ADD, "--link", f"{LINK}/{number}", "--ref", f"ref-{number}")
+        running = asyncio.create_task(follow(consumer=f"{number}"))
+        while "unknown" not in capsys.readouterr().out:  # noqa: ASYNC110  # it prints
+            await asyncio.sleep(0.005)
+        running.cancel()
+        assert await running == OK
+
+        verb = "is" if number == 1 else "are"
+        said = capsys.readouterr().err
+        assert f"closed, {number} {verb} unknown; orders in progress continue" in said
 
 
 @pytest.mark.asyncio

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -97,7 +98,8 @@ async def test_same_ref_is_ordered_once(panel: Sandbox, capsys: pytest.CaptureFi
     assert await run(*ONE) == OK
     second = Captured(capsys)
 
-    assert first.out == second.out == "order 1 placed as one\n"
+    assert first.out == "order 1 placed as one\n"
+    assert second.out == "order 1 already placed as one\n"
     assert "0.51" in first.err
     assert second.err == ""  # it costs nothing, so no price is shown
     assert len(panel.orders) == 1
@@ -391,6 +393,10 @@ async def test_orders_are_shown_as_a_table(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert await run(*ONE) == OK
+    assert await run("orders") == OK
+    assert re.search(r"m1 order +\x1b", Captured(capsys).out)
     await fill(panel, tmp_path)
     capsys.readouterr()
 
@@ -401,8 +407,10 @@ async def test_orders_are_shown_as_a_table(
     monkeypatch.setattr(orders_command, "ORDERS_SHOWN", 1)
     assert await run("orders") == OK
     shown = Captured(capsys).out
-    assert "3 orders, the newest 1 of them (--json and --csv print all)" in shown
+    assert "3 orders, the newest 1 of them (a pipe gets all)" in shown
     assert "other" not in shown
+    assert await run("orders", "--ref", "none") == OK
+    assert "no orders" in Captured(capsys).out
 
 
 @pytest.mark.asyncio
@@ -447,7 +455,7 @@ async def test_panel_escape_sequences_are_not_printed(
     assert await run(command, *args) == (LEFT_UNKNOWN if args else OK)
 
     captured = Captured(capsys)
-    assert captured.out
+    assert captured.out or captured.err
     assert "\x1b" not in captured.out + captured.err
     assert "\x07" not in captured.out + captured.err
 
@@ -584,7 +592,7 @@ async def test_missing_driver_names_the_extra_to_install(
 async def test_missing_module_without_an_extra_is_raised(
     panel: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "smmfanfast_async.cli._journal", None)
+    monkeypatch.setitem(sys.modules, "smmfanfast_async.journal.sql", None)
 
-    with pytest.raises(ModuleNotFoundError, match="_journal"):
+    with pytest.raises(ModuleNotFoundError, match="sql"):
         await run(*ONE)

@@ -108,3 +108,28 @@ def test_guide_scripts_the_sandbox_with_curl(tmp_path: Path) -> None:
     order = json.loads(result.stdout.splitlines()[-1])
     assert (order["order"], order["price"]) == ("1", "0.9000")
     assert order["timeline"][0]["fault"] == "drop_after"
+
+
+@pytest.mark.asyncio
+async def test_sandbox_has_the_form_of_a_profile(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "my panel.toml"
+    path.write_text('like = "api-v2"\nrequest_format = "json"\n[field_names]\nkey = "token"')
+    shown = ""
+    running = asyncio.create_task(sandbox(port=0, profile=path))
+    while "--search" not in shown:
+        await asyncio.sleep(0.001)
+        shown += capsys.readouterr().out
+    url = shown.split("SMMFANFAST_BASE_URL=")[1].split()[0]
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(url, json={"token": "test-key", "action": "balance"}) as reply,
+    ):
+        text = await reply.text()
+    running.cancel()
+
+    assert await running == 0
+    assert url.endswith("/api/v2")
+    assert f"smmfanfast services --profile '{path}' --search telegram" in shown
+    assert '"balance"' in text

@@ -16,6 +16,7 @@ from smmfanfast_async.cli import _settings as settings
 from smmfanfast_async.cli._app import app
 from smmfanfast_async.cli._codes import OK, REFUSED, USAGE
 from smmfanfast_async.errors import InvalidSettingsError
+from smmfanfast_async.refusal_texts import SPANISH, TURKISH
 from smmfanfast_async.sandbox import Sandbox
 
 NAMES = ("API_KEY", "API_KEY_FILE", "BASE_URL", "PROXY", "JOURNAL", "PROFILE")
@@ -65,13 +66,28 @@ def test_profile_example_of_the_docstring_loads(tmp_path: Path) -> None:
     assert profile.double_decodes is False
     assert profile.is_final_status("fail")
     assert profile.refusal_kind("Saldo insuficiente.") is ErrorKind.FUNDS
-    assert profile.refusals[1:] == API_V2.refusals
+    assert profile.refusals[1:] == (*API_V2.refusals, *SPANISH, *TURKISH)
+    assert profile.refusal_kind("Yetersiz bakiye") is ErrorKind.FUNDS
+    assert profile.request_format == "json"
+    assert profile.action_names == (("statuses", "multi_status"),)
+    assert profile.field_names == (("key", "token"), ("refill.order", "refill"))
+    assert (profile.single_id_actions, profile.replay_window_s) == ({"cancel"}, 60)
+
+
+def test_field_of_one_call_can_be_a_table_or_a_quoted_key(tmp_path: Path) -> None:
+    found: list[tuple[tuple[str, str], ...]] = []
+    for lines in ('"cancel.orders" = "ids"', 'cancel = {orders = "ids"}', 'cancel.orders = "ids"'):
+        path = tmp_path / "panel.toml"
+        path.write_text(f"[field_names]\n{lines}")
+        found.append(_profiles.load_profile(str(path)).field_names)
+
+    assert found == [(("cancel.orders", "ids"),)] * 3
 
 
 def test_profile_file_can_set_every_profile_field() -> None:
     fields = {each.name for each in attrs.fields(Profile)}
 
-    assert fields | {"like"} == set(_profiles._ProfileFile.__struct_fields__)
+    assert fields | {"languages", "like"} == set(_profiles._ProfileFile.__struct_fields__)
 
 
 def test_profile_file_defaults_to_the_document(tmp_path: Path) -> None:
@@ -101,9 +117,20 @@ def test_profile_file_defaults_to_the_document(tmp_path: Path) -> None:
     ("actions = 3", "has actions = 3: expected `array`, got `int`"),
     ('order_types = ["other"]', "invalid enum value 'other', expected default, package"),
     ("delays_minutes = [0, -1]", "has delays_minutes = [0, -1]: expected `int` >= 0"),
+    ('languages = ["xx"]', "invalid enum value 'xx', expected ar, es, id, pt, ru, tr, vi"),
     ("refusals = 1", "has refusals = 1: expected `object`, got `int`"),
     ('[refusals]\nsoon = ["Wait"]', "invalid enum value 'soon', expected auth, duplicate"),
-    ('[refusals]\nfunds = ["!"]', "has '!' in refusals, which has no letter or digit"),
+    ('[refusals]\nfunds = ["!"]', "has refusals.funds = '!' has a variant without a letter"),
+    ('[refusals]\nfunds = ["a{b"]', "refusals.funds = 'a{b' has a brace without its"),
+    ('request_format = "xml"', "invalid enum value 'xml', expected form, json, get"),
+    ('single_id_actions = ["status"]', "enum value 'status', expected cancel, refill, refill_s"),
+    ("replay_window_s = 0", "has replay_window_s = 0: expected `float` > 0"),
+    ("replay_window_s = inf", "has replay_window_s = inf: expected `float` <= 3600"),
+    ("[action_names]\nstatuses = 5", "has action_names = {'statuses': 5}: expected `str`"),
+    ('[action_names]\norder = "x"', "has an invalid action_names: 'order' is not one of add"),
+    ('[action_names]\nstatus = "add"', "status = 'add' is also the action of add"),
+    ('[field_names]\nlnik = "url"', "has an invalid field_names: 'lnik' is not a field"),
+    ('[field_names]\nrefill.link = "x"', "'refill.link': refill has no field 'link'"),
     ("name = ", "is not TOML: Invalid value (at "),
     ("ids_per_call = 10001", "has ids_per_call = 10001: expected `int` <= 10000"),
     ("concurrency = 1001", "has concurrency = 1001: expected `int` <= 1000"),
@@ -214,7 +241,7 @@ async def test_key_file_readable_by_other_users_causes_a_warning(
 
     warning = "the key file key can be read by other users: chmod 600 key"
     assert error == f"warning: {warning}\n"
-    assert f"!   key file   {warning}" in shown.out
+    assert f"!\tkey file\t{warning}" in shown.out
     assert shown.err == ""
 
 
@@ -297,6 +324,20 @@ async def test_doctor_reports_each_fault_once_and_sends_nothing(
     assert findings["proxy"]["text"] == "http://***@127.0.0.1:3128 (SMMFANFAST_PROXY)"
     assert findings["journal"]["text"] == "orders.db (--journal)"
     assert panel.request_count == 0
+
+
+@pytest.mark.asyncio
+async def test_doctor_warns_of_a_key_in_urls(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str], key_file: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "panel.toml"
+    path.write_text(f'base_url = "{panel.url}"\nrequest_format = "get"')
+
+    assert await run("doctor", "--profile", str(path), "--key-file", str(key_file), "--json") == OK
+    findings = {each["name"]: each for each in json.loads(capsys.readouterr().out)}
+
+    assert findings["request format"]["level"] == "warning"
+    assert "log their URLs" in findings["request format"]["text"]
 
 
 @pytest.mark.asyncio

@@ -91,12 +91,12 @@ async def test_add_without_a_ref_loads_no_database(panel: Sandbox) -> None:
     assert loaded & {"sqlalchemy", "aiosqlite"} == set()
 
 
-def test_overview_lists_every_command_within_100_columns() -> None:
+def test_overview_lists_every_command_within_80_columns() -> None:
     lines = overview().splitlines()
 
-    assert max(map(len, lines)) <= 100
+    assert max(map(len, lines)) <= 80
     for command in ALL_COMMANDS:
-        assert f"  {command.name:<12}{command.summary}" in lines
+        assert f"  {command.name:<15}{command.summary}" in lines
 
 
 @pytest.mark.asyncio

@@ -17,7 +17,7 @@ from smmfanfast_async.errors import ClosedError, JournalError
 from smmfanfast_async.journal import Entry
 from smmfanfast_async.journal.sql import SQLJournal
 
-from .world import S, World, eventually, hold_answers, in_state, order, timed_desk
+from .world import WAIT_S, S, World, eventually, hold_answers, in_state, order, timed_desk
 
 METHODS: dict[str, Callable[[OrderDesk], Awaitable[object]]] = {
     "place": lambda desk: desk.place(order(), ref="a"),
@@ -241,7 +241,21 @@ async def test_closing_ends_follow(world: World) -> None:
 
     assert all(task.done() for task in tasks), "they end before the journal is closed"
     results = await asyncio.gather(*tasks, return_exceptions=True)
-    assert [type(each) for each in results] == [ClosedError, ClosedError]
+    assert results == [None, None], "an intended end is not an error that nobody retrieves"
+
+
+@pytest.mark.asyncio
+async def test_closing_the_client_ends_follow_with_an_error(world: World) -> None:
+    client = await world.client()
+    desk = await world.desk(client)
+    await desk.place(order(), ref="a")
+    following = asyncio.create_task(desk.follow())
+    await eventually(lambda: world.panel.calls("status"))
+
+    await client.aclose()
+
+    with pytest.raises(ClosedError):
+        await following
 
 
 @pytest.mark.asyncio
@@ -249,7 +263,7 @@ async def test_closing_does_not_wait_forever_for_follow(world: World) -> None:
     desk = await open_desk(world, SHORT_GRACE)
     desk._follower._runs = 1
 
-    await asyncio.wait_for(desk.aclose(), 5)
+    await asyncio.wait_for(desk.aclose(), WAIT_S)
 
 
 @pytest.mark.asyncio

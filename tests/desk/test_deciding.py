@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from smmfanfast_async.desk import OrderDesk
-from smmfanfast_async.errors import ErrorKind, InvalidOrderError, RefConflictError
+from smmfanfast_async.errors import ErrorKind, InvalidCode, InvalidOrderError, RefConflictError
 from smmfanfast_async.journal import Entry, Outcome
 from smmfanfast_async.journal.sql import SQLJournal
 
@@ -37,6 +37,18 @@ async def test_unknown_returns_the_evidence(world: World) -> None:
     assert (first.entry.ref, second.entry.ref) == ("a", "b")
     assert (first.balance_drop, first.drop_matches_price) == (Decimal(1), True)
     assert (second.balance_drop, second.drop_matches_price) == (Decimal(0), False)
+
+
+@pytest.mark.asyncio
+async def test_decision_that_is_not_possible_says_why_as_a_code(world: World) -> None:
+    desk = await world.desk()
+    await desk.place(order("a"), ref="a")
+
+    for ref, code in (("a", InvalidCode.WRONG_STATE), ("b", InvalidCode.UNKNOWN_REF)):
+        with pytest.raises(InvalidOrderError) as caught:
+            await desk.resolve(ref, placed=False, decided_by="operator")
+
+        assert (caught.value.field, caught.value.code) == ("ref", code)
 
 
 @pytest.mark.asyncio

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,10 @@ import pytest_asyncio
 
 from smmfanfast_async.desk import OrderDesk
 from smmfanfast_async.errors import ClosedError, JournalError
-from smmfanfast_async.journal import JournalEvent
+from smmfanfast_async.journal import ConsumerClaim, JournalEvent
 from smmfanfast_async.journal.sql import SQLJournal
 
-from .world import World, eventually, order, read_events, timed_desk
+from .world import WAIT_S, World, eventually, order, read_events, timed_desk
 
 
 @pytest_asyncio.fixture
@@ -28,7 +27,7 @@ async def desk(world: World) -> AsyncIterator[OrderDesk]:
 async def read_some(desk: OrderDesk, count: int, consumer: str = "mail") -> list[str]:
     """Read `count` events and stop."""
     refs: list[str] = []
-    async with aclosing(desk.events(consumer)) as events:
+    async with desk.events(consumer) as events:
         async for event in events:
             refs.append(event.ref)
             if len(refs) == count:
@@ -101,7 +100,7 @@ async def test_closing_ends_waiting_readers(world: World, tmp_path: Path) -> Non
         task = asyncio.create_task(read())
         await eventually(lambda: received)
 
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, WAIT_S)
     assert len(received) == 1
 
 
@@ -148,7 +147,7 @@ async def test_cancelled_reader_ends_though_it_cannot_acknowledge(
     caplog: pytest.LogCaptureFixture,
     failure: Exception | None,
 ) -> None:
-    async def failing(*_: object) -> None:
+    async def failing(*_: object, **__: object) -> None:
         if failure is not None:
             raise failure
         await asyncio.Event().wait()
@@ -156,7 +155,7 @@ async def test_cancelled_reader_ends_though_it_cannot_acknowledge(
     received: list[JournalEvent] = []
 
     async def read() -> None:
-        async with aclosing(desk.events("mail")) as events:
+        async with desk.events("mail") as events:
             async for event in events:
                 received.append(event)
                 if len(received) == 2:
@@ -173,14 +172,43 @@ async def test_cancelled_reader_ends_though_it_cannot_acknowledge(
 
 
 @pytest.mark.asyncio
+async def test_reader_cancelled_while_it_claims_leaves_the_consumer_free(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = await world.desk(record_balance=False)
+    await desk.place(order("one"), ref="one")
+    claim, claimed, released = SQLJournal.claim_consumer, asyncio.Event(), asyncio.Event()
+
+    async def slow(self: SQLJournal, *args: Any, **options: Any) -> ConsumerClaim | None:
+        result = await claim(self, *args, **options)
+        claimed.set()
+        await released.wait()
+        return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SQLJournal, "claim_consumer", slow)
+        reading = asyncio.create_task(read_some(desk, 1))
+        await claimed.wait()
+        reading.cancel()
+        await asyncio.sleep(0)
+        released.set()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+
+    assert [each.ref for each in await read_events(desk, "mail")] == ["one"]
+
+
+@pytest.mark.asyncio
 async def test_each_page_is_acknowledged(desk: OrderDesk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk._event_reader._page_size = 2
     done: list[int] = []
     real = SQLJournal.acknowledge
 
-    async def recording(self: SQLJournal, consumer: str, position: int) -> None:
+    async def recording(
+        self: SQLJournal, claim: ConsumerClaim, position: int, **options: Any
+    ) -> None:
         done.append(position)
-        await real(self, consumer, position)
+        await real(self, claim, position, **options)
 
     monkeypatch.setattr(SQLJournal, "acknowledge", recording)
 

@@ -31,6 +31,7 @@ from smmfanfast_async.sandbox import Fault
 from smmfanfast_async.sandbox.replies import HttpReply
 
 from .world import (
+    WAIT_S,
     S,
     ShiftedClock,
     SteppedClock,
@@ -322,7 +323,7 @@ async def test_rejected_key_ends_follow_and_changes_no_order(world: World) -> No
     world.panel.answer_next("balance", WRONG_KEY)
 
     with pytest.raises(AuthenticationError):
-        await asyncio.wait_for(desk.follow(), 10)
+        await asyncio.wait_for(desk.follow(), WAIT_S)
 
     assert (await desk.summary()).by_state == {S.ACCEPTED: 3}
 
@@ -341,7 +342,7 @@ async def test_rejected_key_ends_follow_before_all_orders_fail(
     world.panel.answer_next("balance", WRONG_KEY)
 
     with pytest.raises(AuthenticationError):
-        await asyncio.wait_for(desk.follow(), 10)
+        await asyncio.wait_for(desk.follow(), WAIT_S)
 
     # What was taken from the journal before the first refusal is still sent.
     assert (await desk.summary()).by_state[S.PREPARED] >= 30 - 2 * following.SEND_BATCH
@@ -356,7 +357,7 @@ async def test_panel_without_a_balance_call_is_believed_about_the_key(world: Wor
     world.panel.answer_next("add", WRONG_KEY)
 
     with pytest.raises(AuthenticationError, match="Invalid API key"):
-        await asyncio.wait_for(desk.follow(), 10)
+        await asyncio.wait_for(desk.follow(), WAIT_S)
 
 
 @pytest.mark.asyncio
@@ -375,7 +376,7 @@ async def test_client_closed_while_the_key_is_confirmed_ends_follow(world: World
     client._runner.transport.check_usable = closed  # type: ignore[method-assign]
 
     with pytest.raises(ClosedError):
-        await asyncio.wait_for(desk.follow(), 10)
+        await asyncio.wait_for(desk.follow(), WAIT_S)
 
 
 @pytest.mark.asyncio
@@ -421,7 +422,7 @@ async def test_status_in_the_words_of_a_wrong_key_ends_nothing(world: World, oth
 
 
 @pytest.mark.asyncio
-async def test_bad_order_that_is_left_alone_counts_no_miss(world: World) -> None:
+async def test_bad_order_that_is_left_alone_is_no_outage(world: World) -> None:
     desk = await world.desk(record_balance=False)
     entries = await placed(desk, 3)
     bad = entries[1].order_id()
@@ -435,18 +436,14 @@ async def test_bad_order_that_is_left_alone_counts_no_miss(world: World) -> None
     async with world.following(desk):
         await all_in_state(desk, S.FINISHED, 2)
         await eventually(lambda: desk._follower.failed_orders.interval_s(bad))
-        # As if its time had come again, for this desk and for its client.
-        desk._follower.failed_orders.on_success([bad])
-        await _make_due(desk)
+    # As if its time had come again, for this desk and for its client.
+    desk._follower.failed_orders.on_success([bad])
+    await desk._journal.reschedule_far_future(1, ahead=timedelta(seconds=1))
+    async with world.following(desk):
         await eventually(lambda: desk._follower.failed_orders.interval_s(bad))
 
+    assert desk._follower.backoff.failures == 0
     assert (await in_state(desk, "r1", S.ACCEPTED)).miss_count == 0
-
-
-async def _make_due(desk: OrderDesk) -> None:
-    """Make all orders due at once."""
-    while await desk._journal.reschedule_far_future(100, ahead=timedelta(seconds=1)):
-        pass
 
 
 async def accepted(desk: OrderDesk, url: str, count: int) -> None:
@@ -563,7 +560,7 @@ async def test_closed_client_ends_follow(world: World) -> None:
     await client.aclose()
 
     with pytest.raises(ClosedError):
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, WAIT_S)
 
 
 @pytest.mark.asyncio
@@ -574,7 +571,7 @@ async def test_closed_client_ends_a_follow_that_only_sends(world: World) -> None
     await client.aclose()
 
     with pytest.raises(ClosedError):
-        await asyncio.wait_for(desk.follow(), 10)
+        await asyncio.wait_for(desk.follow(), WAIT_S)
 
 
 async def _new(desk: OrderDesk, ref: str) -> Any:
@@ -668,6 +665,41 @@ async def test_cancelling_follow_leaves_no_task(world: World) -> None:
         return {each.get_coro().__qualname__ for each in left}  # type: ignore[union-attr]
 
     await eventually(lambda: not any(name.startswith("Follower") for name in names()))
+
+
+@pytest.mark.asyncio
+async def test_claims_are_released_if_their_check_is_cancelled_before_it_begins(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = await world.desk()
+    await placed(desk, 3)
+    create_task = asyncio.TaskGroup.create_task
+    following: list[asyncio.Task[None]] = []
+
+    def cancel_at_once(group: asyncio.TaskGroup, coro: Any, **options: Any) -> "asyncio.Task[Any]":
+        task = create_task(group, coro, **options)
+        if coro.__qualname__ == "Follower._check":
+            checking = asyncio.current_task()
+            assert checking is not None
+            for each in (task, checking, following[0]):
+                each.cancel()  # the task of the check has not run yet
+        return task
+
+    monkeypatch.setattr(asyncio.TaskGroup, "create_task", cancel_at_once)
+    following.append(asyncio.create_task(desk.follow()))
+
+    with pytest.raises(asyncio.CancelledError):
+        await following[0]
+
+    assert world.panel.calls("status") == []
+    refs: set[str] = set()
+
+    async def all_due() -> bool:
+        claims = await desk._journal.claim(10, lease=timedelta(minutes=2))
+        refs.update(each.entry.ref for each in claims)
+        return len(refs) == 3
+
+    await eventually(all_due)
 
 
 @pytest.mark.asyncio

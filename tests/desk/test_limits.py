@@ -169,3 +169,14 @@ async def test_stale_catalogue_cannot_enforce_a_limit(world: World) -> None:
 
     assert entry.state is S.ACCEPTED
     assert await desk.find("c") is None
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("wrong", [-1, float("nan"), float("inf"), 10**20])
+async def test_wait_s_is_a_number_of_seconds(world: World, wrong: float) -> None:
+    desk = await world.desk()
+
+    with pytest.raises(InvalidSettingsError, match="wait_s"):
+        await desk.place(order(), ref="a", wait_s=wrong)
+
+    assert await desk.find("a") is None

@@ -48,6 +48,7 @@ async def desk(world: World, clock: ShiftedClock) -> AsyncIterator[OrderDesk]:
 
 async def enqueue(world: World, desk: OrderDesk, ref: str = "a", **options: Any) -> Entry:
     engine = create_async_engine(world.url)
+    await desk._sender.client.services()
     try:
         async with engine.begin() as connection:
             wanted = options.pop("order", order())

@@ -22,6 +22,7 @@ from smmfanfast_async.journal.sql import SQLJournal
 from smmfanfast_async.sandbox import Fault
 
 from .world import (
+    WAIT_S,
     S,
     ShiftedClock,
     World,
@@ -94,7 +95,7 @@ async def test_orders_are_due_once_the_key_is_accepted_again(world: World) -> No
     for action in ("status", "balance"):
         world.panel.answer_next(action, '{"error": "Invalid API key"}')
     with pytest.raises(AuthenticationError):
-        await asyncio.wait_for(desk.follow(), 10)
+        await asyncio.wait_for(desk.follow(), WAIT_S)
 
     async with world.following(desk):
         await all_finish(desk, 3)
@@ -224,7 +225,7 @@ async def test_client_closed_during_a_check_releases_the_claims(world: World) ->
     await eventually(lambda: world.panel.calls("status"))
     await client.aclose()
     with pytest.raises(ClosedError):
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, WAIT_S)
 
     due_at = await desk._journal.next_due()
 

@@ -3,7 +3,8 @@
 import asyncio
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from decimal import Decimal
 from typing import Any
 
@@ -29,6 +30,7 @@ from smmfanfast_async.profile import SMMFANFAST, Refusal
 from smmfanfast_async.sandbox import Fault, SandboxService
 
 from .world import (
+    WAIT_S,
     S,
     ShiftedClock,
     SteppedClock,
@@ -545,7 +547,7 @@ async def test_balance_is_not_read_while_the_account_is_paused(world: World) -> 
     tasks: list[asyncio.Future[None]] = []
     world.panel.on_request = pausing
     world.panel.fail_next(Fault.DROP_AFTER, action="add")
-    entry = await asyncio.wait_for(desk.place(order(), ref="a"), 5)
+    entry = await asyncio.wait_for(desk.place(order(), ref="a"), WAIT_S)
 
     assert entry.state is S.UNKNOWN
     assert entry.balance_after is None
@@ -684,3 +686,91 @@ async def test_outcomes_create_events(world: World) -> None:
         ("a", "accepted"),
         ("b", "unknown"),
     ]
+
+
+# --- wait_s and the journal ----------------------------------------------------------------------
+
+
+@contextmanager
+def locked(world: World) -> Iterator[sqlite3.Connection]:
+    """Hold the file's only lock for writing, as another process does."""
+    with closing(sqlite3.connect(world.url.partition(":///")[2], isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield other
+
+
+@pytest.mark.asyncio
+async def test_wait_s_bounds_the_wait_for_a_locked_journal(world: World) -> None:
+    desk = await world.desk()
+    await desk.place(order("first"), ref="first")
+
+    with locked(world):
+        with pytest.raises(JournalError, match=r"no answer within 0\.2 s; nothing was sent, but"):
+            await desk.place(order(), ref="a", wait_s=0.2)
+        # Reading does not wait for whoever writes.
+        assert await desk.find("a") is None
+
+    assert (await in_state(desk, "a", S.PREPARED)).attempt == 0
+    assert (await desk.place(order(), ref="a")).state is S.ACCEPTED
+    assert len(world.panel.calls("add")) == 2
+
+
+@pytest.mark.asyncio
+async def test_wait_s_bounds_the_wait_for_a_locked_journal_in_retry(world: World) -> None:
+    world.panel.answer_next("add", '{"error": "Not enough funds"}')
+    desk = await world.desk()
+    await desk.place(order(), ref="a")
+
+    with (
+        locked(world),
+        pytest.raises(JournalError, match=r"no answer within 0\.2 s; nothing was sent, but"),
+    ):
+        await desk.retry("a", decided_by="operator", wait_s=0.2)
+
+    assert (await in_state(desk, "a", S.PREPARED)).attempt == 1
+    assert (await desk.place(order(), ref="a")).state is S.ACCEPTED
+
+
+@pytest.mark.parametrize("method", ["now", "find"])
+@pytest.mark.asyncio
+async def test_wait_s_bounds_the_wait_for_a_journal_that_is_not_read(
+    world: World, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    desk = await world.desk()
+
+    async def hang(*_: object, **__: object) -> None:
+        await asyncio.Event().wait()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SQLJournal, method, hang)
+        with pytest.raises(JournalError, match=r"within 0\.05 s; nothing was stored or sent"):
+            await desk.place(order(), ref="a", wait_s=0.05)
+
+    assert await desk.find("a") is None
+    assert not world.panel.calls("add")
+
+
+@pytest.mark.asyncio
+async def test_entry_is_returned_as_known_if_the_journal_hangs_at_the_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = await world.client()
+    desk = await world.desk(client, desk_class=timed_desk(reload_s=0.01), record_balance=False)
+    await client.services()
+    released, find = hold_answers(client, "add"), SQLJournal.find
+    finds = 0
+
+    async def hang_later(self: SQLJournal, ref: str, **options: Any) -> Entry | None:
+        nonlocal finds
+        finds += 1
+        if finds == 2:
+            await asyncio.Event().wait()
+        return await find(self, ref, **options)
+
+    monkeypatch.setattr(SQLJournal, "find", hang_later)
+    entry = await desk.place(order(), ref="a", wait_s=0.2)
+    released.set()
+
+    assert (entry.ref, entry.state) == ("a", S.PREPARED)
+    assert (await desk.place(order(), ref="a")).state is S.ACCEPTED
+    assert len(world.panel.calls("add")) == 1

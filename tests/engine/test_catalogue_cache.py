@@ -83,11 +83,11 @@ async def test_expired_catalogue_is_fetched_again() -> None:
 @pytest.mark.asyncio
 @pytest.mark.parametrize("down", [reply("down", 503), Silence()], ids=["failing", "silent"])
 async def test_older_catalogue_is_returned_as_stale(down: Answer) -> None:
-    async with ShopServer() as server, create_client(server, timeout_s=0.3) as client:
+    async with ShopServer() as server, create_client(server) as client:
         older = await client.services()
         server.down = down
 
-        catalogue = await client.services(max_age_s=0)
+        catalogue = await client.with_options(timeout_s=0.3).services(max_age_s=0)
 
     assert catalogue.is_stale
     assert not older.is_stale
@@ -110,13 +110,13 @@ async def test_catalogue_with_raw_texts_is_cached_separately() -> None:
 
 @pytest.mark.asyncio
 async def test_error_is_raised_without_an_older_catalogue() -> None:
-    async with ShopServer() as server, create_client(server, timeout_s=0.2) as client:
+    async with ShopServer() as server, create_client(server) as client:
         server.down = reply("down", 503)
         with pytest.raises(ServerError):
             await client.services()
         server.down = Silence()
         with pytest.raises(NoResponseError) as caught:
-            await client.services()
+            await client.with_options(timeout_s=0.2).services()
 
     assert caught.value.action == "services"
 
@@ -135,7 +135,7 @@ async def test_closing_ends_a_fetch_that_waits_for_its_retry() -> None:
 
         with pytest.raises(ClosedError):
             await waiting
-        assert time.monotonic() - started_s < 5
+        assert time.monotonic() - started_s < 15
 
 
 # --- the price limit -----------------------------------------------------------------------------

@@ -19,7 +19,6 @@ from smmfanfast_async._engine.coalescer import (
     MAX_DELAY_S,
     BatchCancelledError,
     Coalescer,
-    _Entry,
 )
 
 Result = list[str]
@@ -439,11 +438,14 @@ def test_last_waiter_of_a_batch_cancels_its_fetch() -> None:
 
 @pytest.mark.parametrize("outcome", [None, LookupError("broken")])
 @pytest.mark.parametrize("turn", range(4))
-def test_cancellation_as_the_answer_arrives_is_harmless(outcome: Outcome, turn: int) -> None:
+@pytest.mark.parametrize("keys", ["ab", "aa"])
+def test_cancellation_as_the_answer_arrives_is_harmless(
+    outcome: Outcome, turn: int, keys: str
+) -> None:
     """For every loop iteration between the response and the next step of the caller."""
 
     async def main(fetches: Fetches) -> None:
-        task, other = fetches.ask_all("ab")
+        task, other = fetches.ask_all(keys)
         await turns()
         fetches.open[0].set_result(outcome)
         await turns(turn)
@@ -908,28 +910,3 @@ def test_context_of_a_caller_is_not_kept() -> None:
         return left
 
     assert run(main()) == 1
-
-
-def test_waiter_that_ended_is_removed_once() -> None:
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        ended: asyncio.Future[str] = loop.create_future()
-        ended.set_result("found")
-        waiting: asyncio.Future[str] = loop.create_future()
-        entry: Any = _Entry("a", ended, 1.0)
-        entry.add_waiter(waiting, 100.0)
-
-        async def fetch(keys: list[str], group: str, timeout_s: float) -> Mapping[str, str]:
-            return {}
-
-        coalescer: Any = Coalescer(fetch, size=1, concurrency=1)
-        coalescer._expire_entry(entry, 2.0, "group")
-        assert entry.waiters() == [(waiting, 100.0)]
-        assert not waiting.done()
-
-        alone: Any = _Entry("b", ended, 1.0)
-        alone.remove_waiter(ended)
-        alone.remove_waiter(ended)
-        assert not alone.has_waiters()
-
-    run(main())

@@ -24,6 +24,7 @@ from smmfanfast_async._engine.failed_batches import (
     MAX_ALONE_INTERVAL_S,
     MAX_FAILED_IDS,
     MAX_REMEMBER_S,
+    MAX_UNPROVED,
     MIN_PATIENCE_S,
     PATIENCE_FACTOR,
     RECHECK_AFTER,
@@ -32,7 +33,7 @@ from smmfanfast_async._engine.failed_batches import (
     FailedIds,
     alone_interval_s,
 )
-from smmfanfast_async._engine.policy import BatchSize, PollPolicy
+from smmfanfast_async._engine.policy import BUDGET_TOKENS, RETRY_COST, BatchSize, PollPolicy
 from smmfanfast_async._engine.polling import Poller
 from smmfanfast_async._engine.runner import Settings
 from smmfanfast_async.changes import ChangeKind
@@ -87,11 +88,14 @@ def test_positions_are_different() -> None:
 
 @MODES
 @COUNTS
-def test_statuses_lose_no_other_row(mode: Response | None, n: int, k: int) -> None:
+@pytest.mark.parametrize("by_batches", [False, True])
+def test_statuses_lose_no_other_row(
+    mode: Response | None, n: int, k: int, *, by_batches: bool
+) -> None:
     async def main(panel: Panel) -> None:
         bad = spread(n, k)
         spoil(panel, bad, mode)
-        found = await panel.all(range(1, n + 1), retry=USUAL)
+        found = await panel.all(range(1, n + 1), retry=USUAL, by_batches=by_batches)
 
         assert list(found) == [str(each) for each in range(1, n + 1)]
         assert set(errors_in(found)) == bad
@@ -386,6 +390,19 @@ def test_unknown_id_makes_no_other_id_unknown() -> None:
     with_panel(main)
 
 
+def test_bad_id_that_is_polled_alone_for_long_does_not_become_an_outage() -> None:
+    async def main(panel: Panel) -> None:
+        panel.poison, once = {"7"}, RetryPolicy(max_attempts=1)
+        await panel.all([1, 2])
+        for _ in range(2 * BUDGET_TOKENS // RETRY_COST):
+            (error,) = errors_in(await panel.all([7], retry=once)).values()
+            assert error.is_about_order
+
+        assert panel.calls._retry_budget.tokens == BUDGET_TOKENS
+
+    with_panel(main)
+
+
 def test_single_id_is_bad_if_the_panel_answers_another() -> None:
     async def main(panel: Panel) -> None:
         panel.poison = {"7"}
@@ -551,6 +568,25 @@ def test_bad_ids_before_an_outage_stay_bad() -> None:
     assert not batch.is_up
 
 
+@pytest.mark.parametrize("bad", [{"1"}, {"50"}, {"99"}, {"3", "4", "70"}])
+def test_outage_at_any_moment_of_a_bisection_makes_one_innocent_id_bad_at_most(
+    bad: set[str],
+) -> None:
+    usual = outcome(new_batch(100), bad)
+
+    for moment in range(1, len(usual)):
+        batch = new_batch(100)
+        for number in range(len(usual) + RECHECK_AFTER):
+            if not batch.ask:
+                break
+            if number >= moment or bad & set(batch.ask):
+                batch.on_failure()
+            else:
+                batch.on_answer(0.1)
+        assert not batch.ask
+        assert len(set(batch.bad) - bad) <= MAX_UNPROVED, moment
+
+
 def test_wait_is_a_share_of_the_time_and_some_times_the_slowest_answer() -> None:
     batch = new_batch(100)
     assert batch.wait_s(8.0) == 1.0
@@ -571,7 +607,7 @@ def test_failed_ids_are_remembered_for_longer_each_time() -> None:
         failed.on_failure("7", now_s)
         failed.on_failure("7", now_s + 0.5)
         assert failed.interval_s("7") == alone_interval_s(failures)
-        spans_s.append(failed._by_id["7"].until_s - now_s)
+        spans_s.append(failed.by_id["7"].until_s - now_s)
         assert failed.asked_alone(["6", "7"], now_s + spans_s[-1] - 1) == ["7"]
         assert failed.asked_alone(["6", "7"], now_s + spans_s[-1]) == []
         now_s += failed.interval_s("7")

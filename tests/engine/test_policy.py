@@ -114,7 +114,6 @@ def test_delay_is_full_jitter_of_a_doubling_span(
 
 
 @pytest.mark.parametrize(("attempts", "repeats", "again"), [
-    (0, 0, False),
     (1, 0, False),
     (2, 0, True),
     (2, 1, False),
@@ -215,15 +214,28 @@ def test_outage_leads_to_one_attempt_per_call() -> None:
     assert retries == BUDGET_TOKENS // RETRY_COST
 
 
-@given(st.lists(st.sampled_from([NO_ANSWER, ANSWERED, None])))
-def test_retry_budget_stays_within_its_bounds(events: list[PanelError | None]) -> None:
+@pytest.mark.parametrize("error", [NO_ANSWER, ANSWERED])
+def test_refund_returns_what_a_retry_cost(error: PanelError) -> None:
     quota = RetryBudget()
 
-    for error in events:
-        if error is None:
+    assert quota.spend(error)
+    quota.refund(error)
+
+    assert quota.tokens == BUDGET_TOKENS
+
+
+@given(
+    st.lists(st.sampled_from(["deposit", "spend", "refund"])),
+    st.sampled_from([NO_ANSWER, ANSWERED]),
+)
+def test_retry_budget_stays_within_its_bounds(events: list[str], error: PanelError) -> None:
+    quota = RetryBudget()
+
+    for event in events:
+        if event == "deposit":
             quota.deposit()
         else:
-            quota.spend(error)
+            getattr(quota, event)(error)
 
         assert 0 <= quota.tokens <= BUDGET_TOKENS
 

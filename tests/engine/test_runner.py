@@ -70,6 +70,7 @@ async def open_scene(
     concurrency: int = 2,
     per_minute: int | None = None,
     add_concurrency: int = 1,
+    max_attempts: int = 3,
 ) -> AsyncIterator[Scene]:
     """Open a runner on a server; pauses are recorded and take no time."""
     clock = FakeClock()
@@ -80,7 +81,9 @@ async def open_scene(
             url or server.url, clock, rate_limiter=limiter, add_concurrency=add_concurrency
         ) as calls,
     ):
-        yield Scene(calls, server, clock.pauses, Settings(timeout_s, RetryPolicy()))
+        yield Scene(
+            calls, server, clock.pauses, Settings(timeout_s, RetryPolicy(max_attempts=max_attempts))
+        )
 
 
 # --- long responses ------------------------------------------------------------------------------
@@ -284,7 +287,7 @@ async def test_only_success_at_the_first_attempt_deposits_budget() -> None:
 
 @pytest.mark.asyncio
 async def test_missing_answer_ends_at_the_deadline() -> None:
-    async with open_scene(Silence(), timeout_s=0.1) as scene:
+    async with open_scene(Silence(), timeout_s=1, max_attempts=1) as scene:
         with pytest.raises(NoResponseError):
             await scene.read()
 
@@ -293,7 +296,7 @@ async def test_missing_answer_ends_at_the_deadline() -> None:
 
 @pytest.mark.asyncio
 async def test_waiting_for_a_slot_ends_at_the_deadline() -> None:
-    async with open_scene(Silence(), timeout_s=0.2, concurrency=1) as scene:
+    async with open_scene(Silence(), timeout_s=1, concurrency=1, max_attempts=1) as scene:
         outcomes = await asyncio.gather(scene.read(), scene.read(), return_exceptions=True)
 
     # One was in flight until the deadline, the other was never sent.
@@ -369,7 +372,7 @@ async def test_429_halves_concurrency_and_success_raises_it() -> None:
 @pytest.mark.asyncio
 async def test_429_on_an_order_pauses_the_account_too() -> None:
     async with open_scene(LIMITED, BALANCE) as scene:
-        with pytest.raises(OutcomeUnknownError):
+        with pytest.raises(RateLimitError):
             await scene.send()
         await scene.read()
 

@@ -125,7 +125,16 @@ class Panel:
         retry: RetryPolicy = TWICE,
         concurrency: int = 3,
         ordered: bool = True,
+        by_batches: bool = False,
     ) -> dict[str, OrderStatus | PanelError]:
+        if by_batches:
+            rows: dict[str, OrderStatus | PanelError] = {}
+            async for batch in self.statuses.stream_batches(
+                ids, Settings(timeout_s, retry), concurrency=concurrency, ordered=ordered
+            ):
+                assert 0 < len(batch) <= SMMFANFAST.ids_per_call
+                rows |= batch
+            return rows
         stream = self.statuses.stream(
             ids, Settings(timeout_s, retry), concurrency=concurrency, ordered=ordered
         )
@@ -390,6 +399,19 @@ def test_closed_error_is_raised_instead_of_returned() -> None:
     with_panel(main)
 
 
+def test_closing_between_whole_batches_is_raised() -> None:
+    async def main(panel: Panel) -> None:
+        batches = panel.statuses.stream_batches(
+            range(1, 1000), Settings(60, TWICE), concurrency=1, ordered=True
+        )
+        assert list(await anext(batches)) == [str(each) for each in range(1, 101)]
+        panel.is_closed = True
+        with pytest.raises(ClosedError):
+            [each async for each in batches]
+
+    with_panel(main)
+
+
 # --- streams -------------------------------------------------------------------------------------
 
 
@@ -407,14 +429,15 @@ async def numbers_as_they_come(count: int, taken: list[int]) -> AsyncIterator[in
         taken.append(0)
 
 
+@pytest.mark.parametrize("name", ["stream", "stream_batches"])
 @pytest.mark.parametrize("ordered", [True, False])
 @pytest.mark.parametrize("source", [numbers, numbers_as_they_come])
 def test_only_a_few_batches_are_read_ahead(
-    source: Callable[[int, list[int]], Ids], *, ordered: bool
+    source: Callable[[int, list[int]], Ids], name: str, *, ordered: bool
 ) -> None:
     async def main(panel: Panel) -> None:
         taken: list[int] = []
-        stream = panel.statuses.stream(
+        stream = getattr(panel.statuses, name)(
             source(100_000, taken), Settings(60, TWICE), concurrency=3, ordered=ordered
         )
         async with aclosing(stream):
@@ -448,6 +471,80 @@ def test_breaking_off_ends_requests_and_closes_the_ids(*, ordered: bool) -> None
     with_panel(main)
 
 
+@pytest.mark.parametrize("ordered", [True, False])
+def test_breaking_off_between_batches_ends_requests(*, ordered: bool) -> None:
+    async def main(panel: Panel) -> None:
+        taken: list[int] = []
+        batches = panel.statuses.stream_batches(
+            numbers_as_they_come(1000, taken), Settings(60, TWICE), concurrency=3, ordered=ordered
+        )
+        async with aclosing(batches):
+            async for _ in batches:
+                panel.delay_s = 30
+                break
+
+        assert taken[-1] == 0
+        assert panel.held == 0
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    with_panel(main)
+
+
+def test_slow_batch_delays_other_batches_only_if_ordered() -> None:
+    async def main(panel: Panel) -> None:
+        panel.slow = {"1"}
+        firsts = {}
+        for ordered in (True, False):
+            batches = panel.statuses.stream_batches(
+                range(1, 301), Settings(10, ONCE), concurrency=3, ordered=ordered
+            )
+            firsts[ordered] = [next(iter(batch)) async for batch in batches]
+
+        assert firsts[True] == ["1", "101", "201"]
+        assert sorted(firsts[False]) == ["1", "101", "201"]
+        assert firsts[False][-1] == "1"
+
+    with_panel(main)
+
+
+def test_invalid_ids_have_errors_in_their_batch() -> None:
+    async def main(panel: Panel) -> None:
+        found = await panel.all(["7", "a b", None, "7", 900_001], by_batches=True)  # type: ignore[list-item]
+
+        assert list(found) == ["7", "a b", "None", "900001"]
+        assert {name: type(each) for name, each in found.items()} == {
+            "7": OrderStatus,
+            "a b": InvalidOrderError,
+            "None": InvalidOrderError,
+            "900001": OrderNotFoundError,
+        }
+        assert panel.requested == [["7", "900001"]]
+
+    with_panel(main)
+
+
+@pytest.mark.parametrize("name", ["stream", "stream_batches"])
+def test_single_text_instead_of_ids_is_rejected(name: str) -> None:
+    async def main(panel: Panel) -> None:
+        stream = getattr(panel.statuses, name)(
+            "12", Settings(60, TWICE), concurrency=1, ordered=True
+        )
+        with pytest.raises(InvalidOrderError, match="must be a list of ids"):
+            await anext(stream)
+        assert panel.requested == []
+
+    with_panel(main)
+
+
+@pytest.mark.parametrize("ids", [[], iter([])])
+def test_no_ids_make_no_batch(ids: Ids) -> None:
+    async def main(panel: Panel) -> None:
+        assert await panel.all(ids, by_batches=True) == {}
+        assert panel.requested == []
+
+    with_panel(main)
+
+
 def test_ids_may_come_from_any_iterable() -> None:
     async def main(panel: Panel) -> None:
         found = await panel.all(numbers_as_they_come(250, []))
@@ -465,9 +562,16 @@ def test_ids_may_come_from_any_iterable() -> None:
     most=st.integers(1, 120),
     ordered=st.booleans(),
     concurrency=st.integers(1, 4),
+    by_batches=st.booleans(),
 )
 def test_every_id_gets_its_own_answer_in_any_history(
-    ids: list[int], poison: set[int], most: int, concurrency: int, *, ordered: bool
+    ids: list[int],
+    poison: set[int],
+    most: int,
+    concurrency: int,
+    *,
+    ordered: bool,
+    by_batches: bool,
 ) -> None:
     async def main(panel: Panel) -> None:
         panel.max_ids = most
@@ -475,7 +579,7 @@ def test_every_id_gets_its_own_answer_in_any_history(
         panel.calls._retry_budget.tokens = 10**6
         found = await panel.all(
             ids, timeout_s=1e6, retry=RetryPolicy(max_attempts=2, base_delay_s=0),
-            concurrency=concurrency, ordered=ordered,
+            concurrency=concurrency, ordered=ordered, by_batches=by_batches,
         )  # fmt: skip
 
         assert set(found) == {str(each) for each in ids}

@@ -1,14 +1,14 @@
 """Streaming keys in batches: order, bounds, and clean ends."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, suppress
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smmfanfast_async._engine.streaming import stream_batches
+from smmfanfast_async._engine.streaming import RowStream, stream_batches
 
 
 class Fetches:
@@ -343,3 +343,87 @@ def expected_batches(keys: list[int], size: int) -> list[list[int]]:
         if key not in batches[-1]:
             batches[-1].append(key)
     return [batch for batch in batches if batch]
+
+
+# --- rows ----------------------------------------------------------------------------------------
+
+
+class Batches:
+    """Batches of rows, and whether their end was reached."""
+
+    def __init__(self, *batches: dict[str, int]) -> None:
+        self.left = list(batches)
+        self.error: BaseException | None = None
+        self.is_closed = False
+        self.rows = RowStream(self._yield())
+
+    async def _yield(self) -> AsyncGenerator[dict[str, int], None]:
+        try:
+            while self.left:
+                await asyncio.sleep(0)
+                yield self.left.pop(0)
+        except BaseException as error:
+            self.error = error
+            raise
+        finally:
+            self.is_closed = True
+
+
+@pytest.mark.asyncio
+async def test_rows_are_the_items_of_all_batches() -> None:
+    batches = Batches({}, {"a": 1, "b": 2}, {}, {"c": 3})
+
+    assert [row async for row in batches.rows] == [("a", 1), ("b", 2), ("c", 3)]
+    assert batches.is_closed
+    with pytest.raises(StopAsyncIteration):
+        await anext(batches.rows)
+
+
+@pytest.mark.asyncio
+async def test_closing_rows_drops_the_rest_and_ends_the_batches() -> None:
+    batches = Batches({"a": 1, "b": 2}, {"c": 3})
+    assert await batches.rows.asend(None) == ("a", 1)
+
+    await batches.rows.aclose()
+    await batches.rows.aclose()
+
+    assert batches.is_closed
+    assert [row async for row in batches.rows] == []
+
+
+@pytest.mark.asyncio
+async def test_exception_thrown_into_rows_ends_the_batches() -> None:
+    batches = Batches({"a": 1, "b": 2}, {"c": 3})
+    await anext(batches.rows)
+
+    with pytest.raises(ValueError, match="stop"):
+        await batches.rows.athrow(ValueError("stop"))
+
+    assert isinstance(batches.error, ValueError)
+    assert [row async for row in batches.rows] == []
+
+
+@pytest.mark.asyncio
+async def test_batches_may_continue_after_an_exception() -> None:
+    async def batches() -> AsyncGenerator[dict[str, int], None]:
+        try:
+            yield {"a": 1, "b": 2}
+        except ValueError:
+            yield {"c": 3}
+
+    rows = RowStream(batches())
+    await anext(rows)
+
+    assert await rows.athrow(ValueError("continue")) == ("c", 3)
+    assert [row async for row in rows] == []
+
+
+@pytest.mark.asyncio
+async def test_rows_that_are_left_are_dropped_with_their_batch() -> None:
+    batches = Batches({"a": 1}, {"b": 2})
+    await anext(batches.rows)
+    batches.left.clear()
+
+    with pytest.raises(StopAsyncIteration):
+        await anext(batches.rows)
+    assert batches.is_closed

@@ -243,3 +243,17 @@ async def test_sandbox_run_shows_in_the_metrics() -> None:
     text = generate_latest(registry).decode()
     assert KEY not in text
     assert "marked-link" not in text
+
+
+def test_former_currency_is_not_a_number_in_multiprocess_mode(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    registry = CollectorRegistry()
+    hook = Metrics(registry).hook("main")
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    hook(BalanceChecked(balance=Decimal(5), currency="USD"))
+    hook(BalanceChecked(balance=Decimal(6), currency="INR"))
+
+    lines = generate_latest(registry).decode().splitlines()
+    assert 'smmfanfast_balance{account="main",currency="USD"} NaN' in lines
+    assert 'smmfanfast_balance{account="main",currency="INR"} 6.0' in lines

@@ -9,12 +9,15 @@ from support.journals import LEASE, Journals, prepare, start
 
 from smmfanfast_async.errors import JournalError
 from smmfanfast_async.journal.sql import SQLJournal
-from smmfanfast_async.journal.sql.database import Database, parse_url
+from smmfanfast_async.journal.sql.address import Address, parse_address
+from smmfanfast_async.journal.sql.database import Database
 
 
 @pytest.mark.asyncio
 async def test_failed_open_keeps_connections_of_other_users_open(url: str) -> None:
-    database = Database(parse_url(url), None)
+    address = parse_address(url)
+    assert isinstance(address, Address)
+    database = Database(address, None, 3)
     done: list[str] = []
 
     async def fail(_: AsyncConnection) -> None:

@@ -22,10 +22,9 @@ from support.journals import (
     start,
 )
 
-from smmfanfast_async import ErrorKind, InvalidSettingsError, JournalError
+from smmfanfast_async import ErrorKind, JournalError
 from smmfanfast_async.journal import Entry, EntryState, EventKind
-from smmfanfast_async.journal.sql import SQLJournal
-from smmfanfast_async.journal.sql import journal as journal_module
+from smmfanfast_async.journal.sql import SQLJournal, queries
 
 S = EntryState
 
@@ -408,27 +407,6 @@ async def test_events_are_read_from_a_position(journal: SQLJournal) -> None:
     assert await journal.events(5, 99) == []
 
 
-@pytest.mark.asyncio
-async def test_consumer_position_only_increases(journals: Journals) -> None:
-    local, remote = await journals(), await journals()
-    assert await local.position("mail") == 0
-
-    for position in (3, 2, 7, 7):
-        await local.acknowledge("mail", position)
-
-    assert await remote.position("mail") == 7
-    assert await remote.position("chat") == 0
-
-
-@pytest.mark.asyncio
-@pytest.mark.parametrize("name", ["", "x" * 201, 7])
-async def test_consumer_name_is_a_short_string(journal: SQLJournal, name: Any) -> None:
-    with pytest.raises(InvalidSettingsError):
-        await journal.position(name)
-    with pytest.raises(InvalidSettingsError):
-        await journal.acknowledge(name, 1)
-
-
 # --- queries -------------------------------------------------------------------------------------
 
 
@@ -436,7 +414,7 @@ async def test_consumer_name_is_a_short_string(journal: SQLJournal, name: Any) -
 async def test_entries_are_complete_and_ordered_over_many_pages(
     journal: SQLJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal_module, "PAGE_ROWS", 7)
+    monkeypatch.setattr(queries, "PAGE_ROWS", 7)
     for number in range(22):
         await prepare(journal, f"{number:03}")
 

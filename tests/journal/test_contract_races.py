@@ -286,7 +286,7 @@ async def test_create_waits_for_a_transaction_with_the_same_ref(
     async with engine.connect() as connection:
         first = await journal.create(new_entry(), budget=budget, connection=connection)
         waiting = asyncio.create_task(journal.create(new_entry(), budget=budget))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             while not await observer.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
                 assert not waiting.done()
         await connection.commit()

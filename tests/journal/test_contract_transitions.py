@@ -688,3 +688,20 @@ async def test_one_order_at_a_time_is_released_for_a_link(
     assert at_end == ["held0"]
     assert after_the_interval == ["held0", "held1"]
     assert due_at_once_again == ["held0", "held1"]
+
+
+@pytest.mark.asyncio
+async def test_link_may_be_long(journals: Journals) -> None:
+    """PostgreSQL's indexes take no values of more than 2,704 bytes."""
+    journal = await journals()
+    # Not compressible, as a link with a long token is.
+    link = "https://x.test/" + "".join(f"{n * 7919 % 99991:x}" for n in range(800))
+    await start(journal, "a", link=link)
+    await journal.record_outcome("a", 1, outcome(S.UNKNOWN))
+    await accept(journal, "b", link=link)
+
+    [unknown] = await journal.unknown()
+
+    assert len(link) > 3000
+    assert unknown.entry.link == link
+    assert unknown.other_refs == ("b",)

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,11 +20,18 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from support.journals import LEASE, Clock, Journals, new_entry, outcome
+from support.journals import LEASE, Clock, Journals, budget_sums, new_entry, outcome
 from support.postgres import PostgresServer, shared_server
 
-from smmfanfast_async import JournalError, RefConflictError
-from smmfanfast_async.journal import TRANSITIONS, Claim, EntryState, EventKind, Observation
+from smmfanfast_async import JournalError, RefConflictError, SpendingLimitError
+from smmfanfast_async.journal import (
+    SPENDING_STATES,
+    TRANSITIONS,
+    Claim,
+    EntryState,
+    EventKind,
+    Observation,
+)
 from smmfanfast_async.journal.sql import SQLJournal
 from smmfanfast_async.journal.sql.polling import HELD_INTERVAL
 from smmfanfast_async.results import OrderStatus
@@ -36,8 +44,11 @@ ORDERS = st.sampled_from(["1", "2", "3"])
 MACHINES = st.integers(0, 1)
 OFFSETS = st.sampled_from([0, 0, 0, 0, -1, 1])
 ENDS = st.sampled_from([S.ACCEPTED, S.ACCEPTED, S.REFUSED, S.UNKNOWN, S.HELD, S.PREPARED])
+PRICES = st.sampled_from([None, Decimal("0.1"), Decimal("0.30"), Decimal(2)])
+BUDGETS = st.sampled_from([None, None, Decimal("0.4"), Decimal("2.5")])
 STEP = timedelta(seconds=50)
 STATUSES = st.sampled_from(["Pending", "In progress", "Completed", "Canceled", None])
+FOLLOWED = {S.ACCEPTED, S.FINISHED}
 FINAL = {"Completed", "Canceled"}
 OUTCOMES = {
     S.SENDING: TRANSITIONS[S.SENDING],
@@ -55,6 +66,9 @@ class Row:
     """The ledger's record of an order."""
 
     form: str
+    price: Decimal | None = None
+    day: str = ""
+    checked: Decimal | None = None
     state: EntryState = S.PREPARED
     attempt: int = 0
     order: str | None = None
@@ -135,44 +149,98 @@ class LedgerMachine(RuleBasedStateMachine):
                 oldest.setdefault(link_of(ref), row)
         return oldest
 
+    def today(self) -> str:
+        return self.clock().date().isoformat()
+
+    def spent(self, day: str) -> Decimal:
+        return sum(
+            (
+                row.price for row in self.rows.values()
+                if row.price is not None and row.day == day and row.state in SPENDING_STATES
+            ),
+            Decimal(0),
+        )  # fmt: skip
+
+    def exceeds(self, price: Decimal | None, budget: Decimal | None, row: Row | None) -> bool:
+        """Return whether a price exceeds today's budget; what the order counts, it may keep."""
+        if price is None or budget is None:
+            return False
+        is_counted = row and row.day == self.today() and row.state in SPENDING_STATES
+        counted = row.price if row and is_counted and row.price is not None else Decimal(0)
+        return self.spent(self.today()) - counted + price > budget
+
     def owner_of(self, order: str | None) -> str | None:
         owners = [ref for ref, row in self.rows.items() if row.order == order is not None]
         return owners[0] if owners else None
 
     # --- steps -----------------------------------------------------------------------------------
 
-    @rule(seconds=st.sampled_from([1, 50, 200, 500]))
+    @rule(seconds=st.sampled_from([1, 50, 200, 500, 43_200]))
     def time_passes(self, seconds: int) -> None:
         self.clock.advance(seconds)
 
-    @rule(machine=MACHINES, ref=REFS, form=st.sampled_from(["x", "x", "x", "y"]))
-    def create(self, machine: int, ref: str, form: str) -> None:
+    @rule(
+        machine=MACHINES,
+        ref=REFS,
+        form=st.sampled_from(["x", "x", "x", "y"]),
+        price=PRICES,
+        budget=BUDGETS,
+    )
+    def create(
+        self, machine: int, ref: str, form: str, price: Decimal | None, budget: Decimal | None
+    ) -> None:
         created = self.machines[machine].create(
-            new_entry(ref, form={"form": form}, link=link_of(ref), due_at=self.clock())
-        )
+            new_entry(
+                ref, form={"form": form}, link=link_of(ref), due_at=self.clock(), price=price,
+                budget_day=self.today(),
+            ),
+            budget=budget,
+        )  # fmt: skip
         row = self.rows.get(ref)
+        if row is None and self.exceeds(price, budget, None):
+            with pytest.raises(SpendingLimitError):
+                self.run(created)
+            return
         if row is None:
-            self.rows[ref] = Row(form, due_at=self.clock())
+            self.rows[ref] = Row(form, price, self.today(), budget, due_at=self.clock())
         elif row.form != form:
             with pytest.raises(RefConflictError):
                 self.run(created)
             return
         assert self.run(created).ref == ref
 
-    @rule(machine=MACHINES, ref=REFS, offset=OFFSETS)
-    def start_attempt(self, machine: int, ref: str, offset: int) -> None:
+    @rule(machine=MACHINES, ref=REFS, offset=OFFSETS, price=PRICES, budget=BUDGETS)
+    def start_attempt(
+        self,
+        machine: int,
+        ref: str,
+        offset: int,
+        price: Decimal | None,
+        budget: Decimal | None,
+    ) -> None:
         row = self.rows.get(ref)
         attempt = (row.attempt if row else 0) + offset
-        started = self.run(
-            self.machines[machine].start_attempt(
-                ref, attempt, lease=LEASE, max_in_flight=self.max_in_flight
-            )
+        starting = self.machines[machine].start_attempt(
+            ref, attempt, lease=LEASE, max_in_flight=self.max_in_flight, price=price, budget=budget
         )
         busy = sum(each.state is S.SENDING for each in self.rows.values())
         if row is None or row.state is not S.PREPARED or offset or busy >= self.max_in_flight:
-            assert started is None
+            assert self.run(starting) is None
             return
-        assert started is not None
+        is_checked = (
+            row.day == self.today() and row.checked is not None and budget is not None
+            and row.checked <= budget and row.price is not None and price is not None
+            and price <= row.price
+        )  # fmt: skip
+        if not is_checked and self.exceeds(price, budget, row):
+            with pytest.raises(SpendingLimitError):
+                self.run(starting)
+            return
+        assert self.run(starting) is not None
+        if price is not None:
+            row.price = price
+            if budget is not None:
+                row.day, row.checked = self.today(), budget
         row.state, row.attempt, row.lease_until = S.SENDING, attempt + 1, self.clock() + LEASE
         row.due_at = None
 
@@ -215,15 +283,34 @@ class LedgerMachine(RuleBasedStateMachine):
         for ref in late:
             self.move(ref, S.UNKNOWN, None, None)
 
-    @rule(machine=MACHINES, ref=REFS, to=st.sampled_from(sorted(EntryState)), order=ORDERS)
-    def apply_decision(self, machine: int, ref: str, to: EntryState, order: str) -> None:
+    @rule(
+        machine=MACHINES,
+        ref=REFS,
+        to=st.sampled_from(sorted(EntryState)),
+        order=ORDERS,
+        price=PRICES,
+        budget=BUDGETS,
+    )
+    def apply_decision(
+        self,
+        machine: int,
+        ref: str,
+        to: EntryState,
+        order: str,
+        price: Decimal | None,
+        budget: Decimal | None,
+    ) -> None:
         row = self.rows.get(ref)
         from_state = row.state if row else S.UNKNOWN
         order_id = order if to is S.ACCEPTED else None
         due_at = self.clock() + STEP
+        is_retry = to is S.PREPARED
+        price = price if is_retry else None
+        budget = budget if is_retry else None
         decided = self.machines[machine].apply_decision(
-            ref, {from_state}, outcome(to, order_id, due_at=due_at)
-        )
+            ref, {from_state}, outcome(to, order_id, due_at=due_at),
+            budget_day=self.today() if is_retry else None, budget=budget, price=price,
+        )  # fmt: skip
         if row is None:
             assert self.run(decided) is None
         elif to not in TRANSITIONS[from_state] or to in (S.SENDING, S.FINISHED):
@@ -235,9 +322,15 @@ class LedgerMachine(RuleBasedStateMachine):
         elif self.owner_of(order_id) not in (None, ref):
             with pytest.raises(RefConflictError):
                 self.run(decided)
+        elif self.exceeds(row.price if price is None else price, budget, row):
+            with pytest.raises(SpendingLimitError):
+                self.run(decided)
         else:
             self.run(decided)
             self.decided.add(ref)
+            row.price = row.price if price is None else price
+            if is_retry:
+                row.day, row.checked = self.today(), budget
             self.move(ref, to, order_id, due_at)
 
     @rule(machine=MACHINES)
@@ -261,11 +354,13 @@ class LedgerMachine(RuleBasedStateMachine):
     def claim(self, machine: int, limit: int) -> None:
         claims = self.run(self.machines[machine].claim(limit, lease=LEASE))
         due = {
-            ref for ref, row in self.rows.items()
-            if row.state is S.ACCEPTED and row.due_at is not None and row.due_at <= self.clock()
+            ref: row.state for ref, row in self.rows.items()
+            if row.state in FOLLOWED and row.due_at is not None and row.due_at <= self.clock()
         }  # fmt: skip
-        assert {each.entry.ref for each in claims} <= due
+        assert {each.entry.ref for each in claims} <= set(due)
         assert len(claims) == min(limit, len(due))
+        accepted = sum(each.entry.state is S.ACCEPTED for each in claims)
+        assert accepted == min(limit, list(due.values()).count(S.ACCEPTED))
         for each in claims:
             row = self.rows[each.entry.ref]
             row.claim_version += 1
@@ -273,15 +368,34 @@ class LedgerMachine(RuleBasedStateMachine):
             row.due_at = self.clock() + LEASE
         self.claims = [*self.claims, *claims][-6:]
 
-    @rule(machine=MACHINES, raw_statuses=st.lists(STATUSES, min_size=1, max_size=4))
-    def record_statuses(self, machine: int, raw_statuses: list[str | None]) -> None:
+    @rule(
+        machine=MACHINES,
+        raw_statuses=st.lists(STATUSES, min_size=1, max_size=4),
+        is_rechecked=st.booleans(),
+        has_open_orders=st.sampled_from([False, False, True]),
+    )
+    def record_statuses(
+        self,
+        machine: int,
+        raw_statuses: list[str | None],
+        *,
+        is_rechecked: bool,
+        has_open_orders: bool,
+    ) -> None:
         # Some of the latest claims are invalid by now.
         checks: dict[str, tuple[Claim, str | None]] = {}
         for claim, raw_status in zip(reversed(self.claims), raw_statuses, strict=False):
             checks.setdefault(claim.entry.ref, (claim, raw_status))
         due_at = self.clock() + STEP
+        recheck_at = due_at + STEP if is_rechecked else None
         observations = [
-            Observation(claim=claim, status=status_of(claim, raw_status), due_at=due_at)
+            Observation(
+                claim=claim,
+                status=status_of(claim, raw_status),
+                due_at=due_at,
+                recheck_at=recheck_at,
+                has_open_orders=has_open_orders,
+            )
             for claim, raw_status in checks.values()
         ]
         changed = {
@@ -290,7 +404,9 @@ class LedgerMachine(RuleBasedStateMachine):
         expected = {
             ref
             for ref, (claim, raw_status) in checks.items()
-            if self.record_status(ref, claim, raw_status, due_at)
+            if self.record_status(
+                ref, claim, raw_status, due_at, recheck_at, has_open_orders=has_open_orders
+            )
         }
         assert changed == expected
 
@@ -301,25 +417,35 @@ class LedgerMachine(RuleBasedStateMachine):
         self.run(self.machines[machine].release([(claim, due_at) for claim in self.claims]))
         for claim in self.claims:
             row = self.rows[claim.entry.ref]
-            if row.state is S.ACCEPTED and row.claim_version == claim.version:
+            if row.state in FOLLOWED and row.claim_version == claim.version:
                 row.claim_version, row.due_at = row.claim_version + 1, due_at
 
     def record_status(
-        self, ref: str, claim: Claim, raw_status: str | None, due_at: datetime
+        self,
+        ref: str,
+        claim: Claim,
+        raw_status: str | None,
+        due_at: datetime,
+        recheck_at: datetime | None,
+        *,
+        has_open_orders: bool,
     ) -> bool:
         row = self.rows[ref]
-        if row.state is not S.ACCEPTED or row.claim_version != claim.version:
+        was_finished = claim.entry.state is S.FINISHED
+        if row.state not in FOLLOWED or row.claim_version != claim.version:
             return False
         row.claim_version, row.due_at = row.claim_version + 1, due_at
         if raw_status is None:
             row.miss_count += 1
-            kind = EventKind.MISSING if row.miss_count == 3 else None
+            kind = EventKind.MISSING if row.miss_count == 3 and not was_finished else None
         else:
             kind = EventKind.CHANGED if raw_status != row.raw_status else None
             row.raw_status, row.miss_count = raw_status, 0
-        if raw_status in FINAL:
-            row.state, row.due_at, kind = S.FINISHED, None, EventKind.FINISHED
+        if raw_status in FINAL and not has_open_orders and not was_finished:
+            row.state, kind = S.FINISHED, EventKind.FINISHED
             self.make_held_due(link_of(ref))
+        if row.state is S.FINISHED:
+            row.due_at = recheck_at
         if kind is not None:
             self.events.append((ref, kind))
         return kind is not None
@@ -351,6 +477,17 @@ class LedgerMachine(RuleBasedStateMachine):
         assert [each.position for each in events] == list(range(1, len(events) + 1))
         orders = [each.order for each in entries if each.order and each.state is not S.UNKNOWN]
         assert len(orders) == len(set(orders))
+
+    @rule(machine=MACHINES)
+    def purge(self, machine: int) -> None:
+        # Not the orders: they are all younger. What the days before this one cost stays the same.
+        self.run(self.machines[machine]._fold_budgets(self.clock()))
+
+    @invariant()
+    def running_sums_match_the_orders(self) -> None:
+        running, counted = self.run(budget_sums(self.machines[0]))
+        days = {row.day for row in self.rows.values()}
+        assert running == counted == {day: self.spent(day) for day in days if self.spent(day)}
 
     @invariant()
     def attempts_in_flight_are_limited(self) -> None:

@@ -5,6 +5,7 @@ is an error.
 """
 
 import asyncio
+import warnings
 from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,13 +15,22 @@ import pytest
 import pytest_asyncio
 from django.conf import settings
 
+from smmfanfast_async import PollPolicy
 from smmfanfast_async.sandbox import Sandbox
 
 API_KEY = "test-key-of-the-recipes"
 EXISTING_ORDERS = 200
 
+FOLLOW_S = 120
+"""Seconds after which a desk that does not follow an order fails its test."""
+
 SERVE_S = 120
 """Seconds after which an application that hangs fails its test."""
+
+with warnings.catch_warnings():
+    # discord.py imports audioop, which Python 3.11 and 3.12 warn about.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import discord  # noqa: F401
 
 settings.configure(ROOT_URLCONF="with_django", SECRET_KEY="test", ALLOWED_HOSTS=["127.0.0.1"])
 
@@ -38,6 +48,14 @@ async def panel(
         yield started
         assert not is_followed()
         assert API_KEY not in caplog.text
+
+
+@pytest.fixture
+def polls_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let desks poll orders without a delay."""
+    defaults = PollPolicy.__init__.__kwdefaults__ or {}
+    quick = defaults | {"min_interval_s": 0.01, "max_interval_s": 0.01}
+    monkeypatch.setattr(PollPolicy.__init__, "__kwdefaults__", quick)
 
 
 def is_followed() -> bool:

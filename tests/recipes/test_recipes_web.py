@@ -15,14 +15,17 @@ import with_fastapi
 import with_litestar
 import with_starlette
 from aiohttp.test_utils import TestServer
-from conftest import API_KEY, is_followed, serve
-from django.test import AsyncRequestFactory
+from conftest import API_KEY, FOLLOW_S, is_followed, serve
 
-from smmfanfast_async import AuthenticationError, Client
+from smmfanfast_async import AuthenticationError
 from smmfanfast_async.sandbox import Fault, Sandbox
 
 ORDER = {"service": 5, "link": "https://example.com/a", "quantity": 1000}
-KEY = {"Idempotency-Key": "cart-17"}
+BUYER = {"Authorization": "Bearer ann"}
+OTHER = {"Authorization": "Bearer bob"}
+KEY = {**BUYER, "Idempotency-Key": "cart-17"}
+SESSIONS = {"Bearer ann": 7, "Bearer bob": 8}
+RECIPES = [with_aiohttp, with_django, with_fastapi, with_litestar, with_starlette]
 ASGI = {
     "fastapi": with_fastapi.app,
     "starlette": with_starlette.app,
@@ -45,6 +48,12 @@ async def open_shop(name: str) -> AsyncIterator[httpx.AsyncClient]:
             url = str(server.make_url("/"))
             async with httpx.AsyncClient(base_url=url, limits=limits, trust_env=False) as http:
                 yield http
+
+
+@pytest.fixture(autouse=True)
+def sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    for recipe in RECIPES:
+        monkeypatch.setattr(recipe, "SESSIONS", SESSIONS)
 
 
 @pytest_asyncio.fixture(params=[*ASGI, "aiohttp"])
@@ -81,11 +90,13 @@ async def test_key_of_another_order_is_409(shop: httpx.AsyncClient, panel: Sandb
 
 @pytest.mark.asyncio
 async def test_refusal_is_422_with_its_kind(shop: httpx.AsyncClient, panel: Sandbox) -> None:
-    await shop.post("/orders", json=ORDER, headers={"Idempotency-Key": "cart-16"})
+    await shop.post("/orders", json=ORDER, headers={**KEY, "Idempotency-Key": "cart-16"})
     answer = await shop.post("/orders", json=ORDER, headers=KEY)
 
     assert answer.status_code == 422
-    assert answer.json() == {"state": "refused", "order": None, "kind": "duplicate"}
+    assert answer.json() == {
+        "state": "refused", "order": None, "kind": "duplicate", "status": None, "remains": None,
+    }  # fmt: skip
     assert count_placed(panel) == 1
 
 
@@ -110,7 +121,7 @@ async def test_invalid_order_is_a_client_error_and_not_sent(
 
 @pytest.mark.asyncio
 async def test_order_without_a_key_is_rejected(shop: httpx.AsyncClient, panel: Sandbox) -> None:
-    answer = await shop.post("/orders", json=ORDER)
+    answer = await shop.post("/orders", json=ORDER, headers=BUYER)
 
     assert answer.status_code in {400, 422}
     assert panel.requests["add"] == 0
@@ -129,22 +140,82 @@ async def test_unknown_outcome_is_202_and_not_ordered_again(
 
 
 @pytest.mark.asyncio
-async def test_two_hundred_status_requests_share_calls(
-    shop: httpx.AsyncClient, panel: Sandbox
+@pytest.mark.parametrize("body", [b"{", b"[]", b"\xff", b"[" * 100_000, b'{"quantity": 1e999}'])
+async def test_body_that_is_no_order_is_a_client_error(
+    shop: httpx.AsyncClient, panel: Sandbox, body: bytes
 ) -> None:
-    ids = list(panel.orders)
-    answers = await asyncio.gather(*(shop.get(f"/orders/{order}") for order in ids))
+    headers = {**KEY, "Content-Type": "application/json"}
+    answer = await shop.post("/orders", content=body, headers=headers)
 
-    assert [answer.status_code for answer in answers] == [200] * 200
-    # Over real sockets they arrive one by one, and some batches leave before they are full.
-    assert panel.requests["status"] <= (2 if shop.base_url.port is None else 10)
+    assert answer.status_code in {400, 422}
+    assert panel.requests["add"] == 0
 
 
 @pytest.mark.asyncio
-async def test_unknown_order_is_404(shop: httpx.AsyncClient) -> None:
-    answer = await shop.get("/orders/99999999")
+async def test_fields_of_no_order_are_rejected(shop: httpx.AsyncClient, panel: Sandbox) -> None:
+    for more in ({"extra": {"country": "US"}}, {"max_charge": 9}, {"type": "package"}):
+        answer = await shop.post("/orders", json={**ORDER, **more}, headers=KEY)
+        assert answer.status_code == 422
 
-    assert answer.status_code == 404
+    assert panel.requests["add"] == 0
+
+
+@pytest.mark.asyncio
+async def test_status_is_what_the_desk_has_followed(
+    polls_at_once: None, shop: httpx.AsyncClient, panel: Sandbox
+) -> None:
+    placed = (await shop.post("/orders", json=ORDER, headers=KEY)).json()
+    panel.set_status(placed["order"], "canceled")
+    async with asyncio.timeout(FOLLOW_S):
+        while placed["state"] != "finished":
+            answer = await shop.get("/orders/cart-17", headers=BUYER)
+            assert answer.status_code == 200
+            placed = answer.json()
+
+    assert (placed["status"], set(placed)) == (
+        "canceled", {"state", "order", "kind", "status", "remains"},
+    )  # fmt: skip
+
+
+@pytest.mark.asyncio
+async def test_order_is_shown_to_its_buyer_alone(shop: httpx.AsyncClient, panel: Sandbox) -> None:
+    await shop.post("/orders", json=ORDER, headers=KEY)
+    own = await shop.get("/orders/cart-17", headers=BUYER)
+    others = await shop.get("/orders/cart-17", headers=OTHER)
+    forged = await shop.get("/orders/7:cart-17", headers=OTHER)
+    unknown = await shop.get("/orders/cart-18", headers=BUYER)
+
+    assert (own.status_code, own.json()["state"]) == (200, "accepted")
+    assert [each.status_code for each in (others, forged, unknown)] == [404, 404, 404]
+
+
+@pytest.mark.asyncio
+async def test_nobody_without_a_login_orders_or_sees_anything(
+    shop: httpx.AsyncClient, panel: Sandbox
+) -> None:
+    await shop.post("/orders", json=ORDER, headers=KEY)
+    stranger = {"Authorization": "Bearer 7", "Idempotency-Key": "cart-20"}
+    order = {**ORDER, "link": "https://example.com/b"}
+    answers = [
+        await shop.post("/orders", json=order, headers=stranger),
+        await shop.get("/orders/cart-17", headers=stranger),
+    ]
+
+    assert [answer.status_code for answer in answers] == [401, 401]
+    assert (await shop.get("/orders/cart-17")).status_code in {400, 401, 422}
+    assert panel.requests["add"] == 1
+
+
+@pytest.mark.asyncio
+async def test_same_key_of_two_buyers_is_two_orders(
+    shop: httpx.AsyncClient, panel: Sandbox
+) -> None:
+    order = {**ORDER, "link": "https://example.com/b"}
+    first = await shop.post("/orders", json=ORDER, headers=KEY)
+    second = await shop.post("/orders", json=order, headers={**KEY, **OTHER})
+
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert first.json()["order"] != second.json()["order"]
 
 
 @pytest.mark.asyncio
@@ -191,17 +262,17 @@ async def test_rejected_api_key_is_logged_without_the_key(
 async def test_django_view_in_another_event_loop_sends_nothing(
     panel: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with Client.from_env() as client:
-        await client.status(1)
-        request = AsyncRequestFactory().get("/orders/2")
-        request.scope["state"] = {"client": client}
-        answer = await asyncio.to_thread(
-            lambda: asyncio.run(with_django.status(request, order="2"))
-        )
+    async with serve(with_django.application) as app:
+        transport = httpx.ASGITransport(app)
 
-    assert answer.status_code == 503
+        async def ask() -> int:
+            async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
+                return (await http.get("/orders/cart-17", headers=BUYER)).status_code
+
+        assert await ask() == 404
+        assert await asyncio.to_thread(lambda: asyncio.run(ask())) == 503
+
     assert "another event loop" in caplog.text
-    assert panel.requests["status"] == 1
 
 
 class RefusedDesk:
@@ -210,9 +281,7 @@ class RefusedDesk:
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize(
-    "recipe", [with_aiohttp, with_django, with_fastapi, with_litestar, with_starlette]
-)
+@pytest.mark.parametrize("recipe", RECIPES)
 async def test_end_of_following_is_logged(recipe: Any, caplog: pytest.LogCaptureFixture) -> None:
     await recipe.follow(RefusedDesk())
 

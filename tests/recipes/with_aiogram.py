@@ -1,8 +1,8 @@
-"""aiogram 3: the client and the desk are handler arguments; a button orders once per message.
+"""aiogram 3: the desk is an argument of the handlers; a button orders once per message.
 
 Handlers run concurrently, so two taps are two calls of `buy`. The message with the button names
-the order: chat and message are the `ref`. SMMFANFAST_API_KEY and BOT_TOKEN come from the
-environment; only errors are logged, and they never contain the API key.
+the order: chat and message are the `ref`, so a chat sees no order but its own. SMMFANFAST_API_KEY
+and BOT_TOKEN come from the environment; only errors are logged, and they never contain the API key.
 """
 
 import asyncio
@@ -22,8 +22,8 @@ from smmfanfast_async.desk import OrderDesk
 from smmfanfast_async.journal.sql import SQLJournal
 
 LOG = logging.getLogger(__name__)
-MESSAGES = {"accepted": "Ordered.", "finished": "Ordered and done.", "refused": "Not possible."}
-PENDING = "The outcome is being checked. Tapping again orders nothing more."
+MESSAGES = {"accepted": "Ordered", "finished": "Ordered and done", "refused": "Not possible"}
+PENDING = "the outcome is being checked, tapping again orders nothing more"
 BUTTON = F.data.regexp(re.compile(r"buy:(\d{1,6}):(\w{1,30})")).as_("button")
 
 
@@ -35,7 +35,7 @@ async def buy(query: CallbackQuery, button: re.Match[str], desk: OrderDesk) -> N
         order = DefaultOrder(service=5, link=link, quantity=int(button[1]))
         # A button's data can be forged: max_charge limits it. Telegram waits only seconds.
         entry = await desk.place(order, ref=ref, max_charge=Decimal(5), wait_s=8)
-        text = MESSAGES.get(entry.state, PENDING)
+        text = f"Number {query.message.message_id}: {MESSAGES.get(entry.state, PENDING)}."
     except RefConflictError:
         text = "Another order was placed with this message already."
     except errors.InvalidOrderError as error:  # such as a quantity that is too low
@@ -48,12 +48,15 @@ async def buy(query: CallbackQuery, button: re.Match[str], desk: OrderDesk) -> N
     await query.answer(text[:200])  # Telegram's limit
 
 
-async def status(message: Message, command: CommandObject, client: Client) -> None:
+async def status(message: Message, command: CommandObject, desk: OrderDesk) -> None:
     try:
-        result = await client.status(command.args or "")  # concurrent requests share a call
-        text = f"{result.raw_status}, {result.remains} remaining"
-    except (errors.InvalidOrderError, errors.OrderNotFoundError):
-        text = "This order does not exist."
+        entry = await desk.find(f"{message.chat.id}:{command.args}")  # no other chat's
+        if entry is None:
+            text = "This order does not exist."
+        elif entry.raw_status is not None:
+            text = f"{entry.raw_status}, {entry.remains} remaining"
+        else:
+            text = f"{MESSAGES.get(entry.state, PENDING)}."
     except PanelError as error:
         LOG.warning("status: %s", error)
         text = "Please try again later."
@@ -71,7 +74,7 @@ async def follow(desk: OrderDesk) -> None:
 async def open_dispatcher() -> AsyncIterator[Dispatcher]:
     journal = SQLJournal("sqlite+aiosqlite:///orders.db")
     async with Client.from_env() as client, OrderDesk(client, journal) as desk:
-        dispatcher = Dispatcher(client=client, desk=desk)
+        dispatcher = Dispatcher(desk=desk)
         dispatcher.callback_query.register(buy, F.message, BUTTON)
         dispatcher.message.register(status, Command("status"))
         following = asyncio.create_task(follow(desk))

@@ -3,6 +3,7 @@
 Django has no lifespan of its own, so asgi.py handles the server's (`uvicorn --lifespan on …`),
 whose state is passed with each request. The client lives in the server's one event loop, and so do
 `async def` views; `asyncio.run` in a plain view creates another loop: the client raises there.
+The buyer's id and `Idempotency-Key` are the `ref`: a buyer finds no order but their own.
 The API key comes from SMMFANFAST_API_KEY and appears in no log: errors never contain it.
 """
 
@@ -13,7 +14,6 @@ from decimal import Decimal
 from functools import wraps
 from typing import Any
 
-import msgspec
 from django.core.asgi import get_asgi_application
 from django.core.handlers.asgi import ASGIRequest
 from django.http import JsonResponse
@@ -22,25 +22,25 @@ from django.views.decorators.http import require_GET, require_POST
 
 from smmfanfast_async import Client, DefaultOrder, PanelError, errors
 from smmfanfast_async.desk import OrderDesk
+from smmfanfast_async.journal import Entry
 from smmfanfast_async.journal.sql import SQLJournal
 
 LOG = logging.getLogger(__name__)
+SESSIONS: dict[str, int] = {}  # instead of request.user.id and Django's sessions, for brevity
+SHOWN = ("state", "order", "kind", "status", "remains")  # the rest is what the shop pays
 CODES = {"accepted": 200, "finished": 200, "refused": 422, "withdrawn": 422}  # others: 202
 ERRORS = {  # errors that the buyer can correct; all others are ours: 503
-    msgspec.ValidationError: 422,
-    msgspec.DecodeError: 422,
     errors.InvalidOrderError: 422,
     errors.SpendingLimitError: 422,
     errors.RefConflictError: 409,
-    errors.OrderNotFoundError: 404,
 }
 View = Callable[..., Coroutine[Any, Any, JsonResponse]]
 
 
-class OrderRequest(msgspec.Struct):
-    service: int
-    link: str
-    quantity: int
+class RejectedError(Exception):
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
 
 
 def handle_errors(view: View) -> View:
@@ -48,38 +48,53 @@ def handle_errors(view: View) -> View:
     async def inner(request: ASGIRequest, **parts: str) -> JsonResponse:
         try:
             return await view(request, **parts)
-        except (PanelError, msgspec.DecodeError) as error:
+        except RejectedError as error:
+            return JsonResponse({"error": "rejected"}, status=error.code)
+        except PanelError as error:
             code = ERRORS.get(type(error), 503)
             if code == 503:
                 LOG.warning("%s %s: %s", request.method, request.path, error)
             # The kind, not the error's text, which reveals what the shop pays.
-            reason = getattr(error, "kind", "invalid")
-            return JsonResponse({"error": "later" if code == 503 else reason}, status=code)
+            return JsonResponse({"error": "later" if code == 503 else error.kind}, status=code)
 
     return inner
+
+
+def require_buyer(request: ASGIRequest) -> int:
+    token = request.headers.get("Authorization", "")
+    if token not in SESSIONS:
+        raise RejectedError(401)
+    return SESSIONS[token]
+
+
+def respond(entry: Entry) -> JsonResponse:
+    fields = entry.to_dict()
+    body = {name: fields[name] for name in SHOWN}
+    return JsonResponse(body, status=CODES.get(entry.state, 202))
 
 
 @require_POST
 @handle_errors
 async def place(request: ASGIRequest) -> JsonResponse:
-    requested = msgspec.json.decode(request.body, type=OrderRequest)
-    order = DefaultOrder(**msgspec.structs.asdict(requested))
-    # The buyer's name for the order; with many buyers, prefix the buyer's id.
-    ref = request.headers.get("Idempotency-Key", "")
-    desk = request.scope["state"]["desk"]
-    entry = await desk.place(order, ref=ref, max_charge=Decimal(5), wait_s=20)
-    answer = {"state": entry.state, "order": entry.order, "kind": entry.kind}
-    return JsonResponse(answer, status=CODES.get(entry.state, 202))
+    buyer = require_buyer(request)
+    order = DefaultOrder.from_json(request.body)
+    if not (key := request.headers.get("Idempotency-Key")):
+        raise RejectedError(400)
+    desk: OrderDesk = request.scope["state"]["desk"]
+    return respond(await desk.place(order, ref=f"{buyer}:{key}", max_charge=Decimal(5), wait_s=20))
 
 
 @require_GET
 @handle_errors
-async def status(request: ASGIRequest, order: str) -> JsonResponse:
-    result = await request.scope["state"]["client"].status(order)
-    return JsonResponse({"status": result.raw_status, "remains": result.remains})
+async def status(request: ASGIRequest, key: str) -> JsonResponse:
+    desk: OrderDesk = request.scope["state"]["desk"]
+    entry = await desk.find(f"{require_buyer(request)}:{key}")
+    if entry is None:  # or another buyer's
+        raise RejectedError(404)
+    return respond(entry)
 
 
-urlpatterns = [path("orders", place), path("orders/<str:order>", status)]  # urls.py
+urlpatterns = [path("orders", place), path("orders/<str:key>", status)]  # urls.py
 django = get_asgi_application()  # asgi.py starts here
 
 
@@ -97,7 +112,7 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     await receive()  # lifespan.startup
     journal = SQLJournal("sqlite+aiosqlite:///orders.db")
     async with Client.from_env() as client, OrderDesk(client, journal) as desk:
-        scope["state"].update(client=client, desk=desk)
+        scope["state"]["desk"] = desk
         following = asyncio.create_task(follow(desk))
         try:
             await send({"type": "lifespan.startup.complete"})

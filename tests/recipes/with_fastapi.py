@@ -1,7 +1,8 @@
-"""FastAPI: `Idempotency-Key` names an order, and concurrent status requests share calls.
+"""FastAPI: `Idempotency-Key` names an order, and the desk knows the status of each.
 
-One client and one desk live as long as the app. A restart or a second worker orders
-nothing twice. The API key comes from SMMFANFAST_API_KEY and appears in no log.
+One client and one desk live as long as a worker. A double click, a restart or a second worker
+orders nothing twice. The buyer's id is part of each `ref`: a buyer finds no order but their own.
+The API key comes from SMMFANFAST_API_KEY and appears in no log.
 """
 
 import asyncio
@@ -11,28 +12,23 @@ from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Header, Request
+from fastapi import Body, Depends, FastAPI, Header, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
 
 from smmfanfast_async import Client, DefaultOrder, PanelError, errors
 from smmfanfast_async.desk import OrderDesk
+from smmfanfast_async.journal import Entry
 from smmfanfast_async.journal.sql import SQLJournal
 
 LOG = logging.getLogger(__name__)
+SESSIONS: dict[str, int] = {}  # token of your login → id of the buyer; yours are in a database
+SHOWN = {"state", "order", "kind", "status", "remains"}  # the rest is what the shop pays
 CODES = {"accepted": 200, "finished": 200, "refused": 422, "withdrawn": 422}  # others: 202
 ERRORS = {  # errors that the buyer can correct; all others are ours: 503
     errors.InvalidOrderError: 422,
     errors.SpendingLimitError: 422,
     errors.RefConflictError: 409,
-    errors.OrderNotFoundError: 404,
 }
-
-
-class OrderRequest(BaseModel):
-    service: int
-    link: str
-    quantity: int
 
 
 async def follow(desk: OrderDesk) -> None:
@@ -48,7 +44,7 @@ async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     async with Client.from_env() as client, OrderDesk(client, journal) as desk:
         following = asyncio.create_task(follow(desk))
         try:
-            yield {"client": client, "desk": desk}
+            yield {"desk": desk}
         finally:
             following.cancel()
             await asyncio.wait({following})
@@ -59,25 +55,37 @@ async def get_desk(request: Request) -> OrderDesk:
     return desk
 
 
+async def get_buyer(authorization: Annotated[str, Header()]) -> int:
+    if authorization not in SESSIONS:
+        raise HTTPException(401)
+    return SESSIONS[authorization]
+
+
+Desk = Annotated[OrderDesk, Depends(get_desk)]
+Buyer = Annotated[int, Depends(get_buyer)]
 app = FastAPI(lifespan=lifespan)
 
 
-@app.post("/orders")
+@app.post("/orders", response_model_include=SHOWN)
 async def place(
-    requested: OrderRequest,
-    idempotency_key: Annotated[str, Header()],  # with many buyers: prefix the buyer's id
-    desk: Annotated[OrderDesk, Depends(get_desk)],
-) -> JSONResponse:
-    order = DefaultOrder(**requested.model_dump())
-    entry = await desk.place(order, ref=idempotency_key, max_charge=Decimal(5), wait_s=20)
-    body = {"state": entry.state, "order": entry.order, "kind": entry.kind}
-    return JSONResponse(body, CODES.get(entry.state, 202))
+    order: Annotated[DefaultOrder, Body()],
+    idempotency_key: Annotated[str, Header()],
+    buyer: Buyer,
+    desk: Desk,
+    response: Response,
+) -> Entry:
+    ref = f"{buyer}:{idempotency_key}"
+    entry = await desk.place(order, ref=ref, max_charge=Decimal(5), wait_s=20)
+    response.status_code = CODES.get(entry.state, 202)
+    return entry
 
 
-@app.get("/orders/{order}")
-async def status(order: str, request: Request) -> JSONResponse:
-    result = await request.state.client.status(order)
-    return JSONResponse({"status": result.raw_status, "remains": result.remains})
+@app.get("/orders/{key}", response_model_include=SHOWN)
+async def status(key: str, buyer: Buyer, desk: Desk) -> Entry:
+    entry = await desk.find(f"{buyer}:{key}")  # no other buyer's
+    if entry is None:
+        raise HTTPException(404)
+    return entry
 
 
 @app.exception_handler(PanelError)

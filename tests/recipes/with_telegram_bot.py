@@ -1,7 +1,8 @@
 """python-telegram-bot: `post_init` opens, `post_shutdown` closes; a button orders once.
 
 With `concurrent_updates`, two taps are two concurrent calls of `buy`, and a slow panel delays
-no other chat. The message with the button names the order: chat and message are the `ref`.
+no other chat. The message with the button names the order: chat and message are the `ref`, so a
+chat sees no order but its own.
 SMMFANFAST_API_KEY and BOT_TOKEN come from the environment; errors, which are logged, never
 contain the API key. A client cannot be pickled: exclude `bot_data` from a persistence.
 """
@@ -21,8 +22,8 @@ from smmfanfast_async.journal.sql import SQLJournal
 
 App = Application[Any, Any, Any, Any, Any, Any]
 LOG = logging.getLogger(__name__)
-MESSAGES = {"accepted": "Ordered.", "finished": "Ordered and done.", "refused": "Not possible."}
-PENDING = "The outcome is being checked. Tapping again orders nothing more."
+MESSAGES = {"accepted": "Ordered", "finished": "Ordered and done", "refused": "Not possible"}
+PENDING = "the outcome is being checked, tapping again orders nothing more"
 
 
 async def buy(update: Update, context: Any) -> None:
@@ -36,7 +37,7 @@ async def buy(update: Update, context: Any) -> None:
         # A button's data can be forged: max_charge limits it. Telegram waits only seconds.
         desk = context.bot_data["desk"]
         entry = await desk.place(order, ref=ref, max_charge=Decimal(5), wait_s=8)
-        text = MESSAGES.get(entry.state, PENDING)
+        text = f"Number {query.message.message_id}: {MESSAGES.get(entry.state, PENDING)}."
     except RefConflictError:
         text = "Another order was placed with this message already."
     except errors.InvalidOrderError as error:  # such as a quantity that is too low
@@ -50,16 +51,22 @@ async def buy(update: Update, context: Any) -> None:
 
 
 async def status(update: Update, context: Any) -> None:
+    message = update.effective_message
+    if message is None:
+        return
     try:
-        result = await context.bot_data["client"].status("".join(context.args))
-        text = f"{result.raw_status}, {result.remains} remaining"
-    except (errors.InvalidOrderError, errors.OrderNotFoundError):
-        text = "This order does not exist."
+        ref = f"{message.chat.id}:{' '.join(context.args)}"  # no other chat's
+        entry = await context.bot_data["desk"].find(ref)
+        if entry is None:
+            text = "This order does not exist."
+        elif entry.raw_status is not None:
+            text = f"{entry.raw_status}, {entry.remains} remaining"
+        else:
+            text = f"{MESSAGES.get(entry.state, PENDING)}."
     except PanelError as error:
         LOG.warning("status: %s", error)
         text = "Please try again later."
-    if update.effective_message is not None:
-        await update.effective_message.reply_text(text)
+    await message.reply_text(text)
 
 
 async def follow(desk: OrderDesk) -> None:

@@ -61,7 +61,7 @@ async def connected(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyn
 async def read_rest(reader: asyncio.StreamReader) -> bytes:
     """Return the data received before the connection ended, in whatever way it ended."""
     received = b""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         with suppress(ConnectionError):
             received = await reader.read()
     return received
@@ -69,7 +69,7 @@ async def read_rest(reader: asyncio.StreamReader) -> bytes:
 
 async def wait_until(condition: Callable[[], object]) -> None:
     """Run the event loop until a condition holds, which takes a few steps."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110  # sockets do not set an event
             await asyncio.sleep(0)
 

@@ -1,6 +1,7 @@
 """Fields of requests, as PHP's `$_REQUEST` has them."""
 
 import json
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -30,6 +31,15 @@ def read_json(text: str) -> dict[str, str]:
     return read_fields(
         query="", content_type="application/json", body=text.encode(), reads_json=True
     )
+
+
+@pytest.mark.parametrize("content_type", ["application/json; charset=x", "text/JSON", "a/b+json"])
+def test_json_of_any_type_is_read_and_with_only_json_nothing_else(content_type: str) -> None:
+    both: Any = {"query": "b=2", "content_type": content_type, "body": b'{"a":"1"}'}
+
+    assert read_fields(**both, reads_json=True) == {"a": "1", "b": "2"}
+    assert read_fields(**both, only_json=True) == {"a": "1"}
+    assert read_fields(query="b=2", content_type=FORM, body=b"a=1", only_json=True) == {}
 
 
 @pytest.mark.parametrize("content_type", [FORM, FORM.upper(), FORM + " ; charset=utf-8"])

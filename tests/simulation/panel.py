@@ -53,10 +53,10 @@ _BOTH_KINDS = {
     "failed": Kind(body='{"error":"Not enough funds"}', status=500, stores=None),
     "gone": Kind(body=_PAGE, status=404, stores=None),
     "limited": Kind(
-        body='{"error":"too many"}', status=429, headers=("Retry-After: 3",), stores=None
+        body='{"error":"too many"}', status=429, headers=("Retry-After: 3",), means="refused"
     ),
     "limited for long": Kind(
-        body=_PAGE, status=429, headers=("Retry-After: 600",), stores=None
+        body=_PAGE, status=429, headers=("Retry-After: 600",), means="refused"
     ),
     "elsewhere": Kind(
         status=307, headers=("Location: http://127.0.0.1:8081/api/v1",), stores=None

@@ -1,12 +1,17 @@
 """Orders brought to a state by the journal's own methods, with a clock that tests control."""
 
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+from sqlalchemy import select
+
 from smmfanfast_async.journal import (
+    SPENDING_STATES,
     Claim,
     Entry,
     EntryState,
@@ -17,6 +22,7 @@ from smmfanfast_async.journal import (
     Outcome,
 )
 from smmfanfast_async.journal.sql import SQLJournal
+from smmfanfast_async.journal.sql.schema import budget_changes, orders
 from smmfanfast_async.results import OrderStatus
 
 __all__ = [
@@ -28,6 +34,7 @@ __all__ = [
     "Journals",
     "accept",
     "all_events",
+    "budget_sums",
     "claim_due",
     "new_entry",
     "observe",
@@ -61,7 +68,7 @@ class Clock:
 class Journals:
     """Open journals on one database, each with connections of its own, like separate machines."""
 
-    def __init__(self, url: str, clock: Clock, stack: AsyncExitStack) -> None:
+    def __init__(self, url: str | Path, clock: Clock, stack: AsyncExitStack) -> None:
         self.url = url
         self.clock = clock
         self.stack = stack
@@ -76,7 +83,7 @@ class Journals:
 
 
 @asynccontextmanager
-async def open_journals(url: str) -> AsyncIterator[Journals]:
+async def open_journals(url: str | Path) -> AsyncIterator[Journals]:
     async with AsyncExitStack() as stack:
         yield Journals(url, Clock(), stack)
 
@@ -162,3 +169,24 @@ def observe(claim: Claim, raw_status: str | None = "Completed", **values: Any) -
 
 async def all_events(journal: Journal) -> list[JournalEvent]:
     return await journal.events(0, 100_000)
+
+
+async def budget_sums(journal: SQLJournal) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
+    """Return what each day's orders cost together: by the running sum, and by the orders."""
+    engine = journal._database._engine
+    assert engine is not None
+    running: defaultdict[str, Decimal] = defaultdict(Decimal)
+    counted: defaultdict[str, Decimal] = defaultdict(Decimal)
+    async with engine.connect() as connection:
+        changes = select(budget_changes.c.day, budget_changes.c.amount)
+        for day, amount in await connection.execute(changes):
+            running[day] += amount
+        rows = select(orders.c.budget_day, orders.c.price, orders.c.state)
+        for day, price, state in await connection.execute(rows):
+            if price is not None and state in SPENDING_STATES:
+                counted[day] += price
+    return _without_zeros(running), _without_zeros(counted)
+
+
+def _without_zeros(sums: dict[str, Decimal]) -> dict[str, Decimal]:
+    return {day: amount for day, amount in sums.items() if amount}

@@ -15,7 +15,7 @@ from smmfanfast_async.sandbox import Sandbox
 __all__ = ["PATIENT", "Child", "entries_of", "event_positions", "eventually", "verify"]
 
 CHILD = Path(__file__).with_name("killing_child.py")
-WAIT_S = 60.0
+WAIT_S = 300.0
 """Seconds that a child may take for anything a test waits for."""
 
 PATIENT = {"lease_s": 60, "write_within_s": 30}

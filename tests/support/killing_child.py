@@ -80,7 +80,8 @@ def stop_after_start() -> None:
 
 
 async def consume(desk: OrderDesk, consumer: str) -> None:
-    async for each in desk.events(consumer):
+    # A short lease: the next process continues soon after this one is killed.
+    async for each in desk.events(consumer, lease_s=1.0):
         report(event=each.position)
 
 

@@ -16,13 +16,23 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 import asyncpg
+import trustme
 
-__all__ = ["PostgresServer", "shared_server"]
+__all__ = [
+    "DATABASE",
+    "PASSWORD",
+    "USER",
+    "PostgresServer",
+    "free_port",
+    "install_package",
+    "shared_server",
+]
 
 PACKAGE = "postgresql"
 """The name of Debian's package."""
@@ -50,13 +60,14 @@ _SIGNALS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
 
 class PostgresServer:
-    """A server with one database, which `fresh` empties."""
+    """A server with one database, which `fresh` empties; with a certificate, it speaks TLS too."""
 
-    def __init__(self) -> None:
-        self._bin = _binaries()
+    def __init__(self, certificate: trustme.LeafCert | None = None) -> None:
+        self._certificate = certificate
+        self._bin = install_package(PACKAGE, _newest)
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = _free_port()
+        self.port = free_port()
 
     @property
     def url(self) -> str:
@@ -69,7 +80,8 @@ class PostgresServer:
             return
         if self._folder is None:
             self._folder = self._create_files()
-        options = [f"--{name}={value}" for name, value in SETTINGS.items()]
+        settings = SETTINGS if self._certificate is None else SETTINGS | {"ssl": "on"}
+        options = [f"--{name}={value}" for name, value in settings.items()]
         log = (self._folder / "log").open("ab")
         with log:
             self._process = subprocess.Popen(  # noqa: S603  # Debian's binary
@@ -155,10 +167,26 @@ class PostgresServer:
                 os.chown(each, owner.pw_uid, owner.pw_gid)
         self._run("initdb", "-D", folder / "data", "-U", USER, f"--pwfile={secret}", "--no-sync",
                   "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", cwd=folder)  # fmt: skip
+        if self._certificate is not None:
+            self._write_certificate(self._certificate, folder / "data")
         script = f"CREATE DATABASE {DATABASE}".encode()
         self._run("postgres", "--single", "-D", folder / "data", "-F", "postgres",
                   cwd=folder, stdin=script)  # fmt: skip
         return folder
+
+    def _write_certificate(self, certificate: trustme.LeafCert, folder: Path) -> None:
+        """Write the files where the server looks for them by default."""
+        files = {
+            "server.crt": certificate.cert_chain_pems[0],
+            "server.key": certificate.private_key_pem,
+        }
+        for name, content in files.items():
+            path = folder / name
+            path.write_bytes(content.bytes())
+            path.chmod(0o600)
+            if os.geteuid() == 0:
+                owner = pwd.getpwnam("postgres")
+                os.chown(path, owner.pw_uid, owner.pw_gid)
 
     def _run(self, name: str, *arguments: str | Path, cwd: Path, stdin: bytes = b"") -> None:
         done = subprocess.run(  # noqa: S603  # Debian's binaries
@@ -195,25 +223,22 @@ def shared_server() -> PostgresServer:
     return server
 
 
-def _binaries() -> Path:
-    folder = _newest()
-    if folder is not None:
-        return folder
+def install_package(package: str, find: Callable[[], Path | None]) -> Path:
+    """Return what `find` returns; if that is nothing, root on Debian installs the package first."""
+    found = find()
+    if found is not None:
+        return found
     with (Path(tempfile.gettempdir()) / "smm-postgres-install.lock").open("w") as lock:
         # Tests may run in several processes, and apt allows one at a time.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return _installed()
-
-
-def _installed() -> Path:
-    folder = _newest()
-    if folder is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        _install()
-        folder = _newest()
-    assert folder is not None, (
-        f"the tests of the journal need a PostgreSQL server: install Debian's package {PACKAGE!r}"
+        found = find()
+        if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+            _install(package)
+            found = find()
+    assert found is not None, (
+        f"the tests of the journal need this server: install Debian's package {package!r}"
     )
-    return folder
+    return found
 
 
 def _newest() -> Path | None:
@@ -229,7 +254,7 @@ def _newest() -> Path | None:
     )
 
 
-def _install() -> None:
+def _install(package: str) -> None:
     # Otherwise Debian's package starts a server of its own at once.
     settings = Path("/etc/postgresql-common/createcluster.conf")
     if not settings.exists():
@@ -238,7 +263,7 @@ def _install() -> None:
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     for arguments in (
         ["update", "-q"],
-        ["install", "-y", "-q", "--no-install-recommends", PACKAGE],
+        ["install", "-y", "-q", "--no-install-recommends", package],
     ):
         done = subprocess.run(  # noqa: S603  # fixed arguments
             ["apt-get", *arguments],  # noqa: S607
@@ -255,7 +280,8 @@ def _user_options() -> dict[str, Any]:
     return {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that is free on loopback."""
     while True:
         port = random.choice(PORTS)
         with socket.socket() as probe, suppress(OSError):

@@ -5,6 +5,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import assert_never, assert_type
 
+import attrs
+
 from smmfanfast_async import (
     API_V2_ORDER_TYPES,
     ORDER_TYPES,
@@ -16,6 +18,8 @@ from smmfanfast_async import (
     CustomCommentsOrder,
     DefaultOrder,
     ErrorKind,
+    InvalidCode,
+    InvalidOrderError,
     InvitesFromGroupsOrder,
     Order,
     OrderStatus,
@@ -67,6 +71,10 @@ async def verbs(client: Client) -> None:
     assert_type(await client.statuses(["1", 2]), dict[str, OrderStatus | PanelError])
     assert_type(
         client.iter_statuses(iter([1])), AsyncGenerator[tuple[str, OrderStatus | PanelError], None]
+    )
+    assert_type(
+        client.iter_status_batches(iter([1])),
+        AsyncGenerator[dict[str, OrderStatus | PanelError], None],
     )
     assert_type(await client.wait(32, until=lambda found: found.runs == 2), OrderStatus)
     assert_type(client.watch(["1", 2], timeout_s=60), AsyncGenerator[StatusChange, None])
@@ -120,6 +128,13 @@ def changes(change: StatusChange) -> None:
     assert_type(change.before, OrderStatus | None)
     assert_type(change.after, OrderStatus | None)
     assert_type(change.error, PanelError | None)
+
+
+def invalid(error: InvalidOrderError) -> None:
+    """What a program translates."""
+    assert_type(error.code, InvalidCode)
+    assert_type(error.limit, int | None)
+    assert_type(error.value, str)
 
 
 def errors(error: PanelError, limit: SpendingLimitError, late: WaitTimeoutError) -> None:
@@ -176,6 +191,16 @@ def settings(profile: Profile) -> None:
     """The options of a client."""
     assert_type(profile.supports_order_type("poll"), bool)
     assert_type(profile.order_types, frozenset[str])
+    assert_type(profile.action_names, tuple[tuple[str, str], ...])
+    assert_type(profile.replay_window_s, float | None)
+    attrs.evolve(
+        profile,
+        request_format="json",
+        action_names={"statuses": "multi_status"},
+        field_names={"key": "token", "refill.order": "refill"},
+        single_id_actions={"cancel"},
+        replay_window_s=60,
+    )
     Client(
         "test-key",
         profile=profile,

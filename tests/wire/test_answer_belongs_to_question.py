@@ -34,7 +34,7 @@ Call = Callable[[Client, str], Awaitable[object]]
 DEADLINE_S = 30.0
 TURNS = 10
 """Turns of the event loop in which it reads what has arrived."""
-READS = {"status", "statuses", "balance", "services", "refill_status"}
+READS = {"status", "statuses", "iter_status_batches", "balance", "services", "refill_status"}
 
 
 def answer_form(fields: dict[str, str]) -> object:  # noqa: PLR0911  # one for each form
@@ -114,6 +114,11 @@ async def charges_of(client: Client, order: str) -> object:
     return [str(getattr(each, "charge", each)) for each in found.values()]
 
 
+async def batch_charges_of(client: Client, order: str) -> object:
+    batches = [batch async for batch in client.iter_status_batches([order, "7"])]
+    return [str(getattr(each, "charge", each)) for batch in batches for each in batch.values()]
+
+
 async def refill_of(client: Client, order: str) -> object:
     return (await client.refill(order)).refill
 
@@ -150,6 +155,7 @@ async def echoed(client: Client, order: str) -> object:
 VERBS: dict[str, tuple[Call, Callable[[str], object]]] = {
     "status": (charge_of, lambda order: order),
     "statuses": (charges_of, lambda order: [order, "7"]),
+    "iter_status_batches": (batch_charges_of, lambda order: [order, "7"]),
     "refill": (refill_of, lambda order: order + "0"),
     "refills": (refills_of, lambda order: [order + "0"]),
     "cancel": (cancelled, lambda order: ["CancelResult"]),

@@ -15,6 +15,7 @@ and `add_outcome`, `statuses`, `services` and `api_v2` decode the responses to o
 from .add_outcome import decode_added
 from .api_v2 import (
     decode_call,
+    decode_cancel,
     decode_cancels,
     decode_refill,
     decode_refill_statuses,
@@ -30,6 +31,7 @@ __all__ = [
     "decode_added",
     "decode_balance",
     "decode_call",
+    "decode_cancel",
     "decode_cancels",
     "decode_refill",
     "decode_refill_statuses",

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from ..._text import normalize_word, sanitize
 from ...errors import (
+    CANNOT_CREATE_ORDER,
     AuthenticationError,
     BlockedError,
     ErrorKind,
@@ -22,6 +23,8 @@ __all__ = [
     "create_refusal",
     "find_error_text",
     "find_retry_after_s",
+    "is_accepted",
+    "is_failed_state",
     "is_failure",
 ]
 
@@ -31,7 +34,11 @@ MAX_TEXT_CHARACTERS = 500
 MAX_NESTING = 6
 """How deep the text of an error may be nested in lists and objects; the deepest seen is 3."""
 
+NO_MESSAGE = "refused without a message"
+"""The text of a refusal that has none."""
+
 _FAILURE_WORDS = frozenset({"error", "fail", "failed", "failure", "false"})
+_SUCCESS_WORDS = frozenset({"success", "successful", "ok", "true", "accepted"})
 _TEXT_FIELDS = ("message", "msg", "error", "errors", "detail", "description")
 
 _BY_KIND: Mapping[ErrorKind, type[RefusedError]] = {
@@ -40,7 +47,10 @@ _BY_KIND: Mapping[ErrorKind, type[RefusedError]] = {
     ErrorKind.NOT_FOUND: OrderNotFoundError,
     ErrorKind.BLOCKED: BlockedError,
 }
-_WAIT = re.compile(r"\bwait\D{0,20}([0-9]{1,6})\s*(s|m)", re.IGNORECASE)
+_WAIT = re.compile(
+    r"\b(?:wait|retry (?:after|in)|try again (?:after|in))\D{0,20}([0-9]{1,6})\s*(s|m)",
+    re.IGNORECASE,
+)
 _RATE_LIMIT_PHRASES = ("spam protection", "too many requests", "rate limit")
 
 
@@ -64,12 +74,37 @@ def find_error_text(answer: Record, *, is_http_error: bool = False) -> str | Non
     data = answer.get("data")
     objects = (answer, data if is_object(data) else {"message": data})
     texts = (_flatten(each.get(name)) for each in objects for name in _TEXT_FIELDS)
-    return next(filter(None, texts), "refused without a message" if has_failed else None)
+    return next(filter(None, texts), NO_MESSAGE if has_failed else None)
 
 
 def is_failure(status: object) -> bool:
     """Return whether a value of the field `status` means that the call or the order failed."""
     return status is False or (isinstance(status, str) and normalize_word(status) in _FAILURE_WORDS)
+
+
+def is_failed_state(answer: Record) -> bool:
+    """Return whether a record only says that an order or refill failed: {"status": "Fail"} (seen).
+
+    It is the state of what was asked about, not a refusal: nothing else failed, and no text says
+    why a call was refused.
+    """
+    rest = {name: value for name, value in answer.items() if name != "status"}
+    status = answer.get("status")
+    return (
+        isinstance(status, str)
+        and is_failure(status)
+        and find_error_text(rest) is None
+        and (find_error_text(answer) == NO_MESSAGE)
+    )
+
+
+def is_accepted(answer: Record) -> bool:
+    """Return whether a record says that a request was accepted, in words or by a flag (seen)."""
+    success, status = answer.get("success"), answer.get("status")
+    is_stated = isinstance(success, str) and success.strip() not in ("", "0")
+    is_word = isinstance(status, str) and normalize_word(status) in _SUCCESS_WORDS
+    is_accepted = is_stated or success is True or status is True or is_word
+    return is_accepted and find_error_text(answer) is None
 
 
 def _has_failed(answer: Record) -> bool:
@@ -125,12 +160,15 @@ def create_refusal(
 def _create_refusal(
     text: str, profile: Profile, reply: Response, action: str, order: str | None
 ) -> RefusedError | RateLimitError:
-    kind = profile.refusal_kind(text)
+    kind = profile.refusal_kind(text, action)
     wait_s = find_retry_after_s(text, reply)
     if kind is ErrorKind.RATE_LIMIT or (kind is None and _is_rate_limit(text)):
         return RateLimitError(
             text, http_status=reply.status, retry_after_s=wait_s, action=action, order=order
         )
+    if kind is None and reply.status in (401, 403) and action in CANNOT_CREATE_ORDER:
+        # Whatever its words, such an answer is about the key or the account.
+        kind = ErrorKind.AUTH
     kind = kind or ErrorKind.UNKNOWN
     return _BY_KIND.get(kind, RefusedError)(
         text,
@@ -143,17 +181,23 @@ def _create_refusal(
 
 
 def _is_rate_limit(text: str) -> bool:
-    return _WAIT.search(text) is not None or any(
-        each in text.lower() for each in _RATE_LIMIT_PHRASES
-    )
+    lower = text.lower()
+    return _find_wait(text) is not None or any(each in lower for each in _RATE_LIMIT_PHRASES)
+
+
+def _find_wait(text: str) -> "re.Match[str] | None":
+    # Few texts have one of the words, and looking for them is faster than the pattern.
+    lower = text.lower()
+    is_likely = "wait" in lower or "retry" in lower or "again" in lower
+    return _WAIT.search(text) if is_likely else None
 
 
 def find_retry_after_s(text: str, reply: Response) -> float | None:
     """Return the seconds to wait: from the header, else from "wait N seconds" in the text.
 
-    None if neither has one.
+    "Retry after" and "try again in" N seconds or minutes count too. None if neither has a time.
     """
-    wait = _WAIT.search(text)
+    wait = _find_wait(text)
     if reply.retry_after_s is not None or wait is None:
         return reply.retry_after_s
     return float(wait[1]) * (60 if wait[2] in "mM" else 1)

@@ -7,11 +7,19 @@ from json import JSONDecodeError
 from typing import TypeVar
 
 from ..._text import raw_text, sanitize
-from ...errors import BlockedError, InvalidResponseError, PanelError, RateLimitError, ServerError
+from ...errors import (
+    AuthenticationError,
+    BlockedError,
+    InvalidResponseError,
+    PanelError,
+    RateLimitError,
+    ServerError,
+)
 from ...profile import Profile
 from ...results import Response
 from .json_values import (
     NestedTooDeepError,
+    is_list,
     is_object,
     parse_lenient_json_at,
     replace_lone_surrogates,
@@ -24,10 +32,11 @@ __all__ = [
     "format_evidence",
     "invalid_response",
     "parse_answer",
-    "parse_object",
     "parse_value",
     "raise_http_error",
     "unwrap",
+    "unwrap_data",
+    "unwrap_single",
 ]
 
 MAX_NOISE_CHARACTERS = 64 * 1024
@@ -43,6 +52,11 @@ _OPEN_JSON = re.compile(r'"\s*:|[\[{,:]\s*\Z')
 _EVIDENCE = reprlib.Repr()
 _EVIDENCE.maxdict = _EVIDENCE.maxlist = 50
 _EVIDENCE.maxstring = _EVIDENCE.maxother = MAX_TEXT_CHARACTERS
+
+_WRAPPER_FIELDS = frozenset(
+    {"data", "status", "success", "message", "msg", "code", "error", "errors"}
+)
+"""Names of the fields of an answer that has its content under `data`."""
 
 R = TypeVar("R")
 
@@ -124,6 +138,13 @@ def raise_http_error(reply: Response, profile: Profile, action: str) -> None:
             action=action,
         )
         raise failed.with_raw(raw)
+    if text is None and status == 401:
+        # The web server or the framework rejects the key; its page has no message of the panel.
+        rejected = AuthenticationError("unauthorized", http_status=status, action=action)
+        raise rejected.with_raw(raw)
+    if text is None and status == 403:
+        blocked = BlockedError("forbidden by the web server", http_status=status, action=action)
+        raise blocked.with_raw(raw)
     if text is None:
         raise invalid_response(reply, "HTTP error without a message from the panel", action)
     raise create_refusal(text, profile, reply, action, raw=raw)
@@ -158,14 +179,21 @@ def parse_answer(
     return value
 
 
-def parse_object(
-    reply: Response, profile: Profile, action: str, order: str | None = None
-) -> dict[str, object]:
-    """Return the JSON object of a response; raise an HTTP error or a refusal."""
-    value = parse_answer(reply, profile, action, order)
-    if not is_object(value):
-        raise invalid_response(reply, "not an object", action, order)
-    return value
+def unwrap_single(answer: object) -> object:
+    """Return the one record of an answer that has it under `data` or in a list (seen)."""
+    inner = unwrap_data(answer)
+    return inner[0] if is_list(inner) and len(inner) == 1 else inner
+
+
+def unwrap_data(answer: object) -> object:
+    """Return what is under `data` if the rest of an answer only wraps it (seen).
+
+    A refusal is returned as it is, and so is any other answer.
+    """
+    if not is_object(answer) or not _WRAPPER_FIELDS.issuperset(answer) or find_error_text(answer):
+        return answer
+    data = answer.get("data")
+    return data if (is_object(data) or is_list(data)) and data else answer
 
 
 def unwrap(result: R | PanelError) -> R:

@@ -20,8 +20,8 @@ from .responses import (
     format_evidence,
     invalid_response,
     parse_answer,
-    parse_object,
     raise_http_error,
+    unwrap_single,
 )
 
 __all__ = ["ServiceRows", "decode_balance", "decode_services", "read_ahead"]
@@ -185,7 +185,9 @@ def _parse_records(reply: Response, profile: Profile) -> Iterable[object]:
 
 def decode_balance(reply: Response, profile: Profile) -> Balance:
     """Return the balance; raise `InvalidResponseError` if it is not a number, never return 0."""
-    answer = parse_object(reply, profile, "balance")
+    answer = unwrap_single(parse_answer(reply, profile, "balance"))
+    if not is_object(answer):
+        raise invalid_response(reply, "not an object", "balance")
     try:
         balance = parse_amount(answer.get("balance"))
     except ValueError:

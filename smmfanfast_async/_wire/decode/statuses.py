@@ -1,6 +1,6 @@
 """Decode the status of one order, or of a batch of orders."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import cast
 
 from attrs import frozen
@@ -14,8 +14,15 @@ from .fast import FAST_PATH_ERRORS, parse_entries_fast, parse_status_fast, split
 from .ids import format_id
 from .json_values import Record, is_list, is_object, parse_lenient_json
 from .lenient import parse_status_lenient
-from .refusals import create_refusal, find_error_text
-from .responses import format_evidence, parse_answer, parse_value, raise_http_error
+from .refusals import create_refusal, find_error_text, is_failed_state
+from .responses import (
+    format_evidence,
+    parse_answer,
+    parse_value,
+    raise_http_error,
+    unwrap_data,
+    unwrap_single,
+)
 
 __all__ = ["Batch", "decode_status", "decode_statuses"]
 
@@ -47,10 +54,12 @@ def _decode_status(reply: Response, profile: Profile, order: str) -> OrderStatus
             return parse_status_fast(reply.body, order)
     except FAST_PATH_ERRORS:
         pass
-    answer = parse_value(reply, profile, "status", order)
+    answer = unwrap_single(parse_value(reply, profile, "status", order))
     # A record under its id, as in a batch, is accepted too (assumed).
     entry = answer.get(order, answer) if is_object(answer) and "status" not in answer else answer
-    result = _decode_entry(entry, profile, reply, order)
+    names_order = is_object(entry) and entry.get("order") not in (None, "")
+    is_row = entry is not answer or names_order
+    result = _decode_entry(entry, profile, reply, order, is_row=is_row)
     if isinstance(result, PanelError):
         if entry is not answer:
             _mark_about_order(result)
@@ -66,17 +75,22 @@ def decode_statuses(
     `keep_raw` keeps with each status the fragment of the response that it was read from. Raises
     only what concerns the batch as a whole: a refusal, or a failed or invalid response.
     """
-    entries, has_only_statuses = _parse_entries(reply, profile, orders)
+    entries, others = _parse_entries(reply, profile, orders)
     batch: dict[str, object] = entries
     unexpected = 0
+    raw_of_all: str | None = None
     if list(entries) != list(orders):
-        has_only_statuses = False
         batch = {order: entries.get(order) for order in orders}
+        others = [each for each, entry in batch.items() if not isinstance(entry, OrderStatus)]
         unexpected = len(entries.keys() - batch.keys())
-    if not has_only_statuses:
-        for order in [each for each, entry in batch.items() if not isinstance(entry, OrderStatus)]:
-            batch[order] = result = _decode_entry(batch[order], profile, reply, order)
-            _mark_about_order(result)
+        if unexpected == len(entries):
+            # No requested id is in it, so the whole of it is the evidence for each of them.
+            raw_of_all = raw_text(reply.body)
+    for order in others:
+        batch[order] = result = _decode_entry(batch[order], profile, reply, order)
+        _mark_about_order(result)
+        if raw_of_all is not None and isinstance(result, PanelError):
+            result.raw = raw_of_all
     if keep_raw:
         _keep_raw(batch, reply.body)
     # Every entry that was not a status has just become a status or an error; no type checker can
@@ -99,17 +113,17 @@ def _keep_raw(batch: Mapping[str, object], body: bytes) -> None:
 
 def _parse_entries(
     reply: Response, profile: Profile, orders: Sequence[str]
-) -> tuple[dict[str, object], bool]:
+) -> tuple[dict[str, object], Collection[str]]:
     """Return the entries of a batch by id; those that are irregular but well-formed stay bytes.
 
-    Return also whether all entries are statuses. A response without any requested id is an empty
+    Return also the ids whose entry is not a status. A response without any requested id is an empty
     batch, or a refusal of the whole call: {"error": "…"} is a mapping of texts too.
     """
     raise_http_error(reply, profile, "status")
     answer: object
-    has_only_statuses = False
+    others: Collection[str] | None = None
     try:
-        answer, has_only_statuses = parse_entries_fast(reply.body)
+        answer, others = parse_entries_fast(reply.body)
     except FAST_PATH_ERRORS:
         answer = parse_value(reply, profile, "status")
     if is_list(answer):
@@ -118,11 +132,17 @@ def _parse_entries(
     if entries.keys().isdisjoint(orders):
         only = orders[0] if len(orders) == 1 else None
         # Parsed again: the fast path has taken the fields of a bare status for entries.
-        value = None if only is None else parse_value(reply, profile, "status", only)
-        if only is not None and is_object(value) and _may_be_bare_status(value, only):
-            return {only: value}, False
+        value = parse_value(reply, profile, "status", only)
+        single = unwrap_single(value)
+        if only is not None and is_object(single) and _may_be_bare_status(single, only):
+            return {only: single}, (only,)
         parse_answer(reply, profile, "status", only)
-    return entries, has_only_statuses
+        inner = unwrap_data(value)
+        if inner is not value:
+            wrapped = _key_by_id(inner, orders) if is_list(inner) else inner
+            entries = wrapped if is_object(wrapped) else {}
+            return entries, entries
+    return entries, entries if others is None else others
 
 
 def _key_by_id(entries: list[object], orders: Sequence[str]) -> dict[str, object]:
@@ -139,11 +159,14 @@ def _key_by_id(entries: list[object], orders: Sequence[str]) -> dict[str, object
 
 
 def _decode_entry(
-    entry: object, profile: Profile, reply: Response, order: str
+    entry: object, profile: Profile, reply: Response, order: str, *, is_row: bool = True
 ) -> OrderStatus | PanelError:
-    """Return the status or error of an entry: bytes, a record, a bare text, or None if absent."""
+    """Return the status or error of an entry: bytes, a record, a bare text, or None if absent.
+
+    `is_row` says that it is known to be about this order, by its key or its own field.
+    """
     try:
-        return _parse_entry(entry, profile, reply, order)
+        return _parse_entry(entry, profile, reply, order, is_row=is_row)
     except ValueError as error:
         evidence = "" if entry is None else format_evidence(entry)
         invalid = InvalidResponseError(
@@ -160,7 +183,7 @@ def _format_raw(entry: object) -> str | None:
 
 
 def _parse_entry(
-    entry: object, profile: Profile, reply: Response, order: str
+    entry: object, profile: Profile, reply: Response, order: str, *, is_row: bool
 ) -> OrderStatus | PanelError:
     # The fast path has rejected bytes already.
     value = entry
@@ -172,7 +195,8 @@ def _parse_entry(
         raise ValueError("the response does not mention this order")
     if not is_object(value):
         raise ValueError("not a status")
-    if not _describes_order(value) and (text := find_error_text(value)):
+    is_state = _describes_order(value) or (is_row and is_failed_state(value))
+    if not is_state and (text := find_error_text(value)):
         return create_refusal(text, profile, reply, "status", order, raw=_format_raw(entry))
     return parse_status_lenient(value, order)
 

@@ -12,6 +12,7 @@ it afterwards. Redirects are not followed, and the defaults of a session are not
 """
 
 import asyncio
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,12 +24,13 @@ from yarl import URL
 
 from ..._secrets import Key, Secret
 from ...errors import READS, ClosedError, InvalidSettingsError, NotSentError, PanelError
+from ...orders.form_names import FormNames
 from ...results import Response
 from .address import check_proxy, is_loopback, parse_url
 from .answer import build_response, read_body
 from .connection import KeptResponse, is_early, middlewares_for
 from .failure import map_failure
-from .form import SingleUseForm
+from .form import STANDARD_NAMES, SingleUseForm, encode_request
 
 __all__ = [
     "Connector",
@@ -63,6 +65,8 @@ _HEADERS = CIMultiDict(
 )
 _CLOSE_HEADERS = CIMultiDict({hdrs.CONNECTION: "close"})
 _NEW_CONNECTION_HEADERS = CIMultiDict({**_HEADERS, **_CLOSE_HEADERS})
+# A cache on the way must not answer an order with the answer to an earlier one.
+_NO_CACHE_HEADERS = {hdrs.CACHE_CONTROL: "no-cache, no-store"}
 
 # Available since aiohttp 3.14.4.
 _UPLOAD_TRACKER = getattr(aiohttp, "UploadTracker", None)
@@ -82,7 +86,7 @@ class RequestLimits:
 
 
 class Transport:
-    """Posts forms to one URL. Bound to the event loop of the first call."""
+    """Sends forms to one URL. Bound to the event loop of the first call."""
 
     def __init__(
         self,
@@ -94,6 +98,8 @@ class Transport:
         proxy: Secret | None = None,
         trust_env: bool = False,
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
+        names: FormNames = STANDARD_NAMES,
+        request_format: str = "form",
     ) -> None:
         if proxy is not None:
             check_proxy(proxy)
@@ -108,14 +114,21 @@ class Transport:
         self._proxy = proxy
         self._trust_env = trust_env
         self._trace_configs = tuple(trace_configs)
+        self._names = names
+        self._request_format = request_format
         self._own_session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._pid = 0
         self.is_closed = False
+
+    def check_form(self, form: Mapping[str, str]) -> None:
+        """Raise `InvalidOrderError` for a form that this panel cannot be sent."""
+        encode_request(form, self._names, self._request_format)
 
     async def post(
         self, form: Mapping[str, str], limits: RequestLimits, *, new_connection: bool = False
     ) -> Response:
-        """Post a form once and return the complete response.
+        """Send a form once and return the complete response.
 
         With `new_connection`, an unused connection is opened, and closed afterwards.
 
@@ -123,6 +136,7 @@ class Transport:
             NotSentError: Proved that nothing was sent. Retrying is safe.
             NoResponseError: The request may have been sent.
             ClosedError, InvalidSettingsError: Closed, or no key is available. Nothing was sent.
+            InvalidOrderError: The form cannot be sent to this panel. Nothing was sent.
             InvalidResponseError: The response exceeds the size limit.
         """
         deadline_s = asyncio.get_running_loop().time() + limits.timeout_s
@@ -141,7 +155,13 @@ class Transport:
 
     def _create_payload(self, form: Mapping[str, str], limits: RequestLimits) -> SingleUseForm:
         self.check_usable()
-        return SingleUseForm(self._key.current(), form, limits.write_deadline_s)
+        return SingleUseForm(
+            self._key.current(),
+            form,
+            limits.write_deadline_s,
+            names=self._names,
+            request_format=self._request_format,
+        )
 
     async def _post_once(
         self, payload: SingleUseForm, limits: RequestLimits, *, new_connection: bool
@@ -180,7 +200,9 @@ class Transport:
         *,
         new_connection: bool,
     ) -> Response:
-        async with session.post(
+        # A wrapper of a session may have these two methods and no `request`.
+        send = session.get if self._request_format == "get" else session.post
+        async with send(
             self.url,
             data=payload,
             **self._request_options(session, limits, tracker, new_connection=new_connection),
@@ -219,6 +241,9 @@ class Transport:
             options["headers"] = _NEW_CONNECTION_HEADERS if new_connection else _HEADERS
         elif new_connection:
             options["headers"] = _CLOSE_HEADERS
+        if self._request_format == "get":
+            options["headers"] = CIMultiDict({**options.get("headers", {}), **_NO_CACHE_HEADERS})
+            options["skip_auto_headers"] = (hdrs.CONTENT_TYPE,)
         if tracker is not None:
             options["upload_tracker"] = tracker
         if new_connection:
@@ -231,10 +256,15 @@ class Transport:
         return options
 
     def check_usable(self) -> None:
-        """Raise `ClosedError` if closed, or used from another event loop."""
-        loop = asyncio.get_running_loop()
+        """Raise `ClosedError` if closed, or used from another event loop or a forked process."""
+        loop, pid = asyncio.get_running_loop(), os.getpid()
         if self._loop is None:
-            self._loop = loop
+            self._loop, self._pid = loop, pid
+        if self._pid != pid:
+            # The connections are the parent's: both would read the answers to each other's calls.
+            raise ClosedError(
+                "the client was used before this process was forked: create it after the fork"
+            )
         if self._loop is not loop:
             raise ClosedError("the client was used in another event loop before")
         if self.is_closed:

@@ -25,6 +25,7 @@ import aiohttp
 from aiohttp import ClientHandlerType, ClientMiddlewareType, hdrs
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.client_proto import ResponseHandler
+from multidict import CIMultiDict, CIMultiDictProxy
 
 __all__ = ["KeptResponse", "has_early_data", "is_early", "middlewares_for"]
 
@@ -59,6 +60,23 @@ def _guard_idle(protocol: Any) -> None:
 
 class _GuardedResponse(aiohttp.ClientResponse):
     """A response to a request of this package."""
+
+    async def start(self, connection: Any) -> aiohttp.ClientResponse:
+        """Read the headers; hide the query of a redirect before any trace hook sees it.
+
+        A server that moves a GET request repeats its query in `Location`, and so the key.
+        """
+        response = await super().start(connection)
+        location = self._headers.get(hdrs.LOCATION, "")
+        if self.method == hdrs.METH_GET and "?" in location:
+            headers = CIMultiDict(self._headers)
+            headers[hdrs.LOCATION] = f"{location.partition('?')[0]}?***"
+            self._headers = CIMultiDictProxy(headers)
+            self._cache.pop("headers", None)
+            self._raw_headers = tuple(
+                (name.encode(), value.encode(errors="replace")) for name, value in headers.items()
+            )
+        return response
 
 
 class KeptResponse(_GuardedResponse):

@@ -1,34 +1,37 @@
 """`add`: an order, checked and priced before it is sent."""
 
-import asyncio
 import sys
-from collections.abc import Coroutine
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any
 
 from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
+from ..._wire.encode import encode_order
 from ...catalogue import total_quantity
 from ...client import Client
+from ...errors import InvalidOrderError, SpendingLimitError
 from ...journal import EntryState
-from ...orders import Order
+from ...orders import CustomCommentsPackageOrder, Order, PackageOrder
 from ...results import Balance, Service
 from .. import _output as output
-from .._codes import OK, USAGE
-from .._confirm import confirm
-from .._entries import report_placed
+from .._codes import INTERRUPTED, OK, USAGE
 from .._errors import handle_errors, print_line
-from .._input import build_order, parse_expiry, parse_extra, parse_lines
+from .._input import build_order, confirm, parse_expiry, parse_extra, parse_lines
 from .._options import Flag, JournalOptions, Many, OrderType, parse_amount
+from .._placing import finish_adding, finish_placing
 
 __all__ = ["add"]
 
-_HERE = JournalOptions()
+PLACED_STATES = frozenset({EntryState.ACCEPTED, EntryState.FINISHED})
+"""States of orders that the panel has."""
 
-T = TypeVar("T")
+FLAT_TYPES = (PackageOrder, CustomCommentsPackageOrder)
+"""Types whose rate is the price of the whole."""
+
+_HERE = JournalOptions()
 
 
 @Parameter(name="*")
@@ -132,10 +135,13 @@ async def add(
     if ref is not None:
         return await _add_once(order, ref, limit, options, agreed=yes)
     async with options.client() as client:
-        agreed, price = await _check_and_confirm(client, order, agreed=yes)
+        form = encode_order(order, client.profile)
+        agreed, price = await _check_and_confirm(client, order, limit, agreed=yes)
         if not agreed:
             return USAGE
-        added = await _finish_placing(client.add(order, max_charge=limit))
+        added = await finish_adding(client, form)
+    if added is None:
+        return INTERRUPTED
     try:
         if options.json:
             output.print_json(Console(), {"order": added.order, "price": price})
@@ -153,47 +159,57 @@ async def _add_once(
     order: Order, ref: str, limit: Decimal | None, options: JournalOptions, *, agreed: bool
 ) -> int:
     """Place an order by its ref; if the ref was ordered already, only print its state."""
-    async with options.desk(may_create=True) as (client, desk, _):
+    async with options.desk(may_create=True) as (client, desk, *_):
         known = await desk.find(ref)
         if known is None or known.state is EntryState.PREPARED:
-            agreed, _ = await _check_and_confirm(client, order, agreed=agreed)
+            agreed, _ = await _check_and_confirm(client, order, None, agreed=agreed)
             if not agreed:
                 return USAGE
-        entry = await _finish_placing(desk.place(order, ref=ref, max_charge=limit))
-    return report_placed(entry, options)
-
-
-async def _finish_placing(placing: Coroutine[Any, Any, T]) -> T:
-    """Wait for an order to be placed, even after a first Ctrl-C: its outcome is reported."""
-    task = asyncio.ensure_future(placing)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        print_line(
-            "the order is being sent and cannot be cancelled; waiting for its outcome",
-            "yellow",
-            hint="a second Ctrl-C exits without it: the order may have been placed",
-        )
-        return await task
+        was_placed = known is not None and known.state in PLACED_STATES
+        placing = desk.place(order, ref=ref, max_charge=limit)
+        return await finish_placing(desk, ref, placing, options, was_placed=was_placed)
 
 
 async def _check_and_confirm(
-    client: Client, order: Order, *, agreed: bool
+    client: Client, order: Order, limit: Decimal | None, *, agreed: bool
 ) -> tuple[bool, Decimal | None]:
-    """Check an order and print its price; return whether it may be placed, and the price."""
+    """Check an order and print its price; return whether it may be placed, and the price.
+
+    Raises if the price is above `limit`, or if that is not certain.
+    """
     catalogue = await client.services()
     chosen = catalogue.check(order)
     price = catalogue.quote(order)
     balance = None if agreed else await client.balance()
     Console(stderr=True).print(quote_view(order, chosen, price))
-    return balance is None or confirm(confirmation_question(price, balance), "--yes"), price
+    if limit is not None:
+        _check_limit(order, price, limit)
+    if balance is None:
+        return True, price
+    return confirm(confirmation_question(order, chosen, price, balance), "--yes"), price
 
 
-def confirmation_question(price: Decimal | None, balance: Balance) -> str:
-    """Return the question before an order is placed."""
-    currency = balance.currency or ""
-    cost = "" if price is None else f" for {output.money(price)} {currency}".rstrip()
-    return f"Place this order{cost}? (balance: {balance.balance} {currency}".rstrip() + ")"
+def _check_limit(order: Order, price: Decimal | None, limit: Decimal) -> None:
+    if price is None:
+        reason = f"cannot be enforced: the price of service {order.service} is not known in advance"
+        raise InvalidOrderError(type(order).__name__, "max_charge", limit, reason)
+    if price > limit:
+        raise SpendingLimitError("max_charge", price, limit)
+
+
+def confirmation_question(
+    order: Order, service: Service, price: Decimal | None, balance: Balance
+) -> str:
+    """Return the question before an order is placed: what it costs, and what there is."""
+
+    def amount(value: Decimal) -> str:
+        return f"{value:f} {balance.currency or ''}".rstrip()
+
+    cost = "" if price is None else f" for {output.money(price)} {balance.currency or ''}".rstrip()
+    if service.rate is not None and not isinstance(order, FLAT_TYPES):
+        rate = f"{amount(service.rate)} per 1000"
+        cost += f" at {rate}" if price is None else f" ({rate})"
+    return f"Place this order{cost}? Balance: {amount(balance.balance)}"
 
 
 def quote_view(order: Order, service: Service, price: Decimal | None) -> Table:

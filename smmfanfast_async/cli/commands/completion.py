@@ -47,19 +47,20 @@ async def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
         # Loads the command; some releases of cyclopts omit commands that are not loaded.
         app[name]
     script = app.generate_completion(shell=shell)
-    # If there is nothing to offer, bash completes files: --profile accepts a name or a file.
-    script = script.replace("\ncomplete -F ", "\ncomplete -o default -F ")
     first, _, rest = script.partition("\n")
     sys.stdout.write("\n".join((first, *INSTALLING[shell], rest, *_last_lines(shell, script))))
     return OK
 
 
 def _last_lines(shell: str, script: str) -> tuple[str, ...]:
-    """Return the lines that make a zsh script work from $fpath and by `source` alike."""
+    """Return the lines that bash and zsh need in addition."""
     function = re.search(r"^(_\w+)\(\)", script, re.MULTILINE)
-    if shell != "zsh" or function is None:
+    if shell == "fish" or function is None:
         return ()
     name = function[1]
+    if shell == "bash":
+        # If there is nothing to offer, bash completes files: --profile accepts a name or a file.
+        return (f"complete -o default -F {name} smmfanfast", "")
     return (
         # From $fpath, the file itself is the function that zsh calls for each completion.
         f"if [[ $funcstack[1] == (_smmfanfast|{name}) ]]; then",

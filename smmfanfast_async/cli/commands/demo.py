@@ -22,6 +22,7 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.table import Table
 from rich.text import Text
 
 from ..._engine.policy import PollPolicy
@@ -51,8 +52,8 @@ from .. import _output as output
 from .._codes import OK
 from .._entries import IN_FLIGHT, evidence, summary_view
 from .._errors import handle_errors
-from .._options import Flag, journal_at
-from .._output import STATE_STYLES, cell, money, services_table, table
+from .._options import CheckCounter, Flag, journal_at
+from .._output import STATE_STYLES, cell, money, table
 
 __all__ = ["PAGE", "demo", "example", "many", "play"]
 
@@ -71,8 +72,12 @@ STEP_S = 0.25
 POLL_S = 1.0
 """Seconds between two status checks of an order: short, as the panel's clock runs fast."""
 
-TIMEOUT_S = 60.0
-"""Seconds after which the demo fails if some orders are not final."""
+TIMEOUT_S = 300.0
+"""Seconds after which the demo fails if some orders are not final: it takes about five."""
+
+CALLERS = 50
+"""Concurrent callers that place orders: each waits for its turn in the journal, which on a slow
+machine would take a thousand callers longer than a transaction may wait."""
 
 MEMORY = Path("/dev/shm")  # noqa: S108  # only the parent of a temporary folder
 """Folder in which Linux keeps files in memory."""
@@ -95,7 +100,8 @@ async def play(console: Console) -> dict[str, Any]:
     poll = PollPolicy(min_interval_s=POLL_S, max_interval_s=POLL_S)
     with TemporaryDirectory(prefix="smmfanfast-demo-", dir=_memory_folder()) as folder:
         journal = journal_at(str(Path(folder) / "orders.db"), may_create=True)
-        async with panel, Client(panel.api_key, base_url=panel.url) as client:
+        counter = CheckCounter()
+        async with panel, Client(panel.api_key, base_url=panel.url, on_event=counter) as client:
             console.print(_headline(panel))
             async with OrderDesk(client, journal, poll=poll) as desk:
                 catalogue = await client.services()
@@ -105,7 +111,7 @@ async def play(console: Console) -> dict[str, Any]:
                 result = await _play_all(stage)
                 requests = panel.requests
                 return result | {
-                    "checks": journal.checks,
+                    "checks": counter.checks,
                     "status_calls": requests["status"],
                     "requests": panel.request_count,
                     "balance": (await client.balance()).balance,
@@ -143,9 +149,7 @@ async def _play_all(stage: _Stage) -> dict[str, Any]:
 
 
 def _headline(panel: Sandbox) -> Panel:
-    text = Text.assemble(
-        ("A panel on this machine", "bold"), f" at {panel.url}: no key, no network, no money."
-    )
+    text = Text.assemble(("A panel", "bold"), f" at {panel.url}: no key, no network, no money.")
     return Panel(text, border_style="cyan")
 
 
@@ -160,22 +164,21 @@ async def _show_catalogue(stage: _Stage) -> None:
         stage, 1, f"{balance.balance} {balance.currency} on the account, and the service catalogue"
     )
     firsts = [catalogue.by_type(each)[0] for each in ORDER_TYPES.values()]
+    rows = (map(cell, (each.service, each.name, each.type, each.rate)) for each in firsts)
     title = f"{len(catalogue)} services; one of each type"
-    stage.console.print(services_table(firsts, title))
+    stage.console.print(table(title, "id", "name", "type", "rate", right=("rate",), rows=rows))
 
 
 async def _place_each_type(stage: _Stage) -> list[Entry]:
     """Check, price and place one order of each type, each with its own ref."""
-    _heading(
-        stage, 2, "One order of each type, each with a ref: it is in the journal before it is sent"
-    )
+    _heading(stage, 2, "One order of each type, stored under a ref before it is sent")
     shown = table("", "type", "ref", "price", "order", "state", right=("price",))
     placed: list[Entry] = []
     for order_type in ORDER_TYPES.values():
         service = stage.catalogue.by_type(order_type)[0]
         type_name = order_type.panel_type.lower().replace(" ", "-").replace("_", "-")
         order = example(order_type, service, f"{PAGE}/{type_name}")
-        entry = await stage.desk.place(order, ref=f"demo-{type_name}")
+        entry = await stage.desk.place(order, ref=type_name)
         placed.append(entry)
         shown.add_row(
             cell(order_type.panel_type),
@@ -205,7 +208,8 @@ async def _tap_twice(stage: _Stage) -> tuple[Entry, Entry]:
         stage.desk.place(order, ref="double-tap"), stage.desk.place(order, ref="double-tap")
     )
     added = len(stage.panel.orders) - before
-    line = f"   both calls return order {first.order}; the panel has {added} more order"
+    more = output.plural(added, "more order")
+    line = f"   both calls return order {first.order}; the panel has {more}"
     stage.console.print(Text(line, style="green"))
     return first, second
 
@@ -215,12 +219,14 @@ async def _show_refusal(stage: _Stage) -> None:
     _heading(stage, 4, "Orders that are rejected")
     service = stage.catalogue.by_type(DefaultOrder)[0]
     below = DefaultOrder(service=service.service, link=f"{PAGE}/few", quantity=1)
+    shown = Table.grid(padding=(0, 1))
     try:
         await stage.desk.place(below, ref="too-few")
     except InvalidOrderError as error:
-        stage.console.print(Text.assemble(("   before sending: ", "yellow"), str(error)))
+        shown.add_row(Text("   before sending:", "yellow"), str(error))
     again = await stage.desk.place(_default(stage, "double-tap"), ref="same-link")
-    stage.console.print(Text.assemble(("   by the panel:   ", "yellow"), again.reason or ""))
+    shown.add_row(Text("   by the panel:", "yellow"), cell(again.reason))
+    stage.console.print(shown)
 
 
 async def _lose_response(stage: _Stage) -> None:
@@ -238,7 +244,8 @@ async def _lose_response(stage: _Stage) -> None:
     count = sum(each.link == order.link for each in stage.panel.orders.values())
     lines = (
         f"   resolved by hand: the panel's list has order {resolved.order} for this link\n"
-        f"   placed again, same ref: order {again.order}; the panel has {count} order for it"
+        f"   placed again, same ref: order {again.order}; the panel has "
+        f"{output.plural(count, 'order')} for it"
     )
     stage.console.print(Text(lines, style="green"))
 
@@ -247,10 +254,12 @@ async def _place_the_rest(stage: _Stage) -> None:
     """Place the remaining orders concurrently, as independent callers would."""
     rest = ORDERS_FOLLOWED - len(stage.panel.orders)
     _heading(stage, 6, f"{rest} more orders, each placed once")
+    callers = asyncio.Semaphore(CALLERS)
     with _bar(stage.console, "placed", rest) as (progress, task):
 
         async def place(number: int, order: Order) -> None:
-            await stage.desk.place(order, ref=f"order-{number:04}")
+            async with callers:
+                await stage.desk.place(order, ref=f"order-{number:04}")
             progress.advance(task)
 
         orders = enumerate(many(stage.catalogue, rest), start=1)
@@ -300,7 +309,9 @@ def _bar(
 
 
 def _show_summary(stage: _Stage, summary: Summary) -> None:
-    balance = Text(f"{stage.panel.balance} USD left on the account", style="bold")
+    left = stage.panel.balance
+    sum_ = f"{summary.spent} USD spent + {left} USD left = {summary.spent + left} USD"
+    balance = Text(sum_, style="bold")
     panel = Panel(Group(summary_view(summary), balance), title="Summary", border_style="green")
     stage.console.print(panel)
 

@@ -15,7 +15,9 @@ from .. import _output as output
 from .. import _settings as settings
 from .._codes import OK, REFUSED
 from .._errors import handle_errors
-from .._options import JournalOptions
+from .._options import Flag, JournalOptions
+from .._panel_probe import print_profile
+from .health import check_health
 
 __all__ = ["Finding", "doctor", "examine"]
 
@@ -40,6 +42,16 @@ def test_environment() -> Finding | None:
     return Finding("environment", text, "warning")
 
 
+def _find_open_key(options: JournalOptions) -> Finding | None:
+    """Return a warning if the profile puts the key into URLs."""
+    try:
+        is_get = options.kind().profile.request_format == "get"
+    except PanelError:
+        return None
+    text = "requests are sent by GET: proxies and the panel log their URLs, and the key with them"
+    return Finding("request format", text, "warning") if is_get else None
+
+
 async def examine(options: JournalOptions) -> list[Finding]:
     """Check the versions and each setting, and request the balance once."""
     libraries = ", ".join(f"{name} {version(name)}" for name in ("aiohttp", "msgspec", "cattrs"))
@@ -49,8 +61,7 @@ async def examine(options: JournalOptions) -> list[Finding]:
         # A profile that cannot be read has no address either: report it once.
         if finding.text != findings[-1].text:
             findings.append(finding)
-    if (warning := test_environment()) is not None:
-        findings.append(warning)
+    findings += filter(None, (test_environment(), _find_open_key(options)))
     if any(each.level == "error" for each in findings):
         return findings
     resolved = options.settings()
@@ -128,8 +139,22 @@ _HERE = JournalOptions()
 
 
 @handle_errors
-async def doctor(*, options: JournalOptions = _HERE) -> int:
-    """Run `smmfanfast doctor`."""
+async def doctor(
+    *, health: Flag = False, panel: Flag = False, options: JournalOptions = _HERE
+) -> int:
+    """Run `smmfanfast doctor`.
+
+    Parameters
+    ----------
+    health
+        Only read the journal: are its orders followed? For the healthcheck of a container.
+    panel
+        Look at the panel, and print a profile for it as TOML.
+    """
+    if health:
+        return await check_health(options)
+    if panel:
+        return await print_profile(options)
     findings = await examine(options)
     if options.json:
         output.print_json(

@@ -2,24 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Generator
-from contextlib import aclosing, contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Coroutine, Generator
+from contextlib import contextmanager
+from typing import Any, Protocol
 
 from rich.console import Console
-from rich.text import Text
 
 from ...desk import OrderDesk
 from ...journal import EntryState, JournalEvent, Summary, UnknownOrder
 from .. import _output as output
 from .._codes import INTERRUPTED, LEFT_UNKNOWN, OK
-from .._entries import IN_FLIGHT, summary_view
+from .._entries import IN_FLIGHT, format_time
 from .._errors import handle_errors, print_line
-from .._live import Board, can_redraw, event_row, live, notices
-from .._options import Flag, JournalOptions
-
-if TYPE_CHECKING:
-    from .._journal import CountingJournal
+from .._live import Board, can_redraw, closed_of, event_row, live, notices, progress
+from .._options import CheckCounter, Flag, JournalOptions, mention_other_accounts
+from .._output import plural
 
 __all__ = ["follow"]
 
@@ -47,6 +44,10 @@ class _View(Protocol):
         """Show the current totals."""
         ...
 
+    def stop(self) -> None:
+        """Leave nothing behind at the end that changes."""
+        ...
+
 
 @handle_errors
 async def follow(
@@ -68,35 +69,48 @@ async def follow(
         Exit when nothing is left to do: all orders are final, refused, or unknown. Exit code 7 if
         the outcome of some is unknown and a person has to resolve them; 130 after Ctrl-C.
     """
-    console, errors = Console(), Console(stderr=True)
     is_interrupted = False
-    async with options.desk(may_create=True, every_s=every) as (_, desk, journal):
-        with _view(console, errors, as_json=options.json) as view, notices(view.notify):
+    async with options.desk(may_create=True, every_s=every) as (_, desk, journal, counter):
+        with _view(as_json=options.json) as view, notices(view.notify):
             try:
                 await _first_of(
                     desk.follow(),
                     _show_events(desk, consumer, view),
-                    _count(desk, journal, view, until_final=until_final),
+                    _count(desk, counter, view, until_final=until_final),
                 )
                 await _show_events(desk, consumer, view, wait=False)
             except asyncio.CancelledError:
                 is_interrupted = True
-                view.notify("stopped; orders in progress continue at the panel")
+                view.stop()
             summary = await desk.summary()
-            view.count(summary, journal.checks, await desk.unknown())
-    if not options.json and not can_redraw(console):
-        console.print(summary_view(summary))
-    if not until_final:
-        return OK
-    return INTERRUPTED if is_interrupted else _finish(summary)
+            view.count(summary, counter.checks, await desk.unknown())
+        if not summary.by_state:
+            await mention_other_accounts(journal)
+    if is_interrupted:
+        return _stop(summary, INTERRUPTED if until_final else OK)
+    return _finish(summary)
+
+
+def _stop(summary: Summary, code: int) -> int:
+    """Say on one line what is left; return the exit code."""
+    closed, total = closed_of(summary)
+    number = summary.by_state.get(EntryState.UNKNOWN, 0)
+    unknown = f", {number} {'is' if number == 1 else 'are'} unknown" if number else ""
+    print_line(
+        f"stopped: {progress(closed, total, 'closed')}{unknown}; orders in progress continue at "
+        "the panel",
+        "yellow",
+    )
+    return code
 
 
 def _finish(summary: Summary) -> int:
+    """Say on one line if a person has to do something; return the exit code."""
     number = summary.by_state.get(EntryState.UNKNOWN, 0)
     if not number:
         return OK
-    which = "1 order is" if number == 1 else f"{number} orders are"
-    print_line(f"{which} unknown", "bold red", hint="`smmfanfast unknown` shows the evidence")
+    which = f"{plural(number, 'order')} {'is' if number == 1 else 'are'} unknown"
+    print_line(which, "bold red", hint="`smmfanfast unknown` shows the evidence")
     return LEFT_UNKNOWN
 
 
@@ -114,20 +128,18 @@ async def _first_of(*coroutines: Coroutine[Any, Any, None]) -> None:
 
 
 async def _show_events(desk: OrderDesk, consumer: str, view: _View, *, wait: bool = True) -> None:
-    async with aclosing(desk.events(consumer, wait=wait)) as events:
+    async with desk.events(consumer, wait=wait) as events:
         async for event in events:
             view.event(event)
 
 
-async def _count(
-    desk: OrderDesk, journal: "CountingJournal", view: _View, *, until_final: bool
-) -> None:
+async def _count(desk: OrderDesk, counter: CheckCounter, view: _View, *, until_final: bool) -> None:
     """Count the orders regularly; with `until_final`, return when nothing is left to do."""
     while True:
         started_s = time.monotonic()
         summary = await desk.summary()
         unknown = await desk.unknown() if summary.by_state.get(EntryState.UNKNOWN) else []
-        view.count(summary, journal.checks, unknown)
+        view.count(summary, counter.checks, unknown)
         if until_final and not any(summary.by_state.get(state) for state in IN_FLIGHT):
             return
         taken_s = time.monotonic() - started_s
@@ -135,42 +147,43 @@ async def _count(
 
 
 @contextmanager
-def _view(console: Console, errors: Console, *, as_json: bool) -> Generator[_View, None, None]:
+def _view(*, as_json: bool) -> Generator[_View, None, None]:
     """Yield a board if the terminal can redraw it, lines otherwise."""
+    console = Console()
     if as_json or not can_redraw(console):
-        yield _Lines(_as_json(console) if as_json else _as_line(console), errors)
+        yield _Lines(console, as_json=as_json)
         return
     board = Board()
-    with live(console, board):
+    with live(console, board, stays=lambda: not board.is_stopped):
         yield board
 
 
-def _as_json(console: Console) -> Callable[[JournalEvent], None]:
-    return lambda event: output.print_json(console, event)
-
-
-def _as_line(console: Console) -> Callable[[JournalEvent], None]:
-    return lambda event: output.print_line(console, event_row(event), widths=EVENT_WIDTHS)
-
-
-EVENT_WIDTHS = (8, 24, 9, 12, 12, 8, 8, 0)
+EVENT_WIDTHS = (19, 24, 9, 12, 12, 8, 8, 0)
 """Columns of the cells on a line: time, ref, event, order, status, charge, remains, message."""
 
 
 class _Lines:
     """Prints a line for each event and nothing for totals."""
 
-    def __init__(self, show: Callable[[JournalEvent], None], errors: Console) -> None:
-        self._show = show
-        self._errors = errors
+    def __init__(self, console: Console, *, as_json: bool) -> None:
+        self._console = console
+        self._as_json = as_json
 
     def event(self, event: JournalEvent) -> None:
         """Show an event."""
-        self._show(event)
+        if self._as_json:
+            output.print_json(self._console, event)
+        else:
+            # With the day, as lines are kept in a file.
+            cells = [output.cell(format_time(event.at)), *event_row(event)[1:]]
+            output.print_row(self._console, cells, widths=EVENT_WIDTHS)
 
     def notify(self, text: str) -> None:
         """Show a warning."""
-        self._errors.print(Text(text, style="yellow"), soft_wrap=True)
+        print_line(text, "yellow")
 
     def count(self, summary: Summary, checks: int, unknown: list[UnknownOrder]) -> None:
         """Show nothing: a stream of lines contains events only."""
+
+    def stop(self) -> None:
+        """Do nothing: lines stay."""

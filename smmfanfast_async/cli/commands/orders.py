@@ -2,6 +2,7 @@
 
 import sys
 from collections import deque
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -13,14 +14,14 @@ from ...journal import Entry, EntryState
 from ...results import Status
 from .. import _output as output
 from .._codes import OK
-from .._entries import entries_table, entry_object, summary_view, write_csv
+from .._entries import entries_table, entry_object, entry_row, summary_view, write_csv
 from .._errors import handle_errors
-from .._options import Flag, JournalOptions
+from .._options import Flag, JournalOptions, mention_other_accounts
 
 __all__ = ["orders", "summary"]
 
 ORDERS_SHOWN = 1000
-"""Rows of a table of orders, the newest; `--json` and `--csv` print all."""
+"""Rows of a table of orders on a terminal, the newest; any other output has all."""
 
 States = Annotated[list[EntryState] | None, Parameter(negative=())]
 Statuses = Annotated[list[Status] | None, Parameter(negative=())]
@@ -59,30 +60,46 @@ async def orders(
     if csv and options.json:
         raise InvalidSettingsError("csv", "and --json cannot be combined")
     start, end = _parse_time("since", since), _parse_time("until", until)
-    async with options.desk() as opened:
-        entries = opened.desk.entries(
+    async with options.reading() as journal:
+        entries = journal.entries(
             states=state or (), statuses=status or (), ref_prefix=ref, since=start, until=end
         )
         if csv:
             await write_csv(sys.stdout, entries)
             return OK
-        newest: deque[Entry] = deque(maxlen=ORDERS_SHOWN)
-        total = 0
-        console = Console()
-        async for entry in entries:
-            total += 1
-            if options.json:
-                output.print_json(console, entry_object(entry))
-            else:
-                newest.append(entry)
-    if not options.json:
-        output.show(entries_table(newest, _title(len(newest), total)))
+        if not await _show(entries, as_json=options.json):
+            totals = await journal.summary()
+            if not totals.by_state:
+                await mention_other_accounts(journal)
     return OK
 
 
+async def _show(entries: AsyncIterator[Entry], *, as_json: bool) -> int:
+    """Print orders: the newest as a table on a terminal, otherwise each as it is read.
+
+    Return how many there were.
+    """
+    console = Console()
+    newest: deque[Entry] = deque(maxlen=ORDERS_SHOWN)
+    total = 0
+    async for entry in entries:
+        total += 1
+        if as_json:
+            output.print_json(console, entry_object(entry))
+        elif console.is_terminal:
+            newest.append(entry)
+        else:
+            output.print_row(console, entry_row(entry))
+    if newest:
+        output.show(entries_table(newest, _title(len(newest), total)))
+    elif console.is_terminal and not as_json and not total:
+        console.print("no orders", style="dim")
+    return total
+
+
 def _title(shown: int, total: int) -> str:
-    more = "" if shown == total else f", the newest {shown} of them (--json and --csv print all)"
-    return f"{total} orders{more}"
+    more = "" if shown == total else f", the newest {shown} of them (a pipe gets all)"
+    return f"{output.plural(total, 'order')}{more}"
 
 
 def _parse_time(name: str, text: str | None) -> datetime | None:
@@ -100,10 +117,12 @@ def _parse_time(name: str, text: str | None) -> datetime | None:
 @handle_errors
 async def summary(*, options: JournalOptions = _HERE) -> int:
     """Run `smmfanfast summary`."""
-    async with options.desk() as opened:
-        totals = await opened.desk.summary()
+    async with options.reading() as journal:
+        totals = await journal.summary()
+        if not totals.by_state:
+            await mention_other_accounts(journal)
     if options.json:
         output.print_json(Console(), totals)
     else:
-        Console().print(summary_view(totals))
+        output.show(summary_view(totals))
     return OK

@@ -5,9 +5,10 @@ from rich.console import Console
 from ...errors import InvalidSettingsError
 from .. import _output as output
 from .._codes import OK
-from .._entries import evidence, report_placed, show_entry, unknown_object
+from .._entries import evidence, show_entry, unknown_object
 from .._errors import handle_errors
-from .._options import Flag, JournalOptions, parse_amount
+from .._options import Flag, JournalOptions, mention_other_accounts, parse_amount
+from .._placing import finish_placing
 
 __all__ = ["resolve", "retry", "unknown", "withdraw"]
 
@@ -18,13 +19,15 @@ _HERE = JournalOptions()
 async def unknown(*, options: JournalOptions = _HERE) -> int:
     """Run `smmfanfast unknown`."""
     console = Console()
-    async with options.desk() as opened:
-        orders = await opened.desk.unknown()
+    async with options.reading() as journal:
+        orders = await journal.unknown()
+        if not orders and not (await journal.summary()).by_state:
+            await mention_other_accounts(journal)
     for each in orders:
         if options.json:
             output.print_json(console, unknown_object(each))
         else:
-            console.print(evidence(each))
+            output.show(evidence(each))
     if not orders and not options.json:
         console.print("No order has an unknown outcome.", style="green")
     return OK
@@ -58,6 +61,7 @@ async def resolve(
     if (order is None) != not_placed:
         raise InvalidSettingsError("order", "or --not-placed is required, and only one of the two")
     async with options.desk() as opened:
+        await opened.require(ref)
         placed_or_not = False if not_placed else None
         entry = await opened.desk.resolve(
             ref, decided_by=by, order=order, placed=placed_or_not, note=note
@@ -83,8 +87,9 @@ async def retry(
     """
     limit = parse_amount("max_charge", max_charge)
     async with options.desk() as opened:
-        entry = await opened.desk.retry(ref, decided_by=by, max_charge=limit)
-    return report_placed(entry, options)
+        await opened.require(ref)
+        retrying = opened.desk.retry(ref, decided_by=by, max_charge=limit)
+        return await finish_placing(opened.desk, ref, retrying, options)
 
 
 @handle_errors
@@ -101,6 +106,7 @@ async def withdraw(ref: str, *, by: str, note: str = "", options: JournalOptions
         Why; recorded in the journal.
     """
     async with options.desk() as opened:
+        await opened.require(ref)
         entry = await opened.desk.withdraw(ref, decided_by=by, note=note)
     show_entry(entry, options)
     return OK

@@ -3,6 +3,8 @@
 import asyncio
 from contextlib import suppress
 from decimal import Decimal
+from pathlib import Path
+from shlex import quote
 from typing import Literal
 
 from rich.console import Console
@@ -12,6 +14,8 @@ from ...sandbox import Sandbox
 from .._codes import OK
 from .._errors import handle_errors
 from .._options import parse_amount
+from .._output import plural
+from .._profiles import ProfileName, load_profile
 
 __all__ = ["sandbox"]
 
@@ -23,7 +27,8 @@ async def sandbox(
     seed: int = 0,
     balance: str = "1000",
     speed: float = 60.0,
-    dialect: Literal["standard", "api-v2"] = "standard",
+    dialect: Literal["standard", "api-v2"] | None = None,
+    profile: ProfileName | Path | None = None,
     console: bool = True,
     control: bool = False,
     control_port: int = 0,
@@ -41,7 +46,11 @@ async def sandbox(
     speed
         Seconds on the panel per second; 0 stops its clock.
     dialect
-        The dialect of the document, or that of API v2 panels, with refills and cancels.
+        The dialect of the document, or that of API v2 panels, with refills and cancels; that of
+        the profile by default, "standard" without one.
+    profile
+        A profile, or a TOML file, whose names of actions and fields and whose format of requests
+        the panel has.
     console
         Serve a page for browsers that shows what your bot sent, and print its address.
     control
@@ -59,13 +68,15 @@ async def sandbox(
             balance=money,
             speed=speed,
             dialect=dialect,
+            profile=None if profile is None else load_profile(str(profile)),
             console=console,
             control=control,
             control_port=control_port,
         )
     except ValueError as error:
         raise InvalidSettingsError("sandbox", f"cannot be created: {error}") from error
-    profile = "" if dialect == "standard" else f" --profile {dialect}"
+    name = "api-v2" if profile is None and dialect == "api-v2" else profile
+    option = "" if name is None else f" --profile {quote(str(name))}"
     try:
         async with panel:
             output.print(f"A panel answers at [bold]{panel.url}[/], with the key {panel.api_key}.")
@@ -76,10 +87,11 @@ async def sandbox(
                 output.print(f"  export SMMFANFAST_CONTROL_URL={panel.control_url}", soft_wrap=True)
                 token = panel.control_token
                 output.print(f"  export SMMFANFAST_CONTROL_TOKEN={token}", soft_wrap=True)
-            output.print(f"  smmfanfast services{profile} --search telegram", soft_wrap=True)
+            output.print(f"  smmfanfast services{option} --search telegram", soft_wrap=True)
             with suppress(asyncio.CancelledError):  # Ctrl-C is the normal end
                 await asyncio.Event().wait()
-            output.print(f"\nClosed: {len(panel.orders)} orders, {panel.request_count} requests.")
+            orders, requests = len(panel.orders), panel.request_count
+            output.print(f"\nClosed: {plural(orders, 'order')}, {plural(requests, 'request')}.")
     except OSError as error:
         ports = f"{port} or the control port {control_port}" if control_port else str(port)
         raise InvalidSettingsError("port", f"{ports} cannot be used: {error.strerror}") from error

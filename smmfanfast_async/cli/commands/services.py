@@ -1,4 +1,4 @@
-"""`services`: the catalogue, and its changes since it was saved."""
+"""`balance`; `services`: the catalogue, and its changes since it was saved."""
 
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
@@ -17,9 +17,34 @@ from .._catalogue_file import SavedCatalogue, load, save
 from .._codes import OK, REFUSED
 from .._errors import handle_errors, print_line
 from .._options import CommonOptions, Flag, OrderType, parse_amount
-from .._output import cell, plain, table
+from .._output import cell, plain, plural, table
 
-__all__ = ["difference_objects", "differences_table", "filter_diff", "rate_change", "services"]
+__all__ = [
+    "balance",
+    "difference_objects",
+    "differences_table",
+    "filter_diff",
+    "rate_change",
+    "services",
+]
+
+_HERE = CommonOptions()
+
+
+@handle_errors
+async def balance(*, options: CommonOptions = _HERE) -> int:
+    """Run `smmfanfast balance`."""
+    async with options.client() as client:
+        account_balance = await client.balance()
+    if options.json:
+        output.print_json(Console(), account_balance)
+    else:
+        text = f"{account_balance.balance} {account_balance.currency or ''}".strip()
+        Console().print(output.cell(text, "bold"))
+    return OK
+
+
+# --- differences ---------------------------------------------------------------------------------
 
 OTHER_FIELDS = ("name", "category", "type", "dripfeed", "refill", "cancel", "desc", "extra")
 """Fields that may differ, other than rate and limits."""
@@ -50,16 +75,16 @@ def rate_change(change: ServiceChange) -> Decimal | None:
 
 def differences_table(diff: CatalogueDiff, title: str) -> Table:
     """Return a table of the services added, removed and changed."""
-    made = table(
-        title, "change", "id", "name", "rate", "percent", "limits", "other", right=("percent",)
-    )
-    for word, style, services in (("added", "green", diff.added), ("removed", "red", diff.removed)):
-        for each in services:
-            row = (word, each.service, each.name, each.rate, "", _limits(each), "")
-            made.add_row(*map(cell, row, (style, *[""] * 6)))
-    for change in diff.changed:
-        made.add_row(*_row(change))
-    return made
+    columns = ("change", "id", "name", "rate", "percent", "limits", "other")
+    rows = [_whole_row("added", "green", each) for each in diff.added]
+    rows += [_whole_row("removed", "red", each) for each in diff.removed]
+    rows += [list(_row(each)) for each in diff.changed]
+    return table(title, *columns, right=("percent",), rows=rows)
+
+
+def _whole_row(word: str, style: str, each: Service) -> list[Text]:
+    others = (each.service, each.name, each.rate, "", _limits(each), "")
+    return [cell(word, style), *map(cell, others)]
 
 
 def _row(change: ServiceChange) -> Iterator[Text]:
@@ -126,9 +151,7 @@ def difference_objects(diff: CatalogueDiff) -> dict[str, Any]:
 
 
 MAX_SERVICES_SHOWN = 1000
-"""Rows of a table of services; `--json` prints all."""
-
-_HERE = CommonOptions()
+"""Rows of a table of services on a terminal; any other output has all."""
 
 
 @handle_errors
@@ -173,7 +196,7 @@ async def services(
     differs = before is not None and _show_differences(before, now, select, options)
     if save_as is not None:
         save(save_as, now)
-        print_line(f"{len(catalogue)} services saved as {save_as}", "green")
+        print_line(f"{plural(len(catalogue), 'service')} saved as {save_as}", "green")
     elif before is None:
         _show(select(catalogue), len(catalogue), options)
     return REFUSED if differs and exit_code else OK
@@ -183,8 +206,10 @@ def _show(selected: list[Service], total: int, options: CommonOptions) -> None:
     if options.json:
         output.print_json(Console(), selected)
         return
-    title = f"{len(selected)} of {total} services"
-    output.show(output.services_table(selected[:MAX_SERVICES_SHOWN], title))
+    shown = selected[:MAX_SERVICES_SHOWN] if Console().is_terminal else selected
+    more = "" if len(shown) == len(selected) else f", the first {len(shown)} (a pipe gets all)"
+    title = f"{len(selected)} of {plural(total, 'service')}{more}"
+    output.show(output.services_table(shown, title))
 
 
 def _show_differences(
@@ -204,10 +229,8 @@ def _show_differences(
         output.print_json(Console(), difference_objects(diff))
     else:
         since = f"since {before.catalogue.fetched_at:%Y-%m-%d %H:%M} UTC"
-        title = (
-            f"{number} difference{'s'[: number > 1]} {since}"
-            if number
-            else f"no differences {since}"
-        )
-        output.show(differences_table(diff, title) if number else output.cell(title, "green"))
+        if number:
+            output.show(differences_table(diff, f"{plural(number, 'difference')} {since}"))
+        else:
+            print_line(f"no differences {since}", "green")
     return number > 0

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from ..._engine.policy import PollPolicy
 from ...changes import ChangeKind, StatusChange
-from ...errors import InvalidSettingsError, PanelError
+from ...errors import InvalidSettingsError, OrderNotFoundError, PanelError
 from ...results import OrderStatus
 from .. import _output as output
 from .._codes import INTERRUPTED, OK, PARTLY
@@ -42,17 +42,21 @@ async def status(
         raise InvalidSettingsError("ids", "are missing: add some, or - to read standard input")
     wanted = ids_from(sys.stdin) if ids == ("-",) else dict.fromkeys(ids)
     total = len(wanted) if isinstance(wanted, dict) else None
-    failed = False
+    failed, missing = False, 0
     async with options.client() as client:
         with _status_output(options, total) as show:
             try:
                 async with aclosing(client.iter_statuses(wanted)) as statuses:
                     async for order, result in statuses:
                         failed |= isinstance(result, PanelError)
+                        missing += isinstance(result, OrderNotFoundError)
                         show(order, result)
             except asyncio.CancelledError:
                 print_line("interrupted before all statuses were requested", "yellow")
                 return INTERRUPTED
+    if missing:
+        text = f"{output.plural(missing, 'id')} not known at {client.base_url}"
+        print_line(text, "yellow", hint="they may belong to another account or panel")
     return PARTLY if failed else OK
 
 
@@ -63,7 +67,7 @@ def _status_output(options: CommonOptions, total: int | None) -> Generator[Show,
     if total is not None and can_redraw(console) and not options.json:
         board = StatusBoard(total)
         try:
-            with live(console, board, stays=False):
+            with live(console, board, stays=lambda: False):
                 yield board.update
         finally:
             if board.rows:
@@ -75,7 +79,7 @@ def _status_output(options: CommonOptions, total: int | None) -> Generator[Show,
             if options.json:
                 output.print_json(console, {"order": order} | output.plain(result))
             else:
-                output.print_line(console, output.status_row(order, result))
+                output.print_row(console, output.status_row(order, result))
             counted()
 
         yield show
@@ -131,7 +135,7 @@ def _change_output(
         with live(console, board):
             yield lambda change: board.update(*_result(change), is_final=change.kind in _LAST)
     else:
-        yield lambda change: output.print_line(console, output.status_row(*_result(change)))
+        yield lambda change: output.print_row(console, output.status_row(*_result(change)))
 
 
 def change_object(change: StatusChange) -> dict[str, Any]:

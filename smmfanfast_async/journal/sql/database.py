@@ -8,48 +8,35 @@ database's address.
 """
 
 import asyncio
-import os
 import random
+import ssl
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from enum import Enum, auto
 from typing import Any, TypeVar
 
+import attrs
 from attrs import define, field
-from sqlalchemy import event, func, inspect, select
-from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool
+from sqlalchemy import func, inspect, select
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ..._clock import boot_time_s, elapsed_s
 from ..._text import sanitize
-from ...errors import InvalidSettingsError, JournalError, PanelError, strip_frames
+from ...errors import JournalError, PanelError, strip_frames
+from .address import Address
+from .connecting import STATEMENT_TIMEOUT_S, SQLiteFile, create_engine
 from .schema import MIGRATIONS, SCHEMA_VERSION, metadata, versions
 
-__all__ = ["Database", "journal_error", "parse_url"]
-
-DRIVERS = ("sqlite+aiosqlite", "postgresql+asyncpg")
-"""The supported databases and drivers; others are not tested."""
+__all__ = ["Database", "Lane", "journal_error"]
 
 DEADLINE_S = 30.0
 """Seconds for a transaction with all its retries: a PostgreSQL restart takes a few."""
 
 MIN_RETRY_DELAY_S, MAX_RETRY_DELAY_S = 0.02, 1.0
 """Seconds between retries, doubling from the minimum to the maximum, with jitter."""
-
-BUSY_TIMEOUT_MS = 10_000
-"""Milliseconds to wait for another process's transaction on SQLite: each takes a few."""
-
-CONNECT_TIMEOUT_S = 10.0
-"""Seconds to connect to PostgreSQL."""
-
-STATEMENT_TIMEOUT_S = 60.0
-"""Seconds for one statement; the slowest, a summary of millions of orders, takes a few."""
-
-POOL_SIZE = 5
-"""Connections to PostgreSQL of one journal: placing, following, events and a caller's queries."""
 
 CLOSE_WAIT_S = 5.0
 """Seconds that closing waits for running transactions: each takes milliseconds."""
@@ -79,6 +66,10 @@ _TRANSIENT_MESSAGES = ("database is locked", "connection", "cannot switch to sta
 """The same as texts, for errors without a code; the last is asyncpg's if a connection ends in the
 middle of one of its steps (seen with 0.30 when a server restarts)."""
 
+_FINAL_MESSAGES = ("rejected SSL upgrade", "unsupported startup parameter", "no such database")
+"""Texts of errors that look like a connection that was cut, but will not pass: asyncpg's for a
+server without TLS, PgBouncer's for settings (it gives nearly all its errors one code, 08P01)."""
+
 T = TypeVar("T")
 Work = Callable[[AsyncConnection], Awaitable[T]]
 
@@ -102,31 +93,55 @@ class ServerTime:
         return self.time + timedelta(seconds=elapsed_s() - self.read_at_s)
 
 
+class Lane(Enum):
+    """Transactions that share connections. Those of one lane never wait for those of another."""
+
+    READ = auto()
+    """Writes nothing, and waits for no lock."""
+    ADMIT = auto()
+    """May wait for a lock until a caller commits a transaction of its own (`OrderDesk.enqueue`)."""
+    WRITE = auto()
+    """Everything else, above all the outcomes of orders in flight."""
+
+
+def share_connections(pool_size: int) -> dict[Lane, int]:
+    """Return how many of a pool's connections each lane has: the writes one more than the others.
+
+    Each is idle most of the time.
+    """
+    share = pool_size // len(Lane)
+    return {
+        Lane.READ: share, Lane.ADMIT: share, Lane.WRITE: pool_size - 2 * share,
+    }  # fmt: skip
+
+
 class Database:
     """A database, used from one event loop."""
 
-    _address = "without an address"
-
-    def __init__(self, url: URL | None, clock: Callable[[], datetime] | None) -> None:
-        self._url = _require_supported(url)
-        self.is_sqlite = self._url.get_backend_name() == "sqlite"
+    def __init__(
+        self, address: Address, clock: Callable[[], datetime] | None, pool_size: int
+    ) -> None:
+        self._address = address
+        self.is_sqlite = address.is_sqlite
         self._clock = clock
-        self._address = self._url.render_as_string(hide_password=True)
+        self._pool_size = pool_size
         self._server_time: ServerTime | None = None
         self._engine: AsyncEngine | None = None
+        # SQLite has one writer, for which its readers need not wait: they have a connection apart.
+        self._reader: AsyncEngine | None = None
+        self._file: SQLiteFile | None = None
+        self._free: Mapping[Lane, asyncio.Semaphore] = {}
         self._users = 0
         self._running: set[asyncio.Task[Any]] = set()
 
     def __repr__(self) -> str:
-        return f"<Database {self._address}>"
+        return f"<Database {self._address.url.render_as_string(hide_password=True)}>"
 
     async def open(self, prepare_account: Work[None]) -> None:
         """Connect, create or check the tables, and run one more transaction on them."""
         is_first = self._engine is None
         if self._engine is None:
-            if self.is_sqlite:
-                _create_file(self._url)
-            self._engine = _create_engine(self._url, is_sqlite=self.is_sqlite)
+            self._create_engines()
         try:
             await self.run(self._prepare)
             await self.run(prepare_account)
@@ -135,6 +150,25 @@ class Database:
             if is_first and self._users == 0:
                 await self._dispose()
             raise
+
+    def _create_engines(self) -> None:
+        """Create the connection pools, with a number of connections for each lane."""
+        if not self.is_sqlite:
+            self._engine = create_engine(self._address, self._pool_size)
+            shares = share_connections(self._pool_size)
+            self._free = {lane: asyncio.Semaphore(count) for lane, count in shares.items()}
+            return
+        self._file = SQLiteFile.create(self._address.url)
+        # One connection: SQLite has one writer, and waiting here costs less than in the file.
+        url = self._address.url.set(database=str(self._file.path))
+        address = attrs.evolve(self._address, url=url)
+        keeps_wal = self._file.wal is not None
+        self._engine = create_engine(address, 1, keeps_wal=keeps_wal)
+        self._reader = create_engine(address, 1, keeps_wal=keeps_wal)
+        writer = asyncio.Semaphore(1)
+        self._free = {
+            Lane.READ: asyncio.Semaphore(1), Lane.ADMIT: writer, Lane.WRITE: writer,
+        }  # fmt: skip
 
     def add_user(self) -> None:
         """Count one more user, which will call `aclose`."""
@@ -149,6 +183,7 @@ class Database:
     async def _dispose(self) -> None:
         """Start no more transactions, wait for the running ones, and close the connections."""
         engine, self._engine = self._engine, None
+        reader, self._reader = self._reader, None
         if engine is None:
             return
         try:
@@ -156,20 +191,22 @@ class Database:
                 # A connection that is returned to a pool after its disposal would never be closed.
                 await asyncio.wait(self._running, timeout=CLOSE_WAIT_S)
         finally:
+            if reader is not None:
+                await reader.dispose()
             await engine.dispose()
 
-    async def run(self, work: Work[T], *, reads: bool = False) -> T:
+    async def run(self, work: Work[T], lane: Lane = Lane.WRITE) -> T:
         """Run a function in a transaction and return its result, retrying transient failures.
 
-        With `reads`, the function writes nothing. Raises `JournalError` for a database error that
-        is not transient or lasts beyond the deadline, and for a value that cannot be read or
-        stored; other errors of the function are raised as they are.
+        Raises `JournalError` for a database error that is not transient or lasts beyond the
+        deadline, and for a value that cannot be read or stored; other errors of the function are
+        raised as they are.
         """
         deadline_s = time.monotonic() + DEADLINE_S
         delay_s = MIN_RETRY_DELAY_S
         while True:
             try:
-                return await self._run_once(work, reads=reads)
+                return await self._run_once(work, lane, deadline_s)
             except PanelError:
                 raise
             except (ValueError, ArithmeticError) as error:
@@ -183,31 +220,71 @@ class Database:
             await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))  # noqa: S311  # no secret
             delay_s = min(delay_s * 2, MAX_RETRY_DELAY_S)
 
-    async def _run_once(self, work: Work[T], *, reads: bool) -> T:
+    async def _run_once(self, work: Work[T], lane: Lane, deadline_s: float) -> T:
         """Run a function in a transaction, in a task that continues if the caller is cancelled.
 
         Cancelling it would lose the connection; SQLite's also leaves a thread behind, which may
-        wake up after the event loop is closed.
+        wake up after the event loop is closed. A caller that is cancelled before a connection is
+        free for it has changed nothing.
         """
 
         async def transaction() -> T:
-            async with self._transaction(reads=reads) as connection:
-                return await work(connection)
+            async with self._transaction(lane) as connection:
+                result = await work(connection)
+            if self._file is not None:
+                # After the commit: the file may have been replaced until then.
+                self._file.require_same()
+            return result
 
+        free = await self._wait_for_connection(lane, deadline_s)
         task = asyncio.create_task(transaction())
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        task.add_done_callback(lambda _: free.release())
         return await asyncio.shield(task)
 
-    @asynccontextmanager
-    async def _transaction(self, *, reads: bool) -> AsyncGenerator[AsyncConnection, None]:
+    async def _wait_for_connection(self, lane: Lane, deadline_s: float) -> asyncio.Semaphore:
+        """Take one of the lane's connections; the caller releases it."""
         if self._engine is None:
             raise JournalError("not open; call open() first")
-        async with self._engine.connect() as connection:
-            if reads and self.is_sqlite:
+        free = self._free[lane]
+        try:
+            async with asyncio.timeout(max(deadline_s - time.monotonic(), 0.0)):
+                await free.acquire()
+        except TimeoutError:
+            text = f"no connection became free within {DEADLINE_S:g} s: a transaction is open for"
+            raise JournalError(f"{text} that long, or the database is too slow") from None
+        return free
+
+    @asynccontextmanager
+    async def _transaction(self, lane: Lane) -> AsyncGenerator[AsyncConnection, None]:
+        reads = lane is Lane.READ
+        engine = self._reader if reads and self._reader is not None else self._engine
+        if engine is None:
+            raise JournalError("not open; call open() first")
+        connection = await self._connect(engine)
+        try:
+            if reads:
                 await connection.execution_options(smm_reads=True)
             async with connection.begin():
                 yield connection
+        finally:
+            await connection.close()
+
+    async def _connect(self, engine: AsyncEngine) -> AsyncConnection:
+        """Return a connection of a pool; whatever goes wrong is an error without a password."""
+        try:
+            return await engine.connect()
+        except Exception as error:
+            if isinstance(error, TimeoutError):
+                text = "the database accepted no connection in time (option connect_timeout)"
+                raise TimeoutError(text) from strip_frames(error)
+            if isinstance(error, ssl.SSLError):  # some are ValueErrors too
+                raise journal_error(error) from strip_frames(error)
+            if _is_database_error(error):
+                raise
+            text = f"the database cannot be connected to: {type(error).__name__}"
+            raise JournalError(text) from strip_frames(error)
 
     async def now(self) -> datetime:
         """Return the time of the clock that all users of this database share.
@@ -220,7 +297,7 @@ class Database:
         if self.is_sqlite:
             return datetime.now(UTC)
         if self._server_time is None or self._server_time.is_stale():
-            self._server_time = await self.run(_read_server_time, reads=True)
+            self._server_time = await self.run(_read_server_time, Lane.READ)
         return self._server_time.advanced()
 
     async def exact_now(self, connection: AsyncConnection) -> datetime:
@@ -279,100 +356,6 @@ async def _read_server_time(connection: AsyncConnection) -> ServerTime:
     return ServerTime(server_time.astimezone(UTC))
 
 
-# --- creating an engine --------------------------------------------------------------------------
-
-
-def parse_url(url: str) -> URL | None:
-    """Return the address of a database, None if it is invalid: an error would show a password."""
-    try:
-        return make_url(url)
-    except (ArgumentError, ValueError):
-        return None
-
-
-def _require_supported(url: URL | None) -> URL:
-    """Return an address that a journal supports, or raise `InvalidSettingsError`."""
-    if url is None:
-        raise InvalidSettingsError("journal", "is not the address of a database")
-    if url.drivername not in DRIVERS:
-        reason = f"has driver {url.drivername!r}; use {' or '.join(DRIVERS)}"
-        raise InvalidSettingsError("journal", reason)
-    if url.get_backend_name() == "sqlite":
-        path = url.database or ":memory:"
-        if path == ":memory:":
-            raise InvalidSettingsError("journal", "needs a file: memory is lost in a crash")
-        if path.startswith("file:"):
-            raise InvalidSettingsError("journal", "needs the path of a file, not a file: address")
-    return url
-
-
-def _create_file(url: URL) -> None:
-    """Create the file with mode 0600, since links and user names are personal data.
-
-    An existing file keeps its mode; SQLite creates its side files with the same mode.
-    """
-    try:
-        os.close(os.open(str(url.database), os.O_CREAT | os.O_RDWR, 0o600))
-    except OSError as error:
-        text = f"the file {url.database!r} cannot be written: {error.strerror}"
-        raise JournalError(text) from error
-
-
-def _create_engine(url: URL, *, is_sqlite: bool) -> AsyncEngine:
-    if not is_sqlite:
-        return create_async_engine(
-            url,
-            hide_parameters=True,
-            isolation_level="READ COMMITTED",
-            pool_size=POOL_SIZE,
-            connect_args={
-                "timeout": CONNECT_TIMEOUT_S,
-                "command_timeout": STATEMENT_TIMEOUT_S,
-                # A server may be configured to answer before the data is on disk: attempts must be.
-                "server_settings": {
-                    "synchronous_commit": "on",
-                    "application_name": "smmfanfast_async",
-                },
-            },
-        )
-    # One connection: SQLite has one writer, and waiting for it here is cheaper than in the file.
-    engine = create_async_engine(
-        url,
-        hide_parameters=True,
-        poolclass=AsyncAdaptedQueuePool,
-        pool_size=1,
-        max_overflow=0,
-    )
-    event.listen(engine.sync_engine, "connect", _configure_sqlite)
-    event.listen(engine.sync_engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _configure_sqlite(connection: Any, _record: object) -> None:
-    # Otherwise Python's module starts transactions by itself, and too late.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    try:
-        for pragma in (
-            f"busy_timeout={BUSY_TIMEOUT_MS}",
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "foreign_keys=ON",
-        ):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-    except BaseException:
-        # The pool drops a connection that fails here, and its thread would stay.
-        connection.close()
-        raise
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # A transaction that reads before it writes cannot wait for another writer.
-    reads = connection.get_execution_options().get("smm_reads", False)
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
-
-
 # --- errors --------------------------------------------------------------------------------------
 
 
@@ -380,6 +363,8 @@ def journal_error(error: BaseException) -> JournalError:
     """Return the error for a database error, in one line, without rows and passwords."""
     cause = _driver_error(error)
     message = str(cause).partition("\n")[0]
+    if isinstance(cause, TimeoutError) and not message:
+        message = f"a statement took longer than {STATEMENT_TIMEOUT_S:g} s"
     # SQLAlchemy puts the driver's class into the text, in angle brackets; it is named below anyway.
     message = message.partition(">: ")[2] or message
     kind = type(cause).__name__
@@ -403,6 +388,8 @@ def _is_transient(error: Exception) -> bool:
     """Return whether the same transaction may succeed a little later."""
     cause = _driver_error(error)
     is_cut = isinstance(error, DBAPIError) and error.connection_invalidated
+    if any(each in str(cause) for each in _FINAL_MESSAGES):
+        return False
     if is_cut or isinstance(cause, OSError):
         return True  # not reached, disconnected, or timed out
     state = getattr(cause, "sqlstate", None)

@@ -1,16 +1,15 @@
 """`SQLJournal`: the methods of the journal, each one transaction of named statements."""
 
-import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Self
+from pathlib import Path
+from typing import Self
 
-from sqlalchemy import ColumnElement, Executable, func
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ...errors import ErrorKind, InvalidSettingsError
 from .. import (
@@ -18,32 +17,31 @@ from .. import (
     Entry,
     EntryState,
     EventKind,
-    JournalEvent,
     NewEntry,
     Observation,
     Outcome,
-    Summary,
-    UnknownOrder,
 )
 from . import statements
-from .database import Database, journal_error, parse_url
+from .address import parse_address
+from .database import Database, journal_error
+from .day_budget import DayBudget
 from .polling import Polling
+from .queries import AccountQueries, require_connection
 from .rows import (
-    build_summary,
-    build_unknown_order,
     entry_from_row,
-    event_from_row,
     event_row,
-    evidence_by_link,
 )
-from .schema import accounts, consumers, orders
-from .transaction import eventful_transaction, timed_transaction, transaction
+from .schema import accounts
+from .transaction import (
+    admitting_transaction,
+    deciding_transaction,
+    eventful_transaction,
+    timed_transaction,
+    transaction,
+)
 from .transitions import Transitions
 
 __all__ = ["SQLJournal"]
-
-PAGE_ROWS = 500
-"""How many rows `entries` reads, and `unknown` builds, at a time."""
 
 PURGE_ROWS = 1000
 """How many orders `purge` looks at in one transaction: some tens of milliseconds, in which others
@@ -56,14 +54,15 @@ MAX_AHEAD = timedelta(minutes=30)
 """How far ahead a reserved call and the end of a pause or a lease may be: no call waits that
 long, and a later time was written before the clock was set back."""
 
+MIN_POOL_SIZE, MAX_POOL_SIZE = 3, 100
+"""The bounds of `pool_size`: a connection for reads, for new orders and for outcomes each; and as
+many as PostgreSQL accepts by default from all its clients."""
+
 NO_ACCOUNT = ""
 """The account of a journal that is not bound to one yet: it has no orders."""
 
-MAX_CONSUMER_CHARACTERS = 200
-"""The longest name of a consumer of events."""
 
-
-class SQLJournal:
+class SQLJournal(AccountQueries):
     """A journal in a database: `sqlite+aiosqlite:///orders.db` or `postgresql+asyncpg://…`.
 
     A SQLite file serves any number of processes on one machine, PostgreSQL any number of machines;
@@ -71,17 +70,39 @@ class SQLJournal:
     closes the journal that it is given. Rows contain no API key: accounts are told apart by a short
     HMAC of key and address. The contract of each method is documented in `Journal`.
 
-    `clock` returns the time, aware UTC, for tests; without it, the time is the database server's,
-    or this machine's for SQLite. Raises `InvalidSettingsError` for any other address.
+    Addresses are taken as hosters write them, also as `postgres://…`. Of the options in one,
+    `sslmode`, `sslrootcert`, `connect_timeout` (seconds, 1 to 60; 10 by default),
+    `application_name` and `target_session_attrs` are followed. A pooler such as PgBouncer may stand
+    between, in session or transaction mode.
+
+    Args:
+        url: The address of the database, or the path of a SQLite file.
+        pool_size: The most connections to PostgreSQL, 3 to 100; some of them are kept for the
+            outcomes of orders. SQLite has two.
+        clock: Returns the time, aware UTC, for tests; without it, the time is the database
+            server's, or this machine's for SQLite.
+
+    Raises:
+        InvalidSettingsError: Another database, an option that cannot be followed (it is named), or
+            a pool size out of bounds.
     """
 
     # An error report also shows a journal whose constructor raised.
     _repr = "<SQLJournal>"
 
-    def __init__(self, url: str, *, clock: Callable[[], datetime] | None = None) -> None:
-        address = parse_url(url)
+    def __init__(
+        self,
+        url: str | Path,
+        *,
+        pool_size: int = 10,
+        clock: Callable[[], datetime] | None = None,
+    ) -> None:
+        address = parse_address(url)
         del url  # it may contain a password, and an error below shows this frame
-        self._database = Database(address, clock)
+        if isinstance(address, str):
+            raise InvalidSettingsError("journal", address)
+        _require_pool_size(pool_size)
+        self._database = Database(address, clock, pool_size)
         self._repr = f"<SQLJournal {self._database!r}>"
         self._account = NO_ACCOUNT
         self._is_open = False
@@ -105,6 +126,8 @@ class SQLJournal:
         """Connect, create or migrate the tables, and insert the account's row."""
 
         async def insert_account(connection: AsyncConnection) -> None:
+            if self._account == NO_ACCOUNT:
+                return
             insert = statements.insert_or_ignore(accounts, is_sqlite=self._database.is_sqlite)
             await connection.execute(insert.values(account=self._account, last_event=0))
 
@@ -118,10 +141,6 @@ class SQLJournal:
         if self._is_open:
             self._is_open = False
             await self._database.aclose()
-
-    async def now(self) -> datetime:
-        """Return the time of the constructor's `clock`, or else of the database."""
-        return await self._database.now()
 
     # --- one order -------------------------------------------------------------------------------
 
@@ -141,14 +160,14 @@ class SQLJournal:
             return await self._create(new, budget, is_only_account=is_only_account)
         now = await self.now()
         try:
-            core_connection = await _require_connection(connection)
+            core_connection = await require_connection(connection)
             return await self._transitions.create(
                 core_connection, new, budget, now, is_only_account=is_only_account
             )
         except SQLAlchemyError as error:
             raise journal_error(error) from error
 
-    @timed_transaction
+    @admitting_transaction
     async def _create(
         self,
         connection: AsyncConnection,
@@ -162,9 +181,20 @@ class SQLJournal:
             connection, new, budget, now, is_only_account=is_only_account
         )
 
-    @transaction(reads=True)
-    async def find(self, connection: AsyncConnection, ref: str) -> Entry | None:
+    async def find(self, ref: str, *, connection: object | None = None) -> Entry | None:
         """Read one row by its unique ref."""
+        if connection is None:
+            return await self._find(ref)
+        try:
+            row = await self._transitions.find_row(
+                await require_connection(connection), statements.BY_REF, ref
+            )
+        except SQLAlchemyError as error:
+            raise journal_error(error) from error
+        return None if row is None else entry_from_row(row)
+
+    @transaction(reads=True)
+    async def _find(self, connection: AsyncConnection, ref: str) -> Entry | None:
         row = await self._transitions.find_row(connection, statements.BY_REF, ref)
         return None if row is None else entry_from_row(row)
 
@@ -235,7 +265,7 @@ class SQLJournal:
         """Lock the row, then apply the transition, or record a late event."""
         return await self._transitions.record_outcome(connection, ref, attempt, outcome, now)
 
-    @eventful_transaction
+    @deciding_transaction
     async def apply_decision(
         self,
         transitions: Transitions,
@@ -302,14 +332,14 @@ class SQLJournal:
     ) -> list[Entry]:
         return await self._polling.record_statuses(transitions, connection, observations, now)
 
-    async def release(self, claims: Sequence[tuple[Claim, datetime]]) -> None:
+    async def release(self, claims: Sequence[tuple[Claim, datetime | None]]) -> None:
         """Update all rows with one statement; without claims, do nothing."""
         if claims:
             await self._release(claims)
 
     @transaction()
     async def _release(
-        self, connection: AsyncConnection, claims: Sequence[tuple[Claim, datetime]]
+        self, connection: AsyncConnection, claims: Sequence[tuple[Claim, datetime | None]]
     ) -> None:
         await self._polling.release(connection, claims)
 
@@ -344,97 +374,7 @@ class SQLJournal:
         far = await self._database.exact_now(connection) + MAX_AHEAD
         await connection.execute(statements.PAUSE, self._params(until=min(until, far), far=far))
 
-    # --- queries ---------------------------------------------------------------------------------
-
-    async def entries(
-        self,
-        *,
-        states: Collection[EntryState] = (),
-        statuses: Collection[str] = (),
-        ref_prefix: str = "",
-        since: datetime | None = None,
-        until: datetime | None = None,
-    ) -> AsyncIterator[Entry]:
-        """Read pages of 500 rows by id, each in a transaction of its own."""
-        c = orders.c
-        conditions: list[ColumnElement[bool]] = []
-        if states:
-            conditions.append(c.state.in_(states))
-        if statuses:
-            conditions.append(c.status.in_(statuses))
-        if ref_prefix:
-            conditions.append(func.substr(c.ref, 1, len(ref_prefix)) == ref_prefix)
-        if since is not None:
-            conditions.append(c.created_at >= since)
-        if until is not None:
-            conditions.append(c.created_at < until)
-        statement = statements.entries_page(conditions, PAGE_ROWS)
-        after = 0
-        while True:
-            page = await self._page(statement, after)
-            for after, entry in page:  # noqa: B007  # the next page starts after the last id
-                yield entry
-            if len(page) < PAGE_ROWS:
-                return
-
-    @transaction(reads=True)
-    async def _page(
-        self, connection: AsyncConnection, statement: Executable, after: int
-    ) -> list[tuple[int, Entry]]:
-        rows = (await connection.execute(statement, self._params(after=after))).mappings()
-        return [(row["id"], entry_from_row(row)) for row in rows]
-
-    @transaction(reads=True)
-    async def unknown(self, connection: AsyncConnection) -> list[UnknownOrder]:
-        """Read them, and then all orders with their links."""
-        params = self._params()
-        rows = (await connection.execute(statements.UNKNOWN_ORDERS, params)).mappings().all()
-        related = await connection.execute(statements.SAME_LINK_AS_UNKNOWN, params)
-        evidence = evidence_by_link(related.mappings())
-        unknown: list[UnknownOrder] = []
-        for row in rows:
-            unknown.append(build_unknown_order(entry_from_row(row), evidence))
-            if len(unknown) % PAGE_ROWS == 0:
-                await asyncio.sleep(0)  # other tasks do not wait for thousands of orders
-        return unknown
-
-    @transaction(reads=True)
-    async def summary(self, connection: AsyncConnection) -> Summary:
-        """Count in the database, and add up money exactly in Python."""
-        return build_summary(await connection.execute(statements.ORDER_COUNTS, self._params()))
-
-    # --- events ----------------------------------------------------------------------------------
-
-    @transaction(reads=True)
-    async def events(
-        self, connection: AsyncConnection, after: int, limit: int
-    ) -> list[JournalEvent]:
-        """Read a page of events."""
-        params = self._params(after=after, limit=limit)
-        rows = (await connection.execute(statements.EVENTS_AFTER, params)).mappings()
-        return [event_from_row(row) for row in rows]
-
-    async def position(self, consumer: str) -> int:
-        """Read the row of a consumer; a name has 1 to 200 characters."""
-        return await self._position(_require_consumer(consumer))
-
-    @transaction(reads=True)
-    async def _position(self, connection: AsyncConnection, consumer: str) -> int:
-        params = self._params(consumer=consumer)
-        return (await connection.execute(statements.CONSUMER_POSITION, params)).scalar() or 0
-
-    async def acknowledge(self, consumer: str, position: int) -> None:
-        """Insert or update the row of a consumer; a name has 1 to 200 characters."""
-        await self._acknowledge(_require_consumer(consumer), position)
-
-    @transaction()
-    async def _acknowledge(self, connection: AsyncConnection, consumer: str, position: int) -> None:
-        insert = statements.insert_or_ignore(consumers, is_sqlite=self._database.is_sqlite)
-        await connection.execute(
-            insert.values(account=self._account, consumer=consumer, position=position)
-        )
-        params = self._params(consumer=consumer, position=position)
-        await connection.execute(statements.ACKNOWLEDGE, params)
+    # --- purging ---------------------------------------------------------------------------------
 
     async def purge(self, older_than: datetime) -> int:
         """Set the columns to NULL, for some orders at a time; what is done stays done."""
@@ -443,8 +383,21 @@ class SQLJournal:
             purged, page = await self._purge_page(older_than, after, after_id)
             count += purged
             if len(page) < PURGE_ROWS:
-                return count
+                break
             after, after_id = page[-1]
+        while await self._fold_budgets(older_than):
+            pass
+        return count
+
+    @admitting_transaction
+    async def _fold_budgets(
+        self, connection: AsyncConnection, now: datetime, older_than: datetime
+    ) -> bool:
+        """Store what an old day's orders cost in fewer rows; return False if no day is left."""
+        day = min(older_than, now).astimezone(UTC).date().isoformat()
+        return await DayBudget(self._account, is_sqlite=self._database.is_sqlite).fold_before(
+            connection, day
+        )
 
     @transaction()
     async def _purge_page(
@@ -464,23 +417,8 @@ class SQLJournal:
         await connection.execute(clear, self._params(rows=json.dumps(refs)))
         return len(refs), page
 
-    def _params(self, **values: Any) -> dict[str, Any]:
-        """Return bind parameters (`p_…`) with the account among them."""
-        return {"p_account": self._account} | {f"p_{name}": value for name, value in values.items()}
 
-
-def _require_consumer(name: str) -> str:
-    if not isinstance(name, str) or not 0 < len(name) <= MAX_CONSUMER_CHARACTERS:
-        reason = f"{name!r} is not a string of 1 to {MAX_CONSUMER_CHARACTERS} characters"
-        raise InvalidSettingsError("consumer", reason)
-    return name
-
-
-async def _require_connection(connection: object) -> AsyncConnection:
-    """Return the connection of a caller's transaction, also of an `AsyncSession`."""
-    if isinstance(connection, AsyncSession):
-        return await connection.connection()
-    if isinstance(connection, AsyncConnection):
-        return connection
-    reason = f"{type(connection).__name__} is not an AsyncConnection or AsyncSession of SQLAlchemy"
-    raise InvalidSettingsError("connection", reason)
+def _require_pool_size(value: object) -> None:
+    if not isinstance(value, int) or not MIN_POOL_SIZE <= value <= MAX_POOL_SIZE:
+        reason = f"{value!r} is not a whole number from {MIN_POOL_SIZE} to {MAX_POOL_SIZE}"
+        raise InvalidSettingsError("pool_size", reason)

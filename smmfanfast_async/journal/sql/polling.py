@@ -38,6 +38,9 @@ class Polling:
         self._account = account
         self._record_statuses = statements.record_statuses(is_sqlite=is_sqlite)
         self._release = statements.release(is_sqlite=is_sqlite)
+        self._claims = tuple(
+            statements.claim(state, is_sqlite=is_sqlite) for state in (_S.ACCEPTED, _S.FINISHED)
+        )
 
     async def due_to_send(
         self, transitions: Transitions, connection: AsyncConnection, limit: int, now: datetime
@@ -56,13 +59,18 @@ class Polling:
     async def claim(
         self, connection: AsyncConnection, limit: int, now: datetime, until: datetime
     ) -> list[Claim]:
-        """Claim accepted orders that are due."""
-        params = {"p_account": self._account, "p_now": now, "p_limit": limit, "p_until": until}
-        rows = (await connection.execute(statements.CLAIM, params)).mappings().all()
-        return [
-            Claim(key=row["id"], version=row["claim_version"], entry=entry_from_row(row))
-            for row in rows
-        ]
+        """Claim accepted orders that are due, and finished ones as far as there is room."""
+        claims: list[Claim] = []
+        params = {"p_account": self._account, "p_now": now, "p_until": until}
+        for statement in self._claims:
+            rows = await connection.execute(statement, params | {"p_limit": limit - len(claims)})
+            claims += [
+                Claim(key=row["id"], version=row["claim_version"], entry=entry_from_row(row))
+                for row in rows.mappings()
+            ]
+            if len(claims) == limit:
+                break
+        return claims
 
     async def record_statuses(
         self,
@@ -81,7 +89,7 @@ class Polling:
             for each, entry in checked
             if each.claim.key in updated_keys and (kind := event_kind_of_observation(each, entry))
         ]
-        links = [entry.link for entry, _ in changes if entry.state is _S.FINISHED and entry.link]
+        links = [entry.link for entry, kind in changes if kind is EventKind.FINISHED and entry.link]
         await transitions.make_held_due(connection, links, now)
         await transitions.append_events(
             connection, [transitions.entry_event_row(entry, kind, now) for entry, kind in changes]
@@ -89,7 +97,7 @@ class Polling:
         return [entry for entry, _ in changes]
 
     async def release(
-        self, connection: AsyncConnection, claims: Sequence[tuple[Claim, datetime]]
+        self, connection: AsyncConnection, claims: Sequence[tuple[Claim, datetime | None]]
     ) -> None:
         """Make claimed orders due again if their claim is still valid."""
         rows = json.dumps([release_row(claim, due_at) for claim, due_at in claims])

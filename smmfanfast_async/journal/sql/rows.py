@@ -84,6 +84,10 @@ _SAME_NAMES = (
 def form_digest(form: Mapping[str, str]) -> str:
     """Return a digest that two forms share if and only if they are the same order."""
     text = json.dumps(sorted(form.items()), ensure_ascii=True)
+    return _sha256(text)
+
+
+def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -97,6 +101,7 @@ def new_order_row(
         "digest": form_digest(new.form),
         "form": json.dumps(dict(new.form)),
         "link": new.link,
+        "link_digest": None if new.link is None else _sha256(new.link),
         "quantity": new.quantity,
         "price": new.price,
         "max_charge": new.max_charge,
@@ -188,16 +193,18 @@ def apply_observation(observation: Observation, now: datetime) -> Entry:
     entry, status = observation.claim.entry, observation.status
     if status is None:
         return attrs.evolve(entry, miss_count=entry.miss_count + 1, checked_at=now)
+    is_final = (status.is_final or observation.is_final) and not observation.has_open_orders
+    charge = status.charge if observation.charge is None else observation.charge
     # A field that is missing from this answer keeps its last value.
     reported: dict[str, Any] = {  # in the order of `_reported_values`
-        "state": _S.FINISHED if status.is_final or observation.is_final else entry.state,
+        "state": _S.FINISHED if is_final else entry.state,
         "raw_status": sanitize(status.raw_status, MAX_STATUS_CHARACTERS),
-        "charge": entry.charge if status.charge is None else status.charge,
+        "charge": entry.charge if charge is None else charge,
         "start_count": entry.start_count if status.start_count is None else status.start_count,
         "remains": entry.remains if status.remains is None else status.remains,
     }
     is_unchanged = tuple(reported.values()) == _reported_values(entry)
-    currency = status.currency
+    currency = status.currency if observation.charge is None else observation.currency
     return attrs.evolve(
         entry,
         currency=sanitize(currency, MAX_CURRENCY_CHARACTERS) if currency else entry.currency,
@@ -215,9 +222,12 @@ def _reported_values(entry: Entry) -> tuple[object, ...]:
 
 def event_kind_of_observation(observation: Observation, after: Entry) -> EventKind | None:
     """Return the event kind of a check, None if it records no event."""
+    was_finished = observation.claim.entry.state is _S.FINISHED
     if observation.status is None:
-        return EventKind.MISSING if after.miss_count == MISSES_BEFORE_EVENT else None
-    if after.state is _S.FINISHED:
+        # Panels delete finished orders after some time (assumed).
+        is_missing = after.miss_count == MISSES_BEFORE_EVENT and not was_finished
+        return EventKind.MISSING if is_missing else None
+    if after.state is _S.FINISHED and not was_finished:
         return EventKind.FINISHED
     return (
         EventKind.CHANGED
@@ -229,11 +239,12 @@ def event_kind_of_observation(observation: Observation, after: Entry) -> EventKi
 def status_row(observation: Observation, after: Entry) -> dict[str, Any]:
     """Return a row for the statement `record_statuses`."""
     is_final = after.state is _S.FINISHED
+    due_at = observation.recheck_at if is_final else observation.due_at
     return {
         "id": observation.claim.key,
         "claim_version": observation.claim.version,
         "is_final": int(is_final),
-        "due_at": None if is_final else to_microseconds(observation.due_at),
+        "due_at": None if due_at is None else to_microseconds(due_at),
         "raw_status": after.raw_status,
         "status": None if after.status is None else after.status.value,
         "charge": None if after.charge is None else f"{after.charge:f}",
@@ -246,9 +257,10 @@ def status_row(observation: Observation, after: Entry) -> dict[str, Any]:
     }
 
 
-def release_row(claim: Claim, due_at: datetime) -> dict[str, int]:
+def release_row(claim: Claim, due_at: datetime | None) -> dict[str, int | None]:
     """Return a row for the statement `release`."""
-    return {"id": claim.key, "claim_version": claim.version, "due_at": to_microseconds(due_at)}
+    due = None if due_at is None else to_microseconds(due_at)
+    return {"id": claim.key, "claim_version": claim.version, "due_at": due}
 
 
 # --- events --------------------------------------------------------------------------------------
@@ -342,6 +354,7 @@ def build_summary(groups: Iterable[Any]) -> Summary:
     states: Counter[EntryState] = Counter()
     statuses: Counter[str] = Counter()
     spent = refunded = at_risk = Decimal(0)
+    cost_unknown = 0
     for state_value, status, price, charge, count in groups:
         state = _S(state_value)
         states[state] += count
@@ -349,6 +362,7 @@ def build_summary(groups: Iterable[Any]) -> Summary:
             statuses[status or "unseen"] += count
             cost = price if charge is None else charge
             spent = _add(spent, cost, count)
+            cost_unknown += count if cost is None else 0
             if state is _S.FINISHED and price is not None and charge is not None:
                 refunded = _add(refunded, max(EXACT.subtract(price, charge), Decimal(0)), count)
         elif state in (_S.UNKNOWN, _S.SENDING):
@@ -359,6 +373,7 @@ def build_summary(groups: Iterable[Any]) -> Summary:
         spent=spent,
         refunded=refunded,
         at_risk=at_risk,
+        cost_unknown=cost_unknown,
     )
 
 

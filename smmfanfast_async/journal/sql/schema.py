@@ -23,6 +23,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    and_,
     literal_column,
 )
 
@@ -34,6 +35,7 @@ __all__ = [
     "Money",
     "UtcTime",
     "accounts",
+    "budget_changes",
     "budgets",
     "consumers",
     "events",
@@ -129,6 +131,19 @@ budgets = Table(
     Column("checks", BigInteger, nullable=False),
 )
 
+# What the orders of a day cost together is the sum of these rows. Each transaction that changes it
+# adds what it changes, without a lock; a check of the budget, which has the lock, replaces many
+# rows by their sum.
+budget_changes = Table(
+    "smm_budget_changes",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("account", String(64), nullable=False),
+    Column("day", String(10), nullable=False),
+    Column("amount", Money, nullable=False),
+)
+Index("smm_budget_changes_day", budget_changes.c.account, budget_changes.c.day)
+
 orders = Table(
     "smm_orders",
     metadata,
@@ -138,6 +153,8 @@ orders = Table(
     Column("digest", String(64), nullable=False),
     Column("form", Text),
     Column("link", Text),
+    # For the index: PostgreSQL's take no long links.
+    Column("link_digest", String(64)),
     Column("quantity", BigInteger),
     Column("price", Money),
     Column("max_charge", Money),
@@ -205,8 +222,15 @@ for _name, _state, _order in (
         sqlite_where=_where,
         postgresql_where=_where,
     )
-Index("smm_orders_budget_day", orders.c.account, orders.c.budget_day)
-Index("smm_orders_link", orders.c.account, orders.c.link)
+_rechecked = and_(has_state(EntryState.FINISHED), orders.c.due_at.is_not(None))
+Index(
+    "smm_orders_rechecked",
+    orders.c.account,
+    orders.c.due_at,
+    sqlite_where=_rechecked,
+    postgresql_where=_rechecked,
+)
+Index("smm_orders_link", orders.c.account, orders.c.link_digest)
 Index("smm_orders_created", orders.c.account, orders.c.created_at)
 
 events = Table(
@@ -238,4 +262,8 @@ consumers = Table(
     Column("account", String(64), primary_key=True),
     Column("consumer", String(200), primary_key=True),
     Column("position", BigInteger, nullable=False),
+    # The worker that reads it, until when, and the fencing token of its claim.
+    Column("owner", String(32)),
+    Column("lease_until", UtcTime),
+    Column("claim_version", BigInteger, nullable=False),
 )

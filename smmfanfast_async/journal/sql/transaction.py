@@ -12,10 +12,16 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from .database import Database
+from .database import Database, Lane
 from .transitions import Transitions
 
-__all__ = ["eventful_transaction", "timed_transaction", "transaction"]
+__all__ = [
+    "admitting_transaction",
+    "deciding_transaction",
+    "eventful_transaction",
+    "timed_transaction",
+    "transaction",
+]
 
 
 class AccountJournal(Protocol):
@@ -48,7 +54,8 @@ def transaction(*, reads: bool = False) -> Callable[[_Work[J, P, T]], _Method[J,
         @functools.wraps(method)
         async def call(self: J, /, *args: P.args, **kwargs: P.kwargs) -> T:
             return await self._database.run(
-                lambda connection: method(self, connection, *args, **kwargs), reads=reads
+                lambda connection: method(self, connection, *args, **kwargs),
+                Lane.READ if reads else Lane.WRITE,
             )
 
         return _hide_parameters(call, 1)
@@ -61,12 +68,20 @@ def timed_transaction(method: _TimedWork[J, P, T]) -> _Method[J, P, T]:
 
     Reading it may take a connection of its own, so it does not happen inside the transaction.
     """
+    return _timed(method, Lane.WRITE)
 
+
+def admitting_transaction(method: _TimedWork[J, P, T]) -> _Method[J, P, T]:
+    """Run a method as `timed_transaction` does, one that may wait for a caller's transaction."""
+    return _timed(method, Lane.ADMIT)
+
+
+def _timed(method: _TimedWork[J, P, T], lane: Lane) -> _Method[J, P, T]:
     @functools.wraps(method)
     async def call(self: J, /, *args: P.args, **kwargs: P.kwargs) -> T:
         now = await self.now()
         return await self._database.run(
-            lambda connection: method(self, connection, now, *args, **kwargs)
+            lambda connection: method(self, connection, now, *args, **kwargs), lane
         )
 
     return _hide_parameters(call, 2)
@@ -78,7 +93,15 @@ def eventful_transaction(method: _EventfulWork[J, P, T]) -> _Method[J, P, T]:
     If the answer to its commit was lost, everything is done already and a second try would find
     nothing to do. The recorded events show that, and the first try's result is returned.
     """
+    return _eventful(method, Lane.WRITE)
 
+
+def deciding_transaction(method: _EventfulWork[J, P, T]) -> _Method[J, P, T]:
+    """Run a method as `eventful_transaction` does, one that may wait for a caller's transaction."""
+    return _eventful(method, Lane.ADMIT)
+
+
+def _eventful(method: _EventfulWork[J, P, T], lane: Lane) -> _Method[J, P, T]:
     @functools.wraps(method)
     async def call(self: J, /, *args: P.args, **kwargs: P.kwargs) -> T:
         now = await self.now()
@@ -90,7 +113,7 @@ def eventful_transaction(method: _EventfulWork[J, P, T]) -> _Method[J, P, T]:
                 results.append(await method(self, transitions, connection, now, *args, **kwargs))
             return results[-1]
 
-        return await self._database.run(work)
+        return await self._database.run(work, lane)
 
     return _hide_parameters(call, 3)
 

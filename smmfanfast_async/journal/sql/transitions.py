@@ -17,7 +17,6 @@ import attrs
 from sqlalchemy import Executable, RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..._amounts import EXACT, total
 from ..._text import sanitize
 from ...errors import ErrorKind, JournalError, RefConflictError, SpendingLimitError
 from .. import (
@@ -30,6 +29,7 @@ from .. import (
     Outcome,
 )
 from . import statements
+from .day_budget import DayBudget
 from .ref_statements import BY_REF_ELSEWHERE, POSTPONE, SET_MAX_CHARGE
 from .rows import (
     entry_from_row,
@@ -42,7 +42,7 @@ from .rows import (
     order_number,
     outcome_values,
 )
-from .schema import budgets, orders
+from .schema import orders
 
 __all__ = ["Transitions"]
 
@@ -55,6 +55,7 @@ class Transitions:
     def __init__(self, account: str, *, is_sqlite: bool) -> None:
         self._account = account
         self._is_sqlite = is_sqlite
+        self._day_budget = DayBudget(account, is_sqlite=is_sqlite)
         self._last_event: dict[str, Any] | None = None
 
     # --- transitions -----------------------------------------------------------------------------
@@ -69,20 +70,24 @@ class Transitions:
         is_only_account: bool,
     ) -> Entry:
         """Insert an order, or return the existing entry of its ref."""
+        is_new = False
         row = await self.find_row(connection, statements.BY_REF, new.ref)
         if row is None and is_only_account:
             await self.require_only_account(connection, new)
         if row is None and budget is not None and new.price is not None:
-            await self.lock_budget(connection, new.budget_day)
+            await self._day_budget.lock(connection, new.budget_day)
             # Read again: the transaction that held the lock may have created this very ref.
             row = await self.find_row(connection, statements.BY_REF, new.ref)
             if row is None:
-                await self.check_budget(connection, new.price, new.budget_day, budget)
+                await self._day_budget.check(connection, new.price, new.budget_day, budget)
         if row is None:
             insert = statements.insert_or_ignore(orders, is_sqlite=self._is_sqlite)
             values = new_order_row(self._account, new, budget, now)
             inserted = await connection.execute(insert.values(values).returning(orders))
             row = inserted.mappings().one_or_none()
+            if row is not None:
+                is_new = True
+                await self._day_budget.record(connection, None, row)
         if row is None:  # another transaction was faster
             row = await self.require_row(connection, new.ref)
         if row["digest"] != form_digest(new.form):
@@ -92,7 +97,7 @@ class Transitions:
             params = {"p_id": row["id"], "p_max_charge": new.max_charge}
             limited = (await connection.execute(SET_MAX_CHARGE, params)).mappings().one_or_none()
             row = row if limited is None else limited
-        return entry_from_row(row)
+        return attrs.evolve(entry_from_row(row), is_new=is_new)
 
     async def start_attempt(
         self,
@@ -116,7 +121,7 @@ class Transitions:
             return entry_from_row(row) if row["state"] == _S.SENDING else None
         if row is not None and not _is_within_checked_budget(row, price, budget, day):
             # Before the order's own row: every transaction locks the two in this order.
-            await self.lock_budget(connection, day)
+            await self._day_budget.lock(connection, day)
         row = await self.find_row(connection, statements.BY_REF_LOCKED, ref)
         if row is None or row["state"] != _S.PREPARED or row["attempt"] != attempt:
             return None
@@ -133,8 +138,11 @@ class Transitions:
             "p_account": self._account, "p_ref": ref, "p_attempt": attempt, "p_now": now,
             "p_slot": slot, "p_owner": owner, "p_until": lease_until, "p_balance": balance,
         })  # fmt: skip
-        row = started.mappings().one_or_none()
-        return None if row is None else entry_from_row(row)
+        started_row = started.mappings().one_or_none()
+        if started_row is None:
+            return None
+        await self._day_budget.record(connection, row, started_row)
+        return entry_from_row(started_row)
 
     async def postpone(
         self,
@@ -185,7 +193,7 @@ class Transitions:
         """Apply a person's decision; return None if the entry is in none of `from_states`."""
         if budget is not None and budget_day is not None:
             # Before the order's own row: every transaction locks the two in this order.
-            await self.lock_budget(connection, budget_day)
+            await self._day_budget.lock(connection, budget_day)
         row = await self.find_row(connection, statements.BY_REF_LOCKED, ref)
         if row is None or row["state"] not in from_states:
             return None
@@ -198,7 +206,7 @@ class Transitions:
             values["max_charge"] = max_charge
         if budget_day is not None:
             price = row["price"] if price is None else price
-            await self.check_budget(connection, price, budget_day, budget)
+            await self._day_budget.check(connection, price, budget_day, budget, row=row)
             values |= {"budget_day": budget_day, "budget": budget}
         if row["state"] == _S.UNKNOWN and outcome.state is _S.WITHDRAWN:
             values["was_unknown"] = True
@@ -223,29 +231,6 @@ class Transitions:
             raise JournalError(f"ref {ref!r} has no entry")
         return row
 
-    async def check_budget(
-        self,
-        connection: AsyncConnection,
-        price: Decimal | None,
-        day: str,
-        budget: Decimal | None,
-        *,
-        counted: Decimal | None = None,
-    ) -> None:
-        """Raise `SpendingLimitError` if one more price exceeds the day's locked budget.
-
-        `counted` is the price at which the same order is counted already.
-        """
-        if budget is None or price is None:
-            return
-        params = {"p_account": self._account, "p_day": day}
-        prices = await connection.execute(statements.BUDGET_SPENT, params)
-        spent = total(EXACT.multiply(each, Decimal(count)) for each, count in prices)
-        if counted is not None:
-            spent = EXACT.subtract(spent, counted)
-        if EXACT.add(spent, price) > budget:
-            raise SpendingLimitError("budget_per_day", price, budget, spent)
-
     async def check_limits(
         self,
         connection: AsyncConnection,
@@ -265,16 +250,8 @@ class Transitions:
         if budget is None:
             return {"price": price}
         if not _is_within_checked_budget(row, price, budget, day):
-            counted = row["price"] if row["budget_day"] == day else None
-            await self.check_budget(connection, price, day, budget, counted=counted)
+            await self._day_budget.check(connection, price, day, budget, row=row)
         return {"price": price, "budget": budget, "budget_day": day}
-
-    async def lock_budget(self, connection: AsyncConnection, day: str) -> None:
-        """Lock a day's budget until the end of the transaction."""
-        insert = statements.insert_or_ignore(budgets, is_sqlite=self._is_sqlite)
-        await connection.execute(insert.values(account=self._account, day=day, checks=0))
-        params = {"p_account": self._account, "p_day": day}
-        await connection.execute(statements.LOCK_BUDGET, params)
 
     async def require_unassigned(
         self, connection: AsyncConnection, ref: str, order: str | None
@@ -326,6 +303,7 @@ class Transitions:
         statement = statements.transition(_S(row["state"]), outcome_values(outcome, now) | values)
         params = {"p_id": row["id"], "p_attempt": row["attempt"]}
         updated = (await connection.execute(statement, params)).mappings().one()
+        await self._day_budget.record(connection, row, updated)
         if outcome.state in (_S.WITHDRAWN, _S.REFUSED) and row["link"]:
             await self.make_held_due(connection, [row["link"]], now)
         kind, text = event_of_transition(outcome)

@@ -42,6 +42,24 @@ async def test_next(smm_sandbox):
     result.assert_outcomes(passed=2)
 
 
+def test_panel_and_client_use_the_profile_of_the_marker(run: Run) -> None:
+    result = run("""
+import attrs
+from smmfanfast_async import SMMFANFAST
+
+OTHER = attrs.evolve(SMMFANFAST, request_format="json", field_names={"key": "token"})
+
+@pytest.mark.asyncio
+@pytest.mark.smm_sandbox(profile=OTHER)
+async def test_user(smm_client, smm_sandbox):
+    added = await smm_client.add(ORDER)
+    assert list(smm_sandbox.orders) == [added.order]
+    assert smm_client.profile == OTHER
+""")
+
+    result.assert_outcomes(passed=1)
+
+
 def test_client_uses_the_profile_of_the_dialect(run: Run) -> None:
     result = run("""
 import attrs

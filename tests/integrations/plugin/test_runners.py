@@ -145,7 +145,8 @@ from hypothesis import HealthCheck, given, settings, strategies
 
 @pytest.mark.asyncio
 @settings(
-    max_examples=3, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=3, database=None, deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(number=strategies.integers())
 async def test_user(smm_client, number):

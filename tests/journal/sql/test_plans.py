@@ -1,6 +1,9 @@
 """Statements that run periodically find their rows by an index, however many rows there are."""
 
+import re
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,11 +14,17 @@ from support.postgres import PostgresServer
 from smmfanfast_async.journal.sql import SQLJournal
 
 FILL = """
-INSERT INTO smm_orders (account, ref, digest, form, link, budget_day, created_at, state, attempt,
-    due_at, was_unknown, miss_count, claim_version, panel_order, lease_until, slot)
-SELECT '{account}', 'r' || n, 'd', '{{}}', 'l' || n, '{day}', 0,
-    CASE WHEN n > 20 THEN 'finished' ELSE {states} END, 1, n, {false}, 0, 0, 'p' || n,
+INSERT INTO smm_orders (account, ref, digest, form, link, link_digest, budget_day, created_at,
+    state, attempt, due_at, was_unknown, miss_count, claim_version, panel_order, lease_until, slot)
+SELECT '{account}', 'r' || n, 'd', '{{}}', 'l' || n, 'l' || n, '{day}', 0,
+    CASE WHEN n > 20 THEN 'finished' ELSE {states} END, 1,
+    CASE WHEN n <= 20 OR n % 300 = 0 THEN n END, {false}, 0, 0, 'p' || n,
     CASE WHEN n % 5 = 3 AND n <= 20 THEN 0 END, CASE WHEN n % 5 = 3 AND n <= 20 THEN n END
+FROM {numbers}
+"""
+FILL_CHANGES = """
+INSERT INTO smm_budget_changes (account, day, amount)
+SELECT '{account}', CASE WHEN n > 9 THEN 'day' || (n % 300) ELSE '{day}' END, '0.01'
 FROM {numbers}
 """
 STATES = (
@@ -29,27 +38,38 @@ NUMBERS = {
 }
 
 USES = {
-    "claim": {"smm_orders_followed"},
+    "claim": {"smm_orders_followed", "smm_orders_rechecked"},
     "due_to_send": {"smm_orders_prepared", "smm_orders_held"},
     "reschedule_far_future": {"smm_orders_followed", "smm_orders_prepared", "smm_orders_held"},
     "expire_leases": {"smm_orders_sending"},
-    "next_due": {"smm_orders_followed", "smm_orders_prepared", "smm_orders_held"},
+    "next_due": {
+        "smm_orders_followed",
+        "smm_orders_prepared",
+        "smm_orders_held",
+        "smm_orders_rechecked",
+    },
     "unknown": {"smm_orders_unknown"},
+    "overdue": {"smm_orders_followed", "smm_orders_prepared"},
     "create": set(),
+    "create_within_budget": {"smm_budget_changes_day"},
 }
 """The indexes that each method needs."""
 
 
+CALLS: dict[str, Callable[[SQLJournal], Awaitable[object]]] = {
+    "claim": lambda journal: journal.claim(9, lease=LEASE),
+    "due_to_send": lambda journal: journal.due_to_send(1),
+    "reschedule_far_future": lambda journal: journal.reschedule_far_future(3, ahead=LEASE),
+    "overdue": lambda journal: journal.overdue(START),
+    "create": lambda journal: journal.create(new_entry("new"), is_only_account=True),
+    "create_within_budget": lambda journal: journal.create(new_entry("new"), budget=Decimal(9999)),
+}
+"""How the methods with arguments are called."""
+
+
 async def run(journal: SQLJournal, name: str) -> object:
-    if name == "claim":
-        return await journal.claim(1, lease=LEASE)
-    if name == "due_to_send":
-        return await journal.due_to_send(1)
-    if name == "reschedule_far_future":
-        return await journal.reschedule_far_future(3, ahead=LEASE)
-    if name == "create":
-        return await journal.create(new_entry("new"), is_only_account=True)
-    return await getattr(journal, name)()
+    call = CALLS.get(name)
+    return await (getattr(journal, name)() if call is None else call(journal))
 
 
 async def fill(journals: Journals, backend: str) -> SQLJournal:
@@ -62,21 +82,27 @@ async def fill(journals: Journals, backend: str) -> SQLJournal:
     assert engine is not None
     async with engine.begin() as connection:
         await connection.exec_driver_sql(sql)
+        changes = FILL_CHANGES.format(account=ACCOUNT, day=DAY, numbers=NUMBERS[backend])
+        await connection.exec_driver_sql(changes)
         await connection.exec_driver_sql("ANALYZE")
     return journal
 
 
 async def statements_of(journal: SQLJournal, name: str) -> list[tuple[str, tuple[Any, ...]]]:
-    """Return the statements on orders that a method runs, with their parameters."""
-    engine = journal._database._engine
-    assert engine is not None
+    """Return the statements that a method runs on large tables, with their parameters."""
     executed: list[tuple[str, tuple[Any, ...]]] = []
-    sql_event.listen(
-        engine.sync_engine, "before_cursor_execute",
-        lambda connection, cursor, sql, values, *rest: executed.append((sql, values)),
-    )  # fmt: skip
+    for engine in (journal._database._engine, journal._database._reader):
+        if engine is not None:
+            sql_event.listen(
+                engine.sync_engine, "before_cursor_execute",
+                lambda connection, cursor, sql, values, *rest: executed.append((sql, values)),
+            )  # fmt: skip
     await run(journal, name)
-    return [each for each in executed if "smm_orders" in each[0].partition("RETURNING")[0]]
+    return [
+        each for each in executed
+        if re.search(r"smm_orders|smm_budget_changes", each[0].partition("RETURNING")[0])
+        and not each[0].startswith("INSERT INTO smm_budget_changes")
+    ]  # fmt: skip
 
 
 @pytest.mark.asyncio
@@ -94,7 +120,7 @@ async def test_sqlite_uses_partial_indexes(journals: Journals, backend: str, nam
             plan += "\n".join(str(row.detail) for row in rows) + "\n"
 
     assert {each for each in USES[name] if each in plan} == USES[name], plan
-    assert "SCAN smm_orders" not in plan, plan
+    assert "SCAN smm_" not in plan, plan
 
 
 @pytest.mark.asyncio
@@ -121,7 +147,7 @@ async def test_postgres_uses_partial_indexes_with_either_plan_cache_mode(
         await other.close()
 
     assert {each for each in USES[name] if each in plan} == USES[name], plan
-    assert "Seq Scan on smm_orders" not in plan, plan
+    assert "Seq Scan on smm_" not in plan, plan
 
 
 def literal(value: object) -> str:
@@ -137,13 +163,13 @@ async def test_claim_skips_closed_orders_of_the_past(journals: Journals, backend
 
     claims = await journal.claim(10_000, lease=LEASE)
 
-    assert len(claims) == 4
+    assert len(claims) == 4 + 10  # the others of those that are finished are never checked again
 
 
 UNKNOWN = """
-INSERT INTO smm_orders (account, ref, digest, form, link, budget_day, created_at, state, attempt,
-    was_unknown, miss_count, claim_version)
-SELECT '{account}', 'r' || n, 'd', '{{}}', CASE WHEN n % 2 = 0 THEN 'same' ELSE 'l' || n END,
+INSERT INTO smm_orders (account, ref, digest, form, link, link_digest, budget_day, created_at,
+    state, attempt, was_unknown, miss_count, claim_version)
+SELECT '{account}', 'r' || n, 'd', '{{}}', {link}, {link},
     '{day}', 0, 'unknown', 1, {false}, 0, 0
 FROM {numbers}
 """
@@ -155,7 +181,8 @@ async def test_unknown_orders_have_no_limit(journals: Journals, backend: str) ->
     count = 70_000
     journal = await journals()
     sql = UNKNOWN.format(
-        account=ACCOUNT, day=DAY, false="false" if backend == "postgresql" else "0",
+        account=ACCOUNT, day=DAY, link="CASE WHEN n % 2 = 0 THEN 'same' ELSE 'l' || n END",
+        false="false" if backend == "postgresql" else "0",
         numbers=NUMBERS[backend].replace("3000", str(count)),
     )  # fmt: skip
     engine = journal._database._engine

@@ -2,21 +2,21 @@
 
 import asyncio
 import os
+import shutil
 import sqlite3
 import stat
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-from support.journals import accept, claim_due, new_entry, observe, outcome, prepare, start
+from support.journals import LEASE, accept, claim_due, new_entry, observe, outcome, prepare, start
 
-from smmfanfast_async import InvalidSettingsError, JournalError
+from smmfanfast_async import JournalError
 from smmfanfast_async.journal import EntryState
-from smmfanfast_async.journal.sql import SQLJournal, database
+from smmfanfast_async.journal.sql import SQLJournal, connecting, database
 
 S = EntryState
 NOBODY_UID = 65534
@@ -85,34 +85,6 @@ def content_of(path: Path) -> bytes:
     return path.read_bytes()
 
 
-# --- the address ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("address", "reason"), [
-    ("orders.db", "not the address"),
-    ("sqlite+aiosqlite://", "needs a file"),
-    ("sqlite+aiosqlite:///:memory:", "needs a file"),
-    ("sqlite+aiosqlite:///file::memory:?uri=true", "file: address"),
-    ("sqlite:///orders.db", "has driver 'sqlite'"),
-    ("mysql+aiomysql://me:hidden@host/orders", "has driver 'mysql"),
-    ("postgresql://me:hidden@host/orders", "has driver 'postgresql'"),
-    ("postgresql+asyncpg://me:hidden@host:port/orders", "not the address"),
-    (None, "not the address"),
-])  # fmt: skip
-def test_unsupported_address_is_refused_without_its_password(address: Any, reason: str) -> None:
-    with pytest.raises(InvalidSettingsError, match=reason) as caught:
-        SQLJournal(address)
-
-    trace = caught.value.__traceback__
-    assert trace is not None
-    trace = trace.tb_next  # the test's own frame knows the address
-    while trace is not None:
-        assert "hidden" not in repr(trace.tb_frame.f_locals)
-        trace = trace.tb_next
-    assert "hidden" not in repr(caught.value)
-    assert caught.value.__cause__ is caught.value.__context__ is None
-
-
 # --- file and settings ---------------------------------------------------------------------------
 
 
@@ -169,7 +141,18 @@ async def test_sqlite_uses_the_machines_time_by_default(sqlite_url: str) -> None
 async def test_missing_folder_is_named_in_the_error(tmp_path: Path) -> None:
     error = await open_fails(f"sqlite+aiosqlite:///{tmp_path / 'nowhere' / 'orders.db'}")
 
-    assert "nowhere/orders.db' cannot be written: No such file" in error.text
+    assert "nowhere' does not exist; create it first" in error.text
+
+
+@pytest.mark.asyncio
+async def test_folder_that_cannot_be_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
+
+    error = await open_fails(f"sqlite+aiosqlite:///{tmp_path / 'orders.db'}")
+
+    assert f"the folder '{tmp_path}' cannot be written" in error.text
 
 
 @pytest.mark.asyncio
@@ -279,6 +262,107 @@ async def find_ref(path: Path, ref: str) -> object:
     with closing(sqlite3.connect(path)) as reader:
         row: object = reader.execute("SELECT ref FROM smm_orders WHERE ref = ?", (ref,)).fetchone()
         return row
+
+
+# --- the file is gone ----------------------------------------------------------------------------
+
+
+def delete(path: Path) -> None:
+    path.unlink()
+
+
+def replace(path: Path) -> None:
+    copy = path.with_name("copy.db")
+    shutil.copyfile(path, copy)
+    copy.replace(path)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("change", [delete, replace])
+async def test_nothing_is_sent_once_the_file_is_another(
+    journal: SQLJournal, path: Path, change: Callable[[Path], None]
+) -> None:
+    await prepare(journal)
+    kept = path.with_name("kept.db")
+    kept.hardlink_to(path)
+    change(path)
+
+    with pytest.raises(JournalError, match="was deleted, moved or replaced"):
+        await journal.start_attempt("a", 0, lease=LEASE, max_in_flight=1)
+    with pytest.raises(JournalError, match="was deleted, moved or replaced"):
+        await prepare(journal, "b")
+
+    kept.replace(path)
+    assert await journal.find("a") is not None
+
+
+@pytest.mark.asyncio
+async def test_nothing_is_sent_once_the_write_ahead_log_is_deleted(
+    journal: SQLJournal, path: Path
+) -> None:
+    await prepare(journal)
+    path.with_name("orders.db-wal").unlink()
+
+    with pytest.raises(JournalError, match="was deleted, moved or replaced"):
+        await journal.start_attempt("a", 0, lease=LEASE, max_in_flight=1)
+
+
+def test_folder_is_not_kept_if_only_its_file_is_mounted(tmp_path: Path) -> None:
+    device = tmp_path.stat().st_dev
+
+    assert connecting.is_folder_kept(tmp_path, device)
+    assert not connecting.is_folder_kept(tmp_path, device + 1)
+
+
+@pytest.mark.asyncio
+async def test_mounted_file_alone_holds_every_commit(
+    sqlite_url: str, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connecting, "is_folder_kept", lambda *_: False)
+    journal = SQLJournal(sqlite_url).for_account("a")
+    await journal.open()
+    started = await start(journal)
+
+    # As after a kill of a container that mounts this file: what is beside it is gone.
+    survived = tmp_path / "survived.db"
+    shutil.copyfile(path, survived)
+    await journal.aclose()
+    again = SQLJournal(f"sqlite+aiosqlite:///{survived}").for_account("a")
+    await again.open()
+
+    assert await again.find("a") == started
+    assert await again.start_attempt("a", 0, lease=LEASE, max_in_flight=9) is None
+    await again.aclose()
+
+
+@pytest.mark.asyncio
+async def test_file_is_found_after_a_change_of_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    monkeypatch.chdir(tmp_path)
+    journal = SQLJournal("sqlite+aiosqlite:///orders.db").for_account("a")
+    await journal.open()
+    monkeypatch.chdir(other)
+
+    assert (await prepare(journal)).state is S.PREPARED
+    # The connection for reading is made here, and leads to the same file.
+    assert await journal.find("a") is not None
+    await journal.aclose()
+    assert not list(other.iterdir())
+
+
+@pytest.mark.asyncio
+async def test_waiting_for_a_connection_has_a_deadline(
+    journal: SQLJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = journal._database._free[database.Lane.WRITE]
+    monkeypatch.setattr(database, "DEADLINE_S", 0.01)
+
+    async with writer:
+        with pytest.raises(JournalError, match=r"no connection became free within 0\.01 s"):
+            await prepare(journal)
 
 
 # --- versions of the schema ----------------------------------------------------------------------

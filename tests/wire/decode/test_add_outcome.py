@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 from attrs import evolve
+from msgspec import structs
 
 from smmfanfast_async._wire.decode import decode_added
 from smmfanfast_async.errors import (
+    AuthenticationError,
     BlockedError,
     ErrorKind,
     OutcomeUnknownError,
@@ -15,7 +17,7 @@ from smmfanfast_async.errors import (
     RateLimitError,
     RefusedError,
 )
-from smmfanfast_async.profile import SMMFANFAST, Refusal
+from smmfanfast_async.profile import API_V2, SMMFANFAST, Refusal
 from smmfanfast_async.results import AddedOrder, Response
 
 SENT_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -166,10 +168,82 @@ def test_any_other_http_status_leaves_outcome_unknown(status: int, body: bytes) 
     assert outcome(body, status) == "unknown"
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422, 429])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422])
 @pytest.mark.parametrize("body", [PLACED, PAGE, b"", b'{"error":"Try again later"}', b"[]"])
 def test_http_error_without_known_refusal_leaves_outcome_unknown(status: int, body: bytes) -> None:
     assert outcome(body, status) == "unknown"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(PAGE, b"", b"[]", b"{}", b'"slower"', b"Too Many Requests", b'{"retry_after":30}'),
+        *(b'{"error":"Try again later"}', b'{"message":"Too Many Attempts."}', b"<a id=5>"),
+        b'{"error":"slower","order":null}',
+    ],
+)
+def test_http_429_without_an_id_is_a_rate_limit(body: bytes) -> None:
+    """Limiters answer before the panel's own code does."""
+    with pytest.raises(RateLimitError) as caught:
+        decode(body, 429, retry_after_s=7.0)
+
+    assert (caught.value.retry_after_s, caught.value.action) == (7.0, "add")
+    assert (caught.value.maybe_placed, caught.value.kind) == (False, ErrorKind.RATE_LIMIT)
+    assert caught.value.raw == body.decode().strip()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(PLACED, b'{"order":32', b'{"Order_ID" : 32, "a":', b'[{"id":32}]', b'{"id":5}'),
+        *(b'{"status":"success"}', b'{"error":"Order queued"}', b'{"message":"Your order 5"}'),
+        *(b'{"error":"The provider limits requests"}', b'{"error":"slower","order":32}'),
+        b'{"error":"Processing the previous one"}',
+    ],
+)
+def test_http_429_that_may_be_about_an_order_is_unknown(body: bytes) -> None:
+    assert outcome(body, 429) == "unknown"
+
+
+def test_delay_of_a_rate_limit_is_read_from_its_text() -> None:
+    with pytest.raises(RateLimitError) as caught:
+        decode(b'{"error":"Slower, please wait 30 seconds"}', 429)
+
+    assert caught.value.retry_after_s == 30.0
+
+
+def test_listed_refusal_under_http_429_keeps_its_kind() -> None:
+    with pytest.raises(RefusedError) as caught:
+        decode(REFUSED, 429)
+
+    assert caught.value.kind is ErrorKind.VALIDATION
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("You have an active order with this link", "refused"),
+        ("neworder.error.link_duplicate", "refused"),
+        ("Bad Link", "unknown"),
+        ("Conflict", "unknown"),
+    ],
+)
+def test_http_409_is_a_refusal_only_with_the_text_of_a_duplicate(text: str, expected: str) -> None:
+    assert outcome(f'{{"error":"{text}"}}'.encode(), 409) == expected
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("text", ["Unauthorized", "Unauthenticated.", "Access denied"])
+def test_texts_of_frameworks_are_refusals_under_401_and_403(status: int, text: str) -> None:
+    reply = Response(status=status, body=f'{{"message":"{text}"}}'.encode())
+
+    with pytest.raises(AuthenticationError):
+        decode_added(reply, API_V2, {"action": "add"}, SENT_AT)
+    with pytest.raises(OutcomeUnknownError):
+        decode_added(reply, SMMFANFAST, {"action": "add"}, SENT_AT)
+    for other in (200, 400, 404):
+        with pytest.raises(OutcomeUnknownError):
+            decode_added(structs.replace(reply, status=other), API_V2, {}, SENT_AT)
 
 
 def test_id_under_http_error_is_kept() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Generator
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smmfanfast_async._wire.decode import decode_services
@@ -40,6 +40,7 @@ def run_read_ahead(reply: Response) -> tuple[int, Response]:
     return sum(1 for _ in steps()), responses[0]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32), st.integers(0, 60), st.integers(0, 400), st.sampled_from([None, 1]))
 def test_fragments_that_decode_are_the_list(
     seed: int, count: int, size_bytes: int, indent: int | None
@@ -56,6 +57,31 @@ def test_fragments_that_decode_are_the_list(
     except ValueError:
         return
     assert decoded == records
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32), st.integers(0, 60), st.integers(0, 400), st.sampled_from([None, 1]))
+def test_fragments_that_decode_are_the_object(
+    seed: int, count: int, size_bytes: int, indent: int | None
+) -> None:
+    random = Random(seed)
+    values = ["}", "},", '"},{"', "text", {"a": {"b": 1}, "c": 2}, {"a": "},"}, None, "\\", 5]
+    records = {str(each): random.choice(values) for each in range(count)}
+    body = json.dumps(records, indent=indent).encode()
+
+    decoded: dict[str, object] = {}
+    try:
+        for fragment in split_fragments(body, size_bytes, brackets=b"{}"):
+            decoded |= json.loads(fragment)
+    except ValueError:
+        return
+    assert list(decoded.items()) == list(records.items())
+
+
+@pytest.mark.parametrize("end", [b",}", b", \n}"])
+def test_object_that_ends_with_a_comma_is_rejected(end: bytes) -> None:
+    with pytest.raises(ValueError, match="nothing after"):
+        list(split_fragments(b'{"1":{}' + end, 1, brackets=b"{}"))
 
 
 def test_list_is_split_after_records() -> None:

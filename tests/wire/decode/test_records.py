@@ -131,13 +131,13 @@ def test_record_without_a_status_word_is_an_error(status: str) -> None:
     assert found[3] == "1"  # type: ignore[index]
 
 
-# A failure word is about the order if the record has fields of an order, else about the call.
+# A failure word is about the order if the record has fields of an order, or is known to be about it
+# and has no text; else it is about the call.
 @pytest.mark.parametrize("word", ["error", "Fail", "failed"])
 @pytest.mark.parametrize(
     ("other_fields", "is_order"),
     [
         ("", False),
-        (',"order":"1"', False),
         (',"message":"x"', False),
         (',"charge":null', True),
         (',"charge":"0"', True),
@@ -158,13 +158,28 @@ def test_failure_word_without_order_fields_is_a_refusal(
     in_batch = decode_statuses(
         Response(status=200, body=f'{{"1":{record}}}'.encode()), SMMFANFAST, ["1"]
     )
+    is_state_in_batch = is_order or not other_fields
 
-    for found in (decode_one(record), comparable_entries(dict(in_batch.found))["1"]):
-        if is_order:
+    for found, is_state in (
+        (decode_one(record), is_order),
+        (comparable_entries(dict(in_batch.found))["1"], is_state_in_batch),
+    ):
+        if is_state:
             assert isinstance(found, OrderStatus)
             assert found.raw_status == word
         else:
             assert found[0] is RefusedError  # type: ignore[index]
+
+
+@pytest.mark.parametrize("word", ["error", "Fail", "failed"])
+def test_failure_word_that_names_its_order_is_the_state_of_the_order(word: str) -> None:
+    record = f'{{"order":"1","status":"{word}"}}'
+    batch = decode_statuses(Response(status=200, body=record.encode()), SMMFANFAST, ["1"])
+    other = decode_one(record.replace('"1"', '"2"'))
+
+    assert decode_one(record) == OrderStatus(order="1", raw_status=word)
+    assert batch.found == {"1": OrderStatus(order="1", raw_status=word)}
+    assert not isinstance(other, OrderStatus)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,9 @@ from smmfanfast_async._wire.decode.json_values import (
 from smmfanfast_async.errors import (
     AuthenticationError,
     BlockedError,
+    ErrorKind,
     InvalidResponseError,
+    OrderNotFoundError,
     PanelError,
     RateLimitError,
     RefusedError,
@@ -33,7 +35,7 @@ def error_of(body: bytes, status: int = 200, **more: Any) -> PanelError:
     return caught.value
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 409, 413, 425, 430, 499])
+@pytest.mark.parametrize("status", [400, 404, 408, 409, 413, 425, 430, 499])
 @pytest.mark.parametrize(
     ("body", "error_class"),
     [
@@ -53,6 +55,40 @@ def test_http_400_to_499_is_a_refusal_or_invalid(
 
     assert type(error) is error_class
     assert (error.http_status, error.action) == (status, "balance")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error_class"),
+    [
+        (401, PAGE, AuthenticationError),
+        (401, b"", AuthenticationError),
+        (401, b'{"message":"No such thing"}', AuthenticationError),
+        (403, b'{"message":"No such thing"}', AuthenticationError),
+        (403, REFUSED, AuthenticationError),
+        (403, PAGE, BlockedError),
+        (403, b"", BlockedError),
+        (403, b'{"error":"Spam protection"}', RateLimitError),
+        (403, b'{"error":"Order not found"}', OrderNotFoundError),
+    ],
+)
+def test_http_401_and_403_of_a_read_are_about_the_key_or_blocked(
+    status: int, body: bytes, error_class: type[PanelError]
+) -> None:
+    error = error_of(body, status)
+
+    assert type(error) is error_class
+    assert (error.http_status, error.action) == (status, "balance")
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_http_401_of_an_undocumented_call_has_no_kind_of_its_own(status: int) -> None:
+    """It may create an order, so its error stays as careful as that of an `add`."""
+    body = b'{"error":"No such thing"}'
+
+    with pytest.raises(RefusedError) as caught:
+        decode_call(Response(status=status, body=body), SMMFANFAST, "an_action")
+
+    assert caught.value.kind is ErrorKind.UNKNOWN
 
 
 @pytest.mark.parametrize("body", [PAGE, REFUSED, BALANCE, b""])

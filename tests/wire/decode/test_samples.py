@@ -338,7 +338,7 @@ def test_balance_is_exact(value: str, number: str) -> None:
     assert decode_balance(reply, SMMFANFAST) == Balance(balance=Decimal(number))
 
 
-@pytest.mark.parametrize("body", ["[]", '[{"balance":"1"}]'])
+@pytest.mark.parametrize("body", ["[]", '[{"balance":"1"},{"balance":"2"}]'])
 def test_balance_needs_an_object(body: str) -> None:
     reply = Response(status=200, body=body.encode())
 

@@ -7,14 +7,25 @@ INSERT or UPDATE.
 from .common import insert_or_ignore
 from .event_log import (
     ACKNOWLEDGE,
-    CONSUMER_POSITION,
+    ACKNOWLEDGE_ONCE,
+    CLAIM_CONSUMER,
+    CONSUMER,
     EVENT_AT,
     EVENTS_AFTER,
     INSERT_EVENT,
+    RELEASE_CONSUMER,
     RESERVE_POSITIONS,
 )
-from .following import CLAIM, record_statuses, release, reschedule_far_future
-from .money import BUDGET_SPENT, LOCK_BUDGET, ORDER_COUNTS, PAUSE, RESERVE_CALL
+from .following import claim, record_statuses, release, reschedule_far_future
+from .money import (
+    BUDGET_CHANGES,
+    DAY_WITH_BUDGET_CHANGES,
+    LOCK_BUDGET,
+    ORDER_COUNTS,
+    PAUSE,
+    RESERVE_CALL,
+    TAKE_BUDGET_CHANGES,
+)
 from .one_order import (
     BY_PANEL_ORDER,
     BY_REF,
@@ -24,6 +35,7 @@ from .one_order import (
     TAKEN_SLOTS,
     transition,
 )
+from .overview import OVERDUE, orders_by_account
 from .queries import (
     PURGE_PAGE,
     SAME_LINK_AS_UNKNOWN,
@@ -36,12 +48,14 @@ from .sending import DUE_TO_SEND, NEXT_DUE, POSTPONE_HELD, RELEASE_HELD, make_he
 
 __all__ = [
     "ACKNOWLEDGE",
-    "BUDGET_SPENT",
+    "ACKNOWLEDGE_ONCE",
+    "BUDGET_CHANGES",
     "BY_PANEL_ORDER",
     "BY_REF",
     "BY_REF_LOCKED",
-    "CLAIM",
-    "CONSUMER_POSITION",
+    "CLAIM_CONSUMER",
+    "CONSUMER",
+    "DAY_WITH_BUDGET_CHANGES",
     "DUE_TO_SEND",
     "EVENTS_AFTER",
     "EVENT_AT",
@@ -50,19 +64,24 @@ __all__ = [
     "LOCK_BUDGET",
     "NEXT_DUE",
     "ORDER_COUNTS",
+    "OVERDUE",
     "PAUSE",
     "POSTPONE_HELD",
     "PURGE_PAGE",
+    "RELEASE_CONSUMER",
     "RELEASE_HELD",
     "RESERVE_CALL",
     "RESERVE_POSITIONS",
     "SAME_LINK_AS_UNKNOWN",
     "START_ATTEMPT",
     "TAKEN_SLOTS",
+    "TAKE_BUDGET_CHANGES",
     "UNKNOWN_ORDERS",
+    "claim",
     "entries_page",
     "insert_or_ignore",
     "make_held_due",
+    "orders_by_account",
     "purge",
     "purge_events",
     "record_statuses",

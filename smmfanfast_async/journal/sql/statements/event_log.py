@@ -1,16 +1,29 @@
 """Statements on events and on the positions of their consumers."""
 
-from sqlalchemy import BigInteger, Integer, bindparam, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    and_,
+    bindparam,
+    case,
+    or_,
+    select,
+    update,
+)
 
-from ..schema import accounts, consumers, events
-from .common import ACCOUNT
+from ..schema import UtcTime, accounts, consumers, events
+from .common import ACCOUNT, NOW
 
 __all__ = [
     "ACKNOWLEDGE",
-    "CONSUMER_POSITION",
+    "ACKNOWLEDGE_ONCE",
+    "CLAIM_CONSUMER",
+    "CONSUMER",
     "EVENTS_AFTER",
     "EVENT_AT",
     "INSERT_EVENT",
+    "RELEASE_CONSUMER",
     "RESERVE_POSITIONS",
 ]
 
@@ -38,18 +51,52 @@ EVENT_AT = select(events.c.at, events.c.ref, events.c.kind).where(
 )
 """What distinguishes an event from any other that could have its position."""
 
-CONSUMER_POSITION = select(consumers.c.position).where(
-    consumers.c.account == ACCOUNT, consumers.c.consumer == bindparam("p_consumer")
+_x = consumers.c
+_HERE = and_(_x.account == ACCOUNT, _x.consumer == bindparam("p_consumer"))
+_OWNER: ColumnElement[str] = bindparam("p_owner")
+_UNTIL = bindparam("p_until", type_=UtcTime)
+_POSITION = bindparam("p_position", type_=BigInteger)
+_VERSION = bindparam("p_version", type_=BigInteger)
+
+CONSUMER = select(_x.position, _x.owner, _x.claim_version).where(_HERE)
+"""The position that a consumer has acknowledged, and who reads it."""
+
+_free = (
+    select(_x.consumer)
+    .where(_HERE, or_(_x.lease_until.is_(None), _x.lease_until <= NOW, _x.owner == _OWNER))
+    # A row that is locked is one whose worker is about to acknowledge: it is in use.
+    .with_for_update(skip_locked=True)
+    .cte("free")
 )
-"""The position that a consumer has acknowledged."""
+CLAIM_CONSUMER = (
+    update(consumers)
+    .where(_x.account == ACCOUNT, _x.consumer.in_(select(_free.c.consumer)))
+    .values(
+        owner=_OWNER,
+        lease_until=_UNTIL,
+        claim_version=_x.claim_version + case((_x.owner == _OWNER, 0), else_=1),
+    )
+    .returning(_x.position, _x.claim_version)
+)
+"""Claim a consumer whose lease is over, or renew the owner's own claim."""
+
+RELEASE_CONSUMER = (
+    update(consumers)
+    .where(_HERE, _x.claim_version == _VERSION)
+    .values(lease_until=None, owner=None)
+    .returning(_x.consumer)
+)
+"""End the lease of the latest claim."""
 
 ACKNOWLEDGE = (
     update(consumers)
-    .where(
-        consumers.c.account == ACCOUNT,
-        consumers.c.consumer == bindparam("p_consumer"),
-        consumers.c.position < bindparam("p_position"),
+    .where(_HERE, _x.claim_version == _VERSION)
+    .values(
+        position=case((_x.position < _POSITION, _POSITION), else_=_x.position), lease_until=_UNTIL
     )
-    .values(position=bindparam("p_position"))
+    .returning(_x.position)
 )
-"""Move a consumer's position, only forwards."""
+"""Move a consumer's position under the latest claim, only forwards."""
+
+ACKNOWLEDGE_ONCE = ACKNOWLEDGE.where(_x.position < _POSITION)
+"""The same, for effects that must happen once: it finds no row the second time."""

@@ -3,30 +3,50 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import BigInteger, Integer, Text, Update, bindparam, case, literal, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Text,
+    Update,
+    any_,
+    bindparam,
+    case,
+    func,
+    literal,
+    select,
+    update,
+)
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from ... import EntryState
 from ..schema import UtcTime, has_state, orders
 from .common import IN_ACCOUNT, NOW, S, c, json_rows
 
-__all__ = ["CLAIM", "record_statuses", "release", "reschedule_far_future"]
+__all__ = ["claim", "record_statuses", "release", "reschedule_far_future"]
 
-# Rows that another desk has locked are being claimed by it: skipped, not waited for (PostgreSQL).
-_due = (
-    select(c.id)
-    .where(IN_ACCOUNT, has_state(S.ACCEPTED), c.due_at <= NOW)
-    .order_by(c.due_at)
-    .limit(bindparam("p_limit", type_=Integer))
-    .with_for_update(skip_locked=True)
-    .cte("due")
-)
-CLAIM = (
-    update(orders)
-    .where(c.id.in_(select(_due.c.id)))
-    .values(claim_version=c.claim_version + 1, due_at=bindparam("p_until", type_=UtcTime))
-    .returning(orders)
-)
-"""Claim what is due. A claim expires by itself: the order is due again after the lease."""
+
+def claim(state: EntryState, *, is_sqlite: bool) -> ReturningUpdate[Any]:
+    """Claim what is due in a state. A claim expires by itself: after the lease it is due again."""
+    # Rows that another desk has locked are being claimed by it: skipped, not waited for.
+    due = (
+        select(c.id)
+        .where(IN_ACCOUNT, has_state(state), c.due_at <= NOW)
+        .order_by(c.due_at)
+        .limit(bindparam("p_limit", type_=Integer))
+        .with_for_update(skip_locked=True)
+    )
+    if is_sqlite:
+        is_due: ColumnElement[bool] = c.id.in_(due)
+    else:
+        # As an array: for a table of unknown size, PostgreSQL would plan to read all orders.
+        is_due = c.id == any_(func.array(due.scalar_subquery()))
+    return (
+        update(orders)
+        .where(is_due)
+        .values(claim_version=c.claim_version + 1, due_at=bindparam("p_until", type_=UtcTime))
+        .returning(orders)
+    )
 
 
 def release(*, is_sqlite: bool) -> Update:
@@ -37,7 +57,7 @@ def release(*, is_sqlite: bool) -> Update:
         .where(
             c.id == released.c.id,
             c.claim_version == released.c.claim_version,
-            has_state(S.ACCEPTED),
+            has_state(S.ACCEPTED, S.FINISHED),
         )
         .values(claim_version=c.claim_version + 1, due_at=released.c.due_at)
     )
@@ -65,7 +85,7 @@ def record_statuses(*, is_sqlite: bool) -> Update:
         .where(
             c.id == checked.c.id,
             c.claim_version == checked.c.claim_version,
-            has_state(S.ACCEPTED),
+            has_state(S.ACCEPTED, S.FINISHED),
         )
         .values(
             state=case((is_final, S.FINISHED.value), else_=c.state),

@@ -1,31 +1,63 @@
 """Statements on budgets, on sums of money, and on the rate of calls."""
 
-from sqlalchemy import BigInteger, bindparam, case, cast, func, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    Integer,
+    and_,
+    bindparam,
+    case,
+    cast,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
 
-from ... import SPENDING_STATES
-from ..schema import UtcTime, accounts, budgets, has_state
+from ..schema import UtcTime, accounts, budget_changes, budgets
 from .common import ACCOUNT, IN_ACCOUNT, NOW, c
 
-__all__ = ["BUDGET_SPENT", "LOCK_BUDGET", "ORDER_COUNTS", "PAUSE", "RESERVE_CALL"]
+__all__ = [
+    "BUDGET_CHANGES",
+    "DAY_WITH_BUDGET_CHANGES",
+    "LOCK_BUDGET",
+    "ORDER_COUNTS",
+    "PAUSE",
+    "RESERVE_CALL",
+    "TAKE_BUDGET_CHANGES",
+]
 
 LOCK_BUDGET = (
     update(budgets)
     .where(budgets.c.account == ACCOUNT, budgets.c.day == bindparam("p_day"))
     .values(checks=budgets.c.checks + 1)
+    .returning(budgets.c.checks)
 )
 """Lock a day's budget until the end of the transaction, so that checks of it are serialized."""
 
-BUDGET_SPENT = (
-    select(c.price, func.count())
-    .where(
-        IN_ACCOUNT,
-        c.budget_day == bindparam("p_day"),
-        has_state(*sorted(SPENDING_STATES)),
-        c.price.is_not(None),
-    )
-    .group_by(c.price)
+_of_day = and_(budget_changes.c.account == ACCOUNT, budget_changes.c.day == bindparam("p_day"))
+
+_limit = bindparam("p_limit", type_=Integer)
+BUDGET_CHANGES = select(budget_changes.c.amount).where(_of_day).limit(_limit)
+"""The amounts whose sum a day's orders cost; they are added up exactly in Python."""
+
+TAKE_BUDGET_CHANGES = (
+    delete(budget_changes)
+    .where(budget_changes.c.id.in_(select(budget_changes.c.id).where(_of_day).limit(_limit)))
+    .returning(budget_changes.c.amount)
 )
-"""A day's orders counted by price; the sum is computed exactly in Python."""
+"""Take some of a locked day's amounts, to replace them by their sum."""
+
+DAY_WITH_BUDGET_CHANGES = (
+    select(budget_changes.c.day)
+    .where(budget_changes.c.account == ACCOUNT, budget_changes.c.day < bindparam("p_day"))
+    .group_by(budget_changes.c.day)
+    .having(func.count() > literal(1))
+    .order_by(budget_changes.c.day)
+    .limit(1)
+)
+"""The first day before a day whose amounts are not replaced by their sum yet."""
 
 ORDER_COUNTS = (
     select(c.state, c.status, c.price, c.charge, func.count())

@@ -38,15 +38,15 @@ UNKNOWN_ORDERS = select(orders).where(IN_ACCOUNT, has_state(S.UNKNOWN)).order_by
 
 
 _unknown = orders.alias("unknown")
-_unknown_links = select(_unknown.c.link).where(
+_unknown_digests = select(_unknown.c.link_digest).where(
     _unknown.c.account == ACCOUNT,
     # As literals, as in `has_state`, for the partial index.
     _unknown.c.state == literal_column(f"'{S.UNKNOWN.value}'"),
-    _unknown.c.link.is_not(None),
+    _unknown.c.link_digest.is_not(None),
 )
 SAME_LINK_AS_UNKNOWN = select(c.link, c.ref, c.state, c.kind, c.sent_at).where(
     IN_ACCOUNT,
-    c.link.in_(_unknown_links),
+    c.link_digest.in_(_unknown_digests),
     or_(has_state(*sorted(OPEN_STATES)), c.kind == ErrorKind.DUPLICATE.value),
 )
 """Orders with the link of an unknown one that are open or were reported as duplicates."""
@@ -84,7 +84,7 @@ def purge(*, is_sqlite: bool) -> ReturningUpdate[Any]:
     return (
         update(orders)
         .where(c.id == page.c.id, not_(has_state(*sorted(OPEN_STATES))), has_content)
-        .values(form=None, link=None, reason=None)
+        .values(form=None, link=None, link_digest=None, reason=None)
         .returning(c.ref)
     )
 

@@ -54,10 +54,10 @@ DUE_TO_SEND = (
 NEXT_DUE = select(
     *(
         select(func.min(c.due_at, type_=UtcTime))
-        .where(IN_ACCOUNT, has_state(state))
+        .where(IN_ACCOUNT, has_state(state), c.due_at.is_not(None))
         .scalar_subquery()
         .label(state.value)
-        for state in (S.PREPARED, S.HELD, S.ACCEPTED)
+        for state in (S.PREPARED, S.HELD, S.ACCEPTED, S.FINISHED)
     )
 )
 """The earliest due time in each state that has one."""

@@ -1,0 +1,28 @@
+"""Statements about a journal as a whole: its accounts, and whether its orders are followed."""
+
+from sqlalchemy import Executable, bindparam, func, select
+
+from ..schema import UtcTime, has_state
+from .common import IN_ACCOUNT, S, c
+
+__all__ = ["OVERDUE", "orders_by_account"]
+
+_before = bindparam("p_before", type_=UtcTime)
+# One subquery per state, because each has an index of its own.
+_TO_CHECK = select(func.count()).where(IN_ACCOUNT, has_state(S.ACCEPTED), c.due_at < _before)
+_TO_SEND = select(func.count()).where(IN_ACCOUNT, has_state(S.PREPARED), c.due_at < _before)
+_LAST_CHECK = select(func.max(c.checked_at)).where(IN_ACCOUNT, has_state(S.ACCEPTED))
+
+OVERDUE = select(
+    _TO_CHECK.scalar_subquery().label("to_check"),
+    _TO_SEND.scalar_subquery().label("to_send"),
+    _LAST_CHECK.scalar_subquery().label("checked_at"),
+)
+"""Count the orders to check and those to send that were due before a time; find the last check."""
+
+
+def orders_by_account(ref: str | None) -> Executable:
+    """Return a query of the number of orders of each account, or of those with a ref."""
+    counted = select(c.account, func.count().label("orders")).group_by(c.account)
+    counted = counted.order_by(c.account)
+    return counted if ref is None else counted.where(c.ref == bindparam("p_ref", ref))
