@@ -5,8 +5,10 @@ from collections.abc import Awaitable, Callable
 from decimal import Decimal
 
 import aiohttp
+import attrs
 import pytest
 
+from smmfanfast_async.profile import API_V2
 from smmfanfast_async.sandbox import Sandbox, SandboxService
 from smmfanfast_async.sandbox.recording import MAX_REPLAY_STEPS
 from smmfanfast_async.sandbox.replay import MAX_COMPARED_ORDERS
@@ -73,10 +75,19 @@ async def place_many(panel: Sandbox) -> None:
     panel.advance(7)
 
 
+async def use_other_names(panel: Sandbox) -> None:
+    await send(panel, action="add", link="https://x.com/a", token=panel.api_key)
+    await send(panel, action="cancel", orders="1", token=panel.api_key)
+
+
 SCENES: dict[str, tuple[dict[str, object], Callable[[Sandbox], Awaitable[None]], str]] = {
     "nothing": ({}, do_nothing, "assert not smm_sandbox.orders"),
     "everything": ({"seed": 3, "balance": Decimal("50.5")}, use_everything, "'1': 'partial'"),
     "own services": ({"services": [SERVICE]}, do_nothing, "SandboxService(service='7'"),
+    "profile": (
+        {"profile": attrs.evolve(API_V2, field_names={"key": "token"})}, use_other_names,
+        "dialect='api-v2',",
+    ),
     "too much": ({}, do_too_much, f"# Only the first {MAX_REPLAY_STEPS} of"),
     "many orders": (
         {"existing_orders": MAX_COMPARED_ORDERS + 1}, place_many, "assert len(smm_sandbox.orders)",
