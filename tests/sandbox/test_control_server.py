@@ -261,6 +261,26 @@ async def test_stream_sends_the_state_when_it_changes() -> None:
 
 
 @pytest.mark.asyncio
+async def test_state_that_did_not_change_is_not_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control_server, "EVENT_INTERVAL_S", 0.001)
+    async with controlled() as (panel, session):
+        server = panel._control
+        assert server is not None
+        read, looks = server._control.read, 0
+
+        def count(*arguments: Any) -> Any:
+            nonlocal looks
+            looks += 1
+            if looks == 5:
+                panel.advance(5)
+            return read(*arguments)
+
+        monkeypatch.setattr(server._control, "read", count)
+        async with session.get(f"{panel.control_url}/events") as answer:
+            assert [(await read_state(answer))["now_s"] for _ in range(2)] == [0, 5]
+
+
+@pytest.mark.asyncio
 async def test_ten_pages_at_once_get_every_state() -> None:
     async with controlled() as (panel, session), AsyncExitStack() as stack:
         pages = [
