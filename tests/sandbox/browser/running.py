@@ -176,8 +176,7 @@ class Page:
 
     def forget_refusals(self, status: int) -> None:
         """Forget that the browser reported answers with this status: the test asked for them."""
-        messages = [each["message"] for each in self.browser.get_log("browser")]
-        assert messages
+        messages = self.wait(lambda: [each["message"] for each in self.browser.get_log("browser")])
         assert all(f"status of {status}" in each for each in messages)
 
     def script(self, source: str, *arguments: object) -> Any:
