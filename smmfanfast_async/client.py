@@ -326,9 +326,7 @@ class Client(ApiV2Calls):
         Raises:
             InvalidOrderError: `ids` is one text instead of a list. Nothing was sent.
         """
-        return self._statuses.stream(
-            ids, self._settings, concurrency=self._concurrency, ordered=ordered
-        )
+        return self._statuses.stream(ids, self._settings, self._concurrency, ordered=ordered)
 
     def iter_status_batches(
         self, ids: Ids, *, ordered: bool = False
@@ -337,12 +335,9 @@ class Client(ApiV2Calls):
 
         This is the fastest way into `executemany`, a queue or a data frame. Arguments, bounds,
         order and errors are those of `iter_statuses`; an empty `ids` yields nothing.
-
-        Raises:
-            InvalidOrderError: `ids` is one text instead of a list. Nothing was sent.
         """
         return self._statuses.stream_batches(
-            ids, self._settings, concurrency=self._concurrency, ordered=ordered
+            ids, self._settings, self._concurrency, ordered=ordered
         )
 
     async def wait(

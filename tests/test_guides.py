@@ -2,7 +2,9 @@
 
 import ast
 import asyncio
+import configparser
 import inspect
+import json
 import os
 import re
 import subprocess
@@ -53,7 +55,7 @@ SEARCHED = (
 HOMES = (ROOT, PACKAGE, ROOT / "tests")
 """Folders of the files that the guides for contributors name."""
 
-LANGUAGES = {"python", "sh", "toml", "text"}
+LANGUAGES = {"python", "sh", "toml", "text", "dockerfile", "ini"}
 
 IGNORED_MODULES = {"__pycache__", "py", "README"}
 """Entries of the package folder that are not modules; `py` is the stem of `py.typed`."""
@@ -202,6 +204,28 @@ def test_shell_blocks_use_existing_commands(guide: str) -> None:
     shell = "\n".join(blocks(read(guide), "sh"))
 
     assert set(re.findall(r"\bsmmfanfast ([a-z]+)", shell)) <= known
+
+
+def test_service_and_container_start_and_stop_alike() -> None:
+    guide = read("smmfanfast_async/desk/README.md")
+    (dockerfile,), (unit,) = blocks(guide, "dockerfile"), blocks(guide, "ini")
+    parser = configparser.ConfigParser(strict=False, interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment, method-assign]
+    parser.read_string(unit)
+    steps = dict(line.split(maxsplit=1) for line in dockerfile.replace("\\\n", " ").splitlines())
+    health = json.loads(steps["HEALTHCHECK"].partition(" CMD ")[2])
+    start = json.loads(steps["CMD"])
+    known = {each.name for group in COMMANDS.values() for each in group}
+
+    assert health[0] == "smmfanfast"
+    assert health[1] in known
+    assert set(parser["Service"]["ExecStart"].split()[1:]) <= set(start)
+    assert (ROOT / "tests/recipes" / f"{start[1].partition(':')[0]}.py").exists()
+    assert steps["STOPSIGNAL"] == parser["Service"]["KillSignal"] == "SIGTERM"
+    assert int(parser["Service"]["TimeoutStopSec"]) == 60
+    assert steps["VOLUME"] == steps["WORKDIR"]
+    assert "SMMFANFAST_API_KEY_FILE" in steps["ENV"]
+    assert "SMMFANFAST_API_KEY_FILE" in parser["Service"]["Environment"]
 
 
 def test_cli_guide_names_commands_and_exit_codes() -> None:

@@ -115,7 +115,7 @@ class Statuses:
         return self._coalescer.enqueue(order, timeout_s=settings.timeout_s, group=key), key
 
     async def stream_batches(
-        self, ids: Ids, settings: Settings, *, concurrency: int, ordered: bool
+        self, ids: Ids, settings: Settings, concurrency: int, *, ordered: bool
     ) -> AsyncGenerator[Rows, None]:
         """Yield the statuses of each batch of ids as it completes."""
         self._runner.check_action("status")
@@ -138,12 +138,10 @@ class Statuses:
                 del batch
 
     def stream(
-        self, ids: Ids, settings: Settings, *, concurrency: int, ordered: bool
+        self, ids: Ids, settings: Settings, concurrency: int, *, ordered: bool
     ) -> AsyncGenerator[tuple[str, OrderStatus | PanelError], None]:
         """Yield the status of each id as its batch completes."""
-        return RowStream(
-            self.stream_batches(ids, settings, concurrency=concurrency, ordered=ordered)
-        )
+        return RowStream(self.stream_batches(ids, settings, concurrency, ordered=ordered))
 
     async def close(self) -> None:
         """End all waiting with an error."""

@@ -57,6 +57,7 @@ _AUTH = (
     "please (?:provide|enter|supply|specify|send|use|check) (?:valid |correct )?key",
     f"account {_ACCOUNT_IS_NOT}",
     f"(?:no|no such|unknown|{NEG}|banned|suspended|blocked) account{_GIVEN}",
+    f"(?:account|you) {NO} have api access",
     f"api(?: access)? {_API_IS_NOT}(?: (?:for|on|in) account| not found)?",
 )
 
@@ -95,7 +96,7 @@ _ID = "(?: #)?"
 _SERVICE = "(?:given )?service"
 _SERVICE_IS_NOT = is_not(
     "discontinued,inactive,disabled,invalid,incorrect,wrong,missing,unknown,incorrect request,"
-    "deactivated,removed,deleted,nonexistent,expired,unsupported",
+    "deactivated,removed,deleted,nonexistent,expired,unsupported,suspended,paused,closed",
     "found,exist,exists,active,activated,supported,valid,enabled,correct,recognized,offered",
 )
 _WITH_ID = f"(?: (?:with|for|by) (?:given )?id{_ID})?"
@@ -107,6 +108,7 @@ _SERVICES = (
     f"please (?:select|choose|specify|provide|enter|use) (?:valid|active|correct) {_SERVICE}",
     f"{_SERVICE} {NO} is ordered (?:over|via|through|with|using|from) api",
     "ordering is (?:disabled|suspended|closed)",
+    f"you (?:is not allowed to use|{NO} have access to) service",
 )
 
 # --- duplicate -----------------------------------------------------------------------------------
@@ -200,7 +202,9 @@ _BOUND = any_of(
 )
 _MODAL = any_of("is,must,can,may,cannot,can not,can t,cant,must not,may not,does not,not,shouldn t")
 _LIMITS = f"(?: (?:and |or |of )?(?:{_LIMIT}|{RANGE}|range|limits?|zero|one))"
-_IS_OUT_OF_BOUNDS = f"(?:{_MODAL} )?(?:not )?(?:is |to is )?{_BOUND}{_LIMITS}{{0,3}}{_FOR_SERVICE}"
+_IS_OUT_OF_BOUNDS = (
+    f"(?:{_MODAL} )?(?:not )?(?:is |to is |contain |have )?{_BOUND}{_LIMITS}{{0,3}}{_FOR_SERVICE}"
+)
 _TOO = "(?:too|very) (?:low|high|small|large|big|short|long|many|few|little|much)"
 _FIELD_IS_NOT = is_not(
     "invalid,incorrect,wrong,missing,required,unknown,empty,blank,mandatory,malformed,unsupported,"
@@ -210,6 +214,7 @@ _FIELD_IS_NOT = is_not(
 )
 _TYPE = any_of(
     "link,field,integer,int,numeric,string,array,positive integer,positive field,whole field,"
+    "positive whole field,"
     "numeric field,valid field,valid link,valid integer,valid"
 )
 _ENTER = any_of(
@@ -243,8 +248,11 @@ _VALIDATION = (
     f"link {is_not('deleted,removed', 'found,exist,exists,reachable,accessible')}",
     f"must is {_BOUND}{_LIMITS}{{0,3}}",
     f"(?:link |field |quantity |service )?{FIELD} must (?:only )?is {_TYPE}",
+    f"{FIELDS} is required and must is {_TYPE}",
     f"{FIELD} must (?:start|begin) with https?(?: or https?)?",
-    f"{_MIN} orders?(?: is)? [#$](?: (?:and )?{_MIN} orders?(?: is)? [#$])?",
+    f"{_MIN} orders?(?: is)? [#$](?: (?:and )?{_MIN}(?: orders?)?(?: is)? [#$])?",
+    "order (?:min|max)(?: is)? [#$]",
+    f"quantity # {_IS_OUT_OF_BOUNDS}",
     f"min max (?:order|quantity|field)(?: is)?(?: {RANGE})?",
     (
         f"{_LIMIT}(?: (?:is )?(?:exceeded|exceeds|exceed|reached))?(?: (?:and |or )?{_LIMIT})?"

@@ -65,8 +65,13 @@ _SYNONYMS = {
 }
 """Words, and phrases joined by "_", for each of which the name of the group is written."""
 
-_BY_WORD = dict.fromkeys(_LEFT_OUT.split(), "") | {
-    synonym: word for word, synonyms in _SYNONYMS.items() for synonym in synonyms.split()
+_PLATFORMS = "instagram facebook youtube tiktok twitter telegram spotify"
+_TARGETS = "link url username profile post page video channel"
+
+_BY_WORD = {
+    **{f"{a}_{b}": "link" for a in _PLATFORMS.split() for b in _TARGETS.split()},
+    **dict.fromkeys(_LEFT_OUT.split(), ""),
+    **{synonym: word for word, synonyms in _SYNONYMS.items() for synonym in synonyms.split()},
 }
 _PHRASES = sorted((each.replace("_", " ") for each in _BY_WORD if "_" in each), key=len)
 _PHRASE = re.compile(rf"\b(?:{'|'.join(reversed(_PHRASES))})\b")
@@ -94,7 +99,7 @@ def simplify(text: str) -> str:
 
     A number becomes "#", an amount of money "$". An underscore is a space, as in a code.
     """
-    words = text if " " in text else _CAPITAL.sub(" ", text)
+    words = text.replace("(s)", "s") if " " in text else _CAPITAL.sub(" ", text)
     words = normalize_text(_SEPARATOR.sub("_", words.replace("_", " ")))
     words = _NUMBER.sub("#", _AMOUNT.sub("$", words))
     joined = _PHRASE.sub(lambda found: found[0].replace(" ", "_"), words)
@@ -152,7 +157,7 @@ RANGE = (
 )
 """One number or two, such as "10-1000", "10 and 1000", "1000 characters"."""
 
-FIELD = "(?:given )?(?:link|quantity|field|service|min|max)(?: field)?(?: given)?"
+FIELD = "(?:given )?(?:field of )?(?:link|quantity|field|service|min|max)(?: field)?(?: given)?"
 FIELDS = f"{FIELD}(?: (?:and |or )?{FIELD}){{0,6}}"
 """One or more fields of an order's form."""
 

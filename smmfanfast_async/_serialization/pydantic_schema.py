@@ -157,7 +157,9 @@ def _input_object(cls: Any, *, requires_type: bool) -> Any:
         accepted = json_type(cls._json.accepted.get(name) or _annotation(cls, attribute, hints))
         members[name] = accepted if name in required else NotRequired[accepted]
     del members["extra"]
-    created = _create_typed_dict(f"{cls.__name__}Input", members)
+    # Two names: an API may accept orders of any type in one route and of one type in another.
+    suffix = "Input" if requires_type else "Body"
+    created = _create_typed_dict(f"{cls.__name__}{suffix}", members)
     created.__pydantic_config__ = ConfigDict(extra="forbid")
     return created
 

@@ -76,11 +76,16 @@ def test_waiter_that_ended_is_removed_when_it_expires() -> None:
 def test_taken_keys_keep_their_waiters() -> None:
     async def main() -> None:
         scene = Scene()
+        last = scene.loop.create_future()
+        scene.add("c", last, 5.0)
 
-        taken = scene.waiters.take(1)
+        taken = scene.waiters.take(2)
 
-        assert [future for _, future, _ in taken] == [scene.first, scene.second, scene.third]
-        assert [future for _, future, _ in scene.waiters] == [scene.other]
+        assert [future for _, future, _ in taken] == [
+            *(scene.first, scene.second, scene.third),
+            scene.other,
+        ]
+        assert [future for _, future, _ in scene.waiters] == [last]
         assert scene.waiters.joined == {}
 
     run(main())

@@ -332,7 +332,7 @@ async def test_order_is_shown_to_its_buyer_alone(chat: Chat) -> None:
 async def test_status_failure_is_reported(
     name: str, panel: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def find(self: SQLJournal, ref: str) -> NoReturn:
+    async def find(self: SQLJournal, ref: str, **options: Any) -> NoReturn:
         raise JournalError("the disk is full")
 
     async with BOTS[name]() as chat:

@@ -8,6 +8,7 @@ from smmfanfast_async.errors import ErrorKind
 
 OTHER_WORDINGS: dict[ErrorKind, str] = {
     ErrorKind.AUTH: """
+Your account does not have API access
 api key incorrect
 Invalid key
 Invalid token
@@ -69,6 +70,8 @@ API token is invalid
 Invalid access token
 """,
     ErrorKind.FUNDS: """
+Your balance is not sufficient to complete this order
+Not enough balance: need 1.2, have 0.5
 You have insufficient balance.
 You have insufficient funds
 Insufficient balance
@@ -135,6 +138,9 @@ Error: Insufficient balance
 Sorry, you don't have enough balance
 """,
     ErrorKind.SERVICE: """
+You are not allowed to use this service
+You do not have access to this service
+Service is suspended
 Service not found
 Service not found.
 Service Not Found
@@ -204,6 +210,18 @@ ServiceNotFound
 Selected service not found
 """,
     ErrorKind.VALIDATION: """
+Missing parameter(s)
+Order minimum is 10
+The minimum order is 10 and maximum is 5000
+Quantity must be >= 10
+Link must be a valid Instagram URL
+Invalid Instagram link
+Quantity is required and must be a number
+Quantity must be a positive whole number
+Number of comments is less than the minimum
+Comments must contain at least 10 lines
+Quantity (5) is less than minimum (10)
+Quantity 5 is below the minimum of 10
 Link is required
 Link is required.
 Link required

@@ -13,6 +13,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from ...errors import JournalError
 from .address import Address
+from .log_mark import MAX_LOG_BYTES
 
 __all__ = ["SQLiteFile", "create_engine"]
 
@@ -63,12 +64,16 @@ class SQLiteFile:
             text = f"the file {url.database!r} cannot be written: {error.strerror}"
             raise JournalError(text) from error
 
-    def require_same(self) -> None:
-        """Raise `JournalError` if the file was deleted or replaced since it was opened."""
+    def require_same(self) -> int:
+        """Raise `JournalError` if the file was deleted or replaced since it was opened.
+
+        Returns the size of its log in bytes, 0 without one.
+        """
+        log_bytes = 0
         try:
             is_same = _identity(self.path.stat()) == self.identity
             if self.wal is not None:
-                self.wal.stat()
+                log_bytes = self.wal.stat().st_size
         except OSError:
             is_same = False
         if not is_same:
@@ -76,6 +81,7 @@ class SQLiteFile:
                 f"the file {str(self.path)!r} was deleted, moved or replaced while it was open; put"
                 " it back, or stop every program that uses it and start again"
             )
+        return log_bytes
 
 
 def _require_writable(folder: Path) -> None:
@@ -164,6 +170,9 @@ def _configure_sqlite(journal_mode: str, connection: Any, _record: object) -> No
             f"journal_mode={journal_mode}",
             "synchronous=FULL",
             "foreign_keys=ON",
+            # The log is copied into the file by `log_mark`, and is cut when it starts anew.
+            "wal_autocheckpoint=0",
+            f"journal_size_limit={MAX_LOG_BYTES // 2}",
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()

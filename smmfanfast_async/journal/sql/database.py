@@ -8,11 +8,12 @@ database's address.
 """
 
 import asyncio
+import logging
 import random
 import ssl
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from typing import Any, TypeVar
@@ -28,6 +29,7 @@ from ..._text import sanitize
 from ...errors import JournalError, PanelError, strip_frames
 from .address import Address
 from .connecting import STATEMENT_TIMEOUT_S, SQLiteFile, create_engine
+from .log_mark import MAX_LOG_BYTES, check_log, copy_mark, set_mark, take_mark_back
 from .schema import MIGRATIONS, SCHEMA_VERSION, metadata, versions
 
 __all__ = ["Database", "Lane", "journal_error"]
@@ -37,6 +39,9 @@ DEADLINE_S = 30.0
 
 MIN_RETRY_DELAY_S, MAX_RETRY_DELAY_S = 0.02, 1.0
 """Seconds between retries, doubling from the minimum to the maximum, with jitter."""
+
+MARK_S = 300.0
+"""Seconds after which the log is marked again: other programs copy it into the file too."""
 
 CLOSE_WAIT_S = 5.0
 """Seconds that closing waits for running transactions: each takes milliseconds."""
@@ -69,6 +74,8 @@ middle of one of its steps (seen with 0.30 when a server restarts)."""
 _FINAL_MESSAGES = ("rejected SSL upgrade", "unsupported startup parameter", "no such database")
 """Texts of errors that look like a connection that was cut, but will not pass: asyncpg's for a
 server without TLS, PgBouncer's for settings (it gives nearly all its errors one code, 08P01)."""
+
+_LOG = logging.getLogger("smmfanfast_async")
 
 T = TypeVar("T")
 Work = Callable[[AsyncConnection], Awaitable[T]]
@@ -131,6 +138,9 @@ class Database:
         self._reader: AsyncEngine | None = None
         self._file: SQLiteFile | None = None
         self._free: Mapping[Lane, asyncio.Semaphore] = {}
+        self._is_marking = False
+        self._marked_at_s = 0.0
+        self._log_bytes = 0
         self._users = 0
         self._running: set[asyncio.Task[Any]] = set()
 
@@ -145,6 +155,7 @@ class Database:
         try:
             await self.run(self._prepare)
             await self.run(prepare_account)
+            await self._mark_log()
         except BaseException:
             # A user that could not open does not close. Another may have opened in the meantime.
             if is_first and self._users == 0:
@@ -182,6 +193,7 @@ class Database:
 
     async def _dispose(self) -> None:
         """Start no more transactions, wait for the running ones, and close the connections."""
+        await self._take_mark_back()
         engine, self._engine = self._engine, None
         reader, self._reader = self._reader, None
         if engine is None:
@@ -206,7 +218,7 @@ class Database:
         delay_s = MIN_RETRY_DELAY_S
         while True:
             try:
-                return await self._run_once(work, lane, deadline_s)
+                result = await self._run_once(work, lane, deadline_s)
             except PanelError:
                 raise
             except (ValueError, ArithmeticError) as error:
@@ -217,6 +229,10 @@ class Database:
                     raise
                 if not _is_transient(error) or time.monotonic() + delay_s > deadline_s:
                     raise journal_error(error) from strip_frames(error)
+            else:
+                if lane is not Lane.READ and self._is_mark_due():
+                    await self._mark_log()
+                return result
             await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))  # noqa: S311  # no secret
             delay_s = min(delay_s * 2, MAX_RETRY_DELAY_S)
 
@@ -233,7 +249,7 @@ class Database:
                 result = await work(connection)
             if self._file is not None:
                 # After the commit: the file may have been replaced until then.
-                self._file.require_same()
+                self._log_bytes = self._file.require_same()
             return result
 
         free = await self._wait_for_connection(lane, deadline_s)
@@ -311,6 +327,37 @@ class Database:
         self._server_time = await _read_server_time(connection)
         return self._server_time.time
 
+    # --- the write-ahead log ---------------------------------------------------------------------
+
+    async def _mark_log(self) -> None:
+        """Copy the log into the file, which then says that a log belongs to it; see `log_mark`."""
+        if self._file is None or self._file.wal is None:
+            return
+        self._is_marking, self._marked_at_s = True, elapsed_s()
+        try:
+            await self.run(set_mark)
+            await self.run(self._copy_mark)
+            self._is_marking = False
+        except JournalError as error:
+            _LOG.warning("the log of the journal cannot be copied into its file: %s", error)
+
+    async def _copy_mark(self, connection: AsyncConnection) -> None:
+        assert self._reader is not None  # noqa: S101  # SQLite has one
+        async with self._free[Lane.READ]:
+            await copy_mark(connection, self._reader)
+
+    def _is_mark_due(self) -> bool:
+        if self._file is None or self._file.wal is None or self._is_marking or not self._users:
+            return False
+        return self._log_bytes > MAX_LOG_BYTES or elapsed_s() > self._marked_at_s + MARK_S
+
+    async def _take_mark_back(self) -> None:
+        """Before closing: after a mark that was not copied, the file would seem to lack its log."""
+        if self._is_marking:
+            with suppress(JournalError):
+                await self.run(take_mark_back)
+            self._is_marking = False
+
     # --- the schema ------------------------------------------------------------------------------
 
     async def _prepare(self, connection: AsyncConnection) -> None:
@@ -324,6 +371,8 @@ class Database:
             await connection.run_sync(metadata.create_all)
             await connection.execute(versions.insert().values(id=1, version=SCHEMA_VERSION))
             return
+        if self._file is not None:
+            await check_log(connection, self._file.path.resolve())
         version = (await connection.execute(select(versions.c.version))).scalar()
         await _migrate(connection, version)
 

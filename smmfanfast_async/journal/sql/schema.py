@@ -108,6 +108,8 @@ versions = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("version", Integer, nullable=False),
+    # For SQLite alone: see `log_mark`.
+    Column("log_mark", Integer, nullable=False, default=0),
 )
 
 accounts = Table(
@@ -194,8 +196,6 @@ orders = Table(
     Column("claim_version", BigInteger, nullable=False),
     # The ref first: it is also looked up in all accounts.
     UniqueConstraint("ref", "account", name="smm_orders_ref"),
-    UniqueConstraint("account", "order_number", name="smm_orders_order_number"),
-    UniqueConstraint("account", "slot", name="smm_orders_slot"),
 )
 
 
@@ -230,6 +230,9 @@ Index(
     sqlite_where=_rechecked,
     postgresql_where=_rechecked,
 )
+# Not constraints, which SQLite could only change by rebuilding the table.
+Index("smm_orders_order_number", orders.c.account, orders.c.order_number, unique=True)
+Index("smm_orders_slot", orders.c.account, orders.c.slot, unique=True)
 Index("smm_orders_link", orders.c.account, orders.c.link_digest)
 Index("smm_orders_created", orders.c.account, orders.c.created_at)
 

@@ -138,15 +138,16 @@ def test_number_with_leading_zero_is_not_json() -> None:
         {'x"remains': "N/A", "status": "Pending"},
         {"status": 'x"remains":"N/A"', "note": "+"},
         {"status": "Pending", "details": {"remains": "+5"}},
+        {"status": "Pending", "remains": "+2.000"},
+        {"status": "Pending", "remains": "+null"},
         'x"remains":"N/A" + }{',
     ],
 )
 def test_text_that_resembles_a_count_is_kept(entry: object) -> None:
-    entries = batch_with(_7=entry, _8=record("8", remains="+5"))
+    for other in ({}, {"_9": "a + b", "_10": record("10", note="N/A")}):
+        entries = batch_with(_7=entry, _8=record("8", remains="+5"), **other)
 
-    found = found_in(body_of(entries))
-
-    assert found == found_in(BOM + body_of(entries))
+        assert found_in(body_of(entries)) == found_in(BOM + body_of(entries))
 
 
 def test_text_that_looks_like_the_end_of_a_record_is_kept_whole() -> None:
