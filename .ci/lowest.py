@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-DEVELOPMENT_EXTRAS = {"bench", "dev", "recipes", "test"}
+DEVELOPMENT_EXTRAS = {"bench", "browser", "dev", "recipes", "test"}
 """Extras for the development of this package: their lower bounds promise nothing to users."""
 
 REQUIREMENT = re.compile(r"([\w.-]+)(?:\[[^]]*\])?(?:>=([\d.]+))?")

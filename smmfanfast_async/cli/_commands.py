@@ -57,8 +57,15 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "It needs no key and no network, and takes about 20 seconds.",
             ("demo", "demo --json")),
         Command("sandbox", "sandbox:sandbox", "Run a test panel on this machine",
-            "It prints the settings to use it with. Nothing is bought. Ctrl-C stops it.",
-            ("sandbox", "sandbox --port 9000 --balance 50 --speed 600")),
+            "It prints the settings to use it with, and the address of a page that shows what your "
+            "bot sent. With --control it also prints the address and token of an API with which "
+            "programs in any language script faults, step the clock and read the truth. Nothing is "
+            "bought. Ctrl-C stops it.",
+            (
+                "sandbox",
+                "sandbox --port 9000 --balance 50 --speed 600",
+                "sandbox --port 0 --speed 0 --control",
+            )),
     ),
     "Ask the panel": (
         Command("balance", "services:balance", "Show the balance of the account", "",

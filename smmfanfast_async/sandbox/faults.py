@@ -128,6 +128,11 @@ class FaultScript:
         """The scripted faults that no request has met yet, the next first; without rates."""
         return tuple(self._script)
 
+    @property
+    def rates(self) -> tuple[tuple[ScriptedFault, float], ...]:
+        """The faults that requests meet at random, with their rates, in the order of asking."""
+        return tuple((scripted, rate) for scripted, rate, _ in self._rates)
+
     def add_next(self, scripted: ScriptedFault) -> None:
         """Make the next `scripted.times` matching requests meet this fault."""
         if len(self._script) >= MAX_SCRIPTED:

@@ -20,10 +20,19 @@ import attrs
 from attrs import define, field, frozen
 
 from .forms import calculate_price
-from .lifecycle import Lifecycle, ParentOrder, age_at, plan_lifecycle, plan_parent, stage_at
+from .lifecycle import (
+    Lifecycle,
+    ParentOrder,
+    age_at,
+    plan_lifecycle,
+    plan_parent,
+    stage_at,
+    stages_after,
+)
 from .money import EXACT, NO_MONEY, round_charge
 from .orders import FINAL_STATES, OrderRequest, State, StoredOrder
 from .services import SandboxService
+from .spending import MoneyLog
 
 __all__ = ["MAX_ORDERS", "Ledger"]
 
@@ -37,6 +46,10 @@ same reason: one form may have two million."""
 
 FIELD_OVERHEAD = 200
 """Characters that the storage of a field is counted as, beside its name and value."""
+
+MAX_PAST_STATES = 100
+"""The most states kept of an order's time before its state was last set manually; then the oldest
+are dropped. A person sets a few."""
 
 _ORDER_STATES = frozenset(State) - {State.ACTIVE, State.EXPIRED}
 _DRIP_FEED_STATES = frozenset({State.ACTIVE, State.COMPLETED, State.CANCELED})
@@ -62,6 +75,9 @@ class _Record:
     children: list[str] = field(factory=list[str])
     created_count: int = 0  # posts or runs so far, including those skipped for lack of money
     plan_version: int = 0  # events of an older version are stale
+    since: tuple[float, State]  # when it was created, or its state last set manually, and to what
+    past_states: tuple[tuple[float, State], ...] = ()  # those before `since`
+    finished_at_s: float = 0.0  # when it became final; meaningless before that
 
 
 @frozen(order=True)
@@ -87,6 +103,9 @@ class Ledger:
     ) -> None:
         """`balance` is the account's balance before the first order."""
         self.balance = balance
+        self.money = MoneyLog()
+        self._open: dict[str, None] = {}  # ids of the orders that are not final
+        self._final_counts: Counter[State] = Counter()
         self._seed = seed
         self._records: dict[str, _Record] = {}
         self._events: list[_Event] = []
@@ -100,6 +119,9 @@ class Ledger:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._records)
+
+    def __len__(self) -> int:
+        return len(self._records)
 
     def has_active_order(self, service: str, link: str) -> bool:
         """Return whether an order for this service and link is not final yet."""
@@ -120,6 +142,11 @@ class Ledger:
         self._free_characters -= characters
         return self._store(request, now_s, random=random, parent_order=parent_order).order
 
+    def top_up(self, amount: Decimal, now_s: float) -> None:
+        """Add money to the balance, or take some away if `amount` is negative."""
+        self.balance = EXACT.add(self.balance, amount)
+        self.money.record_addition(now_s, amount)
+
     def run_due_events(self, now_s: float) -> None:
         """Execute all events due at `now_s` or before, each at its own time."""
         while self._events and self._events[0].at_s <= now_s:
@@ -130,7 +157,8 @@ class Ledger:
             if record.parent_order:
                 self._advance_parent(record, record.parent_order, event.at_s)
             else:
-                self._finish(record, record.lifecycle.outcome, record.lifecycle.final_remains)
+                final_remains = record.lifecycle.final_remains
+                self._finish(record, record.lifecycle.outcome, final_remains, event.at_s)
 
     def set_state(self, order: str, state: State, remains: int | None, now_s: float) -> None:
         """Set the state of an order manually; any state that is not final continues from there.
@@ -142,12 +170,14 @@ class Ledger:
         record = self._records[order]
         _check_state(record, state, remains)
         record.plan_version += 1
+        record.past_states = _list_states(record, now_s)[-MAX_PAST_STATES:]
+        record.since = (now_s, state)
         if state not in FINAL_STATES:
             self._resume(record, state, now_s)
         elif state is State.PARTIAL and remains is not None:
-            self._finish(record, state, remains)
+            self._finish(record, state, remains, now_s)
         else:
-            self._finish(record, state, _default_remains(record, state))
+            self._finish(record, state, _default_remains(record, state), now_s)
 
     def cancel(self, order: str, now_s: float) -> bool:
         """Cancel an open order and refund what remains; return False if it is final already.
@@ -170,6 +200,37 @@ class Ledger:
     def count_children(self, order: str) -> int:
         """Return how many orders a drip-feed or subscription has created so far."""
         return len(self._records[order].children)
+
+    def list_states(self, order: str, now_s: float) -> tuple[tuple[float, State], ...]:
+        """Return when an order entered each of its states until now; KeyError for an unknown id."""
+        return _list_states(self._records[order], now_s)
+
+    def count_states(self, now_s: float) -> Counter[State]:
+        """Return the number of orders in each state."""
+        counts = Counter(_state_at(self._records[order], now_s)[0] for order in self._open)
+        return counts + self._final_counts
+
+    def find(
+        self, now_s: float, *, states: frozenset[State] | None, service: str, link: str
+    ) -> list[str]:
+        """Return the ids of the orders in one of these states, the newest first.
+
+        `states` None is any state, `service` "" any service; `link` is a part of the link.
+        """
+        if states and not states & FINAL_STATES:
+            # Sorted, because an order whose state was set manually may come back at the end.
+            ids = sorted(self._open, key=int, reverse=True)
+        else:
+            ids = list(reversed(self._records))
+        if states is None and not service and not link:
+            return ids
+        wanted = link.lower()
+        return [
+            order
+            for order in ids
+            if _matches(self._records[order].request, service, wanted)
+            and (states is None or _state_at(self._records[order], now_s)[0] in states)
+        ]
 
     def get_service(self, order: str) -> SandboxService:
         """Return the service of an order as it was when the order was created."""
@@ -222,10 +283,14 @@ class Ledger:
             lifecycle=plan_lifecycle(random, max(request.quantity, 1)),
             parent_order=parent_order,
             lifecycle_start_s=now_s,
+            since=(now_s, State.ACTIVE if parent_order else State.PENDING),
         )
         self._records[record.order] = record
+        self._open[record.order] = None
         self._active_links[_link_key(record)] += 1
-        self._update_charge(record)
+        # A run is paid by its drip-feed: no money enters or leaves the account.
+        is_run = parent_id is not None and self._records[parent_id].request.runs is not None
+        self._update_charge(record, None if is_run else now_s)
         self._schedule_next(record, now_s)
         return record
 
@@ -243,7 +308,7 @@ class Ledger:
         if record.created_count < len(parent_order.quantities):
             self._create_child(record, parent_order, now_s)
         if record.created_count == len(parent_order.quantities):
-            self._finish(record, parent_order.outcome, 0)
+            self._finish(record, parent_order.outcome, 0, now_s)
         else:
             self._schedule_next(record, now_s)
 
@@ -262,7 +327,7 @@ class Ledger:
     def _store_child(self, record: _Record, quantity: int, price: Decimal, now_s: float) -> None:
         if record.request.runs is not None:
             record.spent_on_runs = EXACT.add(record.spent_on_runs, price)
-            self._update_charge(record)
+            self._update_charge(record, None)
         request = attrs.evolve(
             record.request, quantity=quantity, price=price, runs=None, per_post=None, posts=None
         )
@@ -271,26 +336,36 @@ class Ledger:
         )
         record.children.append(child.order)
 
-    def _finish(self, record: _Record, state: State, remains: int) -> None:
+    def _finish(self, record: _Record, state: State, remains: int, at_s: float) -> None:
         if record.final_state is None:
             self._active_links[_link_key(record)] -= 1
-        record.final_state, record.remains = state, remains
-        self._update_charge(record)
+            del self._open[record.order]
+        else:
+            self._final_counts[record.final_state] -= 1
+        self._final_counts[state] += 1
+        record.final_state, record.remains, record.finished_at_s = state, remains, at_s
+        self._update_charge(record, at_s)
 
     def _resume(self, record: _Record, state: State, now_s: float) -> None:
         """Continue an order from the start of a state that is not final."""
         if record.final_state is not None:
             self._active_links[_link_key(record)] += 1
+            self._final_counts[record.final_state] -= 1
+            self._open[record.order] = None
         record.final_state = None
         if not record.parent_order:
             record.lifecycle_start_s = now_s - age_at(record.lifecycle, state)
-        self._update_charge(record)
+        self._update_charge(record, now_s)
         self._schedule_next(record, now_s)
 
-    def _update_charge(self, record: _Record) -> None:
+    def _update_charge(self, record: _Record, at_s: float | None) -> None:
+        """Move the difference between charge and cost; None for money that stays in the orders."""
         cost = _calculate_cost(record)
-        self.balance = EXACT.add(self.balance, EXACT.subtract(record.charge, cost))
+        difference = EXACT.subtract(record.charge, cost)
+        self.balance = EXACT.add(self.balance, difference)
         record.charge = cost
+        if at_s is not None:
+            self.money.record_charge(at_s, difference)
 
 
 def _calculate_cost(record: _Record) -> Decimal:
@@ -316,6 +391,24 @@ def _state_at(record: _Record, now_s: float) -> tuple[State, int, int]:
         return record.final_state, record.lifecycle.start_count, record.remains
     stage = stage_at(record.lifecycle, record.request.quantity, now_s - record.lifecycle_start_s)
     return stage.state, stage.start_count, stage.remains
+
+
+def _list_states(record: _Record, now_s: float) -> tuple[tuple[float, State], ...]:
+    since_s, state = record.since
+    states = [(since_s, state)]
+    is_final = record.final_state is not None
+    if not record.parent_order and state not in FINAL_STATES:
+        end_s = record.finished_at_s if is_final else now_s
+        for age_s, next_state in stages_after(record.lifecycle, state):
+            if record.lifecycle_start_s + age_s < end_s:
+                states.append((record.lifecycle_start_s + age_s, next_state))
+    if record.final_state is not None and state not in FINAL_STATES:
+        states.append((record.finished_at_s, record.final_state))
+    return (*record.past_states, *states)
+
+
+def _matches(request: OrderRequest, service: str, link: str) -> bool:
+    return service in ("", request.service.service) and link in request.link.lower()
 
 
 def _count_characters(request: OrderRequest) -> int:

@@ -22,6 +22,7 @@ __all__ = [
     "plan_lifecycle",
     "plan_parent",
     "stage_at",
+    "stages_after",
 ]
 
 MAX_LIFECYCLE_S = 6 * 3600.0
@@ -142,6 +143,17 @@ def age_at(lifecycle: Lifecycle, state: State) -> float:
         State.IN_PROGRESS: lifecycle.started_at_s,
     }
     return ages_s[state]
+
+
+def stages_after(lifecycle: Lifecycle, state: State) -> tuple[tuple[float, State], ...]:
+    """Return the states that follow one that is not final, with the ages at which they start."""
+    stages = (
+        (0.0, State.PENDING),
+        (lifecycle.processing_at_s, State.PROCESSING),
+        (lifecycle.started_at_s, State.IN_PROGRESS),
+    )
+    position = [each for _, each in stages].index(state)
+    return stages[position + 1 :]
 
 
 def plan_parent(random: Random, request: OrderRequest) -> ParentOrder | None:

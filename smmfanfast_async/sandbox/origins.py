@@ -9,12 +9,14 @@ the sandbox's URL as the third.
 import re
 from collections.abc import Sequence
 
-__all__ = ["is_foreign"]
+__all__ = ["is_foreign", "is_own_page"]
 
 _LOCAL_HOST = re.compile(
     r"(?:127\.0\.0\.1|localhost|\[::1\])(?::[0-9]{0,5})?", re.IGNORECASE | re.ASCII
 )
 _SCHEME = re.compile("https?://", re.IGNORECASE)
+_LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
+_OWN_FETCH_SITES = frozenset({"same-origin", "none"})
 _LOCAL_FETCH_SITES = frozenset({"same-origin", "same-site", "none"})
 
 
@@ -27,6 +29,21 @@ def is_foreign(hosts: Sequence[str], origins: Sequence[str], fetch_sites: Sequen
         all(_LOCAL_HOST.fullmatch(host) for host in hosts)
         and all(_is_local_origin(origin) for origin in origins)
         and all(site.lower() in _LOCAL_FETCH_SITES for site in fetch_sites)
+    )
+
+
+def is_own_page(
+    hosts: Sequence[str], origins: Sequence[str], fetch_sites: Sequence[str], port: int
+) -> bool:
+    """Return whether a request is from a program, or from a page that this port itself served.
+
+    Stricter than `is_foreign`: one `Host` with this very port is required, and pages of other
+    servers of this machine are refused too.
+    """
+    if len(hosts) != 1 or hosts[0].lower() not in {f"{name}:{port}" for name in _LOCAL_NAMES}:
+        return False
+    return all(origin.lower() == f"http://{hosts[0].lower()}" for origin in origins) and all(
+        site.lower() in _OWN_FETCH_SITES for site in fetch_sites
     )
 
 

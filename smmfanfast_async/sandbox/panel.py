@@ -7,6 +7,7 @@ import hmac
 import re
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
+from typing import Any
 
 import attrs
 
@@ -59,11 +60,13 @@ class Panel:
         self.ledger = Ledger(seed=seed, balance=balance, max_orders=max_orders)
         self.refills = RefillBook(seed=seed, max_refills=max_orders)
         self.services: dict[str, SandboxService] = {}
-        self._dialect = dialect
+        self.unavailable: dict[str, SandboxService] = {}
+        self._positions: dict[str, int] = {}  # a service that comes back takes its old place
+        self.dialect = dialect
         for service in services:
             self.add_service(service)
         self._api_key = api_key
-        self._currency = currency
+        self.currency = currency
         self._double_decoding = (
             dialect.double_decoding if double_decoding is None else double_decoding
         )
@@ -98,16 +101,43 @@ class Panel:
 
     def add_service(self, service: SandboxService) -> None:
         """Add or replace a service; ValueError for a type that the dialect does not have."""
-        if service.type not in self._dialect.service_types:
+        if service.type not in self.dialect.service_types:
             raise ValueError(
                 f"service {service.service} has type {service.type!r}, which the dialect "
-                f"{self._dialect.name!r} does not have"
+                f"{self.dialect.name!r} does not have"
             )
+        self._positions.setdefault(service.service, len(self._positions))
+        self.unavailable.pop(service.service, None)
         self.services[service.service] = service
 
-    def change_rate(self, service: str, rate: Decimal) -> None:
-        """Change the rate of a service; KeyError for an unknown service."""
-        self.services[service] = attrs.evolve(self.services[service], rate=rate)
+    def remove_service(self, service: str) -> None:
+        """Remove a service, available or not; KeyError for an unknown service."""
+        del self._shelf_of(service)[service]
+
+    def change_service(self, service: str, **changes: Any) -> None:
+        """Change fields of a service; KeyError for an unknown one, ValueError for a bad value."""
+        shelf = self._shelf_of(service)
+        shelf[service] = attrs.evolve(shelf[service], **changes)
+
+    def set_available(self, service: str, *, available: bool) -> None:
+        """Offer a service, or stop offering it; KeyError for an unknown service."""
+        found = self._shelf_of(service).pop(service)
+        shelf = self.services if available else self.unavailable
+        shelf[service] = found
+        ordered = sorted(shelf.items(), key=lambda item: self._positions[item[0]])
+        shelf.clear()
+        shelf.update(ordered)
+
+    def list_services(self) -> list[tuple[SandboxService, bool]]:
+        """Return all services in the order of the list, and whether each is available."""
+        both = [
+            *((service, True) for service in self.services.values()),
+            *((service, False) for service in self.unavailable.values()),
+        ]
+        return sorted(both, key=lambda item: self._positions[item[0].service])
+
+    def _shelf_of(self, service: str) -> dict[str, SandboxService]:
+        return self.unavailable if service in self.unavailable else self.services
 
     def snapshot_orders(self, now_s: float) -> dict[str, StoredOrder]:
         """Return every order at the given time, by id, the oldest first."""
@@ -119,7 +149,7 @@ class Panel:
         return {refill: self.refills.snapshot(refill, now_s) for refill in self.refills}
 
     def _error(self, text: str) -> Answer:
-        return {"error": self._dialect.translate_message(text)}
+        return {"error": self.dialect.translate_message(text)}
 
     def _decode_value(self, value: str) -> str:
         """Return a value as the panel stores it: decoded once more, without tags (seen)."""
@@ -130,8 +160,8 @@ class Panel:
     def _add(self, fields: Mapping[str, str], now_s: float) -> Answer:
         repeated = self._replays.find(fields, now_s)
         if repeated is not None:
-            return self._dialect.added(repeated)
-        request = parse_order(fields, self.services, self._dialect)
+            return self.dialect.added(repeated)
+        request = parse_order(fields, self.services, self.dialect)
         if request.link and self.ledger.has_active_order(request.service.service, request.link):
             raise RefusalReply(messages.ACTIVE_LINK)
         if request.price > self.ledger.balance:
@@ -140,7 +170,7 @@ class Panel:
         if order is None:
             raise RefusalReply(messages.TRY_AGAIN)
         self._replays.add(fields, order, now_s)
-        return self._dialect.added(order)
+        return self.dialect.added(order)
 
     def _status(self, fields: Mapping[str, str], now_s: float) -> Answer:
         if "order" in fields:
@@ -154,7 +184,7 @@ class Panel:
             # Spaces around an id stay in the key, such as `" 13"` (seen).
             order = key.strip()
             if order not in self.ledger:
-                rows[key] = self._dialect.unknown_order()
+                rows[key] = self.dialect.unknown_order()
                 continue
             free_child_ids -= self.ledger.count_children(order)
             if free_child_ids < 0:
@@ -167,21 +197,21 @@ class Panel:
         if name not in fields:
             raise RefusalReply(missing)
         ids = [each for each in fields[name].split(",") if each.strip()]
-        if len(ids) > (self._dialect.max_ids_per_call or MAX_IDS_PER_CALL):
+        if len(ids) > (self.dialect.max_ids_per_call or MAX_IDS_PER_CALL):
             raise RefusalReply(messages.TOO_MANY_IDS)
         return ids
 
     def _order_answer(self, order: str, now_s: float) -> Answer:
         stored = self.ledger.snapshot(order, now_s)
-        return self._dialect.order(stored, self._currency if self._with_currency else None)
+        return self.dialect.order(stored, self.currency if self._with_currency else None)
 
     def _services(self, _fields: Mapping[str, str], _now_s: float) -> Answer:
         if not self.services:
-            return self._dialect.no_services
-        return [self._dialect.service(service) for service in self.services.values()]
+            return self.dialect.no_services
+        return [self.dialect.service(service) for service in self.services.values()]
 
     def _balance(self, _fields: Mapping[str, str], _now_s: float) -> Answer:
-        return self._dialect.balance(self.ledger.balance, self._currency)
+        return self.dialect.balance(self.ledger.balance, self.currency)
 
     # --- only API v2 ----------------------------------------------------------------------------
 

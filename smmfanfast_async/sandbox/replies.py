@@ -9,7 +9,7 @@ from attrs import field, frozen
 from .answers import Answer
 from .faults import Fault, ScriptedFault
 
-__all__ = ["HttpReply", "build_faulty_reply", "build_reply", "encode_php_json"]
+__all__ = ["HttpReply", "build_faulty_reply", "build_reply", "encode_php_json", "reply_to"]
 
 _MALFORMED_ORDER: Mapping[str, Answer] = {
     "status": "In moderation",
@@ -54,6 +54,18 @@ class HttpReply:
 def build_reply(answer: Answer) -> HttpReply:
     """Return the reply of a panel without faults."""
     return HttpReply(body=encode_php_json(answer).encode())
+
+
+def reply_to(
+    scripted: ScriptedFault | None, apply: Callable[[], Answer], find_location: Callable[[], str]
+) -> HttpReply:
+    """Return the reply to a request that meets a fault, or none.
+
+    `find_location` returns the target of redirects without one; see `build_faulty_reply`.
+    """
+    if scripted is None:
+        return build_reply(apply())
+    return build_faulty_reply(scripted, apply, find_location())
 
 
 def build_faulty_reply(

@@ -1,6 +1,5 @@
 """The `Sandbox` class: one panel with its clock, faults and server."""
 
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -8,28 +7,29 @@ from decimal import Decimal
 from types import MappingProxyType, TracebackType
 from typing import Self
 
+from .answers import Answer
 from .clock import PanelClock
-from .dialects import API_V2, DIALECTS, STANDARD
+from .control import Control
+from .control_server import ControlServer
+from .counting import RequestCounter
 from .faults import Fault, FaultScript, ScriptedFault
-from .form_names import FORMATS, FormNames, PanelProfile
+from .form_names import FormNames, PanelProfile
 from .forms import parse_order
 from .history import create_history
-from .ledger import MAX_ORDERS
 from .lifecycle import MAX_LIFECYCLE_S
-from .money import MAX_AMOUNT, MAX_DECIMALS, is_amount
+from .money import MAX_AMOUNT, is_amount
 from .orders import StoredOrder, parse_state
 from .panel import Panel
+from .reading import Reading
+from .recording import Recorder, collect_settings, recorded
 from .refills import StoredRefill, parse_refill_state
-from .replies import HttpReply, build_faulty_reply, build_reply
+from .replies import HttpReply, reply_to
 from .server import HOST, MOVED_PATH, PanelServer
 from .services import SandboxService
+from .settings import check_settings
+from .traffic import Exchange
 
 __all__ = ["Sandbox"]
-
-MAX_ACTION_NAMES = 100
-"""The most action names counted separately in `requests`; further ones count as "other"."""
-
-_ACTION_NAME = re.compile("[a-z_]{1,32}")
 
 
 class Sandbox:
@@ -63,6 +63,9 @@ class Sandbox:
       (seen): a request with a JSON body then has no fields.
     - `services`: the services offered; None for about sixty services, and a dozen more with
       "api-v2"; an empty list for none.
+    - `console`: serve a page for browsers that shows and controls all of this; `start` prints its
+      address. `control` serves only the control API that the page uses, for any language.
+    - `control_port`: the port of both; 0 uses any free port.
     - `clock`: returns real seconds.
 
     Raises `ValueError` for an invalid key, balance, count or dialect.
@@ -84,39 +87,27 @@ class Sandbox:
         with_currency: bool = True,
         existing_orders: int = 0,
         services: Iterable[SandboxService] | None = None,
+        console: bool = False,
+        control: bool = False,
+        control_port: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if not api_key.startswith("test-"):
-            # The message does not contain the key, because it may be a real one.
-            raise ValueError('the api_key of a sandbox must start with "test-"')
-        if not is_amount(balance):
-            raise ValueError(
-                f"balance must be a number from -{MAX_AMOUNT:.0e} to {MAX_AMOUNT:.0e} with at most "
-                f"{MAX_DECIMALS} decimals, not {balance}"
-            )
-        if not 0 <= existing_orders <= MAX_ORDERS:
-            raise ValueError(
-                f"existing_orders must be from 0 to {MAX_ORDERS}, not {existing_orders}"
-            )
-        if profile is not None and profile.request_format not in FORMATS:
-            raise ValueError(
-                f"request_format must be one of {', '.join(FORMATS)}, not "
-                f"{profile.request_format!r}"
-            )
-        if dialect is None:
-            dialect = _dialect_of(profile)
-        if dialect not in DIALECTS:
-            raise ValueError(f"dialect must be one of {', '.join(DIALECTS)}, not {dialect!r}")
-        self._dialect = DIALECTS[dialect]
+        services = None if services is None else list(services)
+        arguments = locals()
+        self._dialect = check_settings(api_key, balance, existing_orders, profile, dialect)
+        if profile is not None:
+            # A recording has the names of the document; what else it needs is the dialect.
+            arguments["dialect"] = self._dialect.name
         self._api_key = api_key
         self._port = port
         self._reads_json = reads_json
         self._names = None if profile is None else FormNames(profile)
         self._request_format = "form" if profile is None else profile.request_format
         self._server: PanelServer | None = None
+        self._real_clock = clock
         self._clock = PanelClock(clock, speed)
         self._faults = FaultScript(seed)
-        self._requests: Counter[str] = Counter()
+        self._requests = RequestCounter(self._dialect.actions)
         self._panel = Panel(
             api_key=api_key,
             seed=seed,
@@ -129,6 +120,20 @@ class Sandbox:
             replay_window_s=None if profile is None else profile.replay_window_s,
         )
         self._create_existing_orders(seed, existing_orders, balance)
+        self._recorder: Recorder | None = None
+        self._control: ControlServer | None = None
+        if console or control:
+            self._recorder = Recorder(api_key, collect_settings(type(self), arguments))
+            reading = Reading(
+                panel=self._panel,
+                script=self._faults,
+                clock=self._clock,
+                recorder=self._recorder,
+                url=lambda: self.url,
+                real_clock=clock,
+            )
+            commands = Control(self, reading, api_key)
+            self._control = ControlServer(commands, port=control_port, with_page=console)
 
     async def start(self) -> None:
         """Listen on 127.0.0.1, unless already listening; OSError if the port is in use."""
@@ -141,6 +146,12 @@ class Sandbox:
             )
             self._port = await server.start(self._port)
             self._server = server
+        if self._control is not None:
+            try:
+                await self._control.start()
+            except BaseException:
+                await self.close()
+                raise
 
     async def close(self) -> None:
         """Stop listening and abort every connection. Closing twice has no effect.
@@ -148,8 +159,12 @@ class Sandbox:
         Raises an ExceptionGroup if the sandbox itself failed on a request since the start.
         """
         server, self._server = self._server, None
-        if server is not None:
-            await server.close()
+        try:
+            if self._control is not None:
+                await self._control.close()
+        finally:
+            if server is not None:
+                await server.close()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -175,6 +190,21 @@ class Sandbox:
         return f"http://{HOST}:{self._port}{self._dialect.path}"
 
     @property
+    def console_url(self) -> str:
+        """The address of the page for browsers, with its token; RuntimeError if there is none."""
+        return self._require_control().console_url
+
+    @property
+    def control_url(self) -> str:
+        """The URL of the control API; RuntimeError if there is none."""
+        return self._require_control().url
+
+    @property
+    def control_token(self) -> str:
+        """The token that requests to the control API carry; RuntimeError if there is none."""
+        return self._require_control().token
+
+    @property
     def api_key(self) -> str:
         """The only key that the panel accepts."""
         return self._api_key
@@ -183,6 +213,11 @@ class Sandbox:
     def now_s(self) -> float:
         """Panel seconds since the sandbox was created."""
         return self._clock.now_s()
+
+    @property
+    def speed(self) -> float:
+        """Panel seconds per real second."""
+        return self._clock.speed
 
     @property
     def balance(self) -> Decimal:
@@ -194,6 +229,11 @@ class Sandbox:
     def services(self) -> Mapping[str, SandboxService]:
         """The services offered, by id, in the order of the list; read-only."""
         return MappingProxyType(self._panel.services)
+
+    @property
+    def unavailable_services(self) -> Mapping[str, SandboxService]:
+        """The services that `set_available` took from the list, by id; read-only."""
+        return MappingProxyType(self._panel.unavailable)
 
     @property
     def orders(self) -> Mapping[str, StoredOrder]:
@@ -216,27 +256,56 @@ class Sandbox:
         "" counts those without an action, "other" those whose action is not a plain name. The count
         of an action that was never received is 0.
         """
-        return Counter(self._requests)
+        return Counter(self._requests.counts)
 
     @property
     def request_count(self) -> int:
         """Number of all received requests."""
-        return self._requests.total()
+        return self._requests.counts.total()
+
+    @property
+    def traffic(self) -> tuple[Exchange, ...]:
+        """The last 10,000 requests with their answers, the oldest first, keys masked.
+
+        Empty unless the sandbox has a `console` or `control`.
+        """
+        return () if self._recorder is None else tuple(self._recorder.traffic)
 
     @property
     def pending_faults(self) -> tuple[ScriptedFault, ...]:
         """The faults scripted by `fail_next` that no request has met yet, the next first."""
         return self._faults.pending
 
+    @property
+    def fault_rates(self) -> tuple[tuple[ScriptedFault, float], ...]:
+        """The faults set by `fail_at_rate`, with their rates."""
+        return self._faults.rates
+
+    @recorded
     def advance(self, seconds: float) -> None:
         """Advance the panel's clock by `seconds` panel seconds, at any speed."""
         self._clock.advance(seconds)
         self._panel.ledger.run_due_events(self.now_s)
 
+    @recorded
     def finish_all(self) -> None:
         """Advance the panel's clock by 6 hours, after which all orders and refills are final."""
-        self.advance(MAX_LIFECYCLE_S)
+        self._clock.advance(MAX_LIFECYCLE_S)
+        self._panel.ledger.run_due_events(self.now_s)
 
+    @recorded
+    def set_speed(self, speed: float) -> None:
+        """Run the panel's clock at another speed from this moment on; 0 stops it."""
+        self._clock.set_speed(speed)
+
+    @recorded
+    def top_up(self, amount: Decimal) -> None:
+        """Add money to the account, or take some away if `amount` is negative."""
+        if not is_amount(amount):
+            raise ValueError(f"amount must be a number of at most {MAX_AMOUNT:.0e}, not {amount}")
+        self._panel.ledger.top_up(amount, self.now_s)
+
+    @recorded
     def set_status(self, order: str | int, status: str, *, remains: int | None = None) -> None:
         """Set the status of an order manually; money is refunded or charged accordingly.
 
@@ -248,6 +317,7 @@ class Sandbox:
         self._panel.ledger.run_due_events(now_s)
         self._panel.ledger.set_state(str(order), parse_state(status), remains, now_s)
 
+    @recorded
     def set_refill_status(self, refill: str | int, status: str) -> None:
         """Set a refill's status manually: "pending", "in progress", "completed" or "rejected".
 
@@ -256,6 +326,7 @@ class Sandbox:
         """
         self._panel.refills.set_state(str(refill), parse_refill_state(status), self.now_s)
 
+    @recorded
     def add_service(self, service: SandboxService) -> None:
         """Add a service, or replace the one with the same id.
 
@@ -263,14 +334,30 @@ class Sandbox:
         """
         self._panel.add_service(service)
 
+    @recorded
     def remove_service(self, service: str | int) -> None:
         """Remove a service; its existing orders continue. KeyError for an unknown service."""
-        del self._panel.services[str(service)]
+        self._panel.remove_service(str(service))
 
+    @recorded
     def change_rate(self, service: str | int, rate: Decimal) -> None:
         """Change the rate of a service for new orders. KeyError for an unknown service."""
-        self._panel.change_rate(str(service), rate)
+        self._panel.change_service(str(service), rate=rate)
 
+    @recorded
+    def change_limits(self, service: str | int, *, min: int, max: int) -> None:
+        """Change the fewest and the most pieces of an order. KeyError for an unknown service."""
+        self._panel.change_service(str(service), min=min, max=max)
+
+    @recorded
+    def set_available(self, service: str | int, *, available: bool) -> None:
+        """Take a service from the list, or put it back. KeyError for an unknown service.
+
+        Orders for a service that is not available are refused; its existing orders continue.
+        """
+        self._panel.set_available(str(service), available=available)
+
+    @recorded
     def fail_next(
         self,
         fault: Fault | str,
@@ -292,8 +379,7 @@ class Sandbox:
             retry_after_s: For `RATE_LIMIT`, seconds.
             location: For `REDIRECT`; None is a second path of the sandbox itself.
             applied: Overrides whether the action is applied, for faults whose answer does not
-                depend on
-                it; ValueError for the others.
+                depend on it; ValueError for the others.
         """
         scripted = ScriptedFault(
             fault=fault,
@@ -306,6 +392,7 @@ class Sandbox:
         )
         self._faults.add_next(scripted)
 
+    @recorded
     def fail_at_rate(
         self,
         fault: Fault | str,
@@ -332,6 +419,7 @@ class Sandbox:
         )
         self._faults.add_rate(scripted, rate)
 
+    @recorded
     def clear_faults(self) -> None:
         """Remove all scripted faults and rates, so that the panel answers normally."""
         self._faults.clear()
@@ -343,30 +431,29 @@ class Sandbox:
         panel.ledger.run_due_events(0)
         # They are paid for before the sandbox starts.
         panel.ledger.balance = balance
+        panel.ledger.money.clear()
 
     def _respond(self, form: Mapping[str, str]) -> HttpReply:
         """Count a form, execute it as its fault allows, and return the reply."""
         if self._names is not None:
             form = self._names.to_standard(form)
         action = form.get("action", "")
-        self._requests[self._counter_name(action)] += 1
-        now_s = self.now_s
+        self._requests.add(action)
+        now_s, started_s = self.now_s, self._real_clock()
         scripted = self._faults.pop_fault(action)
-        if scripted is None:
-            return build_reply(self._panel.answer(form, now_s))
-        default_location = self.url + MOVED_PATH
-        return build_faulty_reply(
-            scripted, lambda: self._panel.answer(form, now_s), default_location
-        )
+        answers: list[Answer] = []
 
-    def _counter_name(self, action: str) -> str:
-        # Only plain names are stored, and few of them: no secrets, bounded memory.
-        if not action or action in self._dialect.actions or action in self._requests:
-            return action
-        is_plain = _ACTION_NAME.fullmatch(action) is not None
-        return action if is_plain and len(self._requests) < MAX_ACTION_NAMES else "other"
+        def apply() -> Answer:
+            answers.append(self._panel.answer(form, now_s))
+            return answers[0]
 
+        reply = reply_to(scripted, apply, lambda: self.url + MOVED_PATH)
+        if self._recorder is not None:
+            elapsed_s = self._real_clock() - started_s
+            self._recorder.add_request(now_s, form, scripted, answers, reply, elapsed_s)
+        return reply
 
-def _dialect_of(profile: PanelProfile | None) -> str:
-    has_refills = profile is not None and bool({"refill", "cancel"} & set(profile.actions))
-    return API_V2.name if has_refills else STANDARD.name
+    def _require_control(self) -> ControlServer:
+        if self._control is None:
+            raise RuntimeError("the sandbox has no control API: create it with console=True")
+        return self._control

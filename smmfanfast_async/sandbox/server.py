@@ -6,19 +6,16 @@ malformed request can contain a key.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping
 
 from aiohttp import hdrs, web
 
 from .fields import read_fields
+from .listening import HOST, abort, close_listener, open_listener, port_of
 from .origins import is_foreign
 from .replies import HttpReply
 
-__all__ = ["CLOSE_TIMEOUT_S", "HOST", "MAX_BODY_BYTES", "MOVED_PATH", "PATH", "PanelServer"]
-
-HOST = "127.0.0.1"
-"""The only address that is bound: a default bind would open all interfaces (measured)."""
+__all__ = ["HOST", "MAX_BODY_BYTES", "MOVED_PATH", "PATH", "PanelServer"]
 
 PATH = "/api/v1"
 """The path of the document's API URL."""
@@ -36,17 +33,11 @@ milliseconds, and one that stopped must not hold its connection."""
 MAX_KEPT_ERRORS = 10
 """The most errors of the sandbox itself kept for `close()`; the first ones are the most useful."""
 
-CLOSE_TIMEOUT_S = 5.0
-"""Real seconds that a handler may take to end at close after its connection was aborted."""
-
 _CONTENT_TYPE = "text/html; charset=UTF-8"
 _FOREIGN = (
     "this sandbox answers only programs and pages of this machine: send requests to 127.0.0.1, "
     "localhost or [::1], without the Origin of another site\n"
 )
-
-# Outside the tree of loggers: no handler of the program receives its records.
-_SILENT = logging.Logger("sandbox", level=logging.CRITICAL + 1)  # noqa: LOG001
 
 
 class PanelServer:
@@ -83,18 +74,8 @@ class PanelServer:
                     app.router.add_post(spelling, self._handle)
                 if self._request_format != "json":
                     app.router.add_get(spelling, self._handle, allow_head=False)
-        runner = web.AppRunner(
-            app, access_log=None, logger=_SILENT, shutdown_timeout=CLOSE_TIMEOUT_S
-        )
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, HOST, port).start()
-        except BaseException:
-            await runner.cleanup()
-            raise
-        self._runner = runner
-        address: tuple[str, int] = runner.addresses[0]
-        return address[1]
+        self._runner = await open_listener(app, port)
+        return port_of(self._runner)
 
     async def close(self) -> None:
         """Abort all connections, stop listening, and raise the errors of the handlers.
@@ -106,10 +87,7 @@ class PanelServer:
         if runner is None:
             return
         self._closing.set()
-        # Also those whose request is answered but not read: closing them would wait for the client.
-        for connection in () if runner.server is None else runner.server.connections:
-            _abort(connection.transport)
-        await runner.cleanup()
+        await close_listener(runner)
         if self._errors:
             raise ExceptionGroup("the sandbox failed while answering requests", self._errors)
 
@@ -147,7 +125,7 @@ class PanelServer:
         if reply.wait_s and await self._is_closing_within(reply.wait_s):
             reply = HttpReply(is_dropped=True)
         if reply.is_dropped:
-            _abort(request.transport)
+            abort(request.transport)
             return web.Response()
         headers = {"Content-Type": _CONTENT_TYPE, **reply.headers}
         return web.Response(status=reply.http_status, headers=headers, body=reply.body)
@@ -163,9 +141,3 @@ class PanelServer:
 def _is_foreign(request: web.Request) -> bool:
     names = (hdrs.HOST, hdrs.ORIGIN, "Sec-Fetch-Site")
     return is_foreign(*(request.headers.getall(name, []) for name in names))
-
-
-def _abort(transport: asyncio.Transport | None) -> None:
-    """Abort a connection; buffered data is discarded, so no partial answer is sent."""
-    if transport is not None:
-        transport.abort()

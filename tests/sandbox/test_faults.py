@@ -128,3 +128,12 @@ def test_number_of_scripted_faults_and_rates_is_bounded(monkeypatch: pytest.Monk
         script.add_next(ScriptedFault(fault=Fault.EMPTY))
     with pytest.raises(ValueError, match="1 fault rates are set already"):
         script.add_rate(ScriptedFault(fault=Fault.EMPTY), 0.5)
+
+
+def test_rates_are_shown_in_the_order_of_asking() -> None:
+    script = FaultScript(0)
+    first, second = ScriptedFault(fault=Fault.EMPTY), ScriptedFault(fault=Fault.DELAY, action="add")
+    script.add_rate(first, 0.5)
+    script.add_rate(second, 1)
+
+    assert script.rates == ((first, 0.5), (second, 1))

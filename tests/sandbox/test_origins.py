@@ -2,7 +2,7 @@
 
 import pytest
 
-from smmfanfast_async.sandbox.origins import is_foreign
+from smmfanfast_async.sandbox.origins import is_foreign, is_own_page
 
 LOCAL_HOSTS = ["127.0.0.1", "localhost", "[::1]", "127.0.0.1:8080", "LocalHost:1", "[::1]:65535"]
 FOREIGN_HOSTS = [
@@ -56,3 +56,34 @@ def test_each_of_repeated_headers_counts() -> None:
 def test_missing_headers_are_not_foreign() -> None:
     """HTTP/1.0 needs no Host; a browser always sends one."""
     assert not is_foreign([], [], [])
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:80", "localhost:80", "LOCALHOST:80", "[::1]:80"])
+def test_page_of_this_port_is_its_own(host: str) -> None:
+    assert is_own_page([host], [], [], 80)
+    assert is_own_page([host], [f"http://{host}"], ["same-origin"], 80)
+    assert is_own_page([host], [], ["none"], 80)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "origins", "sites"),
+    [
+        ([], [], []),
+        (["127.0.0.1"], [], []),
+        (["127.0.0.1:81"], [], []),
+        (["example.com:80"], [], []),
+        (["127.0.0.1:80", "127.0.0.1:80"], [], []),
+        (["127.0.0.1:80"], ["null"], []),
+        (["127.0.0.1:80"], ["https://127.0.0.1:80"], []),
+        (["127.0.0.1:80"], ["http://localhost:80"], []),
+        (["127.0.0.1:80"], ["http://127.0.0.1:81"], []),
+        (["127.0.0.1:80"], ["http://example.com"], []),
+        (["127.0.0.1:80"], [], ["same-site"]),
+        (["127.0.0.1:80"], [], ["cross-site"]),
+        (["127.0.0.1:80"], [], ["same-origin", "cross-site"]),
+    ],
+)
+def test_other_pages_of_this_machine_are_not_its_own(
+    hosts: list[str], origins: list[str], sites: list[str]
+) -> None:
+    assert not is_own_page(hosts, origins, sites, 80)

@@ -278,12 +278,12 @@ def test_balance_is_exact_with_at_least_two_decimals(balance: str, text: str) ->
 def test_new_rate_applies_only_to_new_orders(panel: Panel) -> None:
     add(panel)
 
-    panel.change_rate("5", Decimal(2))
+    panel.change_service("5", rate=Decimal(2))
 
     add(panel, link=LINK + "2")
     assert [str(order.price) for order in panel.snapshot_orders(0).values()] == ["1.0200", "2.0000"]
     with pytest.raises(KeyError):
-        panel.change_rate("99999", Decimal(2))
+        panel.change_service("99999", rate=Decimal(2))
 
 
 def test_answers_and_snapshots_reflect_the_given_time(panel: Panel) -> None:
@@ -322,3 +322,34 @@ def test_number_of_created_orders_in_an_answer_is_bounded(
     assert ask(panel, "status", MAX_LIFECYCLE_S, orders="1, 1,  1,2") == {
         "error": messages.TOO_MANY_IDS
     }
+
+
+def test_service_that_is_not_available_comes_back_to_its_place(panel: Panel) -> None:
+    listed = list(panel.services)
+
+    panel.set_available("9", available=False)
+    assert list(panel.services) == [each for each in listed if each != "9"]
+    assert ask(panel, "add", service="9", link=LINK, quantity="1000") == {
+        "error": "Service ID does not exists"
+    }
+    panel.change_service("9", rate=Decimal(3))
+    assert panel.unavailable["9"].rate == 3
+    assert ("9", False) in [(each.service, known) for each, known in panel.list_services()]
+
+    panel.set_available("9", available=True)
+    panel.set_available("9", available=True)
+    assert (list(panel.services), panel.unavailable) == (listed, {})
+
+    with pytest.raises(KeyError):
+        panel.set_available("99999", available=True)
+
+
+def test_service_is_removed_and_replaced_whether_available_or_not(panel: Panel) -> None:
+    service = panel.services["9"]
+    panel.set_available("9", available=False)
+    panel.add_service(service)
+    assert panel.unavailable == {}
+
+    panel.set_available("9", available=False)
+    panel.remove_service("9")
+    assert [each for each, _ in panel.list_services() if each.service == "9"] == []

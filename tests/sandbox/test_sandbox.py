@@ -9,9 +9,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from smmfanfast_async.sandbox import Fault, Sandbox, SandboxService, StoredOrder, sandbox
+from smmfanfast_async.sandbox import Fault, Sandbox, SandboxService, StoredOrder
+from smmfanfast_async.sandbox.counting import MAX_ACTION_NAMES
+from smmfanfast_async.sandbox.ledger import MAX_ORDERS
 from smmfanfast_async.sandbox.lifecycle import MAX_LIFECYCLE_S
-from smmfanfast_async.sandbox.sandbox import MAX_ACTION_NAMES
 from smmfanfast_async.sandbox.services import DEFAULT_SERVICES
 
 from .calls import ask, post, stopped_sandbox
@@ -65,7 +66,7 @@ def test_key_without_test_prefix_is_refused_and_not_shown(key: str) -> None:
         {"balance": Decimal("NaN")},
         {"speed": -1},
         {"existing_orders": -1},
-        {"existing_orders": sandbox.MAX_ORDERS + 1},
+        {"existing_orders": MAX_ORDERS + 1},
         {"existing_orders": 1, "services": []},
     ],
 )

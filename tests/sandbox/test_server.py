@@ -12,6 +12,7 @@ import pytest_asyncio
 from yarl import URL
 
 from smmfanfast_async.sandbox import server as server_module
+from smmfanfast_async.sandbox.listening import CLOSE_TIMEOUT_S
 from smmfanfast_async.sandbox.replies import HttpReply
 from smmfanfast_async.sandbox.server import HOST, MOVED_PATH, PATH, PanelServer
 
@@ -304,7 +305,7 @@ async def test_close_does_not_wait_for_a_delayed_reply(respond: Respond) -> None
         writer.write(REQUEST_HEAD + b"\r\na=bcd")
         await wait_until(lambda: respond.forms)
 
-        async with asyncio.timeout(server_module.CLOSE_TIMEOUT_S / 2):
+        async with asyncio.timeout(CLOSE_TIMEOUT_S / 2):
             await server.close()
 
         assert await read_rest(reader) == b""
@@ -322,7 +323,7 @@ async def test_client_that_left_during_the_delay_does_not_block_close(
             await wait_until(lambda: respond.forms)
         await wait_until(lambda: not connections_of(server))
 
-        async with asyncio.timeout(server_module.CLOSE_TIMEOUT_S / 2):
+        async with asyncio.timeout(CLOSE_TIMEOUT_S / 2):
             await server.close()
 
         await wait_until(lambda: asyncio.all_tasks() == before)
@@ -354,7 +355,7 @@ async def test_close_aborts_idle_connections_and_incomplete_forms(
         half_writer.write(REQUEST_HEAD + b"\r\na=")
         await wait_until(lambda: len(connections_of(server)) == 2)
 
-        async with asyncio.timeout(server_module.CLOSE_TIMEOUT_S / 2):
+        async with asyncio.timeout(CLOSE_TIMEOUT_S / 2):
             await server.close()
 
         assert await read_rest(idle) == b""
@@ -371,7 +372,7 @@ async def test_close_does_not_wait_for_a_client_that_does_not_read(respond: Resp
         writer.write(REQUEST_HEAD + b"\r\na=bcd")
         await wait_until(lambda: respond.forms)
 
-        async with asyncio.timeout(server_module.CLOSE_TIMEOUT_S / 2):
+        async with asyncio.timeout(CLOSE_TIMEOUT_S / 2):
             await server.close()
 
         writer.transport.resume_reading()

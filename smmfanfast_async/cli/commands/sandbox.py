@@ -29,6 +29,9 @@ async def sandbox(
     speed: float = 60.0,
     dialect: Literal["standard", "api-v2"] | None = None,
     profile: ProfileName | Path | None = None,
+    console: bool = True,
+    control: bool = False,
+    control_port: int = 0,
 ) -> int:
     """Run `smmfanfast sandbox`.
 
@@ -48,9 +51,15 @@ async def sandbox(
     profile
         A profile, or a TOML file, whose names of actions and fields and whose format of requests
         the panel has.
+    console
+        Serve a page for browsers that shows what your bot sent, and print its address.
+    control
+        Print the address and the token of the control API, for programs in any language.
+    control_port
+        Port of the page and the control API on 127.0.0.1; 0 chooses a free one.
     """
     money = parse_amount("balance", balance) or Decimal(0)
-    console = Console()
+    output = Console()
     try:
         panel = Sandbox(
             api_key="test-key",
@@ -60,6 +69,9 @@ async def sandbox(
             speed=speed,
             dialect=dialect,
             profile=None if profile is None else load_profile(str(profile)),
+            console=console,
+            control=control,
+            control_port=control_port,
         )
     except ValueError as error:
         raise InvalidSettingsError("sandbox", f"cannot be created: {error}") from error
@@ -67,15 +79,20 @@ async def sandbox(
     option = "" if name is None else f" --profile {quote(str(name))}"
     try:
         async with panel:
-            console.print(f"A panel answers at [bold]{panel.url}[/], with the key {panel.api_key}.")
-            console.print("In another shell:", style="dim")
-            console.print(f"  export SMMFANFAST_BASE_URL={panel.url}", soft_wrap=True)
-            console.print(f"  export SMMFANFAST_API_KEY={panel.api_key}", soft_wrap=True)
-            console.print(f"  smmfanfast services{option} --search telegram", soft_wrap=True)
+            output.print(f"A panel answers at [bold]{panel.url}[/], with the key {panel.api_key}.")
+            output.print("In another shell:", style="dim")
+            output.print(f"  export SMMFANFAST_BASE_URL={panel.url}", soft_wrap=True)
+            output.print(f"  export SMMFANFAST_API_KEY={panel.api_key}", soft_wrap=True)
+            if control:
+                output.print(f"  export SMMFANFAST_CONTROL_URL={panel.control_url}", soft_wrap=True)
+                token = panel.control_token
+                output.print(f"  export SMMFANFAST_CONTROL_TOKEN={token}", soft_wrap=True)
+            output.print(f"  smmfanfast services{option} --search telegram", soft_wrap=True)
             with suppress(asyncio.CancelledError):  # Ctrl-C is the normal end
                 await asyncio.Event().wait()
             orders, requests = len(panel.orders), panel.request_count
-            console.print(f"\nClosed: {plural(orders, 'order')}, {plural(requests, 'request')}.")
+            output.print(f"\nClosed: {plural(orders, 'order')}, {plural(requests, 'request')}.")
     except OSError as error:
-        raise InvalidSettingsError("port", f"{port} cannot be used: {error.strerror}") from error
+        ports = f"{port} or the control port {control_port}" if control_port else str(port)
+        raise InvalidSettingsError("port", f"{ports} cannot be used: {error.strerror}") from error
     return OK

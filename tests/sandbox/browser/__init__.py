@@ -1,0 +1,1 @@
+"""The console in a real browser, in an environment of its own."""
