@@ -25,6 +25,7 @@ from smmfanfast_async import (
     OrderStatus,
     OutcomeUnknownError,
     PanelError,
+    RateLimitError,
     RefusedError,
     RetryPolicy,
 )
@@ -127,7 +128,8 @@ class Machine(RuleBasedStateMachine):
         for fault, stored in scripts:
             options: dict[str, Any] = {} if stored is None else {"applied": stored}
             if fault is Fault.RATE_LIMIT:
-                options["retry_after_s"] = 0
+                # A limiter answers before the panel's own code does.
+                options = {"retry_after_s": 0, "applied": False}
             self.panel.fail_next(fault, action=action, **options)
 
     @invariant()
@@ -140,7 +142,7 @@ class Machine(RuleBasedStateMachine):
             match outcome:
                 case AddedOrder():
                     assert panel_orders[outcome.order].link == link
-                case RefusedError() | NotSentError() | ClosedError():
+                case RefusedError() | NotSentError() | ClosedError() | RateLimitError():
                     assert stored[link] == 0
                 case OutcomeUnknownError() | asyncio.CancelledError():
                     pass

@@ -69,29 +69,34 @@ class _Reading:
                 self.read_to = event.position
                 yield event
                 self.done = event.position
-            if not self.is_manual and self.done > self.acknowledged:
-                await self._acknowledge_page()
+            if self.claim is None:
+                self._log_repeated("another worker reads them now")
+            elif not self.is_manual and self.done > self.acknowledged:
+                await self._acknowledge_page(self.claim)
             elif not page and not wait:
                 return
             elif not page:
                 await self.wait_for_events()
+
+    @property
+    def version(self) -> int | None:
+        """The version of the claim; None without one."""
+        return None if self.claim is None else self.claim.version
 
     async def _hold(self) -> bool:
         """Take the lease, or renew it in its second half; return whether this stream has it.
 
         A new claim continues after what is acknowledged by then, by whomever.
         """
-        before = self.claim
-        age_s = self.clock.now_s() - self.renewed_at_s
-        if before is not None and age_s < self.lease_s / 2:
+        version, now_s = self.version, self.clock.now_s()
+        if version is not None and now_s - self.renewed_at_s < self.lease_s / 2:
             return True
-        now_s = self.clock.now_s()
         lease = timedelta(seconds=self.lease_s)
         self.claim = await self._claim(lease)
         if self.claim is None:
             return False
         self.renewed_at_s = now_s
-        if before is None or before.version != self.claim.version:
+        if self.version != version:
             self.read_to = self.done = self.acknowledged = self.claim.position
         return True
 
@@ -110,12 +115,10 @@ class _Reading:
 
     async def _still_holds(self) -> bool:
         """Return whether the next event of a page may be yielded under the claim it was read by."""
-        before = self.claim
         if self.is_closed():
             return True  # what was read before is yielded, and repeated later
-        if before is None or not await self._hold() or self.claim is None:
-            return False
-        return self.claim.version == before.version
+        version = self.version
+        return await self._hold() and self.version == version
 
     async def _stand_by(self, *, wait: bool) -> None:
         if not wait:
@@ -123,12 +126,10 @@ class _Reading:
             raise JournalError(text)
         await self.wait_for_events()
 
-    async def _acknowledge_page(self) -> None:
-        assert self.claim is not None  # noqa: S101  # a page is read under a claim
+    async def _acknowledge_page(self, claim: ConsumerClaim) -> None:
+        lease = timedelta(seconds=self.lease_s)
         try:
-            await self.journal.acknowledge(
-                self.claim, self.done, lease=timedelta(seconds=self.lease_s)
-            )
+            await self.journal.acknowledge(claim, self.done, lease=lease)
         except StaleEventError:
             # A handler took longer than the lease, and another worker has taken over.
             self._log_repeated("another worker reads them now")
@@ -145,7 +146,8 @@ class _Reading:
             reason = f"at position {event.position} was not read by this stream"
             raise InvalidSettingsError("event", reason)
         if self.claim is None:
-            raise StaleEventError("another worker reads this consumer now", action="events")
+            text = "the stream has ended, or another worker reads this consumer now"
+            raise StaleEventError(text, action="events")
         lease, now_s = timedelta(seconds=self.lease_s), self.clock.now_s()
         try:
             await self.journal.acknowledge(
@@ -224,7 +226,8 @@ class EventStream:
         at least once; `event.position` is a key by which a receiver can tell a repetition.
 
         Args:
-            event: The last event that this stream has yielded, or an earlier one.
+            event: The last event that this stream has yielded, or an earlier one; before the stream
+                ends.
             connection: A transaction of the caller's own that is open.
 
         Raises:

@@ -503,6 +503,18 @@ def test_summary_of_an_empty_journal_is_none() -> None:
     assert "none" in stream.getvalue()
 
 
+def test_summary_says_of_how_many_orders_the_cost_is_not_known() -> None:
+    stream = io.StringIO()
+    one, two = Decimal(1), Decimal(2)
+    summary = Summary(
+        by_state={}, by_status={}, spent=two, refunded=one, at_risk=one, cost_unknown=3
+    )
+
+    Console(file=stream).print(entries.summary_view(summary))
+
+    assert "spent 2  refunded 1  at risk 1  cost unknown of 3" in stream.getvalue()
+
+
 # --- the journal itself --------------------------------------------------------------------------
 
 

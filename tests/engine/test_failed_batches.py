@@ -365,9 +365,10 @@ def test_rate_limit_that_takes_too_long_ends_bisecting(retry_after_s: float) -> 
             return reply_to(ids, is_batch=is_batch)
 
         panel.reply_to = limited_later  # type: ignore[method-assign]
-        retry = RetryPolicy(max_attempts=2, base_delay_s=0, max_retry_after_s=100.0)
+        attempts = 2
         if retry_after_s < 1:
-            panel.calls._retry_budget.tokens = 10
+            attempts, panel.calls._retry_budget.tokens = 9, 2 * RETRY_COST
+        retry = RetryPolicy(max_attempts=attempts, base_delay_s=0, max_retry_after_s=100.0)
         found = await panel.all(range(1, 101), retry=retry)
 
         assert errors_in(found)

@@ -10,7 +10,7 @@ from support.journals import LEASE, Journals, prepare, start
 from smmfanfast_async.errors import JournalError
 from smmfanfast_async.journal.sql import SQLJournal
 from smmfanfast_async.journal.sql.address import Address, parse_address
-from smmfanfast_async.journal.sql.database import Database
+from smmfanfast_async.journal.sql.database import Database, Lane
 
 
 @pytest.mark.asyncio
@@ -113,3 +113,15 @@ async def test_closing_after_a_cancelled_caller_leaves_no_thread(url: str) -> No
         if threading.active_count() > threads:
             await asyncio.sleep(0.01)
     assert threading.active_count() <= threads
+
+
+@pytest.mark.asyncio
+async def test_transaction_after_the_last_user_has_closed_is_an_error(url: str) -> None:
+    """As for one that got its turn while the journal was being closed."""
+    address = parse_address(url)
+    assert isinstance(address, Address)
+    database = Database(address, None, 3)
+
+    with pytest.raises(JournalError, match="not open"):
+        async with database._transaction(Lane.WRITE):
+            pass

@@ -138,9 +138,7 @@ class Transitions:
             "p_account": self._account, "p_ref": ref, "p_attempt": attempt, "p_now": now,
             "p_slot": slot, "p_owner": owner, "p_until": lease_until, "p_balance": balance,
         })  # fmt: skip
-        started_row = started.mappings().one_or_none()
-        if started_row is None:
-            return None
+        started_row = started.mappings().one()  # it is locked since it was read
         await self._day_budget.record(connection, row, started_row)
         return entry_from_row(started_row)
 
