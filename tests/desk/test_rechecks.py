@@ -133,13 +133,13 @@ async def test_refund_after_the_end_is_an_event(world: World) -> None:
 
 @pytest.mark.asyncio
 async def test_checks_after_the_end_are_batches(world: World) -> None:
-    desk, clock = await finished_orders(world, 230)
+    desk, clock = await finished_orders(world, 120)
     clock.advance(DAY_S + 3600)
 
     async with world.following(desk):
-        await eventually(lambda: sum(map(_count, asked(world))) >= 230)
+        await eventually(lambda: sum(map(_count, asked(world))) >= 120)
 
-    assert sorted(map(_count, asked(world))) == [30, 100, 100]
+    assert sorted(map(_count, asked(world))) == [20, 100]
 
 
 def _count(form: Mapping[str, str]) -> int:

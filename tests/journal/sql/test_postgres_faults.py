@@ -357,7 +357,11 @@ async def test_newer_schema_version_is_refused(url: str, postgres: PostgresServe
 
 
 @pytest.mark.asyncio
-async def test_read_only_database_is_refused(url: str, postgres: PostgresServer) -> None:
+async def test_read_only_database_is_refused(
+    url: str, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It might be a replica that is about to become the server: it is tried until the deadline.
+    monkeypatch.setattr(database, "DEADLINE_S", 2.0)
     journal = SQLJournal(url).for_account("a")
     await journal.open()
     await journal.aclose()
