@@ -61,6 +61,20 @@ async def test_released_consumer_is_taken_at_once(journals: Journals) -> None:
     assert taken.version > claim.version
 
 
+@pytest.mark.parametrize("has_acknowledged", [False, True])
+@pytest.mark.asyncio
+async def test_lease_of_a_clock_that_was_ahead_does_not_outlast_it(
+    journal: SQLJournal, clock: Clock, *, has_acknowledged: bool
+) -> None:
+    clock.advance(3600)
+    claim = await claimed(journal)
+    if has_acknowledged:
+        await journal.acknowledge(claim, 1, lease=LEASE)
+    clock.advance(-3600)
+
+    assert (await claimed(journal, "two")).version > claim.version
+
+
 @pytest.mark.asyncio
 async def test_racing_workers_get_one_claim(journals: Journals) -> None:
     workers = [await journals() for _ in range(4)]

@@ -172,7 +172,7 @@ class AccountQueries:
                 insert = statements.insert_or_ignore(consumers, is_sqlite=self._database.is_sqlite)
                 await connection.execute(insert.values(
                     account=self._account, consumer=consumer, position=0, claim_version=1,
-                    owner=owner, lease_until=now + lease,
+                    owner=owner, leased_at=now, lease_until=now + lease,
                 ))  # fmt: skip
                 row = (await connection.execute(statements.CONSUMER, params)).one()
             if row.owner != owner:
@@ -202,7 +202,7 @@ class AccountQueries:
         now = await self.now()
         try:
             await self._move(
-                core_connection, statements.ACKNOWLEDGE_ONCE, claim, position, now + lease
+                core_connection, statements.ACKNOWLEDGE_ONCE, claim, position, now, lease
             )
         except SQLAlchemyError as error:
             raise journal_error(error) from error
@@ -216,7 +216,7 @@ class AccountQueries:
         position: int,
         lease: timedelta,
     ) -> None:
-        await self._move(connection, statements.ACKNOWLEDGE, claim, position, now + lease)
+        await self._move(connection, statements.ACKNOWLEDGE, claim, position, now, lease)
 
     async def _move(
         self,
@@ -224,11 +224,13 @@ class AccountQueries:
         statement: Executable,
         claim: ConsumerClaim,
         position: int,
-        until: datetime,
+        now: datetime,
+        lease: timedelta,
     ) -> None:
         params = self._params(
-            consumer=claim.consumer, version=claim.version, position=position, until=until
-        )
+            consumer=claim.consumer, version=claim.version, position=position,
+            now=now, until=now + lease,
+        )  # fmt: skip
         if (await connection.execute(statement, params)).one_or_none() is None:
             text = (
                 f"event {position} is not this worker's to acknowledge: another one has, or had, it"

@@ -265,8 +265,9 @@ consumers = Table(
     Column("account", String(64), primary_key=True),
     Column("consumer", String(200), primary_key=True),
     Column("position", BigInteger, nullable=False),
-    # The worker that reads it, until when, and the fencing token of its claim.
+    # The worker that reads it, since and until when, and the fencing token of its claim.
     Column("owner", String(32)),
+    Column("leased_at", UtcTime),
     Column("lease_until", UtcTime),
     Column("claim_version", BigInteger, nullable=False),
 )

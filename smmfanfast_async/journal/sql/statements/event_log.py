@@ -63,7 +63,15 @@ CONSUMER = select(_x.position, _x.owner, _x.claim_version).where(_HERE)
 
 _free = (
     select(_x.consumer)
-    .where(_HERE, or_(_x.lease_until.is_(None), _x.lease_until <= NOW, _x.owner == _OWNER))
+    .where(
+        _HERE,
+        or_(
+            _x.lease_until.is_(None),
+            _x.lease_until <= NOW,
+            _x.leased_at > NOW,  # the clock was set back since
+            _x.owner == _OWNER,
+        ),
+    )
     # A row that is locked is one whose worker is about to acknowledge: it is in use.
     .with_for_update(skip_locked=True)
     .cte("free")
@@ -73,6 +81,7 @@ CLAIM_CONSUMER = (
     .where(_x.account == ACCOUNT, _x.consumer.in_(select(_free.c.consumer)))
     .values(
         owner=_OWNER,
+        leased_at=NOW,
         lease_until=_UNTIL,
         claim_version=_x.claim_version + case((_x.owner == _OWNER, 0), else_=1),
     )
@@ -92,7 +101,9 @@ ACKNOWLEDGE = (
     update(consumers)
     .where(_HERE, _x.claim_version == _VERSION)
     .values(
-        position=case((_x.position < _POSITION, _POSITION), else_=_x.position), lease_until=_UNTIL
+        position=case((_x.position < _POSITION, _POSITION), else_=_x.position),
+        leased_at=NOW,
+        lease_until=_UNTIL,
     )
     .returning(_x.position)
 )
