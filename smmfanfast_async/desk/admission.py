@@ -59,7 +59,7 @@ class Admission:
             self.own_transactions.check_none_open(ref)
         form = encode_order(order, self.pricing.client.profile)
         _parse_max_charge(max_charge, type(order).__name__)
-        # A transaction may hold locks: nobody should wait for them as long as for the panel.
+        # A transaction may hold locks: others should not wait for them as long as for the panel.
         may_fetch = connection is None
         async with deadline.limit_journal("nothing was stored or sent"):
             now = await self.journal.now()

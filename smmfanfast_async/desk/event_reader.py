@@ -27,8 +27,8 @@ EVENTS_PER_PAGE = 200
 """Events read, and acknowledged, at a time: up to so many are repeated after a crash."""
 
 MIN_LEASE_S, MAX_LEASE_S = 1.0, 86_400.0
-"""Bounds of `lease_s`, in seconds: shorter than a slow commit would change hands at random, longer
-than a day nobody would notice a worker that hangs."""
+"""Bounds of `lease_s`, in seconds: one shorter than a slow commit would change hands at random, and
+with one longer than a day a worker that hangs would go unnoticed."""
 
 _LOG = logging.getLogger("smmfanfast_async")
 

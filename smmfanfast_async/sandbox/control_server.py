@@ -1,7 +1,7 @@
 """Serve the control API and the page for browsers, on the loopback address only.
 
 How this works. The API and the page have a port of their own, so that nothing that the panel
-answers (as a panel does, with `text/html`) runs in the origin of the page. Whoever asks needs the
+answers (as a panel does, with `text/html`) runs in the origin of the page. A request needs the
 token, which is new for each sandbox and is sent in a header: a page of another site cannot know it,
 and could not send the header either. `Host` and `Origin` are checked as well, so that such a page
 gets nothing at all, whatever name it gave to this address.

@@ -44,11 +44,11 @@ async def prepared_desk(world: World, **options: Any) -> OrderDesk:
     return await world.desk(client, **options)
 
 
-def lane_of(desk: OrderDesk, lane: database.Lane) -> asyncio.Semaphore:
+def lane_of(desk: OrderDesk, share: database.PoolShare) -> asyncio.Semaphore:
     """Return what counts the free connections of a desk's journal for such transactions."""
     journal = desk._journal
     assert isinstance(journal, SQLJournal)
-    return journal._database._free[lane]
+    return journal._database._free[share]
 
 
 @pytest.mark.parametrize("kind", ["connection", "session"])
@@ -145,7 +145,7 @@ async def test_own_write_with_a_running_desk_does_not_block_the_desk(
             await connection.execute(text("INSERT INTO invoices VALUES (1)"))
             if backend == "sqlite":
                 # The desk waits for this transaction, with its only connection for writing.
-                await eventually(lane_of(desk, database.Lane.WRITE).locked)
+                await eventually(lane_of(desk, database.PoolShare.WRITE).locked)
             await desk.enqueue(order(), ref="a", connection=connection)
             inside = await desk.find("a", connection=connection)
             outside = await desk.find("a")
@@ -224,7 +224,7 @@ async def test_waiting_places_leave_connections_to_outcomes(
     async with asyncio.timeout(60), engine.connect() as connection:
         await desk.enqueue(order(), ref="a", connection=connection)
         waiting = [asyncio.create_task(desk.place(order(n), ref=f"r{n}")) for n in range(20)]
-        await eventually(lane_of(desk, database.Lane.ADMIT).locked)
+        await eventually(lane_of(desk, database.PoolShare.ADMIT).locked)
         found = await desk.find("a", connection=connection)
         assert await desk.find("a") is None
         released.set()

@@ -835,10 +835,10 @@ class TracedFetches(Fetches):
         self.requests: list[str] = []
 
     async def fetch(
-        self, keys: list[str], lane: str, timeout_s: float
+        self, keys: list[str], group: str, timeout_s: float
     ) -> Mapping[str, Result | Exception]:
         self.requests.append(REQUEST.get())
-        return await super().fetch(keys, lane, timeout_s)
+        return await super().fetch(keys, group, timeout_s)
 
 
 @pytest.mark.parametrize("delay_s", [0.0, DELAY_S])

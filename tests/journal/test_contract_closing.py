@@ -10,7 +10,7 @@ from support.journals import LEASE, Journals, prepare, start
 from smmfanfast_async.errors import JournalError
 from smmfanfast_async.journal.sql import SQLJournal
 from smmfanfast_async.journal.sql.address import Address, parse_address
-from smmfanfast_async.journal.sql.database import Database, Lane
+from smmfanfast_async.journal.sql.database import Database, PoolShare
 
 
 @pytest.mark.asyncio
@@ -123,5 +123,5 @@ async def test_transaction_after_the_last_user_has_closed_is_an_error(url: str) 
     database = Database(address, None, 3)
 
     with pytest.raises(JournalError, match="not open"):
-        async with database._transaction(Lane.WRITE):
+        async with database._transaction(PoolShare.WRITE):
             pass

@@ -32,7 +32,7 @@ from .connecting import STATEMENT_TIMEOUT_S, SQLiteFile, create_engine
 from .log_mark import MAX_LOG_BYTES, check_log, copy_mark, set_mark, take_mark_back
 from .schema import MIGRATIONS, SCHEMA_VERSION, metadata, versions
 
-__all__ = ["Database", "Lane", "journal_error"]
+__all__ = ["Database", "PoolShare", "journal_error"]
 
 DEADLINE_S = 30.0
 """Seconds for a transaction with all its retries: a PostgreSQL restart takes a few."""
@@ -100,8 +100,8 @@ class ServerTime:
         return self.time + timedelta(seconds=elapsed_s() - self.read_at_s)
 
 
-class Lane(Enum):
-    """Transactions that share connections. Those of one lane never wait for those of another."""
+class PoolShare(Enum):
+    """A share of the connections: its transactions never wait for those of another one."""
 
     READ = auto()
     """Writes nothing, and waits for no lock."""
@@ -111,14 +111,14 @@ class Lane(Enum):
     """Everything else, above all the outcomes of orders in flight."""
 
 
-def share_connections(pool_size: int) -> dict[Lane, int]:
-    """Return how many of a pool's connections each lane has: the writes one more than the others.
+def split_pool(pool_size: int) -> dict[PoolShare, int]:
+    """Return how many of a pool's connections each share has: the writes have the rest.
 
     Each is idle most of the time.
     """
-    share = pool_size // len(Lane)
+    share = pool_size // len(PoolShare)
     return {
-        Lane.READ: share, Lane.ADMIT: share, Lane.WRITE: pool_size - 2 * share,
+        PoolShare.READ: share, PoolShare.ADMIT: share, PoolShare.WRITE: pool_size - 2 * share,
     }  # fmt: skip
 
 
@@ -137,7 +137,7 @@ class Database:
         # SQLite has one writer, for which its readers need not wait: they have a connection apart.
         self._reader: AsyncEngine | None = None
         self._file: SQLiteFile | None = None
-        self._free: Mapping[Lane, asyncio.Semaphore] = {}
+        self._free: Mapping[PoolShare, asyncio.Semaphore] = {}
         self._is_marking = False
         self._marked_at_s = 0.0
         self._log_bytes = 0
@@ -163,11 +163,11 @@ class Database:
             raise
 
     def _create_engines(self) -> None:
-        """Create the connection pools, with a number of connections for each lane."""
+        """Create the connection pools, with a number of connections for each share."""
         if not self.is_sqlite:
             self._engine = create_engine(self._address, self._pool_size)
-            shares = share_connections(self._pool_size)
-            self._free = {lane: asyncio.Semaphore(count) for lane, count in shares.items()}
+            shares = split_pool(self._pool_size)
+            self._free = {share: asyncio.Semaphore(count) for share, count in shares.items()}
             return
         self._file = SQLiteFile.create(self._address.url)
         # One connection: SQLite has one writer, and waiting here costs less than in the file.
@@ -178,7 +178,7 @@ class Database:
         self._reader = create_engine(address, 1, keeps_wal=keeps_wal)
         writer = asyncio.Semaphore(1)
         self._free = {
-            Lane.READ: asyncio.Semaphore(1), Lane.ADMIT: writer, Lane.WRITE: writer,
+            PoolShare.READ: asyncio.Semaphore(1), PoolShare.ADMIT: writer, PoolShare.WRITE: writer,
         }  # fmt: skip
 
     def add_user(self) -> None:
@@ -207,7 +207,7 @@ class Database:
                 await reader.dispose()
             await engine.dispose()
 
-    async def run(self, work: Work[T], lane: Lane = Lane.WRITE) -> T:
+    async def run(self, work: Work[T], share: PoolShare = PoolShare.WRITE) -> T:
         """Run a function in a transaction and return its result, retrying transient failures.
 
         Raises `JournalError` for a database error that is not transient or lasts beyond the
@@ -218,7 +218,7 @@ class Database:
         delay_s = MIN_RETRY_DELAY_S
         while True:
             try:
-                result = await self._run_once(work, lane, deadline_s)
+                result = await self._run_once(work, share, deadline_s)
             except PanelError:
                 raise
             except (ValueError, ArithmeticError) as error:
@@ -230,13 +230,13 @@ class Database:
                 if not _is_transient(error) or time.monotonic() + delay_s > deadline_s:
                     raise journal_error(error) from strip_frames(error)
             else:
-                if lane is not Lane.READ and self._is_mark_due():
+                if share is not PoolShare.READ and self._is_mark_due():
                     await self._mark_log()
                 return result
             await asyncio.sleep(delay_s * random.uniform(0.5, 1.0))  # noqa: S311  # no secret
             delay_s = min(delay_s * 2, MAX_RETRY_DELAY_S)
 
-    async def _run_once(self, work: Work[T], lane: Lane, deadline_s: float) -> T:
+    async def _run_once(self, work: Work[T], share: PoolShare, deadline_s: float) -> T:
         """Run a function in a transaction, in a task that continues if the caller is cancelled.
 
         Cancelling it would lose the connection; SQLite's also leaves a thread behind, which may
@@ -245,25 +245,25 @@ class Database:
         """
 
         async def transaction() -> T:
-            async with self._transaction(lane) as connection:
+            async with self._transaction(share) as connection:
                 result = await work(connection)
             if self._file is not None:
                 # After the commit: the file may have been replaced until then.
                 self._log_bytes = self._file.require_same()
             return result
 
-        free = await self._wait_for_connection(lane, deadline_s)
+        free = await self._wait_for_connection(share, deadline_s)
         task = asyncio.create_task(transaction())
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         task.add_done_callback(lambda _: free.release())
         return await asyncio.shield(task)
 
-    async def _wait_for_connection(self, lane: Lane, deadline_s: float) -> asyncio.Semaphore:
-        """Take one of the lane's connections; the caller releases it."""
+    async def _wait_for_connection(self, share: PoolShare, deadline_s: float) -> asyncio.Semaphore:
+        """Take one of the share's connections; the caller releases it."""
         if self._engine is None:
             raise JournalError("not open; call open() first")
-        free = self._free[lane]
+        free = self._free[share]
         try:
             async with asyncio.timeout(max(deadline_s - time.monotonic(), 0.0)):
                 await free.acquire()
@@ -273,8 +273,8 @@ class Database:
         return free
 
     @asynccontextmanager
-    async def _transaction(self, lane: Lane) -> AsyncGenerator[AsyncConnection, None]:
-        reads = lane is Lane.READ
+    async def _transaction(self, share: PoolShare) -> AsyncGenerator[AsyncConnection, None]:
+        reads = share is PoolShare.READ
         engine = self._reader if reads and self._reader is not None else self._engine
         if engine is None:
             raise JournalError("not open; call open() first")
@@ -313,7 +313,7 @@ class Database:
         if self.is_sqlite:
             return datetime.now(UTC)
         if self._server_time is None or self._server_time.is_stale():
-            self._server_time = await self.run(_read_server_time, Lane.READ)
+            self._server_time = await self.run(_read_server_time, PoolShare.READ)
         return self._server_time.advanced()
 
     async def exact_now(self, connection: AsyncConnection) -> datetime:
@@ -343,7 +343,7 @@ class Database:
 
     async def _copy_mark(self, connection: AsyncConnection) -> None:
         assert self._reader is not None  # noqa: S101  # SQLite has one
-        async with self._free[Lane.READ]:
+        async with self._free[PoolShare.READ]:
             await copy_mark(connection, self._reader)
 
     def _is_mark_due(self) -> bool:

@@ -2,8 +2,8 @@
 
 SQLite itself cannot: without its log, a file is an older state of the database, and a ref that was
 ordered since would order again. So the file carries a mark, 1, and the first commit in the log sets
-it to 0. Whoever copies the log into the file completely, as the last program that closes it
-does, copies that too. A file with the mark 1 and without a log has lost commits.
+it to 0. A program that copies the log into the file completely, as the last one
+that closes it does, copies that too. A file with the mark 1 and without a log has lost commits.
 """
 
 from pathlib import Path
@@ -42,8 +42,8 @@ async def set_mark(connection: AsyncConnection) -> None:
 async def copy_mark(connection: AsyncConnection, reader: AsyncEngine) -> None:
     """Copy the log into the file, and then take the mark back in the log.
 
-    `connection` is in a transaction, so that nobody else writes meanwhile. A kill at any moment
-    leaves a log with content, which is complete. If a reader prevents that all of it is copied, a
+    `connection` is in a transaction, so that no other program writes meanwhile. A kill at any
+    moment leaves a log with content, which is complete. If a reader prevents that all of it is copied, a
     loss goes unnoticed until the next time.
     """
     mark = (await connection.execute(select(versions.c.log_mark))).scalar()

@@ -12,7 +12,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from .database import Database, Lane
+from .database import Database, PoolShare
 from .transitions import Transitions
 
 __all__ = [
@@ -55,7 +55,7 @@ def transaction(*, reads: bool = False) -> Callable[[_Work[J, P, T]], _Method[J,
         async def call(self: J, /, *args: P.args, **kwargs: P.kwargs) -> T:
             return await self._database.run(
                 lambda connection: method(self, connection, *args, **kwargs),
-                Lane.READ if reads else Lane.WRITE,
+                PoolShare.READ if reads else PoolShare.WRITE,
             )
 
         return _hide_parameters(call, 1)
@@ -68,20 +68,20 @@ def timed_transaction(method: _TimedWork[J, P, T]) -> _Method[J, P, T]:
 
     Reading it may take a connection of its own, so it does not happen inside the transaction.
     """
-    return _timed(method, Lane.WRITE)
+    return _timed(method, PoolShare.WRITE)
 
 
 def admitting_transaction(method: _TimedWork[J, P, T]) -> _Method[J, P, T]:
     """Run a method as `timed_transaction` does, one that may wait for a caller's transaction."""
-    return _timed(method, Lane.ADMIT)
+    return _timed(method, PoolShare.ADMIT)
 
 
-def _timed(method: _TimedWork[J, P, T], lane: Lane) -> _Method[J, P, T]:
+def _timed(method: _TimedWork[J, P, T], share: PoolShare) -> _Method[J, P, T]:
     @functools.wraps(method)
     async def call(self: J, /, *args: P.args, **kwargs: P.kwargs) -> T:
         now = await self.now()
         return await self._database.run(
-            lambda connection: method(self, connection, now, *args, **kwargs), lane
+            lambda connection: method(self, connection, now, *args, **kwargs), share
         )
 
     return _hide_parameters(call, 2)
@@ -93,15 +93,15 @@ def eventful_transaction(method: _EventfulWork[J, P, T]) -> _Method[J, P, T]:
     If the answer to its commit was lost, everything is done already and a second try would find
     nothing to do. The recorded events show that, and the first try's result is returned.
     """
-    return _eventful(method, Lane.WRITE)
+    return _eventful(method, PoolShare.WRITE)
 
 
 def deciding_transaction(method: _EventfulWork[J, P, T]) -> _Method[J, P, T]:
     """Run a method as `eventful_transaction` does, one that may wait for a caller's transaction."""
-    return _eventful(method, Lane.ADMIT)
+    return _eventful(method, PoolShare.ADMIT)
 
 
-def _eventful(method: _EventfulWork[J, P, T], lane: Lane) -> _Method[J, P, T]:
+def _eventful(method: _EventfulWork[J, P, T], share: PoolShare) -> _Method[J, P, T]:
     @functools.wraps(method)
     async def call(self: J, /, *args: P.args, **kwargs: P.kwargs) -> T:
         now = await self.now()
@@ -113,7 +113,7 @@ def _eventful(method: _EventfulWork[J, P, T], lane: Lane) -> _Method[J, P, T]:
                 results.append(await method(self, transitions, connection, now, *args, **kwargs))
             return results[-1]
 
-        return await self._database.run(work, lane)
+        return await self._database.run(work, share)
 
     return _hide_parameters(call, 3)
 

@@ -357,7 +357,7 @@ async def test_file_is_found_after_a_change_of_the_working_folder(
 async def test_waiting_for_a_connection_has_a_deadline(
     journal: SQLJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    writer = journal._database._free[database.Lane.WRITE]
+    writer = journal._database._free[database.PoolShare.WRITE]
     monkeypatch.setattr(database, "DEADLINE_S", 0.01)
 
     async with writer:
