@@ -43,8 +43,8 @@ async def copy_mark(connection: AsyncConnection, reader: AsyncEngine) -> None:
     """Copy the log into the file, and then take the mark back in the log.
 
     `connection` is in a transaction, so that no other program writes meanwhile. A kill at any
-    moment leaves a log with content, which is complete. If a reader prevents that all of it is copied, a
-    loss goes unnoticed until the next time.
+    moment leaves a log with content, which is complete. If a reader prevents that all of it is
+    copied, a loss goes unnoticed until the next time.
     """
     mark = (await connection.execute(select(versions.c.log_mark))).scalar()
     if mark:
