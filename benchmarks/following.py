@@ -144,7 +144,7 @@ async def run_worker(url: str, panel_url: str, window_s: float) -> None:
     """Follow for some seconds; print durations and memory as JSON."""
     journal = TimedJournal(url)
     journal.claims_ms = []
-    poll = PollPolicy(min_interval_s=FAR_S, max_interval_s=FAR_S * 10)
+    poll = PollPolicy(min_interval_s=FAR_S, max_interval_s=FAR_S)
     async with (
         Client(KEY, base_url=panel_url) as client,
         OrderDesk(client, journal, account=ACCOUNT, poll=poll) as desk,
