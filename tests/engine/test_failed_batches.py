@@ -570,7 +570,7 @@ def test_bad_ids_before_an_outage_stay_bad() -> None:
 
 
 @pytest.mark.parametrize("bad", [{"1"}, {"50"}, {"99"}, {"3", "4", "70"}])
-def test_outage_at_any_moment_of_a_bisection_makes_one_innocent_id_bad_at_most(
+def test_outage_during_a_bisection_makes_one_innocent_id_bad_at_most(
     bad: set[str],
 ) -> None:
     usual = outcome(new_batch(100), bad)

@@ -336,7 +336,7 @@ async def test_late_id_after_a_retry_is_the_order_and_nothing_is_sent(journal: S
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("state", [S.PREPARED, S.HELD, S.REFUSED, S.WITHDRAWN])
-async def test_late_id_of_an_earlier_attempt_is_the_order_while_nothing_is_in_flight(
+async def test_late_id_of_an_earlier_attempt_counts_while_none_is_in_flight(
     journal: SQLJournal, state: EntryState
 ) -> None:
     await start(journal)
