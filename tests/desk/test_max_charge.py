@@ -21,7 +21,7 @@ from smmfanfast_async.journal.sql import SQLJournal
 from smmfanfast_async.orders import SubscriptionsOrder
 from smmfanfast_async.sandbox import Fault
 
-from .world import S, ShiftedClock, World, eventually, in_state, order
+from .world import WAIT_S, S, ShiftedClock, World, eventually, in_state, order
 
 BOTH = pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
 CENT = Decimal("0.01")
@@ -123,8 +123,11 @@ async def test_running_desk_sends_nothing_above_the_limit(
         assert entry.reason == "a price of 100 exceeds max_charge 2"
         assert not world.panel.calls("add")
 
-        world.panel.change_rate(1, Decimal(1))
-        clock.advance(LIMIT_RETRY_S + 1)
+    # What was begun before the rate falls would postpone the order once more.
+    await desk._sends.wait_all(WAIT_S)
+    world.panel.change_rate(1, Decimal(1))
+    clock.advance(LIMIT_RETRY_S + 1)
+    async with world.following(desk):
         sent = await in_state(desk, "a", S.ACCEPTED)
 
     assert (sent.price, sent.reason) == (Decimal(1), None)
