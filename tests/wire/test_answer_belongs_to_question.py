@@ -5,7 +5,6 @@ import json
 import os
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 import aiohttp
@@ -370,7 +369,7 @@ async def test_idle_data_is_found_without_poll(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_transport_without_a_socket_is_not_polled() -> None:
-    transport: Any = type("Transport", (), {"get_extra_info": partial(lambda name: None)})()
+    transport: Any = type("Transport", (), {"get_extra_info": staticmethod(lambda name: None)})()
 
     assert not connection_module._is_readable(transport)
     assert not connection_module._is_readable(None)
