@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,11 +11,29 @@ from typing import Any
 
 import aiohttp
 import pytest
+from support.debian import require_program
 
 from smmfanfast_async import sandbox as sandbox_package
 from smmfanfast_async.cli._codes import USAGE
 from smmfanfast_async.cli.commands.sandbox import sandbox
 from smmfanfast_async.sandbox import Sandbox
+
+
+async def ask_sandbox(
+    capsys: pytest.CaptureFixture[str], body: dict[str, Any], **options: Any
+) -> tuple[str, str, str]:
+    """Run the command, send it one request, and return its output, its address and the answer."""
+    shown = ""
+    running = asyncio.create_task(sandbox(port=0, **options))
+    while "--search" not in shown:
+        await asyncio.sleep(0.001)
+        shown += capsys.readouterr().out
+    url = shown.split("SMMFANFAST_BASE_URL=")[1].split()[0]
+    async with aiohttp.ClientSession() as session, session.post(url, **body) as reply:
+        text = await reply.text()
+    running.cancel()
+    assert await running == 0
+    return shown, url, text
 
 
 @pytest.mark.asyncio
@@ -27,20 +44,9 @@ from smmfanfast_async.sandbox import Sandbox
 async def test_sandbox_answers_in_the_chosen_dialect(
     capsys: pytest.CaptureFixture[str], dialect: str, path: str, command: str, answer: str
 ) -> None:
-    shown = ""
-    running = asyncio.create_task(sandbox(port=0, dialect=dialect))
-    while "--search" not in shown:
-        await asyncio.sleep(0.001)
-        shown += capsys.readouterr().out
-    url = shown.split("SMMFANFAST_BASE_URL=")[1].split()[0]
-    async with (
-        aiohttp.ClientSession() as session,
-        session.post(url, data={"key": "test-key", "action": "balance"}) as reply,
-    ):
-        text = await reply.text()
-    running.cancel()
+    form = {"key": "test-key", "action": "balance"}
+    shown, url, text = await ask_sandbox(capsys, {"data": form}, dialect=dialect)
 
-    assert await running == 0
     assert url.endswith(path)
     assert command in shown
     assert answer in text
@@ -82,9 +88,9 @@ async def test_used_control_port_is_a_usage_error() -> None:
         assert await sandbox(port=0, control_port=port) == USAGE
 
 
-@pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
 def test_guide_scripts_the_sandbox_with_curl(tmp_path: Path) -> None:
     """The block of the guide, run by bash: another language controls the sandbox."""
+    require_program("curl", "curl")
     guide = (Path(sandbox_package.__file__).parent / "README.md").read_text(encoding="utf-8")
     (script,) = [
         block
@@ -116,20 +122,9 @@ async def test_sandbox_has_the_form_of_a_profile(
 ) -> None:
     path = tmp_path / "my panel.toml"
     path.write_text('like = "api-v2"\nrequest_format = "json"\n[field_names]\nkey = "token"')
-    shown = ""
-    running = asyncio.create_task(sandbox(port=0, profile=path))
-    while "--search" not in shown:
-        await asyncio.sleep(0.001)
-        shown += capsys.readouterr().out
-    url = shown.split("SMMFANFAST_BASE_URL=")[1].split()[0]
-    async with (
-        aiohttp.ClientSession() as session,
-        session.post(url, json={"token": "test-key", "action": "balance"}) as reply,
-    ):
-        text = await reply.text()
-    running.cancel()
+    form = {"token": "test-key", "action": "balance"}
+    shown, url, text = await ask_sandbox(capsys, {"json": form}, profile=path)
 
-    assert await running == 0
     assert url.endswith("/api/v2")
     assert f"smmfanfast services --profile '{path}' --search telegram" in shown
     assert '"balance"' in text

@@ -3,19 +3,16 @@
 If they are not installed, root on Debian installs them by apt; otherwise an error names them.
 """
 
-import fcntl
-import os
 import shutil
-import subprocess
-import tempfile
-from pathlib import Path
 
 from selenium import webdriver
 
+from .debian import require
+
 __all__ = ["open_browser"]
 
-PROGRAMS = {"chromium": "chromium", "chromedriver": "chromium-driver"}
-"""The programs, and the Debian packages that have them."""
+PACKAGES = ["chromium", "chromium-driver", "fonts-dejavu-core"]
+"""Debian's packages: the browser, its driver, and a font that has Arabic letters."""
 
 SCRIPT_S = 120.0
 """Seconds that a script in the page may take: a check for accessibility takes a few."""
@@ -23,9 +20,9 @@ SCRIPT_S = 120.0
 
 def open_browser(*arguments: str, language: str = "en") -> webdriver.Chrome:
     """Start a browser in which everything is logged: its console and its requests."""
-    _install_missing()
+    chromium, driver = require(PACKAGES, _programs)
     options = webdriver.ChromeOptions()
-    options.binary_location = str(shutil.which("chromium"))
+    options.binary_location = chromium
     for argument in (
         "--headless=new",
         f"--accept-lang={language}",
@@ -40,34 +37,13 @@ def open_browser(*arguments: str, language: str = "en") -> webdriver.Chrome:
     ):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    service = webdriver.ChromeService(str(shutil.which("chromedriver")))
+    service = webdriver.ChromeService(driver)
     browser = webdriver.Chrome(options=options, service=service)
     browser.set_script_timeout(SCRIPT_S)
     return browser
 
 
-def _install_missing() -> None:
-    # Tests may run in several processes, and apt allows one at a time.
-    with (Path(tempfile.gettempdir()) / "smm-chromium-install.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if _missing() and os.geteuid() == 0 and shutil.which("apt-get"):
-            _install(_missing())
-        assert not _missing(), f"these tests need a browser: install Debian's {_missing()}"
-
-
-def _missing() -> list[str]:
-    return [package for program, package in PROGRAMS.items() if not shutil.which(program)]
-
-
-def _install(packages: list[str]) -> None:
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    for arguments in (
-        ["update", "-q"],
-        # With a font that has Arabic letters.
-        ["install", "-y", "-q", "--no-install-recommends", *packages, "fonts-dejavu-core"],
-    ):
-        done = subprocess.run(  # noqa: S603  # fixed arguments
-            ["apt-get", *arguments],  # noqa: S607
-            env=environment, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, f"apt-get {' '.join(arguments)}: {done.stderr[-2000:]}"
+def _programs() -> tuple[str, str] | None:
+    """Return the paths of the browser and of its driver; None if one is missing."""
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    return None if chromium is None or driver is None else (chromium, driver)

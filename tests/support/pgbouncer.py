@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 from typing import Literal
 
-from .postgres import DATABASE, PASSWORD, USER, PostgresServer, free_port, install_package
+from .debian import require_program
+from .postgres import DATABASE, PASSWORD, USER, PostgresServer, free_port
 
 __all__ = ["PgBouncer"]
 
@@ -31,7 +32,7 @@ class PgBouncer:
     """A pooler in one of the two modes that hosters offer."""
 
     def __init__(self, server: PostgresServer, mode: Literal["session", "transaction"]) -> None:
-        self._program = install_package(PACKAGE, _program)
+        self._program = require_program("pgbouncer", PACKAGE)
         self.port = free_port()
         self._folder = Path(tempfile.mkdtemp(prefix="smm-pgbouncer-"))
         connections = SERVER_CONNECTIONS if mode == "transaction" else 50
@@ -85,8 +86,3 @@ class PgBouncer:
             self._process.kill()
             self._process.wait(START_S)
         shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def _program() -> Path | None:
-    found = shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin")
-    return None if found is None else Path(found)

@@ -4,7 +4,6 @@ If the server is not installed, root on Debian installs it by apt; otherwise an 
 """
 
 import atexit
-import fcntl
 import functools
 import os
 import pwd
@@ -16,7 +15,6 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -24,13 +22,14 @@ from typing import Any, Literal
 import asyncpg
 import trustme
 
+from .debian import require
+
 __all__ = [
     "DATABASE",
     "PASSWORD",
     "USER",
     "PostgresServer",
     "free_port",
-    "install_package",
     "shared_server",
 ]
 
@@ -64,7 +63,7 @@ class PostgresServer:
 
     def __init__(self, certificate: trustme.LeafCert | None = None) -> None:
         self._certificate = certificate
-        self._bin = install_package(PACKAGE, _newest)
+        self._bin = require([PACKAGE], _newest, prepare=_forbid_own_cluster)
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self.port = free_port()
@@ -223,24 +222,6 @@ def shared_server() -> PostgresServer:
     return server
 
 
-def install_package(package: str, find: Callable[[], Path | None]) -> Path:
-    """Return what `find` returns; if that is nothing, root on Debian installs the package first."""
-    found = find()
-    if found is not None:
-        return found
-    with (Path(tempfile.gettempdir()) / "smm-postgres-install.lock").open("w") as lock:
-        # Tests may run in several processes, and apt allows one at a time.
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        found = find()
-        if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-            _install(package)
-            found = find()
-    assert found is not None, (
-        f"the tests of the journal need this server: install Debian's package {package!r}"
-    )
-    return found
-
-
 def _newest() -> Path | None:
     paths = [*Path("/usr/lib/postgresql").glob("*/bin/postgres")]
     on_path = shutil.which("postgres")
@@ -254,22 +235,12 @@ def _newest() -> Path | None:
     )
 
 
-def _install(package: str) -> None:
-    # Otherwise Debian's package starts a server of its own at once.
+def _forbid_own_cluster() -> None:
+    """Make Debian's package start no server of its own at once."""
     settings = Path("/etc/postgresql-common/createcluster.conf")
     if not settings.exists():
         settings.parent.mkdir(parents=True, exist_ok=True)
         settings.write_text("create_main_cluster = false\n")
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    for arguments in (
-        ["update", "-q"],
-        ["install", "-y", "-q", "--no-install-recommends", package],
-    ):
-        done = subprocess.run(  # noqa: S603  # fixed arguments
-            ["apt-get", *arguments],  # noqa: S607
-            env=environment, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, f"apt-get {' '.join(arguments)}: {done.stderr[-2000:]}"
 
 
 def _user_options() -> dict[str, Any]:
