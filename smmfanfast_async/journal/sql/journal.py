@@ -11,8 +11,10 @@ from typing import Self
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ..._text import sanitize
 from ...errors import ErrorKind, InvalidSettingsError
 from .. import (
+    MAX_REASON_CHARACTERS,
     Claim,
     Entry,
     EntryState,
@@ -249,9 +251,10 @@ class SQLJournal(AccountQueries):
         reason: str,
     ) -> None:
         """Update the row if it still is in that attempt."""
-        await self._transitions.postpone(
-            connection, ref, attempt, until=until, kind=kind, reason=reason
-        )
+        await connection.execute(statements.POSTPONE, self._params(
+            ref=ref, attempt=attempt, until=until, kind=kind.value,
+            reason=sanitize(reason, MAX_REASON_CHARACTERS),
+        ))  # fmt: skip
 
     @transaction(reads=True)
     async def count_in_flight(self, connection: AsyncConnection) -> int:

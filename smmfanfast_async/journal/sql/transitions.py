@@ -17,10 +17,8 @@ import attrs
 from sqlalchemy import Executable, RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ..._text import sanitize
 from ...errors import ErrorKind, JournalError, RefConflictError, SpendingLimitError
 from .. import (
-    MAX_REASON_CHARACTERS,
     TRANSITIONS,
     Entry,
     EntryState,
@@ -30,7 +28,6 @@ from .. import (
 )
 from . import statements
 from .day_budget import DayBudget
-from .ref_statements import BY_REF_ELSEWHERE, POSTPONE, SET_MAX_CHARGE
 from .rows import (
     entry_from_row,
     event_of_transition,
@@ -95,7 +92,11 @@ class Transitions:
             raise RefConflictError(text, action="add", order=row["panel_order"])
         if new.max_charge is not None and new.max_charge != row["max_charge"]:
             params = {"p_id": row["id"], "p_max_charge": new.max_charge}
-            limited = (await connection.execute(SET_MAX_CHARGE, params)).mappings().one_or_none()
+            limited = (
+                (await connection.execute(statements.SET_MAX_CHARGE, params))
+                .mappings()
+                .one_or_none()
+            )
             row = row if limited is None else limited
         return attrs.evolve(entry_from_row(row), is_new=is_new)
 
@@ -141,22 +142,6 @@ class Transitions:
         started_row = started.mappings().one()  # it is locked since it was read
         await self._day_budget.record(connection, row, started_row)
         return entry_from_row(started_row)
-
-    async def postpone(
-        self,
-        connection: AsyncConnection,
-        ref: str,
-        attempt: int,
-        *,
-        until: datetime,
-        kind: ErrorKind,
-        reason: str,
-    ) -> None:
-        """Leave a PREPARED order unsent until a later time."""
-        await connection.execute(POSTPONE, {
-            "p_account": self._account, "p_ref": ref, "p_attempt": attempt, "p_until": until,
-            "p_kind": kind.value, "p_reason": sanitize(reason, MAX_REASON_CHARACTERS),
-        })  # fmt: skip
 
     async def record_outcome(
         self, connection: AsyncConnection, ref: str, attempt: int, outcome: Outcome, now: datetime
@@ -266,7 +251,7 @@ class Transitions:
         params = {
             "p_account": self._account, "p_ref": new.ref, "p_digest": form_digest(new.form),
         }  # fmt: skip
-        row = (await connection.execute(BY_REF_ELSEWHERE, params)).mappings().first()
+        row = (await connection.execute(statements.BY_REF_ELSEWHERE, params)).mappings().first()
         if row is not None:
             account = row["account"]
             text = (

@@ -1,18 +1,21 @@
-"""Statements on one order: find it, start an attempt, and change its state."""
+"""Statements on one order: find it, start an attempt, and change its state or its limit."""
 
 from typing import Any
 
 from sqlalchemy import Update, bindparam, or_, select, update
 
-from ... import EntryState
-from ..schema import UtcTime, has_state, orders
-from .common import IN_ACCOUNT, NOW, S, c
+from ... import SPENDING_STATES, EntryState
+from ..schema import Money, UtcTime, has_state, orders
+from .common import ACCOUNT, IN_ACCOUNT, NOW, S, c
 
 __all__ = [
     "BY_PANEL_ORDER",
     "BY_REF",
+    "BY_REF_ELSEWHERE",
     "BY_REF_LOCKED",
     "EXPIRE_LEASES",
+    "POSTPONE",
+    "SET_MAX_CHARGE",
     "START_ATTEMPT",
     "TAKEN_SLOTS",
     "transition",
@@ -88,3 +91,40 @@ EXPIRE_LEASES = (
 )
 """SENDING → UNKNOWN if the lease has expired, or ends later than any lease can: then the clock was
 set back, and the slot of a dead attempt would block every other order until that time."""
+
+BY_REF_ELSEWHERE = (
+    select(c.account, c.panel_order)
+    .where(
+        c.ref == bindparam("p_ref"),
+        c.account != ACCOUNT,
+        c.digest == bindparam("p_digest"),
+        has_state(*sorted(SPENDING_STATES)),
+    )
+    .order_by(c.id)
+    .limit(1)
+)
+"""Another account that holds a ref for the same form, and where it was not refused or withdrawn."""
+
+SET_MAX_CHARGE = (
+    update(orders)
+    .where(c.id == bindparam("p_id"), has_state(*sorted(set(S) - {S.ACCEPTED, S.FINISHED})))
+    .values(max_charge=bindparam("p_max_charge", type_=Money))
+    .returning(orders)
+)
+"""Replace the limit of an order that may still be sent; returns no row if it is placed."""
+
+POSTPONE = (
+    update(orders)
+    .where(
+        IN_ACCOUNT,
+        c.ref == bindparam("p_ref"),
+        has_state(S.PREPARED),
+        c.attempt == bindparam("p_attempt"),
+    )
+    .values(
+        due_at=bindparam("p_until", type_=UtcTime),
+        kind=bindparam("p_kind"),
+        reason=bindparam("p_reason"),
+    )
+)
+"""Leave a PREPARED order unsent until a later time, with the reason."""
