@@ -79,15 +79,7 @@ async def sandbox(
     option = "" if name is None else f" --profile {quote(str(name))}"
     try:
         async with panel:
-            output.print(f"A panel answers at [bold]{panel.url}[/], with the key {panel.api_key}.")
-            output.print("In another shell:", style="dim")
-            output.print(f"  export SMMFANFAST_BASE_URL={panel.url}", soft_wrap=True)
-            output.print(f"  export SMMFANFAST_API_KEY={panel.api_key}", soft_wrap=True)
-            if control:
-                output.print(f"  export SMMFANFAST_CONTROL_URL={panel.control_url}", soft_wrap=True)
-                token = panel.control_token
-                output.print(f"  export SMMFANFAST_CONTROL_TOKEN={token}", soft_wrap=True)
-            output.print(f"  smmfanfast services{option} --search telegram", soft_wrap=True)
+            _print_settings(output, panel, option, control=control)
             with suppress(asyncio.CancelledError):  # Ctrl-C is the normal end
                 await asyncio.Event().wait()
             orders, requests = len(panel.orders), panel.request_count
@@ -96,3 +88,16 @@ async def sandbox(
         ports = f"{port} or the control port {control_port}" if control_port else str(port)
         raise InvalidSettingsError("port", f"{ports} cannot be used: {error.strerror}") from error
     return OK
+
+
+def _print_settings(output: Console, panel: Sandbox, option: str, *, control: bool) -> None:
+    """Print how another shell reaches the panel, with an option for its profile."""
+    output.print(f"A panel answers at [bold]{panel.url}[/], with the key {panel.api_key}.")
+    output.print("In another shell:", style="dim")
+    output.print(f"  export SMMFANFAST_BASE_URL={panel.url}", soft_wrap=True)
+    output.print(f"  export SMMFANFAST_API_KEY={panel.api_key}", soft_wrap=True)
+    if control:
+        output.print(f"  export SMMFANFAST_CONTROL_URL={panel.control_url}", soft_wrap=True)
+        token = panel.control_token
+        output.print(f"  export SMMFANFAST_CONTROL_TOKEN={token}", soft_wrap=True)
+    output.print(f"  smmfanfast services{option} --search telegram", soft_wrap=True)
