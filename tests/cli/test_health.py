@@ -2,12 +2,10 @@
 
 import json
 import sqlite3
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from smmfanfast_async.cli import _options
 from smmfanfast_async.cli._app import app
@@ -21,15 +19,6 @@ ADD = ["add", "default", "--service", "5", "--quantity", "500", "--yes"]
 LINK = "https://instagram.com/example"
 ONE = [*ADD, "--link", LINK, "--ref", "one"]
 OTHER_ADDRESS = ["--base-url", "http://127.0.0.1:9/"]
-
-
-@pytest_asyncio.fixture
-async def panel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Sandbox]:
-    async with Sandbox(speed=0) as sandbox:
-        monkeypatch.setenv("SMMFANFAST_API_KEY", sandbox.api_key)
-        monkeypatch.setenv("SMMFANFAST_BASE_URL", sandbox.url)
-        monkeypatch.setenv("SMMFANFAST_JOURNAL", str(tmp_path / "orders.db"))
-        yield sandbox
 
 
 async def run(*args: str) -> int:

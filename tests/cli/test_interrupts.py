@@ -5,12 +5,10 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from smmfanfast_async import Client, cli
 from smmfanfast_async.cli._app import app
@@ -33,14 +31,10 @@ ONE = [*ADD, "--ref", "one"]
 RETRY = ["retry", "one", "--by", "ann"]
 
 
-@pytest_asyncio.fixture
-async def panel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
-    async with Sandbox(speed=0) as sandbox:
-        monkeypatch.setenv("SMMFANFAST_API_KEY", sandbox.api_key)
-        monkeypatch.setenv("SMMFANFAST_BASE_URL", sandbox.url)
-        monkeypatch.setenv("SMMFANFAST_JOURNAL", str(tmp_path / "orders.db"))
-        monkeypatch.setattr(OrderDesk, "_timing", Timing(close_grace_s=0.05))
-        yield sandbox
+@pytest.fixture
+def panel(panel: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    monkeypatch.setattr(OrderDesk, "_timing", Timing(close_grace_s=0.05))
+    return panel
 
 
 async def run(*words: str) -> int:

@@ -5,14 +5,12 @@ import io
 import json
 import re
 import sys
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from rich.console import Console
 
 from smmfanfast_async import Client, DefaultOrder
@@ -34,14 +32,10 @@ ONE = [*ADD, "--link", LINK, "--ref", "one"]
 SEQUENCE = "\x1b[31mred\x1b]0;title\x07"
 
 
-@pytest_asyncio.fixture
-async def panel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Sandbox]:
-    async with Sandbox(speed=0) as sandbox:
-        monkeypatch.setenv("SMMFANFAST_API_KEY", sandbox.api_key)
-        monkeypatch.setenv("SMMFANFAST_BASE_URL", sandbox.url)
-        monkeypatch.setenv("SMMFANFAST_JOURNAL", str(tmp_path / "orders.db"))
-        monkeypatch.setenv("COLUMNS", "200")
-        yield sandbox
+@pytest.fixture
+def panel(panel: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    monkeypatch.setenv("COLUMNS", "200")
+    return panel
 
 
 async def run(*args: str) -> int:

@@ -8,11 +8,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from smmfanfast_async import Client, DefaultOrder
 from smmfanfast_async.cli import _output as output
@@ -32,16 +30,12 @@ SMM = f"{sys.executable} -m smmfanfast_async"
 ESCAPES = re.compile(r"\x1b\[[?\d;]*[A-Za-z]")
 
 
-@pytest_asyncio.fixture
-async def panel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Sandbox]:
-    async with Sandbox(speed=0) as sandbox:
-        monkeypatch.setenv("SMMFANFAST_API_KEY", sandbox.api_key)
-        monkeypatch.setenv("SMMFANFAST_BASE_URL", sandbox.url)
-        monkeypatch.setenv("SMMFANFAST_JOURNAL", str(tmp_path / "orders.db"))
-        monkeypatch.setenv("TERM", "xterm-256color")
-        # A shell may export its width; a pipe has none.
-        monkeypatch.setenv("COLUMNS", "40")
-        yield sandbox
+@pytest.fixture
+def panel(panel: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    # A shell may export its width; a pipe has none.
+    monkeypatch.setenv("COLUMNS", "40")
+    return panel
 
 
 async def place(panel: Sandbox, tmp_path: Path, count: int) -> None:

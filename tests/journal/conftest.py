@@ -21,6 +21,12 @@ def sqlite_url(tmp_path: Path) -> str:
     return f"sqlite+aiosqlite:///{tmp_path / 'orders.db'}"
 
 
+@pytest.fixture
+def path(sqlite_url: str) -> Path:
+    """The file of that address."""
+    return Path(sqlite_url.partition(":///")[2])
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def backend(request: pytest.FixtureRequest) -> str:
     """Tests with a journal run on both databases, unless they override this with one."""

@@ -18,11 +18,6 @@ def backend() -> str:
     return "sqlite"
 
 
-@pytest.fixture
-def path(sqlite_url: str) -> Path:
-    return Path(sqlite_url.partition(":///")[2])
-
-
 async def opened(path: Path) -> SQLJournal:
     journal = SQLJournal(path).for_account("a")
     await journal.open()

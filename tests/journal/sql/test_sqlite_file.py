@@ -27,11 +27,6 @@ def backend() -> str:
     return "sqlite"
 
 
-@pytest.fixture
-def path(sqlite_url: str) -> Path:
-    return Path(sqlite_url.partition(":///")[2])
-
-
 async def open_fails(url: str) -> JournalError:
     """Open a journal that cannot be opened, check that no thread is left, and return the error."""
     before = set(threading.enumerate())
