@@ -49,7 +49,7 @@ def _discard_output() -> None:
 def _end(_: int, frame: FrameType | None) -> None:
     """Handle SIGTERM of a service manager as Ctrl-C: claims are released, responses awaited."""
     on_interrupt = signal.getsignal(signal.SIGINT)
-    # `prepare_signals` has replaced what is no function.
+    # `prepare_signals` has replaced what is not a function.
     assert callable(on_interrupt)  # noqa: S101
     on_interrupt(signal.SIGINT, frame)
 

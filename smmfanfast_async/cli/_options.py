@@ -206,7 +206,7 @@ def list_accounts(counts: Mapping[str, int]) -> str:
 
 
 async def mention_other_accounts(journal: "SQLJournal") -> None:
-    """Say on stderr which accounts a journal has, for one without orders of this account."""
+    """Print on stderr which accounts a journal has, for one without orders of this account."""
     if found := list_accounts(await journal.accounts()):
         print_line(
             "the journal has no orders of this account",

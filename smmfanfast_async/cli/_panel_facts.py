@@ -20,7 +20,7 @@ __all__ = ["IMPOSSIBLE_IDS", "Answers", "Facts", "collect_facts", "find_by_id"]
 IMPOSSIBLE_IDS = ("9223372036854775807", "9223372036854775806")
 """Ids that no order has: the two largest numbers of a column of 64 bits. A counter that had come to
 them could not give another, and a text such as a UUID is none of them; as numbers above 0 they pass
-the checks of a form. They are never the id of somebody else's order."""
+the checks of a form. They are never the id of another customer's order."""
 
 MAX_SERVICES_READ = 200
 """Services whose numbers are examined: a panel writes all of them in one way."""

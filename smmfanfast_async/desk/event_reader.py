@@ -84,7 +84,7 @@ class _Reading:
         return None if self.claim is None else self.claim.version
 
     async def _hold(self) -> bool:
-        """Take the lease, or renew it in its second half; return whether this stream has it.
+        """Acquire the lease, or renew it in its second half; return whether this stream has it.
 
         A new claim continues after what is acknowledged by then, by whomever.
         """
@@ -101,7 +101,7 @@ class _Reading:
         return True
 
     async def _claim(self, lease: timedelta) -> ConsumerClaim | None:
-        """Take or renew the lease. If cancelled meanwhile, keep what was claimed, for `end`."""
+        """Acquire or renew the lease. If cancelled meanwhile, keep what was claimed, for `end`."""
         claiming = asyncio.ensure_future(
             self.journal.claim_consumer(self.consumer, self.owner, lease=lease)
         )
@@ -181,7 +181,7 @@ class _Reading:
             )
 
     async def release(self) -> None:
-        """Let another worker read the consumer at once; the desk is being closed."""
+        """Release the consumer for another worker; the desk is being closed."""
         if self.claim is not None:
             await self.journal.release_consumer(self.claim)
 
@@ -231,7 +231,7 @@ class EventStream:
             connection: A transaction of the caller's own that is open.
 
         Raises:
-            StaleEventError: Somebody else has, or had, this event. Let the error roll back your
+            StaleEventError: Another worker has, or had, this event. Let the error roll back your
                 transaction, and continue with the stream.
             InvalidSettingsError: The stream acknowledges by itself, the event is not of this
                 stream, or `connection` is not an open transaction.

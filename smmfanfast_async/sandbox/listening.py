@@ -58,6 +58,6 @@ def abort(transport: asyncio.Transport | None) -> None:
 
 
 def limit_buffer(transport: asyncio.Transport | None, size_bytes: int) -> None:
-    """Let a writer wait once so many bytes are not read yet; a closed connection has no limit."""
+    """Make a writer wait once so many bytes are not read yet; a closed connection has no limit."""
     if transport is not None:
         transport.set_write_buffer_limits(size_bytes)

@@ -351,7 +351,7 @@ class Sandbox:
 
     @recorded
     def set_available(self, service: str | int, *, available: bool) -> None:
-        """Take a service from the list, or put it back. KeyError for an unknown service.
+        """Remove a service from the list, or restore it. KeyError for an unknown service.
 
         Orders for a service that is not available are refused; its existing orders continue.
         """

@@ -134,7 +134,7 @@ class TrafficLog:
         is_applied: bool,
         order: str | None,
     ) -> Exchange:
-        """Keep a request, dropping the oldest if there is no room; return it as it is kept."""
+        """Keep a request, dropping the oldest if the history is full; return it as it is kept."""
         keys = [self._api_key, *(fields[name] for name in fields if name.lower() in _KEY_FIELDS)]
         secrets = sorted({key for key in keys if len(key) >= MIN_KEY_CHARACTERS}, key=len)
         kept = {

@@ -40,7 +40,7 @@ class Worker:
         )  # fmt: skip
 
     def tell(self, line: str) -> None:
-        """Let an event happen, and wait until it is counted."""
+        """Make an event happen, and wait until it is counted."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(line + "\n")

@@ -52,7 +52,7 @@ async def panel(
 
 @pytest.fixture
 def polls_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let desks poll orders without a delay."""
+    """Make desks poll orders without a delay."""
     defaults = PollPolicy.__init__.__kwdefaults__ or {}
     quick = defaults | {"min_interval_s": 0.01, "max_interval_s": 0.01}
     monkeypatch.setattr(PollPolicy.__init__, "__kwdefaults__", quick)

@@ -92,7 +92,7 @@ async def follow(
 
 
 def _stop(summary: Summary, code: int) -> int:
-    """Say on one line what is left; return the exit code."""
+    """Print on one line what is left; return the exit code."""
     closed, total = closed_of(summary)
     number = summary.by_state.get(EntryState.UNKNOWN, 0)
     unknown = f", {number} {'is' if number == 1 else 'are'} unknown" if number else ""
@@ -105,7 +105,7 @@ def _stop(summary: Summary, code: int) -> int:
 
 
 def _finish(summary: Summary) -> int:
-    """Say on one line if a person has to do something; return the exit code."""
+    """Print on one line if a person has to do something; return the exit code."""
     number = summary.by_state.get(EntryState.UNKNOWN, 0)
     if not number:
         return OK

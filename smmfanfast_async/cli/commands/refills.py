@@ -193,7 +193,7 @@ async def _end(batch: "asyncio.Future[Results]", *, is_change: bool) -> Results:
 
 
 def _warn(failed: list[PanelError], noun: str) -> None:
-    """Say for how many ids it is not known what the panel did."""
+    """Print for how many ids it is not known what the panel did."""
     no_effect = (RefusedError, RateLimitError)
     number = sum(each.maybe_sent and not isinstance(each, no_effect) for each in failed)
     if number:

@@ -260,7 +260,7 @@ class Database:
         return await asyncio.shield(task)
 
     async def _wait_for_connection(self, share: PoolShare, deadline_s: float) -> asyncio.Semaphore:
-        """Take one of the share's connections; the caller releases it."""
+        """Acquire one of the share's connections; the caller releases it."""
         if self._engine is None:
             raise JournalError("not open; call open() first")
         free = self._free[share]

@@ -58,5 +58,5 @@ async def copy_mark(connection: AsyncConnection, reader: AsyncEngine) -> None:
 
 
 async def take_mark_back(connection: AsyncConnection) -> None:
-    """Let the log say that the file is complete with it."""
+    """Record in the log that the file is complete with it."""
     await connection.execute(versions.update().values(log_mark=0))

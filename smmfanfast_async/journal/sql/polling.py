@@ -59,7 +59,7 @@ class Polling:
     async def claim(
         self, connection: AsyncConnection, limit: int, now: datetime, until: datetime
     ) -> list[Claim]:
-        """Claim accepted orders that are due, and finished ones as far as there is room."""
+        """Claim accepted orders that are due, and finished ones up to the limit."""
         claims: list[Claim] = []
         params = {"p_account": self._account, "p_now": now, "p_until": until}
         for statement in self._claims:

@@ -183,7 +183,7 @@ class Page:
         return self.browser.execute_script(source, *arguments)
 
     def resize(self, width: int, height: int) -> None:
-        """Give the page a width that a window cannot have."""
+        """Set the page to a width that a window cannot have."""
         self.browser.execute_cdp_cmd(
             "Emulation.setDeviceMetricsOverride",
             {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600},

@@ -24,7 +24,7 @@ LOOKS = {
 
 
 def use(sandbox: Running) -> None:
-    """Let a bot order for a while, with some answers lost."""
+    """Make a bot order for a while, with some answers lost."""
     panel = sandbox.panel
     for number, service in enumerate(SERVICES, start=1):
         if number in {4, 8}:

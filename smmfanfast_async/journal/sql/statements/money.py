@@ -47,7 +47,7 @@ TAKE_BUDGET_CHANGES = (
     .where(budget_changes.c.id.in_(select(budget_changes.c.id).where(_of_day).limit(_limit)))
     .returning(budget_changes.c.amount)
 )
-"""Take some of a locked day's amounts, to replace them by their sum."""
+"""Remove some of a locked day's amounts, to replace them by their sum."""
 
 DAY_WITH_BUDGET_CHANGES = (
     select(budget_changes.c.day)

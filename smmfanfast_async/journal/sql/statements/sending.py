@@ -33,7 +33,7 @@ POSTPONE_HELD = (
     .where(IN_ACCOUNT, has_state(S.HELD), c.due_at <= NOW)
     .values(due_at=bindparam("p_later", type_=UtcTime))
 )
-"""Let the others wait again, after `RELEASE_HELD`."""
+"""Make the others wait again, after `RELEASE_HELD`."""
 
 
 def make_held_due(*, is_sqlite: bool) -> Update:
