@@ -45,15 +45,16 @@ async def open_desk(world: World, clock: ShiftedClock | None = None) -> OrderDes
 
 async def books(engine: AsyncEngine) -> list[tuple[str, int]]:
     """Return ref and cents of each booking, after checking that the wallet agrees with them."""
+    read = (
+        select(wallets.c.cents.label("credit"), ledger.c.ref, ledger.c.cents)
+        .select_from(wallets.outerjoin(ledger, ledger.c.user == wallets.c.user))
+        .order_by(ledger.c.ref, ledger.c.cents)
+    )
     async with engine.connect() as connection:
-        rows = [
-            (row.ref, row.cents)
-            for row in await connection.execute(
-                select(ledger).order_by(ledger.c.ref, ledger.c.cents)
-            )
-        ]
-        cents = (await connection.execute(select(wallets.c.cents))).scalar_one()
-    assert cents == CREDIT + sum(each for _, each in rows)
+        # In one statement: workers book between two.
+        found = (await connection.execute(read)).all()
+    rows = [(row.ref, row.cents) for row in found if row.ref is not None]
+    assert found[0].credit == CREDIT + sum(cents for _, cents in rows)
     return rows
 
 
