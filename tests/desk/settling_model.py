@@ -136,7 +136,7 @@ class Life:
             start_s += took_s + 0.1 if rng.random() < 0.95 else 0.1
             start_s += rng.choice([0.0, rng.uniform(0, 60), rng.uniform(0, 2000)])
         self._draw_elsewhere()
-        checks_s = rng.choice([30.0, 120.0, 600.0])
+        checks_s = rng.choice([30.0, 120.0, 600.0, 3000.0])
         self.at(rng.uniform(0, checks_s), lambda: self._check_all(checks_s))
         for _ in range(1 if rng.random() < 0.7 else 2):
             self._desk(rng.uniform(0, READ_EVERY_S))
@@ -192,7 +192,16 @@ class Life:
             stored.charge = price
             self.at(self.now_s + latest_s, lambda: self._pay(price))
             self._draw_end(ref, after_s=latest_s)
+            if outcome != "accepted" and rng.random() < 0.3:
+                self._hide(self.now_s + latest_s)
         self.at(self.now_s + took_s, lambda: self._answer(ref, outcome))
+
+    def _hide(self, charged_s: float) -> None:
+        """Let the panel cancel an older order at about the time of a charge, as in an incident."""
+        older = [ref for ref, each in self.stored.items() if each.entry.state is S.ACCEPTED]
+        if older:
+            ref = self.rng.choice(older)
+            self.at(charged_s + self.rng.uniform(-50, 50), lambda: self._end(ref, "Canceled"))
 
     def _draw_end(self, ref: str, *, after_s: float = 0.0) -> None:
         """Let the panel complete an order, or cancel it and give its money back."""
@@ -202,6 +211,8 @@ class Life:
 
     def _end(self, ref: str, status: str) -> None:
         stored = self.stored[ref]
+        if stored.status != "In progress":
+            return
         stored.status = status
         if status == "Canceled":
             self._pay(-stored.charge)

@@ -126,6 +126,38 @@ async def test_order_is_refused_with_its_evidence_and_can_be_retried(
 
 
 @pytest.mark.asyncio
+async def test_active_order_with_the_link_of_a_settled_one_may_be_its_own(
+    account: Account, world: World
+) -> None:
+    desk = await account.open(queue_active_links=True)
+    await account.place_odd(desk)
+    await account.watch(desk)
+    world.panel.answer_next("add", '{"error": "You have an active order with this link"}')
+
+    entry = await desk.retry("a", decided_by="ann")
+
+    assert (entry.state, entry.is_error_answer) == (S.UNKNOWN, False)
+    await account.watch(desk)
+    assert await state_of(desk) == LEFT_TO_A_PERSON
+
+
+@pytest.mark.asyncio
+async def test_order_that_was_settled_before_is_not_settled_again(account: Account) -> None:
+    """Its first attempt may have been charged late."""
+    desk = await account.open()
+    await account.place_odd(desk)
+    await account.watch(desk)
+    account.world.panel.answer_next("add", ODD)
+
+    await desk.retry("a", decided_by="ann")
+    await account.watch(desk)
+
+    entry = await desk.find("a")
+    assert entry is not None
+    assert (entry.state, entry.attempt, entry.was_unknown) == (S.UNKNOWN, 2, True)
+
+
+@pytest.mark.asyncio
 async def test_late_charge_leaves_the_order_to_a_person_for_good(
     account: Account, world: World
 ) -> None:

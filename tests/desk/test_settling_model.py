@@ -1,5 +1,6 @@
 """The balance never settles an order that the panel has: random lives of an account."""
 
+from datetime import datetime
 from random import Random
 
 import pytest
@@ -39,22 +40,17 @@ async def test_no_order_that_exists_is_settled_in_10_000_lives() -> None:
     assert settled > 1000
 
 
-@pytest.mark.asyncio
-async def test_model_finds_settling_without_a_second_reading(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(settling, "SETTLE_AFTER_S", 0.0)
-
-    assert (await live(range(100)))[1]
+# --- the model finds each broken rule -------------------------------------------------------------
 
 
 @pytest.mark.asyncio
-async def test_model_finds_a_wait_that_is_shorter_than_charges_are_late(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("wait_s", [0.0, 300.0])
+async def test_model_finds_a_second_reading_that_comes_too_soon(
+    monkeypatch: pytest.MonkeyPatch, wait_s: float
 ) -> None:
-    monkeypatch.setattr(settling, "SETTLE_AFTER_S", 300.0)
+    monkeypatch.setattr(settling, "SETTLE_AFTER_S", wait_s)
 
-    assert (await live(range(150)))[1]
+    assert (await live(range(50)))[1]
 
 
 @pytest.mark.asyncio
@@ -64,4 +60,14 @@ async def test_model_finds_refunds_that_are_overlooked(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(settling_rules, "_may_refund", overlook)
 
-    assert (await live(range(380, 450)))[1]
+    assert (await live(range(200, 250)))[1]
+
+
+@pytest.mark.asyncio
+async def test_model_finds_orders_that_are_not_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def all_checked(_: Life, since: datetime) -> bool:
+        return since.year < 0
+
+    monkeypatch.setattr(Life, "has_unchecked", all_checked)
+
+    assert (await live(range(260, 300)))[1]
