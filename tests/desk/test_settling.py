@@ -16,6 +16,7 @@ from smmfanfast_async.desk.settling import READ_EVERY_S
 from smmfanfast_async.desk.settling_rules import SETTLE_AFTER_S
 from smmfanfast_async.journal import Entry, EventKind
 from smmfanfast_async.journal.sql import SQLJournal
+from smmfanfast_async.sandbox import Fault
 
 from .world import (
     S,
@@ -178,14 +179,34 @@ async def test_late_charge_leaves_the_order_to_a_person_for_good(
 
 
 @pytest.mark.asyncio
-async def test_deposit_leaves_the_order_to_a_person(account: Account, world: World) -> None:
+@pytest.mark.parametrize("amount", ["1", "-2.50", "0.01"], ids=["deposit", "website", "rounding"])
+async def test_money_from_elsewhere_leaves_the_order_to_a_person(
+    account: Account, world: World, amount: str
+) -> None:
     desk = await account.open()
     await account.place_odd(desk)
-    world.panel.top_up(Decimal(1))
+    world.panel.top_up(Decimal(amount))
 
     await account.watch(desk)
 
     assert await state_of(desk) == LEFT_TO_A_PERSON
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("fault", [Fault.DROP_AFTER, Fault.DROP_BEFORE, Fault.HTTP_502])
+async def test_order_without_an_answer_is_left_to_a_person(
+    account: Account, world: World, fault: Fault
+) -> None:
+    """Whether the panel has it or not, the balance alone proves nothing."""
+    desk = await account.open()
+    world.panel.fail_next(fault, action="add")
+    assert (await desk.place(order("a"), ref="a")).state is S.UNKNOWN
+    calls = len(world.panel.calls("balance"))
+
+    await account.watch(desk)
+
+    assert await state_of(desk) == LEFT_TO_A_PERSON
+    assert len(world.panel.calls("balance")) == calls
 
 
 @pytest.mark.asyncio
