@@ -93,7 +93,8 @@ class Window:
     """What happened in an account since shortly before its unknown orders were sent."""
 
     last_attempt: int
-    """The position of the last event, up to the reading, of an attempt that ended."""
+    """The position of the last event, up to the reading, of an attempt that ended, or that a person
+    decided had placed an order."""
     unknown: Mapping[str, int]
     """The position of the event of each unknown order, by ref."""
     accepted: tuple[JournalEvent, ...]
@@ -148,11 +149,14 @@ def read_window(
         return "too much happened since"
     in_window = events[first:]
     for event in in_window:
-        is_other = event.kind is EventKind.UNKNOWN and (event.ref, event.attempt) not in attempts
-        if is_other or event.kind in (EventKind.LATE, EventKind.MISSING) or _may_refund(event):
+        if event.kind in (EventKind.LATE, EventKind.MISSING) or _may_refund(event):
             return f"{event.ref!r} may have moved money: event {event.position} ({event.kind})"
     until = [each for each in in_window if each.position <= reading.position]
-    positions = {each.ref: each.position for each in until if each.kind is EventKind.UNKNOWN}
+    positions = {
+        each.ref: each.position
+        for each in until
+        if each.kind is EventKind.UNKNOWN and (each.ref, each.attempt) in attempts
+    }
     if len(positions) < len(unknown):
         return "the event of an unknown order is missing"
     since = min(positions.values())

@@ -284,8 +284,26 @@ async def test_order_without_a_complete_error_answer_settles_none(
 
     await desk.resolve("b", placed=False, decided_by="ann")
     await account.watch(desk)
-    # Its attempt was in between: only a person knows what became of it.
+    assert (await state_of(desk))[0] is S.REFUSED
+
+
+@pytest.mark.asyncio
+async def test_order_that_a_person_found_leaves_those_before_to_a_person(
+    account: Account, world: World
+) -> None:
+    """Its charge may have been before the balance that the other one is compared with."""
+    desk = await account.open()
+    await account.place_odd(desk, "b", "<html>")
+    await account.place_odd(desk)
+    world.panel.top_up(Decimal(-1))
+
+    await desk.resolve("b", order=7, decided_by="ann")
+    await account.watch(desk, steps=1)
+    await account.check(desk, charge="1", status="In progress")
+    await account.watch(desk)
+
     assert await state_of(desk) == LEFT_OPEN
+    assert desk._settler._obstacle == "'b' was on its way at the same time"
 
 
 @pytest.mark.asyncio

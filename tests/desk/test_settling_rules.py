@@ -122,12 +122,19 @@ def test_attempt_that_ended_is_the_last_one(kind: EventKind) -> None:
     assert window.last_attempt == 2
 
 
+def test_order_that_was_unknown_and_is_decided_forbids_nothing() -> None:
+    """All that are still unknown are judged; what was accepted is compared with the balance."""
+    earlier, other = event(1, K.UNKNOWN, "a", attempt=0), event(3, K.UNKNOWN)
+
+    window = window_of(earlier, event(2, K.UNKNOWN, "a"), other, event(4, K.WITHDRAWN))
+
+    assert window == Window(last_attempt=3, unknown={"a": 2}, accepted=())
+
+
 @pytest.mark.parametrize("position", [2, 10])
 @pytest.mark.parametrize(
     ("kind", "changes"),
     [
-        (K.UNKNOWN, {}),
-        (K.UNKNOWN, {"ref": "a", "attempt": 2}),
         (K.LATE, {}),
         (K.MISSING, {}),
         (K.CHANGED, {}),
