@@ -129,7 +129,11 @@ class JournalOptions(CommonOptions):
 
     @asynccontextmanager
     async def desk(
-        self, *, may_create: bool = False, every_s: float | None = None
+        self,
+        *,
+        may_create: bool = False,
+        every_s: float | None = None,
+        settle_by_balance: bool = False,
     ) -> AsyncGenerator["Opened", None]:
         """Open a desk on this panel and journal; only `may_create` allows a missing file.
 
@@ -139,7 +143,10 @@ class JournalOptions(CommonOptions):
         poll = None if every_s is None else PollPolicy(min_interval_s=every_s)
         counter = CheckCounter()
         async with self.client(on_event=counter) as client:
-            desk = OrderDesk(client, journal, account=self.account, poll=poll)
+            desk = OrderDesk(
+                client, journal, account=self.account, poll=poll,
+                settle_by_balance=settle_by_balance,
+            )  # fmt: skip
             async with _opened(desk):
                 yield Opened(client, desk, journal, counter)
 

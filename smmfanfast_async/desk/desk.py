@@ -17,7 +17,7 @@ from ..errors import ClosedError
 from ..journal import Entry, EntryState, Journal, Summary, UnknownOrder
 from ..orders import Order
 from .admission import MAY_BE_STORED, Admission
-from .arguments import check_settings, parse_decided_by
+from .arguments import check_settings, check_settling, parse_decided_by
 from .deadline import Deadline
 from .deciding import Decisions
 from .event_reader import EventReader, EventStream
@@ -28,6 +28,7 @@ from .rate_limit import AccountRateLimit
 from .rechecks import Rechecks
 from .send_tasks import SendTasks
 from .sending import Sender
+from .settling import Settler
 from .timing import Timing
 
 __all__ = ["OrderDesk"]
@@ -62,6 +63,8 @@ class OrderDesk:
         poll: How often the status of an order is checked, by its age and its status.
         recheck_days: For how many days a finished order is checked again, ever more seldom, since
             panels refund some orders later; 0 for never, at most 366. What changes is an event.
+        settle_by_balance: Whether `follow` may refuse an order whose outcome is unknown: if the
+            panel answered it with an error and the balance shows no charge. See the guide.
 
     Raises:
         InvalidSettingsError: A budget that is not an amount, a rate that is not above 0, or the
@@ -84,9 +87,11 @@ class OrderDesk:
         retry: RetryPolicy | None = None,
         poll: PollPolicy | None = None,
         recheck_days: float = 30,
+        settle_by_balance: bool = False,
         rng: Callable[[], float] = random.random,
     ) -> None:
         check_settings(budget_per_day, calls_per_minute, account, recheck_days)
+        check_settling(client.profile, is_asked_for=settle_by_balance, has_balances=record_balance)
         self._journal = journal.for_account(account or client.account)
         pricing = Pricing(client=client, budget=budget_per_day)
         self._admission = Admission(
@@ -108,27 +113,23 @@ class OrderDesk:
             local_slots=asyncio.Semaphore(slots), timing=self._timing, clock=self._clock,
         )  # fmt: skip
         self._sends = SendTasks(
-            journal=self._journal,
-            send=self._sender.send,
-            check_open=self._check_open,
-            on_done=self._notify,
-            reload_s=self._timing.reload_s,
-        )
+            journal=self._journal, send=self._sender.send, check_open=self._check_open,
+            on_done=self._notify, reload_s=self._timing.reload_s,
+        )  # fmt: skip
         self._event_reader = EventReader(
             self._journal, self._timing, self._clock, check_open=self._check_open
         )
+        self._settler = Settler(
+            client=client, journal=self._journal, rate_limit=rate_limit, on_events=self._notify,
+            timing=self._timing, clock=self._clock,
+        )  # fmt: skip
         self._follower = Follower(
-            client=client,
-            journal=self._journal,
-            rate_limit=rate_limit,
-            poll=poll,
-            rng=rng,
-            send=self._sends.start,
-            on_events=self._notify,
+            client=client, journal=self._journal, rate_limit=rate_limit, poll=poll, rng=rng,
+            send=self._sends.start, on_events=self._notify,
             rechecks=Rechecks(recheck_days, account or client.account),
-            timing=self._timing,
-            clock=self._clock,
-        )
+            settle=self._settler.run if settle_by_balance else None,
+            timing=self._timing, clock=self._clock,
+        )  # fmt: skip
         self._is_open = False
         self._ownership = Ownership()
 

@@ -11,10 +11,10 @@ answers others is checked ever more seldom.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Any, cast
 
 from attrs import Factory, define, field
 
@@ -81,6 +81,8 @@ class Follower:
     on_events: Callable[[], None]
     """Called when there are new events."""
     rechecks: Rechecks
+    settle: Callable[[], Coroutine[Any, Any, None]] | None
+    """Settles unknown orders by the balance until cancelled; None to leave them to a person."""
     timing: Timing
     clock: Clock
     reschedule_batch: int = RESCHEDULE_BATCH
@@ -111,6 +113,8 @@ class Follower:
                 group.create_task(self._maintain())
                 group.create_task(self._send_due())
                 group.create_task(self._check_due())
+                if self.settle is not None:
+                    group.create_task(self.settle())
         except* (AuthenticationError, ClosedError) as errors:
             # One error, as from any other call, instead of the task group's exception group.
             raise _first_error(errors) from None

@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 from rich.console import Console
 
-from smmfanfast_async.cli import _live
+from smmfanfast_async.cli import _live, _options
 from smmfanfast_async.cli._app import app
 from smmfanfast_async.cli._codes import (
     INTERRUPTED,
@@ -161,6 +161,24 @@ async def test_empty_journal_can_be_followed(
     assert await run("follow", "--until-final") == OK
 
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.asyncio
+async def test_balance_settles_orders_only_if_asked_for(
+    panel: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settles: list[bool] = []
+
+    def create(*args: Any, **options: Any) -> OrderDesk:
+        desk = OrderDesk(*args, **options)
+        settles.append(desk._follower.settle is not None)
+        return desk
+
+    monkeypatch.setattr(_options, "OrderDesk", create)
+
+    assert await run("follow", "--until-final") == OK
+    assert await run("follow", "--until-final", "--settle-by-balance") == OK
+    assert settles == [False, True]
 
 
 @pytest.mark.asyncio

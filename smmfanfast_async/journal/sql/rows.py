@@ -72,8 +72,8 @@ _NUMBER = re.compile(r"[+-]?[0-9]{1,128}")
 _S = EntryState
 _SAME_NAMES = (
     "ref", "attempt", "link", "quantity", "price", "max_charge", "was_unknown", "created_at",
-    "sent_at", "settled_at", "balance_before", "balance_after", "raw_status", "charge", "currency",
-    "start_count", "remains", "checked_at", "changed_at", "miss_count",
+    "sent_at", "settled_at", "balance_before", "balance_after", "is_error_answer", "raw_status",
+    "charge", "currency", "start_count", "remains", "checked_at", "changed_at", "miss_count",
 )  # fmt: skip
 """Columns that are fields of `Entry` with the same name."""
 
@@ -112,6 +112,7 @@ def new_order_row(
         "attempt": 0,
         "due_at": new.due_at,
         "was_unknown": False,
+        "is_error_answer": False,
         "miss_count": 0,
         "claim_version": 0,
     }
@@ -153,6 +154,7 @@ def outcome_values(outcome: Outcome, now: datetime) -> dict[str, Any]:
         "panel_order": outcome.order if is_certain else None,
         "order_number": order_number(outcome.order) if is_certain else None,
         "suspected_order": None if is_certain else outcome.order,
+        "is_error_answer": outcome.is_error_answer and not is_certain and outcome.order is None,
     }
     if outcome.balance_after is not None:
         values["balance_after"] = outcome.balance_after

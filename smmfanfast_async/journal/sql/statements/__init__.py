@@ -48,6 +48,7 @@ from .queries import (
     purge_events,
 )
 from .sending import DUE_TO_SEND, NEXT_DUE, POSTPONE_HELD, RELEASE_HELD, make_held_due
+from .settling import LAST_EVENT, SOME_UNCHECKED, SOME_UNKNOWN, STOP_SETTLING
 
 __all__ = [
     "ACKNOWLEDGE",
@@ -65,6 +66,7 @@ __all__ = [
     "EVENT_AT",
     "EXPIRE_LEASES",
     "INSERT_EVENT",
+    "LAST_EVENT",
     "LOCK_BUDGET",
     "NEXT_DUE",
     "ORDER_COUNTS",
@@ -79,7 +81,10 @@ __all__ = [
     "RESERVE_POSITIONS",
     "SAME_LINK_AS_UNKNOWN",
     "SET_MAX_CHARGE",
+    "SOME_UNCHECKED",
+    "SOME_UNKNOWN",
     "START_ATTEMPT",
+    "STOP_SETTLING",
     "TAKEN_SLOTS",
     "TAKE_BUDGET_CHANGES",
     "UNKNOWN_ORDERS",

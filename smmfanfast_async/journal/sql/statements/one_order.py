@@ -51,6 +51,7 @@ START_ATTEMPT = (
         balance_before=bindparam("p_balance"),
         settled_at=None,
         balance_after=None,
+        is_error_answer=False,
         due_at=None,
         kind=None,
         reason=None,
