@@ -29,7 +29,7 @@ from .entry import (
     UnknownOrder,
     parse_ref,
 )
-from .observations import Claim, Observation
+from .observations import CallReservation, Claim, Observation
 from .protocol import Journal
 from .states import OPEN_STATES, SPENDING_STATES, TRANSITIONS, EntryState
 
@@ -39,6 +39,7 @@ __all__ = [
     "OPEN_STATES",
     "SPENDING_STATES",
     "TRANSITIONS",
+    "CallReservation",
     "Claim",
     "ConsumerClaim",
     "Entry",
