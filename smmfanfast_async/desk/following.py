@@ -54,7 +54,7 @@ must outlast it."""
 
 CHECK_ATTEMPTS = 2
 """Attempts of a status call, whatever the client's own limit is. What fails for longer is left to
-the next check."""
+the next check, and so is every failure under a rate limit: each attempt needs a turn of its own."""
 
 CONFIRM_TIMEOUT_S = 10.0
 """Seconds for the `balance` call that confirms that the key is rejected."""
@@ -212,8 +212,9 @@ class Follower:
         While calls fail there is one at a time, for one order, without retries: that shows whether
         the panel is back, delays no other order, and cannot be misread.
         """
+        attempts = CHECK_ATTEMPTS if self.rate_limit.calls_per_minute is None else 1
         usual = self.client.with_options(
-            timeout_s=CHECK_TIMEOUT_S, retry=RetryPolicy(max_attempts=CHECK_ATTEMPTS)
+            timeout_s=CHECK_TIMEOUT_S, retry=RetryPolicy(max_attempts=attempts)
         )
         probing = usual.with_options(retry=RetryPolicy(max_attempts=1))
         in_flight: set[asyncio.Task[None]] = set()
@@ -233,8 +234,6 @@ class Follower:
                 client = probing if limit == 1 else usual
                 by_order = {claim.entry.order_id(): claim for claim in claims}
                 checking |= by_order
-                if limit > 1:
-                    turn = Turn()  # kept: after retries, an error is about the last one alone
                 task = group.create_task(self._check(by_order, client, checking, turn))
                 in_flight.add(task)
                 task.add_done_callback(in_flight.discard)
@@ -281,10 +280,7 @@ class Follower:
     async def _check(
         self, by_order: Mapping[str, Claim], client: Client, checking: dict[str, Claim], turn: Turn
     ) -> None:
-        """Check some orders in one call, record the result, and remove them from `checking`.
-
-        `turn` is given back if nothing was sent.
-        """
+        """Check some orders in one call, record the result, and remove them from `checking`."""
         started_s = self.clock.now_s()
         results = await client.statuses(by_order)
         errors: list[PanelError] = []

@@ -147,6 +147,31 @@ async def test_failing_checks_of_a_dead_panel_give_their_turns_back(world: World
         await in_state(desk, "a", S.FINISHED)
 
 
+@pytest.mark.asyncio
+async def test_every_failing_check_has_a_turn_of_its_own(world: World) -> None:
+    reserved = 0
+
+    class Counting(SQLJournal):
+        async def reserve_call(self, interval: timedelta) -> CallReservation:
+            nonlocal reserved
+            reserved += 1
+            return await super().reserve_call(interval)
+
+    client = await world.client()
+    client._runner.rng = lambda: 0.0  # retries at once
+    desk = await world.desk(
+        client, Counting(world.url), calls_per_minute=60_000, record_balance=False
+    )
+    await desk.place(order(), ref="a")
+    world.panel.finish_all()
+    for _ in range(4):
+        world.panel.answer_next("status", "down", http_status=502)
+    async with world.following(desk):
+        await in_state(desk, "a", S.FINISHED)
+
+    assert reserved == 1 + len(world.panel.calls("status")) == 1 + 5
+
+
 # --- one turn ------------------------------------------------------------------------------------
 
 
