@@ -31,7 +31,7 @@ from .entry import (
     UnknownOrder,
     parse_ref,
 )
-from .observations import Claim, Observation
+from .observations import CallReservation, Claim, Observation
 from .protocol import Journal
 from .states import OPEN_STATES, SPENDING_STATES, TRANSITIONS, EntryState
 
@@ -42,6 +42,7 @@ __all__ = [
     "SPENDING_STATES",
     "TRANSITIONS",
     "Activity",
+    "CallReservation",
     "Claim",
     "ConsumerClaim",
     "Entry",

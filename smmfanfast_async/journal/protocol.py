@@ -8,7 +8,7 @@ from typing import Protocol
 from ..errors import ErrorKind
 from .activity import Activity, Settlement
 from .entry import ConsumerClaim, Entry, JournalEvent, NewEntry, Outcome, Summary, UnknownOrder
-from .observations import Claim, Observation
+from .observations import CallReservation, Claim, Observation
 from .states import EntryState
 
 __all__ = ["Journal"]
@@ -214,10 +214,18 @@ class Journal(Protocol):
         """Return when the next order is due to be sent or checked; None if there is none."""
         ...
 
-    async def reserve_call(self, interval: timedelta) -> timedelta:
+    async def reserve_call(self, interval: timedelta) -> CallReservation:
         """Reserve the account's next call, `interval` after the last one reserved on any machine.
 
-        Return how long to wait for it. No reserved call comes before the end of a `pause`.
+        No reserved call comes before the end of a `pause`.
+        """
+        ...
+
+    async def cancel_call(self, reservation: CallReservation) -> None:
+        """Give back the time of a call of which nothing was sent, at most once.
+
+        It is free again if no call was reserved since; otherwise nothing changes, since that call
+        is one interval after this one already.
         """
         ...
 

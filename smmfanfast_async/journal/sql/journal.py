@@ -15,6 +15,7 @@ from ..._text import sanitize
 from ...errors import ErrorKind, InvalidSettingsError
 from .. import (
     MAX_REASON_CHARACTERS,
+    CallReservation,
     Claim,
     Entry,
     EntryState,
@@ -363,14 +364,35 @@ class SQLJournal(AccountSettling):
         return min(times, default=None)
 
     @transaction()
-    async def reserve_call(self, connection: AsyncConnection, interval: timedelta) -> timedelta:
+    async def reserve_call(
+        self, connection: AsyncConnection, interval: timedelta
+    ) -> CallReservation:
         """Move the time of the account's next call by `interval`, in whole microseconds."""
         now = await self._database.exact_now(connection)
         reserved = await connection.execute(statements.RESERVE_CALL, self._params(
             now=now, far=now + MAX_AHEAD, interval=interval // timedelta(microseconds=1),
         ))  # fmt: skip
-        call_at: datetime = reserved.scalar_one() - interval
-        return max(call_at - now, timedelta(0))
+        next_call_at: datetime = reserved.scalar_one()
+        call_at = next_call_at - interval
+        wait = max(call_at - now, timedelta(0))
+        return CallReservation(wait=wait, call_at=call_at, next_call_at=next_call_at)
+
+    async def cancel_call(self, reservation: CallReservation) -> None:
+        """Set the time of the account's next call back, if it is still the one reserved then.
+
+        A failed transaction is not repeated: it may have been committed, and another call may have
+        been reserved for the same time since.
+        """
+        params = self._params(call_at=reservation.call_at, next_call_at=reservation.next_call_at)
+        is_first_try = True
+
+        async def cancel(connection: AsyncConnection) -> None:
+            nonlocal is_first_try
+            if is_first_try:
+                is_first_try = False
+                await connection.execute(statements.CANCEL_CALL, params)
+
+        await self._database.run(cancel)
 
     @transaction()
     async def pause(self, connection: AsyncConnection, until: datetime) -> None:

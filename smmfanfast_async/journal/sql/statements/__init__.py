@@ -19,6 +19,7 @@ from .event_log import (
 from .following import claim, record_statuses, release, reschedule_far_future
 from .money import (
     BUDGET_CHANGES,
+    CANCEL_CALL,
     DAY_WITH_BUDGET_CHANGES,
     LOCK_BUDGET,
     ORDER_COUNTS,
@@ -58,6 +59,7 @@ __all__ = [
     "BY_REF",
     "BY_REF_ELSEWHERE",
     "BY_REF_LOCKED",
+    "CANCEL_CALL",
     "CLAIM_CONSUMER",
     "CONSUMER",
     "DAY_WITH_BUDGET_CHANGES",

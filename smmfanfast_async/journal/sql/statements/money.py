@@ -20,6 +20,7 @@ from .common import ACCOUNT, IN_ACCOUNT, NOW, c
 
 __all__ = [
     "BUDGET_CHANGES",
+    "CANCEL_CALL",
     "DAY_WITH_BUDGET_CHANGES",
     "LOCK_BUDGET",
     "ORDER_COUNTS",
@@ -89,6 +90,16 @@ RESERVE_CALL = (
     .returning(accounts.c.next_call_at)
 )
 """Reserve the next call; returns the earliest time of the one after it."""
+
+CANCEL_CALL = (
+    update(accounts)
+    .where(
+        accounts.c.account == ACCOUNT,
+        accounts.c.next_call_at == bindparam("p_next_call_at", type_=UtcTime),
+    )
+    .values(next_call_at=bindparam("p_call_at", type_=UtcTime))
+)
+"""Free the time of a call that is still the last one reserved."""
 
 PAUSE = (
     update(accounts)
