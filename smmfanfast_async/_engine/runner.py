@@ -202,7 +202,7 @@ class Runner:
                 self._active_reads.add(timeout)
                 slot = await self._acquire_slot(form["action"], deadline_s, settings)
                 try:
-                    with (trace and trace.attempt()) or _NO_TRACE as attempt:
+                    with _NO_TRACE if trace is None else trace.attempt() as attempt:
                         return await self._post_and_decode(
                             form, decode, deadline_s, settings, attempt, post
                         )

@@ -122,12 +122,15 @@ class Settler:
 
     async def _read(self, before: Activity) -> Reading | None:
         """Return the balance; None if something of the account was on its way meanwhile."""
-        timeout_s = self.timing.balance_timeout_s
-        if before.in_flight or await self.rate_limit.wait(timeout_s):
+        if before.in_flight:
             return None
+        timeout_s = self.timing.balance_timeout_s
         once = self.client.with_options(timeout_s=timeout_s, retry=RetryPolicy(max_attempts=1))
-        asked_s = self.clock.now_s()
-        balance = await once.balance()
+        async with self.rate_limit.turn(timeout_s) as turn:
+            if turn.wait_s:
+                return None
+            asked_s = self.clock.now_s()
+            balance = await once.balance()
         read_s = self.clock.now_s()
         after = await self.journal.activity(MAX_UNKNOWN + 1)
         if after.in_flight or after.unknown != before.unknown:

@@ -20,6 +20,7 @@ from attrs import define, field
 from support.journals import START
 
 from smmfanfast_async._engine.limiter import Clock
+from smmfanfast_async.desk.rate_limit import AccountRateLimit
 from smmfanfast_async.desk.settling import READ_EVERY_S, Settler
 from smmfanfast_async.desk.timing import Timing
 from smmfanfast_async.errors import NotSentError, PanelError
@@ -319,8 +320,8 @@ class Life:
         panel: Any = _Panel(self)
         journal: Any = self
         settler = Settler(
-            client=panel, journal=journal, rate_limit=panel, on_events=lambda: None,
-            timing=Timing(), clock=Clock(now_s=lambda: self.now_s),
+            client=panel, journal=journal, rate_limit=AccountRateLimit(journal, None),
+            on_events=lambda: None, timing=Timing(), clock=Clock(now_s=lambda: self.now_s),
         )  # fmt: skip
         end_s = self.rng.uniform(0, LIFE_S) if self.rng.random() < 0.2 else LIFE_S
 
@@ -339,7 +340,7 @@ class Life:
 
 @define
 class _Panel:
-    """What a settler needs of a client and of the account's rate limit."""
+    """What a settler needs of a client."""
 
     life: Life
 
@@ -348,6 +349,3 @@ class _Panel:
 
     async def balance(self) -> Balance:
         return await self.life.balance_call()
-
-    async def wait(self, _: float) -> float:
-        return 0.0
