@@ -19,12 +19,9 @@ from .event_log import (
 from .following import claim, record_statuses, release, reschedule_far_future
 from .money import (
     BUDGET_CHANGES,
-    CANCEL_CALL,
     DAY_WITH_BUDGET_CHANGES,
     LOCK_BUDGET,
     ORDER_COUNTS,
-    PAUSE,
-    RESERVE_CALL,
     TAKE_BUDGET_CHANGES,
 )
 from .one_order import (
@@ -34,12 +31,14 @@ from .one_order import (
     BY_REF_LOCKED,
     EXPIRE_LEASES,
     POSTPONE,
+    REFUSE,
     SET_MAX_CHARGE,
     START_ATTEMPT,
     TAKEN_SLOTS,
     transition,
 )
 from .overview import OVERDUE, orders_by_account
+from .panels import CANCEL_CALL, OPEN_PANELS, PAUSE, RESERVE_CALL
 from .queries import (
     PURGE_PAGE,
     SAME_LINK_AS_UNKNOWN,
@@ -71,12 +70,14 @@ __all__ = [
     "LAST_EVENT",
     "LOCK_BUDGET",
     "NEXT_DUE",
+    "OPEN_PANELS",
     "ORDER_COUNTS",
     "OVERDUE",
     "PAUSE",
     "POSTPONE",
     "POSTPONE_HELD",
     "PURGE_PAGE",
+    "REFUSE",
     "RELEASE_CONSUMER",
     "RELEASE_HELD",
     "RESERVE_CALL",
