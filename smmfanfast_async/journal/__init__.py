@@ -16,6 +16,7 @@ No lock is held during a network call. SENDING has a lease instead, the time by 
 must have ended; after it has expired, the outcome counts as UNKNOWN. Pure: no SQL, no clock.
 """
 
+from .circuit import MAX_OPEN, PROBE_LEASE, Circuit, CircuitState
 from .entry import (
     MAX_REASON_CHARACTERS,
     MAX_REF_CHARACTERS,
@@ -29,18 +30,25 @@ from .entry import (
     UnknownOrder,
     parse_ref,
 )
+from .health import ConsumerHealth, DeskHealth, PanelHealth
 from .observations import Claim, Observation
 from .protocol import Journal
 from .states import OPEN_STATES, SPENDING_STATES, TRANSITIONS, EntryState
 
 __all__ = [
+    "MAX_OPEN",
     "MAX_REASON_CHARACTERS",
     "MAX_REF_CHARACTERS",
     "OPEN_STATES",
+    "PROBE_LEASE",
     "SPENDING_STATES",
     "TRANSITIONS",
+    "Circuit",
+    "CircuitState",
     "Claim",
     "ConsumerClaim",
+    "ConsumerHealth",
+    "DeskHealth",
     "Entry",
     "EntryState",
     "EventKind",
@@ -49,6 +57,7 @@ __all__ = [
     "NewEntry",
     "Observation",
     "Outcome",
+    "PanelHealth",
     "Summary",
     "UnknownOrder",
     "parse_ref",

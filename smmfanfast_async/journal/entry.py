@@ -115,7 +115,8 @@ class Entry(Serializable):
         max_charge: The highest acceptable price, in the account's currency: no attempt starts while
             the catalogue's price is higher. None for no limit.
         order: The panel's id; None before it is known. In UNKNOWN, an id that came with an error.
-        kind: Why it is refused, held or unknown, as an `ErrorKind`; None otherwise.
+        kind: Why it is refused, held or unknown, or why it waits as PREPARED, as an `ErrorKind`;
+            None otherwise.
         reason: The same as text, the panel's own message if it sent one, at most 500 characters;
             None if there is no message, and after `purge`.
         was_unknown: Whether an earlier attempt ended unknown and a person decided that it had

@@ -27,8 +27,9 @@ from . import statements
 from .address import parse_address
 from .database import Database, journal_error
 from .day_budget import DayBudget
+from .health import HealthQueries
 from .polling import Polling
-from .queries import AccountQueries, require_connection
+from .queries import require_connection
 from .rows import (
     entry_from_row,
     event_row,
@@ -64,7 +65,7 @@ NO_ACCOUNT = ""
 """The account of a journal that is not bound to one yet: it has no orders."""
 
 
-class SQLJournal(AccountQueries):
+class SQLJournal(HealthQueries):
     """A journal in a database: `sqlite+aiosqlite:///orders.db` or `postgresql+asyncpg://…`.
 
     A SQLite file serves any number of processes on one machine, PostgreSQL any number of machines;

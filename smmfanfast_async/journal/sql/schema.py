@@ -43,6 +43,7 @@ __all__ = [
     "has_state",
     "metadata",
     "orders",
+    "panels",
     "to_microseconds",
     "versions",
 ]
@@ -121,6 +122,22 @@ accounts = Table(
     Column("last_event", BigInteger, nullable=False, default=0),
     Column("next_call_at", UtcTime),
     Column("paused_until", UtcTime),
+)
+
+panels = Table(
+    "smm_panels",
+    metadata,
+    Column("account", String(64), primary_key=True),
+    Column("panel", String(64), primary_key=True),
+    Column("paused_until", UtcTime),
+    Column("failure_count", Integer, nullable=False, default=0),
+    Column("open_until", UtcTime),
+    Column("probe_until", UtcTime),
+    Column("reason", String(32)),
+    Column("balance", Money),
+    Column("currency", String(16)),
+    Column("balance_at", UtcTime),
+    Column("services_at", UtcTime),
 )
 
 budgets = Table(

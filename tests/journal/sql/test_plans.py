@@ -50,6 +50,15 @@ USES = {
     },
     "unknown": {"smm_orders_unknown"},
     "overdue": {"smm_orders_followed", "smm_orders_prepared"},
+    "health": {
+        "smm_orders_followed",
+        "smm_orders_prepared",
+        "smm_orders_held",
+        "smm_orders_sending",
+        "smm_orders_unknown",
+        "smm_budget_changes_day",
+    },
+    "make_due": {"smm_orders_prepared"},
     "create": set(),
     "create_within_budget": {"smm_budget_changes_day"},
 }
@@ -61,6 +70,8 @@ CALLS: dict[str, Callable[[SQLJournal], Awaitable[object]]] = {
     "due_to_send": lambda journal: journal.due_to_send(1),
     "reschedule_far_future": lambda journal: journal.reschedule_far_future(3, ahead=LEASE),
     "overdue": lambda journal: journal.overdue(START),
+    "health": lambda journal: journal.health(budget=Decimal(9)),
+    "make_due": lambda journal: journal.make_due(START),
     "create": lambda journal: journal.create(new_entry("new"), is_only_account=True),
     "create_within_budget": lambda journal: journal.create(new_entry("new"), budget=Decimal(9999)),
 }

@@ -17,6 +17,7 @@ from .event_log import (
     RESERVE_POSITIONS,
 )
 from .following import claim, record_statuses, release, reschedule_far_future
+from .health import CIRCUIT, CONSUMERS, COUNTS, MAKE_DUE, PANELS, UPDATE_PANEL
 from .money import (
     BUDGET_CHANGES,
     DAY_WITH_BUDGET_CHANGES,
@@ -57,8 +58,11 @@ __all__ = [
     "BY_REF",
     "BY_REF_ELSEWHERE",
     "BY_REF_LOCKED",
+    "CIRCUIT",
     "CLAIM_CONSUMER",
     "CONSUMER",
+    "CONSUMERS",
+    "COUNTS",
     "DAY_WITH_BUDGET_CHANGES",
     "DUE_TO_SEND",
     "EVENTS_AFTER",
@@ -66,9 +70,11 @@ __all__ = [
     "EXPIRE_LEASES",
     "INSERT_EVENT",
     "LOCK_BUDGET",
+    "MAKE_DUE",
     "NEXT_DUE",
     "ORDER_COUNTS",
     "OVERDUE",
+    "PANELS",
     "PAUSE",
     "POSTPONE",
     "POSTPONE_HELD",
@@ -83,6 +89,7 @@ __all__ = [
     "TAKEN_SLOTS",
     "TAKE_BUDGET_CHANGES",
     "UNKNOWN_ORDERS",
+    "UPDATE_PANEL",
     "claim",
     "entries_page",
     "insert_or_ignore",
