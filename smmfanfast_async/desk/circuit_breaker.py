@@ -18,7 +18,7 @@ from attrs import define, field
 from .._engine.policy import RetryPolicy
 from ..client import Client
 from ..errors import ClosedError, ErrorKind, JournalError, NotSentError, PanelError
-from ..journal import Circuit, CircuitState, Entry, Journal
+from ..journal import DEFAULT_PANEL, Circuit, CircuitState, Entry, Journal
 from ..results import Balance
 from .circuit import (
     CircuitPolicy,
@@ -33,10 +33,7 @@ from .circuit import (
 from .outcomes import NOT_SENT_RETRY_S
 from .rate_limit import AccountRateLimit
 
-__all__ = ["LONE_PANEL", "CircuitBreaker", "CircuitOpenError"]
-
-LONE_PANEL = "default"
-"""The name of the panel of a desk with one client."""
+__all__ = ["CircuitBreaker", "CircuitOpenError"]
 
 PROBE_RATE_WAIT_S = 15.0
 """Seconds for which a probe waits for the account's rate limit. With the call, of
@@ -65,7 +62,7 @@ class CircuitBreaker:
     rate_limit: AccountRateLimit
     balance_timeout_s: float
     """Seconds for a call that reads the balance."""
-    panel: str = LONE_PANEL
+    panel: str = DEFAULT_PANEL
     _known: Circuit = field(factory=Circuit)
     """The circuit when it was last read: a success is recorded only if it ends failures."""
     _balance: Balance | None = None

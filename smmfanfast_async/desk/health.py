@@ -45,10 +45,15 @@ class HealthCalls:
     async def _read_health(self) -> DeskHealth:
         health = await self._journal.health(budget=self._budget)
         own = self._breaker.panel
-        panels = {own: PanelHealth(panel=own, circuit=CircuitState.CLOSED)} | {
-            name: panel if name == own else attrs.evolve(panel, state="missing")
-            for name, panel in health.panels.items()
-        }
+        panels = {own: PanelHealth(panel=own, circuit=CircuitState.CLOSED)}
+        others = health.panels.keys() - panels.keys()
+        # A panel of former times is left out if nothing is open there.
+        missing = others & set(await self._journal.open_panels()) if others else set[str]()
+        for name, panel in health.panels.items():
+            if name == own:
+                panels[name] = panel
+            elif name in missing:
+                panels[name] = attrs.evolve(panel, state="missing")
         return attrs.evolve(health, panels=panels)
 
 

@@ -18,6 +18,7 @@ must have ended; after it has expired, the outcome counts as UNKNOWN. Pure: no S
 
 from .circuit import MAX_OPEN, PROBE_LEASE, Circuit, CircuitState
 from .entry import (
+    DEFAULT_PANEL,
     MAX_REASON_CHARACTERS,
     MAX_REF_CHARACTERS,
     ConsumerClaim,
@@ -36,6 +37,7 @@ from .protocol import Journal
 from .states import OPEN_STATES, SPENDING_STATES, TRANSITIONS, EntryState
 
 __all__ = [
+    "DEFAULT_PANEL",
     "MAX_OPEN",
     "MAX_REASON_CHARACTERS",
     "MAX_REF_CHARACTERS",

@@ -1,13 +1,14 @@
 """The health of a desk: on request, and for the hook of `follow`."""
 
 import asyncio
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from smmfanfast_async.errors import ClosedError, InvalidSettingsError, JournalError
-from smmfanfast_async.journal import Circuit, CircuitState, DeskHealth
+from smmfanfast_async.journal import Circuit, CircuitState, DeskHealth, NewEntry
 from smmfanfast_async.journal.sql import SQLJournal
 from smmfanfast_async.sandbox import Fault
 
@@ -49,7 +50,15 @@ async def test_health_after_a_restart_is_what_it_was(world: World) -> None:
 @pytest.mark.asyncio
 async def test_panel_without_a_client_is_missing(world: World) -> None:
     desk = await world.desk()
-    await desk._journal.change_circuit("gone", lambda *_: Circuit(failure_count=1))
+    entry = await desk.place(order("a"), ref="a")
+    journal = desk._journal
+    for panel in ("gone", "former"):
+        await journal.change_circuit(panel, lambda *_: Circuit(failure_count=1))
+    # An order is open at one of the two.
+    due_at = entry.created_at
+    new = NewEntry(ref="b", form={"link": "b"}, due_at=due_at, budget_day="2030-05-17")
+    await journal.create(new)
+    await journal.start_attempt("b", 0, lease=timedelta(minutes=4), max_in_flight=1, panel="gone")
 
     panels = (await desk.health()).panels
 

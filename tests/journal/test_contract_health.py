@@ -59,6 +59,7 @@ async def test_account_without_anything_is_all_zero(journal: SQLJournal) -> None
     assert await journal.health() == DeskHealth(
         at=START, prepared=0, held=0, sending=0, unknown=0, oldest_unknown_at=None,
         oldest_prepared_at=None, oldest_due_check_at=None, budget_left=None,
+        panels={"default": PanelHealth(panel="default", circuit=CircuitState.CLOSED)},
     )  # fmt: skip
 
 

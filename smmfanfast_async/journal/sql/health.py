@@ -12,8 +12,7 @@ from ..._amounts import EXACT, total
 from ...errors import ErrorKind
 from .. import Circuit, ConsumerHealth, DeskHealth, PanelHealth
 from . import statements
-from .queries import AccountQueries
-from .schema import panels
+from .panel_rows import PanelRows
 from .transaction import timed_transaction, transaction
 
 __all__ = ["HealthQueries"]
@@ -26,7 +25,7 @@ _CIRCUIT_COLUMNS = tuple(each.name for each in attrs.fields(Circuit))
 _Row = Mapping[Any, Any]
 
 
-class HealthQueries(AccountQueries):
+class HealthQueries(PanelRows):
     """What `SQLJournal` knows of panels and of an account as a whole."""
 
     @transaction(reads=True)
@@ -45,8 +44,7 @@ class HealthQueries(AccountQueries):
     ) -> tuple[Circuit, Circuit]:
         """Lock the row of a panel, inserting it if there is none, and update it."""
         params = self._params(panel=panel)
-        insert = statements.insert_or_ignore(panels, is_sqlite=self._database.is_sqlite)
-        await connection.execute(insert.values(account=self._account, panel=panel))
+        await self._insert_panel(connection, panel)
         locked = await connection.execute(statements.CIRCUIT.with_for_update(), params)
         before = _circuit_from_row(locked.mappings().one())
         # Read with the row locked, since it is compared with times that other machines have set.

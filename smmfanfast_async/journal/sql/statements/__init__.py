@@ -23,8 +23,6 @@ from .money import (
     DAY_WITH_BUDGET_CHANGES,
     LOCK_BUDGET,
     ORDER_COUNTS,
-    PAUSE,
-    RESERVE_CALL,
     TAKE_BUDGET_CHANGES,
 )
 from .one_order import (
@@ -34,12 +32,14 @@ from .one_order import (
     BY_REF_LOCKED,
     EXPIRE_LEASES,
     POSTPONE,
+    REFUSE,
     SET_MAX_CHARGE,
     START_ATTEMPT,
     TAKEN_SLOTS,
     transition,
 )
 from .overview import OVERDUE, orders_by_account
+from .panels import OPEN_PANELS, PAUSE, RESERVE_CALL
 from .queries import (
     PURGE_PAGE,
     SAME_LINK_AS_UNKNOWN,
@@ -72,6 +72,7 @@ __all__ = [
     "LOCK_BUDGET",
     "MAKE_DUE",
     "NEXT_DUE",
+    "OPEN_PANELS",
     "ORDER_COUNTS",
     "OVERDUE",
     "PANELS",
@@ -79,6 +80,7 @@ __all__ = [
     "POSTPONE",
     "POSTPONE_HELD",
     "PURGE_PAGE",
+    "REFUSE",
     "RELEASE_CONSUMER",
     "RELEASE_HELD",
     "RESERVE_CALL",

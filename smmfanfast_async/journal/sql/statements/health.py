@@ -14,6 +14,8 @@ from sqlalchemy import (
 from ... import EntryState
 from ..schema import UtcTime, accounts, consumers, events, has_state, orders, panels
 from .common import ACCOUNT, IN_ACCOUNT, NOW, S, c
+from .panels import IN_PANEL
+from .sending import earliest_at_panels
 
 __all__ = ["CIRCUIT", "CONSUMERS", "COUNTS", "MAKE_DUE", "PANELS", "UPDATE_PANEL"]
 
@@ -30,7 +32,7 @@ COUNTS = select(
     ),
     _of_state(S.UNKNOWN, func.min(c.settled_at, type_=UtcTime)).label("oldest_unknown_at"),
     _of_state(S.PREPARED, func.min(c.created_at, type_=UtcTime)).label("oldest_prepared_at"),
-    _of_state(S.ACCEPTED, func.min(c.due_at, type_=UtcTime)).label("oldest_due_check_at"),
+    earliest_at_panels(S.ACCEPTED).label("oldest_due_check_at"),
 )
 """The numbers of orders in the states that need the desk or a person, and the oldest of them."""
 
@@ -53,12 +55,10 @@ CONSUMERS = (
 PANELS = select(panels).where(panels.c.account == ACCOUNT).order_by(panels.c.panel)
 """The panels of an account."""
 
-CIRCUIT = select(panels).where(panels.c.account == ACCOUNT, panels.c.panel == bindparam("p_panel"))
+CIRCUIT = select(panels).where(IN_PANEL)
 """One panel."""
 
-UPDATE_PANEL = update(panels).where(
-    panels.c.account == ACCOUNT, panels.c.panel == bindparam("p_panel")
-)
+UPDATE_PANEL = update(panels).where(IN_PANEL)
 """Change a panel; the caller adds the values."""
 
 MAKE_DUE = (
