@@ -209,7 +209,8 @@ def on_probe(
     if circuit.probe_until != claimed.probe_until or circuit.open_until is None:
         return circuit  # the lease was over, and another desk has probed since
     is_early = circuit.state(now) is CircuitState.OPEN
-    if is_early and isinstance(result, PanelError):
+    is_down = isinstance(result, PanelError) and result.kind is not ErrorKind.AUTH
+    if is_early and is_down:
         # The lease stays, so that callers do not wait one after the other for a panel that is down.
         return circuit
     circuit = attrs.evolve(circuit, probe_until=None)

@@ -17,7 +17,14 @@ from attrs import define, field
 
 from .._engine.policy import RetryPolicy
 from ..client import Client
-from ..errors import ClosedError, ErrorKind, JournalError, NotSentError, PanelError
+from ..errors import (
+    AuthenticationError,
+    ClosedError,
+    ErrorKind,
+    JournalError,
+    NotSentError,
+    PanelError,
+)
 from ..journal import DEFAULT_PANEL, Circuit, CircuitState, Entry, Journal
 from ..results import Balance
 from .circuit import (
@@ -79,7 +86,7 @@ class CircuitBreaker:
         if circuit.open_until is None or covers(circuit, entry):
             return
         now = await self.journal.now()
-        circuit = await self._probe(self.policy, circuit, now, is_awaited=is_awaited)
+        circuit, _ = await self._probe(self.policy, circuit, now, is_awaited=is_awaited)
         if circuit.open_until is None or covers(circuit, entry):
             return
         # Not before the probe: that may have closed it since, for another order.
@@ -107,17 +114,9 @@ class CircuitBreaker:
             return
         try:
             too_low = await self._too_low(entry) if signal is Signal.FUNDS else None
-            before, after = await self._change(
-                lambda circuit, now: on_call(circuit, error, policy, now, too_low)
-            )
+            await self._change(lambda circuit, now: on_call(circuit, error, policy, now, too_low))
         except (ClosedError, JournalError) as failure:
             _LOG.warning("%s", failure)
-            return
-        if before.open_until is None and after.open_until is not None:
-            _LOG.warning(
-                "orders wait for the panel (%s); it is probed at %s UTC",
-                after.reason, f"{after.open_until:%H:%M:%S}",
-            )  # fmt: skip
 
     def on_balance(self, balance: Balance) -> None:
         """Remember a balance that was read; `tend` records it."""
@@ -126,7 +125,8 @@ class CircuitBreaker:
     async def tend(self) -> None:
         """Record the balance that was read last, and probe the panel if that is due.
 
-        Raises `JournalError` if the journal is not available, and `ClosedError` as a call does.
+        Raises `AuthenticationError` if the panel rejects the key, `ClosedError` as a call does, and
+        `JournalError` if the journal is not available.
         """
         balance, self._balance = self._balance, None
         if balance is not None:
@@ -134,9 +134,14 @@ class CircuitBreaker:
         if self.policy is None:
             return
         circuit = await self._read()
-        if circuit.open_until is not None:
-            now = await self.journal.now()
-            await self._probe(self.policy, circuit, now, is_awaited=False)
+        if circuit.open_until is None:
+            return
+        # A desk with another key has to find out for itself whether it is accepted.
+        is_early = circuit.reason is ErrorKind.AUTH
+        now = await self.journal.now()
+        _, result = await self._probe(self.policy, circuit, now, is_awaited=is_early)
+        if isinstance(result, AuthenticationError):
+            raise result
 
     async def _read(self) -> Circuit:
         self._known = await self.journal.circuit(self.panel)
@@ -151,24 +156,30 @@ class CircuitBreaker:
         if before.open_until is not None and after.open_until is None:
             _LOG.info("the panel works: orders are sent again")
             await self.journal.make_due(before.open_until)
+        if after.open_until is not None and after.open_until != before.open_until:
+            at = f"{after.open_until:%H:%M:%S}"
+            _LOG.warning("orders wait for the panel (%s); it is probed at %s UTC", after.reason, at)
         return before, after
 
     async def _probe(
         self, policy: CircuitPolicy, circuit: Circuit, now: datetime, *, is_awaited: bool
-    ) -> Circuit:
-        """Probe the panel if that is due and no other desk does; return the circuit after it."""
+    ) -> tuple[Circuit, Balance | PanelError | None]:
+        """Probe the panel if that is due and no other desk does.
+
+        Return the circuit after it, and the result, None without a probe.
+        """
         if claim_probe(circuit, now, is_awaited=is_awaited) == circuit:
-            return circuit
+            return circuit, None
         before, claimed = await self._change(
             lambda circuit, now: claim_probe(circuit, now, is_awaited=is_awaited)
         )
         if claimed == before:
-            return claimed  # another desk was faster
+            return claimed, None  # another desk was faster
         result = await self._ask()
         _, after = await self._change(
             lambda circuit, now: on_probe(circuit, result, claimed, policy, now)
         )
-        return after
+        return after, result
 
     async def _ask(self) -> Balance | PanelError | None:
         """Return the balance, or why it could not be read; None if the panel has no such action."""

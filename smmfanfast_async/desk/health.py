@@ -71,7 +71,8 @@ class HealthReports:
     async def run(self) -> None:
         """Report at once, so that gauges are right after a restart, and then at each interval.
 
-        Raises `ClosedError` if the client is closed. What the hook raises is logged.
+        Raises `AuthenticationError` if orders wait for a key that the panel rejects, and
+        `ClosedError` if the client is closed. What the hook raises is logged.
         """
         while True:
             try:

@@ -251,6 +251,8 @@ def test_early_probe_that_fails_does_not_lengthen_the_time() -> None:
     # Nobody waits for a panel that is down after one has.
     down = probed(circuit, NoResponseError("reset"), after(1))
     assert down == attrs.evolve(circuit, probe_until=after(31))
+    # The next one may have another key.
+    assert probed(opened(ErrorKind.AUTH), AUTH, after(1)) == opened(ErrorKind.AUTH)
 
 
 def test_circuit_of_a_panel_that_cannot_be_probed_closes_by_time() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -10,12 +11,29 @@ import pytest
 
 from smmfanfast_async import SMMFANFAST
 from smmfanfast_async.desk import CircuitPolicy, OrderDesk
-from smmfanfast_async.errors import ClosedError, ErrorKind, JournalError, NotSentError
-from smmfanfast_async.journal import CircuitState, PanelHealth
+from smmfanfast_async.desk.circuit_breaker import _next_look
+from smmfanfast_async.errors import (
+    AuthenticationError,
+    ClosedError,
+    ErrorKind,
+    JournalError,
+    NotSentError,
+)
+from smmfanfast_async.journal import Circuit, CircuitState, PanelHealth
 from smmfanfast_async.journal.sql import SQLJournal
 from smmfanfast_async.sandbox import Fault
 
-from .world import S, ShiftedClock, World, eventually, hold_answers, in_state, order, timed_desk
+from .world import (
+    WAIT_S,
+    S,
+    ShiftedClock,
+    World,
+    eventually,
+    hold_answers,
+    in_state,
+    order,
+    timed_desk,
+)
 
 UNLISTED = '{"error": "something that is listed nowhere"}'
 BOTH = pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
@@ -123,9 +141,8 @@ async def test_without_a_policy_every_order_is_sent(world: World, clock: Shifted
     await open_circuit(world, desk)
 
     assert (await desk.place(order("a"), ref="a")).state is S.ACCEPTED
-    assert (await desk.health()).panels == {
-        "default": PanelHealth(panel="default", circuit=CircuitState.CLOSED)
-    }
+    await desk._breaker.tend()
+    assert await panel_of(desk) == PanelHealth(panel="default", circuit=CircuitState.CLOSED)
 
 
 # --- probing -------------------------------------------------------------------------------------
@@ -240,6 +257,16 @@ async def test_panel_without_a_balance_is_tried_with_an_order(
     assert world.panel.calls("balance") == []
 
 
+def test_order_is_looked_at_again_when_that_may_help() -> None:
+    now = datetime(2030, 5, 17, tzinfo=UTC)
+    soon, later = now + timedelta(seconds=9), now + timedelta(seconds=30)
+
+    assert _next_look(Circuit(open_until=later), now) == later
+    assert _next_look(Circuit(open_until=later, probe_until=soon), now) == soon
+    # Another desk has probed since, in vain; its time is over too.
+    assert _next_look(Circuit(open_until=now), now) == now + timedelta(seconds=30)
+
+
 # --- funds and keys ------------------------------------------------------------------------------
 
 
@@ -326,6 +353,24 @@ async def test_orders_wait_for_a_key_that_is_accepted(world: World, clock: Shift
     assert (waiting.state, waiting.kind) == (S.PREPARED, ErrorKind.AUTH)
     assert "the panel rejects the API key" in str(waiting.reason)
     assert (await desk.place(order("b"), ref="b")).state is S.ACCEPTED
+
+
+@pytest.mark.asyncio
+async def test_follow_ends_if_orders_wait_for_a_rejected_key(
+    world: World, clock: ShiftedClock
+) -> None:
+    desk = await desk_of(world, clock)
+    for action in ("add", "balance", "balance"):
+        world.panel.answer_next(action, '{"error": "Invalid API key"}')
+    await desk.place(order("a"), ref="a")
+    assert (await desk.place(order("b"), ref="b")).state is S.PREPARED
+
+    # Not half a minute later, and for this key: another desk may have had another one.
+    with pytest.raises(AuthenticationError):
+        await asyncio.wait_for(desk.follow(), WAIT_S)
+
+    async with world.following(desk):
+        await in_state(desk, "b", S.ACCEPTED)
 
 
 # --- the journal and the client fail -------------------------------------------------------------
