@@ -88,8 +88,9 @@ class HealthQueries(PanelRows):
 
 
 def _circuit_from_row(row: _Row) -> Circuit:
-    values = {name: row[name] for name in _CIRCUIT_COLUMNS}
-    return Circuit(**values | {"reason": row["reason"] and ErrorKind(row["reason"])})
+    values: dict[str, Any] = {name: row[name] for name in _CIRCUIT_COLUMNS}
+    values["reason"] = row["reason"] and ErrorKind(row["reason"])
+    return Circuit(**values)
 
 
 def _panel_from_row(row: _Row, now: datetime) -> PanelHealth:
