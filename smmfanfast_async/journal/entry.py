@@ -132,7 +132,8 @@ class Entry(Serializable):
         is_pinned: Whether it stays at its panel: it was held or unknown there, or a person chose
             it. Only `retry` with another panel moves it.
         order: The panel's id; None before it is known. In UNKNOWN, an id that came with an error.
-        kind: Why it is refused, held or unknown, as an `ErrorKind`; None otherwise.
+        kind: Why it is refused, held or unknown, or why it waits as PREPARED, as an `ErrorKind`;
+            None otherwise.
         reason: The same as text, the panel's own message if it sent one, at most 500 characters;
             None if there is no message, and after `purge`.
         was_unknown: Whether an earlier attempt ended unknown and a person, or the desk by the

@@ -1,12 +1,13 @@
 """The `Journal` protocol: what a desk needs of a journal, whatever stores it."""
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
 from ..errors import ErrorKind
 from .activity import Activity, Settlement
+from .circuit import Circuit
 from .entry import (
     DEFAULT_PANEL,
     ConsumerClaim,
@@ -17,6 +18,7 @@ from .entry import (
     Summary,
     UnknownOrder,
 )
+from .health import DeskHealth
 from .observations import CallReservation, Claim, Observation
 from .states import EntryState
 
@@ -283,6 +285,31 @@ class Journal(Protocol):
 
         A pause is never shortened. One that ends more than half an hour from now was set before
         the clock was set back, and does not count.
+        """
+        ...
+
+    async def circuit(self, panel: str) -> Circuit:
+        """Return the circuit of a panel; one that is closed if none is recorded."""
+        ...
+
+    async def change_circuit(
+        self, panel: str, change: Callable[[Circuit, datetime], Circuit]
+    ) -> tuple[Circuit, Circuit]:
+        """Replace the circuit of a panel by what `change` makes of it and of the time.
+
+        No other change comes between. Returns the circuit before and after. `change` is pure: it
+        may be called more than once.
+        """
+        ...
+
+    async def make_due(self, postponed_until: datetime) -> None:
+        """Make PREPARED entries due that are due at exactly that time: they waited for a panel."""
+        ...
+
+    async def health(self, *, budget: Decimal | None = None) -> DeskHealth:
+        """Return the account's state in numbers, whatever the number of orders that are final.
+
+        `budget` is the day's budget, of which what is left is returned.
         """
         ...
 

@@ -28,7 +28,8 @@ from . import statements
 from .address import parse_address
 from .database import Database, journal_error
 from .day_budget import DayBudget
-from .panel_rows import MAX_AHEAD, PanelRows
+from .health import HealthQueries
+from .panel_rows import MAX_AHEAD
 from .polling import Polling
 from .queries import require_connection
 from .rows import (
@@ -64,7 +65,7 @@ NO_ACCOUNT = ""
 """The account of a journal that is not bound to one yet: it has no orders."""
 
 
-class SQLJournal(AccountSettling, PanelRows):
+class SQLJournal(AccountSettling, HealthQueries):
     """A journal in a database: `sqlite+aiosqlite:///orders.db` or `postgresql+asyncpg://…`.
 
     A SQLite file serves any number of processes on one machine, PostgreSQL any number of machines;

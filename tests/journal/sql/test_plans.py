@@ -54,6 +54,15 @@ USES = {
     "activity": {"smm_orders_unknown"},
     "has_unchecked": {"smm_orders_followed"},
     "overdue": {"smm_orders_followed", "smm_orders_prepared"},
+    "health": {
+        "smm_orders_followed",
+        "smm_orders_prepared",
+        "smm_orders_held",
+        "smm_orders_sending",
+        "smm_orders_unknown",
+        "smm_budget_changes_day",
+    },
+    "make_due": {"smm_orders_prepared"},
     "create": set(),
     "create_within_budget": {"smm_budget_changes_day"},
 }
@@ -67,6 +76,8 @@ CALLS: dict[str, Callable[[SQLJournal], Awaitable[object]]] = {
     "activity": lambda journal: journal.activity(9),
     "has_unchecked": lambda journal: journal.has_unchecked(START),
     "overdue": lambda journal: journal.overdue(START),
+    "health": lambda journal: journal.health(budget=Decimal(9)),
+    "make_due": lambda journal: journal.make_due(START),
     "create": lambda journal: journal.create(new_entry("new"), is_only_account=True),
     "create_within_budget": lambda journal: journal.create(new_entry("new"), budget=Decimal(9999)),
 }

@@ -17,6 +17,7 @@ from .event_log import (
     RESERVE_POSITIONS,
 )
 from .following import claim, record_statuses, release, reschedule_far_future
+from .health import CIRCUIT, CONSUMERS, COUNTS, MAKE_DUE, PANELS, UPDATE_PANEL
 from .money import (
     BUDGET_CHANGES,
     DAY_WITH_BUDGET_CHANGES,
@@ -59,8 +60,11 @@ __all__ = [
     "BY_REF_ELSEWHERE",
     "BY_REF_LOCKED",
     "CANCEL_CALL",
+    "CIRCUIT",
     "CLAIM_CONSUMER",
     "CONSUMER",
+    "CONSUMERS",
+    "COUNTS",
     "DAY_WITH_BUDGET_CHANGES",
     "DUE_TO_SEND",
     "EVENTS_AFTER",
@@ -69,10 +73,12 @@ __all__ = [
     "INSERT_EVENT",
     "LAST_EVENT",
     "LOCK_BUDGET",
+    "MAKE_DUE",
     "NEXT_DUE",
     "OPEN_PANELS",
     "ORDER_COUNTS",
     "OVERDUE",
+    "PANELS",
     "PAUSE",
     "POSTPONE",
     "POSTPONE_HELD",
@@ -91,6 +97,7 @@ __all__ = [
     "TAKEN_SLOTS",
     "TAKE_BUDGET_CHANGES",
     "UNKNOWN_ORDERS",
+    "UPDATE_PANEL",
     "claim",
     "entries_page",
     "insert_or_ignore",

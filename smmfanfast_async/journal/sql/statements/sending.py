@@ -21,7 +21,14 @@ from ... import EntryState
 from ..schema import UtcTime, has_state, orders, panels
 from .common import ACCOUNT, IN_ACCOUNT, NOW, S, c, json_rows
 
-__all__ = ["DUE_TO_SEND", "NEXT_DUE", "POSTPONE_HELD", "RELEASE_HELD", "make_held_due"]
+__all__ = [
+    "DUE_TO_SEND",
+    "NEXT_DUE",
+    "POSTPONE_HELD",
+    "RELEASE_HELD",
+    "earliest_at_panels",
+    "make_held_due",
+]
 
 _held = orders.alias("held")
 # One for each link and panel: the panel takes one, and would refuse the others again.
@@ -80,7 +87,8 @@ def _earliest(state: EntryState, *conditions: ColumnElement[bool]) -> ScalarSele
     return select(func.min(c.due_at, type_=UtcTime)).where(IN_ACCOUNT, *due).scalar_subquery()
 
 
-def _earliest_of_panels(state: EntryState) -> ScalarSelect[Any]:
+def earliest_at_panels(state: EntryState) -> ScalarSelect[Any]:
+    """Return the earliest due time of a state whose index begins with the panel."""
     of_panel = _earliest(state, c.panel == panels.c.panel)
     per_panel = select(of_panel.correlate(panels).label("due_at"))
     each = per_panel.where(panels.c.account == ACCOUNT).subquery()
@@ -89,6 +97,6 @@ def _earliest_of_panels(state: EntryState) -> ScalarSelect[Any]:
 
 NEXT_DUE = select(
     *(_earliest(state).label(state.value) for state in (S.PREPARED, S.HELD)),
-    *(_earliest_of_panels(state).label(state.value) for state in (S.ACCEPTED, S.FINISHED)),
+    *(earliest_at_panels(state).label(state.value) for state in (S.ACCEPTED, S.FINISHED)),
 )
 """The earliest due time in each state that has one."""
