@@ -31,12 +31,24 @@ from .entry import (
 )
 from .observations import Claim, Observation
 from .protocol import Journal
+from .request_states import OPEN_REQUEST_STATES, REQUEST_TRANSITIONS, RequestKind, RequestState
+from .requests import (
+    FINAL_REFILL_STATUSES,
+    OrderRequest,
+    RefillClaim,
+    RefillObservation,
+    RequestOutcome,
+    may_request,
+)
 from .states import OPEN_STATES, SPENDING_STATES, TRANSITIONS, EntryState
 
 __all__ = [
+    "FINAL_REFILL_STATUSES",
     "MAX_REASON_CHARACTERS",
     "MAX_REF_CHARACTERS",
+    "OPEN_REQUEST_STATES",
     "OPEN_STATES",
+    "REQUEST_TRANSITIONS",
     "SPENDING_STATES",
     "TRANSITIONS",
     "Claim",
@@ -48,8 +60,15 @@ __all__ = [
     "JournalEvent",
     "NewEntry",
     "Observation",
+    "OrderRequest",
     "Outcome",
+    "RefillClaim",
+    "RefillObservation",
+    "RequestKind",
+    "RequestOutcome",
+    "RequestState",
     "Summary",
     "UnknownOrder",
+    "may_request",
     "parse_ref",
 ]
