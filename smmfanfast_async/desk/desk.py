@@ -26,6 +26,7 @@ from .ownership import Ownership
 from .pricing import Pricing
 from .rate_limit import AccountRateLimit
 from .rechecks import Rechecks
+from .request_calls import RequestCalls, create_requests
 from .send_tasks import SendTasks
 from .sending import Sender
 from .timing import Timing
@@ -35,7 +36,7 @@ __all__ = ["OrderDesk"]
 _S = EntryState
 
 
-class OrderDesk:
+class OrderDesk(RequestCalls):
     """Places each order once, under a ref of the caller's own, and follows it to its final status.
 
     The `ref` is the idempotency key: the same ref always means the same order.
@@ -114,6 +115,11 @@ class OrderDesk:
             on_done=self._notify,
             reload_s=self._timing.reload_s,
         )
+        self._requests, refill_checks = create_requests(
+            clients={"default": client}, journal=self._journal, rate_limit=rate_limit, poll=poll,
+            rng=rng, check_open=self._check_open, on_events=self._notify, timing=self._timing,
+            clock=self._clock,
+        )  # fmt: skip
         self._event_reader = EventReader(
             self._journal, self._timing, self._clock, check_open=self._check_open
         )
@@ -126,6 +132,7 @@ class OrderDesk:
             send=self._sends.start,
             on_events=self._notify,
             rechecks=Rechecks(recheck_days, account or client.account),
+            refill_checks=refill_checks,
             timing=self._timing,
             clock=self._clock,
         )
@@ -150,6 +157,7 @@ class OrderDesk:
         await self._journal.open()
         try:
             await self._journal.expire_leases()
+            await self._journal.expire_requests()
         except BaseException:
             # `aclose` is not called for a desk that did not open.
             await self._journal.aclose()
@@ -170,9 +178,11 @@ class OrderDesk:
         try:
             await self._event_reader.close()
             await self._follower.close(self._timing.close_grace_s)
-            await self._sends.wait_all(self._timing.close_grace_s)
+            grace_s = self._timing.close_grace_s
+            await asyncio.gather(self._sends.wait_all(grace_s), self._requests.wait_all(grace_s))
         finally:
             await self._sends.cancel_all()
+            await self._requests.cancel_all()
             await self._journal.aclose()
 
     async def __aenter__(self) -> Self:

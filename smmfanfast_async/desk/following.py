@@ -36,6 +36,7 @@ from .backoff import Backoff, add_jitter
 from .child_orders import ChildCosts, ChildOrders
 from .rate_limit import MAX_WAIT_S, AccountRateLimit
 from .rechecks import Rechecks
+from .refill_checks import RefillChecks
 from .timing import Timing
 
 __all__ = ["Follower"]
@@ -81,6 +82,7 @@ class Follower:
     on_events: Callable[[], None]
     """Called when there are new events."""
     rechecks: Rechecks
+    refill_checks: RefillChecks
     timing: Timing
     clock: Clock
     reschedule_batch: int = RESCHEDULE_BATCH
@@ -111,6 +113,7 @@ class Follower:
                 group.create_task(self._maintain())
                 group.create_task(self._send_due())
                 group.create_task(self._check_due())
+                group.create_task(self.refill_checks.run())
         except* (AuthenticationError, ClosedError) as errors:
             # One error, as from any other call, instead of the task group's exception group.
             raise _first_error(errors) from None
@@ -132,7 +135,9 @@ class Follower:
     async def _maintain(self) -> None:
         while True:
             try:
-                if await self.journal.expire_leases():
+                expired = await self.journal.expire_leases()
+                expired_requests = await self.journal.expire_requests()
+                if expired or expired_requests:
                     self.on_events()
                 await self._reschedule_far_future()
                 if self.rate_limit.calls_per_minute is None:

@@ -2,7 +2,8 @@
 
 It reports its progress to the test on its output, one JSON object per line: `{"at": …}` when it
 stops at a named point, `{"entry": ref, "state": …, "order": …}` for the result of a `place`,
-`{"event": position}` for each event that its consumer has received.
+`{"event": position}` for each event that its consumer has received, `{"request": ref, "state": …}`
+for the result of a refill or cancellation.
 """
 
 import asyncio
@@ -18,17 +19,29 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from smmfanfast_async import Client, DefaultOrder, PanelError, PollPolicy
+from smmfanfast_async import API_V2, SMMFANFAST, Client, DefaultOrder, PanelError, PollPolicy
 from smmfanfast_async.desk import OrderDesk
 from smmfanfast_async.desk.timing import Timing
-from smmfanfast_async.journal import Entry
 from smmfanfast_async.journal.sql import SQLJournal
 
 BLOCK_S = 600.0
 """Seconds for which it blocks at a point: the test kills it long before."""
 
-COMMITS = {"intent": "create", "outcome": "record_outcome", "resolve": "apply_decision"}
+COMMITS = {
+    "intent": "create",
+    "outcome": "record_outcome",
+    "resolve": "apply_decision",
+    "request intent": "create_request",
+    "request outcome": "record_request",
+}
 """Points before a commit, and the method of the journal that commits."""
+
+STOPS = {
+    "started": "start_attempt",
+    "requested": "create_request",
+    "request started": "start_request",
+}
+"""Points after a commit and before what follows it, and the method of the journal that commits."""
 
 
 def report(**fields: object) -> None:
@@ -65,18 +78,18 @@ def block_before_commit(point: str) -> None:
     event.listen(Engine, "commit", lambda _: block(point) if running else None)
 
 
-def stop_after_start() -> None:
-    """Stop between the durable intent and the first byte, until killed or continued."""
-    start = SQLJournal.start_attempt
+def stop_after_commit(point: str) -> None:
+    """Stop after a method of the journal has committed, until killed or continued."""
+    method = getattr(SQLJournal, STOPS[point])
 
-    async def start_and_stop(self: SQLJournal, *args: Any, **options: Any) -> Entry | None:
-        entry = await start(self, *args, **options)
-        if entry is not None:
-            report(at="started")
+    async def commit_and_stop(self: SQLJournal, *args: Any, **options: Any) -> Any:
+        committed = await method(self, *args, **options)
+        if committed is not None:
+            report(at=point)
             os.kill(os.getpid(), signal.SIGSTOP)
-        return entry
+        return committed
 
-    SQLJournal.start_attempt = start_and_stop  # type: ignore[method-assign]
+    setattr(SQLJournal, STOPS[point], commit_and_stop)
 
 
 async def consume(desk: OrderDesk, consumer: str) -> None:
@@ -104,13 +117,15 @@ async def main(task: dict[str, Any]) -> None:
     point = task.get("point")
     if point in COMMITS:
         block_before_commit(point)
-    elif point == "started":
-        stop_after_start()
+    elif point in STOPS:
+        stop_after_commit(point)
     off = timedelta(seconds=task.get("clock_off_s", 0.0))
     clock = (lambda: datetime.now(UTC) + off) if off else None
     poll = PollPolicy(min_interval_s=0.2, max_interval_s=1.0)
     async with (
-        Client("test-key", base_url=task["panel"]) as client,
+        Client(
+            "test-key", base_url=task["panel"], profile=API_V2 if "request" in task else SMMFANFAST
+        ) as client,
         OrderDesk(
             client,
             SQLJournal(task["journal"], clock=clock),
@@ -127,6 +142,10 @@ async def main(task: dict[str, Any]) -> None:
             running.append(group.create_task(desk.follow()))
         if "resolve" in task:
             await desk.resolve(task["resolve"], placed=False, decided_by="a test")
+        if "request" in task:
+            ref, kind = task["request"]
+            made = await getattr(desk, kind)(ref, decided_by="a test")
+            report(request=ref, state=made.state.value)
         for ref in task.get("refs", ()):
             await place(desk, ref)
         report(done=True)
