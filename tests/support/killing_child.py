@@ -16,6 +16,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import attrs
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
@@ -23,6 +24,9 @@ from smmfanfast_async import API_V2, SMMFANFAST, Client, DefaultOrder, PanelErro
 from smmfanfast_async.desk import OrderDesk
 from smmfanfast_async.desk.timing import Timing
 from smmfanfast_async.journal.sql import SQLJournal
+
+UNLIMITED = attrs.evolve(API_V2, calls_per_minute=None)
+"""The profile for refills and cancellations; a rate would be kept on the clock of any desk."""
 
 BLOCK_S = 600.0
 """Seconds for which it blocks at a point: the test kills it long before."""
@@ -122,9 +126,12 @@ async def main(task: dict[str, Any]) -> None:
     off = timedelta(seconds=task.get("clock_off_s", 0.0))
     clock = (lambda: datetime.now(UTC) + off) if off else None
     poll = PollPolicy(min_interval_s=0.2, max_interval_s=1.0)
+    profile = UNLIMITED if "request" in task else SMMFANFAST
     async with (
         Client(
-            "test-key", base_url=task["panel"], profile=API_V2 if "request" in task else SMMFANFAST
+            "test-key",
+            base_url=task["panel"],
+            profile=UNLIMITED if "request" in task else SMMFANFAST,
         ) as client,
         OrderDesk(
             client,
