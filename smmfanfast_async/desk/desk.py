@@ -14,7 +14,7 @@ from .._engine.limiter import Clock
 from .._engine.policy import PollPolicy, RetryPolicy
 from ..client import Client
 from ..errors import ClosedError
-from ..journal import Entry, EntryState, Journal, Summary, UnknownOrder
+from ..journal import DEFAULT_PANEL, Entry, EntryState, Journal, Summary, UnknownOrder
 from ..orders import Order
 from .admission import MAY_BE_STORED, Admission
 from .arguments import check_settings, parse_decided_by
@@ -116,9 +116,9 @@ class OrderDesk(RequestCalls):
             reload_s=self._timing.reload_s,
         )
         self._requests, refill_checks = create_requests(
-            clients={"default": client}, journal=self._journal, rate_limit=rate_limit, poll=poll,
-            rng=rng, check_open=self._check_open, on_events=self._notify, timing=self._timing,
-            clock=self._clock,
+            clients={DEFAULT_PANEL: client}, rate_limits={DEFAULT_PANEL: rate_limit}, poll=poll,
+            journal=self._journal, rng=rng, check_open=self._check_open, on_events=self._notify,
+            timing=self._timing, clock=self._clock,
         )  # fmt: skip
         self._event_reader = EventReader(
             self._journal, self._timing, self._clock, check_open=self._check_open

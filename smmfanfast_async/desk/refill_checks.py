@@ -28,6 +28,7 @@ from ..journal import (
 from ..results import RefillStatus, Status
 from .backoff import Backoff, add_jitter
 from .rate_limit import MAX_WAIT_S, AccountRateLimit
+from .request_sending import client_for, panel_of
 from .timing import Timing
 
 __all__ = ["RefillChecks"]
@@ -55,7 +56,8 @@ class RefillChecks:
     clients: Mapping[str, Client]
     """The client of each panel."""
     journal: Journal
-    rate_limit: AccountRateLimit
+    rate_limits: Mapping[str, AccountRateLimit]
+    """The rate limit of each panel."""
     poll: PollPolicy
     rng: Callable[[], float]
     start: Callable[[OrderRequest], object]
@@ -81,11 +83,14 @@ class RefillChecks:
     async def run_once(self) -> None:
         """Begin to send what is due, and check the refills that are."""
         due = await self.journal.due_requests(DUE_BATCH, ahead=self._ahead())
-        for request in [each for each in due if each.state is RequestState.PREPARED][:SEND_BATCH]:
+        prepared = [
+            each for each in due
+            if each.state is RequestState.PREPARED and client_for(self.clients, each)
+        ]  # fmt: skip
+        for request in prepared[:SEND_BATCH]:
             self.start(request)
-        for panel in dict.fromkeys(
-            each.panel for each in due if each.state is RequestState.ACCEPTED
-        ):
+        accepted = [each for each in due if each.state is RequestState.ACCEPTED]
+        for panel in dict.fromkeys(map(panel_of, accepted)):
             client = self.clients.get(panel)
             if client is not None and "refill_status" in client.profile.actions:
                 await self._check(panel, client)
@@ -108,7 +113,7 @@ class RefillChecks:
         if not claims:
             return
         started_s = self.clock.now_s()
-        wait_s = await self.rate_limit.wait(self.timing.rate_limit_wait_s)
+        wait_s = await self.rate_limits[panel].wait(self.timing.rate_limit_wait_s)
         results: Mapping[str, RefillStatus | PanelError] = {}
         if not wait_s:
             attempts = 1 if limit == 1 else CHECK_ATTEMPTS
@@ -118,7 +123,7 @@ class RefillChecks:
             if any(map(_is_answer, results.values())):
                 backoff.on_success()
             else:
-                wait_s = await self._on_failed_call(backoff, list(results.values()), started_s)
+                wait_s = await self._on_failed_call(panel, list(results.values()), started_s)
                 if len(claims) == 1:
                     self.failed_refills.on_failure(claims[0].refill, self.clock.now_s())
         now = await self.journal.now()
@@ -129,14 +134,15 @@ class RefillChecks:
             self.on_events()
 
     async def _on_failed_call(
-        self, backoff: Backoff, errors: Sequence[RefillStatus | PanelError], started_s: float
+        self, panel: str, errors: Sequence[RefillStatus | PanelError], started_s: float
     ) -> float:
         """Back off after a call that failed as a whole; return for how many seconds."""
+        backoff = self.backoffs[panel]
         wait_s = backoff.on_failure(started_s, self.clock.now_s())
         limited = next((each for each in errors if isinstance(each, RateLimitError)), None)
         if limited is not None:
             wait_s = min(max(wait_s, limited.retry_after_s or 0.0), MAX_WAIT_S)
-            await self.rate_limit.pause(wait_s)
+            await self.rate_limits[panel].pause(wait_s)
         _LOG.warning("%s; no checks of refills for %.0f s", errors[0], wait_s)
         backoff.pause(wait_s, self.clock.now_s(), self.rng())
         return wait_s
@@ -170,13 +176,14 @@ class RefillChecks:
             claim=claim,
             status=status,
             due_at=now + timedelta(seconds=interval_s),
-            is_final=status is not None and self._is_final(request.panel, status.raw_status),
+            is_final=status is not None and self._is_final(claim, status),
             error_kind=error_kind,
             reason=reason,
         )
 
-    def _is_final(self, panel: str, word: str) -> bool:
-        return self.clients[panel].profile.is_final_refill_status(word)
+    def _is_final(self, claim: RefillClaim, status: RefillStatus) -> bool:
+        profile = self.clients[panel_of(claim.request)].profile
+        return profile.is_final_refill_status(status.raw_status)
 
 
 def _is_answer(result: RefillStatus | PanelError) -> bool:

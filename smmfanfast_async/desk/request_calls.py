@@ -100,7 +100,7 @@ def create_requests(
     *,
     clients: Mapping[str, Client],
     journal: Journal,
-    rate_limit: AccountRateLimit,
+    rate_limits: Mapping[str, AccountRateLimit],
     poll: PollPolicy,
     rng: Callable[[], float],
     check_open: Callable[[], None],
@@ -110,14 +110,14 @@ def create_requests(
 ) -> tuple[Requests, RefillChecks]:
     """Return what sends the requests of a desk with these clients, and what follows them."""
     sender = RequestSender(
-        clients=clients, journal=journal, rate_limit=rate_limit, first_check_s=poll.min_interval_s,
-        rng=rng, timing=timing, clock=clock,
+        clients=clients, journal=journal, rate_limits=rate_limits, rng=rng,
+        first_check_s=poll.min_interval_s, timing=timing, clock=clock,
     )  # fmt: skip
     requests = Requests(
         clients=clients, journal=journal, sender=sender, check_open=check_open, on_events=on_events
     )
     checks = RefillChecks(
-        clients=clients, journal=journal, rate_limit=rate_limit, poll=poll, rng=rng,
+        clients=clients, journal=journal, rate_limits=rate_limits, poll=poll, rng=rng,
         start=requests.start, on_events=on_events, timing=timing, clock=clock,
     )  # fmt: skip
     return requests, checks

@@ -24,7 +24,6 @@ from ..errors import (
     PanelError,
     RateLimitError,
     RefusedError,
-    UnsupportedActionError,
 )
 from ..journal import Journal, OrderRequest, RequestKind, RequestOutcome, RequestState
 from ..results import CancelResult, RefillResult
@@ -33,7 +32,13 @@ from .rate_limit import MAX_WAIT_S, AccountRateLimit
 from .sending import MAX_TRY_S, NotStartedError
 from .timing import Timing
 
-__all__ = ["RequestSender", "outcome_of_answer", "outcome_of_request_error"]
+__all__ = [
+    "RequestSender",
+    "client_for",
+    "outcome_of_answer",
+    "outcome_of_request_error",
+    "panel_of",
+]
 
 REQUEST_TIMEOUT_S = 140.0
 """Seconds for one attempt, as for an order: a proxy in front of a panel gives up after 120 s."""
@@ -61,7 +66,8 @@ class RequestSender:
     clients: Mapping[str, Client]
     """The client of each panel."""
     journal: Journal
-    rate_limit: AccountRateLimit
+    rate_limits: Mapping[str, AccountRateLimit]
+    """The rate limit of each panel."""
     first_check_s: float
     """Seconds after which an accepted refill, or the order of a cancellation, is checked."""
     rng: Callable[[], float]
@@ -85,12 +91,11 @@ class RequestSender:
         return request
 
     async def _send_prepared(self, request: OrderRequest) -> OrderRequest:
-        client = self.clients.get(request.panel)
-        if client is None or request.kind.value not in client.profile.actions:
-            text = f"this desk has no client that can {request.kind} at panel {request.panel!r}"
-            return await self._postpone(request, UnsupportedActionError(text))
+        client = client_for(self.clients, request)
+        if client is None:
+            return request  # for another desk
         turn = self._turns.setdefault(
-            request.panel, asyncio.Semaphore(client.profile.add_concurrency)
+            panel_of(request), asyncio.Semaphore(client.profile.add_concurrency)
         )
         deadline_s = self.clock.now_s() + self.timing.slot_wait_s
         try:
@@ -120,7 +125,7 @@ class RequestSender:
                 is_same = current.state is _R.PREPARED and current.attempt == request.attempt
                 if not is_same or self.clock.now_s() > deadline_s:
                     return current
-                in_flight = await self.journal.count_requests(request.panel)
+                in_flight = await self.journal.count_requests(panel_of(request))
                 if in_flight < client.profile.add_concurrency:
                     break
                 await self.clock.sleep(poll_s * (0.5 + self.rng() / 2))
@@ -128,7 +133,8 @@ class RequestSender:
 
     async def _attempt(self, client: Client, request: OrderRequest) -> OrderRequest:
         assert request.order is not None, "only requests about orders are PREPARED"  # noqa: S101
-        await self.rate_limit.wait()
+        rate_limit = self.rate_limits[panel_of(request)]
+        await rate_limit.wait()
         attempt = _Attempt()
         once = client.with_options(timeout_s=REQUEST_TIMEOUT_S, retry=RetryPolicy(max_attempts=1))
         try:
@@ -142,7 +148,7 @@ class RequestSender:
                     raise
                 return await self._postpone(request, error)
             if isinstance(error, RateLimitError) and error.retry_after_s:
-                await self.rate_limit.pause(error.retry_after_s)
+                await rate_limit.pause(error.retry_after_s)
             outcome = outcome_of_request_error(
                 error, request.kind, self._now(attempt), first_check_s=self.first_check_s
             )
@@ -231,6 +237,18 @@ class RequestSender:
             if each.number == request.number:
                 return each
         raise JournalError(f"has lost a {request.kind} of {request.ref!r}")
+
+
+def panel_of(request: OrderRequest) -> str:
+    """Return the panel of a request about an order that a panel has."""
+    assert request.panel is not None, "only what was withdrawn unsent has none"  # noqa: S101
+    return request.panel
+
+
+def client_for(clients: Mapping[str, Client], request: OrderRequest) -> Client | None:
+    """Return the client that can send a request; None if there is none here."""
+    client = clients.get(panel_of(request))
+    return client if client and request.kind.value in client.profile.actions else None
 
 
 def outcome_of_answer(

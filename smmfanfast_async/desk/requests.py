@@ -156,9 +156,9 @@ class Requests:
         """Raise `UnsupportedActionError` if the panel or the service has no such request."""
         if entry.state in (EntryState.PREPARED, EntryState.HELD):
             return  # it is withdrawn, without a call
-        client = self.clients.get(panel_of(entry))
+        client = self.clients.get(entry.panel or "")
         if client is None:
-            text = f"this desk has no client of panel {panel_of(entry)!r}"
+            text = f"this desk has no client of panel {entry.panel!r}"
             raise UnsupportedActionError(text, action=kind.value, order=entry.order)
         if kind.value not in client.profile.actions:
             text = f"{client.profile.name} does not support the action {kind.value!r}"
@@ -191,11 +191,6 @@ class Requests:
 
 _REFILL = RequestKind.REFILL
 _OR_ID = ", or the panel's id of the refill"
-
-
-def panel_of(_entry: Entry) -> str:
-    """Return the name of the panel that has an order."""
-    return "default"
 
 
 def _parse_kind(kind: object) -> RequestKind:

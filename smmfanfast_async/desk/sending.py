@@ -221,6 +221,7 @@ class Sender:
             balance_before=balance,
             price=price,
             budget=self.pricing.budget,
+            service=entry.form.get("service"),
         )
         if started is None:
             raise NotStartedError("no slot is free, or the entry has changed")
@@ -253,7 +254,7 @@ class Sender:
         text = f"{entry.ref!r} is {outcome.state} (order {outcome.order})"
         while True:
             try:
-                return await self.journal.record_outcome(entry.ref, entry.attempt, outcome)
+                return await self.journal.record_outcome(entry.ref, entry.attempt, outcome, entry)
             except asyncio.CancelledError:
                 _LOG.error("%s, and the desk was closed before the journal recorded it", text)
                 raise

@@ -17,6 +17,7 @@ must have ended; after it has expired, the outcome counts as UNKNOWN. Pure: no S
 """
 
 from .entry import (
+    DEFAULT_PANEL,
     MAX_REASON_CHARACTERS,
     MAX_REF_CHARACTERS,
     ConsumerClaim,
@@ -43,6 +44,7 @@ from .requests import (
 from .states import OPEN_STATES, SPENDING_STATES, TRANSITIONS, EntryState
 
 __all__ = [
+    "DEFAULT_PANEL",
     "FINAL_REFILL_STATUSES",
     "MAX_REASON_CHARACTERS",
     "MAX_REF_CHARACTERS",

@@ -49,8 +49,8 @@ class OrderRequest(Serializable):
         number: 1 for the first request of this kind for this order, 2 for the next one.
         state: The state between the caller and the panel; see `RequestState`.
         attempt: The number of attempts to send it that were started; 0 before the first.
-        panel: The panel of the order.
-        order: The panel's id of the order; None for one that was withdrawn before it was sent.
+        panel: The name of the order's panel; None for one that was withdrawn before it was sent.
+        order: The panel's id of the order; None as for `panel`.
         refill: The panel's id of the refill; None before it is known, and for cancellations.
         raw_status: The panel's word, at most 200 characters: of the refill, or of the order at the
             end of a cancellation; None before it is known.
@@ -74,7 +74,7 @@ class OrderRequest(Serializable):
     number: int
     state: RequestState
     attempt: int = 0
-    panel: str
+    panel: str | None = None
     order: str | None = None
     refill: str | None = None
     raw_status: str | None = None

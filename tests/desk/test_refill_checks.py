@@ -196,7 +196,7 @@ async def test_refills_wait_for_the_rate_of_the_account(world: World) -> None:
     checks = await checks_of(world, 1)
     slow = AccountRateLimit(checks.desk._journal, 1, checks.clock.clock)
     await checks.desk._journal.reserve_call(timedelta(minutes=5))
-    checks.checks = attrs.evolve(checks.checks, rate_limit=slow)
+    checks.checks = attrs.evolve(checks.checks, rate_limits={"default": slow})
 
     assert await checks.round(10) == []
     assert await checks.round(20) == []  # not due before that

@@ -336,18 +336,22 @@ async def test_late_answer_after_the_lease_counts(world: World) -> None:
 
 
 async def test_second_desk_waits_for_the_attempt_of_the_first(world: World) -> None:
-    desk, other = await api_v2_desk(world), await api_v2_desk(world)
+    clock = SteppedClock()
+    desk = await api_v2_desk(world)
+    other = await api_v2_desk(world, desk_class=timed_desk(clock.clock))
     await place(world, desk)
     released = hold_answers(desk._requests.clients["default"], "cancel")
     calling = asyncio.create_task(desk.cancel("a", decided_by="me"))
     await eventually(lambda: world.panel.calls("cancel"))
     waiting = asyncio.create_task(other.cancel("a", decided_by="me"))
-    await until(other, R.SENDING)
+    await eventually(lambda: clock.sleepers)
 
     released.set()
+    accepted = await calling
+    clock.advance(10)
 
-    assert (await calling).state is R.ACCEPTED
-    assert (await waiting).state in (R.ACCEPTED, R.FINISHED)
+    assert accepted.state is R.ACCEPTED
+    assert await waiting == accepted
     assert len(world.panel.calls("cancel")) == 1
 
 
@@ -498,20 +502,20 @@ async def test_request_without_a_slot_in_time_stays_prepared(world: World) -> No
     await first
 
 
-async def test_desk_without_the_client_postpones(world: World) -> None:
+async def test_desk_without_the_client_leaves_it_to_others(world: World) -> None:
     desk = await api_v2_desk(world)
     await place(world, desk)
-    created = await desk._journal.create_request("a", CANCEL, decided_by="me", grace=LATER)
+    created = await desk._journal.create_request("a", CANCEL, decided_by="me", grace=timedelta(0))
     assert created is not None
     alone = attrs.evolve(desk._requests, clients={})
     with pytest.raises(UnsupportedActionError, match="no client of panel 'default'"):
         await alone.request("a", CANCEL, decided_by="me")
 
-    sender = attrs.evolve(desk._requests.sender, clients={})
-    postponed = await sender.send(created)
+    assert await attrs.evolve(desk._requests.sender, clients={}).send(created) == created
+    await attrs.evolve(desk._follower.refill_checks, clients={}).run_once()
 
-    assert (postponed.state, postponed.error_kind) == (R.PREPARED, ErrorKind.UNSUPPORTED)
-    assert await desk._journal.due_requests(9, ahead=LATER) == []
+    assert await desk._journal.due_requests(9, ahead=LATER) == [created]
+    assert desk._requests.tasks == {}
 
 
 # --- closing -------------------------------------------------------------------------------------

@@ -128,11 +128,7 @@ async def main(task: dict[str, Any]) -> None:
     poll = PollPolicy(min_interval_s=0.2, max_interval_s=1.0)
     profile = UNLIMITED if "request" in task else SMMFANFAST
     async with (
-        Client(
-            "test-key",
-            base_url=task["panel"],
-            profile=UNLIMITED if "request" in task else SMMFANFAST,
-        ) as client,
+        Client("test-key", base_url=task["panel"], profile=profile) as client,
         OrderDesk(
             client,
             SQLJournal(task["journal"], clock=clock),

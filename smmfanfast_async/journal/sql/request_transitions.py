@@ -43,9 +43,6 @@ from .transitions import Transitions
 
 __all__ = ["RequestTransitions", "end_cancels"]
 
-LONE_PANEL = "default"
-"""The panel of a desk with one client."""
-
 _R = RequestState
 _ANSWERS = {_R.ACCEPTED, _R.REFUSED, _R.FINISHED}
 """What only an answer of the panel can be the outcome of: it counts after the lease too."""
@@ -80,9 +77,7 @@ class RequestTransitions:
         if not may_request(kind, entry):
             return None
         number = 1 if last is None else last["number"] + 1
-        values = new_request_row(
-            order, kind, number, panel=LONE_PANEL, decided_by=decided_by, due_at=due_at, now=now
-        )
+        values = new_request_row(order, kind, number, decided_by=decided_by, due_at=due_at, now=now)
         is_unsent = entry.state in (EntryState.PREPARED, EntryState.HELD)
         if is_unsent:
             withdrawn = RequestOutcome(state=_R.FINISHED, reason="withdrawn before it was sent")

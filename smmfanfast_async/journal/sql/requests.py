@@ -19,6 +19,7 @@ from .. import (
     RequestState,
 )
 from . import statements
+from .panel_rows import MAX_AHEAD
 from .queries import PAGE_ROWS, AccountQueries
 from .request_rows import claim_from_row, request_from_row
 from .request_transitions import RequestTransitions
@@ -32,9 +33,6 @@ from .transaction import (
 from .transitions import Transitions
 
 __all__ = ["AccountRequests"]
-
-MAX_LEASE = timedelta(minutes=30)
-"""How far ahead the end of a lease may be: a later one was set before the clock was set back."""
 
 
 class AccountRequests(AccountQueries):
@@ -143,7 +141,7 @@ class AccountRequests(AccountQueries):
     ) -> list[OrderRequest]:
         """Update all of them with two statements, by a time that is read just before."""
         now = await self._database.exact_now(connection)
-        return await self._request_transitions(transitions).expire(connection, now, now + MAX_LEASE)
+        return await self._request_transitions(transitions).expire(connection, now, now + MAX_AHEAD)
 
     # --- following -------------------------------------------------------------------------------
 

@@ -15,11 +15,13 @@ from smmfanfast_async.journal.sql import SQLJournal
 
 FILL = """
 INSERT INTO smm_orders (account, ref, digest, form, link, link_digest, budget_day, created_at,
-    state, attempt, due_at, was_unknown, miss_count, claim_version, panel_order, lease_until, slot)
+    state, attempt, due_at, was_unknown, is_pinned, miss_count, claim_version, panel_order,
+    lease_until, slot, panel)
 SELECT '{account}', 'r' || n, 'd', '{{}}', 'l' || n, 'l' || n, '{day}', 0,
     CASE WHEN n > 20 THEN 'finished' ELSE {states} END, 1,
-    CASE WHEN n <= 20 OR n % 300 = 0 THEN n END, {false}, 0, 0, 'p' || n,
-    CASE WHEN n % 5 = 3 AND n <= 20 THEN 0 END, CASE WHEN n % 5 = 3 AND n <= 20 THEN n END
+    CASE WHEN n <= 20 OR n % 300 = 0 THEN n END, {false}, {false}, 0, 0, 'p' || n,
+    CASE WHEN n % 5 = 3 AND n <= 20 THEN 0 END, CASE WHEN n % 5 = 3 AND n <= 20 THEN n END,
+    'default'
 FROM {numbers}
 """
 FILL_CHANGES = """
@@ -147,7 +149,8 @@ async def test_postgres_uses_partial_indexes_with_either_plan_cache_mode(
         await other.close()
 
     assert {each for each in USES[name] if each in plan} == USES[name], plan
-    assert "Seq Scan on smm_" not in plan, plan
+    # Of panels there are a few.
+    assert "Seq Scan on smm_" not in plan.replace("on smm_panels", ""), plan
 
 
 def literal(value: object) -> str:
@@ -168,9 +171,9 @@ async def test_claim_skips_closed_orders_of_the_past(journals: Journals, backend
 
 UNKNOWN = """
 INSERT INTO smm_orders (account, ref, digest, form, link, link_digest, budget_day, created_at,
-    state, attempt, was_unknown, miss_count, claim_version)
+    state, attempt, was_unknown, is_pinned, miss_count, claim_version)
 SELECT '{account}', 'r' || n, 'd', '{{}}', {link}, {link},
-    '{day}', 0, 'unknown', 1, {false}, 0, 0
+    '{day}', 0, 'unknown', 1, {false}, {false}, 0, 0
 FROM {numbers}
 """
 

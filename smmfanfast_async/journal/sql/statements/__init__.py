@@ -22,8 +22,6 @@ from .money import (
     DAY_WITH_BUDGET_CHANGES,
     LOCK_BUDGET,
     ORDER_COUNTS,
-    PAUSE,
-    RESERVE_CALL,
     TAKE_BUDGET_CHANGES,
 )
 from .one_order import (
@@ -33,12 +31,14 @@ from .one_order import (
     BY_REF_LOCKED,
     EXPIRE_LEASES,
     POSTPONE,
+    REFUSE,
     SET_MAX_CHARGE,
     START_ATTEMPT,
     TAKEN_SLOTS,
     transition,
 )
 from .overview import OVERDUE, orders_by_account
+from .panels import OPEN_PANELS, PAUSE, RESERVE_CALL
 from .queries import (
     PURGE_PAGE,
     SAME_LINK_AS_UNKNOWN,
@@ -88,6 +88,7 @@ __all__ = [
     "LAST_REQUEST",
     "LOCK_BUDGET",
     "NEXT_DUE",
+    "OPEN_PANELS",
     "ORDER_COUNTS",
     "OVERDUE",
     "PAUSE",
@@ -96,6 +97,7 @@ __all__ = [
     "POSTPONE_REQUEST",
     "PURGE_PAGE",
     "PURGE_REQUESTS",
+    "REFUSE",
     "RELEASE_CONSUMER",
     "RELEASE_HELD",
     "REQUEST",
