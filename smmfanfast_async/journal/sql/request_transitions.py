@@ -44,8 +44,6 @@ from .transitions import Transitions
 __all__ = ["RequestTransitions", "end_cancels"]
 
 _R = RequestState
-_ANSWERS = {_R.ACCEPTED, _R.REFUSED, _R.FINISHED}
-"""What only an answer of the panel can be the outcome of: it counts after the lease too."""
 
 
 class RequestTransitions:
@@ -253,10 +251,9 @@ async def end_cancels(
 
 
 def _may_record(row: RowMapping, attempt: int, to: RequestState) -> bool:
-    """Return whether the outcome of an attempt may still change the request."""
-    if attempt != row["attempt"]:
-        return False
-    state = _R(row["state"])
-    return to in REQUEST_TRANSITIONS[state] and (
-        state is _R.SENDING or (state is _R.UNKNOWN and to in _ANSWERS)
-    )
+    """Return whether the outcome of an attempt may still change the request.
+
+    From UNKNOWN only an answer of the panel leads on; the attempt was given up.
+    """
+    state, is_last = _R(row["state"]), attempt == row["attempt"]
+    return is_last and state in (_R.SENDING, _R.UNKNOWN) and to in REQUEST_TRANSITIONS[state]
