@@ -154,8 +154,6 @@ def refusals_of(row: Row) -> dict[str, ErrorKind]:
 def panel_values(row: Row, outcome: Outcome) -> dict[str, Any]:
     """Return the columns about panels that the outcome of an attempt sets."""
     values: dict[str, Any] = {}
-    if outcome.state in (_S.HELD, _S.UNKNOWN):
-        values["is_pinned"] = True
     if outcome.state is _S.PREPARED and not row["is_pinned"]:
         values["panel"] = None
     if (outcome.is_rerouted or outcome.state is _S.REFUSED) and row["panel"] is not None:
@@ -189,6 +187,8 @@ def outcome_values(outcome: Outcome, now: datetime) -> dict[str, Any]:
     }
     if outcome.balance_after is not None:
         values["balance_after"] = outcome.balance_after
+    if outcome.state in (_S.HELD, _S.UNKNOWN):
+        values["is_pinned"] = True
     if outcome.state is _S.ACCEPTED:
         # The polling interval depends on how long the order is unchanged, counted from here.
         values["changed_at"] = now
