@@ -12,13 +12,14 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from smmfanfast_async import Client, DefaultOrder, PanelError, PollPolicy
+from smmfanfast_async import Client, DefaultOrder, PanelError, PollPolicy, RetryPolicy
 from smmfanfast_async.desk import OrderDesk
 from smmfanfast_async.desk.timing import Timing
 from smmfanfast_async.journal import Entry
@@ -57,21 +58,30 @@ def track(name: str, running: list[str]) -> Callable[..., Any]:
     return wrapped
 
 
-def block_before_commit(point: str) -> None:
-    """Block when a method of the journal is about to commit."""
+def block_before_commit(point: str, passed: int) -> None:
+    """Block when a method of the journal is about to commit, after it has passed so often."""
+    left = [passed]
+
+    def on_commit(_: object) -> None:
+        if running:
+            left[0] -= 1
+            if left[0] < 0:
+                block(point)
+
     method = COMMITS[point]
     running: list[str] = []
     setattr(SQLJournal, method, track(method, running))
-    event.listen(Engine, "commit", lambda _: block(point) if running else None)
+    event.listen(Engine, "commit", on_commit)
 
 
-def stop_after_start() -> None:
+def stop_after_start(passed: int) -> None:
     """Stop between the durable intent and the first byte, until killed or continued."""
-    start = SQLJournal.start_attempt
+    start, left = SQLJournal.start_attempt, [passed]
 
     async def start_and_stop(self: SQLJournal, *args: Any, **options: Any) -> Entry | None:
         entry = await start(self, *args, **options)
-        if entry is not None:
+        left[0] -= entry is not None
+        if entry is not None and left[0] < 0:
             report(at="started")
             os.kill(os.getpid(), signal.SIGSTOP)
         return entry
@@ -85,8 +95,8 @@ async def consume(desk: OrderDesk, consumer: str) -> None:
         report(event=each.position)
 
 
-async def place(desk: OrderDesk, ref: str) -> None:
-    order = DefaultOrder(service=5, link=f"https://example.com/{ref}", quantity=500)
+async def place(desk: OrderDesk, ref: str, service: int | str) -> None:
+    order = DefaultOrder(service=service, link=f"https://example.com/{ref}", quantity=500)
     try:
         entry = await desk.place(order, ref=ref)
     except PanelError as error:
@@ -103,18 +113,28 @@ async def main(task: dict[str, Any]) -> None:
     )
     point = task.get("point")
     if point in COMMITS:
-        block_before_commit(point)
+        block_before_commit(point, task.get("passed", 0))
     elif point == "started":
-        stop_after_start()
+        stop_after_start(task.get("passed", 0))
     off = timedelta(seconds=task.get("clock_off_s", 0.0))
     clock = (lambda: datetime.now(UTC) + off) if off else None
     poll = PollPolicy(min_interval_s=0.2, max_interval_s=1.0)
+    panels = task.get("panels", {})
+    products = {"likes": dict.fromkeys(panels, 5)} if panels else None
+    once = RetryPolicy(max_attempts=1)
     async with (
-        Client("test-key", base_url=task["panel"]) as client,
+        AsyncExitStack() as stack,
         OrderDesk(
-            client,
+            {
+                name: await stack.enter_async_context(
+                    Client("test-key", base_url=url, retry=once, account=name)
+                )
+                for name, url in panels.items()
+            }
+            or await stack.enter_async_context(Client("test-key", base_url=task["panel"])),
             SQLJournal(task["journal"], clock=clock),
             account="killing",
+            products=products,
             poll=poll,
             record_balance=False,
         ) as desk,
@@ -128,7 +148,7 @@ async def main(task: dict[str, Any]) -> None:
         if "resolve" in task:
             await desk.resolve(task["resolve"], placed=False, decided_by="a test")
         for ref in task.get("refs", ()):
-            await place(desk, ref)
+            await place(desk, ref, "likes" if panels else 5)
         report(done=True)
         await asyncio.sleep(task.get("stay_s", 0.0))
         for each in running:
