@@ -7,5 +7,14 @@ any moment leaves nothing that another desk cannot continue.
 
 from .desk import OrderDesk
 from .event_reader import EventStream
+from .routing import RouteQuote, Router, RouteReason, cheapest_first, in_order
 
-__all__ = ["EventStream", "OrderDesk"]
+__all__ = [
+    "EventStream",
+    "OrderDesk",
+    "RouteQuote",
+    "RouteReason",
+    "Router",
+    "cheapest_first",
+    "in_order",
+]

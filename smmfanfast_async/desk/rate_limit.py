@@ -13,7 +13,7 @@ from attrs import field, frozen
 
 from .._engine.limiter import Clock
 from ..errors import JournalError
-from ..journal import Journal
+from ..journal import DEFAULT_PANEL, Journal
 
 __all__ = ["MAX_WAIT_S", "AccountRateLimit"]
 
@@ -28,12 +28,13 @@ _LOG = logging.getLogger("smmfanfast_async")
 
 @frozen
 class AccountRateLimit:
-    """Spaces the calls of one account."""
+    """Spaces the calls to one panel."""
 
     journal: Journal
     calls_per_minute: int | None
     """None for no limit: nothing is reserved."""
     clock: Clock = field(factory=Clock)
+    panel: str = DEFAULT_PANEL
 
     async def wait(self, max_wait_s: float = MAX_WAIT_S) -> float:
         """Wait until the next call is allowed; return 0.
@@ -42,7 +43,7 @@ class AccountRateLimit:
         """
         if self.calls_per_minute is None:
             return 0.0
-        wait = await self.journal.reserve_call(MINUTE / self.calls_per_minute)
+        wait = await self.journal.reserve_call(MINUTE / self.calls_per_minute, panel=self.panel)
         wait_s = min(wait.total_seconds(), MAX_WAIT_S)
         if wait_s > max_wait_s:
             return wait_s
@@ -53,6 +54,6 @@ class AccountRateLimit:
         """Delay all calls of the account, on every machine, for `pause_s` seconds."""
         span = timedelta(seconds=min(pause_s, MAX_WAIT_S))
         try:
-            await self.journal.pause(await self.journal.now() + span)
+            await self.journal.pause(await self.journal.now() + span, panel=self.panel)
         except JournalError as error:
             _LOG.warning("%s", error)

@@ -4,9 +4,8 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 
 from .._engine.limiter import Clock
 from .._engine.policy import PollPolicy
-from ..client import Client
 from ..journal import Journal, OrderRequest, RequestKind, RequestState
-from .rate_limit import AccountRateLimit
+from .panels import DeskPanel
 from .refill_checks import RefillChecks
 from .request_sending import RequestSender
 from .requests import Requests
@@ -97,10 +96,9 @@ class RequestCalls:
 
 
 def create_requests(
-    *,
-    clients: Mapping[str, Client],
+    panels: Mapping[str, DeskPanel],
     journal: Journal,
-    rate_limits: Mapping[str, AccountRateLimit],
+    *,
     poll: PollPolicy,
     rng: Callable[[], float],
     check_open: Callable[[], None],
@@ -108,7 +106,9 @@ def create_requests(
     timing: Timing,
     clock: Clock,
 ) -> tuple[Requests, RefillChecks]:
-    """Return what sends the requests of a desk with these clients, and what follows them."""
+    """Return what sends the requests of a desk over these panels, and what follows them."""
+    clients = {name: each.client for name, each in panels.items()}
+    rate_limits = {name: each.rate_limit for name, each in panels.items()}
     sender = RequestSender(
         clients=clients, journal=journal, rate_limits=rate_limits, rng=rng,
         first_check_s=poll.min_interval_s, timing=timing, clock=clock,

@@ -164,7 +164,7 @@ class Requests:
             text = f"{client.profile.name} does not support the action {kind.value!r}"
             raise UnsupportedActionError(text, action=kind.value, order=entry.order)
         if await _is_unsupported(client, kind, entry):
-            text = f"service {entry.form['service']} does not support {kind.value!r}"
+            text = f"service {entry.service} does not support {kind.value!r}"
             raise UnsupportedActionError(text, action=kind.value, order=entry.order)
 
     async def _wrong_state(self, ref: str, kind: RequestKind) -> InvalidOrderError:
@@ -205,9 +205,9 @@ def _parse_kind(kind: object) -> RequestKind:
 
 async def _is_unsupported(client: Client, kind: RequestKind, entry: Entry) -> bool:
     """Return whether the catalogue in memory says that the order's service has no such request."""
-    service_id = entry.form.get("service")
+    service_id = entry.service  # that of the panel, also if the order names a product
     if service_id is None:
-        return False  # the form was purged
+        return False
     try:
         # It is returned before the time-out if it is in memory, and not waited for otherwise.
         async with asyncio.timeout(0):

@@ -1,6 +1,6 @@
 """The `Journal` protocol: what a desk needs of a journal, whatever stores it."""
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
@@ -260,6 +260,10 @@ class Journal(Protocol):
 
     async def open_panels(self) -> list[str]:
         """Return the names of the panels where orders of the account are not over."""
+        ...
+
+    async def paused_panels(self) -> Mapping[str, datetime]:
+        """Return the panels whose calls are paused, and until when."""
         ...
 
     async def reserve_call(self, interval: timedelta, *, panel: str = DEFAULT_PANEL) -> timedelta:

@@ -162,14 +162,14 @@ async def test_child_orders_are_asked_for_later_if_it_takes_too_long(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Journal:
-        async def reserve_call(self, _interval: timedelta) -> timedelta:
+        async def reserve_call(self, _interval: timedelta, **_: object) -> timedelta:
             return timedelta(minutes=5)
 
     costs = await find_costs(world, parent(), calls_per_minute=1, journal=Journal())
     assert costs == {"9": ChildCosts(are_open=True)}
 
     class Hanging(Journal):
-        async def reserve_call(self, _interval: timedelta) -> timedelta:
+        async def reserve_call(self, _interval: timedelta, **_: object) -> timedelta:
             await asyncio.Event().wait()
             raise AssertionError
 
@@ -178,7 +178,7 @@ async def test_child_orders_are_asked_for_later_if_it_takes_too_long(
     assert costs == {"9": ChildCosts(are_open=True)}
 
     class Broken(Journal):
-        async def reserve_call(self, _interval: timedelta) -> timedelta:
+        async def reserve_call(self, _interval: timedelta, **_: object) -> timedelta:
             raise JournalError("disk full")
 
     costs = await find_costs(world, parent(), calls_per_minute=1, journal=Broken())

@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,7 +21,15 @@ import attrs
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from smmfanfast_async import API_V2, SMMFANFAST, Client, DefaultOrder, PanelError, PollPolicy
+from smmfanfast_async import (
+    API_V2,
+    SMMFANFAST,
+    Client,
+    DefaultOrder,
+    PanelError,
+    PollPolicy,
+    RetryPolicy,
+)
 from smmfanfast_async.desk import OrderDesk
 from smmfanfast_async.desk.timing import Timing
 from smmfanfast_async.journal.sql import SQLJournal
@@ -74,21 +83,30 @@ def track(name: str, running: list[str]) -> Callable[..., Any]:
     return wrapped
 
 
-def block_before_commit(point: str) -> None:
-    """Block when a method of the journal is about to commit."""
+def block_before_commit(point: str, passed: int) -> None:
+    """Block when a method of the journal is about to commit, after it has passed so often."""
+    left = [passed]
+
+    def on_commit(_: object) -> None:
+        if running:
+            left[0] -= 1
+            if left[0] < 0:
+                block(point)
+
     method = COMMITS[point]
     running: list[str] = []
     setattr(SQLJournal, method, track(method, running))
-    event.listen(Engine, "commit", lambda _: block(point) if running else None)
+    event.listen(Engine, "commit", on_commit)
 
 
-def stop_after_commit(point: str) -> None:
+def stop_after_commit(point: str, passed: int) -> None:
     """Stop after a method of the journal has committed, until killed or continued."""
-    method = getattr(SQLJournal, STOPS[point])
+    method, left = getattr(SQLJournal, STOPS[point]), [passed]
 
     async def commit_and_stop(self: SQLJournal, *args: Any, **options: Any) -> Any:
         committed = await method(self, *args, **options)
-        if committed is not None:
+        left[0] -= committed is not None
+        if committed is not None and left[0] < 0:
             report(at=point)
             os.kill(os.getpid(), signal.SIGSTOP)
         return committed
@@ -102,8 +120,8 @@ async def consume(desk: OrderDesk, consumer: str) -> None:
         report(event=each.position)
 
 
-async def place(desk: OrderDesk, ref: str) -> None:
-    order = DefaultOrder(service=5, link=f"https://example.com/{ref}", quantity=500)
+async def place(desk: OrderDesk, ref: str, service: int | str) -> None:
+    order = DefaultOrder(service=service, link=f"https://example.com/{ref}", quantity=500)
     try:
         entry = await desk.place(order, ref=ref)
     except PanelError as error:
@@ -120,19 +138,31 @@ async def main(task: dict[str, Any]) -> None:
     )
     point = task.get("point")
     if point in COMMITS:
-        block_before_commit(point)
+        block_before_commit(point, task.get("passed", 0))
     elif point in STOPS:
-        stop_after_commit(point)
+        stop_after_commit(point, task.get("passed", 0))
     off = timedelta(seconds=task.get("clock_off_s", 0.0))
     clock = (lambda: datetime.now(UTC) + off) if off else None
     poll = PollPolicy(min_interval_s=0.2, max_interval_s=1.0)
+    panels = task.get("panels", {})
+    products = {"likes": dict.fromkeys(panels, 5)} if panels else None
     profile = UNLIMITED if "request" in task else SMMFANFAST
+    once = RetryPolicy(max_attempts=1)
     async with (
-        Client("test-key", base_url=task["panel"], profile=profile) as client,
+        AsyncExitStack() as stack,
         OrderDesk(
-            client,
+            {
+                name: await stack.enter_async_context(
+                    Client("test-key", base_url=url, retry=once, account=name)
+                )
+                for name, url in panels.items()
+            }
+            or await stack.enter_async_context(
+                Client("test-key", base_url=task["panel"], profile=profile)
+            ),
             SQLJournal(task["journal"], clock=clock),
             account="killing",
+            products=products,
             poll=poll,
             record_balance=False,
         ) as desk,
@@ -150,7 +180,7 @@ async def main(task: dict[str, Any]) -> None:
             made = await getattr(desk, kind)(ref, decided_by="a test")
             report(request=ref, state=made.state.value)
         for ref in task.get("refs", ()):
-            await place(desk, ref)
+            await place(desk, ref, "likes" if panels else 5)
         report(done=True)
         await asyncio.sleep(task.get("stay_s", 0.0))
         for each in running:

@@ -38,7 +38,7 @@ from .one_order import (
     transition,
 )
 from .overview import OVERDUE, orders_by_account
-from .panels import OPEN_PANELS, PAUSE, RESERVE_CALL
+from .panels import OPEN_PANELS, PAUSE, PAUSED_PANELS, RESERVE_CALL
 from .queries import (
     PURGE_PAGE,
     SAME_LINK_AS_UNKNOWN,
@@ -92,6 +92,7 @@ __all__ = [
     "ORDER_COUNTS",
     "OVERDUE",
     "PAUSE",
+    "PAUSED_PANELS",
     "POSTPONE",
     "POSTPONE_HELD",
     "POSTPONE_REQUEST",

@@ -1,0 +1,78 @@
+"""The parts of a desk: one sender and one follower for each panel, and how they run together."""
+
+import asyncio
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from .._engine.policy import PollPolicy, RetryPolicy
+from ..errors import AuthenticationError, ClosedError
+from ..journal import Journal
+from .following import Follower, first_error
+from .panels import DeskPanel
+from .sending import Sender
+
+__all__ = ["close_all", "create_followers", "create_senders", "follow_all"]
+
+_LOG = logging.getLogger("smmfanfast_async")
+
+
+def create_senders(
+    panels: Mapping[str, DeskPanel],
+    journal: Journal,
+    *,
+    retry: RetryPolicy | None,
+    poll: PollPolicy,
+    **options: Any,
+) -> dict[str, Sender]:
+    """Return the sender of each panel; `options` are fields of `Sender` that all share."""
+    return {
+        name: Sender(
+            client=each.client, journal=journal, pricing=each.pricing, rate_limit=each.rate_limit,
+            retry=retry or RetryPolicy(), first_check_s=poll.min_interval_s, slots=each.slots,
+            local_slots=asyncio.Semaphore(each.slots), panel=name, on_currency=each.see_currency,
+            **options,
+        )
+        for name, each in panels.items()
+    }  # fmt: skip
+
+
+def create_followers(
+    panels: Mapping[str, DeskPanel], journal: Journal, **options: Any
+) -> list[Follower]:
+    """Return the follower of each panel; `options` are fields of `Follower` that all share."""
+    return [
+        Follower(
+            client=each.client, journal=journal, rate_limit=each.rate_limit, panel=each.name,
+            is_first=number == 0, is_only=len(panels) == 1, **options,
+        )
+        for number, each in enumerate(panels.values())
+    ]  # fmt: skip
+
+
+async def follow_all(followers: Sequence[Follower]) -> None:
+    """Run the followers of a desk until one ends; raises as `Follower.run` does."""
+    if len(followers) == 1:
+        await followers[0].run()
+        return
+    try:
+        async with asyncio.TaskGroup() as group:
+            for each in followers:
+                group.create_task(_run_beside_others(each))
+    except* ClosedError as errors:
+        raise first_error(errors) from None
+
+
+async def close_all(followers: Collection[Follower], timeout_s: float) -> None:
+    """Close the followers of a desk; see `Follower.close`."""
+    await asyncio.gather(*(each.close(timeout_s) for each in followers))
+
+
+async def _run_beside_others(follower: Follower) -> None:
+    """Run as one of several panels: a rejected key stops its checks alone, for a while."""
+    while True:
+        try:
+            await follower.run()
+        except AuthenticationError as error:
+            _LOG.error("the panel %r rejects the key: %s", follower.panel, error)
+        await follower.clock.sleep(follower.timing.max_backoff_s)
