@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import attrs
@@ -31,6 +32,7 @@ from smmfanfast_async.profile import Profile
 from smmfanfast_async.sandbox import SandboxService
 
 from .world import (
+    Panel,
     S,
     ShiftedClock,
     SteppedClock,
@@ -752,3 +754,28 @@ async def test_request_that_has_not_started_at_the_end_of_closing_stays_prepared
     with pytest.raises(ClosedError):
         await calling
     assert [each.state for each in await listed(await api_v2_desk(world))] == [R.PREPARED]
+
+
+async def test_order_at_another_panel_is_canceled_and_refilled_there(world: World) -> None:
+    async with Panel(dialect="api-v2", services=SERVICES, balance=Decimal(10**6)) as second:
+        first = await world.client(profile=PROFILE)
+        retry = RetryPolicy(max_attempts=1)
+        options: dict[str, Any] = {"profile": PROFILE, "retry": retry}
+        async with Client(second.api_key, base_url=second.url, **options) as client:
+            clients: Any = {"one": first, "two": client}
+            desk = await world.desk(clients, account="shop", products={"likes": {"two": 1}})
+            for ref in "ab":
+                await place(world, desk, ref, service="likes")
+            second.set_status(1, "completed")
+            async with world.following(desk):
+                await in_state(desk, "a", S.FINISHED)
+                refill = await desk.refill("a", decided_by="me")
+                await desk.cancel("b", decided_by="me")
+                await until(desk, R.FINISHED, "b")
+                second.set_refill_status(1, "completed")
+                await until(desk, R.FINISHED, "a")
+
+            assert (refill.state, refill.panel) == (R.ACCEPTED, "two")
+            assert [len(second.calls(each)) for each in ("refill", "cancel")] == [1, 1]
+            assert not any(world.panel.calls(each) for each in ("refill", "cancel"))
+            assert await desk._journal.count_requests("two") == 0
