@@ -817,8 +817,8 @@ async def test_rate_limit_holds_across_two_desks(
     ]
     reserve, waits_s, arrived_s = SQLJournal.reserve_call, [], []
 
-    async def recording(self: SQLJournal, interval: timedelta) -> timedelta:
-        wait = await reserve(self, interval)
+    async def recording(self: SQLJournal, interval: timedelta, **panel: Any) -> timedelta:
+        wait = await reserve(self, interval, **panel)
         waits_s.append(wait.total_seconds())
         return wait
 
