@@ -243,6 +243,9 @@ class Profile:
     final_statuses: frozenset[str] = frozenset()
     """Status words of the panel, in any spelling, that are final in addition to `FINAL_STATUSES`:
     some panels end orders as "Fail". `wait`, `watch` and the desk stop at them."""
+    final_refill_statuses: frozenset[str] = frozenset()
+    """Status words of refills, in any spelling, that are final in addition to those known
+    (completed, rejected, error, canceled). The desk stops at them."""
     double_decodes: bool = False
     """Whether to escape `%` and `+` in values once more, for panels that decode them twice (seen on
     this one: a `t.me/+…` link arrives with a space). Off by default: not in the document."""
@@ -288,6 +291,12 @@ class Profile:
         """Return whether the panel's status word is one of `final_statuses`."""
         return bool(self.final_statuses) and normalize_word(word) in _normalized_words(
             self.final_statuses
+        )
+
+    def is_final_refill_status(self, word: str) -> bool:
+        """Return whether the panel's word for a refill is one of `final_refill_statuses`."""
+        return bool(self.final_refill_statuses) and normalize_word(word) in _normalized_words(
+            self.final_refill_statuses
         )
 
     @cached_property

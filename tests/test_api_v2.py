@@ -39,6 +39,7 @@ from smmfanfast_async import (
     MentionsUserFollowersOrder,
     MentionsWithHashtagsOrder,
     NoResponseError,
+    NotSentError,
     Order,
     OrderNotFoundError,
     OutcomeUnknownError,
@@ -57,6 +58,7 @@ from smmfanfast_async import (
     SubscriptionsOrder,
     WebTrafficOrder,
 )
+from smmfanfast_async._clock import elapsed_s
 from smmfanfast_async.desk import OrderDesk
 from smmfanfast_async.journal.sql import SQLJournal
 from smmfanfast_async.sandbox import Fault, Sandbox, SandboxService, messages
@@ -648,3 +650,40 @@ async def test_desk_places_only_supported_order_types(
                 await desk.place(poll, ref="b")
             assert (await desk.summary()).by_state == {}
             assert panel.requests["add"] == 0
+
+
+# --- for a journal -------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_request_is_sent_after_the_callers_step() -> None:
+    async with open_panel() as (panel, client):
+        [order] = await place_orders(client, 1)
+        before_calls: list[int] = []
+
+        async def before() -> float:
+            before_calls.append(panel.requests.get("cancel", 0))
+            return elapsed_s() + 60
+
+        result = await client.send_request("cancel", order, before=before)
+
+        assert (result, before_calls) == (CancelResult(order=order), [0])
+        with pytest.raises(RefusedError):
+            await client.send_request("refill", order, before=before)
+
+
+@pytest.mark.asyncio
+async def test_request_is_not_sent_if_the_step_fails_or_took_too_long() -> None:
+    async with open_panel() as (panel, client):
+
+        async def fail() -> float:
+            raise KeyError("no permission")
+
+        async def too_late() -> float:
+            return elapsed_s() - 1
+
+        with pytest.raises(KeyError):
+            await client.send_request("cancel", 1, before=fail)
+        with pytest.raises(NotSentError):
+            await client.send_request("cancel", 1, before=too_late)
+        assert "cancel" not in panel.requests

@@ -348,6 +348,14 @@ def test_profile_may_add_final_statuses(word: str) -> None:
     assert not API_V2.is_final_status(word)
 
 
+def test_profile_may_add_final_statuses_of_refills() -> None:
+    mine = attrs.evolve(API_V2, final_refill_statuses=frozenset({"All done"}))
+
+    assert mine.is_final_refill_status("ALL_DONE")
+    assert not mine.is_final_refill_status("Pending")
+    assert not API_V2.is_final_refill_status("All done")
+
+
 def test_template_has_numbers_and_choices() -> None:
     listed = Refusal("{El|} {enlace|link} no es válido; mínimo {n}", ErrorKind.VALIDATION)
     mine = attrs.evolve(SMMFANFAST, refusals=(listed,))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from .._wire.decode import (
     decode_cancel,
@@ -17,7 +17,7 @@ from ..errors import ClosedError, PanelError
 from ..orders import parse_id, parse_ids
 from ..profile import Profile
 from ..results import CancelResult, RefillResult, RefillStatus, Response
-from .runner import Runner, Settings
+from .runner import BeforeSend, Runner, Settings
 
 __all__ = ["ApiV2Calls"]
 
@@ -90,6 +90,29 @@ class ApiV2Calls:
             ClosedError: The client was closed before anything was sent.
         """
         return await self._rows("cancel", "orders", orders, decode_cancels, self._once)
+
+    async def send_request(
+        self, action: Literal["refill", "cancel"], order: int | str, *, before: BeforeSend
+    ) -> RefillResult | CancelResult:
+        """Request a refill or a cancellation of one order, for a journal (API v2). Never retried.
+
+        Results and errors are those of `refill` and `cancel`. `before` is awaited when a request
+        slot is free. If it raises, the error is raised here and nothing is sent. It returns the
+        time after which the request must not be sent any more, by the clock of the client, which
+        includes suspension.
+        """
+        self._runner.check_action(action)
+        asked = parse_id(order)
+        is_list = action == "cancel" and action not in self.profile.single_id_actions
+        decode = decode_cancels if is_list else _SINGLE_DECODERS[action]
+        rows = await self._runner.send_once(
+            encode_ids(action, "orders" if is_list else "order", [asked]),
+            partial(_decode_batch, decode, self.profile, [asked]),
+            self._settings,
+            before,
+        )
+        result: RefillResult | CancelResult = unwrap(rows[asked])
+        return result
 
     async def _read(self, form: Form, decode: Callable[[Response], T]) -> T:
         return await self._runner.read(form, decode, self._settings)

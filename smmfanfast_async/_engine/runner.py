@@ -16,6 +16,8 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeVar
 
+import attrs
+
 from .._wire.decode import decode_added, read_ahead
 from .._wire.encode import Form
 from .._wire.transport import RequestLimits, Transport
@@ -152,16 +154,34 @@ class Runner:
                     self._retry_budget.deposit()
                 return result
 
-    async def send_once(self, form: Form, decode: Callable[[Response], T], settings: Settings) -> T:
+    async def send_once(
+        self,
+        form: Form,
+        decode: Callable[[Response], T],
+        settings: Settings,
+        before: BeforeSend | None = None,
+    ) -> T:
         """Send a call that may change something. It is never retried.
 
         It gets a connection of its own: the answer to an earlier call must not be taken for its.
+        `before` is awaited when a slot is free, and the call has its whole time after that; if it
+        raises, nothing is sent.
         """
         deadline_s = self.clock.now_s() + settings.timeout_s
         trace = self.instrumentation.trace(form, self.clock.now_s)
         with trace or _NO_TRACE:
             post = partial(self.transport.post, new_connection=True)
+            if before is not None:
+                post = partial(self._post_after, before, settings.timeout_s)
             return await self._run_attempt(form, decode, deadline_s, settings, trace, post)
+
+    async def _post_after(
+        self, before: BeforeSend, timeout_s: float, form: Form, limits: RequestLimits
+    ) -> Response:
+        """Send a form once, on a new connection, after what has to be done before."""
+        write_by_s = await before()
+        limits = attrs.evolve(limits, timeout_s=timeout_s, write_deadline_s=write_by_s)
+        return await self.transport.post(form, limits, new_connection=True)
 
     def spend_retry(self, error: PanelError) -> bool:
         """Spend retry budget for another kind of retry. Return False if it is exhausted."""

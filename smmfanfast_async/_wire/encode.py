@@ -22,7 +22,7 @@ from ..orders import Order, SubscriptionsOrder
 from ..orders.form_names import RawForm
 from ..profile import Profile
 
-__all__ = ["Form", "encode_call", "encode_ids", "encode_order"]
+__all__ = ["Form", "encode_call", "encode_ids", "encode_order", "escape_form"]
 
 Form = dict[str, str]
 """Fields to send, in order, `action` first; without the key."""
@@ -43,7 +43,7 @@ def encode_order(order: Order, profile: Profile) -> Form:
             form[attribute.name] = _encode_value(value, owner, attribute.name)
     form.update(order.extra)
     profile.form_names.rename(form, owner)  # raises if a name in `extra` is that of another field
-    return _escape_values(form, profile)
+    return escape_form(form, profile)
 
 
 def _check_profile(order: Order, profile: Profile) -> None:
@@ -94,7 +94,7 @@ def encode_call(action: str, fields: Mapping[str, object], profile: Profile) -> 
             raise InvalidOrderError("Client.call", name, "…", reason, code=InvalidCode.RESERVED)
         if value is not None:
             form[name] = _encode_value(value, "Client.call", name)
-    return _escape_values(form, profile)
+    return escape_form(form, profile)
 
 
 def _encode_value(value: object, owner: str, field: str) -> str:
@@ -128,7 +128,8 @@ def _encode_item(item: object, owner: str, field: str) -> str:
     return line
 
 
-def _escape_values(form: Form, profile: Profile) -> Form:
+def escape_form(form: Form, profile: Profile) -> Form:
+    """Return a form as the panel has to get it; for most panels, unchanged."""
     if not profile.double_decodes:
         return form
     escaped = {name: text.replace("%", "%25").replace("+", "%2B") for name, text in form.items()}

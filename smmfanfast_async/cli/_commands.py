@@ -33,6 +33,13 @@ ONCE = (
 )
 """What a call has to know that changes something and is not an order."""
 
+BY_REF = (
+    "With --ref and --by it is requested for an order in the journal: recorded before it is sent, "
+    "sent once however often it is called, and followed by `smmfanfast follow`. The output is a "
+    "row of `smmfanfast requests`, and exit code 3 means that it may have been made."
+)
+"""What `refill` and `cancel` say about orders in a journal."""
+
 LINK = "https://instagram.com/example"
 
 
@@ -119,7 +126,7 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             )),
         Command("refill", "refills:refill", "Request refills of orders (API v2 panels)",
             "The columns are order, refill and a note; `smmfanfast refill-status` takes the id of "
-            f"a refill. {ONCE}",
+            f"a refill. {ONCE}\n\n{BY_REF}",
             ("refill 32 33 --profile api-v2 --yes",)),
         Command("refill-status", "refills:refill_status", "Show the status of refills",
             "The columns are refill, status and a note. The exit code is 5 if some ids have "
@@ -127,9 +134,10 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             ("refill-status 7 8 --profile api-v2",)),
         Command("cancel", "refills:cancel", "Request to cancel orders (API v2 panels)",
             "The panel decides: `smmfanfast status` shows what happened. The columns are order, "
-            f"cancel and a note. {ONCE}",
+            f"cancel and a note. {ONCE}\n\n{BY_REF}",
             (
                 "cancel 32 33 --profile api-v2 --yes",
+                "cancel --ref invoice-77 --by ann --profile api-v2 --yes",
                 "cancel - --profile api-v2 --yes --json < ids.txt",
             )),
     ),
@@ -183,6 +191,18 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
         Command("withdraw", "resolve:withdraw", "Take back an order that has not been sent yet",
             "Its state is prepared or held. `smmfanfast cancel` is for orders that the panel has.",
             ("withdraw invoice-77 --by ann",)),
+        Command("requests", "requests:requests", "List refills and cancellations in the journal",
+            "They were requested with `smmfanfast refill --ref` or `cancel --ref`, or by a "
+            "program. The columns are ref, request, number, state, order and refill (the panel's "
+            "ids), status, the time of creation and a note. With --json there is one JSON object "
+            "per line.",
+            ("requests", "requests --state unknown --json")),
+        Command("resolve-request", "requests:resolve_request",
+            "Record what became of a refill or cancellation",
+            "For one that is unknown: check the panel's page first. With --refill the refill is "
+            "followed from then on. --not-made also ends one that is not sent yet, or that the "
+            "panel accepted and does not carry out; it can be requested again then.",
+            ("resolve-request invoice-77 cancel --not-made --by ann",)),
     ),
     "Set up": (
         Command("completion", "completion:completion", "Print a completion script for a shell",

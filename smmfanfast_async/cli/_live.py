@@ -139,6 +139,7 @@ def notices(notify: Callable[[str], None]) -> Generator[None, None, None]:
 def event_row(event: JournalEvent) -> list[Text]:
     """Return the cells of an event."""
     status = "" if event.raw_status is None else STYLES.get(Status.parse(event.raw_status), "")
+    text = ": ".join(filter(None, [event.request_state, event.text]))
     return [
         cell(f"{event.at:%H:%M:%S}", "dim"),
         cell(event.ref),
@@ -147,7 +148,7 @@ def event_row(event: JournalEvent) -> list[Text]:
         cell(event.raw_status, status),
         cell(money(event.charge)),
         cell(event.remains),
-        cell(event.text or ""),
+        cell(text),
     ]
 
 

@@ -164,6 +164,7 @@ class JournalOptions(CommonOptions):
             account = account or _only_account(await journal.accounts())
             async with _opened(journal.for_account(account)) as bound:
                 await bound.expire_leases()
+                await bound.expire_requests()
                 yield bound
 
 

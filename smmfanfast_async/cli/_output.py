@@ -20,10 +20,11 @@ from rich.text import Text
 from .._amounts import EXACT
 from .._text import sanitize
 from ..errors import InvalidOrderError, PanelError
-from ..journal import EntryState
+from ..journal import EntryState, RequestState
 from ..results import OrderStatus, Service, Status
 
 __all__ = [
+    "REQUEST_STYLES",
     "STATE_STYLES",
     "STYLES",
     "cell",
@@ -79,6 +80,14 @@ STATE_STYLES: Mapping[EntryState, str] = {
     EntryState.FINISHED: "green",
 }
 """Colours of the states of orders in a journal."""
+
+REQUEST_STYLES: Mapping[RequestState, str] = {
+    RequestState.ACCEPTED: "cyan",
+    RequestState.REFUSED: "magenta",
+    RequestState.UNKNOWN: "bold red",
+    RequestState.FINISHED: "green",
+}
+"""Colours of the states of refills and cancellations in a journal."""
 
 
 def cell(value: object, style: str = "") -> Text:

@@ -79,6 +79,7 @@ _NEVER_FOUND = (
     "refusals of an order: none was sent; add a text only if it is sent before an order is created",
     "ids_per_call, calls_per_minute, delays_minutes: see the panel's API page",
     "double_decodes, final_statuses, replay_window_s: they show only in orders",
+    "final_refill_statuses: they show only in refills",
 )
 
 

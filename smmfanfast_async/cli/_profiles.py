@@ -132,6 +132,7 @@ class _ProfileFile(msgspec.Struct, kw_only=True):
     double_decodes: bool | UnsetType = UNSET
     refusal_grammar: bool | UnsetType = UNSET
     final_statuses: frozenset[_Text] | UnsetType = UNSET
+    final_refill_statuses: frozenset[_Text] | UnsetType = UNSET
     languages: list[_Language] = []
     request_format: RequestFormat | UnsetType = UNSET
     action_names: dict[str, str] | UnsetType = UNSET

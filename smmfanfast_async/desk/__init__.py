@@ -8,5 +8,15 @@ any moment leaves nothing that another desk cannot continue.
 from .circuit import CircuitPolicy
 from .desk import OrderDesk
 from .event_reader import EventStream
+from .routing import RouteQuote, Router, RouteReason, cheapest_first, in_order
 
-__all__ = ["CircuitPolicy", "EventStream", "OrderDesk"]
+__all__ = [
+    "CircuitPolicy",
+    "EventStream",
+    "OrderDesk",
+    "RouteQuote",
+    "RouteReason",
+    "Router",
+    "cheapest_first",
+    "in_order",
+]

@@ -3,16 +3,17 @@
 from datetime import timedelta
 from decimal import Decimal
 
+import attrs
 from attrs import field, frozen
 
-from .._wire.encode import encode_order
 from ..catalogue import total_quantity
 from ..errors import InvalidCode, InvalidOrderError
-from ..journal import Entry, EntryState, Journal, NewEntry, parse_ref
+from ..journal import DEFAULT_PANEL, Entry, EntryState, Journal, NewEntry, parse_ref
 from ..orders import Order
 from .deadline import NO_DEADLINE, Deadline
 from .own_transactions import OwnTransactions
 from .pricing import Pricing, check_max_charge
+from .quoting import Quoting
 
 __all__ = ["MAY_BE_STORED", "PLACE_GRACE_S", "Admission", "is_amount"]
 
@@ -34,7 +35,8 @@ class Admission:
     """Creates the entries of one account."""
 
     journal: Journal
-    pricing: Pricing
+    pricing: Pricing | Quoting
+    """For a desk over one panel, or for one that sells products."""
     is_account_given: bool
     """Whether the caller named the account: otherwise another key, or another address of the same
     panel, makes another one, in which the same ref would be ordered again."""
@@ -57,7 +59,7 @@ class Admission:
         ref = parse_ref(ref)
         if connection is None:
             self.own_transactions.check_none_open(ref)
-        form = encode_order(order, self.pricing.client.profile)
+        form, routes = self.pricing.encode(order)
         _parse_max_charge(max_charge, type(order).__name__)
         # A transaction may hold locks: others should not wait for them as long as for the panel.
         may_fetch = connection is None
@@ -79,6 +81,7 @@ class Admission:
             max_charge=max_charge,
             due_at=now + timedelta(seconds=grace_s),
             budget_day=now.date().isoformat(),
+            routes=routes,
         )
         budget = None if is_known else self.pricing.budget
         async with deadline.limit_journal(MAY_BE_STORED):
@@ -98,9 +101,11 @@ class Admission:
         return entry
 
     async def price_again(
-        self, ref: str, max_charge: Decimal | None, deadline: Deadline
+        self, ref: str, max_charge: Decimal | None, deadline: Deadline, panel: str | None = None
     ) -> Decimal | None:
         """Return today's price of an order that is to be sent again; None if no limit needs it.
+
+        With `panel`, the one there.
 
         Raises if it is above the order's limit, or above `max_charge` if one is given.
         """
@@ -109,10 +114,22 @@ class Admission:
             entry = await self.journal.find(ref)
         if entry is None or entry.state not in (_S.REFUSED, _S.WITHDRAWN) or not entry.form:
             return None  # the journal rejects it
+        if panel is not None:
+            _check_route(entry, panel)
+            entry = attrs.evolve(entry, panel=panel, is_pinned=True)
         limit = entry.max_charge if max_charge is None else max_charge
         price = await self.pricing.price_entry(entry, limit, deadline)
         check_max_charge(price, limit)
         return price
+
+
+def _check_route(entry: Entry, panel: str) -> None:
+    """Raise `InvalidOrderError` unless an order may go to a panel."""
+    known = list(entry.routes) or [DEFAULT_PANEL]
+    if panel not in known:
+        reason = f"is not a panel of order {entry.ref!r}: {', '.join(known)}"
+        code = InvalidCode.NOT_ALLOWED
+        raise InvalidOrderError("OrderDesk.retry", "panel", panel, reason, code=code)
 
 
 def _parse_max_charge(max_charge: object, owner: str) -> None:

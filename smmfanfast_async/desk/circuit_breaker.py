@@ -70,10 +70,20 @@ class CircuitBreaker:
     balance_timeout_s: float
     """Seconds for a call that reads the balance."""
     panel: str = DEFAULT_PANEL
+    compares_prices: bool = True
+    """Whether the prices of orders are those of this panel, in the currency of its balance."""
     _known: Circuit = field(factory=Circuit)
     """The circuit when it was last read: a success is recorded only if it ends failures."""
     _balance: Balance | None = None
     """The last balance that was read and is not recorded yet."""
+
+    async def open_until(self) -> datetime | None:
+        """Return until when no order is sent to the panel; None if orders are sent, or may be."""
+        if self.policy is None:
+            return None
+        circuit = await self._read()
+        is_open = circuit.state(await self.journal.now()) is CircuitState.OPEN
+        return circuit.open_until if is_open else None
 
     async def check(self, entry: Entry, *, is_awaited: bool) -> None:
         """Return if an order may be sent; otherwise make it wait and raise `CircuitOpenError`.
@@ -83,11 +93,11 @@ class CircuitBreaker:
         if self.policy is None:
             return
         circuit = await self._read()
-        if circuit.open_until is None or covers(circuit, entry):
+        if circuit.open_until is None or self._covers(circuit, entry):
             return
         now = await self.journal.now()
         circuit, _ = await self._probe(self.policy, circuit, now, is_awaited=is_awaited)
-        if circuit.open_until is None or covers(circuit, entry):
+        if circuit.open_until is None or self._covers(circuit, entry):
             return
         # Not before the probe: that may have closed it since, for another order.
         until = _next_look(circuit, await self.journal.now())
@@ -142,6 +152,9 @@ class CircuitBreaker:
         _, result = await self._probe(self.policy, circuit, now, is_awaited=is_early)
         if isinstance(result, AuthenticationError):
             raise result
+
+    def _covers(self, circuit: Circuit, entry: Entry) -> bool:
+        return self.compares_prices and covers(circuit, entry)
 
     async def _read(self) -> Circuit:
         self._known = await self.journal.circuit(self.panel)
@@ -209,7 +222,7 @@ class CircuitBreaker:
             balance = read.balance if isinstance(read, Balance) else None
         # Read before the refusal, it must not be taken for one that rose since.
         self._balance = None
-        price = None if entry is None else entry.price
+        price = entry.price if entry is not None and self.compares_prices else None
         return balance if balance is not None and (price is None or balance < price) else None
 
 

@@ -62,7 +62,13 @@ class Decisions:
         return await self._apply(ref, {_S.PREPARED, _S.HELD}, outcome, rule)
 
     async def retry(
-        self, ref: str, *, decided_by: str, price: Decimal | None, max_charge: Decimal | None
+        self,
+        ref: str,
+        *,
+        decided_by: str,
+        price: Decimal | None,
+        max_charge: Decimal | None,
+        panel: str | None = None,
     ) -> Entry:
         """Prepare a refused or withdrawn order to be sent again, by the caller of this first."""
         now = await self.journal.now()
@@ -75,7 +81,7 @@ class Decisions:
         rule = "only refused or withdrawn orders can be retried"
         return await self._apply(
             ref, {_S.REFUSED, _S.WITHDRAWN}, outcome, rule, budget_day=now.date().isoformat(),
-            price=price, max_charge=max_charge,
+            price=price, max_charge=max_charge, panel=panel,
         )  # fmt: skip
 
     async def _apply(
@@ -88,6 +94,7 @@ class Decisions:
         budget_day: str | None = None,
         price: Decimal | None = None,
         max_charge: Decimal | None = None,
+        panel: str | None = None,
     ) -> Entry:
         """Apply a decision; raise `InvalidOrderError` with the rule if the state forbids it.
 
@@ -101,6 +108,7 @@ class Decisions:
             budget=self.budget if budget_day else None,
             price=price,
             max_charge=max_charge,
+            panel=panel,
         )
         self.on_events()
         if entry is not None:

@@ -2,10 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Collection
-from datetime import datetime, timedelta
+from collections.abc import Callable, Mapping
 from decimal import Decimal
-from types import TracebackType
 from typing import ClassVar, Literal, NoReturn, Self
 
 import attrs
@@ -14,24 +12,25 @@ from .._engine.limiter import Clock
 from .._engine.policy import PollPolicy, RetryPolicy
 from ..client import Client
 from ..errors import ClosedError
-from ..journal import Entry, EntryState, Journal, Summary, UnknownOrder
+from ..journal import Entry, EntryState, Journal, UnknownOrder
 from ..orders import Order
 from .admission import MAY_BE_STORED, Admission
 from .arguments import check_settings, check_settling, parse_decided_by
+from .assembly import close_all, create_followers, create_senders, follow_all
 from .circuit import DEFAULT_CIRCUIT, CircuitPolicy
-from .circuit_breaker import CircuitBreaker
 from .deadline import Deadline
 from .deciding import Decisions
 from .event_reader import EventReader, EventStream
-from .following import Follower
-from .health import HealthCalls, HealthHook, HealthReports, check_hook
+from .health import HealthCalls, HealthHook, check_hook
 from .ownership import Ownership
-from .pricing import Pricing
-from .rate_limit import AccountRateLimit
+from .panels import create_panels, parse_panels, warn_of_missing
+from .query_calls import QueryCalls
+from .quoting import Quoting
 from .rechecks import Rechecks
+from .request_calls import RequestCalls, create_requests
+from .routed_sending import RoutedSender
+from .routing import RouteQuote, Router, cheapest_first
 from .send_tasks import SendTasks
-from .sending import Sender
-from .settling import Settler
 from .timing import Timing
 
 __all__ = ["OrderDesk"]
@@ -39,7 +38,7 @@ __all__ = ["OrderDesk"]
 _S = EntryState
 
 
-class OrderDesk(HealthCalls):
+class OrderDesk(HealthCalls, QueryCalls, RequestCalls):
     """Places each order once, under a ref of the caller's own, and follows it to its final status.
 
     The `ref` is the idempotency key: the same ref always means the same order.
@@ -50,6 +49,13 @@ class OrderDesk(HealthCalls):
 
     Args:
         journal: A `SQLJournal`, or another `Journal`.
+        client: The client, or several by the name of their panel; then `account` and `products` are
+            required. Name the panel that a desk over one client had "default".
+        products: The service of each product at each panel, `{"likes": {"alpha": 5, "beta": 881}}`:
+            orders name the product. Which services are equal is for you to say.
+        exchange_rates: What a unit of a panel's currency is worth in the desk's, in which prices,
+            limits and budgets are; 1 by default.
+        router: Which panel gets an order first: `cheapest_first` or `in_order` (of `products`).
         account: The name under which the orders are kept; by default the client's short HMAC of its
             key and address. Choose one of your own before you change a key or move to another
             address, so that the orders stay together. Without it, a ref under which another account
@@ -60,8 +66,8 @@ class OrderDesk(HealthCalls):
             and send it when that one ends, instead of returning it as refused.
         record_balance: Read the balance before each order, and after one whose outcome is unknown.
             One more call per order, and the evidence a person needs to resolve it.
-        calls_per_minute: The rate limit that all desks of the account share; the profile's by
-            default. Calls made directly on the client do not count.
+        calls_per_minute: The rate limit of each panel that all desks of the account share; the
+            profile's by default. Calls made directly on the client do not count.
         retry: When an order that was proved not sent is retried at once.
         poll: How often the status of an order is checked, by its age and its status.
         recheck_days: For how many days a finished order is checked again, ever more seldom, since
@@ -82,10 +88,13 @@ class OrderDesk(HealthCalls):
 
     def __init__(
         self,
-        client: Client,
+        client: Client | Mapping[str, Client],
         journal: Journal,
         *,
         account: str | None = None,
+        products: Mapping[str, Mapping[str, int | str]] | None = None,
+        exchange_rates: Mapping[str, Decimal] | None = None,
+        router: Router = cheapest_first,
         budget_per_day: Decimal | None = None,
         queue_active_links: bool = False,
         record_balance: bool = True,
@@ -99,56 +108,52 @@ class OrderDesk(HealthCalls):
         rng: Callable[[], float] = random.random,
     ) -> None:
         check_settings(budget_per_day, calls_per_minute, account, recheck_days)
-        check_settling(client.profile, is_asked_for=settle_by_balance, has_balances=record_balance)
         check_hook(on_health)
-        self._journal = journal.for_account(account or client.account)
-        pricing = Pricing(client=client, budget=budget_per_day)
-        self._admission = Admission(
-            journal=self._journal,
-            pricing=pricing,
-            is_account_given=account is not None or client.is_account_given,
-        )
-        self._decisions = Decisions(
-            journal=self._journal, budget=budget_per_day, on_events=self._notify
-        )
-        calls_per_minute = calls_per_minute or client.profile.calls_per_minute
-        rate_limit = AccountRateLimit(self._journal, calls_per_minute, self._clock)
+        setup = parse_panels(client, account, products, exchange_rates)
+        check_settling(
+            setup.first.profile, is_asked_for=settle_by_balance, has_balances=record_balance,
+            is_routed=setup.is_routed,
+        )  # fmt: skip
+        account_name = account or setup.first.account
+        self._journal = journal.for_account(account_name)
+        self._panels = panels = create_panels(
+            setup, self._journal, self._clock, budget_per_day, calls_per_minute, circuit,
+            self._timing.balance_timeout_s,
+        )  # fmt: skip
         self._budget = budget_per_day
-        self._breaker = CircuitBreaker(
-            policy=circuit, client=client, journal=self._journal, rate_limit=rate_limit,
-            balance_timeout_s=self._timing.balance_timeout_s,
+        self._quoting = Quoting(panels, setup.products, self._journal, router, budget_per_day)
+        first = next(iter(panels.values()))
+        self._admission = Admission(
+            journal=self._journal, pricing=self._quoting if setup.is_routed else first.pricing,
+            is_account_given=account is not None or setup.first.is_account_given,
         )  # fmt: skip
-        poll = poll or PollPolicy()
-        slots = client.profile.add_concurrency
-        self._sender = Sender(
-            client=client, journal=self._journal, pricing=pricing, rate_limit=rate_limit,
-            breaker=self._breaker,
-            retry=retry or RetryPolicy(), queue_active_links=queue_active_links,
-            record_balance=record_balance, first_check_s=poll.min_interval_s, rng=rng, slots=slots,
-            local_slots=asyncio.Semaphore(slots), timing=self._timing, clock=self._clock,
-        )  # fmt: skip
-        self._sends = SendTasks(
-            journal=self._journal, send=self._sender.send, check_open=self._check_open,
-            on_done=self._notify, reload_s=self._timing.reload_s,
-        )  # fmt: skip
-        self._event_reader = EventReader(
-            self._journal, self._timing, self._clock, check_open=self._check_open
+        on_events, timing, clock = self._notify, self._timing, self._clock
+        self._decisions = Decisions(
+            journal=self._journal, budget=budget_per_day, on_events=on_events
         )
-        reports = HealthReports(
-            breaker=self._breaker, read=self._read_health, hook=on_health,
-            interval_s=self._timing.health_s, clock=self._clock,
+        poll = poll or PollPolicy()
+        senders = create_senders(
+            panels, self._journal, retry=retry, poll=poll, queue_active_links=queue_active_links,
+            record_balance=record_balance, rng=rng, timing=timing, clock=clock,
         )  # fmt: skip
-        self._settler = Settler(
-            client=client, journal=self._journal, rate_limit=rate_limit, on_events=self._notify,
-            timing=self._timing, clock=self._clock,
+        self._sender = senders[first.name]
+        routed = RoutedSender(journal=self._journal, quoting=self._quoting, senders=senders)
+        self._sends = SendTasks(
+            journal=self._journal, send=routed.send if setup.is_routed else self._sender.send,
+            check_open=self._check_open, on_done=self._notify, reload_s=self._timing.reload_s,
         )  # fmt: skip
-        self._follower = Follower(
-            client=client, journal=self._journal, rate_limit=rate_limit, poll=poll, rng=rng,
-            send=self._sends.start, on_events=self._notify, breaker=self._breaker, reports=reports,
-            rechecks=Rechecks(recheck_days, account or client.account),
-            settle=self._settler.run if settle_by_balance else None,
-            timing=self._timing, clock=self._clock,
+        self._requests, refill_checks = create_requests(
+            panels, self._journal, poll=poll, rng=rng, check_open=self._check_open,
+            on_events=on_events, timing=timing, clock=clock,
         )  # fmt: skip
+        self._event_reader = EventReader(self._journal, timing, clock, check_open=self._check_open)
+        self._followers = create_followers(
+            panels, self._journal, poll=poll, rng=rng, send=self._sends.start, on_events=on_events,
+            rechecks=Rechecks(recheck_days, account_name), refill_checks=refill_checks,
+            read_health=self._read_health, on_health=on_health,
+            settles_by_balance=settle_by_balance, timing=timing, clock=clock,
+        )  # fmt: skip
+        self._follower = self._followers[0]
         self._is_open = False
         self._ownership = Ownership()
 
@@ -167,9 +172,11 @@ class OrderDesk(HealthCalls):
         """
         if self._follower.closed.is_set():
             raise ClosedError("the desk is closed; create a new one")
-        await self._journal.open()
+        await self._journal.open(self._panels)
         try:
             await self._journal.expire_leases()
+            await self._journal.expire_requests()
+            await warn_of_missing(self._journal, self._panels)
         except BaseException:
             # `aclose` is not called for a desk that did not open.
             await self._journal.aclose()
@@ -189,22 +196,18 @@ class OrderDesk(HealthCalls):
             return  # the tasks, and the thread or connection of the database, are the parent's
         try:
             await self._event_reader.close()
-            await self._follower.close(self._timing.close_grace_s)
-            await self._sends.wait_all(self._timing.close_grace_s)
+            grace_s = self._timing.close_grace_s
+            await close_all(self._followers, grace_s)
+            await asyncio.gather(self._sends.wait_all(grace_s), self._requests.wait_all(grace_s))
         finally:
-            await self._sends.cancel_all()
+            await asyncio.gather(self._sends.cancel_all(), self._requests.cancel_all())
             await self._journal.aclose()
 
     async def __aenter__(self) -> Self:
         await self.open()
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     # --- placing ---------------------------------------------------------------------------------
@@ -302,7 +305,7 @@ class OrderDesk(HealthCalls):
         """
         self._check_open()
         try:
-            await self._follower.run()
+            await follow_all(self._followers)
         except ClosedError:
             if not self._follower.closed.is_set():
                 raise
@@ -344,7 +347,8 @@ class OrderDesk(HealthCalls):
 
     def _notify(self) -> None:
         self._event_reader.notify()
-        self._follower.wakeup.set()
+        for each in self._followers:
+            each.wakeup.set()
 
     # --- decisions of a person -------------------------------------------------------------------
 
@@ -399,12 +403,15 @@ class OrderDesk(HealthCalls):
         ref: str,
         *,
         decided_by: str,
+        panel: str | None = None,
         max_charge: Decimal | None = None,
         wait_s: float | None = None,
     ) -> Entry:
         """Send an order again that was refused or withdrawn.
 
         Args:
+            panel: The panel that it is sent to, and stays at. None tries all again, or, for an
+                order that was held or unknown before, the one where it was.
             decided_by: Who decides; stays in the journal.
             max_charge: As for `place`; None keeps the limit that the order has.
             wait_s: As for `place`.
@@ -421,57 +428,26 @@ class OrderDesk(HealthCalls):
         self._check_open()
         decider = parse_decided_by(decided_by)
         deadline = Deadline.after(wait_s)
-        price = await self._admission.price_again(ref, max_charge, deadline)
+        price = await self._admission.price_again(ref, max_charge, deadline, panel)
         previous = self._sends.tasks.get(ref)
         async with deadline.limit_journal(MAY_BE_STORED):
             entry = await self._decisions.retry(
-                ref, decided_by=decider, price=price, max_charge=max_charge
+                ref, decided_by=decider, price=price, max_charge=max_charge, panel=panel
             )
         if previous is not None:
             # It has recorded the refusal and is about to return it: that is not our answer.
             await asyncio.wait({previous}, timeout=deadline.remaining_s())
         return await self._sends.wait(entry, deadline.remaining_s())
 
-    # --- queries ---------------------------------------------------------------------------------
+    async def quote(self, order: Order) -> tuple[RouteQuote, ...]:
+        """Return what each panel offers for an order, in the order of products; store nothing.
 
-    async def find(self, ref: str, *, connection: object | None = None) -> Entry | None:
-        """Return the entry of a ref, None if there is none. Raises as `unknown` does.
+        `place` takes the first that the router returns of those that have no `reason`.
 
-        With `connection`, as for `enqueue`, the caller's own transaction is read.
+        Raises `InvalidOrderError` if the order names no product of this desk, and `ClosedError`.
         """
         self._check_open()
-        return await self._journal.find(ref, connection=connection)
-
-    def entries(
-        self,
-        *,
-        states: Collection[EntryState] = (),
-        statuses: Collection[str] = (),
-        ref_prefix: str = "",
-        since: datetime | None = None,
-        until: datetime | None = None,
-    ) -> AsyncIterator[Entry]:
-        """Iterate over entries, the oldest first, in bounded memory. Omitted filters match all.
-
-        `statuses` are values of `Status`; `since`, `until`: time of creation. Raises as `unknown`.
-        """
-        self._check_open()
-        return self._journal.entries(
-            states=states, statuses=statuses, ref_prefix=ref_prefix, since=since, until=until
-        )
-
-    async def summary(self) -> Summary:
-        """Count the account's orders and money. Raises as `unknown` does."""
-        self._check_open()
-        return await self._journal.summary()
-
-    async def purge(self, older_than: timedelta) -> int:
-        """Delete links, forms and panel texts of ended orders older than that; return how many.
-
-        Refs, ids, states and money stay, and a ref stays taken. Raises as `unknown` does.
-        """
-        self._check_open()
-        return await self._journal.purge(await self._journal.now() - older_than)
+        return tuple(await self._quoting.of_order(order))
 
     def _check_open(self) -> None:
         if not self._is_open:

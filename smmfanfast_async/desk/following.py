@@ -30,7 +30,7 @@ from ..errors import (
     PanelError,
     RateLimitError,
 )
-from ..journal import Claim, Entry, EntryState, Journal, Observation
+from ..journal import DEFAULT_PANEL, Claim, Entry, EntryState, Journal, Observation
 from ..results import OrderStatus, Status
 from .backoff import Backoff, add_jitter
 from .child_orders import ChildCosts, ChildOrders
@@ -38,9 +38,10 @@ from .circuit_breaker import CircuitBreaker
 from .health import HealthReports
 from .rate_limit import MAX_WAIT_S, AccountRateLimit, Turn
 from .rechecks import Rechecks
+from .refill_checks import RefillChecks
 from .timing import Timing
 
-__all__ = ["Follower"]
+__all__ = ["Follower", "first_error"]
 
 RESCHEDULE_BATCH = 1000
 """Orders whose due time is corrected at a time: some milliseconds of database time."""
@@ -71,7 +72,10 @@ _IN_WORK = {Status.PROCESSING, Status.IN_PROGRESS, Status.ACTIVE}
 
 @define(kw_only=True)
 class Follower:
-    """Follows the orders of one account."""
+    """Follows the orders of one account at one panel.
+
+    One of the followers of a desk, the first, also sends what is due and keeps the account.
+    """
 
     client: Client
     journal: Journal
@@ -87,8 +91,13 @@ class Follower:
     rechecks: Rechecks
     settle: Callable[[], Coroutine[Any, Any, None]] | None
     """Settles unknown orders by the balance until cancelled; None to leave them to a person."""
+    refill_checks: RefillChecks
     timing: Timing
     clock: Clock
+    panel: str = DEFAULT_PANEL
+    is_first: bool = True
+    is_only: bool = True
+    """Whether the desk has no other panel: then a rejected key, and an outage, concern all."""
     reschedule_batch: int = RESCHEDULE_BATCH
     wakeup: asyncio.Event = field(factory=asyncio.Event)
     """Set when something may be due sooner than was known."""
@@ -116,13 +125,15 @@ class Follower:
                 group.create_task(self._raise_when_closed())
                 group.create_task(self._maintain())
                 group.create_task(self.reports.run())
-                group.create_task(self._send_due())
+                if self.is_first:
+                    group.create_task(self._send_due())
+                    group.create_task(self.refill_checks.run())
                 group.create_task(self._check_due())
                 if self.settle is not None:
                     group.create_task(self.settle())
         except* (AuthenticationError, ClosedError) as errors:
             # One error, as from any other call, instead of the task group's exception group.
-            raise _first_error(errors) from None
+            raise first_error(errors) from None
         finally:
             self._runs -= 1
             self._run_ended.set()
@@ -141,12 +152,14 @@ class Follower:
     async def _maintain(self) -> None:
         while True:
             try:
-                if await self.journal.expire_leases():
+                expired = await self.journal.expire_leases()
+                expired_requests = await self.journal.expire_requests()
+                if expired or expired_requests:
                     self.on_events()
                 await self._reschedule_far_future()
                 if self.rate_limit.calls_per_minute is None:
                     # With a rate limit, each reserved call comes after the pause anyway.
-                    pause = await self.journal.reserve_call(timedelta(0))
+                    pause = await self.journal.reserve_call(timedelta(0), panel=self.panel)
                     self._back_off(pause.wait.total_seconds())
             except JournalError as error:
                 _LOG.warning("%s", error)
@@ -161,7 +174,9 @@ class Follower:
         intervals_s = self.poll.min_interval_s, self.poll.max_interval_s, MAX_ALONE_INTERVAL_S
         max_s = 2 * max(*intervals_s, MAX_WAIT_S)
         ahead, batch = timedelta(seconds=max_s), self.reschedule_batch
-        while await self.journal.reschedule_far_future(batch, ahead=ahead) == batch:
+        while (
+            await self.journal.reschedule_far_future(batch, ahead=ahead, panel=self.panel) == batch
+        ):
             self.wakeup.set()
 
     async def _raise_when_closed(self) -> None:
@@ -171,7 +186,8 @@ class Follower:
     async def _send_due(self) -> None:
         in_flight: set[asyncio.Task[Entry]] = set()
         while True:
-            await self._wait_for_backoff()
+            if self.is_only:
+                await self._wait_for_backoff()
             try:
                 due = await self.journal.due_to_send(SEND_BATCH)
             except JournalError as error:
@@ -183,7 +199,7 @@ class Follower:
                 done, in_flight = await asyncio.wait(in_flight, timeout=self.timing.send_interval_s)
             progress = [_made_progress(task) for task in done]
             rejected = next(filter(None, map(_key_rejection, done)), None)
-            if rejected is not None and await self._is_key_rejected():
+            if rejected is not None and self.is_only and await self._is_key_rejected():
                 raise rejected
             if not any(progress):
                 await self.clock.sleep(self.timing.send_interval_s)
@@ -268,8 +284,8 @@ class Follower:
 
     async def _claim(self, limit: int) -> list[Claim]:
         """Claim due orders. If cancelled meanwhile, release whatever was claimed."""
-        claim = self.journal.claim(limit, lease=timedelta(seconds=self.timing.claim_s))
-        claiming = asyncio.ensure_future(claim)
+        lease = timedelta(seconds=self.timing.claim_s)
+        claiming = asyncio.ensure_future(self.journal.claim(limit, lease=lease, panel=self.panel))
         try:
             return await asyncio.shield(claiming)
         except asyncio.CancelledError:
@@ -448,7 +464,7 @@ def _key_rejection(task: "asyncio.Task[Entry]") -> PanelError | None:
     return None
 
 
-def _first_error(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+def first_error(errors: BaseExceptionGroup[BaseException]) -> BaseException:
     """Return the first error of a group that may contain groups."""
     error = errors.exceptions[0]
     while isinstance(error, BaseExceptionGroup):

@@ -1,7 +1,7 @@
 """The state of a desk in numbers: on request, and for a hook while orders are followed."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from inspect import iscoroutinefunction
 from typing import TypeAlias
@@ -13,6 +13,7 @@ from .._engine.limiter import Clock
 from ..errors import InvalidSettingsError, JournalError
 from ..journal import CircuitState, DeskHealth, Journal, PanelHealth
 from .circuit_breaker import CircuitBreaker
+from .panels import DeskPanel
 
 __all__ = ["HealthCalls", "HealthHook", "HealthReports", "check_hook"]
 
@@ -26,7 +27,7 @@ class HealthCalls:
     """The part of `OrderDesk` about its health, which sets the attributes."""
 
     _journal: Journal
-    _breaker: CircuitBreaker
+    _panels: Mapping[str, DeskPanel]
     _budget: Decimal | None
     _check_open: Callable[[], None]
 
@@ -44,13 +45,14 @@ class HealthCalls:
 
     async def _read_health(self) -> DeskHealth:
         health = await self._journal.health(budget=self._budget)
-        own = self._breaker.panel
-        panels = {own: PanelHealth(panel=own, circuit=CircuitState.CLOSED)}
+        panels = {
+            name: PanelHealth(panel=name, circuit=CircuitState.CLOSED) for name in self._panels
+        }
         others = health.panels.keys() - panels.keys()
         # A panel of former times is left out if nothing is open there.
         missing = others & set(await self._journal.open_panels()) if others else set[str]()
         for name, panel in health.panels.items():
-            if name == own:
+            if name in self._panels:
                 panels[name] = panel
             elif name in missing:
                 panels[name] = attrs.evolve(panel, state="missing")

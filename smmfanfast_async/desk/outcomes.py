@@ -13,8 +13,9 @@ from ..errors import (
     RateLimitError,
     RefusedError,
 )
-from ..journal import Entry, EntryState, Outcome
+from ..journal import DEFAULT_PANEL, Entry, EntryState, Outcome
 from .rate_limit import MAX_WAIT_S
+from .routing import may_reroute
 
 __all__ = ["HELD_RETRY_S", "LIMIT_RETRY_S", "NOT_SENT_RETRY_S", "outcome_of_error"]
 
@@ -38,8 +39,11 @@ def outcome_of_error(
     *,
     queue_active_links: bool,
     balance_after: Decimal | None = None,
+    panel: str = DEFAULT_PANEL,
 ) -> Outcome:
-    """Return the outcome that an error of an attempt means for its entry.
+    """Return the outcome that an error of an attempt at a panel means for its entry.
+
+    A refusal that proves that there is no order goes on to the next panel, if one is left.
 
     "Active order with this link" is a refusal, but if an earlier attempt ended unknown, the active
     order may be that very one: only a person can decide.
@@ -51,6 +55,10 @@ def outcome_of_error(
         if error.kind is ErrorKind.DUPLICATE and queue_active_links:
             due_at = now + timedelta(seconds=HELD_RETRY_S)
             return Outcome(state=_S.HELD, kind=error.kind, reason=reason, due_at=due_at)
+        if may_reroute(entry, panel, error.kind):
+            return Outcome(
+                state=_S.PREPARED, kind=error.kind, reason=reason, due_at=now, is_rerouted=True
+            )
         return Outcome(state=_S.REFUSED, kind=error.kind, reason=reason)
     # The only setting that can fail this late is a key that is fetched anew for each call.
     if isinstance(error, NotSentError | ClosedError | InvalidSettingsError | RateLimitError):

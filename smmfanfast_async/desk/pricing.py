@@ -1,10 +1,13 @@
 """Today's price of an order, and whether a limit can be held to it."""
 
 import asyncio
+from collections.abc import Mapping
 from decimal import Decimal
 
 from attrs import frozen
 
+from .._amounts import EXACT
+from .._wire.encode import Form, encode_order, escape_form
 from ..catalogue import Catalogue, quote_form
 from ..client import Client
 from ..errors import (
@@ -15,7 +18,7 @@ from ..errors import (
     RefusedError,
     SpendingLimitError,
 )
-from ..journal import Entry
+from ..journal import DEFAULT_PANEL, Entry
 from ..orders import Order
 from .deadline import NO_DEADLINE, Deadline
 
@@ -28,11 +31,34 @@ the caller's. Limits hold by the price of the day before each attempt in any cas
 
 @frozen(kw_only=True)
 class Pricing:
-    """Prices the orders of one account by the client's catalogue."""
+    """Prices the orders of one account by the client's catalogue, and encodes them."""
 
     client: Client
     budget: Decimal | None
     """What the orders of a UTC day may cost together; None for no limit."""
+    panel: str = DEFAULT_PANEL
+    exchange_rate: Decimal = Decimal(1)
+    """What a unit of the panel's currency is worth in the desk's."""
+
+    def encode(self, order: Order) -> tuple[Form, Mapping[str, str]]:
+        """Return the form of an order for the only panel, and no routes."""
+        return encode_order(order, self.client.profile), {}
+
+    def form_for(self, entry: Entry) -> Form:
+        """Return the form of an order as this panel gets it."""
+        if not entry.routes:
+            return dict(entry.form)
+        form = {**entry.form, "service": entry.routes[self.panel]}
+        return escape_form(form, self.client.profile)
+
+    def convert(self, amount: Decimal) -> Decimal:
+        """Return an amount of the panel's currency in the desk's."""
+        return amount if self.exchange_rate == 1 else EXACT.multiply(amount, self.exchange_rate)
+
+    def quote(self, catalogue: Catalogue, form: Mapping[str, str], entry: Entry) -> Decimal | None:
+        """Return today's price of an order in the panel's currency; None if it is not known."""
+        earlier = entry.price if self.exchange_rate == 1 else None
+        return quote_form(catalogue, form, entry.quantity, earlier)
 
     async def price_order(
         self,
@@ -72,11 +98,14 @@ class Pricing:
         not available: a limit cannot be enforced then.
         """
         limit = self._limit(max_charge)
-        if limit is None:
+        if limit is None and not entry.routes:
             return None
         catalogue = await self._fetch_catalogue(deadline)
-        price = quote_form(catalogue, entry.form, entry.quantity, entry.price)
-        require_price(price, catalogue, limit, "OrderDesk", entry.form.get("service"))
+        form = {**entry.form, "service": entry.routes[self.panel]} if entry.routes else entry.form
+        price = self.quote(catalogue, form, entry)
+        price = None if price is None else self.convert(price)
+        if limit is not None:
+            require_price(price, catalogue, limit, "OrderDesk", form.get("service"))
         return price
 
     def _limit(self, max_charge: Decimal | None) -> tuple[str, Decimal] | None:

@@ -16,7 +16,7 @@ from attrs import field, frozen
 
 from .._engine.limiter import Clock
 from ..errors import JournalError
-from ..journal import CallReservation, Journal
+from ..journal import DEFAULT_PANEL, CallReservation, Journal
 
 __all__ = ["MAX_WAIT_S", "AccountRateLimit", "Turn"]
 
@@ -44,12 +44,13 @@ class Turn:
 
 @frozen
 class AccountRateLimit:
-    """Spaces the calls of one account."""
+    """Spaces the calls to one panel."""
 
     journal: Journal
     calls_per_minute: int | None
     """None for no limit: nothing is reserved."""
     clock: Clock = field(factory=Clock)
+    panel: str = DEFAULT_PANEL
 
     @asynccontextmanager
     async def turn(self, max_wait_s: float = MAX_WAIT_S) -> AsyncGenerator[Turn, None]:
@@ -72,7 +73,7 @@ class AccountRateLimit:
         """
         if self.calls_per_minute is None:
             return Turn()
-        reserved = await self.journal.reserve_call(MINUTE / self.calls_per_minute)
+        reserved = await self.journal.reserve_call(MINUTE / self.calls_per_minute, panel=self.panel)
         turn = Turn(min(reserved.wait.total_seconds(), MAX_WAIT_S), reserved)
         if turn.wait_s > max_wait_s:
             await self.give_back(turn)
@@ -101,6 +102,6 @@ class AccountRateLimit:
         """Delay all calls of the account, on every machine, for `pause_s` seconds."""
         span = timedelta(seconds=min(pause_s, MAX_WAIT_S))
         try:
-            await self.journal.pause(await self.journal.now() + span)
+            await self.journal.pause(await self.journal.now() + span, panel=self.panel)
         except JournalError as error:
             _LOG.warning("%s", error)

@@ -28,7 +28,7 @@ from ..errors import (
     RefusedError,
     SpendingLimitError,
 )
-from ..journal import Entry, EntryState, Journal, Outcome
+from ..journal import DEFAULT_PANEL, Entry, EntryState, Journal, Outcome
 from .circuit_breaker import CircuitBreaker, CircuitOpenError
 from .outcomes import LIMIT_RETRY_S, NOT_SENT_RETRY_S, outcome_of_error
 from .pricing import Pricing
@@ -72,7 +72,7 @@ class _Attempt:
 
 @frozen(kw_only=True)
 class Sender:
-    """Sends the orders of one account, attempt by attempt."""
+    """Sends the orders of one account to one panel, attempt by attempt."""
 
     client: Client
     journal: Journal
@@ -98,6 +98,9 @@ class Sender:
     timing: Timing
     clock: Clock
     """Must be the clock of the client: `write_within_s` is measured on it."""
+    panel: str = DEFAULT_PANEL
+    on_currency: Callable[[str | None], None] = lambda _: None
+    """Called with the currency of each balance."""
 
     async def send(self, entry: Entry, *, is_awaited: bool) -> Entry:
         """Send an entry that is PREPARED, or wait for one that is SENDING; return how it ended.
@@ -109,13 +112,13 @@ class Sender:
         retries = 0
         while True:
             if entry.state is _S.SENDING:
-                entry = await self._wait_for_other_desk(entry.ref)
+                entry = await self.wait_for_other_desk(entry.ref)
             if entry.state is not _S.PREPARED:
                 return entry
             try:
-                entry, error = await self._take_turn(entry, is_awaited=is_awaited)
+                entry, error = await self.take_turn(entry, is_awaited=is_awaited)
             except (NotStartedError, CircuitOpenError):
-                return await self._reload(entry.ref)
+                return await self.reload(entry.ref)
             if error is None:
                 continue
             delay_s = self.retry.delay_s(error, retries, self.rng())
@@ -124,9 +127,7 @@ class Sender:
             await self.clock.sleep(delay_s)
             retries += 1
 
-    async def _take_turn(
-        self, entry: Entry, *, is_awaited: bool
-    ) -> tuple[Entry, PanelError | None]:
+    async def take_turn(self, entry: Entry, *, is_awaited: bool) -> tuple[Entry, PanelError | None]:
         """Make one attempt when its turn comes; return its error if nothing was sent.
 
         Raises `NotStartedError` if its turn does not come within `slot_wait_s`, and
@@ -144,8 +145,13 @@ class Sender:
                     await self.breaker.check(entry, is_awaited=is_awaited)
                     return await self._attempt(entry)
                 except NotStartedError:
-                    current = await self._reload(entry.ref)
-                if current.state is not _S.PREPARED or current.attempt != entry.attempt:
+                    current = await self.reload(entry.ref)
+                is_elsewhere = current.panel not in (None, self.panel)
+                if (
+                    current.state is not _S.PREPARED
+                    or current.attempt != entry.attempt
+                    or is_elsewhere
+                ):
                     return current, None
                 entry = current  # its limit may have changed
                 await self._wait_for_slot(deadline_s)
@@ -160,7 +166,7 @@ class Sender:
                 raise NotStartedError("timed out waiting for the account's other orders")
             await self.clock.sleep(poll_s * (0.5 + self.rng() / 2))
             await self.journal.expire_leases()
-            if await self.journal.count_in_flight() < self.slots:
+            if await self.journal.count_in_flight(self.panel) < self.slots:
                 return
             poll_s = min(poll_s * 2, self.timing.max_poll_s)
 
@@ -173,7 +179,7 @@ class Sender:
             # that it is compared with is not available.
             await self._postpone(entry, error)
             if isinstance(error, NotSentError):
-                return await self._reload(entry.ref), error
+                return await self.reload(entry.ref), error
             raise
 
     async def _postpone(self, entry: Entry, error: PanelError) -> None:
@@ -193,7 +199,8 @@ class Sender:
         try:
             async with self.rate_limit.turn():
                 added = await once.send_form(
-                    entry.form, before=lambda: self._start_attempt(entry, attempt, balance, price)
+                    self.pricing.form_for(entry),
+                    before=lambda: self._start_attempt(entry, attempt, balance, price),
                 )
         except PanelError as error:
             if attempt.entry is None and isinstance(error, NotSentError):
@@ -233,7 +240,9 @@ class Sender:
             balance_before=balance,
             price=price,
             budget=self.pricing.budget,
-            service=entry.form.get("service"),
+            panel=self.panel,
+            service=entry.routes.get(self.panel, entry.form.get("service")),
+            exchange_rate=self.pricing.exchange_rate,
         )
         if started is None:
             raise NotStartedError("no slot is free, or the entry has changed")
@@ -254,6 +263,7 @@ class Sender:
             attempt.now(self.clock.now_s()),
             queue_active_links=self.queue_active_links,
             balance_after=balance_after,
+            panel=self.panel,
         )
 
     async def _record_outcome(self, entry: Entry, outcome: Outcome) -> Entry:
@@ -282,7 +292,7 @@ class Sender:
                     ) from error
             await self.clock.sleep(self.timing.max_poll_s)
 
-    async def _wait_for_other_desk(self, ref: str) -> Entry:
+    async def wait_for_other_desk(self, ref: str) -> Entry:
         """Wait until an attempt of another desk has ended, by its lease at the latest.
 
         The entry is returned as SENDING if even its lease does not end, as under a clock that was
@@ -291,7 +301,7 @@ class Sender:
         deadline_s = self.clock.now_s() + self.timing.other_desk_s
         poll_s = self.timing.min_poll_s
         while True:
-            entry = await self._reload(ref)
+            entry = await self.reload(ref)
             if entry.state is not _S.SENDING or self.clock.now_s() > deadline_s:
                 return entry
             await self.clock.sleep(poll_s)
@@ -299,7 +309,8 @@ class Sender:
             if poll_s == self.timing.max_poll_s:
                 await self.journal.expire_leases()
 
-    async def _reload(self, ref: str) -> Entry:
+    async def reload(self, ref: str) -> Entry:
+        """Return the entry of a ref as it is now."""
         entry = await self.journal.find(ref)
         if entry is None:
             raise JournalError(f"has lost the entry {ref!r}")
@@ -315,9 +326,10 @@ class Sender:
             async with self.rate_limit.turn(timeout_s) as turn:
                 if turn.wait_s:
                     return None
-                balance = await once.balance()
+                read = await once.balance()
         except PanelError as error:
             _LOG.info("the balance could not be read as evidence: %s", error)
             return None
-        self.breaker.on_balance(balance)
-        return balance.balance
+        self.on_currency(read.currency)
+        self.breaker.on_balance(read)
+        return read.balance

@@ -36,15 +36,27 @@ from .entry import (
 from .health import ConsumerHealth, DeskHealth, PanelHealth
 from .observations import CallReservation, Claim, Observation
 from .protocol import Journal
+from .request_states import OPEN_REQUEST_STATES, REQUEST_TRANSITIONS, RequestKind, RequestState
+from .requests import (
+    FINAL_REFILL_STATUSES,
+    OrderRequest,
+    RefillClaim,
+    RefillObservation,
+    RequestOutcome,
+    may_request,
+)
 from .states import OPEN_STATES, SPENDING_STATES, TRANSITIONS, EntryState
 
 __all__ = [
     "DEFAULT_PANEL",
+    "FINAL_REFILL_STATUSES",
     "MAX_OPEN",
     "MAX_REASON_CHARACTERS",
     "MAX_REF_CHARACTERS",
+    "OPEN_REQUEST_STATES",
     "OPEN_STATES",
     "PROBE_LEASE",
+    "REQUEST_TRANSITIONS",
     "SPENDING_STATES",
     "TRANSITIONS",
     "Activity",
@@ -62,10 +74,17 @@ __all__ = [
     "JournalEvent",
     "NewEntry",
     "Observation",
+    "OrderRequest",
     "Outcome",
     "PanelHealth",
+    "RefillClaim",
+    "RefillObservation",
+    "RequestKind",
+    "RequestOutcome",
+    "RequestState",
     "Settlement",
     "Summary",
     "UnknownOrder",
+    "may_request",
     "parse_ref",
 ]

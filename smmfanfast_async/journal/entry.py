@@ -22,6 +22,7 @@ from ..errors import (
     RefusedError,
 )
 from ..results import OrderStatus, Status
+from .request_states import RequestState
 from .states import OPEN_STATES, EntryState
 
 __all__ = [
@@ -349,6 +350,11 @@ class EventKind(StrEnum):
     """Final at the panel."""
     LATE = "late"
     """An answer with an order id arrived for an attempt that was given up; see `order`."""
+    REFILL_CHANGED = "refill_changed"
+    """A refill of the order changed: see `request_state`, and `raw_status` for the panel's word."""
+    CANCEL_CHANGED = "cancel_changed"
+    """A cancellation of the order changed: see `request_state`; the order itself has events of its
+    own."""
 
 
 @frozen(kw_only=True)
@@ -369,6 +375,8 @@ class JournalEvent(Serializable):
         remains: How many were still to be delivered; None if not known.
         text: The panel's message, or who decided and why, at most 500 characters; None without a
             message, and after `purge`.
+        request_state: The state of the refill or cancellation that `kind` is about; None for events
+            about the order.
     """
 
     _json: ClassVar[JsonFields] = JsonFields(raw=frozenset({"text"}))
@@ -384,6 +392,7 @@ class JournalEvent(Serializable):
     charge: Decimal | None = None
     remains: int | None = None
     text: str | None = None
+    request_state: RequestState | None = None
 
 
 @frozen(kw_only=True)

@@ -40,6 +40,7 @@ OTHER_CODES = {
     "refill 32 33 --profile api-v2 --yes": PARTLY,
     "refill-status 7 8 --profile api-v2": PARTLY,
     "cancel 32 33 --profile api-v2 --yes": PARTLY,
+    "cancel --ref invoice-77 --by ann --profile api-v2 --yes": REFUSED,
     "cancel - --profile api-v2 --yes --json < ids.txt": PARTLY,
 }
 """Exit codes of examples whose subject does not exist in the prepared state."""
@@ -92,6 +93,12 @@ async def prepare(panel: Sandbox, example: str) -> None:
     if command in {"resolve", "retry"}:
         panel.fail_next(Fault.EMPTY, action="add")
         assert await run(*ADD, "--link", LINK, "--ref", "invoice-77") == UNKNOWN
+    if command in {"requests", "resolve-request"} or example.startswith("cancel --ref"):
+        assert await run(*ADD, "--link", LINK, "--ref", "invoice-77") == OK
+    if command in {"requests", "resolve-request"}:
+        panel.fail_next(Fault.DROP_AFTER, action="cancel")
+        lost = "cancel --ref invoice-77 --by ann --profile api-v2 --yes"
+        assert await run(*lost.split()) == UNKNOWN
     if command == "retry":
         assert await run("resolve", "invoice-77", "--not-placed", "--by", "ann") == OK
         panel.finish_all()

@@ -435,6 +435,7 @@ CHANGES = st.fixed_dictionaries({}, optional={
     "request_format": st.sampled_from(["form", "json", "get"]),
     "single_id_actions": st.frozensets(st.sampled_from(["refill", "cancel", "refill_status"])),
     "final_statuses": st.frozensets(TEXT.filter(str.strip)),
+    "final_refill_statuses": st.frozensets(TEXT.filter(str.strip)),
     "order_types": st.frozensets(st.sampled_from(sorted(API_V2_ORDER_TYPES))),
     "delays_minutes": st.frozensets(st.integers(0, 100)),
     "action_names": st.just({"statuses": "multi_status"}),

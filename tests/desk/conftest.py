@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -16,11 +17,19 @@ def backend() -> str:
     return "sqlite"
 
 
+@pytest.fixture
+def world_options() -> dict[str, Any]:
+    """Options of the panel, unless a module overrides them."""
+    return {}
+
+
 @pytest_asyncio.fixture
-async def world(backend: str, tmp_path: Path) -> AsyncIterator[World]:
+async def world(
+    backend: str, tmp_path: Path, world_options: dict[str, Any]
+) -> AsyncIterator[World]:
     if backend == "sqlite":
         url = f"sqlite+aiosqlite:///{tmp_path / 'orders.db'}"
     else:
         url = await shared_server().fresh()
-    async with open_world(url) as opened:
+    async with open_world(url, **world_options) as opened:
         yield opened

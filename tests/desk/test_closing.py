@@ -29,6 +29,7 @@ METHODS: dict[str, Callable[[OrderDesk], Awaitable[object]]] = {
     "withdraw": lambda desk: desk.withdraw("a", decided_by="operator"),
     "retry": lambda desk: desk.retry("a", decided_by="operator"),
     "find": lambda desk: desk.find("a"),
+    "quote": lambda desk: desk.quote(order()),
     "entries": lambda desk: anext(desk.entries()),
     "summary": lambda desk: desk.summary(),
     "purge": lambda desk: desk.purge(timedelta(0)),

@@ -656,7 +656,7 @@ async def test_entry_lost_by_the_journal_is_an_error(
     entry = await desk.place(order(), ref="a")
 
     with pytest.raises(JournalError, match="has lost the entry 'b'"):
-        await desk._sender._reload("b")
+        await desk._sender.reload("b")
 
     assert entry.state is S.ACCEPTED
 

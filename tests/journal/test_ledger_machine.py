@@ -23,12 +23,13 @@ from hypothesis.stateful import (
 from support.journals import LEASE, Clock, Journals, budget_sums, new_entry, outcome
 from support.postgres import PostgresServer, shared_server
 
-from smmfanfast_async import JournalError, RefConflictError, SpendingLimitError
+from smmfanfast_async import ErrorKind, JournalError, RefConflictError, SpendingLimitError
 from smmfanfast_async.journal import (
     DEFAULT_PANEL,
     SPENDING_STATES,
     TRANSITIONS,
     Claim,
+    Entry,
     EntryState,
     EventKind,
     Observation,
@@ -48,6 +49,8 @@ ENDS = st.sampled_from([S.ACCEPTED, S.ACCEPTED, S.REFUSED, S.UNKNOWN, S.HELD, S.
 PRICES = st.sampled_from([None, Decimal("0.1"), Decimal("0.30"), Decimal(2)])
 BUDGETS = st.sampled_from([None, None, Decimal("0.4"), Decimal("2.5")])
 STEP = timedelta(seconds=50)
+PANELS = st.sampled_from(["alpha", "beta"])
+MAY_BE_PANELS = st.sampled_from([None, None, "alpha", "beta"])
 STATUSES = st.sampled_from(["Pending", "In progress", "Completed", "Canceled", None])
 FOLLOWED = {S.ACCEPTED, S.FINISHED}
 FINAL = {"Completed", "Canceled"}
@@ -73,6 +76,7 @@ class Row:
     state: EntryState = S.PREPARED
     panel: str | None = None
     is_pinned: bool = False
+    refused_by: frozenset[str] = frozenset()
     attempt: int = 0
     order: str | None = None
     suspected: str | None = None
@@ -106,6 +110,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.before: dict[str, EntryState] = {}
         self.decided: set[str] = set()
         self.claims: list[Claim] = []
+        self.started: dict[tuple[str, int], Entry] = {}
         self.max_in_flight = 2
 
     def run(self, work: Awaitable[T]) -> T:
@@ -135,26 +140,26 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def move(self, ref: str, to: EntryState, order: str | None, due_at: datetime | None) -> None:
         row = self.rows[ref]
+        panel = row.panel
         row.is_pinned |= to in (S.HELD, S.UNKNOWN)
         if to is S.PREPARED and not row.is_pinned:
             row.panel = None
-        if to is S.ACCEPTED:
-            row.panel = DEFAULT_PANEL
         row.order, row.suspected = (None, order) if to is S.UNKNOWN else (order, None)
         row.state, row.lease_until, row.due_at = to, None, due_at
         if to in (S.REFUSED, S.WITHDRAWN):
-            self.make_held_due(link_of(ref))
+            self.make_held_due(link_of(ref), panel)
         self.events.append((ref, EVENT_KINDS[to]))
 
-    def make_held_due(self, link: str) -> None:
-        if oldest := self.oldest_held().get(link):
-            oldest.due_at = self.clock()
+    def make_held_due(self, link: str, panel: str | None) -> None:
+        for (held_at, held_link), oldest in self.oldest_held().items():
+            if held_link == link and panel in (None, held_at):
+                oldest.due_at = self.clock()
 
-    def oldest_held(self) -> dict[str, Row]:
-        oldest: dict[str, Row] = {}
+    def oldest_held(self) -> dict[tuple[str | None, str], Row]:
+        oldest: dict[tuple[str | None, str], Row] = {}
         for ref, row in self.rows.items():
             if row.state is S.HELD and row.due_at is not None:
-                oldest.setdefault(link_of(ref), row)
+                oldest.setdefault((row.panel, link_of(ref)), row)
         return oldest
 
     def today(self) -> str:
@@ -177,8 +182,11 @@ class LedgerMachine(RuleBasedStateMachine):
         counted = row.price if row and is_counted and row.price is not None else Decimal(0)
         return self.spent(self.today()) - counted + price > budget
 
-    def owner_of(self, order: str | None) -> str | None:
-        owners = [ref for ref, row in self.rows.items() if row.order == order is not None]
+    def owner_of(self, order: str | None, panel: str | None) -> str | None:
+        owners = [
+            ref for ref, row in self.rows.items()
+            if row.order == order is not None and row.panel == panel
+        ]  # fmt: skip
         return owners[0] if owners else None
 
     # --- steps -----------------------------------------------------------------------------------
@@ -217,22 +225,31 @@ class LedgerMachine(RuleBasedStateMachine):
             return
         assert self.run(created).ref == ref
 
-    @rule(machine=MACHINES, ref=REFS, offset=OFFSETS, price=PRICES, budget=BUDGETS)
+    @rule(machine=MACHINES, ref=REFS, offset=OFFSETS, price=PRICES, budget=BUDGETS, panel=PANELS)
     def start_attempt(
         self,
         machine: int,
         ref: str,
         offset: int,
+        panel: str,
         price: Decimal | None,
         budget: Decimal | None,
     ) -> None:
         row = self.rows.get(ref)
         attempt = (row.attempt if row else 0) + offset
         starting = self.machines[machine].start_attempt(
-            ref, attempt, lease=LEASE, max_in_flight=self.max_in_flight, price=price, budget=budget
-        )
-        busy = sum(each.state is S.SENDING for each in self.rows.values())
-        if row is None or row.state is not S.PREPARED or offset or busy >= self.max_in_flight:
+            ref, attempt, lease=LEASE, max_in_flight=self.max_in_flight, price=price, budget=budget,
+            panel=panel,
+        )  # fmt: skip
+        busy = sum(each.state is S.SENDING and each.panel == panel for each in self.rows.values())
+        if (
+            row is None
+            or row.state is not S.PREPARED
+            or offset
+            or busy >= self.max_in_flight
+            or row.panel not in (None, panel)
+            or panel in row.refused_by
+        ):
             assert self.run(starting) is None
             return
         is_checked = (
@@ -244,41 +261,78 @@ class LedgerMachine(RuleBasedStateMachine):
             with pytest.raises(SpendingLimitError):
                 self.run(starting)
             return
-        assert self.run(starting) is not None
+        started = self.run(starting)
+        assert started is not None
+        self.started[ref, started.attempt] = started
         if price is not None:
             row.price = price
             if budget is not None:
                 row.day, row.checked = self.today(), budget
         row.state, row.attempt, row.lease_until = S.SENDING, attempt + 1, self.clock() + LEASE
-        row.due_at, row.panel = None, DEFAULT_PANEL
+        row.due_at, row.panel = None, panel
 
-    @rule(machine=MACHINES, ref=REFS, offset=OFFSETS, to=ENDS, order=ORDERS)
+    @rule(
+        machine=MACHINES, ref=REFS, offset=OFFSETS, to=ENDS, order=ORDERS,
+        is_rerouted=st.booleans(),
+    )  # fmt: skip
     def record_outcome(
-        self, machine: int, ref: str, offset: int, to: EntryState, order: str
+        self,
+        machine: int,
+        ref: str,
+        offset: int,
+        to: EntryState,
+        order: str,
+        *,
+        is_rerouted: bool,
     ) -> None:
         order_id = order if to in (S.ACCEPTED, S.UNKNOWN) else None
         due_at = self.clock() + STEP if to in (S.ACCEPTED, S.HELD, S.PREPARED) else None
         row = self.rows.get(ref)
-        result = outcome(to, order_id, due_at=due_at)
-        recorded = self.machines[machine].record_outcome(
-            ref, (row.attempt if row else 0) + offset, result
-        )
+        is_rerouted = is_rerouted and to is S.PREPARED
+        result = outcome(to, order_id, due_at=due_at, is_rerouted=is_rerouted)
+        attempt = (row.attempt if row else 0) + offset
+        started = self.started.get((ref, attempt))
+        recorded = self.machines[machine].record_outcome(ref, attempt, result, started)
         if row is None:
             with pytest.raises(JournalError):
                 self.run(recorded)
             return
         self.run(recorded)
+        panel = started.panel if started else row.panel or DEFAULT_PANEL
+        is_elsewhere = panel != row.panel and order_id is not None
         kept = {None, row.order, row.suspected}
         last = row.attempt if row.state is S.PREPARED else row.attempt - 1
         is_late_id = to is S.ACCEPTED and row.state in IDLE and 1 <= row.attempt + offset <= last
         if (offset == 0 and to in OUTCOMES.get(row.state, set())) or is_late_id:
-            if to is S.ACCEPTED and self.owner_of(order_id) not in (None, ref):
+            if is_rerouted and row.is_pinned:
+                to, due_at, is_rerouted = S.REFUSED, None, False
+            if to is S.ACCEPTED and self.owner_of(order_id, panel) not in (None, ref):
                 to, due_at = S.UNKNOWN, None
             if to in TRANSITIONS[row.state] or (row.state is S.UNKNOWN and order_id not in kept):
+                if row.panel is not None and (is_rerouted or to is S.REFUSED):
+                    row.refused_by |= {row.panel}
                 self.move(ref, to, order_id, due_at)
+                if is_rerouted:
+                    self.events[-1] = (ref, EventKind.REROUTED)
+                if is_elsewhere:
+                    row.panel = panel
+                    row.price = row.price if started is None else started.price
                 return
-        if order_id not in kept:
+        if order_id not in kept or is_elsewhere:
             self.events.append((ref, EventKind.LATE))
+
+    @rule(machine=MACHINES, ref=REFS, offset=OFFSETS)
+    def refuse(self, machine: int, ref: str, offset: int) -> None:
+        row = self.rows.get(ref)
+        attempt = (row.attempt if row else 0) + offset
+        refusing = self.machines[machine].refuse(
+            ref, attempt, kind=ErrorKind.SERVICE, reason="not listed"
+        )
+        if row is None or row.state is not S.PREPARED or offset:
+            assert self.run(refusing) is None
+            return
+        assert self.run(refusing) is not None
+        self.move(ref, S.REFUSED, None, None)
 
     @rule(machine=MACHINES)
     def expire_leases(self, machine: int) -> None:
@@ -298,6 +352,7 @@ class LedgerMachine(RuleBasedStateMachine):
         order=ORDERS,
         price=PRICES,
         budget=BUDGETS,
+        panel=MAY_BE_PANELS,
     )
     def apply_decision(
         self,
@@ -307,6 +362,7 @@ class LedgerMachine(RuleBasedStateMachine):
         order: str,
         price: Decimal | None,
         budget: Decimal | None,
+        panel: str | None,
     ) -> None:
         row = self.rows.get(ref)
         from_state = row.state if row else S.UNKNOWN
@@ -317,7 +373,7 @@ class LedgerMachine(RuleBasedStateMachine):
         budget = budget if is_retry else None
         decided = self.machines[machine].apply_decision(
             ref, {from_state}, outcome(to, order_id, due_at=due_at),
-            budget_day=self.today() if is_retry else None, budget=budget, price=price,
+            budget_day=self.today() if is_retry else None, budget=budget, price=price, panel=panel,
         )  # fmt: skip
         if row is None:
             assert self.run(decided) is None
@@ -334,7 +390,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 return
             with pytest.raises(JournalError):
                 self.run(decided)
-        elif self.owner_of(order_id) not in (None, ref):
+        elif self.owner_of(order_id, row.panel) not in (None, ref):
             with pytest.raises(RefConflictError):
                 self.run(decided)
         elif self.exceeds(row.price if price is None else price, budget, row):
@@ -345,7 +401,9 @@ class LedgerMachine(RuleBasedStateMachine):
             self.decided.add(ref)
             row.price = row.price if price is None else price
             if is_retry:
-                row.day, row.checked = self.today(), budget
+                row.day, row.checked, row.refused_by = self.today(), budget, frozenset()
+                if panel is not None:
+                    row.panel, row.is_pinned = panel, True
             self.move(ref, to, order_id, due_at)
 
     @rule(machine=MACHINES)
@@ -355,7 +413,7 @@ class LedgerMachine(RuleBasedStateMachine):
         oldest = self.oldest_held()
         for ref, row in self.rows.items():
             if row.state is S.HELD and row.due_at is not None and row.due_at <= now:
-                if row is not oldest[link_of(ref)]:
+                if row is not oldest[row.panel, link_of(ref)]:
                     row.due_at = now + HELD_INTERVAL
                     continue
                 row.state = S.PREPARED
@@ -365,12 +423,13 @@ class LedgerMachine(RuleBasedStateMachine):
             if row.state is S.PREPARED and row.due_at is not None and row.due_at <= now
         }  # fmt: skip
 
-    @rule(machine=MACHINES, limit=st.integers(1, 3))
-    def claim(self, machine: int, limit: int) -> None:
-        claims = self.run(self.machines[machine].claim(limit, lease=LEASE))
+    @rule(machine=MACHINES, limit=st.integers(1, 3), panel=PANELS)
+    def claim(self, machine: int, limit: int, panel: str) -> None:
+        claims = self.run(self.machines[machine].claim(limit, lease=LEASE, panel=panel))
         due = {
             ref: row.state for ref, row in self.rows.items()
             if row.state in FOLLOWED and row.due_at is not None and row.due_at <= self.clock()
+            and row.panel == panel
         }  # fmt: skip
         assert {each.entry.ref for each in claims} <= set(due)
         assert len(claims) == min(limit, len(due))
@@ -458,7 +517,7 @@ class LedgerMachine(RuleBasedStateMachine):
             row.raw_status, row.miss_count = raw_status, 0
         if raw_status in FINAL and not has_open_orders and not was_finished:
             row.state, kind = S.FINISHED, EventKind.FINISHED
-            self.make_held_due(link_of(ref))
+            self.make_held_due(link_of(ref), row.panel)
         if row.state is S.FINISHED:
             row.due_at = recheck_at
         if kind is not None:
@@ -483,6 +542,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 each.miss_count,
                 each.panel,
                 each.is_pinned,
+                frozenset(each.refused_by),
             )
             for each in entries
         } == {
@@ -494,13 +554,18 @@ class LedgerMachine(RuleBasedStateMachine):
                 row.miss_count,
                 row.panel,
                 row.is_pinned,
+                row.refused_by,
             )
             for ref, row in self.rows.items()
         }
         # The order of events of one statement is undefined.
         assert sorted((each.ref, each.kind) for each in events) == sorted(self.events)
         assert [each.position for each in events] == list(range(1, len(events) + 1))
-        orders = [each.order for each in entries if each.order and each.state is not S.UNKNOWN]
+        orders = [
+            (each.panel, each.order)
+            for each in entries
+            if each.order and each.state is not S.UNKNOWN
+        ]
         assert len(orders) == len(set(orders))
 
     @rule(machine=MACHINES)
@@ -516,7 +581,9 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @invariant()
     def attempts_in_flight_are_limited(self) -> None:
-        assert sum(row.state is S.SENDING for row in self.rows.values()) <= self.max_in_flight
+        for panel in ("alpha", "beta"):
+            busy = [row for row in self.rows.values() if row.panel == panel]
+            assert sum(row.state is S.SENDING for row in busy) <= self.max_in_flight
 
     @invariant()
     def unknown_orders_are_sent_again_only_by_a_person(self) -> None:

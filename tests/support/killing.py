@@ -122,11 +122,14 @@ async def _all_events(journal: SQLJournal) -> AsyncIterator[Any]:
         after = page[-1].position
 
 
-def verify(entries: dict[str, Entry], panel: Sandbox, refs: Iterable[str]) -> None:
-    """Compare the journal's state of each ref with the orders that the panel stored for it."""
+def verify(
+    entries: dict[str, Entry], panel: Sandbox, refs: Iterable[str], *others: Sandbox
+) -> None:
+    """Compare the journal's state of each ref with the orders that the panels stored for it."""
     stored: dict[str, list[str]] = {}
-    for order, each in panel.orders.items():
-        stored.setdefault(each.link.rpartition("/")[2], []).append(order)
+    for each_panel in (panel, *others):
+        for order, each in each_panel.orders.items():
+            stored.setdefault(each.link.rpartition("/")[2], []).append(order)
     doubled = {ref: orders for ref, orders in stored.items() if len(orders) > 1}
     assert doubled == {}, "ordered twice"
     wrong = [

@@ -2,7 +2,8 @@
 
 It reports its progress to the test on its output, one JSON object per line: `{"at": …}` when it
 stops at a named point, `{"entry": ref, "state": …, "order": …}` for the result of a `place`,
-`{"event": position}` for each event that its consumer has received.
+`{"event": position}` for each event that its consumer has received, `{"request": ref, "state": …}`
+for the result of a refill or cancellation.
 """
 
 import asyncio
@@ -12,23 +13,48 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import attrs
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from smmfanfast_async import Client, DefaultOrder, PanelError, PollPolicy
+from smmfanfast_async import (
+    API_V2,
+    SMMFANFAST,
+    Client,
+    DefaultOrder,
+    PanelError,
+    PollPolicy,
+    RetryPolicy,
+)
 from smmfanfast_async.desk import OrderDesk
 from smmfanfast_async.desk.timing import Timing
-from smmfanfast_async.journal import Entry
 from smmfanfast_async.journal.sql import SQLJournal
+
+UNLIMITED = attrs.evolve(API_V2, calls_per_minute=None)
+"""The profile for refills and cancellations; a rate would be kept on the clock of any desk."""
 
 BLOCK_S = 600.0
 """Seconds for which it blocks at a point: the test kills it long before."""
 
-COMMITS = {"intent": "create", "outcome": "record_outcome", "resolve": "apply_decision"}
+COMMITS = {
+    "intent": "create",
+    "outcome": "record_outcome",
+    "resolve": "apply_decision",
+    "request intent": "create_request",
+    "request outcome": "record_request",
+}
 """Points before a commit, and the method of the journal that commits."""
+
+STOPS = {
+    "started": "start_attempt",
+    "requested": "create_request",
+    "request started": "start_request",
+}
+"""Points after a commit and before what follows it, and the method of the journal that commits."""
 
 
 def report(**fields: object) -> None:
@@ -57,26 +83,35 @@ def track(name: str, running: list[str]) -> Callable[..., Any]:
     return wrapped
 
 
-def block_before_commit(point: str) -> None:
-    """Block when a method of the journal is about to commit."""
+def block_before_commit(point: str, passed: int) -> None:
+    """Block when a method of the journal is about to commit, after it has passed so often."""
+    left = [passed]
+
+    def on_commit(_: object) -> None:
+        if running:
+            left[0] -= 1
+            if left[0] < 0:
+                block(point)
+
     method = COMMITS[point]
     running: list[str] = []
     setattr(SQLJournal, method, track(method, running))
-    event.listen(Engine, "commit", lambda _: block(point) if running else None)
+    event.listen(Engine, "commit", on_commit)
 
 
-def stop_after_start() -> None:
-    """Stop between the durable intent and the first byte, until killed or continued."""
-    start = SQLJournal.start_attempt
+def stop_after_commit(point: str, passed: int) -> None:
+    """Stop after a method of the journal has committed, until killed or continued."""
+    method, left = getattr(SQLJournal, STOPS[point]), [passed]
 
-    async def start_and_stop(self: SQLJournal, *args: Any, **options: Any) -> Entry | None:
-        entry = await start(self, *args, **options)
-        if entry is not None:
-            report(at="started")
+    async def commit_and_stop(self: SQLJournal, *args: Any, **options: Any) -> Any:
+        committed = await method(self, *args, **options)
+        left[0] -= committed is not None
+        if committed is not None and left[0] < 0:
+            report(at=point)
             os.kill(os.getpid(), signal.SIGSTOP)
-        return entry
+        return committed
 
-    SQLJournal.start_attempt = start_and_stop  # type: ignore[method-assign]
+    setattr(SQLJournal, STOPS[point], commit_and_stop)
 
 
 async def consume(desk: OrderDesk, consumer: str) -> None:
@@ -85,8 +120,8 @@ async def consume(desk: OrderDesk, consumer: str) -> None:
         report(event=each.position)
 
 
-async def place(desk: OrderDesk, ref: str) -> None:
-    order = DefaultOrder(service=5, link=f"https://example.com/{ref}", quantity=500)
+async def place(desk: OrderDesk, ref: str, service: int | str) -> None:
+    order = DefaultOrder(service=service, link=f"https://example.com/{ref}", quantity=500)
     try:
         entry = await desk.place(order, ref=ref)
     except PanelError as error:
@@ -103,18 +138,31 @@ async def main(task: dict[str, Any]) -> None:
     )
     point = task.get("point")
     if point in COMMITS:
-        block_before_commit(point)
-    elif point == "started":
-        stop_after_start()
+        block_before_commit(point, task.get("passed", 0))
+    elif point in STOPS:
+        stop_after_commit(point, task.get("passed", 0))
     off = timedelta(seconds=task.get("clock_off_s", 0.0))
     clock = (lambda: datetime.now(UTC) + off) if off else None
     poll = PollPolicy(min_interval_s=0.2, max_interval_s=1.0)
+    panels = task.get("panels", {})
+    products = {"likes": dict.fromkeys(panels, 5)} if panels else None
+    profile = UNLIMITED if "request" in task else SMMFANFAST
+    once = RetryPolicy(max_attempts=1)
     async with (
-        Client("test-key", base_url=task["panel"]) as client,
+        AsyncExitStack() as stack,
         OrderDesk(
-            client,
+            {
+                name: await stack.enter_async_context(
+                    Client("test-key", base_url=url, retry=once, account=name)
+                )
+                for name, url in panels.items()
+            }
+            or await stack.enter_async_context(
+                Client("test-key", base_url=task["panel"], profile=profile)
+            ),
             SQLJournal(task["journal"], clock=clock),
             account="killing",
+            products=products,
             poll=poll,
             record_balance=False,
         ) as desk,
@@ -127,8 +175,12 @@ async def main(task: dict[str, Any]) -> None:
             running.append(group.create_task(desk.follow()))
         if "resolve" in task:
             await desk.resolve(task["resolve"], placed=False, decided_by="a test")
+        if "request" in task:
+            ref, kind = task["request"]
+            made = await getattr(desk, kind)(ref, decided_by="a test")
+            report(request=ref, state=made.state.value)
         for ref in task.get("refs", ()):
-            await place(desk, ref)
+            await place(desk, ref, "likes" if panels else 5)
         report(done=True)
         await asyncio.sleep(task.get("stay_s", 0.0))
         for each in running:

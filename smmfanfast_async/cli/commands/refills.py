@@ -20,14 +20,16 @@ from ...errors import (
     RefusedError,
     UnsupportedActionError,
 )
+from ...journal import RequestKind
 from ...orders import parse_ids
 from ...results import CancelResult, RefillResult, RefillStatus
 from .. import _output as output
 from .._codes import INTERRUPTED, OK, PARTLY, USAGE
 from .._errors import handle_errors, print_line
 from .._input import confirm, ids_from
-from .._options import CommonOptions, Flag
+from .._options import CommonOptions, Flag, JournalOptions
 from .._output import STYLES, cell, plural
+from .requests import request_by_ref
 
 __all__ = ["cancel", "refill", "refill_status"]
 
@@ -37,19 +39,33 @@ Results: TypeAlias = Mapping[str, Result | PanelError]
 Show: TypeAlias = Callable[[str, Result | PanelError], None]
 
 _HERE = CommonOptions()
+_JOURNAL = JournalOptions()
 
 
 @handle_errors
-async def refill(*ids: Ids, yes: Flag = False, options: CommonOptions = _HERE) -> int:
+async def refill(
+    *ids: Ids,
+    ref: str | None = None,
+    by: str | None = None,
+    yes: Flag = False,
+    options: JournalOptions = _JOURNAL,
+) -> int:
     """Run `smmfanfast refill`.
 
     Parameters
     ----------
     ids
         Ids of orders; - alone reads them from standard input, separated by white space or commas.
+    ref
+        Your name of an order in the journal, instead of ids: the request is recorded, and made
+        once.
+    by
+        Who decides, with --ref; recorded in the journal.
     yes
         Do not ask before requesting.
     """
+    if ref is not None:
+        return await request_by_ref(RequestKind.REFILL, ref, ids, by, options, agreed=yes)
     return await _run(_REFILL, ids, options, agreed=yes)
 
 
@@ -66,16 +82,29 @@ async def refill_status(*ids: Ids, options: CommonOptions = _HERE) -> int:
 
 
 @handle_errors
-async def cancel(*ids: Ids, yes: Flag = False, options: CommonOptions = _HERE) -> int:
+async def cancel(
+    *ids: Ids,
+    ref: str | None = None,
+    by: str | None = None,
+    yes: Flag = False,
+    options: JournalOptions = _JOURNAL,
+) -> int:
     """Run `smmfanfast cancel`.
 
     Parameters
     ----------
     ids
         Ids of orders; - alone reads them from standard input, separated by white space or commas.
+    ref
+        Your name of an order in the journal, instead of ids: the request is recorded, and made
+        once.
+    by
+        Who decides, with --ref; recorded in the journal.
     yes
         Do not ask before requesting.
     """
+    if ref is not None:
+        return await request_by_ref(RequestKind.CANCEL, ref, ids, by, options, agreed=yes)
     return await _run(_CANCEL, ids, options, agreed=yes)
 
 

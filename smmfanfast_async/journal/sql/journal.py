@@ -32,6 +32,7 @@ from .health import HealthQueries
 from .panel_rows import MAX_AHEAD
 from .polling import Polling
 from .queries import require_connection
+from .requests import AccountRequests
 from .rows import (
     ONE,
     entry_from_row,
@@ -65,7 +66,7 @@ NO_ACCOUNT = ""
 """The account of a journal that is not bound to one yet: it has no orders."""
 
 
-class SQLJournal(AccountSettling, HealthQueries):
+class SQLJournal(AccountSettling, AccountRequests, HealthQueries):
     """A journal in a database: `sqlite+aiosqlite:///orders.db` or `postgresql+asyncpg://…`.
 
     A SQLite file serves any number of processes on one machine, PostgreSQL any number of machines;
@@ -412,6 +413,8 @@ class SQLJournal(AccountSettling, HealthQueries):
             if len(page) < PURGE_ROWS:
                 break
             after, after_id = page[-1]
+        while await self._purge_requests(older_than) == PURGE_ROWS:
+            pass
         while await self._fold_budgets(older_than):
             pass
         return count
@@ -439,10 +442,23 @@ class SQLJournal(AccountSettling, HealthQueries):
         is_sqlite = self._database.is_sqlite
         ids = json.dumps([{"id": key} for _, key in page])
         purged = await connection.execute(statements.purge(is_sqlite=is_sqlite), {"p_rows": ids})
-        refs = [{"ref": ref} for ref in purged.scalars()]
-        clear = statements.purge_events(is_sqlite=is_sqlite)
-        await connection.execute(clear, self._params(rows=json.dumps(refs)))
+        refs = list(purged.scalars())
+        await self._purge_events(connection, refs)
         return len(refs), page
+
+    @transaction()
+    async def _purge_requests(self, connection: AsyncConnection, older_than: datetime) -> int:
+        """Purge some requests and the events of their orders, which are over; return how many."""
+        params = self._params(older_than=older_than, limit=PURGE_ROWS)
+        refs = list((await connection.execute(statements.PURGE_REQUESTS, params)).scalars())
+        await self._purge_events(connection, refs)
+        return len(refs)
+
+    async def _purge_events(self, connection: AsyncConnection, refs: list[str]) -> None:
+        """Delete the messages in all events of these refs."""
+        clear = statements.purge_events(is_sqlite=self._database.is_sqlite)
+        rows = json.dumps([{"ref": ref} for ref in refs])
+        await connection.execute(clear, self._params(rows=rows))
 
 
 def _require_pool_size(value: object) -> None:

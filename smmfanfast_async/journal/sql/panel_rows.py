@@ -34,6 +34,14 @@ class PanelRows(AccountQueries):
         taken = await connection.execute(statements.TAKEN_SLOTS, self._params(panel=panel))
         return len(taken.all())
 
+    @transaction(reads=True)
+    async def paused_panels(self, connection: AsyncConnection) -> dict[str, datetime]:
+        """Read the rows of the account's panels."""
+        now = await self._database.exact_now(connection)
+        params = self._params(now=now, far=now + MAX_AHEAD)
+        rows = await connection.execute(statements.PAUSED_PANELS, params)
+        return {row.panel: row.paused_until for row in rows}
+
     @transaction()
     async def reserve_call(
         self, connection: AsyncConnection, interval: timedelta, *, panel: str = DEFAULT_PANEL

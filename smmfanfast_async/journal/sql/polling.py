@@ -8,6 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from .. import Claim, Entry, EntryState, EventKind, Observation
 from . import statements
+from .request_rows import request_event_row
+from .request_transitions import end_cancels
 from .rows import (
     apply_observation,
     entry_from_row,
@@ -97,9 +99,11 @@ class Polling:
             if kind is EventKind.FINISHED and entry.link
         ]
         await transitions.make_held_due(connection, links, now)
-        await transitions.append_events(
-            connection, [transitions.entry_event_row(entry, kind, now) for entry, kind in changes]
-        )
+        events = [transitions.entry_event_row(entry, kind, now) for entry, kind in changes]
+        if any(kind is EventKind.FINISHED for _, kind in changes):
+            ended = await end_cancels(connection, self._account, now)
+            events += [request_event_row(row, now) for row in ended]
+        await transitions.append_events(connection, events)
         return [entry for entry, _ in changes]
 
     async def release(

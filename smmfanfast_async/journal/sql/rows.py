@@ -25,6 +25,7 @@ from .. import (
     NewEntry,
     Observation,
     Outcome,
+    RequestState,
     Summary,
     UnknownOrder,
 )
@@ -315,6 +316,7 @@ def event_row(row: Row, kind: EventKind, now: datetime) -> dict[str, Any]:
         "charge": row["charge"],
         "remains": row["remains"],
         "text": row["reason"],
+        "request_state": None,
     }
 
 
@@ -344,6 +346,7 @@ def event_from_row(row: Row) -> JournalEvent:
         charge=row["charge"],
         remains=row["remains"],
         text=row["text"],
+        request_state=RequestState(state) if (state := row["request_state"]) else None,
     )
 
 

@@ -26,12 +26,14 @@ from sqlalchemy import (
     and_,
     false,
     literal_column,
+    or_,
 )
 
-from .. import EntryState
+from .. import OPEN_REQUEST_STATES, EntryState
 
 __all__ = [
     "MIGRATIONS",
+    "OPEN_REQUEST",
     "SCHEMA_VERSION",
     "Money",
     "UtcTime",
@@ -45,6 +47,7 @@ __all__ = [
     "metadata",
     "orders",
     "panels",
+    "requests",
     "to_microseconds",
     "versions",
 ]
@@ -297,6 +300,7 @@ events = Table(
     Column("charge", Money),
     Column("remains", BigInteger),
     Column("text", Text),
+    Column("request_state", String(16)),
 )
 Index(
     "smm_events_text",
@@ -317,4 +321,82 @@ consumers = Table(
     Column("leased_at", UtcTime),
     Column("lease_until", UtcTime),
     Column("claim_version", BigInteger, nullable=False),
+)
+
+requests = Table(
+    "smm_requests",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("account", String(64), nullable=False),
+    Column("ref", String(200), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("number", Integer, nullable=False),
+    # None for an order that was withdrawn before it was sent.
+    Column("panel", String(64)),
+    Column("panel_order", String(128)),
+    Column("decided_by", String(200)),
+    Column("created_at", UtcTime, nullable=False),
+    # The state. Only what is to be sent or checked by itself has a due time.
+    Column("state", String(16), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("due_at", UtcTime),
+    Column("error_kind", String(32)),
+    Column("reason", Text),
+    Column("changed_at", UtcTime, nullable=False),
+    Column("settled_at", UtcTime),
+    # The attempt in flight. No two attempts at a panel have the same slot.
+    Column("slot", Integer),
+    Column("owner", String(32)),
+    Column("lease_until", UtcTime),
+    Column("sent_at", UtcTime),
+    # What the panel says.
+    Column("refill", String(128)),
+    Column("raw_status", Text),
+    Column("claim_version", BigInteger, nullable=False),
+)
+
+OPEN_REQUEST = requests.c.state.in_(
+    [literal_column(f"'{state.value}'") for state in sorted(OPEN_REQUEST_STATES)]
+)
+"""The condition that a request is open, as literals, for the partial index."""
+
+Index(
+    "smm_requests_open",
+    requests.c.account,
+    requests.c.ref,
+    requests.c.kind,
+    unique=True,
+    sqlite_where=OPEN_REQUEST,
+    postgresql_where=OPEN_REQUEST,
+)
+Index(
+    "smm_requests_number",
+    requests.c.account,
+    requests.c.ref,
+    requests.c.kind,
+    requests.c.number,
+    unique=True,
+)
+Index("smm_requests_slot", requests.c.account, requests.c.panel, requests.c.slot, unique=True)
+Index(
+    "smm_requests_due",
+    requests.c.account,
+    requests.c.due_at,
+    sqlite_where=requests.c.due_at.is_not(None),
+    postgresql_where=requests.c.due_at.is_not(None),
+)
+Index(
+    "smm_requests_sending",
+    requests.c.account,
+    requests.c.lease_until,
+    sqlite_where=requests.c.lease_until.is_not(None),
+    postgresql_where=requests.c.lease_until.is_not(None),
+)
+_has_text = or_(requests.c.reason.is_not(None), requests.c.decided_by.is_not(None))
+Index(
+    "smm_requests_text",
+    requests.c.account,
+    requests.c.created_at,
+    sqlite_where=_has_text,
+    postgresql_where=_has_text,
 )

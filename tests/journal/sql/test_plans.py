@@ -29,6 +29,15 @@ INSERT INTO smm_budget_changes (account, day, amount)
 SELECT '{account}', CASE WHEN n > 9 THEN 'day' || (n % 300) ELSE '{day}' END, '0.01'
 FROM {numbers}
 """
+FILL_REQUESTS = """
+INSERT INTO smm_requests (account, ref, kind, number, panel, created_at, changed_at, attempt,
+    claim_version, state, due_at, lease_until, reason)
+SELECT '{account}', 'r' || n, 'cancel', 1, 'default', n, n, 1, 0,
+    CASE WHEN n > 20 THEN 'finished' ELSE {states} END,
+    CASE WHEN n <= 20 THEN n END, CASE WHEN n % 5 = 3 AND n <= 20 THEN n END,
+    CASE WHEN n % 300 = 0 THEN 'no' END
+FROM {numbers}
+"""
 STATES = (
     "CASE n % 5 WHEN 0 THEN 'accepted' WHEN 1 THEN 'prepared' WHEN 2 THEN 'held'"
     " WHEN 3 THEN 'sending' ELSE 'unknown' END"
@@ -53,6 +62,9 @@ USES = {
     "unknown": {"smm_orders_unknown"},
     "activity": {"smm_orders_unknown"},
     "has_unchecked": {"smm_orders_followed"},
+    "due_requests": {"smm_requests_due"},
+    "claim_refills": set(),  # that of the open ones is as good
+    "expire_requests": {"smm_requests_sending", "smm_requests_open"},
     "overdue": {"smm_orders_followed", "smm_orders_prepared"},
     "health": {
         "smm_orders_followed",
@@ -75,6 +87,8 @@ CALLS: dict[str, Callable[[SQLJournal], Awaitable[object]]] = {
     "reschedule_far_future": lambda journal: journal.reschedule_far_future(3, ahead=LEASE),
     "activity": lambda journal: journal.activity(9),
     "has_unchecked": lambda journal: journal.has_unchecked(START),
+    "due_requests": lambda journal: journal.due_requests(9, ahead=LEASE),
+    "claim_refills": lambda journal: journal.claim_refills("default", 9, lease=LEASE, ahead=LEASE),
     "overdue": lambda journal: journal.overdue(START),
     "health": lambda journal: journal.health(budget=Decimal(9)),
     "make_due": lambda journal: journal.make_due(START),
@@ -101,6 +115,10 @@ async def fill(journals: Journals, backend: str) -> SQLJournal:
         await connection.exec_driver_sql(sql)
         changes = FILL_CHANGES.format(account=ACCOUNT, day=DAY, numbers=NUMBERS[backend])
         await connection.exec_driver_sql(changes)
+        requests = FILL_REQUESTS.format(
+            account=ACCOUNT, states=STATES.replace("held", "refused"), numbers=NUMBERS[backend]
+        )
+        await connection.exec_driver_sql(requests)
         await connection.exec_driver_sql("ANALYZE")
     return journal
 
@@ -117,7 +135,7 @@ async def statements_of(journal: SQLJournal, name: str) -> list[tuple[str, tuple
     await run(journal, name)
     return [
         each for each in executed
-        if re.search(r"smm_orders|smm_budget_changes", each[0].partition("RETURNING")[0])
+        if re.search(r"smm_(orders|budget_changes|requests)", each[0].partition("RETURNING")[0])
         and not each[0].startswith("INSERT INTO smm_budget_changes")
     ]  # fmt: skip
 

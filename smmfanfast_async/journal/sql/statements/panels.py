@@ -6,7 +6,7 @@ from ... import OPEN_STATES
 from ..schema import UtcTime, has_state, orders, panels
 from .common import ACCOUNT, NOW, S
 
-__all__ = ["CANCEL_CALL", "IN_PANEL", "OPEN_PANELS", "PAUSE", "RESERVE_CALL"]
+__all__ = ["CANCEL_CALL", "IN_PANEL", "OPEN_PANELS", "PAUSE", "PAUSED_PANELS", "RESERVE_CALL"]
 
 IN_PANEL = and_(panels.c.account == ACCOUNT, panels.c.panel == bindparam("p_panel"))
 """The row of a panel."""
@@ -55,6 +55,11 @@ PAUSE = (
     .values(paused_until=bindparam("p_until", type_=UtcTime))
 )
 """Pause the calls to a panel; a pause is never shortened, unless it is too far ahead."""
+
+PAUSED_PANELS = select(panels.c.panel, panels.c.paused_until).where(
+    panels.c.account == ACCOUNT, panels.c.paused_until > NOW, panels.c.paused_until <= _far
+)
+"""The panels that asked for a pause, and its end."""
 
 # One condition per state, because each has an index of its own.
 _has_open = or_(
