@@ -324,7 +324,7 @@ async def measure_databases(size: argparse.Namespace) -> dict[str, Any]:
                 return next(names)
 
             sqlite = await measure(next_file, panel, size)
-        postgres = await measure(shared_server().fresh, panel, size)
+        postgres = await measure(shared_server(is_durable=True).fresh, panel, size)
     return results | {"SQLite": sqlite, "PostgreSQL": postgres}
 
 

@@ -511,7 +511,8 @@ class OutcomeUnknownError(PanelError):
     UTC time of sending. `excerpt` is what came back, sanitised, at most 500 characters; empty if
     nothing did. `order` is an id that the panel sent beside an error, or None. `was_written` says
     whether the whole body was handed to the connection; False does not prove that the panel
-    received nothing of it.
+    received nothing of it. `is_error_answer` says whether the panel answered, completely, with an
+    error that names no order and that the profile does not recognize: True proves nothing.
     """
 
     kind = ErrorKind.UNKNOWN
@@ -526,8 +527,10 @@ class OutcomeUnknownError(PanelError):
         http_status: int | None = None,
         order: str | None = None,
         was_written: bool = True,
+        is_error_answer: bool = False,
     ) -> None:
         super().__init__(text, http_status=http_status, action="add", order=order)
+        self.is_error_answer = is_error_answer
         self.form: dict[str, str] = dict(form or {})
         self.sent_at = sent_at
         self.excerpt = excerpt

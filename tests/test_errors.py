@@ -94,6 +94,7 @@ EXAMPLES: list[PanelError] = [
         http_status=502,
         order="32",
         was_written=False,
+        is_error_answer=True,
     ),
     OutcomeUnknownError(),
 ]

@@ -106,8 +106,13 @@ def _log_order(event: OrderSettled | OutcomeUnknown, error: BaseException | None
         level, outcome = logging.DEBUG if is_placed else logging.INFO, event.outcome.value
     if error is None:
         text = f"order {event.order} placed"
+    elif isinstance(error, PanelError):
+        text = str(error)
     else:
-        text = str(error) if isinstance(error, PanelError) else type(error).__name__
+        # Of a caller's own error, or a cancellation, only the name: its text may hold anything.
+        is_settled = isinstance(event, OrderSettled)
+        end = "nothing was sent" if is_settled else "the order may have been placed"
+        text = f"add: {type(error).__name__}; {end}"
     _log(
         level, text, error, action="add", call_id=event.call_id or None, order=event.order,
         outcome=outcome, duration_s=event.duration_s, service=event.service, stacklevel=1,

@@ -7,13 +7,13 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from .._clock import elapsed_s
-from ..errors import PausedError
+from ..errors import PanelError, PausedError
 from .policy import RateLimiter
 
-__all__ = ["Clock", "Limiter"]
+__all__ = ["Clock", "Limiter", "Slot"]
 
 
 @frozen
@@ -24,6 +24,20 @@ class Clock:
     """Return the elapsed time in seconds, including that in which the machine was suspended."""
     sleep: Callable[[float], Awaitable[None]] = field(default=asyncio.sleep)
     """Sleep for a number of seconds."""
+
+
+@define(eq=False)
+class Slot:
+    """The permission for one request."""
+
+    started_s: float
+    """When it was granted, by the clock."""
+    is_unused: bool = False
+    """Whether it is proved that nothing was sent: then it does not count for the rate."""
+
+    def on_error(self, error: PanelError) -> None:
+        """Record how the request failed."""
+        self.is_unused = self.is_unused or not error.maybe_sent
 
 
 class Limiter:
@@ -37,17 +51,22 @@ class Limiter:
         # The holder of the lock gets the next slot; the lock queues the other callers in order.
         self._head_of_queue = asyncio.Lock()
         self._released = asyncio.Event()
+        # The sleep of the head of the queue; a slot that is released unused ends it.
+        self._sleeping: asyncio.Future[None] | None = None
 
     @asynccontextmanager
-    async def slot(self, action: str, max_pause_s: float) -> AsyncGenerator[None, None]:
+    async def slot(self, action: str, max_pause_s: float) -> AsyncGenerator[Slot, None]:
         """Hold a slot for the duration of the block; arguments and errors as for `acquire`."""
-        await self.acquire(action, max_pause_s)
+        slot = await self.acquire(action, max_pause_s)
         try:
-            yield
+            yield slot
+        except PanelError as error:
+            slot.on_error(error)
+            raise
         finally:
-            self.release()
+            self.release(slot)
 
-    def try_acquire(self) -> bool:
+    def try_acquire(self) -> Slot | None:
         """Acquire a slot without waiting if one is free and no caller is queued: the fast path."""
         now_s = self._clock.now_s()
         if (
@@ -55,12 +74,10 @@ class Limiter:
             or self._in_flight >= self.rate_limiter.concurrency
             or self.rate_limiter.wait_s(now_s) > 0
         ):
-            return False
-        self._in_flight += 1
-        self.rate_limiter.on_request(now_s)
-        return True
+            return None
+        return self._grant(now_s)
 
-    async def acquire(self, action: str, max_pause_s: float) -> None:
+    async def acquire(self, action: str, max_pause_s: float) -> Slot:
         """Wait for a slot, to be returned by `release`. The caller bounds the waiting time.
 
         Raises `PausedError` if the panel asks for a pause longer than `max_pause_s` seconds, also
@@ -71,15 +88,23 @@ class Limiter:
         try:
             async with self._head_of_queue:
                 await self._wait_until_allowed(action, max_pause_s)
-                self._in_flight += 1
-                self.rate_limiter.on_request(self._clock.now_s())
+                return self._grant(self._clock.now_s())
         finally:
             self._waiting -= 1
 
-    def release(self) -> None:
-        """Return a slot."""
+    def _grant(self, now_s: float) -> Slot:
+        self._in_flight += 1
+        self.rate_limiter.on_request(now_s)
+        return Slot(now_s)
+
+    def release(self, slot: Slot) -> None:
+        """Return a slot; one that is unused does not count for the rate."""
         self._in_flight -= 1
         self._released.set()
+        if slot.is_unused:
+            self.rate_limiter.on_not_sent(slot.started_s)
+            if self._sleeping is not None:
+                self._sleeping.cancel()
 
     def on_rate_limited(self, asked_s: float | None) -> float:
         """Pause all calls after a rate limit response. Return the pause in seconds."""
@@ -98,9 +123,18 @@ class Limiter:
             self._check_pause(action, max_pause_s)
             wait_s = self.rate_limiter.wait_s(self._clock.now_s())
             if wait_s > 0:
-                await self._clock.sleep(wait_s)
+                await self._sleep(wait_s)
             elif self._in_flight < self.rate_limiter.concurrency:
                 return
             else:
                 self._released.clear()
                 await self._released.wait()
+
+    async def _sleep(self, wait_s: float) -> None:
+        """Sleep for `wait_s` seconds, or until a slot is released unused."""
+        sleeping = self._sleeping = asyncio.ensure_future(self._clock.sleep(wait_s))
+        try:
+            await asyncio.wait({sleeping})
+        finally:
+            self._sleeping = None
+            sleeping.cancel()

@@ -286,6 +286,12 @@ class RateLimiter:
         if self.per_minute is not None:
             self._started_at_s.append(now_s)
 
+    def on_not_sent(self, started_s: float) -> None:
+        """Forget a request that started at `started_s`: nothing of it was sent."""
+        # It is missing if a minute has passed; then it counts no longer.
+        if started_s in self._started_at_s:
+            self._started_at_s.remove(started_s)
+
     def on_rate_limited(self, now_s: float, asked_s: float | None) -> None:
         """Pause after a 429 or a "wait N seconds"; `asked_s` is the wait it named, or None."""
         wait_s = DEFAULT_PAUSE_S if asked_s is None else min(asked_s, MAX_PAUSE_S)

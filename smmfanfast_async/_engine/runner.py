@@ -32,7 +32,7 @@ from ..errors import (
 from ..profile import Profile
 from ..results import AddedOrder, Response
 from .instrumentation import AttemptTrace, CallTrace, Instrumentation
-from .limiter import Clock, Limiter
+from .limiter import Clock, Limiter, Slot
 from .order_send import BeforeSend, OrderSend, Settings
 from .policy import RateLimiter, RetryBudget
 from .replays import Replays
@@ -200,14 +200,17 @@ class Runner:
         try:
             async with timeout:
                 self._active_reads.add(timeout)
-                await self._acquire_slot(form["action"], deadline_s, settings)
+                slot = await self._acquire_slot(form["action"], deadline_s, settings)
                 try:
-                    with (trace and trace.attempt()) or _NO_TRACE as attempt:
+                    with _NO_TRACE if trace is None else trace.attempt() as attempt:
                         return await self._post_and_decode(
                             form, decode, deadline_s, settings, attempt, post
                         )
+                except PanelError as error:
+                    slot.on_error(error)
+                    raise
                 finally:
-                    self._limiter.release()
+                    self._limiter.release(slot)
         except TimeoutError as error:
             text = "the client was closed before an answer came"
             raise NoResponseError(text, action=form["action"]) from error
@@ -215,14 +218,15 @@ class Runner:
             self._active_reads.discard(timeout)
             self._read_finished.set()
 
-    async def _acquire_slot(self, action: str, deadline_s: float, settings: Settings) -> None:
-        if self._limiter.try_acquire():
-            return
+    async def _acquire_slot(self, action: str, deadline_s: float, settings: Settings) -> Slot:
+        slot = self._limiter.try_acquire()
+        if slot is not None:
+            return slot
         now_s = self.clock.now_s()
         max_pause_s = min(settings.retry.max_retry_after_s, deadline_s - now_s)
         try:
             async with asyncio.timeout(deadline_s - MIN_READ_S - now_s):
-                await self._limiter.acquire(action, max_pause_s)
+                return await self._limiter.acquire(action, max_pause_s)
         except TimeoutError as error:
             text = f"timed out after {settings.timeout_s:g} s waiting for a free request slot"
             raise NotSentError(text, action=action) from error
@@ -356,9 +360,10 @@ class Runner:
                 retries += 1
 
     async def _send_in_slot(self, sending: OrderSend) -> AddedOrder:
-        async with self._limiter.slot("add", sending.settings.retry.max_retry_after_s):
+        async with self._limiter.slot("add", sending.settings.retry.max_retry_after_s) as slot:
+            slot.is_unused = True  # also if `before` raises, or is cancelled
             write_by_s = await sending.before() if sending.before is not None else None
-            sending.is_in_flight = True
+            slot.is_unused, sending.is_in_flight = False, True
             attempt = None if sending.trace is None else sending.trace.attempt()
             with attempt or _NO_TRACE:
                 return await self._send_attempt(sending.form, write_by_s, attempt)

@@ -241,16 +241,22 @@ def show_entry(entry: Entry, options: JournalOptions) -> None:
     Console().print(text, soft_wrap=True)
 
 
-def report_placed(entry: Entry, options: JournalOptions, *, was_placed: bool = False) -> int:
-    """Print the outcome of placing an order, or that it was placed before; return the exit code."""
-    if options.json:
-        print_json(Console(), entry_object(entry) | {"already_placed": was_placed})
+def report_placed(entry: Entry, options: JournalOptions, *, was_waiting: bool = False) -> int:
+    """Print the outcome of placing an order, or that it was placed before; return the exit code.
+
+    `was_waiting` tells that the ref was known and its order was not placed yet.
+    """
+    order, failure = "", None
     try:
         order = entry.order_id()
     except PanelError as error:
-        explained = _explain(entry, error)
-        print_error(explained, entry.ref)
-        return exit_code(explained)
+        failure = _explain(entry, error)
+    was_placed = failure is None and not entry.is_new and not was_waiting
+    if options.json:
+        print_json(Console(), entry_object(entry) | {"already_placed": was_placed})
+    if failure is not None:
+        print_error(failure, entry.ref)
+        return exit_code(failure)
     if not options.json:
         already = "already " if was_placed else ""
         line = f"order {sanitize(order)} {already}placed as {sanitize(entry.ref)}"

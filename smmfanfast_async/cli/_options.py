@@ -44,8 +44,8 @@ T = TypeVar("T", bound="_Opens")
 
 SQLITE = "sqlite+aiosqlite:///"
 
-EXTRAS = {"sqlalchemy": "journal", "aiosqlite": "journal", "asyncpg": "postgres"}
-"""The extra that installs a library that a journal needs."""
+JOURNAL_LIBRARIES = {"sqlalchemy", "aiosqlite"}
+"""What the extra `journal` installs."""
 
 Many = Annotated[list[str] | None, Parameter(negative=())]
 """An option that can be repeated."""
@@ -129,7 +129,11 @@ class JournalOptions(CommonOptions):
 
     @asynccontextmanager
     async def desk(
-        self, *, may_create: bool = False, every_s: float | None = None
+        self,
+        *,
+        may_create: bool = False,
+        every_s: float | None = None,
+        settle_by_balance: bool = False,
     ) -> AsyncGenerator["Opened", None]:
         """Open a desk on this panel and journal; only `may_create` allows a missing file.
 
@@ -139,7 +143,10 @@ class JournalOptions(CommonOptions):
         poll = None if every_s is None else PollPolicy(min_interval_s=every_s)
         counter = CheckCounter()
         async with self.client(on_event=counter) as client:
-            desk = OrderDesk(client, journal, account=self.account, poll=poll)
+            desk = OrderDesk(
+                client, journal, account=self.account, poll=poll,
+                settle_by_balance=settle_by_balance,
+            )  # fmt: skip
             async with _opened(desk):
                 yield Opened(client, desk, journal, counter)
 
@@ -235,10 +242,7 @@ class _Opens(Protocol):
 @asynccontextmanager
 async def _opened(each: T) -> AsyncGenerator[T, None]:
     """Open a desk or a journal, and close it."""
-    try:
-        await each.open()
-    except ModuleNotFoundError as error:
-        raise _without_extra(error) from error
+    await each.open()
     try:
         yield each
     finally:
@@ -271,10 +275,9 @@ def journal_at(address: str | None, *, may_create: bool) -> "SQLJournal":
 
 def _without_extra(error: ModuleNotFoundError) -> Exception:
     """Return an error that names the extra to install, or the error itself if there is none."""
-    extra = EXTRAS.get((error.name or "").partition(".")[0])
-    if extra is None:
+    if (error.name or "").partition(".")[0] not in JOURNAL_LIBRARIES:
         return error
-    how = f"pip install 'smmfanfast_async[{extra}]'"
+    how = "pip install 'smmfanfast_async[journal]'"
     return InvalidSettingsError("journal", f"needs {error.name}, which is not installed: {how}")
 
 

@@ -36,11 +36,11 @@ async def finish_placing(
     placing: Coroutine[Any, Any, Entry],
     options: JournalOptions,
     *,
-    was_placed: bool = False,
+    was_waiting: bool = False,
 ) -> int:
     """Wait for an order of a desk, report it, and return the exit code.
 
-    `was_placed` tells that the panel had the order before.
+    `was_waiting` tells that the ref was known and its order was not placed yet.
     """
     task = asyncio.ensure_future(placing)
     try:
@@ -58,7 +58,7 @@ async def finish_placing(
             return INTERRUPTED
         _tell_to_wait()
         entry = await task
-    return report_placed(entry, options, was_placed=was_placed)
+    return report_placed(entry, options, was_waiting=was_waiting)
 
 
 async def _withdraw(desk: OrderDesk, ref: str, task: "asyncio.Task[Entry]") -> bool:

@@ -2,11 +2,11 @@
 
 from .._settings import require_counts, require_number
 from ..errors import InvalidOrderError, InvalidSettingsError
-from ..profile import MAX_CALLS_PER_MINUTE
+from ..profile import MAX_CALLS_PER_MINUTE, Profile
 from .admission import is_amount
 from .rechecks import MAX_RECHECK_DAYS
 
-__all__ = ["check_settings", "parse_decided_by"]
+__all__ = ["check_settings", "check_settling", "parse_decided_by"]
 
 MAX_ACCOUNT_CHARACTERS = 64
 """The longest name of an account, in characters: what a journal's rows hold."""
@@ -27,6 +27,20 @@ def check_settings(
     if account is not None and not 0 < len(account) <= MAX_ACCOUNT_CHARACTERS:
         reason = f"must have 1 to {MAX_ACCOUNT_CHARACTERS} characters, not {account!r}"
         raise InvalidSettingsError("account", reason)
+
+
+def check_settling(
+    profile: Profile, *, is_asked_for: bool, has_balances: bool, is_routed: bool
+) -> None:
+    """Raise `InvalidSettingsError` if the balance would have to settle orders, and is not read."""
+    if is_asked_for and is_routed:
+        reason = "is for a desk whose orders name the services of one panel, without products="
+        raise InvalidSettingsError("settle_by_balance", reason)
+    if is_asked_for and not has_balances:
+        raise InvalidSettingsError("settle_by_balance", "needs record_balance=True")
+    if is_asked_for and "balance" not in profile.actions:
+        reason = f"needs the action 'balance', which profile {profile.name!r} does not have"
+        raise InvalidSettingsError("settle_by_balance", reason)
 
 
 def parse_decided_by(name: object) -> str:

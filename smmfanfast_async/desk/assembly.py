@@ -2,17 +2,20 @@
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+from .._engine.limiter import Clock
 from .._engine.policy import PollPolicy, RetryPolicy
 from ..errors import AuthenticationError, ClosedError
 from ..journal import Journal
 from .following import Follower, first_error
 from .panels import DeskPanel
 from .sending import Sender
+from .settling import Settler
+from .timing import Timing
 
-__all__ = ["close_all", "create_followers", "create_senders", "follow_all"]
+__all__ = ["close_all", "create_followers", "create_senders", "create_settler", "follow_all"]
 
 _LOG = logging.getLogger("smmfanfast_async")
 
@@ -48,6 +51,21 @@ def create_followers(
         )
         for number, each in enumerate(panels.values())
     ]  # fmt: skip
+
+
+def create_settler(
+    panel: DeskPanel,
+    journal: Journal,
+    on_events: Callable[[], None],
+    *,
+    timing: Timing,
+    clock: Clock,
+) -> Settler:
+    """Return what settles unknown orders by the balance of a panel."""
+    return Settler(
+        client=panel.client, journal=journal, rate_limit=panel.rate_limit, on_events=on_events,
+        timing=timing, clock=clock,
+    )  # fmt: skip
 
 
 async def follow_all(followers: Sequence[Follower]) -> None:

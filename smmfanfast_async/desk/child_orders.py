@@ -79,7 +79,8 @@ class ChildOrders:
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 for start in range(0, len(ids), size):
-                    if await self.rate_limit.wait(TIMEOUT_S):
+                    turn = await self.rate_limit.wait(TIMEOUT_S)
+                    if turn.wait_s:
                         break
                     found |= await client.statuses(ids[start : start + size])
         except TimeoutError:

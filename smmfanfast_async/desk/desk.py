@@ -5,7 +5,6 @@ import random
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
-from types import TracebackType
 from typing import ClassVar, Literal, NoReturn, Self
 
 import attrs
@@ -16,9 +15,9 @@ from ..client import Client
 from ..errors import ClosedError
 from ..journal import Entry, EntryState, Journal, Summary, UnknownOrder
 from ..orders import Order
+from . import assembly
 from .admission import MAY_BE_STORED, Admission
-from .arguments import check_settings, parse_decided_by
-from .assembly import close_all, create_followers, create_senders, follow_all
+from .arguments import check_settings, check_settling, parse_decided_by
 from .deadline import Deadline
 from .deciding import Decisions
 from .event_reader import EventReader, EventStream
@@ -53,7 +52,7 @@ class OrderDesk:
             orders name the product. Which services are equal is for you to say.
         exchange_rates: What a unit of a panel's currency is worth in the desk's, in which prices,
             limits and budgets are; 1 by default.
-        router: Which panel gets an order first: `cheapest_first` or `in_order` (of `products`).
+        router: Which panel is first: `cheapest_first` or `in_order` (of `products`).
         account: The name under which the orders are kept; by default the client's short HMAC of its
             key and address. Choose one of your own before you change a key or move to another
             address, so that the orders stay together. Without it, a ref under which another account
@@ -70,6 +69,8 @@ class OrderDesk:
         poll: How often the status of an order is checked, by its age and its status.
         recheck_days: For how many days a finished order is checked again, ever more seldom, since
             panels refund some orders later; 0 for never, at most 366. What changes is an event.
+        settle_by_balance: Whether `follow` may refuse an order whose outcome is unknown: if the
+            panel answered it with an error and the balance shows no charge. See the guide.
 
     Raises:
         InvalidSettingsError: A budget that is not an amount, a rate that is not above 0, or the
@@ -95,12 +96,16 @@ class OrderDesk:
         retry: RetryPolicy | None = None,
         poll: PollPolicy | None = None,
         recheck_days: float = 30,
+        settle_by_balance: bool = False,
         rng: Callable[[], float] = random.random,
     ) -> None:
         check_settings(budget_per_day, calls_per_minute, account, recheck_days)
         setup = parse_panels(client, account, products, exchange_rates)
-        account_name = account or setup.first.account
-        self._journal = journal.for_account(account_name)
+        check_settling(
+            setup.first.profile, is_asked_for=settle_by_balance, has_balances=record_balance,
+            is_routed=setup.is_routed,
+        )  # fmt: skip
+        self._journal = journal.for_account(setup.account)
         self._panels = panels = create_panels(
             setup, self._journal, self._clock, budget_per_day, calls_per_minute
         )
@@ -108,14 +113,11 @@ class OrderDesk:
         first = next(iter(panels.values()))
         self._admission = Admission(
             journal=self._journal, pricing=self._quoting if setup.is_routed else first.pricing,
-            is_account_given=account is not None or setup.first.is_account_given,
+            is_account_given=setup.is_account_given,
         )  # fmt: skip
-        on_events = self._notify
-        self._decisions = Decisions(
-            journal=self._journal, budget=budget_per_day, on_events=on_events
-        )
+        self._decisions = Decisions(self._journal, budget_per_day, on_events=self._notify)
         poll = poll or PollPolicy()
-        senders = create_senders(
+        senders = assembly.create_senders(
             panels, self._journal, retry=retry, poll=poll, queue_active_links=queue_active_links,
             record_balance=record_balance, rng=rng, timing=self._timing, clock=self._clock,
         )  # fmt: skip
@@ -128,10 +130,14 @@ class OrderDesk:
         self._event_reader = EventReader(
             self._journal, self._timing, self._clock, check_open=self._check_open
         )
-        self._followers = create_followers(
-            panels, self._journal, poll=poll, rng=rng, send=self._sends.start, on_events=on_events,
-            rechecks=Rechecks(recheck_days, account_name),
+        self._settler = assembly.create_settler(
+            first, self._journal, self._notify, timing=self._timing, clock=self._clock
+        )
+        self._followers = assembly.create_followers(
+            panels, self._journal, poll=poll, rng=rng, send=self._sends.start,
+            on_events=self._notify, rechecks=Rechecks(recheck_days, setup.account),
             timing=self._timing, clock=self._clock,
+            settle=self._settler.run if settle_by_balance else None,
         )  # fmt: skip
         self._follower = self._followers[0]
         self._is_open = False
@@ -175,7 +181,7 @@ class OrderDesk:
             return  # the tasks, and the thread or connection of the database, are the parent's
         try:
             await self._event_reader.close()
-            await close_all(self._followers, self._timing.close_grace_s)
+            await assembly.close_all(self._followers, self._timing.close_grace_s)
             await self._sends.wait_all(self._timing.close_grace_s)
         finally:
             await self._sends.cancel_all()
@@ -185,12 +191,7 @@ class OrderDesk:
         await self.open()
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     # --- placing ---------------------------------------------------------------------------------
@@ -287,7 +288,7 @@ class OrderDesk:
         """
         self._check_open()
         try:
-            await follow_all(self._followers)
+            await assembly.follow_all(self._followers)
         except ClosedError:
             if not self._follower.closed.is_set():
                 raise
@@ -424,9 +425,8 @@ class OrderDesk:
     async def quote(self, order: Order) -> tuple[RouteQuote, ...]:
         """Return what each panel offers for an order, in the order of products; store nothing.
 
-        `place` takes the first that the router returns of those that have no `reason`.
-
-        Raises `InvalidOrderError` if the order names no product of this desk, and `ClosedError`.
+        `place` takes the first that the router returns of those that have no `reason`. Raises
+        `InvalidOrderError` if the order names no product of this desk, and `ClosedError`.
         """
         self._check_open()
         return tuple(await self._quoting.of_order(order))

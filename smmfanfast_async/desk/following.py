@@ -11,10 +11,10 @@ answers others is checked ever more seldom.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Any, cast
 
 from attrs import Factory, define, field
 
@@ -34,7 +34,7 @@ from ..journal import DEFAULT_PANEL, Claim, Entry, EntryState, Journal, Observat
 from ..results import OrderStatus, Status
 from .backoff import Backoff, add_jitter
 from .child_orders import ChildCosts, ChildOrders
-from .rate_limit import MAX_WAIT_S, AccountRateLimit
+from .rate_limit import MAX_WAIT_S, AccountRateLimit, Turn
 from .rechecks import Rechecks
 from .timing import Timing
 
@@ -54,7 +54,7 @@ must outlast it."""
 
 CHECK_ATTEMPTS = 2
 """Attempts of a status call, whatever the client's own limit is. What fails for longer is left to
-the next check."""
+the next check, and so is every failure under a rate limit: each attempt needs a turn of its own."""
 
 CONFIRM_TIMEOUT_S = 10.0
 """Seconds for the `balance` call that confirms that the key is rejected."""
@@ -84,6 +84,8 @@ class Follower:
     on_events: Callable[[], None]
     """Called when there are new events."""
     rechecks: Rechecks
+    settle: Callable[[], Coroutine[Any, Any, None]] | None
+    """Settles unknown orders by the balance until cancelled; None to leave them to a person."""
     timing: Timing
     clock: Clock
     panel: str = DEFAULT_PANEL
@@ -119,6 +121,8 @@ class Follower:
                 if self.is_first:
                     group.create_task(self._send_due())
                 group.create_task(self._check_due())
+                if self.settle is not None:
+                    group.create_task(self.settle())
         except* (AuthenticationError, ClosedError) as errors:
             # One error, as from any other call, instead of the task group's exception group.
             raise first_error(errors) from None
@@ -146,7 +150,7 @@ class Follower:
                 if self.rate_limit.calls_per_minute is None:
                     # With a rate limit, each reserved call comes after the pause anyway.
                     pause = await self.journal.reserve_call(timedelta(0), panel=self.panel)
-                    self._back_off(pause.total_seconds())
+                    self._back_off(pause.wait.total_seconds())
             except JournalError as error:
                 _LOG.warning("%s", error)
             await self.clock.sleep(self.timing.maintenance_s)
@@ -203,8 +207,8 @@ class Follower:
         )
         while True:
             try:
-                await self.rate_limit.wait()
-                await once.balance()
+                async with self.rate_limit.turn():
+                    await once.balance()
             except AuthenticationError:
                 return True
             except ClosedError:
@@ -223,8 +227,9 @@ class Follower:
         While calls fail there is one at a time, for one order, without retries: that shows whether
         the panel is back, delays no other order, and cannot be misread.
         """
+        attempts = CHECK_ATTEMPTS if self.rate_limit.calls_per_minute is None else 1
         usual = self.client.with_options(
-            timeout_s=CHECK_TIMEOUT_S, retry=RetryPolicy(max_attempts=CHECK_ATTEMPTS)
+            timeout_s=CHECK_TIMEOUT_S, retry=RetryPolicy(max_attempts=attempts)
         )
         probing = usual.with_options(retry=RetryPolicy(max_attempts=1))
         in_flight: set[asyncio.Task[None]] = set()
@@ -237,34 +242,35 @@ class Follower:
                     await asyncio.wait(in_flight, return_when=asyncio.FIRST_COMPLETED)
                     max_calls = 1 if self.backoff.failures else max_calls
                 limit = 1 if self.backoff.failures else self.client.profile.ids_per_call
-                claims = await self._next_claims(limit)
+                claims, turn = await self._next_claims(limit)
                 if not claims:
                     await self._idle()
                     continue
                 client = probing if limit == 1 else usual
                 by_order = {claim.entry.order_id(): claim for claim in claims}
                 checking |= by_order
-                task = group.create_task(self._check(by_order, client, checking))
+                task = group.create_task(self._check(by_order, client, checking, turn))
                 in_flight.add(task)
                 task.add_done_callback(in_flight.discard)
 
-    async def _next_claims(self, limit: int) -> list[Claim]:
-        """Claim due orders and wait for the rate limit; return nothing if that takes too long."""
+    async def _next_claims(self, limit: int) -> tuple[list[Claim], Turn]:
+        """Claim due orders and wait for their call's turn; no claims if that takes too long."""
+        turn = Turn()
         await self._wait_for_backoff()
         try:
             claims = await self._claim(limit)
             async with self._release_on_error(claims):
                 max_wait_s = self.timing.rate_limit_wait_s
-                wait_s = await self.rate_limit.wait(max_wait_s) if claims else 0.0
+                turn = await self.rate_limit.wait(max_wait_s) if claims else turn
         except JournalError as error:
             _LOG.warning("%s", error)
-            return []
-        if wait_s:
+            return [], turn
+        if turn.wait_s:
             # The claims would have expired during the wait.
-            self._back_off(wait_s)
-            await self._release(claims, wait_s)
-            return []
-        return claims
+            self._back_off(turn.wait_s)
+            await self._release(claims, turn.wait_s)
+            return [], turn
+        return claims, turn
 
     async def _claim(self, limit: int) -> list[Claim]:
         """Claim due orders. If cancelled meanwhile, release whatever was claimed."""
@@ -287,7 +293,7 @@ class Follower:
             return
 
     async def _check(
-        self, by_order: Mapping[str, Claim], client: Client, checking: dict[str, Claim]
+        self, by_order: Mapping[str, Claim], client: Client, checking: dict[str, Claim], turn: Turn
     ) -> None:
         """Check some orders in one call, record the result, and remove them from `checking`."""
         started_s = self.clock.now_s()
@@ -301,6 +307,8 @@ class Follower:
         else:
             errors = [each for each in results.values() if isinstance(each, PanelError)]
             wait_s = await self._on_failed_call(errors, started_s)
+            if not any(each.maybe_sent for each in errors):
+                await self.rate_limit.give_back(turn)
             await self._release(by_order.values(), wait_s)
         for order in by_order:
             checking.pop(order, None)

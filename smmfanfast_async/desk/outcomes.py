@@ -72,4 +72,5 @@ def outcome_of_error(
         kind=error.kind,
         reason=f"{reason}: {excerpt}" if excerpt else reason,
         balance_after=balance_after,
+        is_error_answer=isinstance(error, OutcomeUnknownError) and error.is_error_answer,
     )

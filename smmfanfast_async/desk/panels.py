@@ -4,7 +4,7 @@ import logging
 from collections.abc import Collection, Mapping
 from decimal import Decimal
 
-from attrs import define, field, frozen
+from attrs import define, frozen
 
 from .._engine.limiter import Clock
 from .._engine.policy import RetryPolicy
@@ -68,9 +68,10 @@ class DeskPanel:
             timeout_s=BALANCE_TIMEOUT_S, retry=RetryPolicy(max_attempts=1)
         )
         try:
-            if await self.rate_limit.wait(BALANCE_TIMEOUT_S):
-                return False
-            self.see_currency((await once.balance()).currency)
+            async with self.rate_limit.turn(BALANCE_TIMEOUT_S) as turn:
+                if turn.wait_s:
+                    return False
+                self.see_currency((await once.balance()).currency)
         except PanelError:
             return False
         return True
@@ -84,7 +85,10 @@ class PanelSetup:
     """The client of each panel, in the caller's order: one, or several."""
     products: Products
     """Empty for a desk whose orders name the services of its only panel."""
-    exchange_rates: Mapping[str, Decimal] = field(factory=dict[str, Decimal])
+    exchange_rates: Mapping[str, Decimal]
+    account: str
+    """The name under which the orders are kept."""
+    is_account_given: bool
 
     @property
     def is_routed(self) -> bool:
@@ -122,7 +126,11 @@ def parse_panels(
         if not isinstance(rate, Decimal) or not rate.is_finite() or rate <= 0:
             reason = f"of {panel!r} must be a finite Decimal above 0, not {format_value(rate)}"
             raise InvalidSettingsError("exchange_rates", reason)
-    return PanelSetup(clients=clients, products=sold, exchange_rates=rates)
+    first = next(iter(clients.values()))
+    return PanelSetup(
+        clients=clients, products=sold, exchange_rates=rates, account=account or first.account,
+        is_account_given=account is not None or first.is_account_given,
+    )  # fmt: skip
 
 
 def create_panels(

@@ -47,6 +47,8 @@ _S = EntryState
 class NotStartedError(Exception):
     """The attempt was not started: its turn did not come, or the entry has changed."""
 
+    maybe_sent = False
+
 
 @define
 class _Attempt:
@@ -187,14 +189,14 @@ class Sender:
         self, entry: Entry, price: Decimal | None
     ) -> tuple[Entry, PanelError | None]:
         balance = await self._read_balance()
-        await self.rate_limit.wait()
         attempt = _Attempt()
         once = self.client.with_options(retry=RetryPolicy(max_attempts=1))
         try:
-            added = await once.send_form(
-                self.pricing.form_for(entry),
-                before=lambda: self._start_attempt(entry, attempt, balance, price),
-            )
+            async with self.rate_limit.turn():
+                added = await once.send_form(
+                    self.pricing.form_for(entry),
+                    before=lambda: self._start_attempt(entry, attempt, balance, price),
+                )
         except PanelError as error:
             if attempt.entry is None and isinstance(error, NotSentError):
                 return entry, error
@@ -313,9 +315,10 @@ class Sender:
         timeout_s = self.timing.balance_timeout_s
         once = self.client.with_options(timeout_s=timeout_s, retry=RetryPolicy(max_attempts=1))
         try:
-            if await self.rate_limit.wait(timeout_s):
-                return None
-            read = await once.balance()
+            async with self.rate_limit.turn(timeout_s) as turn:
+                if turn.wait_s:
+                    return None
+                read = await once.balance()
         except PanelError as error:
             _LOG.info("the balance could not be read as evidence: %s", error)
             return None

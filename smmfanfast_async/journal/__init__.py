@@ -9,13 +9,15 @@ journal applies it only if both still match, so that one of two concurrent write
     PREPARED ──> SENDING ──> ACCEPTED ──> FINISHED        the panel returned an id; the id is final
        ↑  ↑       │  │  └──> REFUSED ───> PREPARED        the panel refused; only `retry` goes on
        │  └───────┘  └─────> UNKNOWN ───> ACCEPTED, REFUSED, WITHDRAWN
-       │ proved not sent       never from UNKNOWN to SENDING: a person or a late answer decides
+       │ proved not sent       never from UNKNOWN to SENDING: a person, a late answer or, if
+       │                       asked for, the balance decides
      HELD <── SENDING          another order for the same link is active at the panel
 
 No lock is held during a network call. SENDING has a lease instead, the time by which the attempt
 must have ended; after it has expired, the outcome counts as UNKNOWN. Pure: no SQL, no clock.
 """
 
+from .activity import Activity, Settlement
 from .entry import (
     DEFAULT_PANEL,
     MAX_REASON_CHARACTERS,
@@ -30,7 +32,7 @@ from .entry import (
     UnknownOrder,
     parse_ref,
 )
-from .observations import Claim, Observation
+from .observations import CallReservation, Claim, Observation
 from .protocol import Journal
 from .states import OPEN_STATES, SPENDING_STATES, TRANSITIONS, EntryState
 
@@ -41,6 +43,8 @@ __all__ = [
     "OPEN_STATES",
     "SPENDING_STATES",
     "TRANSITIONS",
+    "Activity",
+    "CallReservation",
     "Claim",
     "ConsumerClaim",
     "Entry",
@@ -51,6 +55,7 @@ __all__ = [
     "NewEntry",
     "Observation",
     "Outcome",
+    "Settlement",
     "Summary",
     "UnknownOrder",
     "parse_ref",

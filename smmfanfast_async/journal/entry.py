@@ -135,8 +135,8 @@ class Entry(Serializable):
         kind: Why it is refused, held or unknown, as an `ErrorKind`; None otherwise.
         reason: The same as text, the panel's own message if it sent one, at most 500 characters;
             None if there is no message, and after `purge`.
-        was_unknown: Whether an earlier attempt ended unknown and a person decided that it had
-            placed nothing.
+        was_unknown: Whether an earlier attempt ended unknown and a person, or the desk by the
+            balance, decided that it had placed nothing.
         created_at: When the entry was created.
         sent_at: When the last attempt started; None before the first.
         settled_at: When the last attempt ended, as far as this journal knows; None before that.
@@ -144,6 +144,9 @@ class Entry(Serializable):
             if it was not read.
         balance_after: The balance just after an attempt that ended unknown; None if it was not
             read.
+        is_error_answer: In UNKNOWN, whether the panel answered, completely, with an error that
+            names no order, and no balance has shown since that there may be one: only then may
+            `OrderDesk(settle_by_balance=True)` settle it. False in other states.
         raw_status: The last status as the panel wrote it, at most 200 characters; None before the
             first check.
         charge: The last charge that the panel reported, net of refunds, in `currency`; None if it
@@ -190,6 +193,7 @@ class Entry(Serializable):
     settled_at: datetime | None = None
     balance_before: Decimal | None = None
     balance_after: Decimal | None = None
+    is_error_answer: bool = False
     raw_status: str | None = None
     charge: Decimal | None = None
     currency: str | None = None
@@ -288,6 +292,8 @@ class Outcome:
         decided_by: The person who decided it; None if no person did.
         is_rerouted: With PREPARED: the panel refused, and another one is to be tried. An entry that
             is pinned to the panel becomes REFUSED instead.
+        is_error_answer: For UNKNOWN, whether the panel answered the attempt, completely, with an
+            error that names no order.
     """
 
     state: EntryState
@@ -298,6 +304,7 @@ class Outcome:
     due_at: datetime | None = None
     decided_by: str | None = None
     is_rerouted: bool = False
+    is_error_answer: bool = False
 
 
 @frozen(kw_only=True)

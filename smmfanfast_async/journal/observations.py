@@ -1,14 +1,14 @@
-"""Orders that a desk has claimed to check them, and what it found."""
+"""What a desk has reserved in a journal: orders to check, with what it found, and calls."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from attrs import frozen
 
 from ..results import OrderStatus
-from .entry import Entry
+from .entry import DEFAULT_PANEL, Entry
 
-__all__ = ["Claim", "Observation"]
+__all__ = ["CallReservation", "Claim", "Observation"]
 
 
 @frozen(kw_only=True)
@@ -51,3 +51,20 @@ class Observation:
     charge: Decimal | None = None
     currency: str | None = None
     has_open_orders: bool = False
+
+
+@frozen(kw_only=True)
+class CallReservation:
+    """The time of one call to a panel, reserved on all machines.
+
+    Attributes:
+        wait: How long to wait for it.
+        call_at: When the call may be made, aware UTC.
+        next_call_at: When the call after it may be made, if none was reserved since.
+        panel: The name of the panel.
+    """
+
+    wait: timedelta
+    call_at: datetime
+    next_call_at: datetime
+    panel: str = DEFAULT_PANEL

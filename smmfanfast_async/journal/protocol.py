@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from ..errors import ErrorKind
+from .activity import Activity, Settlement
 from .entry import (
     DEFAULT_PANEL,
     ConsumerClaim,
@@ -16,7 +17,7 @@ from .entry import (
     Summary,
     UnknownOrder,
 )
-from .observations import Claim, Observation
+from .observations import CallReservation, Claim, Observation
 from .states import EntryState
 
 __all__ = ["Journal"]
@@ -264,10 +265,20 @@ class Journal(Protocol):
         """Return the panels whose calls are paused, and until when."""
         ...
 
-    async def reserve_call(self, interval: timedelta, *, panel: str = DEFAULT_PANEL) -> timedelta:
+    async def reserve_call(
+        self, interval: timedelta, *, panel: str = DEFAULT_PANEL
+    ) -> CallReservation:
         """Reserve the next call to a panel, `interval` after the last one reserved on any machine.
 
-        Return how long to wait for it. No reserved call comes before the end of a `pause`.
+        No reserved call comes before the end of a `pause`.
+        """
+        ...
+
+    async def cancel_call(self, reservation: CallReservation) -> None:
+        """Give back the time of a call of which nothing was sent, at most once.
+
+        It is free again if no call was reserved since; otherwise nothing changes, since that call
+        is one interval after this one already.
         """
         ...
 
@@ -281,6 +292,31 @@ class Journal(Protocol):
 
     async def unknown(self) -> list[UnknownOrder]:
         """Return the orders whose outcome is unknown, the oldest first, with their evidence."""
+        ...
+
+    async def activity(self, limit: int) -> Activity:
+        """Return what of the account is under way, with up to `limit` unknown orders."""
+        ...
+
+    async def has_unchecked(self, since: datetime) -> bool:
+        """Return whether an accepted order may have moved money without that being recorded.
+
+        It was not checked since that time, the panel did not know it, or the panel delivers it by
+        orders of its own.
+        """
+        ...
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[Entry]:
+        """Move UNKNOWN attempts with an error answer to REFUSED; all of them, or none.
+
+        Return the entries, or nothing if one of them does not match: another state or attempt, an
+        order id that came meanwhile, `is_error_answer` cleared, or `was_unknown` set. A settled
+        entry has `was_unknown` set; the text of its event is the reason.
+        """
+        ...
+
+    async def stop_settling(self, ref: str, attempt: int) -> None:
+        """Clear `is_error_answer` of an UNKNOWN attempt, so that only a person settles it."""
         ...
 
     async def summary(self) -> Summary:

@@ -20,7 +20,8 @@ class EntryState(StrEnum):
     REFUSED = "refused"
     """The panel refused before creating an order. Only `retry` sends it again."""
     UNKNOWN = "unknown"
-    """An order may exist. Nothing sends it again; a person records the outcome (`resolve`)."""
+    """An order may exist. Nothing sends it again; a person records the outcome (`resolve`), or the
+    desk does by the balance (`settle_by_balance`)."""
     WITHDRAWN = "withdrawn"
     """Not ordered: withdrawn before it was sent, or found not placed by a person."""
     FINISHED = "finished"

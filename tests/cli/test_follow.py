@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 from rich.console import Console
 
-from smmfanfast_async.cli import _live
+from smmfanfast_async.cli import _live, _options
 from smmfanfast_async.cli._app import app
 from smmfanfast_async.cli._codes import (
     INTERRUPTED,
@@ -79,6 +79,10 @@ async def place(panel: Sandbox, capsys: pytest.CaptureFixture[str], count: int =
     capsys.readouterr()
 
 
+def unstyled(text: str) -> str:
+    return text.replace("\x1b[0m", "").replace("\x1b[1m", "")
+
+
 def rows(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
@@ -134,9 +138,9 @@ async def test_follow_shows_a_board_on_a_terminal(
 
     assert await run("follow", "--until-final") == OK
 
-    shown = capsys.readouterr().out
+    shown = unstyled(capsys.readouterr().out)
     for text in ("2 of 2 orders are closed", "checks/s", "Latest changes", "completed 2", "spent"):
-        assert text in shown.replace("\x1b[0m", "").replace("\x1b[1m", "")
+        assert text in shown
 
 
 @pytest.mark.asyncio
@@ -161,6 +165,24 @@ async def test_empty_journal_can_be_followed(
     assert await run("follow", "--until-final") == OK
 
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.asyncio
+async def test_balance_settles_orders_only_if_asked_for(
+    panel: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settles: list[bool] = []
+
+    def create(*args: Any, **options: Any) -> OrderDesk:
+        desk = OrderDesk(*args, **options)
+        settles.append(desk._follower.settle is not None)
+        return desk
+
+    monkeypatch.setattr(_options, "OrderDesk", create)
+
+    assert await run("follow", "--until-final") == OK
+    assert await run("follow", "--until-final", "--settle-by-balance") == OK
+    assert settles == [False, True]
 
 
 @pytest.mark.asyncio
@@ -259,8 +281,10 @@ async def test_board_of_a_cancelled_follow_is_erased(
 ) -> None:
     await place(panel, capsys, 1)
     running = asyncio.create_task(follow())
-    while "Latest changes" not in capsys.readouterr().out:  # noqa: ASYNC110  # it draws
+    shown = ""
+    while "1 of 1 order is closed" not in unstyled(shown):
         await asyncio.sleep(0.005)
+        shown += capsys.readouterr().out
     running.cancel()
 
     assert await running == OK

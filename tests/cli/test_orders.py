@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from smmfanfast_async import Client, DefaultOrder
+from smmfanfast_async import Client, DefaultOrder, ErrorKind
 from smmfanfast_async.cli import _entries as entries
 from smmfanfast_async.cli import _options
 from smmfanfast_async.cli._app import app
@@ -97,6 +97,50 @@ async def test_same_ref_is_ordered_once(panel: Sandbox, capsys: pytest.CaptureFi
     assert "0.51" in first.err
     assert second.err == ""  # it costs nothing, so no price is shown
     assert len(panel.orders) == 1
+
+
+@pytest.mark.asyncio
+async def test_ref_that_another_process_places_meanwhile_is_already_placed(
+    panel: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = OrderDesk.find
+
+    async def find_nothing_yet(desk: OrderDesk, ref: str) -> Entry | None:
+        found = await find(desk, ref)
+        monkeypatch.setattr(OrderDesk, "find", find)
+        await desk.place(DefaultOrder(service="5", link=LINK, quantity=500), ref=ref)
+        return found
+
+    monkeypatch.setattr(OrderDesk, "find", find_nothing_yet)
+
+    assert await run(*ONE) == OK
+    assert Captured(capsys).out == "order 1 already placed as one\n"
+    assert len(panel.orders) == 1
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("command", ["add", "retry"])
+async def test_known_ref_that_is_sent_by_this_call_is_not_already_placed(
+    panel: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    refused = Outcome(state=EntryState.REFUSED, kind=ErrorKind.FUNDS)
+    await create_entry(panel, tmp_path, "one", refused if command == "retry" else None)
+
+    words = [*ONE, "--json"] if command == "add" else ["retry", "one", "--by", "me", "--json"]
+    assert await run(*words) == OK
+    (entry,) = Captured(capsys).rows()
+    assert (entry["order"], entry["already_placed"]) == ("1", False)
+
+
+@pytest.mark.asyncio
+async def test_known_ref_without_an_order_is_not_already_placed(
+    panel: Sandbox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await create_entry(panel, tmp_path, "one", Outcome(state=EntryState.UNKNOWN))
+
+    assert await run(*ONE, "--json") == UNKNOWN
+    (entry,) = Captured(capsys).rows()
+    assert (entry["state"], entry["already_placed"]) == ("unknown", False)
 
 
 @pytest.mark.asyncio

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +13,7 @@ from smmfanfast_async.desk import OrderDesk, child_orders
 from smmfanfast_async.desk.child_orders import ChildCosts, ChildOrders
 from smmfanfast_async.desk.rate_limit import AccountRateLimit
 from smmfanfast_async.errors import JournalError, OrderNotFoundError
+from smmfanfast_async.journal import CallReservation
 from smmfanfast_async.journal.sql import SQLJournal
 
 from .world import S, World, eventually, in_state, order
@@ -162,14 +163,19 @@ async def test_child_orders_are_asked_for_later_if_it_takes_too_long(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Journal:
-        async def reserve_call(self, _interval: timedelta, **_: object) -> timedelta:
-            return timedelta(minutes=5)
+        async def reserve_call(self, interval: timedelta, **_: object) -> CallReservation:
+            wait, now = timedelta(minutes=5), datetime.now(UTC)
+            return CallReservation(
+                wait=wait, call_at=now + wait, next_call_at=now + wait + interval, panel="default"
+            )
+
+        async def cancel_call(self, _: CallReservation) -> None: ...
 
     costs = await find_costs(world, parent(), calls_per_minute=1, journal=Journal())
     assert costs == {"9": ChildCosts(are_open=True)}
 
     class Hanging(Journal):
-        async def reserve_call(self, _interval: timedelta, **_: object) -> timedelta:
+        async def reserve_call(self, interval: timedelta, **_: object) -> CallReservation:
             await asyncio.Event().wait()
             raise AssertionError
 
@@ -178,7 +184,7 @@ async def test_child_orders_are_asked_for_later_if_it_takes_too_long(
     assert costs == {"9": ChildCosts(are_open=True)}
 
     class Broken(Journal):
-        async def reserve_call(self, _interval: timedelta, **_: object) -> timedelta:
+        async def reserve_call(self, interval: timedelta, **_: object) -> CallReservation:
             raise JournalError("disk full")
 
     costs = await find_costs(world, parent(), calls_per_minute=1, journal=Broken())

@@ -25,7 +25,7 @@ from smmfanfast_async.errors import (
     JournalError,
     OrderNotFoundError,
 )
-from smmfanfast_async.journal import Claim, Entry, EventKind, NewEntry, Outcome
+from smmfanfast_async.journal import CallReservation, Claim, Entry, EventKind, NewEntry, Outcome
 from smmfanfast_async.journal.sql import SQLJournal
 from smmfanfast_async.sandbox import Fault
 from smmfanfast_async.sandbox.replies import HttpReply
@@ -817,10 +817,10 @@ async def test_rate_limit_holds_across_two_desks(
     ]
     reserve, waits_s, arrived_s = SQLJournal.reserve_call, [], []
 
-    async def recording(self: SQLJournal, interval: timedelta) -> timedelta:
-        wait = await reserve(self, interval)
-        waits_s.append(wait.total_seconds())
-        return wait
+    async def recording(self: SQLJournal, interval: timedelta) -> CallReservation:
+        reserved = await reserve(self, interval)
+        waits_s.append(reserved.wait.total_seconds())
+        return reserved
 
     def note(form: Mapping[str, str]) -> None:
         if form["action"] != "services":

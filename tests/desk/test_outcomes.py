@@ -146,3 +146,10 @@ def test_unknown_outcome_keeps_the_answer() -> None:
 
 def test_unknown_outcome_without_an_answer_keeps_the_message() -> None:
     assert outcome_for(OutcomeUnknownError("reset")).reason == "reset"
+
+
+@pytest.mark.parametrize("is_error_answer", [True, False])
+def test_outcome_says_whether_the_answer_was_an_error(is_error_answer: bool) -> None:  # noqa: FBT001
+    error = OutcomeUnknownError("no", is_error_answer=is_error_answer)
+
+    assert outcome_for(error).is_error_answer is is_error_answer

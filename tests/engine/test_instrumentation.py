@@ -366,7 +366,11 @@ async def test_failing_hook_does_not_change_a_placed_order(
 
 
 @pytest.mark.asyncio
-async def test_failure_before_sending_is_emitted_as_not_sent() -> None:
+async def test_failure_before_sending_is_emitted_as_not_sent(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "smmfanfast_async")
+
     async def before() -> float:
         raise ZeroDivisionError
 
@@ -378,6 +382,7 @@ async def test_failure_before_sending_is_emitted_as_not_sent() -> None:
         outcome = scene.events[1]
         assert isinstance(outcome, OrderSettled)
         assert (outcome.outcome, outcome.error) == (PlacementOutcome.NOT_SENT, "ZeroDivisionError")
+    assert caplog.messages == ["add: ZeroDivisionError; nothing was sent"]
 
 
 @pytest.mark.asyncio
@@ -396,6 +401,7 @@ async def test_internal_error_on_an_answer_leaves_outcome_unknown(
         assert isinstance(unknown, OutcomeUnknown)
         assert (unknown.error, unknown.sent_at) == ("ZeroDivisionError", None)
     assert caplog.records[-1].levelno == logging.WARNING
+    assert caplog.messages[-1] == "add: ZeroDivisionError; the order may have been placed"
 
 
 # --- events without a hook, context --------------------------------------------------------------

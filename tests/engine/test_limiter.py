@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smmfanfast_async import PausedError
+from smmfanfast_async import NotSentError, PausedError, ServerError
 from smmfanfast_async._engine.limiter import Clock, Limiter
 from smmfanfast_async._engine.policy import RateLimiter
 
@@ -99,15 +99,16 @@ async def test_pause_that_grows_too_long_ends_the_waiting() -> None:
 @pytest.mark.asyncio
 async def test_try_acquire_fails_while_others_wait() -> None:
     limiter = create_limiter(1)
-    assert limiter.try_acquire()
+    slot = limiter.try_acquire()
+    assert slot is not None
     waiting = asyncio.ensure_future(limiter.acquire("status", 10.0))
     await asyncio.sleep(0)
-    limiter.release()
+    limiter.release(slot)
 
     assert not limiter.try_acquire()
-    await waiting
+    slot = await waiting
     assert not limiter.try_acquire()
-    limiter.release()
+    limiter.release(slot)
     assert limiter.try_acquire()
 
 
@@ -122,3 +123,32 @@ def test_try_acquire_fails_during_a_pause_or_above_the_rate() -> None:
     assert not limiter.try_acquire()
     now[0] = 72.0
     assert limiter.try_acquire()
+
+
+@pytest.mark.asyncio
+async def test_unused_slot_frees_its_time_for_a_waiting_call() -> None:
+    never = asyncio.Event()
+
+    async def sleep(_: float) -> None:
+        await never.wait()
+
+    limiter = Limiter(RateLimiter(2, per_minute=1), Clock(now_s=lambda: 0.0, sleep=sleep))
+    slot = await limiter.acquire("add", 10.0)
+    waiting = asyncio.ensure_future(limiter.acquire("add", 10.0))
+    await asyncio.sleep(0)
+    slot.on_error(NotSentError("refused"))
+    limiter.release(slot)
+    async with asyncio.timeout(60):
+        await waiting
+
+    assert not limiter.try_acquire()
+
+
+@pytest.mark.asyncio
+async def test_used_slot_counts_for_the_rate() -> None:
+    limiter = Limiter(RateLimiter(2, per_minute=1), Clock(now_s=lambda: 0.0))
+    with pytest.raises(ServerError):
+        async with limiter.slot("status", 10.0):
+            raise ServerError("down")
+
+    assert not limiter.try_acquire()

@@ -336,6 +336,36 @@ def test_no_minute_exceeds_the_rate(per_minute: int, gaps_s: list[float]) -> Non
         assert beyond - first >= RATE_WINDOW_S - 1e-6
 
 
+@given(st.integers(1, 5), st.lists(st.tuples(st.floats(0, 30), st.floats(0, 90)), max_size=40))
+def test_requests_not_sent_use_up_nothing_and_free_nothing_else(
+    per_minute: int, requests: list[tuple[float, float]]
+) -> None:
+    """Every second request turns out not to have been sent, some time after it started."""
+    limiter = RateLimiter(10, per_minute=per_minute)
+    now_s = 0.0
+    sent_at_s: list[float] = []
+    failing: list[tuple[float, float]] = []
+
+    for number, (gap_s, fails_after_s) in enumerate(requests):
+        now_s += gap_s
+        for failure in [each for each in failing if each[0] <= now_s]:
+            failing.remove(failure)
+            limiter.on_not_sent(failure[1])
+        now_s += limiter.wait_s(now_s)
+        limiter.on_request(now_s)
+        if number % 2:
+            sent_at_s.append(now_s)
+        else:
+            failing.append((now_s + fails_after_s, now_s))
+    for _, started_s in failing:
+        limiter.on_not_sent(started_s)
+
+    for first, beyond in zip(sent_at_s, sent_at_s[per_minute:], strict=False):
+        assert beyond - first >= RATE_WINDOW_S - 1e-6
+    in_window = [each for each in sent_at_s if each > now_s - RATE_WINDOW_S]
+    assert limiter.wait_s(now_s) == 0 or len(in_window) >= per_minute
+
+
 # --- the size of a batch -------------------------------------------------------------------------
 
 

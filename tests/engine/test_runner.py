@@ -398,6 +398,32 @@ async def test_rate_limit_is_kept() -> None:
 
 
 @pytest.mark.asyncio
+async def test_calls_that_reach_no_panel_do_not_use_up_the_rate() -> None:
+    async with open_scene(url="http://127.0.0.1:1/", per_minute=1, max_attempts=1) as scene:
+        for _ in range(3):
+            with pytest.raises(NotSentError):
+                await scene.read()
+            with pytest.raises(NotSentError):
+                await scene.send()
+
+    assert scene.pauses == []
+
+
+@pytest.mark.asyncio
+async def test_order_that_may_not_start_does_not_use_up_the_rate() -> None:
+    async def refuse() -> float:
+        raise LookupError("another worker sends it")
+
+    async with open_scene(per_minute=1) as scene:
+        for _ in range(3):
+            with pytest.raises(LookupError):
+                await scene.calls.send_order(ORDER, scene.settings, before=refuse)
+        await scene.read()
+
+    assert scene.pauses == []
+
+
+@pytest.mark.asyncio
 async def test_calls_start_in_the_order_of_arrival() -> None:
     async with open_scene(concurrency=1) as scene:
         done: list[int] = []

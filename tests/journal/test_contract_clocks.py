@@ -112,9 +112,9 @@ async def test_pause_set_while_the_clock_was_ahead_does_not_outlast_it(
         await journal.reserve_call(timedelta(seconds=1))
     journals.clock.advance(-48 * 3600)
 
-    wait = await journal.reserve_call(timedelta(0))
+    wait = (await journal.reserve_call(timedelta(0))).wait
     await journal.pause(journals.clock() + timedelta(seconds=5))
-    wait_of_new_pause = await journal.reserve_call(timedelta(0))
+    wait_of_new_pause = (await journal.reserve_call(timedelta(0))).wait
 
     assert wait == timedelta(0)
     assert wait_of_new_pause == timedelta(seconds=5)
@@ -126,4 +126,4 @@ async def test_longest_pause_counts_and_a_longer_one_is_shortened_to_it(journals
 
     await journal.pause(journals.clock() + timedelta(hours=48))
 
-    assert await journal.reserve_call(timedelta(0)) == AHEAD
+    assert (await journal.reserve_call(timedelta(0))).wait == AHEAD

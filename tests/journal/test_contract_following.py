@@ -339,14 +339,14 @@ async def test_calls_of_all_machines_are_one_interval_apart(
     local, remote = await journals(), await journals()
     second = timedelta(seconds=1)
 
-    waits = [await each.reserve_call(second) for each in (local, remote, local)]
+    waits = [(await each.reserve_call(second)).wait for each in (local, remote, local)]
     clock.advance(2.5)
-    late = await remote.reserve_call(second)
+    late = (await remote.reserve_call(second)).wait
     clock.advance(100)
 
     assert waits == [0 * second, second, 2 * second]
     assert late == timedelta(seconds=0.5)
-    assert await local.reserve_call(second) == 0 * second
+    assert (await local.reserve_call(second)).wait == 0 * second
 
 
 @pytest.mark.asyncio
@@ -357,11 +357,11 @@ async def test_pause_delays_all_reserved_calls_and_is_never_shortened(
     await local.pause(START + timedelta(seconds=60))
     await remote.pause(START + timedelta(seconds=30))
 
-    waits = [await remote.reserve_call(timedelta(seconds=1)) for _ in range(2)]
+    waits = [(await remote.reserve_call(timedelta(seconds=1))).wait for _ in range(2)]
     clock.advance(120)
 
     assert waits == [timedelta(seconds=60), timedelta(seconds=61)]
-    assert await local.reserve_call(timedelta(seconds=1)) == timedelta(0)
+    assert (await local.reserve_call(timedelta(seconds=1))).wait == timedelta(0)
 
 
 @pytest.mark.asyncio
@@ -373,7 +373,7 @@ async def test_clock_set_back_delays_neither_calls_nor_outcomes(
     await start(journal)
     clock.advance(-3600)
 
-    assert [await journal.reserve_call(second) for _ in range(2)] == [0 * second, second]
+    assert [(await journal.reserve_call(second)).wait for _ in range(2)] == [0 * second, second]
     # No lease lasts an hour: the attempt is given up, and resolved when its answer arrives.
     assert [each.state for each in await journal.expire_leases()] == [S.UNKNOWN]
     assert (await journal.record_outcome("a", 1, outcome(S.ACCEPTED, "32"))).state is S.ACCEPTED

@@ -47,22 +47,30 @@ USER, PASSWORD, DATABASE = "tester", "test-password", "orders"
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
-    # The tests are about durability.
-    "fsync": "on",
     "synchronous_commit": "on",
     "shared_buffers": "32MB",
     "max_connections": "120",
     "log_min_messages": "fatal",
 }
 
+FAST_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
+"""For tests: they kill processes and the server, which loses nothing that was written, but not the
+machine."""
+
 _SIGNALS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
 
 class PostgresServer:
-    """A server with one database, which `fresh` empties; with a certificate, it speaks TLS too."""
+    """A server with one database, which `fresh` empties; with a certificate, it speaks TLS too.
 
-    def __init__(self, certificate: trustme.LeafCert | None = None) -> None:
+    With `is_durable`, it waits for the disk, as in production.
+    """
+
+    def __init__(
+        self, certificate: trustme.LeafCert | None = None, *, is_durable: bool = False
+    ) -> None:
         self._certificate = certificate
+        self._settings = SETTINGS if is_durable else SETTINGS | FAST_SETTINGS
         self._bin = require([PACKAGE], _newest, prepare=_forbid_own_cluster)
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -79,7 +87,7 @@ class PostgresServer:
             return
         if self._folder is None:
             self._folder = self._create_files()
-        settings = SETTINGS if self._certificate is None else SETTINGS | {"ssl": "on"}
+        settings = self._settings | ({} if self._certificate is None else {"ssl": "on"})
         options = [f"--{name}={value}" for name, value in settings.items()]
         log = (self._folder / "log").open("ab")
         with log:
@@ -214,9 +222,9 @@ class PostgresServer:
 
 
 @functools.cache
-def shared_server() -> PostgresServer:
+def shared_server(*, is_durable: bool = False) -> PostgresServer:
     """Return the one server of this process, started; it stops with the process."""
-    server = PostgresServer()
+    server = PostgresServer(is_durable=is_durable)
     atexit.register(server.remove)
     server.start()
     return server

@@ -19,6 +19,7 @@ from .ids import find_id_values, parse_new_id
 from .json_values import Record, is_object, parse_strict_json
 from .refusals import (
     MAX_TEXT_CHARACTERS,
+    NO_MESSAGE,
     create_refusal,
     find_error_text,
     find_retry_after_s,
@@ -71,7 +72,9 @@ def decode_added(
     """
     raw = raw_text(reply.body)
 
-    def unknown(reason: str, order: str | None = None) -> OutcomeUnknownError:
+    def unknown(
+        reason: str, order: str | None = None, *, is_error_answer: bool = False
+    ) -> OutcomeUnknownError:
         error = OutcomeUnknownError(
             reason,
             form=form,
@@ -79,6 +82,7 @@ def decode_added(
             excerpt=format_evidence(reply.body),
             http_status=reply.status,
             order=order,
+            is_error_answer=is_error_answer,
         )
         return error.with_raw(raw)
 
@@ -102,7 +106,8 @@ def decode_added(
     if refusal is not None and length <= MAX_REFUSAL_CHARACTERS:
         raise refusal
     if text is not None:
-        raise unknown(f"error that may have occurred after the order was created: {text}")
+        reason = f"error that may have occurred after the order was created: {text}"
+        raise unknown(reason, is_error_answer=_is_error_answer(reply.body, text, length))
     placed = parse_new_id(record.get("order"))
     if status >= 400 or placed is None:
         raise unknown("no usable order id", order)
@@ -130,6 +135,12 @@ def _find_refusal(
     if status == 429 and not _MAY_HAVE_PLACED.search(text or raw):
         return _create_rate_limit(text or "", reply, raw)
     return None
+
+
+def _is_error_answer(body: bytes, text: str, length: int) -> bool:
+    """Return whether the JSON is the whole body, and its error has a text that is kept whole."""
+    is_whole = len(body.decode(errors="replace").removeprefix("\ufeff").strip()) == length
+    return is_whole and text != NO_MESSAGE and length <= MAX_REFUSAL_CHARACTERS
 
 
 def _create_rate_limit(text: str, reply: Response, raw: str) -> RateLimitError:

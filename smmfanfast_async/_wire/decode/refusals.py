@@ -20,6 +20,7 @@ from .json_values import Record, is_list, is_object
 
 __all__ = [
     "MAX_TEXT_CHARACTERS",
+    "NO_MESSAGE",
     "create_refusal",
     "find_error_text",
     "find_retry_after_s",

@@ -25,9 +25,6 @@ from .._placing import finish_adding, finish_placing
 
 __all__ = ["add"]
 
-PLACED_STATES = frozenset({EntryState.ACCEPTED, EntryState.FINISHED})
-"""States of orders that the panel has."""
-
 FLAT_TYPES = (PackageOrder, CustomCommentsPackageOrder)
 """Types whose rate is the price of the whole."""
 
@@ -161,13 +158,13 @@ async def _add_once(
     """Place an order by its ref; if the ref was ordered already, only print its state."""
     async with options.desk(may_create=True) as (client, desk, *_):
         known = await desk.find(ref)
-        if known is None or known.state is EntryState.PREPARED:
+        was_waiting = known is not None and known.state is EntryState.PREPARED
+        if known is None or was_waiting:
             agreed, _ = await _check_and_confirm(client, order, None, agreed=agreed)
             if not agreed:
                 return USAGE
-        was_placed = known is not None and known.state in PLACED_STATES
         placing = desk.place(order, ref=ref, max_charge=limit)
-        return await finish_placing(desk, ref, placing, options, was_placed=was_placed)
+        return await finish_placing(desk, ref, placing, options, was_waiting=was_waiting)
 
 
 async def _check_and_confirm(

@@ -55,6 +55,7 @@ async def follow(
     consumer: str = "smmfanfast-follow",
     every: float = 5.0,
     until_final: Flag = False,
+    settle_by_balance: Flag = False,
     options: JournalOptions = _HERE,
 ) -> int:
     """Run `smmfanfast follow`.
@@ -68,9 +69,14 @@ async def follow(
     until_final
         Exit when nothing is left to do: all orders are final, refused, or unknown. Exit code 7 if
         the outcome of some is unknown and a person has to resolve them; 130 after Ctrl-C.
+    settle_by_balance
+        Refuse an order whose outcome is unknown if the panel answered it with an error and the
+        balance, read every two minutes for a quarter of an hour, shows no charge.
     """
     is_interrupted = False
-    async with options.desk(may_create=True, every_s=every) as (_, desk, journal, counter):
+    async with options.desk(
+        may_create=True, every_s=every, settle_by_balance=settle_by_balance
+    ) as (_, desk, journal, counter):
         with _view(as_json=options.json) as view, notices(view.notify):
             try:
                 await _first_of(

@@ -89,7 +89,7 @@ async def retry(
     async with options.desk() as opened:
         await opened.require(ref)
         retrying = opened.desk.retry(ref, decided_by=by, max_charge=limit)
-        return await finish_placing(opened.desk, ref, retrying, options)
+        return await finish_placing(opened.desk, ref, retrying, options, was_waiting=True)
 
 
 @handle_errors

@@ -4,9 +4,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from .. import DEFAULT_PANEL
+from .. import DEFAULT_PANEL, CallReservation
 from . import schema, statements
-from .queries import AccountQueries
+from .settling import AccountSettling
 from .transaction import transaction
 
 __all__ = ["MAX_AHEAD", "PanelRows"]
@@ -16,7 +16,7 @@ MAX_AHEAD = timedelta(minutes=30)
 long, and a later time was written before the clock was set back."""
 
 
-class PanelRows(AccountQueries):
+class PanelRows(AccountSettling):
     """What `SQLJournal` keeps of each panel."""
 
     async def _insert_panel(self, connection: AsyncConnection, panel: str) -> None:
@@ -45,19 +45,41 @@ class PanelRows(AccountQueries):
     @transaction()
     async def reserve_call(
         self, connection: AsyncConnection, interval: timedelta, *, panel: str = DEFAULT_PANEL
-    ) -> timedelta:
+    ) -> CallReservation:
         """Move the time of the panel's next call by `interval`, in whole microseconds."""
         now = await self._database.exact_now(connection)
         params = self._params(
             now=now, far=now + MAX_AHEAD, interval=interval // timedelta(microseconds=1),
             panel=panel,
         )  # fmt: skip
-        next_call_at = (await connection.execute(statements.RESERVE_CALL, params)).scalar()
-        if next_call_at is None:  # the panel was not named when the journal was opened
+        reserved: datetime | None
+        reserved = (await connection.execute(statements.RESERVE_CALL, params)).scalar()
+        if reserved is None:  # the panel was not named when the journal was opened
             await self._insert_panel(connection, panel)
-            next_call_at = (await connection.execute(statements.RESERVE_CALL, params)).scalar_one()
-        call_at: datetime = next_call_at - interval
-        return max(call_at - now, timedelta(0))
+            reserved = (await connection.execute(statements.RESERVE_CALL, params)).scalar_one()
+        call_at = reserved - interval
+        wait = max(call_at - now, timedelta(0))
+        return CallReservation(wait=wait, call_at=call_at, next_call_at=reserved, panel=panel)
+
+    async def cancel_call(self, reservation: CallReservation) -> None:
+        """Set the time of the panel's next call back, if it is still the one reserved then.
+
+        A failed transaction is not repeated: it may have been committed, and another call may have
+        been reserved for the same time since.
+        """
+        params = self._params(
+            call_at=reservation.call_at, next_call_at=reservation.next_call_at,
+            panel=reservation.panel,
+        )  # fmt: skip
+        is_first_try = True
+
+        async def cancel(connection: AsyncConnection) -> None:
+            nonlocal is_first_try
+            if is_first_try:
+                is_first_try = False
+                await connection.execute(statements.CANCEL_CALL, params)
+
+        await self._database.run(cancel)
 
     @transaction()
     async def pause(

@@ -77,9 +77,9 @@ ONE = Decimal(1)
 _S = EntryState
 _SAME_NAMES = (
     "ref", "attempt", "link", "quantity", "price", "max_charge", "was_unknown", "created_at",
-    "sent_at", "settled_at", "balance_before", "balance_after", "raw_status", "charge", "currency",
-    "start_count", "remains", "checked_at", "changed_at", "miss_count", "panel", "service",
-    "is_pinned",
+    "sent_at", "settled_at", "balance_before", "balance_after", "is_error_answer", "raw_status",
+    "charge", "currency", "start_count", "remains", "checked_at", "changed_at", "miss_count",
+    "panel", "service", "is_pinned",
 )  # fmt: skip
 """Columns that are fields of `Entry` with the same name."""
 
@@ -118,6 +118,7 @@ def new_order_row(
         "attempt": 0,
         "due_at": new.due_at,
         "was_unknown": False,
+        "is_error_answer": False,
         "miss_count": 0,
         "claim_version": 0,
         "routes": json.dumps(dict(new.routes)) if new.routes else None,
@@ -183,6 +184,7 @@ def outcome_values(outcome: Outcome, now: datetime) -> dict[str, Any]:
         "panel_order": outcome.order if is_certain else None,
         "order_number": order_number(outcome.order) if is_certain else None,
         "suspected_order": None if is_certain else outcome.order,
+        "is_error_answer": outcome.is_error_answer and not is_certain and outcome.order is None,
     }
     if outcome.balance_after is not None:
         values["balance_after"] = outcome.balance_after

@@ -24,6 +24,7 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     and_,
+    false,
     literal_column,
 )
 
@@ -214,6 +215,8 @@ orders = Table(
     Column("settled_at", UtcTime),
     Column("balance_before", Money),
     Column("balance_after", Money),
+    # Whether an UNKNOWN order may be settled by the balance, as far as its answer is concerned.
+    Column("is_error_answer", Boolean, nullable=False, server_default=false()),
     # The panel's order. An id that came with an error may not be an order of this ref.
     Column("panel_order", String(128)),
     # The same without leading zeros and sign if it is a number: no two refs have the same order.

@@ -8,7 +8,7 @@ which events are numbered.
 
 import json
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -26,6 +26,7 @@ from .. import (
     EventKind,
     NewEntry,
     Outcome,
+    Settlement,
 )
 from . import statements
 from .day_budget import DayBudget
@@ -241,6 +242,33 @@ class Transitions:
             values["is_pinned"] = is_pinned
         return await self.apply_transition(connection, row, outcome, now, **values)
 
+    async def settle(
+        self, connection: AsyncConnection, settlements: Sequence[Settlement], now: datetime
+    ) -> list[Entry]:
+        """Move UNKNOWN rows with an error answer to REFUSED; change nothing if one is another."""
+        rows: list[tuple[RowMapping, Outcome]] = []
+        for each in sorted(settlements, key=lambda each: each.ref):
+            row = await self.require_row(connection, each.ref, lock=True)
+            if not _may_settle(row, each.attempt):
+                return []
+            kind = ErrorKind(row["kind"]) if row["kind"] else None
+            rows.append((row, Outcome(state=_S.REFUSED, kind=kind, reason=each.reason)))
+        updated: list[RowMapping] = []
+        for row, outcome in rows:
+            # A refusal as a duplicate afterwards would mean that there is an order after all.
+            values = panel_values(row, outcome)
+            values |= {"was_unknown": True, "settled_at": row["settled_at"]}
+            statement = statements.transition(_S.UNKNOWN, outcome_values(outcome, now) | values)
+            params = {"p_id": row["id"], "p_attempt": row["attempt"]}
+            updated.append((await connection.execute(statement, params)).mappings().one())
+            await self._day_budget.record(connection, row, updated[-1])
+        links = [(row["panel"], row["link"]) for row in updated if row["link"]]
+        await self.make_held_due(connection, links, now)
+        await self.append_events(
+            connection, [event_row(row, EventKind.REFUSED, now) for row in updated]
+        )
+        return [entry_from_row(row) for row in updated]
+
     # --- their parts -----------------------------------------------------------------------------
 
     async def find_row(
@@ -406,6 +434,17 @@ def _may_record(row: RowMapping, attempt: int, to: EntryState) -> bool:
     idle = (_S.PREPARED, _S.HELD, _S.REFUSED, _S.WITHDRAWN)
     last = row["attempt"] if from_state is _S.PREPARED else row["attempt"] - 1
     return to is _S.ACCEPTED and from_state in idle and 1 <= attempt <= last
+
+
+def _may_settle(row: RowMapping, attempt: int) -> bool:
+    """Return whether the balance may settle an attempt, as far as its row says."""
+    return (
+        row["state"] == _S.UNKNOWN
+        and row["attempt"] == attempt
+        and row["is_error_answer"]
+        and row["suspected_order"] is None
+        and not row["was_unknown"]
+    )
 
 
 def _is_within_checked_budget(

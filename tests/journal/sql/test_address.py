@@ -1,6 +1,7 @@
 """Addresses of databases as hosters and people write them."""
 
 import ssl
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -201,6 +202,25 @@ async def test_certificate_and_name_of_the_server_are_verified(
     error = await opening_fails(f"{host}127.0.0.1:{server.port}/{options}")
 
     assert "IP address mismatch" in error.text
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("address", "library", "extra"), [
+    ("postgres://ann:hunter2@127.0.0.1:1/orders", "asyncpg", "postgres"),
+    ("sqlite+aiosqlite:///orders.db", "aiosqlite", "journal"),
+])  # fmt: skip
+async def test_missing_driver_names_the_extra_that_installs_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, address: str, library: str, extra: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, library, None)
+    journal = SQLJournal(address).for_account("a")
+    with pytest.raises(InvalidSettingsError) as caught:
+        await journal.open()
+
+    assert f"needs {library}, which is not installed: pip install" in str(caught.value)
+    assert f"[{extra}]" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.asyncio

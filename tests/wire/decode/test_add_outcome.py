@@ -8,6 +8,7 @@ from attrs import evolve
 from msgspec import structs
 
 from smmfanfast_async._wire.decode import decode_added
+from smmfanfast_async._wire.decode.add_outcome import MAX_REFUSAL_CHARACTERS
 from smmfanfast_async.errors import (
     AuthenticationError,
     BlockedError,
@@ -372,3 +373,28 @@ def test_http_204_leaves_outcome_unknown() -> None:
 )
 def test_noise_before_the_json_is_ignored(noise: bytes) -> None:
     assert decode(noise + PLACED + b" \n").order == "32"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "expected"),
+    [
+        (b'{"error":"Something new"}', 200, True),
+        (b'\xef\xbb\xbf {"error":"Something new"}\n', 400, True),
+        (b'{"status":"fail","message":"Something new"}', 200, True),
+        (b'{"error":"Bad Link"}', 409, True),
+        # The panel did more than to answer with an error.
+        (b'<br>Notice {"error":"Something new"}', 200, False),
+        (b'{"error":"' + b"x" * MAX_REFUSAL_CHARACTERS + b'"}', 200, False),
+        (b'{"status":"fail"}', 200, False),
+        (b'{"error":"Something new"}', 500, False),
+        (b'{"error":"Something new","order":7}', 200, False),
+        (b'{"error":"Something ne', 200, False),
+        (b'["Something new"]', 200, False),
+        (b'{"order":0}', 200, False),
+    ],
+)
+def test_complete_error_answer_is_told_apart(body: bytes, status: int, expected: bool) -> None:  # noqa: FBT001
+    with pytest.raises(OutcomeUnknownError) as caught:
+        decode(body, status)
+
+    assert caught.value.is_error_answer is expected

@@ -33,12 +33,13 @@ from .one_order import (
     POSTPONE,
     REFUSE,
     SET_MAX_CHARGE,
+    SLOTS_OF_ACCOUNT,
     START_ATTEMPT,
     TAKEN_SLOTS,
     transition,
 )
 from .overview import OVERDUE, orders_by_account
-from .panels import OPEN_PANELS, PAUSE, PAUSED_PANELS, RESERVE_CALL
+from .panels import CANCEL_CALL, OPEN_PANELS, PAUSE, PAUSED_PANELS, RESERVE_CALL
 from .queries import (
     PURGE_PAGE,
     SAME_LINK_AS_UNKNOWN,
@@ -48,6 +49,7 @@ from .queries import (
     purge_events,
 )
 from .sending import DUE_TO_SEND, NEXT_DUE, POSTPONE_HELD, RELEASE_HELD, make_held_due
+from .settling import LAST_EVENT, SOME_UNCHECKED, SOME_UNKNOWN, STOP_SETTLING
 
 __all__ = [
     "ACKNOWLEDGE",
@@ -57,6 +59,7 @@ __all__ = [
     "BY_REF",
     "BY_REF_ELSEWHERE",
     "BY_REF_LOCKED",
+    "CANCEL_CALL",
     "CLAIM_CONSUMER",
     "CONSUMER",
     "DAY_WITH_BUDGET_CHANGES",
@@ -65,6 +68,7 @@ __all__ = [
     "EVENT_AT",
     "EXPIRE_LEASES",
     "INSERT_EVENT",
+    "LAST_EVENT",
     "LOCK_BUDGET",
     "NEXT_DUE",
     "OPEN_PANELS",
@@ -82,7 +86,11 @@ __all__ = [
     "RESERVE_POSITIONS",
     "SAME_LINK_AS_UNKNOWN",
     "SET_MAX_CHARGE",
+    "SLOTS_OF_ACCOUNT",
+    "SOME_UNCHECKED",
+    "SOME_UNKNOWN",
     "START_ATTEMPT",
+    "STOP_SETTLING",
     "TAKEN_SLOTS",
     "TAKE_BUDGET_CHANGES",
     "UNKNOWN_ORDERS",

@@ -6,7 +6,7 @@ from ... import OPEN_STATES
 from ..schema import UtcTime, has_state, orders, panels
 from .common import ACCOUNT, NOW, S
 
-__all__ = ["IN_PANEL", "OPEN_PANELS", "PAUSE", "PAUSED_PANELS", "RESERVE_CALL"]
+__all__ = ["CANCEL_CALL", "IN_PANEL", "OPEN_PANELS", "PAUSE", "PAUSED_PANELS", "RESERVE_CALL"]
 
 IN_PANEL = and_(panels.c.account == ACCOUNT, panels.c.panel == bindparam("p_panel"))
 """The row of a panel."""
@@ -34,6 +34,13 @@ RESERVE_CALL = (
     .returning(panels.c.next_call_at)
 )
 """Reserve the next call; returns the earliest time of the one after it."""
+
+CANCEL_CALL = (
+    update(panels)
+    .where(IN_PANEL, panels.c.next_call_at == bindparam("p_next_call_at", type_=UtcTime))
+    .values(next_call_at=bindparam("p_call_at", type_=UtcTime))
+)
+"""Free the time of a call that is still the last one reserved."""
 
 PAUSE = (
     update(panels)
