@@ -422,3 +422,45 @@ async def test_running_desk_sends_what_is_due(shop: Shop) -> None:
     await asyncio.gather(following, return_exceptions=True)
 
     assert (entry.panel, finished.panel) == ("beta", "beta")
+
+
+@pytest.mark.asyncio
+async def test_balance_settles_nothing_over_several_panels(shop: Shop) -> None:
+    with pytest.raises(InvalidSettingsError, match="without products="):
+        await shop.desk(record_balance=True, settle_by_balance=True)
+
+
+@pytest.mark.asyncio
+async def test_money_is_counted_in_the_currency_of_the_desk(shop: Shop) -> None:
+    desk = await shop.desk(exchange_rates={"beta": Decimal("0.25")}, record_balance=True)
+    await place(desk)
+    shop.beta.answer_next("add", ODD)
+    unknown = await desk.place(likes("b"), ref="b")
+
+    summary = await desk.summary()
+    [evidence] = await desk.unknown()
+
+    assert unknown.state is S.UNKNOWN
+    assert (summary.spent, summary.at_risk) == (Decimal("0.5"), Decimal("0.5"))
+    assert evidence.balance_drop == 0
+    assert evidence.drop_difference == Decimal("-0.5")
+
+
+@pytest.mark.asyncio
+async def test_panel_that_does_not_tell_its_currency_gets_nothing_for_now(shop: Shop) -> None:
+    shop.beta.fail_next(Fault.HTTP_500, action="balance", times=9)
+    desk = await shop.desk()
+
+    reasons = [each.reason for each in await desk.quote(likes())]
+
+    assert reasons == [None, RouteReason.CATALOGUE_UNAVAILABLE]
+
+
+@pytest.mark.asyncio
+async def test_desk_over_one_panel_quotes_its_services(shop: Shop) -> None:
+    clients = await shop.clients()
+    desk = await shop.desk(clients=clients["alpha"], products=None)
+
+    [quote] = await desk.quote(order())
+
+    assert (quote.panel, quote.service, quote.price, quote.reason) == ("default", "1", 1, None)
