@@ -817,8 +817,8 @@ async def test_rate_limit_holds_across_two_desks(
     ]
     reserve, waits_s, arrived_s = SQLJournal.reserve_call, [], []
 
-    async def recording(self: SQLJournal, interval: timedelta) -> CallReservation:
-        reserved = await reserve(self, interval)
+    async def recording(self: SQLJournal, interval: timedelta, **options: Any) -> CallReservation:
+        reserved = await reserve(self, interval, **options)
         waits_s.append(reserved.wait.total_seconds())
         return reserved
 

@@ -7,9 +7,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 import pytest_asyncio
 from attrs import define
+from sqlalchemy.ext.asyncio import create_async_engine
 from support.journals import LEASE
 
 from smmfanfast_async import (
@@ -17,9 +19,11 @@ from smmfanfast_async import (
     ErrorKind,
     InvalidOrderError,
     InvalidSettingsError,
+    NotSentError,
     RefConflictError,
     RetryPolicy,
     SpendingLimitError,
+    SubscriptionsOrder,
 )
 from smmfanfast_async.desk import OrderDesk, RouteReason, in_order
 from smmfanfast_async.desk.routing import FAILOVER_KINDS
@@ -464,3 +468,75 @@ async def test_desk_over_one_panel_quotes_its_services(shop: Shop) -> None:
     [quote] = await desk.quote(order())
 
     assert (quote.panel, quote.service, quote.price, quote.reason) == ("default", "1", 1, None)
+
+
+@pytest.mark.asyncio
+async def test_order_that_is_paused_everywhere_is_stored_and_sent_later(shop: Shop) -> None:
+    desk = await shop.desk()
+    for panel in desk._panels.values():
+        await panel.rate_limit.pause(300.0)
+
+    entry = await place(desk)
+
+    assert (entry.state, entry.panel, entry.attempt) == (S.PREPARED, None, 0)
+    assert entry.reason == "no panel can take the order: alpha: paused; beta: paused"
+    assert await place(desk) == entry
+    assert shop.stored() == []
+
+
+@pytest.mark.asyncio
+async def test_order_without_any_catalogue_is_not_sent_and_not_stored(shop: Shop) -> None:
+    for panel in (shop.alpha, shop.beta):
+        panel.fail_next(Fault.HTTP_500, action="services", times=9)
+    desk = await shop.desk()
+
+    with pytest.raises(NotSentError, match="alpha: catalogue_unavailable"):
+        await place(desk)
+
+    assert await desk.find("a") is None
+
+
+@pytest.mark.asyncio
+async def test_limit_without_a_known_price_is_an_error(shop: Shop) -> None:
+    desk = await shop.desk(products={"posts": {"alpha": 2}})
+    subscription = SubscriptionsOrder(service="posts", username="u", min=10, max=20, delay=0)
+
+    with pytest.raises(InvalidOrderError, match="alpha: no_price"):
+        await desk.place(subscription, ref="s", max_charge=Decimal(1))
+
+
+@pytest.mark.asyncio
+async def test_panel_whose_profile_does_not_take_the_order_is_no_route(shop: Shop) -> None:
+    clients = await shop.clients()
+    few = attrs.evolve(clients["alpha"].profile, order_types=frozenset({"package"}))
+    clients["alpha"] = await shop.stack.enter_async_context(
+        Client(shop.alpha.api_key, base_url=shop.alpha.url, profile=few)
+    )
+    desk = await shop.desk(clients=clients)
+
+    assert [each.reason for each in await desk.quote(likes())] == [RouteReason.WRONG_TYPE, None]
+    assert (await place(desk)).routes == {"beta": "11"}
+
+    alone = await shop.desk(clients={"alpha": clients["alpha"]}, products={"likes": {"alpha": 1}})
+    with pytest.raises(InvalidOrderError, match="is not supported"):
+        await alone.place(likes("b"), ref="b")
+
+
+@pytest.mark.asyncio
+async def test_order_is_stored_in_a_transaction_and_sent_by_a_running_desk(shop: Shop) -> None:
+    desk = await shop.desk()
+    engine = create_async_engine(shop.url)
+    with pytest.raises(NotSentError):
+        async with engine.begin() as connection:
+            await desk.enqueue(likes(), ref="a", connection=connection)
+    await desk.quote(likes())
+    async with engine.begin() as connection:
+        stored = await desk.enqueue(likes(), ref="a", connection=connection)
+    await engine.dispose()
+
+    following = asyncio.create_task(desk.follow())
+    accepted = await in_state(desk, "a", S.ACCEPTED)
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+
+    assert (stored.price, accepted.panel, shop.stored()) == (1, "alpha", ["alpha"])

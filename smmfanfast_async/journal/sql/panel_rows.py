@@ -52,11 +52,11 @@ class PanelRows(AccountSettling):
             now=now, far=now + MAX_AHEAD, interval=interval // timedelta(microseconds=1),
             panel=panel,
         )  # fmt: skip
-        reserved: datetime | None
-        reserved = (await connection.execute(statements.RESERVE_CALL, params)).scalar()
-        if reserved is None:  # the panel was not named when the journal was opened
+        found = (await connection.execute(statements.RESERVE_CALL, params)).scalar()
+        if found is None:  # the panel was not named when the journal was opened
             await self._insert_panel(connection, panel)
-            reserved = (await connection.execute(statements.RESERVE_CALL, params)).scalar_one()
+            found = (await connection.execute(statements.RESERVE_CALL, params)).scalar_one()
+        reserved: datetime = found
         call_at = reserved - interval
         wait = max(call_at - now, timedelta(0))
         return CallReservation(wait=wait, call_at=call_at, next_call_at=reserved, panel=panel)

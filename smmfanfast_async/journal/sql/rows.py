@@ -402,8 +402,9 @@ def build_summary(groups: Iterable[Any]) -> Summary:
     cost_unknown = 0
     for state_value, status, price, charged, rate, count in groups:
         state = _S(state_value)
-        is_converted = charged is not None and rate is not None
-        charge = EXACT.multiply(charged, rate) if is_converted else charged
+        charge = charged
+        if charged is not None and rate is not None:
+            charge = EXACT.multiply(charged, rate)
         states[state] += count
         if state in (_S.ACCEPTED, _S.FINISHED):
             statuses[status or "unseen"] += count
