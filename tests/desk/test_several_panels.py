@@ -20,6 +20,7 @@ from smmfanfast_async import (
     InvalidOrderError,
     InvalidSettingsError,
     NotSentError,
+    PollPolicy,
     RefConflictError,
     RetryPolicy,
     SpendingLimitError,
@@ -31,7 +32,7 @@ from smmfanfast_async.journal import Entry, EntryState, EventKind
 from smmfanfast_async.journal.sql import SQLJournal
 from smmfanfast_async.sandbox import Fault, SandboxService
 
-from .world import SERVICES, Panel, S, in_state, order, read_events, timed_desk
+from .world import SERVICES, Panel, S, eventually, in_state, order, read_events, timed_desk
 
 NO_FUNDS = '{"error": "Not enough funds"}'
 NO_KEY = '{"error": "Invalid API key"}'
@@ -540,3 +541,28 @@ async def test_order_is_stored_in_a_transaction_and_sent_by_a_running_desk(shop:
     await asyncio.gather(following, return_exceptions=True)
 
     assert (stored.price, accepted.panel, shop.stored()) == (1, "alpha", ["alpha"])
+
+
+@pytest.mark.asyncio
+async def test_key_that_one_panel_rejects_stops_no_other(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk = await shop.desk(poll=PollPolicy(min_interval_s=0.02, max_interval_s=0.05))
+    await place(desk)
+    other = await desk.place(likes("b"), ref="b", max_charge=None)
+    assert other.panel == "alpha"
+    for action in ("status", "balance"):
+        for _ in range(50):
+            shop.alpha.answer_next(action, NO_KEY)
+    shop.alpha.answer_next("add", NO_FUNDS)
+
+    following = asyncio.create_task(desk.follow())
+    moved = await desk.place(likes("c"), ref="c")
+    shop.beta.set_status(moved.order_id(), "completed")
+    await in_state(desk, "c", S.FINISHED)
+    await eventually(lambda: "the panel 'alpha' rejects the key" in caplog.text)
+    assert not following.done()
+    await desk.aclose()
+    await following
+
+    assert moved.panel == "beta"
