@@ -617,7 +617,7 @@ async def test_database_outage_does_not_end_follow(
 async def test_failure_to_record_a_pause_does_not_end_follow(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def gone(*_: object) -> None:
+    async def gone(*_: object, **__: object) -> None:
         raise JournalError("is restarting")
 
     monkeypatch.setattr(SQLJournal, "pause", gone)
