@@ -36,7 +36,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from smmfanfast_async import Client, DefaultOrder, PollPolicy
 from smmfanfast_async.desk import OrderDesk
-from smmfanfast_async.journal import Claim
+from smmfanfast_async.journal import DEFAULT_PANEL, Claim
 from smmfanfast_async.journal.sql import SQLJournal
 
 HERE = Path(__file__).parent
@@ -59,9 +59,10 @@ NUMBERS = {
 }
 FILL = """{numbers}
 INSERT INTO smm_orders (account, ref, digest, form, link, quantity, price, budget_day, created_at,
-    state, attempt, due_at, was_unknown, panel_order, miss_count, claim_version)
+    state, attempt, due_at, was_unknown, is_pinned, panel, panel_order, miss_count, claim_version)
 SELECT '{account}', 'ref-' || i, 'x', '{{}}', 'https://example.com/' || i, 1000, '0.51',
-    '2030-01-01', {now}, 'accepted', 1, {now} - {orders} + i, {false}, '' || i, 0, 0 FROM n"""
+    '2030-01-01', {now}, 'accepted', 1, {now} - {orders} + i, {false}, {false}, 'default',
+    '' || i, 0, 0 FROM n"""
 # SQLite's grammar requires the INSERT before the list of numbers.
 FILL_SQLITE = FILL.replace("{numbers}\n", "").replace("\nSELECT", "\n{numbers}\nSELECT")
 
@@ -131,10 +132,12 @@ class TimedJournal(SQLJournal):
 
     claims_ms: list[float]
 
-    async def claim(self, limit: int, *, lease: timedelta) -> list[Claim]:
+    async def claim(
+        self, limit: int, *, lease: timedelta, panel: str = DEFAULT_PANEL
+    ) -> list[Claim]:
         """Claim and record the duration."""
         start_s = time.perf_counter()
-        claims = await super().claim(limit, lease=lease)
+        claims = await super().claim(limit, lease=lease, panel=panel)
         if claims:
             self.claims_ms.append((time.perf_counter() - start_s) * 1000)
         return claims

@@ -32,12 +32,10 @@ def check_settings(
 def check_settling(
     profile: Profile, *, is_asked_for: bool, has_balances: bool, is_routed: bool
 ) -> None:
-    """Raise `InvalidSettingsError` if the balance would have to settle orders, and cannot.
-
-    With several panels, an order may have been charged by any of them.
-    """
+    """Raise `InvalidSettingsError` if the balance would have to settle orders, and is not read."""
     if is_asked_for and is_routed:
-        raise InvalidSettingsError("settle_by_balance", "needs a desk with one panel")
+        reason = "is for a desk whose orders name the services of one panel, without products="
+        raise InvalidSettingsError("settle_by_balance", reason)
     if is_asked_for and not has_balances:
         raise InvalidSettingsError("settle_by_balance", "needs record_balance=True")
     if is_asked_for and "balance" not in profile.actions:

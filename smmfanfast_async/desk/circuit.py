@@ -16,6 +16,7 @@ from enum import Enum, auto
 import attrs
 from attrs import Attribute, field, frozen
 
+from .._amounts import EXACT
 from .._settings import require_counts, require_number
 from ..errors import (
     BlockedError,
@@ -228,14 +229,15 @@ def on_probe(
     return _opened(circuit, count, reason, now + policy.open_for(count))
 
 
-def covers(circuit: Circuit, entry: Entry) -> bool:
+def covers(circuit: Circuit, entry: Entry, exchange_rate: Decimal) -> bool:
     """Return whether the balance covers an order, though it was too low for another one.
 
-    An order that one buyer cannot be served must not keep those of the others waiting.
+    `exchange_rate` is what a unit of the balance is worth in the currency of the order's price. An
+    order that one buyer cannot be served must not keep those of the others waiting.
     """
     if circuit.reason is not ErrorKind.FUNDS or circuit.balance is None or entry.price is None:
         return False
-    return entry.price <= circuit.balance
+    return entry.price <= EXACT.multiply(circuit.balance, exchange_rate)
 
 
 def _opened(circuit: Circuit, count: int, reason: ErrorKind, until: datetime) -> Circuit:

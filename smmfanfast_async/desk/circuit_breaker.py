@@ -15,6 +15,7 @@ from decimal import Decimal
 
 from attrs import define, field
 
+from .._amounts import EXACT
 from .._engine.policy import RetryPolicy
 from ..client import Client
 from ..errors import (
@@ -70,8 +71,8 @@ class CircuitBreaker:
     balance_timeout_s: float
     """Seconds for a call that reads the balance."""
     panel: str = DEFAULT_PANEL
-    compares_prices: bool = True
-    """Whether the prices of orders are those of this panel, in the currency of its balance."""
+    exchange_rate: Decimal = Decimal(1)
+    """What a unit of the panel's currency is worth in that of the orders' prices."""
     _known: Circuit = field(factory=Circuit)
     """The circuit when it was last read: a success is recorded only if it ends failures."""
     _balance: Balance | None = None
@@ -154,7 +155,7 @@ class CircuitBreaker:
             raise result
 
     def _covers(self, circuit: Circuit, entry: Entry) -> bool:
-        return self.compares_prices and covers(circuit, entry)
+        return covers(circuit, entry, self.exchange_rate)
 
     async def _read(self) -> Circuit:
         self._known = await self.journal.circuit(self.panel)
@@ -222,8 +223,10 @@ class CircuitBreaker:
             balance = read.balance if isinstance(read, Balance) else None
         # Read before the refusal, it must not be taken for one that rose since.
         self._balance = None
-        price = entry.price if entry is not None and self.compares_prices else None
-        return balance if balance is not None and (price is None or balance < price) else None
+        price = None if entry is None else entry.price
+        if balance is None or price is None:
+            return balance
+        return balance if EXACT.multiply(balance, self.exchange_rate) < price else None
 
 
 def _next_look(circuit: Circuit, now: datetime) -> datetime:

@@ -17,7 +17,7 @@ __all__ = ["Decisions"]
 _S = EntryState
 
 
-@frozen(kw_only=True)
+@frozen
 class Decisions:
     """Applies decisions to the orders of one account."""
 

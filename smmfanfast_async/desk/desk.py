@@ -14,9 +14,9 @@ from ..client import Client
 from ..errors import ClosedError
 from ..journal import Entry, EntryState, Journal, UnknownOrder
 from ..orders import Order
+from . import assembly
 from .admission import MAY_BE_STORED, Admission
 from .arguments import check_settings, check_settling, parse_decided_by
-from .assembly import close_all, create_followers, create_senders, follow_all
 from .circuit import DEFAULT_CIRCUIT, CircuitPolicy
 from .deadline import Deadline
 from .deciding import Decisions
@@ -55,7 +55,7 @@ class OrderDesk(HealthCalls, QueryCalls, RequestCalls):
             orders name the product. Which services are equal is for you to say.
         exchange_rates: What a unit of a panel's currency is worth in the desk's, in which prices,
             limits and budgets are; 1 by default.
-        router: Which panel gets an order first: `cheapest_first` or `in_order` (of `products`).
+        router: Which panel is first: `cheapest_first` or `in_order` (of `products`).
         account: The name under which the orders are kept; by default the client's short HMAC of its
             key and address. Choose one of your own before you change a key or move to another
             address, so that the orders stay together. Without it, a ref under which another account
@@ -114,8 +114,7 @@ class OrderDesk(HealthCalls, QueryCalls, RequestCalls):
             setup.first.profile, is_asked_for=settle_by_balance, has_balances=record_balance,
             is_routed=setup.is_routed,
         )  # fmt: skip
-        account_name = account or setup.first.account
-        self._journal = journal.for_account(account_name)
+        self._journal = journal.for_account(setup.account)
         self._panels = panels = create_panels(
             setup, self._journal, self._clock, budget_per_day, calls_per_minute, circuit,
             self._timing.balance_timeout_s,
@@ -125,14 +124,14 @@ class OrderDesk(HealthCalls, QueryCalls, RequestCalls):
         first = next(iter(panels.values()))
         self._admission = Admission(
             journal=self._journal, pricing=self._quoting if setup.is_routed else first.pricing,
-            is_account_given=account is not None or setup.first.is_account_given,
+            is_account_given=setup.is_account_given,
         )  # fmt: skip
         on_events, timing, clock = self._notify, self._timing, self._clock
         self._decisions = Decisions(
             journal=self._journal, budget=budget_per_day, on_events=on_events
         )
         poll = poll or PollPolicy()
-        senders = create_senders(
+        senders = assembly.create_senders(
             panels, self._journal, retry=retry, poll=poll, queue_active_links=queue_active_links,
             record_balance=record_balance, rng=rng, timing=timing, clock=clock,
         )  # fmt: skip
@@ -147,9 +146,9 @@ class OrderDesk(HealthCalls, QueryCalls, RequestCalls):
             on_events=on_events, timing=timing, clock=clock,
         )  # fmt: skip
         self._event_reader = EventReader(self._journal, timing, clock, check_open=self._check_open)
-        self._followers = create_followers(
+        self._followers = assembly.create_followers(
             panels, self._journal, poll=poll, rng=rng, send=self._sends.start, on_events=on_events,
-            rechecks=Rechecks(recheck_days, account_name), refill_checks=refill_checks,
+            rechecks=Rechecks(recheck_days, setup.account), refill_checks=refill_checks,
             read_health=self._read_health, on_health=on_health,
             settles_by_balance=settle_by_balance, timing=timing, clock=clock,
         )  # fmt: skip
@@ -197,7 +196,7 @@ class OrderDesk(HealthCalls, QueryCalls, RequestCalls):
         try:
             await self._event_reader.close()
             grace_s = self._timing.close_grace_s
-            await close_all(self._followers, grace_s)
+            await assembly.close_all(self._followers, grace_s)
             await asyncio.gather(self._sends.wait_all(grace_s), self._requests.wait_all(grace_s))
         finally:
             await asyncio.gather(self._sends.cancel_all(), self._requests.cancel_all())
@@ -305,7 +304,7 @@ class OrderDesk(HealthCalls, QueryCalls, RequestCalls):
         """
         self._check_open()
         try:
-            await follow_all(self._followers)
+            await assembly.follow_all(self._followers)
         except ClosedError:
             if not self._follower.closed.is_set():
                 raise
@@ -442,9 +441,8 @@ class OrderDesk(HealthCalls, QueryCalls, RequestCalls):
     async def quote(self, order: Order) -> tuple[RouteQuote, ...]:
         """Return what each panel offers for an order, in the order of products; store nothing.
 
-        `place` takes the first that the router returns of those that have no `reason`.
-
-        Raises `InvalidOrderError` if the order names no product of this desk, and `ClosedError`.
+        `place` takes the first that the router returns of those that have no `reason`. Raises
+        `InvalidOrderError` if the order names no product of this desk, and `ClosedError`.
         """
         self._check_open()
         return tuple(await self._quoting.of_order(order))

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Collection, Mapping
 from decimal import Decimal
 
-from attrs import define, field, frozen
+from attrs import define, frozen
 
 from .._engine.limiter import Clock
 from .._engine.policy import RetryPolicy
@@ -88,7 +88,10 @@ class PanelSetup:
     """The client of each panel, in the caller's order: one, or several."""
     products: Products
     """Empty for a desk whose orders name the services of its only panel."""
-    exchange_rates: Mapping[str, Decimal] = field(factory=dict[str, Decimal])
+    exchange_rates: Mapping[str, Decimal]
+    account: str
+    """The name under which the orders are kept."""
+    is_account_given: bool
 
     @property
     def is_routed(self) -> bool:
@@ -126,7 +129,11 @@ def parse_panels(
         if not isinstance(rate, Decimal) or not rate.is_finite() or rate <= 0:
             reason = f"of {panel!r} must be a finite Decimal above 0, not {format_value(rate)}"
             raise InvalidSettingsError("exchange_rates", reason)
-    return PanelSetup(clients=clients, products=sold, exchange_rates=rates)
+    first = next(iter(clients.values()))
+    return PanelSetup(
+        clients=clients, products=sold, exchange_rates=rates, account=account or first.account,
+        is_account_given=account is not None or first.is_account_given,
+    )  # fmt: skip
 
 
 def create_panels(
@@ -144,13 +151,11 @@ def create_panels(
         rate_limit = AccountRateLimit(
             journal, calls_per_minute or client.profile.calls_per_minute, clock, name
         )
-        pricing = Pricing(
-            client=client, budget=budget, panel=name,
-            exchange_rate=setup.exchange_rates.get(name, Decimal(1)),
-        )  # fmt: skip
+        rate = setup.exchange_rates.get(name, Decimal(1))
+        pricing = Pricing(client=client, budget=budget, panel=name, exchange_rate=rate)
         breaker = CircuitBreaker(
             policy=circuit, client=client, journal=journal, rate_limit=rate_limit, panel=name,
-            balance_timeout_s=balance_timeout_s, compares_prices=not setup.is_routed,
+            balance_timeout_s=balance_timeout_s, exchange_rate=rate,
         )  # fmt: skip
         panels[name] = DeskPanel(
             name=name, client=client, rate_limit=rate_limit, pricing=pricing, breaker=breaker,

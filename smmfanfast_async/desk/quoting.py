@@ -159,7 +159,7 @@ class Quoting:
             *(self._catalogue(panel, deadline, may_fetch=may_fetch) for panel in services)
         )
         mismatched = await self._mismatched() if may_fetch else {}
-        pauses = await self._pauses() if may_fetch else {}
+        pauses = await self._pauses() if may_fetch else dict[str, datetime]()
         quotes: list[RouteQuote] = []
         for (panel, service), catalogue in zip(services.items(), catalogues, strict=True):
             reason, price = (

@@ -21,7 +21,7 @@ from decimal import Decimal
 from attrs import field, frozen
 
 from .._amounts import EXACT, step_of, total
-from ..journal import Activity, Entry, EntryState, EventKind, JournalEvent
+from ..journal import DEFAULT_PANEL, Activity, Entry, EntryState, EventKind, JournalEvent
 from ..results import Status
 
 __all__ = [
@@ -120,6 +120,9 @@ def _may_settle(entry: Entry) -> bool:
     before = entry.balance_before
     return (
         entry.state is _S.UNKNOWN
+        # One of several panels has a balance that this one says nothing about.
+        and entry.panel == DEFAULT_PANEL
+        and not entry.routes
         and entry.is_error_answer
         and not entry.was_unknown
         and entry.order is None

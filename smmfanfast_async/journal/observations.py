@@ -6,7 +6,7 @@ from decimal import Decimal
 from attrs import frozen
 
 from ..results import OrderStatus
-from .entry import Entry
+from .entry import DEFAULT_PANEL, Entry
 
 __all__ = ["CallReservation", "Claim", "Observation"]
 
@@ -58,13 +58,12 @@ class CallReservation:
     """The time of one call to a panel, reserved on all machines.
 
     Attributes:
-        panel: The name of the panel.
         wait: How long to wait for it.
         call_at: When the call may be made, aware UTC.
         next_call_at: When the call after it may be made, if none was reserved since.
     """
 
-    panel: str
     wait: timedelta
     call_at: datetime
     next_call_at: datetime
+    panel: str = DEFAULT_PANEL

@@ -163,10 +163,10 @@ async def test_child_orders_are_asked_for_later_if_it_takes_too_long(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Journal:
-        async def reserve_call(self, interval: timedelta, *, panel: str) -> CallReservation:
+        async def reserve_call(self, interval: timedelta, **_: object) -> CallReservation:
             wait, now = timedelta(minutes=5), datetime.now(UTC)
             return CallReservation(
-                panel=panel, wait=wait, call_at=now + wait, next_call_at=now + wait + interval
+                wait=wait, call_at=now + wait, next_call_at=now + wait + interval, panel="default"
             )
 
         async def cancel_call(self, _: CallReservation) -> None: ...
@@ -175,7 +175,7 @@ async def test_child_orders_are_asked_for_later_if_it_takes_too_long(
     assert costs == {"9": ChildCosts(are_open=True)}
 
     class Hanging(Journal):
-        async def reserve_call(self, interval: timedelta, *, panel: str) -> CallReservation:
+        async def reserve_call(self, interval: timedelta, **_: object) -> CallReservation:
             await asyncio.Event().wait()
             raise AssertionError
 
@@ -184,7 +184,7 @@ async def test_child_orders_are_asked_for_later_if_it_takes_too_long(
     assert costs == {"9": ChildCosts(are_open=True)}
 
     class Broken(Journal):
-        async def reserve_call(self, interval: timedelta, *, panel: str) -> CallReservation:
+        async def reserve_call(self, interval: timedelta, **_: object) -> CallReservation:
             raise JournalError("disk full")
 
     costs = await find_costs(world, parent(), calls_per_minute=1, journal=Broken())

@@ -279,7 +279,15 @@ def test_cheap_orders_do_not_wait_for_funds(
 ) -> None:
     entry = Entry(ref="a", state=EntryState.PREPARED, created_at=NOW, price=price)
 
-    assert covers(circuit, entry) is is_covered
+    assert covers(circuit, entry, Decimal(1)) is is_covered
+
+
+def test_balance_in_another_currency_is_converted() -> None:
+    circuit = opened(ErrorKind.FUNDS, balance=Decimal(500))
+    entry = Entry(ref="a", state=EntryState.PREPARED, created_at=NOW, price=Decimal("6.01"))
+
+    assert not covers(circuit, entry, Decimal("0.012"))
+    assert covers(circuit, entry, Decimal("0.013"))
 
 
 @pytest.mark.parametrize(

@@ -618,7 +618,7 @@ async def test_database_outage_does_not_end_follow(
 async def test_failure_to_record_a_pause_does_not_end_follow(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def gone(*_: object) -> None:
+    async def gone(*_: object, **__: object) -> None:
         raise JournalError("is restarting")
 
     monkeypatch.setattr(SQLJournal, "pause", gone)
@@ -819,7 +819,7 @@ async def test_rate_limit_holds_across_two_desks(
     ]
     reserve, waits_s, arrived_s = SQLJournal.reserve_call, [], []
 
-    async def recording(self: SQLJournal, interval: timedelta, **options: str) -> CallReservation:
+    async def recording(self: SQLJournal, interval: timedelta, **options: Any) -> CallReservation:
         reserved = await reserve(self, interval, **options)
         waits_s.append(reserved.wait.total_seconds())
         return reserved

@@ -181,8 +181,8 @@ async def test_follow_cancelled_while_claiming_releases_the_claims(
     await placed(desk, 1)
     claim, claiming = SQLJournal.claim, asyncio.Event()
 
-    async def slow(self: SQLJournal, limit: int, *, lease: timedelta) -> list[Claim]:
-        claims = await claim(self, limit, lease=lease)
+    async def slow(self: SQLJournal, limit: int, **options: Any) -> list[Claim]:
+        claims = await claim(self, limit, **options)
         claiming.set()
         await asyncio.sleep(0.05)
         return claims

@@ -94,7 +94,7 @@ async def test_orders_to_a_dead_port_do_not_wait_for_each_other(world: World) ->
     client = await world.client()
     await client.services()  # so that prices are known
     client._runner.transport.url = DEAD_PORT
-    desk = await paced_desk(world, clock, client, calls_per_minute=6)
+    desk = await paced_desk(world, clock, client, calls_per_minute=6, circuit=None)
     for number in range(5):
         entry = await desk.place(order(number), ref=f"r{number}")
         assert (entry.state, entry.attempt) == (S.PREPARED, 1)
@@ -152,7 +152,7 @@ async def test_every_failing_check_has_a_turn_of_its_own(world: World) -> None:
     reserved = 0
 
     class Counting(SQLJournal):
-        async def reserve_call(self, interval: timedelta) -> CallReservation:
+        async def reserve_call(self, interval: timedelta, **_: object) -> CallReservation:
             nonlocal reserved
             reserved += 1
             return await super().reserve_call(interval)
@@ -183,7 +183,7 @@ class FakeJournal:
         self.error = error
         self.cancelled: list[CallReservation] = []
 
-    async def reserve_call(self, interval: timedelta) -> CallReservation:
+    async def reserve_call(self, interval: timedelta, **_: object) -> CallReservation:
         call_at = START + self.wait
         return CallReservation(wait=self.wait, call_at=call_at, next_call_at=call_at + interval)
 

@@ -7,9 +7,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 import pytest_asyncio
 from attrs import define
+from sqlalchemy.ext.asyncio import create_async_engine
 from support.journals import LEASE
 
 from smmfanfast_async import (
@@ -17,9 +19,12 @@ from smmfanfast_async import (
     ErrorKind,
     InvalidOrderError,
     InvalidSettingsError,
+    NotSentError,
+    PollPolicy,
     RefConflictError,
     RetryPolicy,
     SpendingLimitError,
+    SubscriptionsOrder,
 )
 from smmfanfast_async.desk import OrderDesk, RouteReason, in_order
 from smmfanfast_async.desk.routing import FAILOVER_KINDS
@@ -27,7 +32,7 @@ from smmfanfast_async.journal import Entry, EntryState, EventKind
 from smmfanfast_async.journal.sql import SQLJournal
 from smmfanfast_async.sandbox import Fault, SandboxService
 
-from .world import SERVICES, Panel, S, in_state, order, read_events, timed_desk
+from .world import SERVICES, Panel, S, eventually, in_state, order, read_events, timed_desk
 
 NO_FUNDS = '{"error": "Not enough funds"}'
 NO_KEY = '{"error": "Invalid API key"}'
@@ -422,3 +427,142 @@ async def test_running_desk_sends_what_is_due(shop: Shop) -> None:
     await asyncio.gather(following, return_exceptions=True)
 
     assert (entry.panel, finished.panel) == ("beta", "beta")
+
+
+@pytest.mark.asyncio
+async def test_balance_settles_nothing_over_several_panels(shop: Shop) -> None:
+    with pytest.raises(InvalidSettingsError, match="without products="):
+        await shop.desk(record_balance=True, settle_by_balance=True)
+
+
+@pytest.mark.asyncio
+async def test_money_is_counted_in_the_currency_of_the_desk(shop: Shop) -> None:
+    desk = await shop.desk(exchange_rates={"beta": Decimal("0.25")}, record_balance=True)
+    await place(desk)
+    shop.beta.answer_next("add", ODD)
+    unknown = await desk.place(likes("b"), ref="b")
+
+    summary = await desk.summary()
+    [evidence] = await desk.unknown()
+
+    assert unknown.state is S.UNKNOWN
+    assert (summary.spent, summary.at_risk) == (Decimal("0.5"), Decimal("0.5"))
+    assert evidence.balance_drop == 0
+    assert evidence.drop_difference == Decimal("-0.5")
+
+
+@pytest.mark.asyncio
+async def test_panel_that_does_not_tell_its_currency_gets_nothing_for_now(shop: Shop) -> None:
+    shop.beta.fail_next(Fault.HTTP_500, action="balance", times=9)
+    desk = await shop.desk()
+
+    reasons = [each.reason for each in await desk.quote(likes())]
+
+    assert reasons == [None, RouteReason.CATALOGUE_UNAVAILABLE]
+
+
+@pytest.mark.asyncio
+async def test_desk_over_one_panel_quotes_its_services(shop: Shop) -> None:
+    clients = await shop.clients()
+    desk = await shop.desk(clients=clients["alpha"], products=None)
+
+    [quote] = await desk.quote(order())
+
+    assert (quote.panel, quote.service, quote.price, quote.reason) == ("default", "1", 1, None)
+
+
+@pytest.mark.asyncio
+async def test_order_that_is_paused_everywhere_is_stored_and_sent_later(shop: Shop) -> None:
+    desk = await shop.desk()
+    for panel in desk._panels.values():
+        await panel.rate_limit.pause(300.0)
+
+    entry = await place(desk)
+
+    assert (entry.state, entry.panel, entry.attempt) == (S.PREPARED, None, 0)
+    assert entry.reason == "no panel can take the order: alpha: paused; beta: paused"
+    assert await place(desk) == entry
+    assert shop.stored() == []
+
+
+@pytest.mark.asyncio
+async def test_order_without_any_catalogue_is_not_sent_and_not_stored(shop: Shop) -> None:
+    for panel in (shop.alpha, shop.beta):
+        panel.fail_next(Fault.HTTP_500, action="services", times=9)
+    desk = await shop.desk()
+
+    with pytest.raises(NotSentError, match="alpha: catalogue_unavailable"):
+        await place(desk)
+
+    assert await desk.find("a") is None
+
+
+@pytest.mark.asyncio
+async def test_limit_without_a_known_price_is_an_error(shop: Shop) -> None:
+    desk = await shop.desk(products={"posts": {"alpha": 2}})
+    subscription = SubscriptionsOrder(service="posts", username="u", min=10, max=20, delay=0)
+
+    with pytest.raises(InvalidOrderError, match="alpha: no_price"):
+        await desk.place(subscription, ref="s", max_charge=Decimal(1))
+
+
+@pytest.mark.asyncio
+async def test_panel_whose_profile_does_not_take_the_order_is_no_route(shop: Shop) -> None:
+    clients = await shop.clients()
+    few = attrs.evolve(clients["alpha"].profile, order_types=frozenset({"package"}))
+    clients["alpha"] = await shop.stack.enter_async_context(
+        Client(shop.alpha.api_key, base_url=shop.alpha.url, profile=few)
+    )
+    desk = await shop.desk(clients=clients)
+
+    assert [each.reason for each in await desk.quote(likes())] == [RouteReason.WRONG_TYPE, None]
+    assert (await place(desk)).routes == {"beta": "11"}
+
+    alone = await shop.desk(clients={"alpha": clients["alpha"]}, products={"likes": {"alpha": 1}})
+    with pytest.raises(InvalidOrderError, match="is not supported"):
+        await alone.place(likes("b"), ref="b")
+
+
+@pytest.mark.asyncio
+async def test_order_is_stored_in_a_transaction_and_sent_by_a_running_desk(shop: Shop) -> None:
+    desk = await shop.desk()
+    engine = create_async_engine(shop.url)
+    with pytest.raises(NotSentError):
+        async with engine.begin() as connection:
+            await desk.enqueue(likes(), ref="a", connection=connection)
+    await desk.quote(likes())
+    async with engine.begin() as connection:
+        stored = await desk.enqueue(likes(), ref="a", connection=connection)
+    await engine.dispose()
+
+    following = asyncio.create_task(desk.follow())
+    accepted = await in_state(desk, "a", S.ACCEPTED)
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+
+    assert (stored.price, accepted.panel, shop.stored()) == (1, "alpha", ["alpha"])
+
+
+@pytest.mark.asyncio
+async def test_key_that_one_panel_rejects_stops_no_other(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk = await shop.desk(poll=PollPolicy(min_interval_s=0.02, max_interval_s=0.05))
+    await place(desk)
+    other = await desk.place(likes("b"), ref="b", max_charge=None)
+    assert other.panel == "alpha"
+    for action in ("status", "balance"):
+        for _ in range(50):
+            shop.alpha.answer_next(action, NO_KEY)
+    shop.alpha.answer_next("add", NO_FUNDS)
+
+    following = asyncio.create_task(desk.follow())
+    moved = await desk.place(likes("c"), ref="c")
+    shop.beta.set_status(moved.order_id(), "completed")
+    await in_state(desk, "c", S.FINISHED)
+    await eventually(lambda: "the panel 'alpha' rejects the key" in caplog.text)
+    assert not following.done()
+    await desk.aclose()
+    await following
+
+    assert moved.panel == "beta"

@@ -39,7 +39,6 @@ from .rows import (
     event_row,
 )
 from .schema import accounts
-from .settling import AccountSettling
 from .transaction import (
     admitting_transaction,
     deciding_transaction,
@@ -66,7 +65,7 @@ NO_ACCOUNT = ""
 """The account of a journal that is not bound to one yet: it has no orders."""
 
 
-class SQLJournal(AccountSettling, AccountRequests, HealthQueries):
+class SQLJournal(AccountRequests, HealthQueries):
     """A journal in a database: `sqlite+aiosqlite:///orders.db` or `postgresql+asyncpg://…`.
 
     A SQLite file serves any number of processes on one machine, PostgreSQL any number of machines;

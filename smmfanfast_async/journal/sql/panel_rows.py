@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from .. import DEFAULT_PANEL, CallReservation
 from . import schema, statements
-from .queries import AccountQueries
+from .settling import AccountSettling
 from .transaction import transaction
 
 __all__ = ["MAX_AHEAD", "PanelRows"]
@@ -16,7 +16,7 @@ MAX_AHEAD = timedelta(minutes=30)
 long, and a later time was written before the clock was set back."""
 
 
-class PanelRows(AccountQueries):
+class PanelRows(AccountSettling):
     """What `SQLJournal` keeps of each panel."""
 
     async def _insert_panel(self, connection: AsyncConnection, panel: str) -> None:
@@ -52,13 +52,14 @@ class PanelRows(AccountQueries):
             now=now, far=now + MAX_AHEAD, interval=interval // timedelta(microseconds=1),
             panel=panel,
         )  # fmt: skip
-        next_call_at = (await connection.execute(statements.RESERVE_CALL, params)).scalar()
-        if next_call_at is None:  # the panel was not named when the journal was opened
+        found = (await connection.execute(statements.RESERVE_CALL, params)).scalar()
+        if found is None:  # the panel was not named when the journal was opened
             await self._insert_panel(connection, panel)
-            next_call_at = (await connection.execute(statements.RESERVE_CALL, params)).scalar_one()
-        call_at: datetime = next_call_at - interval
+            found = (await connection.execute(statements.RESERVE_CALL, params)).scalar_one()
+        reserved: datetime = found
+        call_at = reserved - interval
         wait = max(call_at - now, timedelta(0))
-        return CallReservation(panel=panel, wait=wait, call_at=call_at, next_call_at=next_call_at)
+        return CallReservation(wait=wait, call_at=call_at, next_call_at=reserved, panel=panel)
 
     async def cancel_call(self, reservation: CallReservation) -> None:
         """Set the time of the panel's next call back, if it is still the one reserved then.
@@ -67,8 +68,8 @@ class PanelRows(AccountQueries):
         been reserved for the same time since.
         """
         params = self._params(
-            panel=reservation.panel, call_at=reservation.call_at,
-            next_call_at=reservation.next_call_at,
+            call_at=reservation.call_at, next_call_at=reservation.next_call_at,
+            panel=reservation.panel,
         )  # fmt: skip
         is_first_try = True
 

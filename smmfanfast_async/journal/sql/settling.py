@@ -27,7 +27,7 @@ class AccountSettling(AccountQueries):
         params = self._params(limit=limit, panel=DEFAULT_PANEL)
         # In this order: PostgreSQL shows each statement what was committed before it, and an
         # attempt that ends in between must be counted, or have an event up to the position.
-        taken = (await connection.execute(statements.TAKEN_SLOTS, params)).all()
+        taken = (await connection.execute(statements.SLOTS_OF_ACCOUNT, params)).all()
         position = (await connection.execute(statements.LAST_EVENT, params)).scalar_one()
         unknown = (await connection.execute(statements.SOME_UNKNOWN, params)).mappings()
         return Activity(

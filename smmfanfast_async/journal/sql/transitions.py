@@ -256,7 +256,8 @@ class Transitions:
         updated: list[RowMapping] = []
         for row, outcome in rows:
             # A refusal as a duplicate afterwards would mean that there is an order after all.
-            values = {"was_unknown": True, "settled_at": row["settled_at"]}
+            values = panel_values(row, outcome)
+            values |= {"was_unknown": True, "settled_at": row["settled_at"]}
             statement = statements.transition(_S.UNKNOWN, outcome_values(outcome, now) | values)
             params = {"p_id": row["id"], "p_attempt": row["attempt"]}
             updated.append((await connection.execute(statement, params)).mappings().one())

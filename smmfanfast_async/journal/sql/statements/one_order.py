@@ -17,6 +17,7 @@ __all__ = [
     "POSTPONE",
     "REFUSE",
     "SET_MAX_CHARGE",
+    "SLOTS_OF_ACCOUNT",
     "START_ATTEMPT",
     "TAKEN_SLOTS",
     "transition",
@@ -35,6 +36,9 @@ BY_PANEL_ORDER = select(c.ref).where(
 
 TAKEN_SLOTS = select(c.slot).where(IN_ACCOUNT, c.panel == bindparam("p_panel"), c.slot.is_not(None))
 """The slots of the attempts in flight at a panel."""
+
+SLOTS_OF_ACCOUNT = select(c.slot).where(IN_ACCOUNT, c.slot.is_not(None))
+"""The slots of the attempts in flight at all panels of an account."""
 
 START_ATTEMPT = (
     update(orders)
