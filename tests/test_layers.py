@@ -53,7 +53,7 @@ THIRD_PARTY = {
     "profile": {"attrs"},
     "catalogue": {"attrs", "msgspec"},
     "changes": {"attrs"},
-    "events": {"attrs"},
+    "events": {"msgspec"},
     "journal": {"attrs"},
     "journal.sql": {"attrs", "sqlalchemy"},
     "_wire.transport": {"aiohttp", "attrs", "multidict", "yarl"},
@@ -73,7 +73,7 @@ THIRD_PARTY = {
 HOMES = {
     "aiohttp": {"_wire.transport", "sandbox"},
     "cattrs": {"_wire.decode"},
-    "msgspec": {"_wire.decode", "catalogue", "cli", "results"},
+    "msgspec": {"_wire.decode", "catalogue", "cli", "events", "results"},
     "sqlalchemy": {"journal.sql"},
     "opentelemetry": {"integrations.otel"},
     "pydantic": {"_serialization"},
