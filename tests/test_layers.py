@@ -46,7 +46,6 @@ LAYERS = {
 """Modules import only from layers below their own."""
 
 THIRD_PARTY = {
-    "_clock": {"attrs"},
     "_serialization": {"attrs", "pydantic", "pydantic_core", "typing_extensions"},
     "orders": {"attrs"},
     "results": {"msgspec"},
@@ -56,11 +55,10 @@ THIRD_PARTY = {
     "events": {"msgspec"},
     "journal": {"attrs"},
     "journal.sql": {"attrs", "sqlalchemy"},
-    "_wire.transport": {"aiohttp", "attrs", "multidict", "yarl"},
+    "_wire.transport": {"aiohttp", "multidict", "yarl"},
     "_wire.encode": {"attrs"},
-    "_wire.decode": {"attrs", "cattrs", "msgspec"},
+    "_wire.decode": {"cattrs", "msgspec"},
     "_engine": {"attrs"},
-    "client": {"attrs"},
     "desk": {"attrs"},
     "integrations.otel": {"attrs", "opentelemetry"},
     "integrations.prometheus": {"attrs", "prometheus_client"},
