@@ -30,8 +30,7 @@ _FORMAT = "smmfanfast catalogue 1"
 """The value of `format` in the JSON; a different layout gets another number."""
 
 
-@frozen
-class ServiceChange(Serializable):
+class ServiceChange(Serializable, msgspec.Struct, frozen=True):
     """A service that is in both catalogues and differs between them."""
 
     before: Service
@@ -57,8 +56,7 @@ class ServiceChange(Serializable):
         return (self.before.min, self.before.max) != (self.after.min, self.after.max)
 
 
-@frozen(kw_only=True)
-class CatalogueDiff(Serializable):
+class CatalogueDiff(Serializable, msgspec.Struct, frozen=True, kw_only=True):
     """The differences between a catalogue and an older one."""
 
     added: tuple[Service, ...]

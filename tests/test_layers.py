@@ -51,7 +51,7 @@ THIRD_PARTY = {
     "results": {"msgspec"},
     "profile": {"attrs"},
     "catalogue": {"attrs", "msgspec"},
-    "changes": {"attrs"},
+    "changes": {"msgspec"},
     "events": {"msgspec"},
     "journal": {"attrs"},
     "journal.sql": {"attrs", "sqlalchemy"},
@@ -71,7 +71,7 @@ THIRD_PARTY = {
 HOMES = {
     "aiohttp": {"_wire.transport", "sandbox"},
     "cattrs": {"_wire.decode"},
-    "msgspec": {"_wire.decode", "catalogue", "cli", "events", "results"},
+    "msgspec": {"_wire.decode", "catalogue", "changes", "cli", "events", "results"},
     "sqlalchemy": {"journal.sql"},
     "opentelemetry": {"integrations.otel"},
     "pydantic": {"_serialization"},
