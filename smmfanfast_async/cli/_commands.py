@@ -98,16 +98,11 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "It shows where each setting comes from, and never the key. The exit code is 1 if "
             "anything is wrong.\n\n"
             "--panel looks at the panel instead, with calls that change nothing, and prints a "
-            "profile for it as TOML, with what it found and could not find out as comments.\n\n"
-            "--health is for the healthcheck of a container: it reads only the journal, prints one "
-            "line and exits with 0, with 1 if orders are overdue because nothing follows them, or "
-            "with 6 if the journal cannot be read. Unknown orders are counted, but wait for a "
-            "person: they do not change the exit code.",
+            "profile for it as TOML, with what it found and could not find out as comments.",
             (
                 "doctor",
                 "doctor --profile panel.toml",
                 "doctor --panel > mine.toml",
-                "doctor --health",
             )),
     ),
     "Order": (
@@ -160,6 +155,14 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "object. Each is shown once per --consumer: the next run continues where the last one "
             "stopped.",
             ("follow", "follow --until-final", "follow --json --consumer mail")),
+        Command("health", "health:health", "Tell whether orders are followed or need a person",
+            "For the healthcheck of a container: it reads only the journal, prints one line and "
+            "exits with 0, with 1 if orders are overdue because nothing follows them, or with 6 if "
+            "the journal cannot be read. Unknown orders wait for a person, and other orders for a "
+            "panel that fails: both are shown and do not change the exit code, since a restart "
+            "would not help. With --json there are also the oldest orders, the consumers of events "
+            "and the panels. It needs no key if the journal has only one account.",
+            ("health", "health --json")),
         Command("unknown", "resolve:unknown", "Show orders with an unknown outcome, with evidence",
             "The response to such an order was lost: it may have been placed, and is never sent "
             "again by itself. The evidence is not proof: check the panel's own list of orders, "

@@ -271,5 +271,5 @@ def _explain(entry: Entry, error: PanelError) -> PanelError:
         return InvalidOrderError("add", "ref", entry.ref, how, code=InvalidCode.WRONG_STATE)
     if entry.state in WAITS:
         why = f" ({entry.reason})" if entry.reason else ""
-        return NotSentError(f"{WAITS[entry.state]}{why}", action="add")
+        return NotSentError(f"{WAITS[entry.state]}{why}", kind=entry.kind, action="add")
     return error

@@ -5,7 +5,8 @@ orders that the panel accepted. The journal is the only source of truth: a desk 
 any moment leaves nothing that another desk cannot continue.
 """
 
+from .circuit import CircuitPolicy
 from .desk import OrderDesk
 from .event_reader import EventStream
 
-__all__ = ["EventStream", "OrderDesk"]
+__all__ = ["CircuitPolicy", "EventStream", "OrderDesk"]

@@ -18,10 +18,13 @@ from ..journal import Entry, EntryState, Journal, Summary, UnknownOrder
 from ..orders import Order
 from .admission import MAY_BE_STORED, Admission
 from .arguments import check_settings, check_settling, parse_decided_by
+from .circuit import DEFAULT_CIRCUIT, CircuitPolicy
+from .circuit_breaker import CircuitBreaker
 from .deadline import Deadline
 from .deciding import Decisions
 from .event_reader import EventReader, EventStream
 from .following import Follower
+from .health import HealthCalls, HealthHook, HealthReports, check_hook
 from .ownership import Ownership
 from .pricing import Pricing
 from .rate_limit import AccountRateLimit
@@ -36,7 +39,7 @@ __all__ = ["OrderDesk"]
 _S = EntryState
 
 
-class OrderDesk:
+class OrderDesk(HealthCalls):
     """Places each order once, under a ref of the caller's own, and follows it to its final status.
 
     The `ref` is the idempotency key: the same ref always means the same order.
@@ -65,6 +68,9 @@ class OrderDesk:
             panels refund some orders later; 0 for never, at most 366. What changes is an event.
         settle_by_balance: Whether `follow` may refuse an order whose outcome is unknown: if the
             panel answered it with an error and the balance shows no charge. See the guide.
+        circuit: When no orders are sent to a panel that fails, by any desk of the account: they
+            wait as PREPARED. None sends them in any case.
+        on_health: Called by `follow` with the result of `health`, at once and every 15 seconds.
 
     Raises:
         InvalidSettingsError: A budget that is not an amount, a rate that is not above 0, or the
@@ -88,10 +94,13 @@ class OrderDesk:
         poll: PollPolicy | None = None,
         recheck_days: float = 30,
         settle_by_balance: bool = False,
+        circuit: CircuitPolicy | None = DEFAULT_CIRCUIT,
+        on_health: HealthHook | None = None,
         rng: Callable[[], float] = random.random,
     ) -> None:
         check_settings(budget_per_day, calls_per_minute, account, recheck_days)
         check_settling(client.profile, is_asked_for=settle_by_balance, has_balances=record_balance)
+        check_hook(on_health)
         self._journal = journal.for_account(account or client.account)
         pricing = Pricing(client=client, budget=budget_per_day)
         self._admission = Admission(
@@ -104,10 +113,16 @@ class OrderDesk:
         )
         calls_per_minute = calls_per_minute or client.profile.calls_per_minute
         rate_limit = AccountRateLimit(self._journal, calls_per_minute, self._clock)
+        self._budget = budget_per_day
+        self._breaker = CircuitBreaker(
+            policy=circuit, client=client, journal=self._journal, rate_limit=rate_limit,
+            balance_timeout_s=self._timing.balance_timeout_s,
+        )  # fmt: skip
         poll = poll or PollPolicy()
         slots = client.profile.add_concurrency
         self._sender = Sender(
             client=client, journal=self._journal, pricing=pricing, rate_limit=rate_limit,
+            breaker=self._breaker,
             retry=retry or RetryPolicy(), queue_active_links=queue_active_links,
             record_balance=record_balance, first_check_s=poll.min_interval_s, rng=rng, slots=slots,
             local_slots=asyncio.Semaphore(slots), timing=self._timing, clock=self._clock,
@@ -119,13 +134,17 @@ class OrderDesk:
         self._event_reader = EventReader(
             self._journal, self._timing, self._clock, check_open=self._check_open
         )
+        reports = HealthReports(
+            breaker=self._breaker, read=self._read_health, hook=on_health,
+            interval_s=self._timing.health_s, clock=self._clock,
+        )  # fmt: skip
         self._settler = Settler(
             client=client, journal=self._journal, rate_limit=rate_limit, on_events=self._notify,
             timing=self._timing, clock=self._clock,
         )  # fmt: skip
         self._follower = Follower(
             client=client, journal=self._journal, rate_limit=rate_limit, poll=poll, rng=rng,
-            send=self._sends.start, on_events=self._notify,
+            send=self._sends.start, on_events=self._notify, breaker=self._breaker, reports=reports,
             rechecks=Rechecks(recheck_days, account or client.account),
             settle=self._settler.run if settle_by_balance else None,
             timing=self._timing, clock=self._clock,
@@ -214,8 +233,9 @@ class OrderDesk:
         Returns:
             The entry. `Entry.state` is ACCEPTED or FINISHED; REFUSED (see `retry`); UNKNOWN (see
             `resolve`); HELD; SENDING if `wait_s` was too short; PREPARED if the order was proved
-            not sent: call again, or let a running desk send it. `Entry.order_id()` returns the
-            panel's id or raises.
+            not sent, or waits for a panel that fails (`circuit`; `kind` and `reason` say why):
+            call again, or let a running desk send it. `Entry.order_id()` returns the panel's id or
+            raises.
 
         Raises:
             InvalidOrderError, SpendingLimitError: Nothing was sent. Correct the order or the limit.

@@ -34,6 +34,8 @@ from ..journal import Claim, Entry, EntryState, Journal, Observation
 from ..results import OrderStatus, Status
 from .backoff import Backoff, add_jitter
 from .child_orders import ChildCosts, ChildOrders
+from .circuit_breaker import CircuitBreaker
+from .health import HealthReports
 from .rate_limit import MAX_WAIT_S, AccountRateLimit, Turn
 from .rechecks import Rechecks
 from .timing import Timing
@@ -80,6 +82,8 @@ class Follower:
     """Sends an order, or joins the task that does."""
     on_events: Callable[[], None]
     """Called when there are new events."""
+    breaker: CircuitBreaker
+    reports: HealthReports
     rechecks: Rechecks
     settle: Callable[[], Coroutine[Any, Any, None]] | None
     """Settles unknown orders by the balance until cancelled; None to leave them to a person."""
@@ -111,6 +115,7 @@ class Follower:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._raise_when_closed())
                 group.create_task(self._maintain())
+                group.create_task(self.reports.run())
                 group.create_task(self._send_due())
                 group.create_task(self._check_due())
                 if self.settle is not None:
@@ -290,6 +295,7 @@ class Follower:
         errors: list[PanelError] = []
         if any(_is_order_result(each) for each in results.values()):
             self.backoff.on_success()
+            await self.breaker.record(None)
             children = ChildOrders(rate_limit=self.rate_limit)
             costs = await children.find_costs(client, results)
             await self._record(by_order, results, costs)
@@ -298,6 +304,7 @@ class Follower:
             wait_s = await self._on_failed_call(errors, started_s)
             if not any(each.maybe_sent for each in errors):
                 await self.rate_limit.give_back(turn)
+            await self.breaker.record(errors[0])
             await self._release(by_order.values(), wait_s)
         for order in by_order:
             checking.pop(order, None)

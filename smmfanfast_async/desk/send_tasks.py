@@ -4,7 +4,7 @@ import asyncio
 import copy
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Protocol
 
 from attrs import define, field
 
@@ -16,12 +16,18 @@ __all__ = ["SendTasks"]
 _LOG = logging.getLogger("smmfanfast_async")
 
 
+class Send(Protocol):
+    """Sends an entry; `is_awaited` says whether a caller waits for it."""
+
+    def __call__(self, entry: Entry, *, is_awaited: bool) -> Coroutine[Any, Any, Entry]: ...
+
+
 @define(kw_only=True)
 class SendTasks:
     """Starts at most one sending task per ref of a desk, and lets callers wait for it."""
 
     journal: Journal
-    send: Callable[[Entry], Coroutine[Any, Any, Entry]]
+    send: Send
     check_open: Callable[[], None]
     """Raises `ClosedError` if the desk is not open."""
     on_done: Callable[[], None]
@@ -30,12 +36,12 @@ class SendTasks:
     """Seconds for which a caller whose `wait_s` has passed waits for its current entry."""
     tasks: dict[str, "asyncio.Task[Entry]"] = field(factory=dict)
 
-    def start(self, entry: Entry) -> "asyncio.Task[Entry]":
+    def start(self, entry: Entry, *, is_awaited: bool = False) -> "asyncio.Task[Entry]":
         """Send an entry, or join the task that does."""
         self.check_open()
         task = self.tasks.get(entry.ref)
         if task is None:
-            task = asyncio.create_task(self.send(entry))
+            task = asyncio.create_task(self.send(entry, is_awaited=is_awaited))
             self.add(entry.ref, task)
         return task
 
@@ -51,7 +57,7 @@ class SendTasks:
         """
         if entry.state not in (EntryState.PREPARED, EntryState.SENDING):
             return entry
-        task = self.start(entry)
+        task = self.start(entry, is_awaited=True)
         done, _ = await asyncio.wait({task}, timeout=wait_s)
         if not done:
             return await self._reload(entry)

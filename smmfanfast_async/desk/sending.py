@@ -29,6 +29,7 @@ from ..errors import (
     SpendingLimitError,
 )
 from ..journal import Entry, EntryState, Journal, Outcome
+from .circuit_breaker import CircuitBreaker, CircuitOpenError
 from .outcomes import LIMIT_RETRY_S, NOT_SENT_RETRY_S, outcome_of_error
 from .pricing import Pricing
 from .rate_limit import AccountRateLimit
@@ -77,6 +78,7 @@ class Sender:
     journal: Journal
     pricing: Pricing
     rate_limit: AccountRateLimit
+    breaker: CircuitBreaker
     retry: RetryPolicy
     """When an order that was proved not sent is retried at once."""
     queue_active_links: bool
@@ -97,11 +99,12 @@ class Sender:
     clock: Clock
     """Must be the clock of the client: `write_within_s` is measured on it."""
 
-    async def send(self, entry: Entry) -> Entry:
+    async def send(self, entry: Entry, *, is_awaited: bool) -> Entry:
         """Send an entry that is PREPARED, or wait for one that is SENDING; return how it ended.
 
-        It is returned as PREPARED if it was proved not sent and retrying at once cannot help, and
-        as SENDING if another desk is sending it for longer than `other_desk_s`.
+        It is returned as PREPARED if it was proved not sent and retrying at once cannot help, or if
+        it waits for the panel, and as SENDING if another desk is sending it for longer than
+        `other_desk_s`. `is_awaited`: whether a caller waits for it.
         """
         retries = 0
         while True:
@@ -110,8 +113,8 @@ class Sender:
             if entry.state is not _S.PREPARED:
                 return entry
             try:
-                entry, error = await self._take_turn(entry)
-            except NotStartedError:
+                entry, error = await self._take_turn(entry, is_awaited=is_awaited)
+            except (NotStartedError, CircuitOpenError):
                 return await self._reload(entry.ref)
             if error is None:
                 continue
@@ -121,10 +124,13 @@ class Sender:
             await self.clock.sleep(delay_s)
             retries += 1
 
-    async def _take_turn(self, entry: Entry) -> tuple[Entry, PanelError | None]:
+    async def _take_turn(
+        self, entry: Entry, *, is_awaited: bool
+    ) -> tuple[Entry, PanelError | None]:
         """Make one attempt when its turn comes; return its error if nothing was sent.
 
-        Raises `NotStartedError` if its turn does not come within `slot_wait_s`.
+        Raises `NotStartedError` if its turn does not come within `slot_wait_s`, and
+        `CircuitOpenError` if it waits for the panel.
         """
         deadline_s = self.clock.now_s() + self.timing.slot_wait_s
         try:
@@ -135,6 +141,7 @@ class Sender:
         try:
             while True:
                 try:
+                    await self.breaker.check(entry, is_awaited=is_awaited)
                     return await self._attempt(entry)
                 except NotStartedError:
                     current = await self._reload(entry.ref)
@@ -195,6 +202,7 @@ class Sender:
                 raise  # the journal or the client is unavailable, and nothing was sent
             outcome = await self._outcome_of_error(error, attempt)
             recorded = await self._record_outcome(attempt.entry, outcome)
+            await self.breaker.record(error, attempt.entry)
             return recorded, error if recorded.state is _S.PREPARED else None
         except asyncio.CancelledError:
             attempt.is_cancelled = True
@@ -205,7 +213,9 @@ class Sender:
         assert attempt.entry is not None  # noqa: S101
         due_at = attempt.now(self.clock.now_s()) + timedelta(seconds=self.first_check_s)
         accepted = Outcome(state=_S.ACCEPTED, order=added.order, due_at=due_at)
-        return await self._record_outcome(attempt.entry, accepted), None
+        recorded = await self._record_outcome(attempt.entry, accepted)
+        await self.breaker.record(None)
+        return recorded, None
 
     async def _start_attempt(
         self, entry: Entry, attempt: _Attempt, balance: Decimal | None, price: Decimal | None
@@ -223,6 +233,7 @@ class Sender:
             balance_before=balance,
             price=price,
             budget=self.pricing.budget,
+            service=entry.form.get("service"),
         )
         if started is None:
             raise NotStartedError("no slot is free, or the entry has changed")
@@ -255,7 +266,7 @@ class Sender:
         text = f"{entry.ref!r} is {outcome.state} (order {outcome.order})"
         while True:
             try:
-                return await self.journal.record_outcome(entry.ref, entry.attempt, outcome)
+                return await self.journal.record_outcome(entry.ref, entry.attempt, outcome, entry)
             except asyncio.CancelledError:
                 _LOG.error("%s, and the desk was closed before the journal recorded it", text)
                 raise
@@ -302,7 +313,11 @@ class Sender:
         once = self.client.with_options(timeout_s=timeout_s, retry=RetryPolicy(max_attempts=1))
         try:
             async with self.rate_limit.turn(timeout_s) as turn:
-                return None if turn.wait_s else (await once.balance()).balance
+                if turn.wait_s:
+                    return None
+                balance = await once.balance()
         except PanelError as error:
             _LOG.info("the balance could not be read as evidence: %s", error)
             return None
+        self.breaker.on_balance(balance)
+        return balance.balance

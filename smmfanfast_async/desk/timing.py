@@ -57,6 +57,10 @@ class Timing:
     max_backoff_s: float = 60.0
     """Longest backoff: a panel that is down for an hour gets one call a minute from each desk."""
 
+    health_s: float = 15.0
+    """Between two reports of the health, and checks whether a panel is to be probed: Prometheus
+    scrapes as often, and a circuit is open for longer."""
+
     # --- events and closing ------------------------------------------------------------------
 
     event_poll_s: float = 1.0

@@ -1,24 +1,27 @@
-"""A hook that keeps metrics for Prometheus (extra `prometheus`).
+"""Hooks that keep metrics for Prometheus (extra `prometheus`).
 
     metrics = Metrics()
     client = Client(key, on_event=metrics.hook("main"))
+    desk = OrderDesk(client, journal, on_health=metrics.health_hook("main"))
 
 Each metric has a label for the account, so that several clients can share a registry.
 
 In prometheus_client's multiprocess mode (`PROMETHEUS_MULTIPROC_DIR`), counters and histograms of
-all workers add up, and so do the orders that living workers track; the balance is the one that any
-worker checked last.
+all workers add up, and so do the orders that living workers track; the balance, and what a desk
+tells of its health, are what any worker checked last.
 """
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Literal
 
 from attrs import define
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
+from ..errors import ErrorKind
 from ..events import (
     AttemptFinished,
     BalanceChecked,
@@ -29,6 +32,7 @@ from ..events import (
     OutcomeUnknown,
     Throttled,
 )
+from ..journal import CircuitState, DeskHealth
 
 __all__ = ["Metrics"]
 
@@ -45,7 +49,9 @@ _MULTIPROCESS_VARIABLES = frozenset({"PROMETHEUS_MULTIPROC_DIR", "prometheus_mul
 _Mode = Literal["livesum", "mostrecent"]
 """How prometheus_client combines the gauges of several processes."""
 
-_OWN_LABELS = ("action", "currency", "outcome")
+_OWN_LABELS = ("action", "consumer", "currency", "outcome", "panel", "reason", "state")
+
+_MakeGauge = Callable[..., Gauge]
 
 
 class Metrics:
@@ -60,6 +66,19 @@ class Metrics:
     - `smmfanfast_balance`: the balance as last checked, by `currency`.
     - `smmfanfast_throttled_total`, `smmfanfast_throttled_seconds_total`: how often the panel asked
       for a pause of all calls, and for how long; overlapping pauses are added up.
+
+    Of a desk, from its journal, so that they are right at once after a restart:
+
+    - `smmfanfast_orders`: orders by `state`: `prepared`, `held`, `sending`, `unknown`. Each of the
+      last needs a person.
+    - `smmfanfast_oldest_unknown_timestamp_seconds`: when the first of those became unknown; NaN if
+      there is none.
+    - `smmfanfast_oldest_due_check_timestamp_seconds`: when the next check of an order is due; NaN
+      if there is none. Long ago, if nothing follows the orders.
+    - `smmfanfast_consumer_lag_events`: events that a `consumer` has not acknowledged.
+    - `smmfanfast_circuit_open`: 1 for the `reason` for which orders wait for a `panel`, 0 for each
+      other `ErrorKind`.
+    - `smmfanfast_budget_left`: what is left of the day's budget, if there is one.
 
     `registry` is where they are registered, prometheus_client's own by default; a second `Metrics`
     in the same one raises its `ValueError`. `label` is the name of the label for the account.
@@ -108,6 +127,7 @@ class Metrics:
         self.throttled_seconds = counter(
             "smmfanfast_throttled_seconds", "Seconds of the pauses that the panel asked for."
         )
+        self.health = _HealthGauges(gauge)
 
     def hook(self, account: str = "") -> Hook:
         """Return the hook of one client; `account` is its label, "" for none.
@@ -118,6 +138,49 @@ class Metrics:
         for each in (self.unknown_outcomes, self.throttled, self.throttled_seconds):
             each.labels(account)
         return _Account(self, account)
+
+    def health_hook(self, account: str = "") -> Callable[[DeskHealth], None]:
+        """Return the `on_health` of one desk; `account` is its label, "" for none."""
+        return lambda health: self.health.set(account, health)
+
+
+class _HealthGauges:
+    """The gauges of desks. All workers of an account read one journal: the last one is right."""
+
+    def __init__(self, gauge: _MakeGauge) -> None:
+        def latest(name: str, help_text: str, *labels: str) -> Gauge:
+            return gauge(f"smmfanfast_{name}", help_text, "mostrecent", *labels)
+
+        self.orders = latest("orders", "Orders that a desk or a person has to deal with.", "state")
+        self.oldest_unknown = latest(
+            "oldest_unknown_timestamp_seconds", "When the first unknown order became unknown."
+        )
+        self.oldest_due_check = latest(
+            "oldest_due_check_timestamp_seconds", "When the next check of an order is due."
+        )
+        self.consumer_lag = latest(
+            "consumer_lag_events", "Events that a consumer has not acknowledged.", "consumer"
+        )
+        self.circuit_open = latest(
+            "circuit_open", "Whether orders wait for a panel, by reason.", "panel", "reason"
+        )
+        self.budget_left = latest("budget_left", "What is left of the day's budget.")
+
+    def set(self, account: str, health: DeskHealth) -> None:
+        for state in ("prepared", "held", "sending", "unknown"):
+            self.orders.labels(account, state).set(getattr(health, state))
+        self.oldest_unknown.labels(account).set(_timestamp(health.oldest_unknown_at))
+        self.oldest_due_check.labels(account).set(_timestamp(health.oldest_due_check_at))
+        for name, consumer in health.consumers.items():
+            self.consumer_lag.labels(account, name).set(consumer.lag)
+        for name, panel in health.panels.items():
+            is_open = panel.circuit is not CircuitState.CLOSED
+            # Each reason: another worker, which may have ended since, may have set any of them.
+            for kind in ErrorKind:
+                value = int(is_open and kind is panel.reason)
+                self.circuit_open.labels(account, name, kind.value).set(value)
+        if health.budget_left is not None:
+            self.budget_left.labels(account).set(float(health.budget_left))
 
 
 @define(eq=False)
@@ -164,6 +227,11 @@ def _end_series(gauge: Gauge, account: str, currency: str) -> None:
     else:
         # prometheus_client cannot remove a series there, and would only warns; NaN fires no alert.
         gauge.labels(account, currency).set(math.nan)
+
+
+def _timestamp(moment: datetime | None) -> float:
+    """Return seconds since 1970; NaN, which fires no alert, if there is no such moment."""
+    return math.nan if moment is None else moment.timestamp()
 
 
 def _outcome(event: AttemptFinished) -> str:

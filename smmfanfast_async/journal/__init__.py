@@ -18,7 +18,9 @@ must have ended; after it has expired, the outcome counts as UNKNOWN. Pure: no S
 """
 
 from .activity import Activity, Settlement
+from .circuit import MAX_OPEN, PROBE_LEASE, Circuit, CircuitState
 from .entry import (
+    DEFAULT_PANEL,
     MAX_REASON_CHARACTERS,
     MAX_REF_CHARACTERS,
     ConsumerClaim,
@@ -31,20 +33,28 @@ from .entry import (
     UnknownOrder,
     parse_ref,
 )
+from .health import ConsumerHealth, DeskHealth, PanelHealth
 from .observations import CallReservation, Claim, Observation
 from .protocol import Journal
 from .states import OPEN_STATES, SPENDING_STATES, TRANSITIONS, EntryState
 
 __all__ = [
+    "DEFAULT_PANEL",
+    "MAX_OPEN",
     "MAX_REASON_CHARACTERS",
     "MAX_REF_CHARACTERS",
     "OPEN_STATES",
+    "PROBE_LEASE",
     "SPENDING_STATES",
     "TRANSITIONS",
     "Activity",
     "CallReservation",
+    "Circuit",
+    "CircuitState",
     "Claim",
     "ConsumerClaim",
+    "ConsumerHealth",
+    "DeskHealth",
     "Entry",
     "EntryState",
     "EventKind",
@@ -53,6 +63,7 @@ __all__ = [
     "NewEntry",
     "Observation",
     "Outcome",
+    "PanelHealth",
     "Settlement",
     "Summary",
     "UnknownOrder",

@@ -25,6 +25,7 @@ from ..results import OrderStatus, Status
 from .states import OPEN_STATES, EntryState
 
 __all__ = [
+    "DEFAULT_PANEL",
     "MAX_REASON_CHARACTERS",
     "MAX_REF_CHARACTERS",
     "ConsumerClaim",
@@ -43,6 +44,10 @@ _S = EntryState
 
 _FIELDS_OF_PARENTS = frozenset({"runs", "posts"})
 """Fields of the form of an order that the panel delivers by orders of its own."""
+
+DEFAULT_PANEL = "default"
+"""The name of the panel of a desk over one client. A desk that grows to several panels gives this
+name to the one that it had, so that its orders stay there."""
 
 MAX_REF_CHARACTERS = 200
 """The longest ref: enough for two UUIDs with text around them, short enough for any index."""
@@ -87,6 +92,8 @@ class NewEntry:
             None for no limit.
         due_at: From when on a running desk sends it, aware UTC.
         budget_day: The UTC day whose budget it counts against, such as "2030-12-31".
+        routes: The panels that may take it, and the id of the service at each; empty for an order
+            of a desk over one panel.
     """
 
     ref: str
@@ -97,6 +104,7 @@ class NewEntry:
     max_charge: Decimal | None = None
     due_at: datetime
     budget_day: str
+    routes: Mapping[str, str] = field(factory=dict[str, str])
 
 
 @frozen(kw_only=True)
@@ -114,8 +122,18 @@ class Entry(Serializable):
             currency; None if neither was known. It is that of the last attempt if there is a limit.
         max_charge: The highest acceptable price, in the account's currency: no attempt starts while
             the catalogue's price is higher. None for no limit.
+        panel: The name of the panel that the last attempt was made at, and where the order is, or
+            may be; None before the first, and while any panel may be next.
+        service: The id of the service at that panel; None before the first attempt.
+        exchange_rate: What a unit of that panel's currency was worth in the desk's.
+        routes: The panels that may take it, and the id of the service at each; empty for an order
+            of a desk over one panel.
+        refused_by: The panels that refused it, and why, since a person last had it sent.
+        is_pinned: Whether it stays at its panel: it was held or unknown there, or a person chose
+            it. Only `retry` with another panel moves it.
         order: The panel's id; None before it is known. In UNKNOWN, an id that came with an error.
-        kind: Why it is refused, held or unknown, as an `ErrorKind`; None otherwise.
+        kind: Why it is refused, held or unknown, or why it waits as PREPARED, as an `ErrorKind`;
+            None otherwise.
         reason: The same as text, the panel's own message if it sent one, at most 500 characters;
             None if there is no message, and after `purge`.
         was_unknown: Whether an earlier attempt ended unknown and a person, or the desk by the
@@ -161,6 +179,12 @@ class Entry(Serializable):
     quantity: int | None = None
     price: Decimal | None = None
     max_charge: Decimal | None = None
+    panel: str | None = None
+    service: str | None = None
+    exchange_rate: Decimal = Decimal(1)
+    routes: Mapping[str, str] = field(factory=dict[str, str])
+    refused_by: Mapping[str, ErrorKind] = field(factory=dict[str, ErrorKind])
+    is_pinned: bool = False
     order: str | None = None
     kind: ErrorKind | None = None
     reason: str | None = None
@@ -269,6 +293,8 @@ class Outcome:
         decided_by: The person who decided it; None if no person did.
         is_error_answer: For UNKNOWN, whether the panel answered the attempt, completely, with an
             error that names no order.
+        is_rerouted: With PREPARED: the panel refused, and another one is to be tried. An entry that
+            is pinned to the panel becomes REFUSED instead.
     """
 
     state: EntryState
@@ -279,6 +305,7 @@ class Outcome:
     due_at: datetime | None = None
     decided_by: str | None = None
     is_error_answer: bool = False
+    is_rerouted: bool = False
 
 
 @frozen(kw_only=True)
@@ -309,6 +336,8 @@ class EventKind(StrEnum):
     """It waits for another order with the same link."""
     RELEASED = "released"
     """Its wait is over, or it was proved not sent: it is to be sent (again)."""
+    REROUTED = "rerouted"
+    """A panel refused it, and another one is to be tried."""
     WITHDRAWN = "withdrawn"
     """Withdrawn, or found not placed."""
     CHANGED = "changed"
@@ -332,6 +361,7 @@ class JournalEvent(Serializable):
         ref: The caller's name of the order.
         kind: What happened; see `EventKind`.
         attempt: The number of the attempt that it belongs to; 0 before the first.
+        panel: The name of the panel that it happened at; None if no panel was concerned.
         order: The panel's id; None if there is none.
         raw_status: The status as the panel wrote it; None before the first check.
         charge: The charge at that time, in the currency of the entry; None if the panel reported
@@ -348,6 +378,7 @@ class JournalEvent(Serializable):
     ref: str
     kind: EventKind
     attempt: int
+    panel: str | None = None
     order: str | None = None
     raw_status: str | None = None
     charge: Decimal | None = None
@@ -366,7 +397,7 @@ class UnknownOrder(Serializable):
     Attributes:
         entry: What was sent, when, and the answer.
         balance_drop: How much lower the balance was just after the attempt than just before it, in
-            the account's currency; None if one of the two was not read.
+            the panel's currency; None if one of the two was not read.
         link_reported_active: Whether the panel has reported, since the attempt, an active order
             with this link.
         other_refs: Refs of this journal's other orders with the same link that are accepted, being
@@ -384,10 +415,14 @@ class UnknownOrder(Serializable):
 
     @property
     def drop_difference(self) -> Decimal | None:
-        """How much more than the price the balance fell, below 0 for less; None if not known."""
+        """How much more than the price the balance fell, below 0 for less; None if not known.
+
+        In the desk's currency.
+        """
         if self.balance_drop is None or self.entry.price is None:
             return None
-        return EXACT.subtract(self.balance_drop, self.entry.price)
+        drop = EXACT.multiply(self.balance_drop, self.entry.exchange_rate)
+        return EXACT.subtract(drop, self.entry.price)
 
     @property
     def drop_matches_price(self) -> bool | None:
@@ -401,7 +436,7 @@ class UnknownOrder(Serializable):
             return None
         balances = (self.entry.balance_before, self.entry.balance_after)
         read = [each for each in balances if each is not None] or [self.balance_drop]
-        step = max(map(step_of, read))
+        step = EXACT.multiply(max(map(step_of, read)), self.entry.exchange_rate)
         if not difference:
             return True
         if EXACT.abs(difference) >= step:

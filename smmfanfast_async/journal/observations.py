@@ -55,14 +55,16 @@ class Observation:
 
 @frozen(kw_only=True)
 class CallReservation:
-    """The time of one call of the account, reserved on all machines.
+    """The time of one call to a panel, reserved on all machines.
 
     Attributes:
+        panel: The name of the panel.
         wait: How long to wait for it.
         call_at: When the call may be made, aware UTC.
         next_call_at: When the call after it may be made, if none was reserved since.
     """
 
+    panel: str
     wait: timedelta
     call_at: datetime
     next_call_at: datetime

@@ -1,13 +1,24 @@
 """The `Journal` protocol: what a desk needs of a journal, whatever stores it."""
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
 from ..errors import ErrorKind
 from .activity import Activity, Settlement
-from .entry import ConsumerClaim, Entry, JournalEvent, NewEntry, Outcome, Summary, UnknownOrder
+from .circuit import Circuit
+from .entry import (
+    DEFAULT_PANEL,
+    ConsumerClaim,
+    Entry,
+    JournalEvent,
+    NewEntry,
+    Outcome,
+    Summary,
+    UnknownOrder,
+)
+from .health import DeskHealth
 from .observations import CallReservation, Claim, Observation
 from .states import EntryState
 
@@ -26,8 +37,12 @@ class Journal(Protocol):
         """Return this journal for one account; journals made this way share connections."""
         ...
 
-    async def open(self) -> None:
-        """Connect and prepare the schema, migrating an older version."""
+    async def open(self, panels: Collection[str] = (DEFAULT_PANEL,)) -> None:
+        """Connect and prepare the schema, migrating an older version.
+
+        `panels` are the names of the panels that the account is going to use, and keeps from then
+        on; a journal that is only read needs none.
+        """
         ...
 
     async def aclose(self) -> None:
@@ -79,15 +94,16 @@ class Journal(Protocol):
         *,
         states: Collection[EntryState] = (),
         statuses: Collection[str] = (),
+        panels: Collection[str] = (),
         ref_prefix: str = "",
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> AsyncIterator[Entry]:
         """Yield entries, the oldest first, page by page, in bounded memory.
 
-        Empty values and None disable a filter. `statuses` are values of `Status`, `ref_prefix` is
-        the start of the ref (case-sensitive), and `created_at` is at or after `since` and before
-        `until`.
+        Empty values and None disable a filter. `statuses` are values of `Status`, `panels` are
+        names as in `Entry.panel`, `ref_prefix` is the start of the ref (case-sensitive), and
+        `created_at` is at or after `since` and before `until`.
         """
         ...
 
@@ -101,15 +117,22 @@ class Journal(Protocol):
         balance_before: Decimal | None = None,
         price: Decimal | None = None,
         budget: Decimal | None = None,
+        panel: str = DEFAULT_PANEL,
+        service: str | None = None,
+        exchange_rate: Decimal = Decimal(1),
     ) -> Entry | None:
         """Move PREPARED to SENDING and count the attempt, durably, before anything is sent.
 
         Return None, changing nothing, if the entry does not match (another state or another number
-        of attempts than `attempt`), if it has a `max_charge` and `price` is None, or if
-        `max_in_flight` attempts of the account are already in flight, on any machine. After `lease`
-        the attempt counts as given up (`expire_leases`).
+        of attempts than `attempt`, or it is pinned to another panel, or this panel refused it), if
+        it has a `max_charge` and `price` is None, or if `max_in_flight` attempts at the panel are
+        already in flight, on any machine. After `lease` the attempt counts as given up
+        (`expire_leases`).
 
         Args:
+            panel: The panel that it is to be sent to, which becomes that of the entry.
+            service: The id of the service there.
+            exchange_rate: What a unit of that panel's currency is worth in the desk's.
             price: The order's price of today, which becomes that of the entry; None to leave it as
                 it is.
             budget: The highest total price of today's orders, this one among them from now on; None
@@ -127,12 +150,21 @@ class Journal(Protocol):
         """Make a PREPARED entry due later, and record why; do nothing if it does not match."""
         ...
 
-    async def count_in_flight(self) -> int:
-        """Return how many attempts of the account are in flight, on any machine."""
+    async def count_in_flight(self, panel: str = DEFAULT_PANEL) -> int:
+        """Return how many attempts at a panel are in flight, on any machine."""
         ...
 
-    async def record_outcome(self, ref: str, attempt: int, outcome: Outcome) -> Entry:
+    async def refuse(self, ref: str, attempt: int, *, kind: ErrorKind, reason: str) -> Entry | None:
+        """Move PREPARED to REFUSED, as no panel can take the order; None if it does not match."""
+        ...
+
+    async def record_outcome(
+        self, ref: str, attempt: int, outcome: Outcome, started: Entry | None = None
+    ) -> Entry:
         """Record the outcome of an attempt and return the resulting entry.
+
+        PREPARED releases the entry from its panel, unless it is pinned there. HELD and UNKNOWN pin
+        it. REFUSED, and PREPARED with `Outcome.is_rerouted`, are noted in `Entry.refused_by`.
 
         If the attempt was given up in the meantime (UNKNOWN by its lease, or WITHDRAWN by a
         person), ACCEPTED still applies, and so does REFUSED to UNKNOWN. ACCEPTED also applies for
@@ -140,6 +172,10 @@ class Journal(Protocol):
         REFUSED, WITHDRAWN): the ref has its order, and nothing is sent. An outcome that is not a
         legal transition any more is recorded as an event if it names an order, and is otherwise
         ignored. An id that belongs to another ref makes the outcome UNKNOWN.
+
+        Args:
+            started: What `start_attempt` returned. An order of an earlier attempt is at the panel
+                of that attempt, which becomes that of the entry; None stands for the last attempt.
         """
         ...
 
@@ -153,8 +189,11 @@ class Journal(Protocol):
         budget: Decimal | None = None,
         price: Decimal | None = None,
         max_charge: Decimal | None = None,
+        panel: str | None = None,
     ) -> Entry | None:
         """Apply a person's decision; return None if the entry is in none of `from_states`.
+
+        What is to be sent again forgets which panels refused it.
 
         Args:
             budget_day: The UTC day whose budget an order that is to be sent again counts against,
@@ -162,6 +201,8 @@ class Journal(Protocol):
             budget: The highest total price of that day's orders; None for no limit.
             price: The order's price of today; None to leave it as it is.
             max_charge: The limit from now on; None to leave it as it is.
+            panel: The panel that an order that is to be sent again is pinned to; None to leave a
+                pinned one where it is, and any other to all panels.
 
         Raises:
             RefConflictError: The order already belongs to another ref. Check the id.
@@ -182,8 +223,10 @@ class Journal(Protocol):
         """
         ...
 
-    async def claim(self, limit: int, *, lease: timedelta) -> list[Claim]:
-        """Claim accepted orders that are due, the longest due first, then finished ones.
+    async def claim(
+        self, limit: int, *, lease: timedelta, panel: str = DEFAULT_PANEL
+    ) -> list[Claim]:
+        """Claim accepted orders at a panel that are due, the longest due first, then finished ones.
 
         Other desks skip them until `lease` has passed; then they are due again.
         """
@@ -202,11 +245,13 @@ class Journal(Protocol):
         """
         ...
 
-    async def reschedule_far_future(self, limit: int, *, ahead: timedelta) -> int:
+    async def reschedule_far_future(
+        self, limit: int, *, ahead: timedelta, panel: str = DEFAULT_PANEL
+    ) -> int:
         """Make due what is due later than `ahead` from now; return how many, `limit` at most.
 
         This happens if the clock was set back after their time was set. It covers orders that are
-        followed and orders that are to be sent.
+        followed at a panel, and all orders that are to be sent.
         """
         ...
 
@@ -214,8 +259,14 @@ class Journal(Protocol):
         """Return when the next order is due to be sent or checked; None if there is none."""
         ...
 
-    async def reserve_call(self, interval: timedelta) -> CallReservation:
-        """Reserve the account's next call, `interval` after the last one reserved on any machine.
+    async def open_panels(self) -> list[str]:
+        """Return the names of the panels where orders of the account are not over."""
+        ...
+
+    async def reserve_call(
+        self, interval: timedelta, *, panel: str = DEFAULT_PANEL
+    ) -> CallReservation:
+        """Reserve the next call to a panel, `interval` after the last one reserved on any machine.
 
         No reserved call comes before the end of a `pause`.
         """
@@ -229,11 +280,36 @@ class Journal(Protocol):
         """
         ...
 
-    async def pause(self, until: datetime) -> None:
-        """Delay calls of the account reserved from now on until that time, on any machine.
+    async def pause(self, until: datetime, *, panel: str = DEFAULT_PANEL) -> None:
+        """Delay calls to a panel reserved from now on until that time, on any machine.
 
         A pause is never shortened. One that ends more than half an hour from now was set before
         the clock was set back, and does not count.
+        """
+        ...
+
+    async def circuit(self, panel: str) -> Circuit:
+        """Return the circuit of a panel; one that is closed if none is recorded."""
+        ...
+
+    async def change_circuit(
+        self, panel: str, change: Callable[[Circuit, datetime], Circuit]
+    ) -> tuple[Circuit, Circuit]:
+        """Replace the circuit of a panel by what `change` makes of it and of the time.
+
+        No other change comes between. Returns the circuit before and after. `change` is pure: it
+        may be called more than once.
+        """
+        ...
+
+    async def make_due(self, postponed_until: datetime) -> None:
+        """Make PREPARED entries due that are due at exactly that time: they waited for a panel."""
+        ...
+
+    async def health(self, *, budget: Decimal | None = None) -> DeskHealth:
+        """Return the account's state in numbers, whatever the number of orders that are final.
+
+        `budget` is the day's budget, of which what is left is returned.
         """
         ...
 

@@ -33,7 +33,8 @@ _S = EntryState
 TRANSITIONS: Mapping[EntryState, frozenset[EntryState]] = {
     # A late answer with an order id, to an attempt that was given up before, settles the order
     # wherever nothing is in flight: it also overrides a person's decision.
-    _S.PREPARED: frozenset({_S.SENDING, _S.WITHDRAWN, _S.ACCEPTED}),
+    # REFUSED, if none of several panels can take it.
+    _S.PREPARED: frozenset({_S.SENDING, _S.WITHDRAWN, _S.ACCEPTED, _S.REFUSED}),
     _S.HELD: frozenset({_S.PREPARED, _S.WITHDRAWN, _S.ACCEPTED}),
     _S.SENDING: frozenset({_S.PREPARED, _S.HELD, _S.ACCEPTED, _S.REFUSED, _S.UNKNOWN}),
     _S.UNKNOWN: frozenset({_S.ACCEPTED, _S.REFUSED, _S.WITHDRAWN}),

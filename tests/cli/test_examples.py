@@ -90,12 +90,12 @@ async def prepare(panel: Sandbox, example: str) -> None:
     """Create the orders and files that an example refers to."""
     command = example.split(maxsplit=1)[0]
     if command in {"resolve", "retry"}:
-        panel.fail_next(Fault.DROP_AFTER, action="add")
+        panel.fail_next(Fault.EMPTY, action="add")
         assert await run(*ADD, "--link", LINK, "--ref", "invoice-77") == UNKNOWN
     if command == "retry":
         assert await run("resolve", "invoice-77", "--not-placed", "--by", "ann") == OK
         panel.finish_all()
-    if command in {"orders", "summary", "unknown", "follow"} or "--health" in example:
+    if command in {"orders", "summary", "unknown", "follow", "health"}:
         assert await run(*ADD, "--link", LINK, "--ref", "invoice-1") == OK
         panel.finish_all()
     if "--diff" in example:

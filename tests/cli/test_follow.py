@@ -70,7 +70,7 @@ async def run(*args: str) -> int:
 async def place(panel: Sandbox, capsys: pytest.CaptureFixture[str], count: int = 2) -> None:
     """Place orders with refs that are final and due for a check once they are followed."""
     for number in range(1, count + 1):
-        panel.fail_next(Fault.DROP_AFTER, action="add")
+        panel.fail_next(Fault.EMPTY, action="add")
         args = [*ADD, "--link", f"{LINK}/{number}", "--ref", f"ref-{number}"]
         assert await run(*args) == UNKNOWN
         # An order resolved by a person is due for a check at once.
@@ -298,7 +298,7 @@ async def test_stopped_follow_counts_unknown_orders(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for number in (1, 2):
-        panel.fail_next(Fault.DROP_AFTER, action="add")
+        panel.fail_next(Fault.EMPTY, action="add")
         await run(*ADD, "--link", f"{LINK}/{number}", "--ref", f"ref-{number}")
         running = asyncio.create_task(follow(consumer=f"{number}"))
         while "unknown" not in capsys.readouterr().out:  # noqa: ASYNC110  # it prints
@@ -317,7 +317,7 @@ async def test_remaining_unknown_orders_have_their_own_exit_code(
 ) -> None:
     errors = []
     for number in (1, 2):
-        panel.fail_next(Fault.DROP_AFTER, action="add")
+        panel.fail_next(Fault.EMPTY, action="add")
         await run(*ADD, "--link", f"{LINK}/{number}", "--ref", f"ref-{number}")
         capsys.readouterr()
         assert await run("follow", "--until-final") == LEFT_UNKNOWN

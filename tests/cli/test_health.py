@@ -1,4 +1,4 @@
-"""`doctor --health`, reading without a key, and hints at other accounts of a journal."""
+"""`health`, reading without a key, and hints at other accounts of a journal."""
 
 import json
 import sqlite3
@@ -29,7 +29,7 @@ async def health(panel: Sandbox, capsys: Captured, *args: str) -> tuple[int, str
     """Return exit code and line; no request reaches the panel."""
     before = panel.request_count
     capsys.readouterr()
-    code = await run("doctor", "--health", *args)
+    code = await run("health", *args)
     assert panel.request_count == before
     return code, capsys.readouterr().out
 
@@ -43,7 +43,7 @@ def edit(tmp_path: Path, **columns: datetime | None) -> None:
     database.close()
 
 
-# --- doctor --health -----------------------------------------------------------------------------
+# --- health --------------------------------------------------------------------------------------
 
 
 @pytest.mark.asyncio
@@ -53,14 +53,14 @@ async def test_journal_without_overdue_orders_is_healthy(
     assert await run(*ONE) == OK
     edit(tmp_path, due_at=datetime.now(UTC) - timedelta(minutes=1))
 
-    assert await health(panel, capsys) == (OK, "ok: 1 order, 1 in progress\n")
+    assert await health(panel, capsys) == (OK, "ok: 0 to send\n")
 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(("checked_before", "code", "line"), [
     (None, REFUSED, "no check was answered yet: is `smmfanfast follow` running?"),
     (timedelta(hours=3), REFUSED, "no check was answered since "),
-    (timedelta(minutes=1), OK, "ok: 1 order, 1 in progress, 1 overdue"),
+    (timedelta(minutes=1), OK, "ok: 1 overdue, 0 to send"),
 ])  # fmt: skip
 async def test_overdue_orders_that_nothing_follows_are_not_healthy(
     panel: Sandbox,
@@ -80,23 +80,26 @@ async def test_overdue_orders_that_nothing_follows_are_not_healthy(
     assert (found, shown.count("\n")) == (code, 1)
     assert line in shown
     if code:
-        assert shown.startswith("not followed: 1 order, 1 in progress, 1 overdue; ")
+        assert shown.startswith("not followed: 1 overdue, 0 to send; ")
 
 
 @pytest.mark.asyncio
-async def test_unknown_orders_are_counted_but_wait_for_a_person(
+async def test_what_waits_for_a_person_or_a_panel_is_shown(
     panel: Sandbox, capsys: Captured
 ) -> None:
     panel.fail_next(Fault.DROP_AFTER, action="add")
     assert await run(*ONE) == UNKNOWN
 
-    line = "ok: 1 order, 0 in progress, 1 unknown (see `smmfanfast unknown`)\n"
+    unknown = "1 unknown (see `smmfanfast unknown`)"
+    line = f"ok: {unknown}, waiting for panel default (network), 0 to send\n"
     assert await health(panel, capsys) == (OK, line)
     code, shown = await health(panel, capsys, "--json")
-    assert (code, json.loads(shown)) == (OK, {
-        "orders": 1, "in_progress": 0, "unknown": 1, "overdue": 0, "checked_at": None,
-        "is_followed": True,
-    })  # fmt: skip
+    found = json.loads(shown)
+    assert code == OK
+    assert (found["unknown"], found["prepared"], found["overdue"]) == (1, 0, 0)
+    assert (found["is_followed"], found["checked_at"]) == (True, None)
+    assert found["oldest_unknown_at"] is not None
+    assert found["panels"]["default"]["circuit"] == "open"
 
 
 @pytest.mark.asyncio
@@ -115,7 +118,7 @@ async def test_journal_that_cannot_be_read_is_not_healthy(
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(("command", "shown"), [
-    ("orders", "one\tunknown\t"), ("summary", "unknown 1"), ("doctor --health", "1 unknown"),
+    ("orders", "one\tunknown\t"), ("summary", "unknown 1"), ("health", "1 unknown"),
     ("unknown", "? one"),
 ])  # fmt: skip
 async def test_journal_with_one_account_is_read_without_a_key(
@@ -165,7 +168,7 @@ async def test_empty_journal_is_read_without_a_key(
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("args", [
-    ["orders"], ["summary"], ["unknown"], ["doctor", "--health"], ["follow", "--until-final"],
+    ["orders"], ["summary"], ["unknown"], ["health"], ["follow", "--until-final"],
 ])  # fmt: skip
 async def test_account_without_orders_is_told_of_the_others(
     panel: Sandbox, capsys: Captured, args: list[str]

@@ -43,7 +43,7 @@ async def run(*words: str) -> int:
 
 async def make_retriable(panel: Sandbox) -> None:
     """Leave an order withdrawn that the panel does not have."""
-    panel.fail_next(Fault.DROP_BEFORE, action="add")
+    panel.fail_next(Fault.HTML_PAGE, action="add")
     assert await run(*ONE) == UNKNOWN
     assert await run("resolve", "one", "--not-placed", "--by", "ann") == OK
 

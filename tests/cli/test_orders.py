@@ -257,7 +257,7 @@ async def test_lost_response_is_shown_with_evidence_and_resolved(
 async def test_order_resolved_as_not_placed_is_sent_again_only_by_retry(
     panel: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    panel.fail_next(Fault.DROP_BEFORE, action="add")
+    panel.fail_next(Fault.HTML_PAGE, action="add")
 
     assert await run(*ONE) == UNKNOWN
     assert await run("unknown", "--json") == OK

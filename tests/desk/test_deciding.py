@@ -28,7 +28,7 @@ async def place_unknown(
 
 @pytest.mark.asyncio
 async def test_unknown_returns_the_evidence(world: World) -> None:
-    desk = await world.desk()
+    desk = await world.desk(circuit=None)
     await place_unknown(world, desk, "a")
     await place_unknown(world, desk, "b", "drop_before")
 
@@ -68,7 +68,7 @@ async def test_order_resolved_with_an_id_is_followed(world: World) -> None:
 
 @pytest.mark.asyncio
 async def test_order_resolved_as_not_placed_can_be_retried(world: World) -> None:
-    desk = await world.desk()
+    desk = await world.desk(circuit=None)
     await place_unknown(world, desk, fault="drop_before")
 
     withdrawn = await desk.resolve("a", placed=False, decided_by=" operator ")
@@ -83,7 +83,7 @@ async def test_order_resolved_as_not_placed_can_be_retried(world: World) -> None
 
 @pytest.mark.asyncio
 async def test_active_link_after_unknown_attempt_is_unknown_again(world: World) -> None:
-    desk = await world.desk(queue_active_links=True)
+    desk = await world.desk(queue_active_links=True, circuit=None)
     await place_unknown(world, desk)  # it was placed, and a person decides that it was not
     await desk.resolve("a", placed=False, decided_by="operator")
 

@@ -339,14 +339,15 @@ async def test_rejected_key_ends_follow_before_all_orders_fail(
         world.panel.answer_next("add", WRONG_KEY)
     # What cannot be told yet is asked again, and nothing is sent meanwhile.
     world.panel.answer_next("balance", "", 503)
-    world.panel.answer_next("balance", WRONG_KEY)
+    for _ in range(9):
+        world.panel.answer_next("balance", WRONG_KEY)
 
     with pytest.raises(AuthenticationError):
         await asyncio.wait_for(desk.follow(), WAIT_S)
 
     # What was taken from the journal before the first refusal is still sent.
     assert (await desk.summary()).by_state[S.PREPARED] >= 30 - 2 * following.SEND_BATCH
-    assert len(world.panel.calls("balance")) == 2
+    assert len(world.panel.calls("balance")) >= 2
 
 
 @pytest.mark.asyncio
@@ -810,6 +811,7 @@ async def test_rate_limit_holds_across_two_desks(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The journal's clock does not move, so each reserved wait is exact."""
+    interval_s = 0.05
     now = datetime.now(UTC)
     desks = [
         await world.desk(journal=SQLJournal(world.url, clock=lambda: now), calls_per_minute=1200)
@@ -817,8 +819,8 @@ async def test_rate_limit_holds_across_two_desks(
     ]
     reserve, waits_s, arrived_s = SQLJournal.reserve_call, [], []
 
-    async def recording(self: SQLJournal, interval: timedelta) -> CallReservation:
-        reserved = await reserve(self, interval)
+    async def recording(self: SQLJournal, interval: timedelta, **options: str) -> CallReservation:
+        reserved = await reserve(self, interval, **options)
         waits_s.append(reserved.wait.total_seconds())
         return reserved
 
@@ -834,11 +836,14 @@ async def test_rate_limit_holds_across_two_desks(
           for n in range(3) for desk in desks)
     )  # fmt: skip
 
-    # 20 a second: a balance and an add of each order; a retried attempt reserves once more.
-    assert len(arrived_s) == 12
-    assert sorted(waits_s) == pytest.approx([n * 0.05 for n in range(len(waits_s))])
+    # A balance and an add of each order. An attempt that got no slot is begun again: it reads the
+    # balance once more, and what it reserved is given back, to be reserved again.
+    assert len(world.panel.orders) == 6
+    assert len(waits_s) >= len(arrived_s) >= 12
+    steps = sorted({round(wait_s / interval_s, 3) for wait_s in waits_s})
+    assert steps == list(range(len(steps)))
     # No more calls arrived by any moment than had been reserved for it; timers are not exact.
-    assert all(at_s - started_s > n * 0.05 - 0.01 for n, at_s in enumerate(arrived_s))
+    assert all(at_s - started_s > n * interval_s - 0.01 for n, at_s in enumerate(arrived_s))
 
 
 @pytest.mark.asyncio

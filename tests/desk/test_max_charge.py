@@ -146,7 +146,7 @@ async def test_limit_that_comes_while_the_order_is_due_is_seen(
     await desk._journal.create(new_of(before, max_charge=CENT))
 
     with pytest.raises(SpendingLimitError):
-        await desk._sender.send(before)  # read before the limit was stored
+        await desk._sender.send(before, is_awaited=True)  # read before the limit was stored
 
     assert not world.panel.orders
 
@@ -246,7 +246,7 @@ async def test_unknown_price_of_a_known_ref_breaks_its_limit(world: World, desk:
     with pytest.raises(InvalidOrderError, match=r"max_charge.*not known in advance"):
         await desk.place(endless, ref="a", max_charge=Decimal(9))
     with pytest.raises(InvalidOrderError, match=r"max_charge.*not known in advance"):
-        await desk._sender.send(await found(desk))
+        await desk._sender.send(await found(desk), is_awaited=True)
 
     assert entry.price is None
     assert (await found(desk)).kind is ErrorKind.INVALID
@@ -260,7 +260,7 @@ async def test_order_waits_while_its_price_cannot_be_refreshed(
     await enqueue(world, desk, max_charge=Decimal(2))
     world.panel.fail_next(Fault.HTTP_500, action="services", times=1)
 
-    entry = await desk._sender.send(await found(desk))
+    entry = await desk._sender.send(await found(desk), is_awaited=True)
 
     assert (entry.state, entry.attempt) == (S.PREPARED, 0)
     assert "max_charge cannot be enforced" in (entry.reason or "")
@@ -275,6 +275,6 @@ async def test_refused_catalogue_sends_nothing(world: World, desk: OrderDesk) ->
     world.panel.answer_next("services", '{"error": "Invalid API key"}')
 
     with pytest.raises(AuthenticationError):
-        await desk._sender.send(await found(desk))
+        await desk._sender.send(await found(desk), is_awaited=True)
 
     assert not world.panel.calls("add")

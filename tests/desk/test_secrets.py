@@ -26,7 +26,7 @@ async def test_no_secret_is_shown_and_no_link_is_logged(
 ) -> None:
     caplog.set_level(logging.INFO)
     journal = SQLJournal(world.url)
-    desk = await world.desk(journal=journal)
+    desk = await world.desk(journal=journal, circuit=None)
     shown: list[str] = []
     for n, fault in enumerate(("drop_after", "http_500", "html_page", "php_notice", "blocked")):
         world.panel.fail_next(fault, action="add")

@@ -40,7 +40,7 @@ async def open_desk(world: World, clock: ShiftedClock | None = None) -> OrderDes
     client = await world.client()
     await client.services()
     journal = SQLJournal(world.url, clock=clock)
-    return await world.desk(client, journal, account="shop", record_balance=False)
+    return await world.desk(client, journal, account="shop", record_balance=False, circuit=None)
 
 
 async def books(engine: AsyncEngine) -> list[tuple[str, int]]:

@@ -1,6 +1,8 @@
 """The metrics, as Prometheus reads them."""
 
 import inspect
+import math
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +21,7 @@ from smmfanfast_async.events import (
     Throttled,
 )
 from smmfanfast_async.integrations.prometheus import Metrics
+from smmfanfast_async.journal import CircuitState, ConsumerHealth, DeskHealth, PanelHealth
 from smmfanfast_async.sandbox import Sandbox
 
 LINK = "https://example.com/marked-link"
@@ -166,7 +169,7 @@ def test_account_label_name_can_be_chosen() -> None:
     assert found["smmfanfast_balance{currency=USD,shop=south}"] == 1
 
 
-@pytest.mark.parametrize("label", ["action", "outcome", "currency"])
+@pytest.mark.parametrize("label", ["action", "outcome", "currency", "state", "panel"])
 def test_reserved_label_name_is_rejected(label: str) -> None:
     with pytest.raises(ValueError, match=label):
         Metrics(CollectorRegistry(), label=label)
@@ -195,6 +198,61 @@ def test_names_follow_the_rules_of_prometheus() -> None:
         assert family.documentation.endswith(".")
         # A base unit, or a count of things; the exposition adds _total to counters.
         assert not family.name.endswith(("_ms", "_milliseconds", "_minutes", "_total"))
+
+
+# --- the health of a desk ------------------------------------------------------------------------
+
+NOW = datetime(2030, 5, 17, 12, tzinfo=UTC)
+
+
+def health_of(**changes: Any) -> DeskHealth:
+    usual: dict[str, Any] = {
+        "at": NOW, "prepared": 1, "held": 2, "sending": 3, "unknown": 0, "oldest_unknown_at": None,
+        "oldest_prepared_at": NOW, "oldest_due_check_at": None, "budget_left": None,
+    }  # fmt: skip
+    return DeskHealth(**(usual | changes))
+
+
+def test_health_of_a_desk_is_shown() -> None:
+    registry = CollectorRegistry()
+    hook = Metrics(registry).health_hook("main")
+    mail = ConsumerHealth(consumer="mail", position=3, lag=7, oldest_at=NOW, lease_until=None)
+    panel = PanelHealth(panel="alpha", circuit=CircuitState.HALF_OPEN, reason=ErrorKind.FUNDS)
+    hook(
+        health_of(
+            unknown=4, oldest_unknown_at=NOW, oldest_due_check_at=NOW, budget_left=Decimal("-1.5"),
+            consumers={"mail": mail}, panels={"alpha": panel},
+        )
+    )  # fmt: skip
+
+    found = exposition(registry)
+    orders = {
+        state: found[f"smmfanfast_orders{{account=main,state={state}}}"]
+        for state in ("prepared", "held", "sending", "unknown")
+    }
+    assert orders == {"prepared": 1, "held": 2, "sending": 3, "unknown": 4}
+    for name in ("unknown", "due_check"):
+        series = f"smmfanfast_oldest_{name}_timestamp_seconds{{account=main}}"
+        assert found[series] == NOW.timestamp()
+    assert found["smmfanfast_consumer_lag_events{account=main,consumer=mail}"] == 7
+    assert found["smmfanfast_budget_left{account=main}"] == -1.5
+    circuits = {name: value for name, value in found.items() if "circuit_open" in name}
+    assert len(circuits) == len(ErrorKind)
+    is_open = {name for name, value in circuits.items() if value}
+    assert is_open == {"smmfanfast_circuit_open{account=main,panel=alpha,reason=funds}"}
+
+
+def test_nothing_to_do_fires_no_alert() -> None:
+    registry = CollectorRegistry()
+    hook = Metrics(registry).health_hook("main")
+    hook(health_of(unknown=1, oldest_unknown_at=NOW))
+    hook(health_of(panels={"a": PanelHealth(panel="a", circuit=CircuitState.CLOSED)}))
+
+    found = exposition(registry)
+    assert found["smmfanfast_orders{account=main,state=unknown}"] == 0
+    assert math.isnan(found["smmfanfast_oldest_unknown_timestamp_seconds{account=main}"])
+    assert not any(value for name, value in found.items() if "circuit_open" in name)
+    assert "smmfanfast_budget_left{account=main}" not in found
 
 
 # --- a client ------------------------------------------------------------------------------------

@@ -14,14 +14,26 @@ from decimal import Decimal
 warnings.simplefilter("error")
 from smmfanfast_async.events import BalanceChecked, OrdersTracked, OutcomeUnknown
 from smmfanfast_async.integrations.prometheus import Metrics
+from datetime import UTC, datetime
+from smmfanfast_async.errors import ErrorKind
+from smmfanfast_async.journal import CircuitState, DeskHealth, PanelHealth
 
-hook = Metrics().hook("main")
+metrics = Metrics()
+hook, health = metrics.hook("main"), metrics.health_hook("main")
+now = datetime(2030, 5, 17, tzinfo=UTC)
 for line in sys.stdin:
     name, *words = line.split()
     if name == "track":
         hook(OrdersTracked(order_count=int(words[0])))
     elif name == "balance":
         hook(BalanceChecked(balance=Decimal(words[0]), currency=words[1]))
+    elif name == "health":
+        open = words[1] == "open"
+        panel = PanelHealth(panel="alpha", circuit=CircuitState(words[1]),
+                            reason=ErrorKind.NETWORK if open else None)
+        health(DeskHealth(at=now, prepared=0, held=0, sending=0, unknown=int(words[0]),
+                          oldest_unknown_at=now if open else None, oldest_prepared_at=None,
+                          oldest_due_check_at=None, budget_left=None, panels={"alpha": panel}))
     else:
         hook(OutcomeUnknown(call_id="1", service="5", order=None, sent_at=None, http_status=None,
                             error="NoResponseError", duration_s=1.0))
@@ -93,3 +105,19 @@ def test_balance_in_a_former_currency_is_no_number_any_more(tmp_path: Path) -> N
     assert 'smmfanfast_balance{account="main",currency="USD"} NaN' in seen
     assert 'smmfanfast_balance{account="main",currency="INR"} 100.0' in seen
     worker.end(tmp_path)
+
+
+def test_health_is_what_any_worker_told_last(tmp_path: Path) -> None:
+    first, second = Worker(tmp_path), Worker(tmp_path)
+    first.tell("health 3 open")
+    first.end(tmp_path)
+    assert 'smmfanfast_orders{account="main",state="unknown"} 3.0' in scrape(tmp_path)
+
+    second.tell("health 0 closed")
+    seen = scrape(tmp_path)
+
+    assert 'smmfanfast_orders{account="main",state="unknown"} 0.0' in seen
+    assert 'smmfanfast_oldest_unknown_timestamp_seconds{account="main"} NaN' in seen
+    open_for = 'smmfanfast_circuit_open{account="main",panel="alpha",reason="network"}'
+    assert f"{open_for} 0.0" in seen
+    second.end(tmp_path)

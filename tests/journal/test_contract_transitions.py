@@ -479,7 +479,11 @@ async def check_decision(journal: SQLJournal, state: EntryState, to: EntryState)
         to, entry.order or "7" if to in (S.ACCEPTED, S.FINISHED) else None, decided_by="ops"
     )
 
-    if to in TRANSITIONS[state] and to not in (S.SENDING, S.FINISHED):
+    is_for_desks = to in (S.SENDING, S.FINISHED) or (state, to) == (S.PREPARED, S.REFUSED)
+    if to is S.ACCEPTED and state in (S.PREPARED, S.WITHDRAWN):
+        with pytest.raises(JournalError, match="was not sent to any panel"):
+            await journal.apply_decision(to, {state}, result)
+    elif to in TRANSITIONS[state] and not is_for_desks:
         decided = await journal.apply_decision(to, {state}, result)
         assert decided is not None
         assert decided.state is to

@@ -25,6 +25,7 @@ from support.postgres import PostgresServer, shared_server
 
 from smmfanfast_async import JournalError, RefConflictError, SpendingLimitError
 from smmfanfast_async.journal import (
+    DEFAULT_PANEL,
     SPENDING_STATES,
     TRANSITIONS,
     Claim,
@@ -70,6 +71,8 @@ class Row:
     day: str = ""
     checked: Decimal | None = None
     state: EntryState = S.PREPARED
+    panel: str | None = None
+    is_pinned: bool = False
     attempt: int = 0
     order: str | None = None
     suspected: str | None = None
@@ -132,6 +135,11 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def move(self, ref: str, to: EntryState, order: str | None, due_at: datetime | None) -> None:
         row = self.rows[ref]
+        row.is_pinned |= to in (S.HELD, S.UNKNOWN)
+        if to is S.PREPARED and not row.is_pinned:
+            row.panel = None
+        if to is S.ACCEPTED:
+            row.panel = DEFAULT_PANEL
         row.order, row.suspected = (None, order) if to is S.UNKNOWN else (order, None)
         row.state, row.lease_until, row.due_at = to, None, due_at
         if to in (S.REFUSED, S.WITHDRAWN):
@@ -242,7 +250,7 @@ class LedgerMachine(RuleBasedStateMachine):
             if budget is not None:
                 row.day, row.checked = self.today(), budget
         row.state, row.attempt, row.lease_until = S.SENDING, attempt + 1, self.clock() + LEASE
-        row.due_at = None
+        row.due_at, row.panel = None, DEFAULT_PANEL
 
     @rule(machine=MACHINES, ref=REFS, offset=OFFSETS, to=ENDS, order=ORDERS)
     def record_outcome(
@@ -313,7 +321,14 @@ class LedgerMachine(RuleBasedStateMachine):
         )  # fmt: skip
         if row is None:
             assert self.run(decided) is None
-        elif to not in TRANSITIONS[from_state] or to in (S.SENDING, S.FINISHED):
+        elif (
+            to not in TRANSITIONS[from_state]
+            or to in (S.SENDING, S.FINISHED)
+            or (
+                (from_state is S.PREPARED and to is S.REFUSED)
+                or (to is S.ACCEPTED and row.panel is None)
+            )
+        ):
             if to is S.FINISHED and to in TRANSITIONS[from_state]:
                 decided.close()
                 return
@@ -460,7 +475,15 @@ class LedgerMachine(RuleBasedStateMachine):
 
         entries, events = self.run(read())
         assert {
-            each.ref: (each.state, each.attempt, each.order, each.raw_status, each.miss_count)
+            each.ref: (
+                each.state,
+                each.attempt,
+                each.order,
+                each.raw_status,
+                each.miss_count,
+                each.panel,
+                each.is_pinned,
+            )
             for each in entries
         } == {
             ref: (
@@ -469,6 +492,8 @@ class LedgerMachine(RuleBasedStateMachine):
                 row.order or row.suspected,
                 row.raw_status,
                 row.miss_count,
+                row.panel,
+                row.is_pinned,
             )
             for ref, row in self.rows.items()
         }

@@ -120,6 +120,16 @@ async def test_invalid_order_is_a_client_error_and_not_sent(
 
 
 @pytest.mark.asyncio
+async def test_health_shows_what_needs_a_person(panel: Sandbox) -> None:
+    async with open_shop("fastapi") as shop:
+        panel.fail_next(Fault.DROP_AFTER, action="add")
+        await shop.post("/orders", json=ORDER, headers=KEY)
+        answer = await shop.get("/health")
+
+    assert answer.json() == {"unknown": 1, "prepared": 0, "circuits": {"default": "open"}}
+
+
+@pytest.mark.asyncio
 async def test_order_without_a_key_is_rejected(shop: httpx.AsyncClient, panel: Sandbox) -> None:
     answer = await shop.post("/orders", json=ORDER, headers=BUYER)
 

@@ -88,6 +88,13 @@ async def status(key: str, buyer: Buyer, desk: Desk) -> Entry:
     return entry
 
 
+@app.get("/health")  # no money, no refs: it may be read by anyone
+async def health(desk: Desk) -> dict[str, Any]:
+    found = await desk.health()  # an error of the journal is 503
+    circuits = {name: each.circuit for name, each in found.panels.items()}
+    return {"unknown": found.unknown, "prepared": found.prepared, "circuits": circuits}
+
+
 @app.exception_handler(PanelError)
 async def handle_error(request: Request, error: PanelError) -> JSONResponse:
     code = ERRORS.get(type(error), 503)

@@ -17,7 +17,6 @@ from .._codes import OK, REFUSED
 from .._errors import handle_errors
 from .._options import Flag, JournalOptions
 from .._panel_probe import print_profile
-from .health import check_health
 
 __all__ = ["Finding", "doctor", "examine"]
 
@@ -139,20 +138,14 @@ _HERE = JournalOptions()
 
 
 @handle_errors
-async def doctor(
-    *, health: Flag = False, panel: Flag = False, options: JournalOptions = _HERE
-) -> int:
+async def doctor(*, panel: Flag = False, options: JournalOptions = _HERE) -> int:
     """Run `smmfanfast doctor`.
 
     Parameters
     ----------
-    health
-        Only read the journal: are its orders followed? For the healthcheck of a container.
     panel
         Look at the panel, and print a profile for it as TOML.
     """
-    if health:
-        return await check_health(options)
     if panel:
         return await print_profile(options)
     findings = await examine(options)

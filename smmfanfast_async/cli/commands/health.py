@@ -1,79 +1,86 @@
-"""`doctor --health`: whether the orders in the journal are followed, for a container's healthcheck.
+"""`health`: what needs a person, and whether the orders are followed, for a healthcheck.
 
 Only the journal is asked, never the panel.
 """
 
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
 
 from attrs import frozen
 from rich.console import Console
 from rich.text import Text
 
-from ...journal import OPEN_STATES, EntryState
+from ..._text import sanitize
+from ...journal import CircuitState, DeskHealth
 from .. import _output as output
 from .._codes import OK, REFUSED
 from .._entries import format_time
+from .._errors import handle_errors
 from .._options import JournalOptions, mention_other_accounts
-from .._output import plural
 
-__all__ = ["check_health"]
+__all__ = ["health"]
 
 OVERDUE_AFTER = timedelta(minutes=15)
 """How late an order is sent or checked if nothing follows it: a running desk keeps it claimed for
 two minutes at most, and pauses for at most 15 while the panel asks for it."""
 
+_HERE = JournalOptions()
+
 
 @frozen(kw_only=True)
-class Health:
-    """The state of a journal, in numbers."""
+class Finding:
+    """The state of a journal, and whether its orders are followed."""
 
-    orders: int
-    in_progress: int
-    unknown: int
+    health: DeskHealth
     overdue: int
-    checked_at: str | None
-    """When the panel last answered a check of an order that is in progress, in UTC."""
-    is_followed: bool
-    """Whether no order is overdue, or one has been checked lately."""
+    checked_at: datetime | None
+    """When the panel last answered a check of an order that is in progress."""
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether no order is overdue, or one has been checked lately."""
+        before = self.health.at - OVERDUE_AFTER
+        return not self.overdue or (self.checked_at is not None and self.checked_at >= before)
 
     def __str__(self) -> str:
         """Return the state on one line, what is wrong first."""
-        facts = [f"{plural(self.orders, 'order')}, {self.in_progress} in progress"]
-        if self.overdue:
-            facts.append(f"{self.overdue} overdue")
-        if self.unknown:
-            facts.append(f"{self.unknown} unknown (see `smmfanfast unknown`)")
-        line = ", ".join(facts)
+        health = self.health
+        to_send = health.prepared + health.held + health.sending
+        facts = [f"{self.overdue} overdue"] if self.overdue else []
+        if health.unknown:
+            facts.append(f"{health.unknown} unknown (see `smmfanfast unknown`)")
+        facts += [
+            f"waiting for panel {sanitize(panel.panel)} ({panel.reason})"
+            for panel in health.panels.values()
+            if panel.circuit is not CircuitState.CLOSED
+        ]
+        line = ", ".join([*facts, f"{to_send} to send"])
         if self.is_followed:
             return f"ok: {line}"
-        last = f"since {self.checked_at} UTC" if self.checked_at else "yet"
+        last = f"since {format_time(self.checked_at)} UTC" if self.checked_at else "yet"
         return (
             f"not followed: {line}; no check was answered {last}: is `smmfanfast follow` running?"
         )
 
 
-async def check_health(options: JournalOptions) -> int:
-    """Print the state of the journal on one line; return the exit code."""
+@handle_errors
+async def health(*, options: JournalOptions = _HERE) -> int:
+    """Run `smmfanfast health`."""
     async with options.reading() as journal:
-        before = await journal.now() - OVERDUE_AFTER
-        summary, late = await journal.summary(), await journal.overdue(before)
-        if not summary.by_state:
+        state = await journal.health()
+        late = await journal.overdue(state.at - OVERDUE_AFTER)
+        async for _ in journal.entries():
+            break
+        else:
             await mention_other_accounts(journal)
-    counts = summary.by_state
-    has_looked = late.checked_at is not None and late.checked_at >= before
-    health = Health(
-        orders=sum(counts.values()),
-        in_progress=sum(counts.get(state, 0) for state in OPEN_STATES - {EntryState.UNKNOWN}),
-        unknown=counts.get(EntryState.UNKNOWN, 0),
-        overdue=late.orders,
-        checked_at=format_time(late.checked_at),
-        is_followed=has_looked or not late.orders,
-    )
+    finding = Finding(health=state, overdue=late.orders, checked_at=late.checked_at)
     if options.json:
-        fields: dict[str, Any] = output.plain(health)
-        output.print_json(Console(), fields | {"checked_at": late.checked_at})
+        fields = {
+            "overdue": finding.overdue,
+            "checked_at": finding.checked_at,
+            "is_followed": finding.is_followed,
+        }
+        output.print_json(Console(), state.to_dict() | fields)
     else:
-        style = "green" if health.is_followed else "bold red"
-        Console().print(Text(str(health), style=style), soft_wrap=True)
-    return OK if health.is_followed else REFUSED
+        style = "green" if finding.is_followed else "bold red"
+        Console().print(Text(str(finding), style=style), soft_wrap=True)
+    return OK if finding.is_followed else REFUSED

@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ..._text import sanitize
 from ...errors import ErrorKind, InvalidSettingsError
 from .. import (
+    DEFAULT_PANEL,
     MAX_REASON_CHARACTERS,
-    CallReservation,
     Claim,
     Entry,
     EntryState,
@@ -28,9 +28,12 @@ from . import statements
 from .address import parse_address
 from .database import Database, journal_error
 from .day_budget import DayBudget
+from .health import HealthQueries
+from .panel_rows import MAX_AHEAD
 from .polling import Polling
 from .queries import require_connection
 from .rows import (
+    ONE,
     entry_from_row,
     event_row,
 )
@@ -54,10 +57,6 @@ wait, and far below the time limit of a statement."""
 FIRST_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 """No entry is older."""
 
-MAX_AHEAD = timedelta(minutes=30)
-"""How far ahead a reserved call and the end of a pause or a lease may be: no call waits that
-long, and a later time was written before the clock was set back."""
-
 MIN_POOL_SIZE, MAX_POOL_SIZE = 3, 100
 """The bounds of `pool_size`: a connection for reads, for new orders and for outcomes each; and as
 many as PostgreSQL accepts by default from all its clients."""
@@ -66,7 +65,7 @@ NO_ACCOUNT = ""
 """The account of a journal that is not bound to one yet: it has no orders."""
 
 
-class SQLJournal(AccountSettling):
+class SQLJournal(AccountSettling, HealthQueries):
     """A journal in a database: `sqlite+aiosqlite:///orders.db` or `postgresql+asyncpg://…`.
 
     A SQLite file serves any number of processes on one machine, PostgreSQL any number of machines;
@@ -126,14 +125,16 @@ class SQLJournal(AccountSettling):
         journal._polling = Polling(account, is_sqlite=self._database.is_sqlite)
         return journal
 
-    async def open(self) -> None:
-        """Connect, create or migrate the tables, and insert the account's row."""
+    async def open(self, panels: Collection[str] = (DEFAULT_PANEL,)) -> None:
+        """Connect, create or migrate the tables, and insert the rows of account and panels."""
 
         async def insert_account(connection: AsyncConnection) -> None:
             if self._account == NO_ACCOUNT:
                 return
             insert = statements.insert_or_ignore(accounts, is_sqlite=self._database.is_sqlite)
             await connection.execute(insert.values(account=self._account, last_event=0))
+            for panel in sorted(panels):
+                await self._insert_panel(connection, panel)
 
         await self._database.open(insert_account)
         if not self._is_open:
@@ -212,12 +213,15 @@ class SQLJournal(AccountSettling):
         balance_before: Decimal | None = None,
         price: Decimal | None = None,
         budget: Decimal | None = None,
+        panel: str = DEFAULT_PANEL,
+        service: str | None = None,
+        exchange_rate: Decimal = ONE,
     ) -> Entry | None:
         """Mark the row with a random owner, by which a second try recognises its own commit."""
         owner = secrets.token_hex(16)
         return await self._start_attempt(
             ref, attempt, owner, lease=lease, max_in_flight=max_in_flight, balance=balance_before,
-            price=price, budget=budget,
+            price=price, budget=budget, panel=panel, service=service, exchange_rate=exchange_rate,
         )  # fmt: skip
 
     @transaction()
@@ -233,12 +237,16 @@ class SQLJournal(AccountSettling):
         balance: Decimal | None,
         price: Decimal | None,
         budget: Decimal | None,
+        panel: str,
+        service: str | None,
+        exchange_rate: Decimal,
     ) -> Entry | None:
         # Not `now`: a lease that starts too early would end under an attempt that is in flight.
         now = await self._database.exact_now(connection)
         return await self._transitions.start_attempt(
             connection, ref, attempt, owner=owner, lease_until=now + lease,
             max_in_flight=max_in_flight, balance=balance, price=price, budget=budget, now=now,
+            panel=panel, service=service, exchange_rate=exchange_rate,
         )  # fmt: skip
 
     @transaction()
@@ -258,17 +266,35 @@ class SQLJournal(AccountSettling):
             reason=sanitize(reason, MAX_REASON_CHARACTERS),
         ))  # fmt: skip
 
-    @transaction(reads=True)
-    async def count_in_flight(self, connection: AsyncConnection) -> int:
-        """Count the slots in use."""
-        return len((await connection.execute(statements.TAKEN_SLOTS, self._params())).all())
-
     @timed_transaction
     async def record_outcome(
-        self, connection: AsyncConnection, now: datetime, ref: str, attempt: int, outcome: Outcome
+        self,
+        connection: AsyncConnection,
+        now: datetime,
+        ref: str,
+        attempt: int,
+        outcome: Outcome,
+        started: Entry | None = None,
     ) -> Entry:
         """Lock the row, then apply the transition, or record a late event."""
-        return await self._transitions.record_outcome(connection, ref, attempt, outcome, now)
+        return await self._transitions.record_outcome(
+            connection, ref, attempt, outcome, now, started
+        )
+
+    @eventful_transaction
+    async def refuse(
+        self,
+        transitions: Transitions,
+        connection: AsyncConnection,
+        now: datetime,
+        ref: str,
+        attempt: int,
+        *,
+        kind: ErrorKind,
+        reason: str,
+    ) -> Entry | None:
+        """Lock the row, then apply the transition."""
+        return await transitions.refuse(connection, ref, attempt, now, kind, reason)
 
     @deciding_transaction
     async def apply_decision(
@@ -284,11 +310,12 @@ class SQLJournal(AccountSettling):
         budget: Decimal | None = None,
         price: Decimal | None = None,
         max_charge: Decimal | None = None,
+        panel: str | None = None,
     ) -> Entry | None:
         """Lock the day's budget and the row, then apply the transition."""
         return await transitions.apply_decision(
             connection, ref, from_states, outcome, now, budget_day=budget_day, budget=budget,
-            price=price, max_charge=max_charge,
+            price=price, max_charge=max_charge, panel=panel,
         )  # fmt: skip
 
     @eventful_transaction
@@ -318,10 +345,16 @@ class SQLJournal(AccountSettling):
 
     @timed_transaction
     async def claim(
-        self, connection: AsyncConnection, now: datetime, limit: int, *, lease: timedelta
+        self,
+        connection: AsyncConnection,
+        now: datetime,
+        limit: int,
+        *,
+        lease: timedelta,
+        panel: str = DEFAULT_PANEL,
     ) -> list[Claim]:
         """Increase the claim version of each row, skipping rows that are locked."""
-        return await self._polling.claim(connection, limit, now, now + lease)
+        return await self._polling.claim(connection, limit, now, now + lease, panel)
 
     async def record_statuses(self, observations: Sequence[Observation]) -> list[Entry]:
         """Update all rows with one statement; without observations, do nothing."""
@@ -350,11 +383,16 @@ class SQLJournal(AccountSettling):
 
     @transaction()
     async def reschedule_far_future(
-        self, connection: AsyncConnection, limit: int, *, ahead: timedelta
+        self,
+        connection: AsyncConnection,
+        limit: int,
+        *,
+        ahead: timedelta,
+        panel: str = DEFAULT_PANEL,
     ) -> int:
         """Update accepted, prepared and held orders in turn, up to the limit in all."""
         now = await self._database.exact_now(connection)
-        return await self._polling.reschedule_far_future(connection, limit, now, now + ahead)
+        return await self._polling.reschedule_far_future(connection, limit, now, now + ahead, panel)
 
     @transaction(reads=True)
     async def next_due(self, connection: AsyncConnection) -> datetime | None:
@@ -362,43 +400,6 @@ class SQLJournal(AccountSettling):
         row = (await connection.execute(statements.NEXT_DUE, self._params())).one()
         times: list[datetime] = [each for each in row if each is not None]
         return min(times, default=None)
-
-    @transaction()
-    async def reserve_call(
-        self, connection: AsyncConnection, interval: timedelta
-    ) -> CallReservation:
-        """Move the time of the account's next call by `interval`, in whole microseconds."""
-        now = await self._database.exact_now(connection)
-        reserved = await connection.execute(statements.RESERVE_CALL, self._params(
-            now=now, far=now + MAX_AHEAD, interval=interval // timedelta(microseconds=1),
-        ))  # fmt: skip
-        next_call_at: datetime = reserved.scalar_one()
-        call_at = next_call_at - interval
-        wait = max(call_at - now, timedelta(0))
-        return CallReservation(wait=wait, call_at=call_at, next_call_at=next_call_at)
-
-    async def cancel_call(self, reservation: CallReservation) -> None:
-        """Set the time of the account's next call back, if it is still the one reserved then.
-
-        A failed transaction is not repeated: it may have been committed, and another call may have
-        been reserved for the same time since.
-        """
-        params = self._params(call_at=reservation.call_at, next_call_at=reservation.next_call_at)
-        is_first_try = True
-
-        async def cancel(connection: AsyncConnection) -> None:
-            nonlocal is_first_try
-            if is_first_try:
-                is_first_try = False
-                await connection.execute(statements.CANCEL_CALL, params)
-
-        await self._database.run(cancel)
-
-    @transaction()
-    async def pause(self, connection: AsyncConnection, until: datetime) -> None:
-        """Set the account's `paused_until`, unless it is later already."""
-        far = await self._database.exact_now(connection) + MAX_AHEAD
-        await connection.execute(statements.PAUSE, self._params(until=min(until, far), far=far))
 
     # --- purging ---------------------------------------------------------------------------------
 

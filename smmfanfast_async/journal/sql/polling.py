@@ -57,11 +57,13 @@ class Polling:
         return [entry_from_row(row) for row in due.mappings()]
 
     async def claim(
-        self, connection: AsyncConnection, limit: int, now: datetime, until: datetime
+        self, connection: AsyncConnection, limit: int, now: datetime, until: datetime, panel: str
     ) -> list[Claim]:
-        """Claim accepted orders that are due, and finished ones up to the limit."""
+        """Claim accepted orders at a panel that are due, and finished ones up to the limit."""
         claims: list[Claim] = []
-        params = {"p_account": self._account, "p_now": now, "p_until": until}
+        params = {
+            "p_account": self._account, "p_now": now, "p_until": until, "p_panel": panel,
+        }  # fmt: skip
         for statement in self._claims:
             rows = await connection.execute(statement, params | {"p_limit": limit - len(claims)})
             claims += [
@@ -89,7 +91,11 @@ class Polling:
             for each, entry in checked
             if each.claim.key in updated_keys and (kind := event_kind_of_observation(each, entry))
         ]
-        links = [entry.link for entry, kind in changes if kind is EventKind.FINISHED and entry.link]
+        links = [
+            (entry.panel, entry.link)
+            for entry, kind in changes
+            if kind is EventKind.FINISHED and entry.link
+        ]
         await transitions.make_held_due(connection, links, now)
         await transitions.append_events(
             connection, [transitions.entry_event_row(entry, kind, now) for entry, kind in changes]
@@ -104,13 +110,14 @@ class Polling:
         await connection.execute(self._release, {"p_rows": rows})
 
     async def reschedule_far_future(
-        self, connection: AsyncConnection, limit: int, now: datetime, far: datetime
+        self, connection: AsyncConnection, limit: int, now: datetime, far: datetime, panel: str
     ) -> int:
         """Make due what is due later than `far`, and return how many."""
         count = 0
         for statement in _RESCHEDULE:
             params = {
                 "p_account": self._account, "p_now": now, "p_far": far, "p_limit": limit - count,
+                "p_panel": panel,
             }  # fmt: skip
             count += len((await connection.execute(statement, params)).all())
         return count

@@ -56,6 +56,7 @@ class AccountQueries:
         *,
         states: Collection[EntryState] = (),
         statuses: Collection[str] = (),
+        panels: Collection[str] = (),
         ref_prefix: str = "",
         since: datetime | None = None,
         until: datetime | None = None,
@@ -67,6 +68,8 @@ class AccountQueries:
             conditions.append(c.state.in_(states))
         if statuses:
             conditions.append(c.status.in_(statuses))
+        if panels:
+            conditions.append(c.panel.in_(panels))
         if ref_prefix:
             conditions.append(func.substr(c.ref, 1, len(ref_prefix)) == ref_prefix)
         if since is not None:

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeAlias
 
 import attrs
 from attrs import define, field
@@ -46,6 +46,8 @@ __all__ = [
     "new_order_row",
     "order_number",
     "outcome_values",
+    "panel_values",
+    "refusals_of",
     "release_row",
     "status_row",
 ]
@@ -69,11 +71,15 @@ Row = Mapping[Any, Any]
 _NUMBER = re.compile(r"[+-]?[0-9]{1,128}")
 """An id that is a number, in as many digits as an id may have characters."""
 
+ONE = Decimal(1)
+"""The exchange rate of an order that was not sent yet."""
+
 _S = EntryState
 _SAME_NAMES = (
     "ref", "attempt", "link", "quantity", "price", "max_charge", "was_unknown", "created_at",
     "sent_at", "settled_at", "balance_before", "balance_after", "is_error_answer", "raw_status",
     "charge", "currency", "start_count", "remains", "checked_at", "changed_at", "miss_count",
+    "panel", "service", "is_pinned",
 )  # fmt: skip
 """Columns that are fields of `Entry` with the same name."""
 
@@ -115,6 +121,8 @@ def new_order_row(
         "is_error_answer": False,
         "miss_count": 0,
         "claim_version": 0,
+        "routes": json.dumps(dict(new.routes)) if new.routes else None,
+        "is_pinned": False,
     }
 
 
@@ -128,8 +136,30 @@ def entry_from_row(row: Row) -> Entry:
         order=row["panel_order"] or row["suspected_order"],
         kind=ErrorKind(kind) if kind else None,
         reason=row["reason"],
+        exchange_rate=ONE if row["exchange_rate"] is None else row["exchange_rate"],
+        routes=json.loads(row["routes"]) if row["routes"] else {},
+        refused_by=refusals_of(row),
         **{name: row[name] for name in _SAME_NAMES},
     )
+
+
+def refusals_of(row: Row) -> dict[str, ErrorKind]:
+    """Return the panels that refused an order, and why."""
+    stored = row["refused_by"]
+    return {} if stored is None else {
+        panel: ErrorKind(kind) for panel, kind in json.loads(stored).items()
+    }  # fmt: skip
+
+
+def panel_values(row: Row, outcome: Outcome) -> dict[str, Any]:
+    """Return the columns about panels that the outcome of an attempt sets."""
+    values: dict[str, Any] = {}
+    if outcome.state is _S.PREPARED and not row["is_pinned"]:
+        values["panel"] = None
+    if (outcome.is_rerouted or outcome.state is _S.REFUSED) and row["panel"] is not None:
+        refused_by = refusals_of(row) | {row["panel"]: outcome.kind or ErrorKind.UNKNOWN}
+        values["refused_by"] = json.dumps(refused_by)
+    return values
 
 
 def order_number(order: str | None) -> str | None:
@@ -158,6 +188,8 @@ def outcome_values(outcome: Outcome, now: datetime) -> dict[str, Any]:
     }
     if outcome.balance_after is not None:
         values["balance_after"] = outcome.balance_after
+    if outcome.state in (_S.HELD, _S.UNKNOWN):
+        values["is_pinned"] = True
     if outcome.state is _S.ACCEPTED:
         # The polling interval depends on how long the order is unchanged, counted from here.
         values["changed_at"] = now
@@ -184,7 +216,8 @@ def event_of_transition(outcome: Outcome) -> tuple[EventKind, str | None]:
     parts = [f"by {outcome.decided_by}"] if outcome.decided_by else []
     parts += [outcome.reason] if outcome.reason else []
     text = sanitize(": ".join(parts), MAX_REASON_CHARACTERS)
-    return _EVENT_KINDS[outcome.state], text or None
+    kind = EventKind.REROUTED if outcome.is_rerouted else _EVENT_KINDS[outcome.state]
+    return kind, text or None
 
 
 # --- checks --------------------------------------------------------------------------------------
@@ -276,6 +309,7 @@ def event_row(row: Row, kind: EventKind, now: datetime) -> dict[str, Any]:
         "ref": row["ref"],
         "kind": kind.value,
         "attempt": row["attempt"],
+        "panel": row["panel"],
         "panel_order": row["panel_order"],
         "raw_status": row["raw_status"],
         "charge": row["charge"],
@@ -284,11 +318,15 @@ def event_row(row: Row, kind: EventKind, now: datetime) -> dict[str, Any]:
     }
 
 
-def late_event_row(row: Row, attempt: int, outcome: Outcome, now: datetime) -> dict[str, Any]:
+def late_event_row(
+    row: Row, attempt: int, panel: str | None, outcome: Outcome, now: datetime
+) -> dict[str, Any]:
     """Return the row of an event about an order id that came too late for a transition."""
     is_purged = row["form"] is None  # and no `purge` would find this text
     text = None if is_purged else sanitize(outcome.reason or "", MAX_REASON_CHARACTERS) or None
-    values = {"attempt": attempt, "panel_order": outcome.order, "text": text}
+    values = {
+        "attempt": attempt, "panel": panel, "panel_order": outcome.order, "text": text,
+    }  # fmt: skip
     return event_row(row, EventKind.LATE, now) | values
 
 
@@ -300,6 +338,7 @@ def event_from_row(row: Row) -> JournalEvent:
         ref=row["ref"],
         kind=EventKind(row["kind"]),
         attempt=row["attempt"],
+        panel=row["panel"],
         order=row["panel_order"],
         raw_status=row["raw_status"],
         charge=row["charge"],
@@ -311,9 +350,13 @@ def event_from_row(row: Row) -> JournalEvent:
 # --- queries -------------------------------------------------------------------------------------
 
 
+LinkAtPanel: TypeAlias = tuple[str | None, str | None]
+"""The name of a panel and a link there."""
+
+
 @define
 class LinkEvidence:
-    """What the orders with one link say about an unknown one among them."""
+    """What the orders with one link at a panel say about an unknown one among them."""
 
     refs: list[str] = field(factory=list)
     """Orders that are accepted, being sent or unknown; one more than is shown of an order."""
@@ -322,11 +365,11 @@ class LinkEvidence:
     is none."""
 
 
-def evidence_by_link(rows: Iterable[Row]) -> dict[str, LinkEvidence]:
-    """Return the evidence of orders with the links of unknown ones."""
-    by_link: defaultdict[str, LinkEvidence] = defaultdict(LinkEvidence)
+def evidence_by_link(rows: Iterable[Row]) -> dict[LinkAtPanel, LinkEvidence]:
+    """Return the evidence of orders with the links of unknown ones, at each panel."""
+    by_link: defaultdict[LinkAtPanel, LinkEvidence] = defaultdict(LinkEvidence)
     for row in rows:
-        found, sent_at = by_link[row["link"]], row["sent_at"]
+        found, sent_at = by_link[row["panel"], row["link"]], row["sent_at"]
         is_active = row["state"] in (_S.ACCEPTED, _S.SENDING, _S.UNKNOWN)
         if is_active and len(found.refs) <= MAX_OTHER_REFS:
             found.refs.append(row["ref"])
@@ -335,10 +378,10 @@ def evidence_by_link(rows: Iterable[Row]) -> dict[str, LinkEvidence]:
     return by_link
 
 
-def build_unknown_order(entry: Entry, by_link: Mapping[str, LinkEvidence]) -> UnknownOrder:
+def build_unknown_order(entry: Entry, by_link: Mapping[LinkAtPanel, LinkEvidence]) -> UnknownOrder:
     """Return an order with an unknown outcome and the evidence for and against its existence."""
     before, after = entry.balance_before, entry.balance_after
-    found = by_link.get(entry.link or "", LinkEvidence())
+    found = by_link.get((entry.panel, entry.link), LinkEvidence())
     duplicate_at, since = found.duplicate_at, entry.sent_at
     is_reported_later = bool(duplicate_at and since and duplicate_at >= since)
     other_refs = [ref for ref in found.refs if ref != entry.ref]
@@ -352,13 +395,16 @@ def build_unknown_order(entry: Entry, by_link: Mapping[str, LinkEvidence]) -> Un
 
 
 def build_summary(groups: Iterable[Any]) -> Summary:
-    """Return the summary of groups of (state, status, price, charge, count)."""
+    """Return the summary of groups of (state, status, price, charge, exchange rate, count)."""
     states: Counter[EntryState] = Counter()
     statuses: Counter[str] = Counter()
     spent = refunded = at_risk = Decimal(0)
     cost_unknown = 0
-    for state_value, status, price, charge, count in groups:
+    for state_value, status, price, charged, rate, count in groups:
         state = _S(state_value)
+        charge = charged
+        if charged is not None and rate is not None:
+            charge = EXACT.multiply(charged, rate)
         states[state] += count
         if state in (_S.ACCEPTED, _S.FINISHED):
             statuses[status or "unseen"] += count

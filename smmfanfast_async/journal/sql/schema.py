@@ -44,6 +44,7 @@ __all__ = [
     "has_state",
     "metadata",
     "orders",
+    "panels",
     "to_microseconds",
     "versions",
 ]
@@ -120,8 +121,31 @@ accounts = Table(
     # The position of the last event. It is increased with the row locked, so that events become
     # visible in the order of their positions and a reader misses none.
     Column("last_event", BigInteger, nullable=False, default=0),
+)
+
+# One row for each panel that a desk of the account has used. Transactions that write it write
+# nothing else, so that its lock is never held while another one is waited for.
+panels = Table(
+    "smm_panels",
+    metadata,
+    Column("account", String(64), primary_key=True),
+    Column("panel", String(64), primary_key=True),
+    # The rate limit of all machines, and the pause that the panel asked for.
     Column("next_call_at", UtcTime),
     Column("paused_until", UtcTime),
+    # The circuit: failed calls in a row, until when no order is sent, and who looks again.
+    Column("failure_count", Integer, nullable=False, default=0),
+    Column("open_until", UtcTime),
+    Column("probe_until", UtcTime),
+    Column("reason", String(32)),
+    # What was last seen of it.
+    Column("balance", Money),
+    Column("currency", String(16)),
+    Column("balance_at", UtcTime),
+    Column("services_at", UtcTime),
+    # The lease of the desk that watches its services, and its fencing token.
+    Column("watch_until", UtcTime),
+    Column("watch_version", BigInteger, nullable=False, default=0),
 )
 
 budgets = Table(
@@ -165,6 +189,8 @@ orders = Table(
     Column("budget", Money),
     Column("budget_day", String(10), nullable=False),
     Column("created_at", UtcTime, nullable=False),
+    # JSON: the service at each panel that may take the order; None for a desk over one panel.
+    Column("routes", Text),
     # The state.
     Column("state", String(16), nullable=False),
     Column("attempt", Integer, nullable=False),
@@ -172,7 +198,16 @@ orders = Table(
     Column("kind", String(32)),
     Column("reason", Text),
     Column("was_unknown", Boolean, nullable=False),
-    # The attempt in flight. No two attempts of an account have the same slot.
+    # Where it was sent last, under which id of the service, and what a unit of that panel's
+    # currency was worth in the desk's. A PREPARED order with a panel is sent there alone.
+    Column("panel", String(64)),
+    Column("service", String(128)),
+    Column("exchange_rate", Money),
+    # Whether it stays at that panel: it was held or unknown there, or a person chose it.
+    Column("is_pinned", Boolean, nullable=False, default=False),
+    # JSON: why each panel refused it, since it was last prepared by a person.
+    Column("refused_by", Text),
+    # The attempt in flight. No two attempts at a panel have the same slot.
     Column("slot", Integer),
     Column("owner", String(32)),
     Column("lease_until", UtcTime),
@@ -210,8 +245,8 @@ def has_state(*states: EntryState) -> ColumnElement[bool]:
 
 # One partial index per state, since most orders are final and few are in any other state. SQLite
 # uses a partial index only if the statement contains the same condition, hence literal states.
-for _name, _state, _order in (
-    ("smm_orders_followed", EntryState.ACCEPTED, "due_at"),
+for _name, _state, *_columns in (
+    ("smm_orders_followed", EntryState.ACCEPTED, "panel", "due_at"),
     ("smm_orders_prepared", EntryState.PREPARED, "due_at"),
     ("smm_orders_held", EntryState.HELD, "due_at"),
     ("smm_orders_sending", EntryState.SENDING, "lease_until"),
@@ -221,7 +256,7 @@ for _name, _state, _order in (
     Index(
         _name,
         orders.c.account,
-        orders.c[_order],
+        *(orders.c[_column] for _column in _columns),
         sqlite_where=_where,
         postgresql_where=_where,
     )
@@ -229,13 +264,21 @@ _rechecked = and_(has_state(EntryState.FINISHED), orders.c.due_at.is_not(None))
 Index(
     "smm_orders_rechecked",
     orders.c.account,
+    orders.c.panel,
     orders.c.due_at,
     sqlite_where=_rechecked,
     postgresql_where=_rechecked,
 )
 # Not constraints, which SQLite could only change by rebuilding the table.
-Index("smm_orders_order_number", orders.c.account, orders.c.order_number, unique=True)
-Index("smm_orders_slot", orders.c.account, orders.c.slot, unique=True)
+# An attempt sets the panel, and neither an id nor a slot comes before one.
+Index(
+    "smm_orders_order_number",
+    orders.c.account,
+    orders.c.panel,
+    orders.c.order_number,
+    unique=True,
+)
+Index("smm_orders_slot", orders.c.account, orders.c.panel, orders.c.slot, unique=True)
 Index("smm_orders_link", orders.c.account, orders.c.link_digest)
 Index("smm_orders_created", orders.c.account, orders.c.created_at)
 
@@ -248,6 +291,7 @@ events = Table(
     Column("ref", String(200), nullable=False),
     Column("kind", String(16), nullable=False),
     Column("attempt", Integer, nullable=False),
+    Column("panel", String(64)),
     Column("panel_order", String(128)),
     Column("raw_status", Text),
     Column("charge", Money),

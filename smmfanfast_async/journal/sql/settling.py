@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from .. import Activity, Entry, Settlement
+from .. import DEFAULT_PANEL, Activity, Entry, Settlement
 from . import statements
 from .queries import AccountQueries
 from .rows import entry_from_row
@@ -24,7 +24,7 @@ class AccountSettling(AccountQueries):
 
     @transaction(reads=True)
     async def _activity(self, connection: AsyncConnection, at: datetime, limit: int) -> Activity:
-        params = self._params(limit=limit)
+        params = self._params(limit=limit, panel=DEFAULT_PANEL)
         # In this order: PostgreSQL shows each statement what was committed before it, and an
         # attempt that ends in between must be counted, or have an event up to the position.
         taken = (await connection.execute(statements.TAKEN_SLOTS, params)).all()

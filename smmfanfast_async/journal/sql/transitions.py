@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ...errors import ErrorKind, JournalError, RefConflictError, SpendingLimitError
 from .. import (
+    DEFAULT_PANEL,
     TRANSITIONS,
     Entry,
     EntryState,
@@ -34,11 +35,12 @@ from .rows import (
     event_of_transition,
     event_row,
     form_digest,
-    has_event_kind,
     late_event_row,
     new_order_row,
     order_number,
     outcome_values,
+    panel_values,
+    refusals_of,
 )
 from .schema import orders
 
@@ -114,6 +116,9 @@ class Transitions:
         price: Decimal | None,
         budget: Decimal | None,
         now: datetime,
+        panel: str,
+        service: str | None,
+        exchange_rate: Decimal,
     ) -> Entry | None:
         """Move PREPARED to SENDING for an owner; return None if that is not possible."""
         day = now.date().isoformat()
@@ -129,7 +134,10 @@ class Transitions:
             return None
         if row["max_charge"] is not None and price is None:
             return None  # it was limited after the caller had read it without a limit
-        taken = await connection.execute(statements.TAKEN_SLOTS, {"p_account": self._account})
+        if row["panel"] not in (None, panel) or panel in refusals_of(row):
+            return None
+        at_panel = {"p_account": self._account, "p_panel": panel}
+        taken = await connection.execute(statements.TAKEN_SLOTS, at_panel)
         taken_slots = set(taken.scalars())
         if len(taken_slots) >= max_in_flight:
             return None
@@ -139,27 +147,59 @@ class Transitions:
         started = await connection.execute(statements.START_ATTEMPT.values(values), {
             "p_account": self._account, "p_ref": ref, "p_attempt": attempt, "p_now": now,
             "p_slot": slot, "p_owner": owner, "p_until": lease_until, "p_balance": balance,
+            "p_panel": panel, "p_service": service, "p_exchange_rate": exchange_rate,
         })  # fmt: skip
         started_row = started.mappings().one()  # it is locked since it was read
         await self._day_budget.record(connection, row, started_row)
         return entry_from_row(started_row)
 
     async def record_outcome(
-        self, connection: AsyncConnection, ref: str, attempt: int, outcome: Outcome, now: datetime
+        self,
+        connection: AsyncConnection,
+        ref: str,
+        attempt: int,
+        outcome: Outcome,
+        now: datetime,
+        started: Entry | None,
     ) -> Entry:
         """Apply the outcome of an attempt; record an event if it is too late for a transition."""
         row = await self.require_row(connection, ref, lock=True)
         state = _S(row["state"])
+        panel = row["panel"] or DEFAULT_PANEL if started is None else started.panel
         recorded_orders = (None, row["panel_order"], row["suspected_order"])
+        is_elsewhere = panel != row["panel"] and outcome.order is not None
         if _may_record(row, attempt, outcome.state):
-            outcome = await self.unknown_if_assigned(connection, ref, outcome)
+            if outcome.is_rerouted and row["is_pinned"]:
+                outcome = attrs.evolve(outcome, state=_S.REFUSED, is_rerouted=False, due_at=None)
+            outcome = await self.unknown_if_assigned(connection, ref, panel, outcome)
             is_new_evidence = state is _S.UNKNOWN and outcome.order not in recorded_orders
             if outcome.state in TRANSITIONS[state] or is_new_evidence:
-                return await self.apply_transition(connection, row, outcome, now)
-        if outcome.order not in recorded_orders:
+                # An order of an earlier attempt is at the panel of that attempt.
+                values = panel_values(row, outcome)
+                if is_elsewhere:
+                    values |= {"panel": panel} if started is None else _attempt_values(started)
+                return await self.apply_transition(connection, row, outcome, now, **values)
+        if outcome.order not in recorded_orders or is_elsewhere:
             # It cannot change the entry, and must not be lost.
-            await self.append_events(connection, [late_event_row(row, attempt, outcome, now)])
+            late = late_event_row(row, attempt, panel, outcome, now)
+            await self.append_events(connection, [late])
         return entry_from_row(row)
+
+    async def refuse(
+        self,
+        connection: AsyncConnection,
+        ref: str,
+        attempt: int,
+        now: datetime,
+        kind: ErrorKind,
+        reason: str,
+    ) -> Entry | None:
+        """Move PREPARED to REFUSED; return None if the entry does not match."""
+        row = await self.find_row(connection, statements.BY_REF_LOCKED, ref)
+        if row is None or row["state"] != _S.PREPARED or row["attempt"] != attempt:
+            return None
+        outcome = Outcome(state=_S.REFUSED, kind=kind, reason=reason)
+        return await self.apply_transition(connection, row, outcome, now)
 
     async def apply_decision(
         self,
@@ -173,6 +213,7 @@ class Transitions:
         budget: Decimal | None,
         price: Decimal | None,
         max_charge: Decimal | None,
+        panel: str | None,
     ) -> Entry | None:
         """Apply a person's decision; return None if the entry is in none of `from_states`."""
         if budget is not None and budget_day is not None:
@@ -182,7 +223,7 @@ class Transitions:
         if row is None or row["state"] not in from_states:
             return None
         _check_decision(row, outcome)
-        await self.require_unassigned(connection, ref, outcome.order)
+        await self.require_unassigned(connection, ref, row["panel"], outcome.order)
         values: dict[str, Any] = {"settled_at": row["settled_at"]}
         if price is not None:
             values["price"] = price
@@ -194,6 +235,11 @@ class Transitions:
             values |= {"budget_day": budget_day, "budget": budget}
         if row["state"] == _S.UNKNOWN and outcome.state is _S.WITHDRAWN:
             values["was_unknown"] = True
+        if outcome.state is _S.PREPARED:
+            values["refused_by"] = None
+            is_pinned = panel is not None or row["is_pinned"]
+            values |= {"panel": (panel or row["panel"]) if is_pinned else None}
+            values["is_pinned"] = is_pinned
         return await self.apply_transition(connection, row, outcome, now, **values)
 
     async def settle(
@@ -215,7 +261,7 @@ class Transitions:
             params = {"p_id": row["id"], "p_attempt": row["attempt"]}
             updated.append((await connection.execute(statement, params)).mappings().one())
             await self._day_budget.record(connection, row, updated[-1])
-        links = [row["link"] for row in updated if row["link"]]
+        links = [(row["panel"], row["link"]) for row in updated if row["link"]]
         await self.make_held_due(connection, links, now)
         await self.append_events(
             connection, [event_row(row, EventKind.REFUSED, now) for row in updated]
@@ -264,10 +310,10 @@ class Transitions:
         return {"price": price, "budget": budget, "budget_day": day}
 
     async def require_unassigned(
-        self, connection: AsyncConnection, ref: str, order: str | None
+        self, connection: AsyncConnection, ref: str, panel: str | None, order: str | None
     ) -> None:
-        """Raise `RefConflictError` if an order of the panel belongs to another ref."""
-        params = {"p_account": self._account, "p_order": order_number(order)}
+        """Raise `RefConflictError` if an order of a panel belongs to another ref."""
+        params = {"p_account": self._account, "p_panel": panel, "p_order": order_number(order)}
         owner = (await connection.execute(statements.BY_PANEL_ORDER, params)).scalar()
         if order is not None and owner not in (None, ref):
             text = f"order {order} already belongs to ref {owner!r}"
@@ -289,12 +335,12 @@ class Transitions:
             raise RefConflictError(text, action="add", order=row["panel_order"])
 
     async def unknown_if_assigned(
-        self, connection: AsyncConnection, ref: str, outcome: Outcome
+        self, connection: AsyncConnection, ref: str, panel: str | None, outcome: Outcome
     ) -> Outcome:
         """Return the outcome; it becomes UNKNOWN if its order belongs to another ref."""
         try:
             if outcome.state is _S.ACCEPTED:
-                await self.require_unassigned(connection, ref, outcome.order)
+                await self.require_unassigned(connection, ref, panel, outcome.order)
         except RefConflictError as error:
             return attrs.evolve(
                 outcome, state=_S.UNKNOWN, kind=ErrorKind.CONFLICT, reason=error.text, due_at=None
@@ -315,17 +361,25 @@ class Transitions:
         updated = (await connection.execute(statement, params)).mappings().one()
         await self._day_budget.record(connection, row, updated)
         if outcome.state in (_S.WITHDRAWN, _S.REFUSED) and row["link"]:
-            await self.make_held_due(connection, [row["link"]], now)
+            await self.make_held_due(connection, [(row["panel"], row["link"])], now)
         kind, text = event_of_transition(outcome)
-        await self.append_events(connection, [event_row(updated, kind, now) | {"text": text}])
+        event = event_row(updated, kind, now) | {"text": text}
+        if outcome.is_rerouted:
+            event["panel"] = row["panel"]  # the one that refused
+        await self.append_events(connection, [event])
         return entry_from_row(updated)
 
     async def make_held_due(
-        self, connection: AsyncConnection, links: Collection[str], now: datetime
+        self,
+        connection: AsyncConnection,
+        links: Collection[tuple[str | None, str]],
+        now: datetime,
     ) -> None:
-        """Make the oldest order due that is held for each of these links."""
+        """Make the oldest order due that is held for each of these links at a panel, or at any."""
         if links:
-            rows = json.dumps([{"link": link} for link in sorted(set(links))])
+            rows = json.dumps(
+                [{"panel": panel, "link": link} for panel, link in dict.fromkeys(links)]
+            )
             params = {"p_account": self._account, "p_rows": rows, "p_now": now}
             await connection.execute(statements.make_held_due(is_sqlite=self._is_sqlite), params)
 
@@ -354,9 +408,15 @@ class Transitions:
         """Return the row of an event about an order that is followed."""
         return event_row({
             "account": self._account, "ref": entry.ref, "attempt": entry.attempt,
-            "panel_order": entry.order, "raw_status": entry.raw_status, "charge": entry.charge,
-            "remains": entry.remains, "reason": None,
+            "panel": entry.panel, "panel_order": entry.order, "raw_status": entry.raw_status,
+            "charge": entry.charge, "remains": entry.remains, "reason": None,
         }, kind, now)  # fmt: skip
+
+
+def _attempt_values(started: Entry) -> dict[str, Any]:
+    """Return the columns of the attempt that has made an order, if it was not the last one."""
+    names = ("panel", "service", "exchange_rate", "price")
+    return {name: getattr(started, name) for name in names}
 
 
 def _may_record(row: RowMapping, attempt: int, to: EntryState) -> bool:
@@ -405,9 +465,12 @@ def _is_within_checked_budget(
 def _check_decision(row: RowMapping, outcome: Outcome) -> None:
     """Raise `JournalError` for an illegal transition, or one that is not a person's to decide."""
     state = _S(row["state"])
-    if outcome.state not in TRANSITIONS[state] or not has_event_kind(outcome.state):
+    is_of_panels = state is _S.PREPARED and outcome.state is _S.REFUSED
+    if outcome.state not in TRANSITIONS[state] - {_S.SENDING, _S.FINISHED} or is_of_panels:
         raise JournalError(
             f"ref {row['ref']!r} is {state}; a person cannot change that to {outcome.state}"
         )
+    if outcome.state is _S.ACCEPTED and row["panel"] is None:
+        raise JournalError(f"ref {row['ref']!r} was not sent to any panel")
     if outcome.state is _S.PREPARED and row["form"] is None:
         raise JournalError(f"the form of ref {row['ref']!r} was purged; it cannot be sent again")

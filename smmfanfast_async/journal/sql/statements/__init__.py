@@ -17,14 +17,12 @@ from .event_log import (
     RESERVE_POSITIONS,
 )
 from .following import claim, record_statuses, release, reschedule_far_future
+from .health import CIRCUIT, CONSUMERS, COUNTS, MAKE_DUE, PANELS, UPDATE_PANEL
 from .money import (
     BUDGET_CHANGES,
-    CANCEL_CALL,
     DAY_WITH_BUDGET_CHANGES,
     LOCK_BUDGET,
     ORDER_COUNTS,
-    PAUSE,
-    RESERVE_CALL,
     TAKE_BUDGET_CHANGES,
 )
 from .one_order import (
@@ -34,12 +32,14 @@ from .one_order import (
     BY_REF_LOCKED,
     EXPIRE_LEASES,
     POSTPONE,
+    REFUSE,
     SET_MAX_CHARGE,
     START_ATTEMPT,
     TAKEN_SLOTS,
     transition,
 )
 from .overview import OVERDUE, orders_by_account
+from .panels import CANCEL_CALL, OPEN_PANELS, PAUSE, RESERVE_CALL
 from .queries import (
     PURGE_PAGE,
     SAME_LINK_AS_UNKNOWN,
@@ -60,8 +60,11 @@ __all__ = [
     "BY_REF_ELSEWHERE",
     "BY_REF_LOCKED",
     "CANCEL_CALL",
+    "CIRCUIT",
     "CLAIM_CONSUMER",
     "CONSUMER",
+    "CONSUMERS",
+    "COUNTS",
     "DAY_WITH_BUDGET_CHANGES",
     "DUE_TO_SEND",
     "EVENTS_AFTER",
@@ -70,13 +73,17 @@ __all__ = [
     "INSERT_EVENT",
     "LAST_EVENT",
     "LOCK_BUDGET",
+    "MAKE_DUE",
     "NEXT_DUE",
+    "OPEN_PANELS",
     "ORDER_COUNTS",
     "OVERDUE",
+    "PANELS",
     "PAUSE",
     "POSTPONE",
     "POSTPONE_HELD",
     "PURGE_PAGE",
+    "REFUSE",
     "RELEASE_CONSUMER",
     "RELEASE_HELD",
     "RESERVE_CALL",
@@ -90,6 +97,7 @@ __all__ = [
     "TAKEN_SLOTS",
     "TAKE_BUDGET_CHANGES",
     "UNKNOWN_ORDERS",
+    "UPDATE_PANEL",
     "claim",
     "entries_page",
     "insert_or_ignore",

@@ -27,11 +27,14 @@ __all__ = ["claim", "record_statuses", "release", "reschedule_far_future"]
 
 
 def claim(state: EntryState, *, is_sqlite: bool) -> ReturningUpdate[Any]:
-    """Claim what is due in a state. A claim expires by itself: after the lease it is due again."""
+    """Claim what is due at a panel in a state.
+
+    A claim expires by itself: after the lease it is due again.
+    """
     # Rows that another desk has locked are being claimed by it: skipped, not waited for.
     due = (
         select(c.id)
-        .where(IN_ACCOUNT, has_state(state), c.due_at <= NOW)
+        .where(IN_ACCOUNT, c.panel == bindparam("p_panel"), has_state(state), c.due_at <= NOW)
         .order_by(c.due_at)
         .limit(bindparam("p_limit", type_=Integer))
         .with_for_update(skip_locked=True)
@@ -64,10 +67,16 @@ def release(*, is_sqlite: bool) -> Update:
 
 
 def reschedule_far_future(state: EntryState) -> Update:
-    """Make due what is due later than any time that is set (`p_far`): the clock was set back."""
+    """Make due what is due later than any time that is set (`p_far`): the clock was set back.
+
+    Of the accepted ones, those of a panel.
+    """
+    at_panel = [c.panel == bindparam("p_panel")] if state is S.ACCEPTED else []
     far = (
         select(c.id)
-        .where(IN_ACCOUNT, has_state(state), c.due_at > bindparam("p_far", type_=UtcTime))
+        .where(
+            IN_ACCOUNT, *at_panel, has_state(state), c.due_at > bindparam("p_far", type_=UtcTime)
+        )
         .limit(bindparam("p_limit", type_=Integer))
         .with_for_update(skip_locked=True)
         .cte("far")

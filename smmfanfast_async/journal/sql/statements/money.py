@@ -1,31 +1,24 @@
-"""Statements on budgets, on sums of money, and on the rate of calls."""
+"""Statements on budgets and on sums of money."""
 
 from sqlalchemy import (
-    BigInteger,
     Integer,
     and_,
     bindparam,
-    case,
-    cast,
     delete,
     func,
     literal,
-    or_,
     select,
     update,
 )
 
-from ..schema import UtcTime, accounts, budget_changes, budgets
-from .common import ACCOUNT, IN_ACCOUNT, NOW, c
+from ..schema import budget_changes, budgets
+from .common import ACCOUNT, IN_ACCOUNT, c
 
 __all__ = [
     "BUDGET_CHANGES",
-    "CANCEL_CALL",
     "DAY_WITH_BUDGET_CHANGES",
     "LOCK_BUDGET",
     "ORDER_COUNTS",
-    "PAUSE",
-    "RESERVE_CALL",
     "TAKE_BUDGET_CHANGES",
 ]
 
@@ -61,56 +54,8 @@ DAY_WITH_BUDGET_CHANGES = (
 """The first day before a day whose amounts are not replaced by their sum yet."""
 
 ORDER_COUNTS = (
-    select(c.state, c.status, c.price, c.charge, func.count())
+    select(c.state, c.status, c.price, c.charge, c.exchange_rate, func.count())
     .where(IN_ACCOUNT)
-    .group_by(c.state, c.status, c.price, c.charge)
+    .group_by(c.state, c.status, c.price, c.charge, c.exchange_rate)
 )
 """Orders counted by state, status and money: far fewer groups than orders."""
-
-_next_call_at = func.coalesce(accounts.c.next_call_at, NOW)
-# What is further ahead than any queue or pause is long was written before the clock was set back.
-_far = bindparam("p_far", type_=UtcTime)
-_not_before_now = case(
-    (_next_call_at > _far, NOW),
-    (_next_call_at > NOW, _next_call_at),
-    else_=NOW,
-)
-_not_before_pause_ends = case(
-    (accounts.c.paused_until > _far, _not_before_now),
-    (accounts.c.paused_until > _not_before_now, accounts.c.paused_until),
-    else_=_not_before_now,
-)
-RESERVE_CALL = (
-    update(accounts)
-    .where(accounts.c.account == ACCOUNT)
-    .values(
-        next_call_at=cast(_not_before_pause_ends, BigInteger)
-        + bindparam("p_interval", type_=BigInteger)
-    )
-    .returning(accounts.c.next_call_at)
-)
-"""Reserve the next call; returns the earliest time of the one after it."""
-
-CANCEL_CALL = (
-    update(accounts)
-    .where(
-        accounts.c.account == ACCOUNT,
-        accounts.c.next_call_at == bindparam("p_next_call_at", type_=UtcTime),
-    )
-    .values(next_call_at=bindparam("p_call_at", type_=UtcTime))
-)
-"""Free the time of a call that is still the last one reserved."""
-
-PAUSE = (
-    update(accounts)
-    .where(
-        accounts.c.account == ACCOUNT,
-        or_(
-            accounts.c.paused_until.is_(None),
-            accounts.c.paused_until < bindparam("p_until", type_=UtcTime),
-            accounts.c.paused_until > _far,
-        ),
-    )
-    .values(paused_until=bindparam("p_until", type_=UtcTime))
-)
-"""Pause the account's calls; a pause is never shortened, unless it is too far ahead."""

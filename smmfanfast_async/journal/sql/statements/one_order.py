@@ -15,6 +15,7 @@ __all__ = [
     "BY_REF_LOCKED",
     "EXPIRE_LEASES",
     "POSTPONE",
+    "REFUSE",
     "SET_MAX_CHARGE",
     "START_ATTEMPT",
     "TAKEN_SLOTS",
@@ -27,11 +28,13 @@ BY_REF = select(orders).where(IN_ACCOUNT, c.ref == bindparam("p_ref"))
 BY_REF_LOCKED = BY_REF.with_for_update()
 """The same, locked until the end of the transaction. SQLite locks the whole database anyway."""
 
-BY_PANEL_ORDER = select(c.ref).where(IN_ACCOUNT, c.order_number == bindparam("p_order"))
+BY_PANEL_ORDER = select(c.ref).where(
+    IN_ACCOUNT, c.panel == bindparam("p_panel"), c.order_number == bindparam("p_order")
+)
 """The ref that a panel's order id belongs to; the id as `rows.order_number` returns it."""
 
-TAKEN_SLOTS = select(c.slot).where(IN_ACCOUNT, c.slot.is_not(None))
-"""The slots of the attempts in flight."""
+TAKEN_SLOTS = select(c.slot).where(IN_ACCOUNT, c.panel == bindparam("p_panel"), c.slot.is_not(None))
+"""The slots of the attempts in flight at a panel."""
 
 START_ATTEMPT = (
     update(orders)
@@ -40,10 +43,14 @@ START_ATTEMPT = (
         c.ref == bindparam("p_ref"),
         has_state(S.PREPARED),
         c.attempt == bindparam("p_attempt"),
+        or_(c.panel.is_(None), c.panel == bindparam("p_panel")),
     )
     .values(
         state=S.SENDING,
         attempt=c.attempt + 1,
+        panel=bindparam("p_panel"),
+        service=bindparam("p_service"),
+        exchange_rate=bindparam("p_exchange_rate", type_=Money),
         slot=bindparam("p_slot"),
         owner=bindparam("p_owner"),
         lease_until=bindparam("p_until", type_=UtcTime),
@@ -58,7 +65,7 @@ START_ATTEMPT = (
     )
     .returning(orders)
 )
-"""PREPARED → SENDING for the given attempt; returns no row if the order does not match."""
+"""PREPARED → SENDING at a panel for the given attempt; returns no row if it does not match."""
 
 
 def transition(from_state: EntryState, values: dict[str, Any]) -> Update:
@@ -82,6 +89,7 @@ EXPIRE_LEASES = (
     )
     .values(
         state=S.UNKNOWN,
+        is_pinned=True,
         slot=None,
         lease_until=None,
         settled_at=NOW,
@@ -129,3 +137,22 @@ POSTPONE = (
     )
 )
 """Leave a PREPARED order unsent until a later time, with the reason."""
+
+REFUSE = (
+    update(orders)
+    .where(
+        IN_ACCOUNT,
+        c.ref == bindparam("p_ref"),
+        has_state(S.PREPARED),
+        c.attempt == bindparam("p_attempt"),
+    )
+    .values(
+        state=S.REFUSED,
+        settled_at=NOW,
+        due_at=None,
+        kind=bindparam("p_kind"),
+        reason=bindparam("p_reason"),
+    )
+    .returning(orders)
+)
+"""PREPARED → REFUSED: none of the panels that are left can take the order."""

@@ -1,15 +1,20 @@
 """Statements about a journal as a whole: its accounts, and whether its orders are followed."""
 
-from sqlalchemy import Executable, bindparam, func, select
+from sqlalchemy import BigInteger, Executable, bindparam, cast, func, select
 
-from ..schema import UtcTime, has_state
-from .common import IN_ACCOUNT, S, c
+from ..schema import UtcTime, has_state, panels
+from .common import ACCOUNT, IN_ACCOUNT, S, c
 
 __all__ = ["OVERDUE", "orders_by_account"]
 
 _before = bindparam("p_before", type_=UtcTime)
 # One subquery per state, because each has an index of its own.
-_TO_CHECK = select(func.count()).where(IN_ACCOUNT, has_state(S.ACCEPTED), c.due_at < _before)
+_of_panel = select(func.count()).where(
+    IN_ACCOUNT, c.panel == panels.c.panel, has_state(S.ACCEPTED), c.due_at < _before
+)
+_TO_CHECK = select(
+    func.coalesce(cast(func.sum(_of_panel.correlate(panels).scalar_subquery()), BigInteger), 0)
+).where(panels.c.account == ACCOUNT)
 _TO_SEND = select(func.count()).where(IN_ACCOUNT, has_state(S.PREPARED), c.due_at < _before)
 _LAST_CHECK = select(func.max(c.checked_at)).where(IN_ACCOUNT, has_state(S.ACCEPTED))
 

@@ -44,7 +44,7 @@ _unknown_digests = select(_unknown.c.link_digest).where(
     _unknown.c.state == literal_column(f"'{S.UNKNOWN.value}'"),
     _unknown.c.link_digest.is_not(None),
 )
-SAME_LINK_AS_UNKNOWN = select(c.link, c.ref, c.state, c.kind, c.sent_at).where(
+SAME_LINK_AS_UNKNOWN = select(c.panel, c.link, c.ref, c.state, c.kind, c.sent_at).where(
     IN_ACCOUNT,
     c.link_digest.in_(_unknown_digests),
     or_(has_state(*sorted(OPEN_STATES)), c.kind == ErrorKind.DUPLICATE.value),

@@ -1,14 +1,37 @@
 """Statements that find the orders to be sent."""
 
-from sqlalchemy import Integer, Text, Update, bindparam, func, literal_column, select, update
+from typing import Any
 
-from ..schema import UtcTime, has_state, orders
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    ScalarSelect,
+    Text,
+    Update,
+    bindparam,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    update,
+)
+
+from ... import EntryState
+from ..schema import UtcTime, has_state, orders, panels
 from .common import ACCOUNT, IN_ACCOUNT, NOW, S, c, json_rows
 
-__all__ = ["DUE_TO_SEND", "NEXT_DUE", "POSTPONE_HELD", "RELEASE_HELD", "make_held_due"]
+__all__ = [
+    "DUE_TO_SEND",
+    "NEXT_DUE",
+    "POSTPONE_HELD",
+    "RELEASE_HELD",
+    "earliest_at_panels",
+    "make_held_due",
+]
 
 _held = orders.alias("held")
-# One for each link: the panel takes one, and would refuse the others again.
+# One for each link and panel: the panel takes one, and would refuse the others again.
 _oldest_held = (
     select(func.min(_held.c.id))
     .where(
@@ -17,7 +40,7 @@ _oldest_held = (
         _held.c.state == literal_column(f"'{S.HELD.value}'"),
         _held.c.due_at.is_not(None),
     )
-    .group_by(func.coalesce(_held.c.link, _held.c.ref))
+    .group_by(_held.c.panel, func.coalesce(_held.c.link, _held.c.ref))
 )
 
 RELEASE_HELD = (
@@ -37,9 +60,16 @@ POSTPONE_HELD = (
 
 
 def make_held_due(*, is_sqlite: bool) -> Update:
-    """Make the oldest order due that is held for each link (`p_rows`, JSON): one has ended."""
-    ended = json_rows({"link": Text}, is_sqlite=is_sqlite)
-    oldest = _oldest_held.where(_held.c.link.in_(select(ended.c.link)))
+    """Make the oldest order due that is held for each link (`p_rows`, JSON): one has ended.
+
+    With a panel, what is held at that panel; without one, at any.
+    """
+    ended = json_rows({"link": Text, "panel": Text}, is_sqlite=is_sqlite)
+    is_there = or_(ended.c.panel.is_(None), ended.c.panel == _held.c.panel)
+    oldest = _oldest_held.where(
+        _held.c.link.in_(select(ended.c.link)),
+        exists().where(ended.c.link == _held.c.link, is_there),
+    )
     return update(orders).where(IN_ACCOUNT, has_state(S.HELD), c.id.in_(oldest)).values(due_at=NOW)
 
 
@@ -51,13 +81,22 @@ DUE_TO_SEND = (
 )
 """PREPARED orders that are due, the longest due first."""
 
+
+def _earliest(state: EntryState, *conditions: ColumnElement[bool]) -> ScalarSelect[Any]:
+    due = (has_state(state), c.due_at.is_not(None), *conditions)
+    return select(func.min(c.due_at, type_=UtcTime)).where(IN_ACCOUNT, *due).scalar_subquery()
+
+
+def earliest_at_panels(state: EntryState) -> ScalarSelect[Any]:
+    """Return the earliest due time of a state whose index begins with the panel."""
+    of_panel = _earliest(state, c.panel == panels.c.panel)
+    per_panel = select(of_panel.correlate(panels).label("due_at"))
+    each = per_panel.where(panels.c.account == ACCOUNT).subquery()
+    return select(func.min(each.c.due_at, type_=UtcTime)).scalar_subquery()
+
+
 NEXT_DUE = select(
-    *(
-        select(func.min(c.due_at, type_=UtcTime))
-        .where(IN_ACCOUNT, has_state(state), c.due_at.is_not(None))
-        .scalar_subquery()
-        .label(state.value)
-        for state in (S.PREPARED, S.HELD, S.ACCEPTED, S.FINISHED)
-    )
+    *(_earliest(state).label(state.value) for state in (S.PREPARED, S.HELD)),
+    *(earliest_at_panels(state).label(state.value) for state in (S.ACCEPTED, S.FINISHED)),
 )
 """The earliest due time in each state that has one."""
