@@ -83,12 +83,14 @@ def test_order_types_are_loaded_when_one_is_used(module: str, table: str, word: 
     )
 
     assert output_of(code).split() == ["False", "True", full_name, full_name]
+    assert orders.__getattr__(module) is sys.modules[full_name]
 
 
 def test_order_types_are_listed_and_described_before_they_are_loaded() -> None:
     page = output_of("from smmfanfast_async import orders; print(*dir(orders)); help(orders)")
 
-    assert set(orders.__all__) <= set(page.partition("\n")[0].split())
+    listed = page.partition("\n")[0].split()
+    assert set(orders.__all__) <= set(listed) & set(dir(orders))
     names = {each.__name__ for each in orders.API_V2_ORDER_TYPES.values()}
     assert {name for name in names if f"class {name}(" not in page} == set()
 
