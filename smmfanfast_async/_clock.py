@@ -3,8 +3,6 @@
 import time
 from collections.abc import Callable
 
-from attrs import define
-
 __all__ = ["ElapsedClock", "boot_time_s", "elapsed_s"]
 
 MIN_JUMP_S = 1.0
@@ -19,7 +17,6 @@ def boot_time_s() -> float:
     return time.monotonic()
 
 
-@define
 class ElapsedClock:
     """A clock that never goes back and does not stand still while the machine is suspended.
 
@@ -29,10 +26,13 @@ class ElapsedClock:
     never late.
     """
 
-    boot_s: Callable[[], float] = boot_time_s
-    wall_s: Callable[[], float] = time.time
-    _suspended_s: float = 0.0
-    _difference_s: float | None = None
+    def __init__(
+        self, boot_s: Callable[[], float] = boot_time_s, wall_s: Callable[[], float] = time.time
+    ) -> None:
+        self.boot_s = boot_s
+        self.wall_s = wall_s
+        self._suspended_s = 0.0
+        self._difference_s: float | None = None
 
     def now_s(self) -> float:
         """Return the elapsed seconds; only differences mean something."""

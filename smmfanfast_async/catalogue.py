@@ -14,37 +14,23 @@ from typing import TypeAlias, cast
 import msgspec
 from attrs import field, frozen
 
+from . import orders
 from ._amounts import EXACT, is_amount_text
 from ._serialization import Serializable
 from ._text import normalize_word
 from .errors import InvalidCode, InvalidOrderError, InvalidSettingsError
-from .orders import (
-    API_V2_ORDER_TYPES,
-    CommentRepliesOrder,
-    CustomCommentsOrder,
-    CustomCommentsPackageOrder,
-    DefaultOrder,
-    MentionsCustomListOrder,
-    Order,
-    PackageOrder,
-    SubscriptionsOrder,
-    WebTrafficOrder,
-)
+from .orders import API_V2_ORDER_TYPES, DefaultOrder, Order
 from .results import Service
 
 __all__ = ["Catalogue", "CatalogueDiff", "ServiceChange", "quote_form", "total_quantity"]
 
-_FLAT = (PackageOrder, CustomCommentsPackageOrder)
-_BY_COMMENTS = (CustomCommentsOrder, CustomCommentsPackageOrder, CommentRepliesOrder)
-_DRIP_FED = (DefaultOrder, WebTrafficOrder)
 _QUANTITIES = frozenset({"quantity", "runs"})
 
 _FORMAT = "smmfanfast catalogue 1"
 """The value of `format` in the JSON; a different layout gets another number."""
 
 
-@frozen
-class ServiceChange(Serializable):
+class ServiceChange(Serializable, msgspec.Struct, frozen=True):
     """A service that is in both catalogues and differs between them."""
 
     before: Service
@@ -70,8 +56,7 @@ class ServiceChange(Serializable):
         return (self.before.min, self.before.max) != (self.after.min, self.after.max)
 
 
-@frozen(kw_only=True)
-class CatalogueDiff(Serializable):
+class CatalogueDiff(Serializable, msgspec.Struct, frozen=True, kw_only=True):
     """The differences between a catalogue and an older one."""
 
     added: tuple[Service, ...]
@@ -300,10 +285,11 @@ def _check_service(order: Order, service: Service) -> None:
         reason = f"accepts only orders of type {service.type!r}: use {expected.__name__}"
         code = InvalidCode.WRONG_TYPE
         raise InvalidOrderError(where, "service", order.service, reason, code=code)
-    if isinstance(order, _DRIP_FED) and order.runs is not None and service.dripfeed is False:
+    runs = order.runs if isinstance(order, DefaultOrder | orders.WebTrafficOrder) else None
+    if runs is not None and service.dripfeed is False:
         reason = f"requires drip-feed, which service {service.service} does not support"
         code = InvalidCode.UNSUPPORTED_FIELD
-        raise InvalidOrderError(where, "runs", order.runs, reason, code=code)
+        raise InvalidOrderError(where, "runs", runs, reason, code=code)
     for name, quantity in _quantities(order):
         _check_limits(where, name, quantity, service)
 
@@ -314,9 +300,9 @@ def _quote_service(order: Order, service: Service) -> Decimal | None:
     expected = API_V2_ORDER_TYPES.get(service.type or "", type(order))
     if not isinstance(order, expected) or not _QUANTITIES.isdisjoint(order.extra):
         return None
-    if service.rate is None or isinstance(order, SubscriptionsOrder):
+    if service.rate is None or isinstance(order, orders.SubscriptionsOrder):
         return None
-    if isinstance(order, _FLAT):
+    if _is_flat(type(order)):
         return service.rate
     quantity = total_quantity(order)
     return None if quantity is None else EXACT.divide(EXACT.multiply(service.rate, quantity), 1000)
@@ -335,14 +321,19 @@ def quote_form(
     if service is None or service.rate is None:
         return None
     order_type = API_V2_ORDER_TYPES.get(service.type or "")
-    if order_type in _FLAT:
+    if order_type is not None and _is_flat(order_type):
         return service.rate
-    if order_type is SubscriptionsOrder or quantity is None or not _states(form, quantity):
+    if order_type is orders.SubscriptionsOrder or quantity is None or not _states(form, quantity):
         return None
     by_quantity = EXACT.divide(EXACT.multiply(service.rate, quantity), 1000)
     if order_type is not None or price == by_quantity:
         return by_quantity
     return service.rate if price == service.rate else max(by_quantity, service.rate)
+
+
+def _is_flat(order_type: type[Order]) -> bool:
+    """Return whether an order costs the rate of its service itself, whatever its quantity."""
+    return issubclass(order_type, orders.PackageOrder | orders.CustomCommentsPackageOrder)
 
 
 def _states(form: Mapping[str, str], quantity: int) -> bool:
@@ -358,26 +349,29 @@ def total_quantity(order: Order) -> int | None:
 
     Comments and users are counted; a drip-feed order has `runs × quantity` (seen).
     """
-    if isinstance(order, _BY_COMMENTS):
+    if isinstance(
+        order,
+        orders.CustomCommentsOrder | orders.CustomCommentsPackageOrder | orders.CommentRepliesOrder,
+    ):
         return len(order.comments)
-    if isinstance(order, MentionsCustomListOrder):
+    if isinstance(order, orders.MentionsCustomListOrder):
         return len(order.usernames)
     quantity: int | None = getattr(order, "quantity", None)
-    if isinstance(order, _DRIP_FED) and order.runs is not None:
+    if isinstance(order, DefaultOrder | orders.WebTrafficOrder) and order.runs is not None:
         return order.quantity * order.runs
     return quantity
 
 
 def _quantities(order: Order) -> Iterator[tuple[str, int]]:
     """Yield each quantity that the limits apply to, with the name of its field."""
-    if isinstance(order, SubscriptionsOrder):
+    if isinstance(order, orders.SubscriptionsOrder):
         yield "min", order.min
         yield "max", order.max
-    elif not isinstance(order, _FLAT) and (total := total_quantity(order)) is not None:
+    elif not _is_flat(type(order)) and (total := total_quantity(order)) is not None:
         names: dict[type[Order], str] = {
-            CustomCommentsOrder: "comments",
-            CommentRepliesOrder: "comments",
-            MentionsCustomListOrder: "usernames",
+            orders.CustomCommentsOrder: "comments",
+            orders.CommentRepliesOrder: "comments",
+            orders.MentionsCustomListOrder: "usernames",
         }
         yield names.get(type(order), "quantity"), total
 

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from attrs import frozen
+import msgspec
 
 from .errors import PanelError
 from .results import OrderStatus, Status
@@ -29,8 +29,7 @@ class ChangeKind(StrEnum):
     """The status word is the same but a number changed: remains, charge."""
 
 
-@frozen(kw_only=True)
-class StatusChange:
+class StatusChange(msgspec.Struct, frozen=True, kw_only=True):
     """A change of one order, yielded by `Client.watch`."""
 
     order: str

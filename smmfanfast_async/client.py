@@ -5,8 +5,6 @@ from contextlib import aclosing
 from decimal import Decimal
 from typing import Any, NoReturn, Self
 
-import attrs
-
 from ._engine.api_v2_calls import ApiV2Calls
 from ._engine.client_core import ClientCore
 from ._engine.instrumentation import Instrumentation
@@ -183,7 +181,7 @@ class Client(ApiV2Calls):
         require_counts(MAX_CONCURRENCY, concurrency=concurrency)
         changes = {"timeout_s": timeout_s, "retry": retry, "keep_raw": keep_raw}
         chosen: dict[str, Any] = {name: each for name, each in changes.items() if each is not None}
-        settings = attrs.evolve(self._settings, **chosen)
+        settings = self._settings._replace(**chosen)
         client = object.__new__(type(self))
         client._attach(self._core, settings, concurrency or self._concurrency)
         return client

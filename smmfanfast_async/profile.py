@@ -11,7 +11,7 @@ leaves the outcome of an `add` unknown.
 """
 
 from collections.abc import Iterable, Mapping
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from math import isfinite
 from typing import Any, Literal, get_args
 
@@ -124,13 +124,6 @@ RequestFormat = Literal["form", "json", "get"]
 SINGLE_ID_ACTIONS = frozenset({"refill", "refill_status", "cancel"})
 """The actions that may be in `single_id_actions`."""
 
-_ORDER_FIELDS = frozenset(
-    each.name
-    for order_type in API_V2_ORDER_TYPES.values()
-    for each in attrs.fields(order_type)
-    if each.metadata.get("form", True)
-)
-
 _Pairs = tuple[tuple[str, str], ...]
 
 
@@ -148,9 +141,22 @@ def _to_set(names: Iterable[str]) -> frozenset[str]:
 
 
 def _check_names(profile: Any, _attribute: "Attribute[Any]", _value: object) -> None:
-    flaw = find_flaw(dict(profile.action_names), dict(profile.field_names), _ORDER_FIELDS)
+    if not profile.action_names and not profile.field_names:
+        return
+    flaw = find_flaw(dict(profile.action_names), dict(profile.field_names), _find_order_fields())
     if flaw is not None:
         raise InvalidSettingsError(f"{type(profile).__name__}.{flaw[0]}", flaw[1])
+
+
+@cache
+def _find_order_fields() -> frozenset[str]:
+    """Return the form fields of all order types."""
+    return frozenset(
+        each.name
+        for order_type in API_V2_ORDER_TYPES.values()
+        for each in attrs.fields(order_type)
+        if each.metadata.get("form", True)
+    )
 
 
 def _check_format(profile: Any, attribute: "Attribute[Any]", value: object) -> None:

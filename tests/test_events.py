@@ -1,12 +1,15 @@
 """Which events a hook receives, and what they never contain."""
 
 import asyncio
+import copy
+import pickle
 from collections.abc import Iterator
 from contextlib import suppress
 from decimal import Decimal
+from inspect import Parameter, signature
 from typing import Any, get_args
 
-import attrs
+import msgspec
 import pytest
 
 from smmfanfast_async import (
@@ -48,10 +51,10 @@ SEEN = BalanceChecked(balance=Decimal(1), currency=None)
 
 def values_of(event: object) -> Iterator[tuple[str, object]]:
     """Yield the name and value of each field of an event."""
-    assert attrs.has(type(event))
-    for name, value in attrs.asdict(event, recurse=False).items():
+    assert isinstance(event, msgspec.Struct)
+    for name, value in msgspec.structs.asdict(event).items():
         yield name, value
-        assert not attrs.has(type(value)), "nested values would have to be checked too"
+        assert not isinstance(value, msgspec.Struct), "nested values would have to be checked too"
 
 
 async def run_every_call(panel: Sandbox, client: Client) -> None:
@@ -221,13 +224,24 @@ def test_every_event_is_frozen_and_documented() -> None:
     for each in CLASSES:
         assert each.__name__ in events.__all__
         assert each.__doc__
-        assert all(field.kw_only for field in attrs.fields(each))
-    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        parameters = signature(each).parameters.values()
+        assert all(parameter.kind is Parameter.KEYWORD_ONLY for parameter in parameters)
+    with pytest.raises(AttributeError):
         SEEN.balance = Decimal(2)  # type: ignore[misc]  # the assignment under test
 
 
+def test_events_are_compared_copied_and_pickled_by_value() -> None:
+    other = BalanceChecked(balance=Decimal(2), currency=None)
+
+    assert copy.copy(SEEN) == SEEN == pickle.loads(pickle.dumps(SEEN))  # noqa: S301  # our own
+    assert {SEEN, copy.deepcopy(SEEN)} == {SEEN}
+    assert other != SEEN
+    assert repr(SEEN) == "BalanceChecked(balance=Decimal('1'), currency=None)"
+
+
 def test_field_names_contain_units() -> None:
-    floats = {field.name for each in CLASSES for field in attrs.fields(each) if field.type is float}
+    fields = [field for each in CLASSES for field in msgspec.structs.fields(each)]
+    floats = {field.name for field in fields if field.type is float}
 
     assert floats == {"duration_s", "delay_s"}
 

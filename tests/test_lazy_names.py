@@ -7,6 +7,7 @@ import sys
 import pytest
 
 import smmfanfast_async
+from smmfanfast_async import orders
 
 
 def output_of(code: str) -> str:
@@ -66,3 +67,34 @@ def test_unknown_name_is_an_attribute_error() -> None:
         _ = smmfanfast_async.Clinet  # type: ignore[attr-defined]
     with pytest.raises(ImportError):
         exec("from smmfanfast_async import Clinet")  # noqa: S102  # as in an interactive session
+
+
+@pytest.mark.parametrize(
+    ("module", "table", "word"),
+    [("standard", "ORDER_TYPES", "package"), ("api_v2", "API_V2_ORDER_TYPES", "poll")],
+)
+def test_order_types_are_loaded_when_one_is_used(module: str, table: str, word: str) -> None:
+    full_name = f"smmfanfast_async.orders.{module}"
+    code = (
+        "import sys\n"
+        "from smmfanfast_async import Client, DefaultOrder, orders\n"
+        f"print({full_name!r} in sys.modules, {word!r} in [*orders.{table}])\n"
+        f"print(orders.{table}[{word!r}].__module__, orders.{module}.__name__)"
+    )
+
+    assert output_of(code).split() == ["False", "True", full_name, full_name]
+    assert orders.__getattr__(module) is sys.modules[full_name]
+
+
+def test_order_types_are_listed_and_described_before_they_are_loaded() -> None:
+    page = output_of("from smmfanfast_async import orders; print(*dir(orders)); help(orders)")
+
+    listed = page.partition("\n")[0].split()
+    assert set(orders.__all__) <= set(listed) & set(dir(orders))
+    names = {each.__name__ for each in orders.API_V2_ORDER_TYPES.values()}
+    assert {name for name in names if f"class {name}(" not in page} == set()
+
+
+def test_unknown_order_type_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match=r"orders' has no attribute 'DefaultOrdr'"):
+        _ = orders.DefaultOrdr  # type: ignore[attr-defined]

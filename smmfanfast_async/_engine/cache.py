@@ -3,9 +3,7 @@
 import asyncio
 import copy
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Generic, TypeVar
-
-from attrs import frozen
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from ..errors import AuthenticationError, ClosedError, PanelError
 
@@ -18,8 +16,7 @@ they would all wait for a panel that is down."""
 T = TypeVar("T")
 
 
-@frozen
-class CachedValue(Generic[T]):
+class CachedValue(NamedTuple, Generic[T]):
     """A value and whether it is stale."""
 
     value: T

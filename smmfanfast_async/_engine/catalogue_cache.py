@@ -91,6 +91,6 @@ class CatalogueCache:
         rows = await self._runner.read(
             {"action": "services"},
             lambda reply: decode_services(reply, profile, keep_raw=keep_raw),
-            attrs.evolve(self._settings, keep_raw=keep_raw),
+            self._settings._replace(keep_raw=keep_raw),
         )
         return Catalogue.from_services(rows.services, datetime.now(UTC), rows.unreadable)

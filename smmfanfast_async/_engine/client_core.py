@@ -2,8 +2,7 @@
 
 from contextlib import AsyncExitStack
 from functools import partial
-
-from attrs import frozen
+from typing import NamedTuple
 
 from ..profile import Profile
 from ..results import OrderStatus
@@ -16,8 +15,7 @@ from .statuses import Statuses
 __all__ = ["ClientCore"]
 
 
-@frozen
-class ClientCore:
+class ClientCore(NamedTuple):
     """What a client and its `with_options` clients share."""
 
     runner: Runner

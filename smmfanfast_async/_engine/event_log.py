@@ -2,9 +2,7 @@
 
 import logging
 from decimal import Decimal
-from typing import TypeAlias
-
-from attrs import frozen
+from typing import NamedTuple, TypeAlias
 
 from .._text import sanitize
 from ..errors import PanelError
@@ -28,22 +26,19 @@ _STACK_LEVEL = 5
 """Frames between the logger and the code that the event is about."""
 
 
-@frozen(kw_only=True)
-class BatchBisected:
+class BatchBisected(NamedTuple):
     """A batch failed as a whole and is fetched again in halves. Logged only."""
 
     id_count: int
 
 
-@frozen(kw_only=True)
-class UnexpectedIds:
+class UnexpectedIds(NamedTuple):
     """A response held ids that were not requested. Logged only."""
 
     id_count: int
 
 
-@frozen(kw_only=True)
-class HookFailed:
+class HookFailed(NamedTuple):
     """A hook raised. Logged only."""
 
     event: str

@@ -9,8 +9,7 @@ that they break no other batch.
 """
 
 from collections.abc import Callable, Iterable
-
-from attrs import define, field
+from typing import NamedTuple
 
 from .policy import MAX_DOUBLINGS, BatchSize
 
@@ -50,15 +49,16 @@ MAX_ALONE_INTERVAL_S = 3600.0
 """The longest such interval, in seconds."""
 
 
-@define
 class _Split:
     """A set of ids that failed, and how many of its parts are not answered yet."""
 
-    size: int
-    parts: int
+    __slots__ = ("parts", "size")
+
+    def __init__(self, size: int, parts: int) -> None:
+        self.size = size
+        self.parts = parts
 
 
-@define
 class FailedBatch:
     """Decides what to ask after a batch failed as a whole, because of bad ids or in an outage.
 
@@ -68,32 +68,42 @@ class FailedBatch:
     until it is empty, and report each outcome. A single id that failed has been asked alone.
     """
 
-    ids: list[str]
-    size: BatchSize
-    rng: Callable[[], float]
-    """Returns random numbers from 0 up to 1."""
-    known_id: str | None = None
-    """An id that the panel has answered before, in this batch or not."""
-    is_up: bool = field(default=False, kw_only=True)
-    """Whether the panel is known to answer. Until then each request is paid like a retry."""
-    max_probes: int = field(default=MAX_PROBES, kw_only=True)
-    """How many ids are asked alone until one is answered."""
-    ask: list[str] = field(init=False, factory=list)
-    """The ids to ask for next, in one request; empty at the end."""
-    _bad: list[str] = field(init=False, factory=list)
-    _probed: list[str] = field(init=False, factory=list)
-    _pieces: list[tuple[list[str], _Split | None]] = field(init=False, factory=list)
-    """What is left to ask, the next one last."""
-    _answered_id: str = field(init=False, default="")
-    _is_recheck: bool = field(init=False, default=False)
-    _failures: int = field(init=False, default=0)
-    """Consecutive requests that failed."""
-    _proved: int = field(init=False, default=0)
-    """How many of `_bad` failed before something was answered."""
-    _slowest_s: float = field(init=False, default=0.0)
+    def __init__(
+        self,
+        ids: list[str],
+        size: BatchSize,
+        rng: Callable[[], float],
+        known_id: str | None = None,
+        *,
+        is_up: bool = False,
+        max_probes: int = MAX_PROBES,
+    ) -> None:
+        """Decide what to ask first.
 
-    def __attrs_post_init__(self) -> None:
-        """Decide what to ask first."""
+        `rng` returns random numbers from 0 up to 1. `known_id` is an id that the panel has answered
+        before, in this batch or not.
+        """
+        self.ids = ids
+        self.size = size
+        self.rng = rng
+        self.known_id = known_id
+        self.is_up = is_up
+        """Whether the panel is known to answer. Until then each request is paid like a retry."""
+        self.max_probes = max_probes
+        """How many ids are asked alone until one is answered."""
+        self.ask: list[str] = []
+        """The ids to ask for next, in one request; empty at the end."""
+        self._bad: list[str] = []
+        self._probed: list[str] = []
+        # What is left to ask, the next one last.
+        self._pieces: list[tuple[list[str], _Split | None]] = []
+        self._answered_id = ""
+        self._is_recheck = False
+        # Consecutive requests that failed.
+        self._failures = 0
+        # How many of `_bad` failed before something was answered.
+        self._proved = 0
+        self._slowest_s = 0.0
         if len(self.ids) > 1:
             self._probe(None)
         else:
@@ -195,8 +205,7 @@ class FailedBatch:
         self.ask = self._pieces[-1][0] if self._pieces else []
 
 
-@define
-class _FailedId:
+class _FailedId(NamedTuple):
     failures: int
     due_s: float
     """When it is polled again."""
@@ -204,15 +213,15 @@ class _FailedId:
     """Until when it is asked alone."""
 
 
-@define
 class FailedIds:
     """The ids that failed alone while the panel answered others.
 
     Each is asked alone for a while, and polled ever more seldom, so that it breaks no other batch.
     """
 
-    by_id: dict[str, _FailedId] = field(init=False, factory=dict)
-    """The ids, the oldest first."""
+    def __init__(self) -> None:
+        self.by_id: dict[str, _FailedId] = {}
+        """The ids, the oldest first."""
 
     def __len__(self) -> int:
         return len(self.by_id)

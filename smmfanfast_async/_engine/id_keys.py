@@ -6,9 +6,7 @@ cost a tenth of what a status costs.
 """
 
 from contextlib import suppress
-from typing import cast
-
-from attrs import frozen
+from typing import NamedTuple, cast
 
 from ..errors import InvalidOrderError
 from ..orders import MAX_ID_CHARACTERS, are_plain_ids, parse_id
@@ -16,8 +14,7 @@ from ..orders import MAX_ID_CHARACTERS, are_plain_ids, parse_id
 __all__ = ["InvalidId", "Key", "partition", "read_keys"]
 
 
-@frozen
-class InvalidId:
+class InvalidId(NamedTuple):
     """A value in place of an id that is neither text nor a whole number, such as None or 1.5."""
 
     text: str

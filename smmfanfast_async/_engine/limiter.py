@@ -6,8 +6,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-
-from attrs import define, field, frozen
+from typing import NamedTuple
 
 from .._clock import elapsed_s
 from ..errors import PanelError, PausedError
@@ -16,24 +15,25 @@ from .policy import RateLimiter
 __all__ = ["Clock", "Limiter", "Slot"]
 
 
-@frozen
-class Clock:
+class Clock(NamedTuple):
     """A source of time and a way to sleep; tests use one whose sleeps return at once."""
 
     now_s: Callable[[], float] = elapsed_s
     """Return the elapsed time in seconds, including that in which the machine was suspended."""
-    sleep: Callable[[float], Awaitable[None]] = field(default=asyncio.sleep)
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     """Sleep for a number of seconds."""
 
 
-@define(eq=False)
 class Slot:
     """The permission for one request."""
 
-    started_s: float
-    """When it was granted, by the clock."""
-    is_unused: bool = False
-    """Whether it is proved that nothing was sent: then it does not count for the rate."""
+    __slots__ = ("is_unused", "started_s")
+
+    def __init__(self, started_s: float) -> None:
+        self.started_s = started_s
+        """When it was granted, by the clock."""
+        self.is_unused = False
+        """Whether it is proved that nothing was sent: then it does not count for the rate."""
 
     def on_error(self, error: PanelError) -> None:
         """Record how the request failed."""

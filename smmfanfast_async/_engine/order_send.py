@@ -2,8 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-
-from attrs import define, frozen
+from typing import NamedTuple
 
 from .._wire.encode import Form
 from ..errors import ClosedError
@@ -14,8 +13,7 @@ from .policy import RetryPolicy
 __all__ = ["BeforeSend", "OrderSend", "Settings"]
 
 
-@frozen
-class Settings:
+class Settings(NamedTuple):
     """Options of a call, set for a client or by `Client.with_options`."""
 
     timeout_s: float
@@ -31,21 +29,32 @@ BeforeSend = Callable[[], Awaitable[float]]
 `elapsed_s` after which the order must not be sent any more."""
 
 
-@define
 class OrderSend:
-    """The state of an order that is being sent."""
+    """The state of an order that is being sent.
 
-    form: Form
-    settings: Settings
-    before: BeforeSend | None
-    started_s: float
-    """Time of the clock when `send_order` was called."""
-    trace: CallTrace | None
-    """Its trace; None if neither a hook nor the log needs one."""
-    is_in_flight: bool = False
-    """Whether it may have been sent already; until then it can be withdrawn."""
-    added: AddedOrder | None = None
-    """The order that was created; None until then."""
+    `started_s` is the time of the clock when `send_order` was called, `trace` is None if neither a
+    hook nor the log needs one.
+    """
+
+    __slots__ = ("added", "before", "form", "is_in_flight", "settings", "started_s", "trace")
+
+    def __init__(
+        self,
+        form: Form,
+        settings: Settings,
+        before: BeforeSend | None,
+        started_s: float,
+        trace: CallTrace | None,
+    ) -> None:
+        self.form = form
+        self.settings = settings
+        self.before = before
+        self.started_s = started_s
+        self.trace = trace
+        self.is_in_flight = False
+        """Whether it may have been sent already; until then it can be withdrawn."""
+        self.added: AddedOrder | None = None
+        """The order that was created; None until then."""
 
     def result(self, task: "asyncio.Task[AddedOrder]") -> AddedOrder | BaseException:
         """Return the order or the error of its completed task, which may be cancelled."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from http import HTTPStatus
 
-from attrs import Attribute, define, field, frozen
+from attrs import Attribute, field, frozen
 
 from .._settings import require_counts, require_seconds
 from ..errors import (
@@ -127,7 +127,6 @@ def _is_retryable(error: PanelError) -> bool:
     return error.maybe_sent
 
 
-@define
 class RetryBudget:
     """A budget for retries, shared by all callers of a client.
 
@@ -135,8 +134,9 @@ class RetryBudget:
     then each call is made once.
     """
 
-    tokens: int = BUDGET_TOKENS
-    """What is left to spend."""
+    def __init__(self, tokens: int = BUDGET_TOKENS) -> None:
+        self.tokens = tokens
+        """What is left to spend."""
 
     def spend(self, error: PanelError) -> bool:
         """Spend budget for one retry after this error. Return False if the budget is exhausted."""
@@ -159,7 +159,6 @@ def _cost(error: PanelError) -> int:
     return TIMEOUT_COST if isinstance(error, NoResponseError) else RETRY_COST
 
 
-@define
 class BatchSize:
     """How many ids a batch may hold, learned from what the panel accepts.
 
@@ -168,16 +167,13 @@ class BatchSize:
     again, so that a panel that was slow for a while gets large batches in the end.
     """
 
-    max_size: int
-    """The most ids in a batch, from the profile."""
-    current: int = field(init=False)
-    """The most ids in a batch as learned so far."""
-    _singles: int = field(init=False, default=0)
-    """Single ids answered since batches of two failed."""
-
-    def __attrs_post_init__(self) -> None:
-        """Start with the largest size."""
-        self.current = self.max_size
+    def __init__(self, max_size: int) -> None:
+        self.max_size = max_size
+        """The most ids in a batch, from the profile."""
+        self.current = max_size
+        """The most ids in a batch as learned so far."""
+        # Single ids answered since batches of two failed.
+        self._singles = 0
 
     def split(self, ids: list[str]) -> list[list[str]]:
         """Split ids into full batches and one with the rest."""
@@ -246,7 +242,6 @@ class PollPolicy:
         return min(self.min_interval_s + share * max(still_s, 0.0), self.max_interval_s) * spread
 
 
-@define
 class RateLimiter:
     """How many requests of an account may be in flight, and when the next may start.
 
@@ -254,21 +249,17 @@ class RateLimiter:
     halved; each success after that raises it by one, up to `max_concurrency`.
     """
 
-    max_concurrency: int
-    """The most requests in flight at once."""
-    per_minute: int | None = None
-    """The most requests per minute; None for no limit."""
-    concurrency: int = field(init=False)
-    """Requests that may be in flight at present."""
-    paused_until_s: float = 0.0
-    """No request starts before this moment of the clock."""
-    _started_at_s: deque[float] = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        """Start with full concurrency."""
-        self.concurrency = self.max_concurrency
+    def __init__(self, max_concurrency: int, per_minute: int | None = None) -> None:
+        self.max_concurrency = max_concurrency
+        """The most requests in flight at once."""
+        self.per_minute = per_minute
+        """The most requests per minute; None for no limit."""
+        self.concurrency = max_concurrency
+        """Requests that may be in flight at present."""
+        self.paused_until_s = 0.0
+        """No request starts before this moment of the clock."""
         # Only the latest: the oldest of them must be outside the window before another may start.
-        self._started_at_s = deque(maxlen=self.per_minute)
+        self._started_at_s: deque[float] = deque(maxlen=per_minute)
 
     def pause_s(self, now_s: float) -> float:
         """Return how many seconds the pause still lasts; 0 if there is none."""
@@ -303,7 +294,6 @@ class RateLimiter:
         self.concurrency = min(self.concurrency + 1, self.max_concurrency)
 
 
-@define
 class BalanceThresholds:
     """Which thresholds the balance is below, so that each crossing is reported once.
 
@@ -311,10 +301,11 @@ class BalanceThresholds:
     threshold. In between nothing is reported.
     """
 
-    thresholds: tuple[Decimal, ...]
-    """The thresholds, the highest first."""
-    crossed_count: int = 0
-    """How many of them the balance is below, counted from the highest."""
+    def __init__(self, thresholds: tuple[Decimal, ...]) -> None:
+        self.thresholds = thresholds
+        """The thresholds, the highest first."""
+        self.crossed_count = 0
+        """How many of them the balance is below, counted from the highest."""
 
     @classmethod
     def create(cls, thresholds: Iterable[Decimal]) -> "BalanceThresholds":

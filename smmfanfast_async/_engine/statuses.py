@@ -13,8 +13,9 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
 from contextlib import aclosing
 from functools import lru_cache
+from typing import NamedTuple
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from .._wire.decode import decode_balance, decode_status, decode_statuses
 from .._wire.encode import encode_ids
@@ -64,8 +65,7 @@ Ids = Iterable[int | str] | AsyncIterable[int | str]
 Rows = dict[str, OrderStatus | PanelError]
 
 
-@frozen(cache_hash=True)
-class _BatchKey:
+class _BatchKey(NamedTuple):
     """What callers must have in common to share a batch."""
 
     retry: RetryPolicy
@@ -111,7 +111,7 @@ class Statuses:
         if self._failed_ids.by_id:
             now_s = asyncio.get_running_loop().time()
             if self._failed_ids.asked_alone((order,), now_s):
-                key = evolve(key, alone=order)
+                key = key._replace(alone=order)
         return self._coalescer.enqueue(order, timeout_s=settings.timeout_s, group=key), key
 
     async def stream_batches(
@@ -206,7 +206,7 @@ class Statuses:
             now_s = loop.time()
             until_s = now_s + (deadline_s - now_s) / (len(pieces) - done)
             rows |= await self._fetch_piece(piece, settings, until_s)
-        once = evolve(settings, retry=ONCE)
+        once = settings._replace(retry=ONCE)
         for done, order in enumerate(alone):
             now_s = loop.time()
             share_s = (deadline_s - now_s) / (len(alone) - done)

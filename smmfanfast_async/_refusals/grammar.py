@@ -25,8 +25,6 @@ MAX_CHARACTERS = 160
 
 _SENTENCE_END = re.compile(r"[.!?](?=\s|\Z)|[;\n|()\[\]]|,? (?=please )", re.IGNORECASE)
 
-_HINT = re.compile("|".join(HINTS))
-
 
 def find_kind(text: str) -> ErrorKind | None:
     """Return the kind of a refusal that says that no order was created; None if it may not be."""
@@ -45,7 +43,8 @@ def _find_kind(text: str, pattern: re.Pattern[str]) -> ErrorKind | None:
     if found is None:
         first, *others = _split_sentences(text)
         found = pattern.fullmatch(first)
-        if not all(_HINT.fullmatch(each) or pattern.fullmatch(each) for each in others):
+        hint = _compile_hints()
+        if not all(hint.fullmatch(each) or pattern.fullmatch(each) for each in others):
             return None
     # The only named groups are those of the kinds.
     return ErrorKind(found.lastgroup.partition("__")[0]) if found and found.lastgroup else None
@@ -54,6 +53,11 @@ def _find_kind(text: str, pattern: re.Pattern[str]) -> ErrorKind | None:
 def _split_sentences(text: str) -> list[str]:
     sentences = map(simplify, _SENTENCE_END.split(text))
     return [each for each in sentences if each] or [""]
+
+
+@cache
+def _compile_hints() -> re.Pattern[str]:
+    return re.compile("|".join(HINTS))
 
 
 @cache

@@ -90,6 +90,7 @@ _LIMIT_WORDS = frozenset({"minimum", "minimal", "maximum", "min", "max"}) | {
 }
 """Words at the end of a listed text after which the limit itself may follow."""
 
+# `re` compiles it when it is first needed.
 _LIMIT_TAIL = f"(?:(?:amount|quantity|value|number|order|of|is)(?: |\\Z))*+(?:{_N})?"
 
 
@@ -100,7 +101,6 @@ def _compile_tails(kind: ErrorKind) -> re.Pattern[str]:
     return re.compile(rf"(?:(?:{'|'.join(tails)})(?: |\Z)){{1,{MAX_TAILS}}}")
 
 
-_LIMIT_PATTERN = re.compile(_LIMIT_TAIL)
 _NUMBERS = re.compile(f"(?<![^ ]){_N}(?![^ ])")
 
 
@@ -204,4 +204,4 @@ def _is_allowed(rest: str, listed: str, kind: ErrorKind) -> bool:
     if not rest or _compile_tails(kind).fullmatch(rest):
         return True
     is_limit = listed.rpartition(" ")[2] in _LIMIT_WORDS
-    return is_limit and _LIMIT_PATTERN.fullmatch(rest) is not None
+    return is_limit and re.fullmatch(_LIMIT_TAIL, rest) is not None

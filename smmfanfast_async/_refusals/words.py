@@ -7,6 +7,8 @@ stays as it is, and no sentence has it.
 """
 
 import re
+from collections.abc import Mapping
+from functools import cache
 
 from .._text import normalize_text
 
@@ -68,25 +70,11 @@ _SYNONYMS = {
 _PLATFORMS = "instagram facebook youtube tiktok twitter telegram spotify"
 _TARGETS = "link url username profile post page video channel"
 
-_BY_WORD = {
-    **{f"{a}_{b}": "link" for a in _PLATFORMS.split() for b in _TARGETS.split()},
-    **dict.fromkeys(_LEFT_OUT.split(), ""),
-    **{synonym: word for word, synonyms in _SYNONYMS.items() for synonym in synonyms.split()},
-}
-_PHRASES = sorted((each.replace("_", " ") for each in _BY_WORD if "_" in each), key=len)
-_PHRASE = re.compile(rf"\b(?:{'|'.join(reversed(_PHRASES))})\b")
-
 _CURRENCY = (
     "(?:usd|usdt|usdc|eur|gbp|aed|ars|azn|bdt|brl|cad|cny|cop|dzd|egp|ghs|idr|inr|iqd|kes|kwd|kzt|mad"
     "|mxn|myr|ngn|omr|pen|php|pkr|pln|qar|rs|rub|sar|tk|thb|tnd|tl|try|uah|uzs|vnd|xaf|xof|zar)"
 )
 _DIGITS = "[0-9]++(?:_[0-9]++)*+(?![^ ])"
-
-_AMOUNT = re.compile(
-    rf"(?<![^ ])(?:{_CURRENCY} {_DIGITS}(?: {_CURRENCY}(?![^ ]))?|{_DIGITS} {_CURRENCY}(?![^ ])"
-    r"|[0-9]++(?:_[0-9]++)++(?![^ ]))"
-)
-"""A number with a fraction, separators or a currency."""
 
 _NUMBER = re.compile(f"(?<![^ ]){_DIGITS}")
 
@@ -101,9 +89,37 @@ def simplify(text: str) -> str:
     """
     words = text.replace("(s)", "s") if " " in text else _CAPITAL.sub(" ", text)
     words = normalize_text(_SEPARATOR.sub("_", words.replace("_", " ")))
-    words = _NUMBER.sub("#", _AMOUNT.sub("$", words))
-    joined = _PHRASE.sub(lambda found: found[0].replace(" ", "_"), words)
-    return " ".join(filter(None, (_BY_WORD.get(word, word) for word in joined.split())))
+    words = _NUMBER.sub("#", _compile_amount().sub("$", words))
+    joined = _compile_phrases().sub(lambda found: found[0].replace(" ", "_"), words)
+    by_word = _map_words()
+    return " ".join(filter(None, (by_word.get(word, word) for word in joined.split())))
+
+
+# A program that meets no refusal needs none of these three: they would add 4 ms to each import.
+@cache
+def _map_words() -> Mapping[str, str]:
+    """Return the word that is written for each word or phrase; "" if it is left out."""
+    return {
+        **{f"{a}_{b}": "link" for a in _PLATFORMS.split() for b in _TARGETS.split()},
+        **dict.fromkeys(_LEFT_OUT.split(), ""),
+        **{synonym: word for word, synonyms in _SYNONYMS.items() for synonym in synonyms.split()},
+    }
+
+
+@cache
+def _compile_phrases() -> re.Pattern[str]:
+    """Return the pattern of all phrases, the longest first."""
+    phrases = sorted((each.replace("_", " ") for each in _map_words() if "_" in each), key=len)
+    return re.compile(rf"\b(?:{'|'.join(reversed(phrases))})\b")
+
+
+@cache
+def _compile_amount() -> re.Pattern[str]:
+    """Return the pattern of a number with a fraction, separators or a currency."""
+    return re.compile(
+        rf"(?<![^ ])(?:{_CURRENCY} {_DIGITS}(?: {_CURRENCY}(?![^ ]))?|{_DIGITS} {_CURRENCY}(?![^ ])"
+        r"|[0-9]++(?:_[0-9]++)++(?![^ ]))"
+    )
 
 
 def any_of(words: str) -> str:

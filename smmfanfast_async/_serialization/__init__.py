@@ -13,10 +13,9 @@ from decimal import Decimal
 from enum import Enum
 from functools import cache
 from types import MappingProxyType
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import attrs
-from attrs import frozen
 
 __all__ = ["JsonFields", "Serializable", "attributes_of"]
 
@@ -30,8 +29,7 @@ TOO_DEEP = "…"
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-@frozen(kw_only=True)
-class JsonFields:
+class JsonFields(NamedTuple):
     """What the JSON of a class has beside its fields, and which fields only on request.
 
     Attributes:

@@ -16,9 +16,10 @@ from typing import cast
 
 import attrs
 
+from .. import orders
 from .._text import line_flaw, text_flaw
 from ..errors import InvalidCode, InvalidOrderError
-from ..orders import Order, SubscriptionsOrder
+from ..orders import Order
 from ..orders.form_names import RawForm
 from ..profile import Profile
 
@@ -61,7 +62,9 @@ def _check_profile(order: Order, profile: Profile) -> None:
             code = InvalidCode.UNSUPPORTED_FIELD
             raise InvalidOrderError(owner, name, value, reason, code=code)
     allowed = profile.delays_minutes
-    if isinstance(order, SubscriptionsOrder) and allowed is not None and order.delay not in allowed:
+    if allowed is None or not isinstance(order, orders.SubscriptionsOrder):
+        return
+    if order.delay not in allowed:
         reason = f"must be one of {sorted(allowed)}, the delays of {profile.name}"
         raise InvalidOrderError(owner, "delay", order.delay, reason, code=InvalidCode.NOT_ALLOWED)
 

@@ -19,7 +19,7 @@ from .fields import (
     validate_lines,
     validate_text,
 )
-from .standard import Order
+from .order import Order
 
 __all__ = [
     "CommentRepliesOrder",

@@ -1,4 +1,4 @@
-"""The eleven order types of the panel's document, one class each.
+"""The order types of the panel's document beside `DefaultOrder`, one class each.
 
 A class is one of the document's eleven tables, in their order; a field has the name of the form
 field. The names of the types are the panel script's own words (seen), since the document's tables
@@ -6,190 +6,37 @@ have lost their headings. Besides the documented fields, a class accepts those t
 script also read (seen), and `extra` for fields that only one panel has.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from datetime import date
-from typing import Any, ClassVar, Self, cast
+from typing import ClassVar
 
 from attrs import field, frozen
 
-from .._serialization import JsonFields, Serializable
 from ..errors import InvalidCode, InvalidOrderError
 from .fields import (
-    check_runs_and_interval,
-    copy_mapping,
-    id_to_text,
     integer_validator,
     optional,
     split_items,
     strip,
     strip_optional,
     validate_expiry,
-    validate_extra,
-    validate_id,
     validate_lines,
     validate_text,
 )
-from .parsing import (
-    TYPE_FIELD,
-    check_type,
-    find_type,
-    load_object,
-    parse_fields,
-    require_object,
-)
+from .order import DELAYS_MINUTES, Order
 
 __all__ = [
-    "DELAYS_MINUTES",
     "CommentLikesOrder",
     "CustomCommentsOrder",
     "CustomCommentsPackageOrder",
-    "DefaultOrder",
     "MentionsCustomListOrder",
     "MentionsHashtagOrder",
     "MentionsMediaLikersOrder",
     "MentionsUserFollowersOrder",
     "MentionsWithHashtagsOrder",
-    "Order",
     "PackageOrder",
     "SubscriptionsOrder",
 ]
-
-DELAYS_MINUTES = frozenset({0, 5, 10, 15, 30, 60, 90})
-"""Allowed delays of a subscription, in minutes (document: "Possible values: 0, 5, 10, 15, 30, 60,
-90")."""
-
-
-@frozen(kw_only=True)
-class Order(Serializable):
-    """Base class of all order types: the service, and extra fields that only some panels have.
-
-    Attributes:
-        service: Id of the service (document: "Service ID"); int or text, stored as text.
-        extra: More form fields by name, sent unchanged, for panels that require undocumented ones.
-    """
-
-    panel_type: ClassVar[str] = ""
-    """The panel's word for the type, as in `Service.type`; if empty, it is not checked."""
-
-    _json: ClassVar[JsonFields] = JsonFields(
-        computed={"type": "panel_type"},
-        hidden=frozenset({"allowed_delays_minutes"}),
-        accepted={"service": str | int},
-    )
-    _types: ClassVar[Mapping[str, type["Order"]]] = {}
-    """All order types by the panel's word; set by the package, which knows them all."""
-
-    service: str = field(converter=id_to_text, validator=validate_id)
-    """Id of the service (document: "Service ID"); int or text, stored as text."""
-
-    extra: Mapping[str, str] = field(
-        factory=dict,
-        converter=copy_mapping,
-        validator=validate_extra,
-        metadata={"form": False},
-        hash=False,
-    )
-    """More form fields by name, sent unchanged, for panels that require undocumented ones."""
-
-    @classmethod
-    def from_dict(
-        cls,
-        data: Mapping[str, Any],
-        *,
-        allow_extra: bool = False,
-        allowed_delays_minutes: Collection[int] | None = DELAYS_MINUTES,
-    ) -> Self:
-        """Parse an order from JSON types: what `to_dict` returned, or what a buyer sent.
-
-        `Order.from_dict` chooses the class by the field `type`, in any spelling of `ORDER_TYPES`; a
-        subclass accepts its own type only, and needs none. Every other field has the name that it
-        has in the class. Nothing is guessed: a number in a text, a float or an unknown name is an
-        error. Which services and prices a buyer may choose is for you to check.
-
-        Args:
-            data: The parsed JSON object.
-            allow_extra: Accept `extra`, fields that are sent unchanged. Not from a buyer.
-            allowed_delays_minutes: For subscriptions: the delays that the panel accepts; None for
-                any.
-
-        Raises:
-            InvalidOrderError: `field` and `reason` say what is wrong.
-        """
-        checked = require_object(data, cls.__name__)
-        if cls is Order:
-            has_no_type = allow_extra and checked.get(TYPE_FIELD) == cls.panel_type
-            order_type = cls if has_no_type else find_type(checked, cls._types)
-        else:
-            order_type = cls
-            check_type(checked, cls.__name__, cls.panel_type)
-        values = parse_fields(
-            order_type,
-            checked,
-            allow_extra=allow_extra,
-            allowed_delays_minutes=allowed_delays_minutes,
-        )
-        return cast("Self", order_type(**values))
-
-    @classmethod
-    def from_json(
-        cls,
-        text: str | bytes,
-        *,
-        allow_extra: bool = False,
-        allowed_delays_minutes: Collection[int] | None = DELAYS_MINUTES,
-    ) -> Self:
-        """Parse an order from JSON, such as the body of a request; otherwise as `from_dict`.
-
-        The caller bounds the size of `text`.
-
-        Raises:
-            InvalidOrderError: The text is not JSON, or as `from_dict`.
-        """
-        return cls.from_dict(
-            load_object(text, cls.__name__),
-            allow_extra=allow_extra,
-            allowed_delays_minutes=allowed_delays_minutes,
-        )
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
-        # Only pydantic calls this, so the package works without it.
-        from .._serialization.pydantic_schema import input_schema  # noqa: PLC0415
-
-        variants = tuple(cls._types.values()) if cls is Order else (cls,)
-        return input_schema(variants, cls._parse_json, handler)
-
-    @classmethod
-    def _parse_json(cls, value: Any) -> "Order":
-        return value if isinstance(value, cls) else cls.from_dict(value)
-
-
-@frozen(kw_only=True)
-class DefaultOrder(Order):
-    """`default`: a quantity for a link, delivered at once or in runs (drip-feed).
-
-    Attributes:
-        link: Link to the page (document: "Link to page").
-        quantity: How many; with `runs`, how many per run (seen): the total is `runs × quantity`.
-        runs: Number of runs (document: optional); None means no drip-feed. Requires `interval`.
-        interval: Minutes between runs (document: optional); None means no drip-feed. Requires
-            `runs`.
-    """
-
-    panel_type: ClassVar[str] = "default"
-
-    link: str = field(converter=strip, validator=validate_text)
-    """Link to the page (document: "Link to page")."""
-    quantity: int = field(validator=integer_validator(1))
-    """How many; with `runs`, how many per run (seen): the total is `runs × quantity`."""
-    runs: int | None = field(default=None, validator=optional(integer_validator(1)))
-    """Number of runs (document: optional); None means no drip-feed. Requires `interval`."""
-    interval: int | None = field(default=None, validator=optional(integer_validator(1)))
-    """Minutes between runs (document: optional); None means no drip-feed. Requires `runs`."""
-
-    def __attrs_post_init__(self) -> None:
-        """Check that `runs` and `interval` are both set or both None."""
-        check_runs_and_interval(self)
 
 
 @frozen(kw_only=True)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from attrs import frozen
+import msgspec
 
 from ..._text import raw_text
 from ...errors import InvalidResponseError, PanelError
@@ -97,8 +97,7 @@ def decode_call(reply: Response, profile: Profile, action: str) -> object:
     return parse_answer(reply, profile, action)
 
 
-@frozen
-class _Item:
+class _Item(msgspec.Struct, frozen=True):
     """What a response contains about one order or refill."""
 
     record: Record

@@ -55,8 +55,9 @@ _STRICT = json.JSONDecoder(
     object_pairs_hook=_require_unique_names,
 )
 
-# Escaped backslashes are matched first: the backslash after them starts an escape of its own.
-_SURROGATES = re.compile(
+# Escaped backslashes are matched first: the backslash after them starts an escape of its own. `re`
+# compiles it when it is first needed.
+_SURROGATES = (
     r"(?<!\\)((?:\\\\)*)"
     r"(?:(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
     r"|\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
@@ -71,7 +72,7 @@ def replace_lone_surrogates(text: str) -> str:
     """
     if "\\u" not in text:
         return text
-    return _SURROGATES.sub(lambda match: match[0] if match[2] else f"{match[1]}\\ufffd", text)
+    return re.sub(_SURROGATES, lambda match: match[0] if match[2] else f"{match[1]}\\ufffd", text)
 
 
 def parse_lenient_json_at(text: str, start: int) -> tuple[object, int]:

@@ -48,10 +48,8 @@ _BY_KIND: Mapping[ErrorKind, type[RefusedError]] = {
     ErrorKind.NOT_FOUND: OrderNotFoundError,
     ErrorKind.BLOCKED: BlockedError,
 }
-_WAIT = re.compile(
-    r"\b(?:wait|retry (?:after|in)|try again (?:after|in))\D{0,20}([0-9]{1,6})\s*(s|m)",
-    re.IGNORECASE,
-)
+# `re` compiles it when it is first needed.
+_WAIT = r"\b(?:wait|retry (?:after|in)|try again (?:after|in))\D{0,20}([0-9]{1,6})\s*(s|m)"
 _RATE_LIMIT_PHRASES = ("spam protection", "too many requests", "rate limit")
 
 
@@ -190,7 +188,7 @@ def _find_wait(text: str) -> "re.Match[str] | None":
     # Few texts have one of the words, and looking for them is faster than the pattern.
     lower = text.lower()
     is_likely = "wait" in lower or "retry" in lower or "again" in lower
-    return _WAIT.search(text) if is_likely else None
+    return re.search(_WAIT, text, re.IGNORECASE) if is_likely else None
 
 
 def find_retry_after_s(text: str, reply: Response) -> float | None:

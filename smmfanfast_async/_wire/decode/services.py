@@ -4,7 +4,6 @@ import re
 from collections.abc import Generator, Iterable, Iterator
 
 import msgspec
-from attrs import frozen
 from msgspec.structs import force_setattr
 
 from ..._text import normalize_word, raw_text
@@ -39,8 +38,7 @@ _START = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\n\r]*([\[{])")
 _DATA_LIST = re.compile(rb'"data"[ \t\n\r]*:[ \t\n\r]*\[')
 
 
-@frozen
-class ServiceRows:
+class ServiceRows(msgspec.Struct, frozen=True):
     """A catalogue, in the panel's order."""
 
     services: list[Service]

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import cast
 
-from attrs import frozen
+import msgspec
 from msgspec.structs import force_setattr
 
 from ..._text import raw_text
@@ -29,8 +29,7 @@ __all__ = ["Batch", "decode_status", "decode_statuses"]
 _ORDER_FIELDS = frozenset({"charge", "remains", "start_count", "runs", "posts"})
 
 
-@frozen
-class Batch:
+class Batch(msgspec.Struct, frozen=True):
     """A batch of statuses: one entry for each requested id, in the order of the request."""
 
     found: dict[str, OrderStatus | PanelError]

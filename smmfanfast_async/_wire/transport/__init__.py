@@ -14,11 +14,10 @@ it afterwards. Redirects are not followed, and the defaults of a session are not
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 from aiohttp import hdrs
-from attrs import evolve, frozen
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -72,8 +71,7 @@ _NO_CACHE_HEADERS = {hdrs.CACHE_CONTROL: "no-cache, no-store"}
 _UPLOAD_TRACKER = getattr(aiohttp, "UploadTracker", None)
 
 
-@frozen
-class RequestLimits:
+class RequestLimits(NamedTuple):
     """The limits of one request."""
 
     timeout_s: float
@@ -149,7 +147,7 @@ class Transport:
                     raise
             # Data arrived on a connection from the pool, which is closed by now.
             left_s = max(deadline_s - asyncio.get_running_loop().time(), 0.0)
-            limits = evolve(limits, timeout_s=left_s)
+            limits = limits._replace(timeout_s=left_s)
             payload = self._create_payload(form, limits)
         return await self._post_once(payload, limits, new_connection=True)
 

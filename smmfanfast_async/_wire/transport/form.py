@@ -11,12 +11,11 @@ import json
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote_plus
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
-from attrs import frozen
 
 from ..._clock import elapsed_s
 from ..._secrets import Secret
@@ -45,8 +44,7 @@ _LINE_END = b" HTTP/1.1\r\n"
 _PLAIN_OR_COMMA = re.compile(r"[A-Za-z0-9_.~,-]*")
 
 
-@frozen
-class EncodedForm:
+class EncodedForm(NamedTuple):
     """A form in the format of a request, in two parts between which the key belongs."""
 
     request_format: str
