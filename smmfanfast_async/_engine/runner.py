@@ -16,8 +16,6 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-import attrs
-
 from .._wire.decode import decode_added, read_ahead
 from .._wire.encode import Form
 from .._wire.transport import RequestLimits, Transport
@@ -180,7 +178,7 @@ class Runner:
     ) -> Response:
         """Send a form once, on a new connection, after what has to be done before."""
         write_by_s = await before()
-        limits = attrs.evolve(limits, timeout_s=timeout_s, write_deadline_s=write_by_s)
+        limits = limits._replace(timeout_s=timeout_s, write_deadline_s=write_by_s)
         return await self.transport.post(form, limits, new_connection=True)
 
     def spend_retry(self, error: PanelError) -> bool:
