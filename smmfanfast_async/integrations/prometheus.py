@@ -78,6 +78,7 @@ class Metrics:
     - `smmfanfast_consumer_lag_events`: events that a `consumer` has not acknowledged.
     - `smmfanfast_circuit_open`: 1 for the `reason` for which orders wait for a `panel`, 0 for each
       other `ErrorKind`.
+    - `smmfanfast_requests_unknown`: refills and cancellations with an unknown outcome.
     - `smmfanfast_budget_left`: what is left of the day's budget, if there is one.
 
     `registry` is where they are registered, prometheus_client's own by default; a second `Metrics`
@@ -164,6 +165,9 @@ class _HealthGauges:
         self.circuit_open = latest(
             "circuit_open", "Whether orders wait for a panel, by reason.", "panel", "reason"
         )
+        self.requests_unknown = latest(
+            "requests_unknown", "Refills and cancellations with an unknown outcome."
+        )
         self.budget_left = latest("budget_left", "What is left of the day's budget.")
 
     def set(self, account: str, health: DeskHealth) -> None:
@@ -179,6 +183,7 @@ class _HealthGauges:
             for kind in ErrorKind:
                 value = int(is_open and kind is panel.reason)
                 self.circuit_open.labels(account, name, kind.value).set(value)
+        self.requests_unknown.labels(account).set(health.requests_unknown)
         if health.budget_left is not None:
             self.budget_left.labels(account).set(float(health.budget_left))
 

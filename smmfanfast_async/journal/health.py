@@ -82,6 +82,7 @@ class DeskHealth(Serializable):
         oldest_prepared_at: When the oldest order to be sent was created; None if there is none.
         oldest_due_check_at: When the next check of an accepted order is due. If that is long ago,
             nothing follows the orders. None if there is none.
+        requests_unknown: Refills and cancellations whose outcome is unknown.
         budget_left: What is left of the day's budget; None without a budget.
         consumers: The consumers of events, by name.
         panels: The panels, by name.
@@ -95,6 +96,7 @@ class DeskHealth(Serializable):
     oldest_unknown_at: datetime | None
     oldest_prepared_at: datetime | None
     oldest_due_check_at: datetime | None
+    requests_unknown: int
     budget_left: Decimal | None
     consumers: Mapping[str, ConsumerHealth] = field(factory=dict[str, ConsumerHealth])
     panels: Mapping[str, PanelHealth] = field(factory=dict[str, PanelHealth])

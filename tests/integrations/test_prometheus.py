@@ -208,7 +208,8 @@ NOW = datetime(2030, 5, 17, 12, tzinfo=UTC)
 def health_of(**changes: Any) -> DeskHealth:
     usual: dict[str, Any] = {
         "at": NOW, "prepared": 1, "held": 2, "sending": 3, "unknown": 0, "oldest_unknown_at": None,
-        "oldest_prepared_at": NOW, "oldest_due_check_at": None, "budget_left": None,
+        "oldest_prepared_at": NOW, "oldest_due_check_at": None, "requests_unknown": 5,
+        "budget_left": None,
     }  # fmt: skip
     return DeskHealth(**(usual | changes))
 
@@ -236,6 +237,7 @@ def test_health_of_a_desk_is_shown() -> None:
         assert found[series] == NOW.timestamp()
     assert found["smmfanfast_consumer_lag_events{account=main,consumer=mail}"] == 7
     assert found["smmfanfast_budget_left{account=main}"] == -1.5
+    assert found["smmfanfast_requests_unknown{account=main}"] == 5
     circuits = {name: value for name, value in found.items() if "circuit_open" in name}
     assert len(circuits) == len(ErrorKind)
     is_open = {name for name, value in circuits.items() if value}

@@ -33,7 +33,8 @@ for line in sys.stdin:
                             reason=ErrorKind.NETWORK if open else None)
         health(DeskHealth(at=now, prepared=0, held=0, sending=0, unknown=int(words[0]),
                           oldest_unknown_at=now if open else None, oldest_prepared_at=None,
-                          oldest_due_check_at=None, budget_left=None, panels={"alpha": panel}))
+                          oldest_due_check_at=None, requests_unknown=0, budget_left=None,
+                          panels={"alpha": panel}))
     else:
         hook(OutcomeUnknown(call_id="1", service="5", order=None, sent_at=None, http_status=None,
                             error="NoResponseError", duration_s=1.0))

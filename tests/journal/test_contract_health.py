@@ -58,7 +58,8 @@ def claim_it(before: Circuit, now: datetime) -> Circuit:
 async def test_account_without_anything_is_all_zero(journal: SQLJournal) -> None:
     assert await journal.health() == DeskHealth(
         at=START, prepared=0, held=0, sending=0, unknown=0, oldest_unknown_at=None,
-        oldest_prepared_at=None, oldest_due_check_at=None, budget_left=None,
+        oldest_prepared_at=None, oldest_due_check_at=None, requests_unknown=0,
+        budget_left=None,
         panels={"default": PanelHealth(panel="default", circuit=CircuitState.CLOSED)},
     )  # fmt: skip
 

@@ -232,6 +232,7 @@ async def test_unknown_is_never_started_again(journal: SQLJournal) -> None:
     back = RequestOutcome(state=R.PREPARED, due_at=START)
     assert (await journal.record_request(unknown, back)).state is R.UNKNOWN
     assert await journal.due_requests(9, ahead=AHEAD) == []
+    assert (await journal.health()).requests_unknown == 1
 
 
 async def test_expired_lease_makes_it_unknown_and_a_late_answer_counts(

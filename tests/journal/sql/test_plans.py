@@ -72,6 +72,7 @@ USES = {
         "smm_orders_held",
         "smm_orders_sending",
         "smm_orders_unknown",
+        "smm_requests_open",
         "smm_budget_changes_day",
     },
     "make_due": {"smm_orders_prepared"},

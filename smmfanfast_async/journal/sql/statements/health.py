@@ -11,8 +11,18 @@ from sqlalchemy import (
     update,
 )
 
-from ... import EntryState
-from ..schema import UtcTime, accounts, consumers, events, has_state, orders, panels
+from ... import EntryState, RequestState
+from ..schema import (
+    OPEN_REQUEST,
+    UtcTime,
+    accounts,
+    consumers,
+    events,
+    has_state,
+    orders,
+    panels,
+    requests,
+)
 from .common import ACCOUNT, IN_ACCOUNT, NOW, S, c
 from .panels import IN_PANEL
 from .sending import earliest_at_panels
@@ -33,8 +43,15 @@ COUNTS = select(
     _of_state(S.UNKNOWN, func.min(c.settled_at, type_=UtcTime)).label("oldest_unknown_at"),
     _of_state(S.PREPARED, func.min(c.created_at, type_=UtcTime)).label("oldest_prepared_at"),
     earliest_at_panels(S.ACCEPTED).label("oldest_due_check_at"),
+    select(func.count())
+    # Both conditions: the first one is that of the index.
+    .where(requests.c.account == ACCOUNT, OPEN_REQUEST)
+    .where(requests.c.state == RequestState.UNKNOWN.value)
+    .scalar_subquery()
+    .label("requests_unknown"),
 )
-"""The numbers of orders in the states that need the desk or a person, and the oldest of them."""
+"""The numbers of orders in the states that need the desk or a person, and the oldest of them; and
+of refills and cancellations whose outcome is unknown."""
 
 _last_event = select(accounts.c.last_event).where(accounts.c.account == ACCOUNT).scalar_subquery()
 _next = and_(events.c.account == consumers.c.account, events.c.position == consumers.c.position + 1)
