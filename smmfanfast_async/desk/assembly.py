@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any
 
 from .._engine.limiter import Clock
@@ -16,7 +16,7 @@ from .sending import Sender
 from .settling import Settler
 from .timing import Timing
 
-__all__ = ["close_all", "create_followers", "create_senders", "follow_all"]
+__all__ = ["close_all", "create_followers", "create_senders", "create_settler", "follow_all"]
 
 _LOG = logging.getLogger("smmfanfast_async")
 
@@ -47,7 +47,7 @@ def create_followers(
     *,
     read_health: Callable[[], Awaitable[DeskHealth]],
     on_health: HealthHook | None,
-    settles_by_balance: bool,
+    settle: Callable[[], Coroutine[Any, Any, None]] | None,
     timing: Timing,
     clock: Clock,
     **options: Any,
@@ -63,18 +63,29 @@ def create_followers(
             breaker=each.breaker, read=read_health, hook=on_health if is_first else None,
             interval_s=timing.health_s, clock=clock,
         )  # fmt: skip
-        settler = Settler(
-            client=each.client, journal=journal, rate_limit=each.rate_limit,
-            on_events=options["on_events"], timing=timing, clock=clock,
-        )  # fmt: skip
         follower = Follower(
             client=each.client, journal=journal, rate_limit=each.rate_limit, panel=each.name,
             is_first=is_first, is_only=len(panels) == 1, breaker=each.breaker, reports=reports,
-            settle=settler.run if settles_by_balance else None, timing=timing, clock=clock,
+            settle=settle if is_first else None, timing=timing, clock=clock,
             **options,
         )  # fmt: skip
         followers.append(follower)
     return followers
+
+
+def create_settler(
+    panel: DeskPanel,
+    journal: Journal,
+    on_events: Callable[[], None],
+    *,
+    timing: Timing,
+    clock: Clock,
+) -> Settler:
+    """Return what settles unknown orders by the balance of a panel."""
+    return Settler(
+        client=panel.client, journal=journal, rate_limit=panel.rate_limit, on_events=on_events,
+        timing=timing, clock=clock,
+    )  # fmt: skip
 
 
 async def follow_all(followers: Sequence[Follower]) -> None:

@@ -146,11 +146,14 @@ class OrderDesk(HealthCalls, QueryCalls, RequestCalls):
             on_events=on_events, timing=timing, clock=clock,
         )  # fmt: skip
         self._event_reader = EventReader(self._journal, timing, clock, check_open=self._check_open)
+        self._settler = assembly.create_settler(
+            first, self._journal, on_events, timing=timing, clock=clock
+        )
         self._followers = assembly.create_followers(
             panels, self._journal, poll=poll, rng=rng, send=self._sends.start, on_events=on_events,
             rechecks=Rechecks(recheck_days, setup.account), refill_checks=refill_checks,
             read_health=self._read_health, on_health=on_health,
-            settles_by_balance=settle_by_balance, timing=timing, clock=clock,
+            settle=self._settler.run if settle_by_balance else None, timing=timing, clock=clock,
         )  # fmt: skip
         self._follower = self._followers[0]
         self._is_open = False
@@ -442,7 +445,8 @@ class OrderDesk(HealthCalls, QueryCalls, RequestCalls):
         """Return what each panel offers for an order, in the order of products; store nothing.
 
         `place` takes the first that the router returns of those that have no `reason`. Raises
-        `InvalidOrderError` if the order names no product of this desk, and `ClosedError`.
+        `InvalidOrderError` if the order names no product of this desk, `ClosedError`, and
+        `JournalError` if the journal is not available.
         """
         self._check_open()
         return tuple(await self._quoting.of_order(order))

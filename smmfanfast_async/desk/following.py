@@ -39,6 +39,7 @@ from .health import HealthReports
 from .rate_limit import MAX_WAIT_S, AccountRateLimit, Turn
 from .rechecks import Rechecks
 from .refill_checks import RefillChecks
+from .send_tasks import key_rejection, made_progress
 from .timing import Timing
 
 __all__ = ["Follower", "first_error"]
@@ -197,8 +198,8 @@ class Follower:
             done: set[asyncio.Task[Entry]] = set()
             if in_flight:
                 done, in_flight = await asyncio.wait(in_flight, timeout=self.timing.send_interval_s)
-            progress = [_made_progress(task) for task in done]
-            rejected = next(filter(None, map(_key_rejection, done)), None)
+            progress = [made_progress(task) for task in done]
+            rejected = next(filter(None, map(key_rejection, done)), None)
             if rejected is not None and self.is_only and await self._is_key_rejected():
                 raise rejected
             if not any(progress):
@@ -437,31 +438,6 @@ class Follower:
             if wait_s == 0:
                 return
             await self.clock.sleep(wait_s)
-
-
-def _made_progress(task: "asyncio.Task[Entry]") -> bool:
-    """Return whether a send ended in a way that would not be repeated at once.
-
-    Raises `ClosedError` if the desk or the client is closed; other errors are in the log.
-    """
-    if task.cancelled():
-        return False
-    error = task.exception()
-    if isinstance(error, ClosedError):
-        raise error
-    if error is not None:
-        return False
-    return task.result().state is not EntryState.PREPARED
-
-
-def _key_rejection(task: "asyncio.Task[Entry]") -> PanelError | None:
-    """Return the refusal of an order whose text means that the key is rejected; None if none."""
-    if task.cancelled() or task.exception() is not None:
-        return None
-    entry = task.result()
-    if entry.state is EntryState.REFUSED and entry.kind is ErrorKind.AUTH:
-        return AuthenticationError(entry.reason or "", action="add")
-    return None
 
 
 def first_error(errors: BaseExceptionGroup[BaseException]) -> BaseException:

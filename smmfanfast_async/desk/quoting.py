@@ -14,7 +14,6 @@ from ..catalogue import Catalogue
 from ..errors import (
     InvalidCode,
     InvalidOrderError,
-    JournalError,
     NotSentError,
     PanelError,
     SpendingLimitError,
@@ -159,7 +158,7 @@ class Quoting:
             *(self._catalogue(panel, deadline, may_fetch=may_fetch) for panel in services)
         )
         mismatched = await self._mismatched() if may_fetch else {}
-        pauses = await self._pauses() if may_fetch else dict[str, datetime]()
+        pauses = await self.journal.paused_panels() if may_fetch else dict[str, datetime]()
         quotes: list[RouteQuote] = []
         for (panel, service), catalogue in zip(services.items(), catalogues, strict=True):
             reason, price = (
@@ -186,10 +185,7 @@ class Quoting:
         for each in quotes:
             quote = each
             if each.reason is None:
-                try:
-                    until = await self.panels[each.panel].breaker.open_until()
-                except JournalError:
-                    until = None  # no attempt starts without the journal
+                until = await self.panels[each.panel].breaker.open_until()
                 if until is not None:
                     quote = attrs.evolve(each, reason=_R.CIRCUIT_OPEN, until=until)
             checked.append(quote)
@@ -241,12 +237,6 @@ class Quoting:
             elif each.currency is not None and each.currency != currency:
                 found[each.name] = _R.CURRENCY_MISMATCH
         return found
-
-    async def _pauses(self) -> Mapping[str, datetime]:
-        try:
-            return await self.journal.paused_panels()
-        except JournalError:
-            return {}  # no attempt starts without the journal
 
     # --- their parts -----------------------------------------------------------------------------
 

@@ -205,16 +205,14 @@ def _parse_kind(kind: object) -> RequestKind:
 
 async def _is_unsupported(client: Client, kind: RequestKind, entry: Entry) -> bool:
     """Return whether the catalogue in memory says that the order's service has no such request."""
-    service_id = entry.service  # that of the panel, also if the order names a product
-    if service_id is None:
-        return False
     try:
         # It is returned before the time-out if it is in memory, and not waited for otherwise.
         async with asyncio.timeout(0):
             catalogue = await client.services(max_age_s=MAX_CACHED_AGE_S)
     except (PanelError, TimeoutError):
         return False
-    service = catalogue.find(service_id)
+    # That of the panel, also if the order names a product.
+    service = catalogue.find(entry.service or "")
     if service is None:
         return False
     flag = service.refill if kind is RequestKind.REFILL else service.cancel

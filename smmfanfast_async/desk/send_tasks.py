@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 from attrs import define, field
 
-from ..errors import ClosedError, PanelError
+from ..errors import AuthenticationError, ClosedError, ErrorKind, PanelError
 from ..journal import Entry, EntryState, Journal
 
-__all__ = ["SendTasks"]
+__all__ = ["SendTasks", "key_rejection", "made_progress"]
 
 _LOG = logging.getLogger("smmfanfast_async")
 
@@ -97,3 +97,28 @@ class SendTasks:
             return entry
         assert current is not None, "an entry is never deleted"  # noqa: S101
         return current
+
+
+def made_progress(task: "asyncio.Task[Entry]") -> bool:
+    """Return whether a send ended in a way that would not be repeated at once.
+
+    Raises `ClosedError` if the desk or the client is closed; other errors are in the log.
+    """
+    if task.cancelled():
+        return False
+    error = task.exception()
+    if isinstance(error, ClosedError):
+        raise error
+    if error is not None:
+        return False
+    return task.result().state is not EntryState.PREPARED
+
+
+def key_rejection(task: "asyncio.Task[Entry]") -> PanelError | None:
+    """Return the refusal of an order whose text means that the key is rejected; None if none."""
+    if task.cancelled() or task.exception() is not None:
+        return None
+    entry = task.result()
+    if entry.state is EntryState.REFUSED and entry.kind is ErrorKind.AUTH:
+        return AuthenticationError(entry.reason or "", action="add")
+    return None

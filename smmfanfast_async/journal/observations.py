@@ -61,6 +61,7 @@ class CallReservation:
         wait: How long to wait for it.
         call_at: When the call may be made, aware UTC.
         next_call_at: When the call after it may be made, if none was reserved since.
+        panel: The name of the panel.
     """
 
     wait: timedelta

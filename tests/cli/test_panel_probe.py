@@ -383,7 +383,7 @@ def test_type_of_api_v2_decides_the_dialect() -> None:
                      type="Poll"),))  # fmt: skip
 
     assert facts.keys["like"] == "api-v2"
-    assert "refill" not in " ".join(facts.missing)
+    assert not any(each.startswith("refill") for each in facts.missing)
 
 
 def test_profile_of_this_panel_keeps_its_dialect() -> None:

@@ -25,6 +25,7 @@ from smmfanfast_async.desk.settling import READ_EVERY_S, Settler
 from smmfanfast_async.desk.timing import Timing
 from smmfanfast_async.errors import NotSentError, PanelError
 from smmfanfast_async.journal import (
+    DEFAULT_PANEL,
     Activity,
     Entry,
     EntryState,
@@ -176,7 +177,7 @@ class Life:
     def _attempt(self, ref: str, price: Decimal, took_s: float) -> None:
         entry = Entry(
             ref=ref, state=S.SENDING, attempt=1, price=price, created_at=self.time,
-            sent_at=self.time, balance_before=self.shown_balance(),
+            panel=DEFAULT_PANEL, sent_at=self.time, balance_before=self.shown_balance(),
         )  # fmt: skip
         stored = self.stored[ref] = Stored(entry)
         self.in_flight += 1

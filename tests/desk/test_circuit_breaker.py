@@ -141,7 +141,7 @@ async def test_without_a_policy_every_order_is_sent(world: World, clock: Shifted
     await open_circuit(world, desk)
 
     assert (await desk.place(order("a"), ref="a")).state is S.ACCEPTED
-    await desk._breaker.tend()
+    await desk._panels["default"].breaker.tend()
     assert await panel_of(desk) == PanelHealth(panel="default", circuit=CircuitState.CLOSED)
 
 

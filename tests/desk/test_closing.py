@@ -14,7 +14,7 @@ import pytest
 from smmfanfast_async._engine.policy import PollPolicy
 from smmfanfast_async.desk import OrderDesk
 from smmfanfast_async.errors import ClosedError, JournalError
-from smmfanfast_async.journal import Entry
+from smmfanfast_async.journal import Entry, RequestKind
 from smmfanfast_async.journal.sql import SQLJournal
 
 from .world import WAIT_S, S, World, eventually, hold_answers, in_state, order, timed_desk
@@ -33,6 +33,13 @@ METHODS: dict[str, Callable[[OrderDesk], Awaitable[object]]] = {
     "entries": lambda desk: anext(desk.entries()),
     "summary": lambda desk: desk.summary(),
     "purge": lambda desk: desk.purge(timedelta(0)),
+    "health": lambda desk: desk.health(),
+    "cancel": lambda desk: desk.cancel("a", decided_by="operator"),
+    "refill": lambda desk: desk.refill("a", decided_by="operator"),
+    "requests": lambda desk: anext(desk.requests()),
+    "resolve_request": lambda desk: desk.resolve_request(
+        "a", RequestKind.CANCEL, made=False, decided_by="operator"
+    ),
 }
 
 
@@ -49,7 +56,7 @@ async def open_desk(
 
 
 def test_every_public_method_has_a_case() -> None:
-    public = {name for name in vars(OrderDesk) if not name.startswith("_")}
+    public = {name for name in dir(OrderDesk) if not name.startswith("_")}
 
     assert set(METHODS) == public - {"open", "aclose"}
 

@@ -19,6 +19,7 @@ from smmfanfast_async import SMMFANFAST, RetryPolicy
 from smmfanfast_async._clock import elapsed_s
 from smmfanfast_async._engine.policy import PollPolicy
 from smmfanfast_async.desk import OrderDesk, following
+from smmfanfast_async.desk.send_tasks import made_progress
 from smmfanfast_async.errors import (
     AuthenticationError,
     ClosedError,
@@ -326,6 +327,34 @@ async def test_rejected_key_ends_follow_and_changes_no_order(world: World) -> No
         await asyncio.wait_for(desk.follow(), WAIT_S)
 
     assert (await desk.summary()).by_state == {S.ACCEPTED: 3}
+
+
+@pytest.mark.asyncio
+async def test_text_about_one_order_does_not_end_follow(world: World) -> None:
+    desk = await world.desk(record_balance=False, circuit=None)
+    for n in range(3):
+        await desk._journal.create(await _new(desk, f"r{n}"))
+    world.panel.answer_next("add", WRONG_KEY)
+
+    async with world.following(desk):
+        await in_state(desk, "r0", S.REFUSED)
+        await in_state(desk, "r2", S.ACCEPTED)
+
+
+@pytest.mark.asyncio
+async def test_follow_ends_if_the_client_is_closed_while_the_key_is_in_doubt(world: World) -> None:
+    client = await world.client()
+    desk = await world.desk(client, record_balance=False, circuit=None)
+    await desk._journal.create(await _new(desk, "r0"))
+    world.panel.answer_next("add", WRONG_KEY)
+    world.panel.answer_next("balance", "", 503)
+
+    following = asyncio.create_task(desk.follow())
+    await eventually(lambda: bool(world.panel.calls("balance")))
+    await client.aclose()
+
+    with pytest.raises(ClosedError):
+        await asyncio.wait_for(following, WAIT_S)
 
 
 @pytest.mark.asyncio
@@ -883,9 +912,7 @@ async def test_only_a_prepared_entry_is_no_progress() -> None:
     tasks = {state: asyncio.create_task(sent(state)) for state in S}
     await asyncio.wait(tasks.values())
 
-    assert {state for state, task in tasks.items() if not following._made_progress(task)} == {
-        S.PREPARED
-    }
+    assert {state for state, task in tasks.items() if not made_progress(task)} == {S.PREPARED}
 
 
 @BOTH

@@ -6,6 +6,7 @@ from typing import Any
 
 import attrs
 import pytest
+from yarl import URL
 
 from smmfanfast_async import API_V2
 from smmfanfast_async._engine.policy import PollPolicy
@@ -29,6 +30,7 @@ SERVICES = (
     ),
 )
 BROKEN = "<html>internal error</html>"
+DEAD_PORT = URL("http://127.0.0.1:1/api/v1")
 
 
 @pytest.fixture
@@ -146,13 +148,31 @@ async def test_refill_that_breaks_its_call_costs_no_other_its_check(world: World
     await eventually(others_are_done)
 
 
+async def test_check_of_which_nothing_was_sent_gives_its_turn_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks = await checks_of(world, 1)
+    returned: list[object] = []
+
+    async def give_back(_: object, turn: object) -> None:
+        returned.append(turn)
+
+    monkeypatch.setattr(AccountRateLimit, "give_back", give_back)
+    client = checks.desk._panels["default"].client
+    client._runner.transport.url = DEAD_PORT
+
+    assert await checks.round() == []
+    assert len(returned) == 1
+
+
 async def test_too_many_requests_pause_the_account(world: World) -> None:
     checks = await checks_of(world, 1)
     world.panel.answer_next("refill_status", "", 429, **{"Retry-After": "600"})
 
     assert await checks.round() == ["1"]
 
-    assert await checks.desk._journal.reserve_call(timedelta(0)) > timedelta(minutes=9)
+    reserved = await checks.desk._journal.reserve_call(timedelta(0))
+    assert reserved.wait > timedelta(minutes=9)
     assert await checks.round(60) == []
     [request] = await checks.requests()
     assert (request.state, request.reason) == (R.ACCEPTED, None)

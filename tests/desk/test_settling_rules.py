@@ -35,7 +35,7 @@ def at(seconds: float) -> Any:
 UNKNOWN = Entry(
     ref="a", state=S.UNKNOWN, attempt=1, form={"service": "1"}, price=Decimal("0.90"),
     created_at=START, sent_at=at(0), settled_at=at(1), balance_before=Decimal("10.00"),
-    balance_after=Decimal("10.00"), is_error_answer=True, reason="odd",
+    balance_after=Decimal("10.00"), is_error_answer=True, reason="odd", panel="default",
 )  # fmt: skip
 ACCEPTED = Entry(
     ref="b", state=S.ACCEPTED, attempt=1, price=Decimal("0.90"), order="7", created_at=START,
@@ -75,6 +75,8 @@ def event(position: int, kind: EventKind, ref: str = "b", **changes: Any) -> Jou
         {"price": Decimal(0)},
         {"price": Decimal("0.019")},
         {"balance_before": Decimal(10), "balance_after": Decimal(10)},
+        {"panel": "beta"},
+        {"routes": {"default": "1"}},
         {"form": {"service": "1", "runs": "2"}},
         {"form": {"service": "1", "posts": "2"}},
         {"form": {"service": "1", "min": "2", "max": "3"}},

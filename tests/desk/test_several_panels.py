@@ -566,3 +566,126 @@ async def test_key_that_one_panel_rejects_stops_no_other(
     await following
 
     assert moved.panel == "beta"
+
+
+# --- panels that fail, pauses, and other desks ---------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_panel_that_fails_is_shown_and_passed_over(shop: Shop) -> None:
+    desk = await shop.desk()
+    shop.alpha.fail_next(Fault.DROP_AFTER, action="add")
+    assert (await place(desk)).state is S.UNKNOWN
+
+    first, second = await desk.quote(likes())
+    other = await desk.place(likes("b"), ref="b")
+
+    assert (first.panel, first.reason) == ("alpha", RouteReason.CIRCUIT_OPEN)
+    assert first.until is not None
+    assert second.reason is None
+    assert (other.state, other.panel) == (S.ACCEPTED, "beta")
+
+
+@pytest.mark.asyncio
+async def test_order_waits_if_all_panels_fail(shop: Shop) -> None:
+    desk = await shop.desk()
+    for panel, ref in ((shop.alpha, "a"), (shop.beta, "b")):
+        panel.fail_next(Fault.DROP_AFTER, action="add")
+        assert (await desk.place(likes(ref), ref=ref)).state is S.UNKNOWN
+    entry = await desk.place(likes("c"), ref="c")
+
+    assert (entry.state, entry.attempt, entry.kind) == (S.PREPARED, 0, ErrorKind.NETWORK)
+    assert shop.stored("c") == []
+
+
+@pytest.mark.asyncio
+async def test_without_circuits_no_panel_is_passed_over(shop: Shop) -> None:
+    desk = await shop.desk(circuit=None)
+    shop.alpha.fail_next(Fault.DROP_AFTER, action="add")
+    await place(desk)
+
+    assert [each.reason for each in await desk.quote(likes())] == [None, None]
+
+
+@pytest.mark.asyncio
+async def test_currency_that_cannot_be_read_in_time_keeps_an_order_from_a_panel(
+    shop: Shop,
+) -> None:
+    desk = await shop.desk(calls_per_minute=60)
+    await desk._panels["alpha"].rate_limit.pause(60)
+
+    reasons = [each.reason for each in await desk.quote(likes())]
+
+    assert reasons == [RouteReason.CATALOGUE_UNAVAILABLE, None]
+
+
+@pytest.mark.asyncio
+async def test_clients_with_changing_keys_are_told_apart(shop: Shop) -> None:
+    clients = {
+        name: await shop.stack.enter_async_context(
+            Client(lambda panel=panel: panel.api_key, base_url=panel.url)
+        )
+        for name, panel in (("alpha", shop.alpha), ("beta", shop.beta))
+    }
+
+    assert (await place(await shop.desk(clients=clients))).state is S.ACCEPTED
+
+
+@pytest.mark.asyncio
+async def test_order_that_another_desk_is_sending_is_waited_for(shop: Shop) -> None:
+    first, second = await shop.desk(), await shop.desk()
+    shop.alpha.fail_next(Fault.DELAY, action="add", delay_s=0.3)
+    placing = asyncio.create_task(place(first))
+
+    async def is_sending() -> bool:
+        entry = await first.find("a")
+        return entry is not None and entry.state is S.SENDING
+
+    await eventually(is_sending)
+
+    assert (await place(second)).order == (await placing).order
+    assert shop.stored() == ["alpha"]
+
+
+@pytest.mark.asyncio
+async def test_order_without_a_slot_stays_for_later(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object, **__: object) -> None: ...
+
+    monkeypatch.setattr(SQLJournal, "start_attempt", refuse)
+    desk = timed_desk(slot_wait_s=0.0)(
+        await shop.clients(), SQLJournal(shop.url), account="shop", products=PRODUCTS,
+        record_balance=False,
+    )  # fmt: skip
+    async with desk:
+        assert (await place(desk)).state is S.PREPARED
+    assert shop.stored() == []
+
+
+@pytest.mark.asyncio
+async def test_limit_that_no_panel_meets_any_more_is_told(shop: Shop) -> None:
+    desk = await shop.desk()
+    await desk.quote(likes())
+    engine = create_async_engine(shop.url)
+    async with engine.begin() as connection:
+        await desk.enqueue(likes(), ref="a", connection=connection, max_charge=Decimal(3))
+    await engine.dispose()
+    shop.alpha.change_rate(1, Decimal(50))
+    shop.beta.change_rate(11, Decimal(60))
+    later = await shop.desk()
+    with pytest.raises(SpendingLimitError, match="50"):
+        await place(later)
+    following = asyncio.create_task(later.follow())
+
+    async def is_put_off() -> bool:
+        entry = await later.find("a")
+        return entry is not None and entry.kind is ErrorKind.BUDGET
+
+    await eventually(is_put_off)
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+
+    entry = await later.find("a")
+    assert entry is not None
+    assert (entry.state, entry.attempt) == (S.PREPARED, 0)

@@ -481,6 +481,18 @@ async def test_requests_are_listed_by_ref_kind_and_state(
     assert await listed(kinds=[REFILL], states=[R.UNKNOWN]) == []
 
 
+async def test_purge_of_requests_takes_bounded_steps(
+    journal: SQLJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smmfanfast_async.journal.sql.journal.PURGE_ROWS", 1)
+    for ref in ("a", "b", "c"):
+        await end(journal, REFILL, R.REFUSED, ref, reason="about https://x.test/a")
+
+    await journal.purge(START + timedelta(days=1))
+
+    assert [each.reason async for each in journal.requests()] == [None] * 3
+
+
 async def test_purge_deletes_the_texts_of_requests_that_are_over(journal: SQLJournal) -> None:
     old = await end(journal, REFILL, R.REFUSED, "a", reason="about https://x.test/a")
     await end(journal, CANCEL, R.REFUSED, "b", reason="kept: the order runs")

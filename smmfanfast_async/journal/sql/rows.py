@@ -42,7 +42,6 @@ __all__ = [
     "event_row",
     "evidence_by_link",
     "form_digest",
-    "has_event_kind",
     "late_event_row",
     "new_order_row",
     "order_number",
@@ -205,11 +204,6 @@ _EVENT_KINDS = {
     _S.UNKNOWN: EventKind.UNKNOWN,
     _S.WITHDRAWN: EventKind.WITHDRAWN,
 }
-
-
-def has_event_kind(state: EntryState) -> bool:
-    """Return whether a transition to this state records an event of its own. Not SENDING."""
-    return state in _EVENT_KINDS
 
 
 def event_of_transition(outcome: Outcome) -> tuple[EventKind, str | None]:
