@@ -92,13 +92,13 @@ async def follow_all(followers: Sequence[Follower]) -> None:
     """Run the followers of a desk until one ends; raises as `Follower.run` does."""
     if len(followers) == 1:
         await followers[0].run()
-        return
-    try:
-        async with asyncio.TaskGroup() as group:
-            for each in followers:
-                group.create_task(_run_beside_others(each))
-    except* ClosedError as errors:
-        raise first_error(errors) from None
+    else:
+        try:
+            async with asyncio.TaskGroup() as group:
+                for each in followers:
+                    group.create_task(_run_beside_others(each))
+        except* ClosedError as errors:
+            raise first_error(errors) from None
 
 
 async def close_all(followers: Collection[Follower], timeout_s: float) -> None:

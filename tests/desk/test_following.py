@@ -23,6 +23,7 @@ from smmfanfast_async.desk.send_tasks import made_progress
 from smmfanfast_async.errors import (
     AuthenticationError,
     ClosedError,
+    ErrorKind,
     JournalError,
     OrderNotFoundError,
 )
@@ -327,6 +328,21 @@ async def test_rejected_key_ends_follow_and_changes_no_order(world: World) -> No
         await asyncio.wait_for(desk.follow(), WAIT_S)
 
     assert (await desk.summary()).by_state == {S.ACCEPTED: 3}
+
+
+@pytest.mark.asyncio
+async def test_follow_tells_of_attempts_that_a_dead_desk_left(world: World) -> None:
+    desk = await world.desk()
+    await desk._journal.create(await _new(desk, "a"))
+    await desk._journal.start_attempt("a", 0, lease=timedelta(0), max_in_flight=9)
+
+    told: list[bool] = []
+    desk._follower.on_events = lambda: told.append(True)
+
+    async with world.following(desk):
+        await eventually(lambda: bool(told))
+
+    assert (await in_state(desk, "a", S.UNKNOWN)).kind is ErrorKind.TIMEOUT
 
 
 @pytest.mark.asyncio

@@ -6,9 +6,8 @@ from typing import Any
 
 import attrs
 import pytest
-from yarl import URL
 
-from smmfanfast_async import API_V2
+from smmfanfast_async import API_V2, Client, NotSentError, PanelError
 from smmfanfast_async._engine.policy import PollPolicy
 from smmfanfast_async.desk import OrderDesk
 from smmfanfast_async.desk.rate_limit import AccountRateLimit
@@ -30,7 +29,6 @@ SERVICES = (
     ),
 )
 BROKEN = "<html>internal error</html>"
-DEAD_PORT = URL("http://127.0.0.1:1/api/v1")
 
 
 @pytest.fixture
@@ -158,8 +156,11 @@ async def test_check_of_which_nothing_was_sent_gives_its_turn_back(
         returned.append(turn)
 
     monkeypatch.setattr(AccountRateLimit, "give_back", give_back)
-    client = checks.desk._panels["default"].client
-    client._runner.transport.url = DEAD_PORT
+
+    async def fail(_: Client, refills: list[str]) -> dict[str, PanelError]:
+        return {each: NotSentError("connection refused") for each in refills}
+
+    monkeypatch.setattr(Client, "refill_statuses", fail)
 
     assert await checks.round() == []
     assert len(returned) == 1

@@ -595,7 +595,26 @@ async def test_order_waits_if_all_panels_fail(shop: Shop) -> None:
     entry = await desk.place(likes("c"), ref="c")
 
     assert (entry.state, entry.attempt, entry.kind) == (S.PREPARED, 0, ErrorKind.NETWORK)
+    again = await desk.place(likes("c"), ref="c", max_charge=Decimal(9))
+    assert (again.state, again.max_charge) == (S.PREPARED, 9)
     assert shop.stored("c") == []
+
+
+@pytest.mark.asyncio
+async def test_stale_catalogue_cannot_enforce_a_limit(shop: Shop) -> None:
+    clients = {
+        name: await shop.stack.enter_async_context(
+            Client(panel.api_key, base_url=panel.url, services_ttl_s=0.0)
+        )
+        for name, panel in (("alpha", shop.alpha), ("beta", shop.beta))
+    }
+    desk = await shop.desk(clients=clients)
+    await desk.quote(likes())
+    shop.alpha.fail_at_rate(Fault.HTTP_503, rate=1.0, action="services")
+
+    entry = await place(desk, max_charge=Decimal(9))
+
+    assert (entry.state, entry.panel) == (S.ACCEPTED, "beta")
 
 
 @pytest.mark.asyncio

@@ -59,3 +59,25 @@ async def test_panel_that_was_not_named_before_has_a_rate_of_its_own(journal: SQ
     assert [each.wait for each in reserved] == [timedelta(0), SECOND]
     await journal.cancel_call(reserved[1])
     assert (await journal.reserve_call(SECOND, panel="new")).wait == SECOND
+
+
+@pytest.mark.asyncio
+async def test_late_order_of_an_earlier_attempt_is_at_the_panel_of_that_attempt(
+    journal: SQLJournal,
+) -> None:
+    await prepare(journal)
+    options = {"lease": LEASE, "max_in_flight": 9}
+    first = await journal.start_attempt(
+        "a", 0, panel="alpha", service="1", exchange_rate=Decimal(2), price=Decimal(3), **options
+    )
+    assert first is not None
+    await journal.record_outcome("a", 1, outcome(S.PREPARED, due_at=START))
+    await journal.start_attempt("a", 1, panel="beta", service="11", **options)
+    refused = await journal.record_outcome("a", 2, outcome(S.REFUSED))
+    assert refused.panel == "beta"
+
+    accepted = outcome(S.ACCEPTED, "7", due_at=START)
+    entry = await journal.record_outcome("a", 1, accepted, started=first)
+
+    assert (entry.state, entry.order, entry.panel, entry.service) == (S.ACCEPTED, "7", "alpha", "1")
+    assert (entry.exchange_rate, entry.price) == (2, 3)
