@@ -255,7 +255,7 @@ def test_one_order_over_all_panels_on_postgresql(postgres: PostgresServer) -> No
 @pytest.mark.slow
 @pytest.mark.parametrize("machine", [PanelMachine, QueueingMachine])
 def test_one_order_over_all_panels_in_long_histories(machine: type[PanelMachine]) -> None:
-    run_machine(machine, examples=300, steps=60)
+    run_machine(machine, examples=100, steps=60)
 
 
 class HastyMachine(PanelMachine):

@@ -12,7 +12,7 @@ from smmfanfast_async import Client, DefaultOrder
 from smmfanfast_async.desk import OrderDesk
 from smmfanfast_async.journal import Entry, EventKind, Journal
 
-PRODUCTS = {"likes": {"alpha": 5, "beta": "5"}}
+PRODUCTS: dict[str, dict[str, int | str]] = {"likes": {"alpha": 5, "beta": "5"}}
 """The shop's products, and the id of the equal service at each panel: the shop's own knowledge."""
 
 RATES = {"beta": Decimal("1.08")}
