@@ -28,7 +28,7 @@ from rich.text import Text
 from ..._engine.policy import PollPolicy
 from ...catalogue import Catalogue
 from ...client import Client
-from ...desk import OrderDesk
+from ...desk import CircuitPolicy, OrderDesk
 from ...errors import InvalidOrderError, WaitTimeoutError
 from ...journal import SPENDING_STATES, Entry, EntryState, Summary
 from ...orders import (
@@ -69,6 +69,9 @@ PANEL_SECONDS_PER_STEP = 3000.0
 STEP_S = 0.25
 """Seconds between two steps, and between two counts of the orders."""
 
+CIRCUIT_OPEN_S = 0.5
+"""Seconds for which no order is sent after one without a response, before the panel is probed."""
+
 POLL_S = 1.0
 """Seconds between two status checks of an order: short, as the panel's clock runs fast."""
 
@@ -103,7 +106,8 @@ async def play(console: Console) -> dict[str, Any]:
         counter = CheckCounter()
         async with panel, Client(panel.api_key, base_url=panel.url, on_event=counter) as client:
             console.print(_headline(panel))
-            async with OrderDesk(client, journal, poll=poll) as desk:
+            circuit = CircuitPolicy(open_s=CIRCUIT_OPEN_S)
+            async with OrderDesk(client, journal, poll=poll, circuit=circuit) as desk:
                 catalogue = await client.services()
                 stage = _Stage(
                     console=console, panel=panel, client=client, desk=desk, catalogue=catalogue
@@ -242,10 +246,14 @@ async def _lose_response(stage: _Stage) -> None:
     resolved = await stage.desk.resolve(entry.ref, order=matching[0].order, decided_by="demo")
     again = await stage.desk.place(order, ref="lost-response")
     count = sum(each.link == order.link for each in stage.panel.orders.values())
+    # Until the panel has answered a probe, its orders wait.
+    await asyncio.sleep(CIRCUIT_OPEN_S)
+    after = await stage.desk.place(_default(stage, "after"), ref="after-the-loss")
     lines = (
         f"   resolved by hand: the panel's list has order {resolved.order} for this link\n"
         f"   placed again, same ref: order {again.order}; the panel has "
-        f"{output.plural(count, 'order')} for it"
+        f"{output.plural(count, 'order')} for it\n"
+        f"   the panel answered a probe: the next order is {after.order}"
     )
     stage.console.print(Text(lines, style="green"))
 
