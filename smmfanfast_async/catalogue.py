@@ -22,7 +22,7 @@ from .errors import InvalidCode, InvalidOrderError, InvalidSettingsError
 from .orders import API_V2_ORDER_TYPES, DefaultOrder, Order
 from .results import Service
 
-__all__ = ["Catalogue", "CatalogueDiff", "ServiceChange", "quote_form", "total_quantity"]
+__all__ = ["Catalogue", "CatalogueDiff", "ServiceChange", "is_flat", "quote_form", "total_quantity"]
 
 _QUANTITIES = frozenset({"quantity", "runs"})
 
@@ -302,7 +302,7 @@ def _quote_service(order: Order, service: Service) -> Decimal | None:
         return None
     if service.rate is None or isinstance(order, orders.SubscriptionsOrder):
         return None
-    if _is_flat(type(order)):
+    if is_flat(type(order)):
         return service.rate
     quantity = total_quantity(order)
     return None if quantity is None else EXACT.divide(EXACT.multiply(service.rate, quantity), 1000)
@@ -321,7 +321,7 @@ def quote_form(
     if service is None or service.rate is None:
         return None
     order_type = API_V2_ORDER_TYPES.get(service.type or "")
-    if order_type is not None and _is_flat(order_type):
+    if order_type is not None and is_flat(order_type):
         return service.rate
     if order_type is orders.SubscriptionsOrder or quantity is None or not _states(form, quantity):
         return None
@@ -331,7 +331,7 @@ def quote_form(
     return service.rate if price == service.rate else max(by_quantity, service.rate)
 
 
-def _is_flat(order_type: type[Order]) -> bool:
+def is_flat(order_type: type[Order]) -> bool:
     """Return whether an order costs the rate of its service itself, whatever its quantity."""
     return issubclass(order_type, orders.PackageOrder | orders.CustomCommentsPackageOrder)
 
@@ -367,7 +367,7 @@ def _quantities(order: Order) -> Iterator[tuple[str, int]]:
     if isinstance(order, orders.SubscriptionsOrder):
         yield "min", order.min
         yield "max", order.max
-    elif not _is_flat(type(order)) and (total := total_quantity(order)) is not None:
+    elif not is_flat(type(order)) and (total := total_quantity(order)) is not None:
         names: dict[type[Order], str] = {
             orders.CustomCommentsOrder: "comments",
             orders.CommentRepliesOrder: "comments",

@@ -13,10 +13,9 @@ from .following import Follower, first_error
 from .health import HealthHook, HealthReports
 from .panels import DeskPanel
 from .sending import Sender
-from .settling import Settler
 from .timing import Timing
 
-__all__ = ["close_all", "create_followers", "create_senders", "create_settler", "follow_all"]
+__all__ = ["close_all", "create_followers", "create_senders", "follow_all"]
 
 _LOG = logging.getLogger("smmfanfast_async")
 
@@ -71,21 +70,6 @@ def create_followers(
         )  # fmt: skip
         followers.append(follower)
     return followers
-
-
-def create_settler(
-    panel: DeskPanel,
-    journal: Journal,
-    on_events: Callable[[], None],
-    *,
-    timing: Timing,
-    clock: Clock,
-) -> Settler:
-    """Return what settles unknown orders by the balance of a panel."""
-    return Settler(
-        client=panel.client, journal=journal, rate_limit=panel.rate_limit, on_events=on_events,
-        timing=timing, clock=clock,
-    )  # fmt: skip
 
 
 async def follow_all(followers: Sequence[Follower]) -> None:

@@ -16,7 +16,6 @@ from decimal import Decimal
 from attrs import define, field
 
 from .._amounts import EXACT
-from .._engine.policy import RetryPolicy
 from ..client import Client
 from ..errors import (
     AuthenticationError,
@@ -28,6 +27,7 @@ from ..errors import (
 )
 from ..journal import DEFAULT_PANEL, Circuit, CircuitState, Entry, Journal
 from ..results import Balance
+from .balances import read_balance
 from .circuit import (
     CircuitPolicy,
     Signal,
@@ -199,18 +199,18 @@ class CircuitBreaker:
         """Return the balance, or why it could not be read; None if the panel has no such action."""
         if "balance" not in self.client.profile.actions:
             return None
-        once = self.client.with_options(
-            timeout_s=self.balance_timeout_s, retry=RetryPolicy(max_attempts=1)
-        )
         try:
-            async with self.rate_limit.turn(PROBE_RATE_WAIT_S) as turn:
-                if not turn.wait_s:
-                    return await once.balance()
-            return NotSentError("the rate limit left no call free in time", action="balance")
+            balance = await read_balance(
+                self.client, self.rate_limit,
+                timeout_s=self.balance_timeout_s, max_wait_s=PROBE_RATE_WAIT_S,
+            )  # fmt: skip
         except (ClosedError, JournalError):
             raise
         except PanelError as error:
             return error
+        if balance is None:
+            return NotSentError("the rate limit left no call free in time", action="balance")
+        return balance
 
     async def _too_low(self, entry: Entry | None) -> Decimal | None:
         """Return the balance that did not cover an order; None if it is not known.

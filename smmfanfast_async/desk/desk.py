@@ -31,6 +31,7 @@ from .request_calls import RequestCalls, create_requests
 from .routed_sending import RoutedSender
 from .routing import RouteQuote, Router, cheapest_first
 from .send_tasks import SendTasks
+from .settling import Settler
 from .timing import Timing
 
 __all__ = ["OrderDesk"]
@@ -146,9 +147,10 @@ class OrderDesk(HealthCalls, QueryCalls, RequestCalls):
             on_events=on_events, timing=timing, clock=clock,
         )  # fmt: skip
         self._event_reader = EventReader(self._journal, timing, clock, check_open=self._check_open)
-        self._settler = assembly.create_settler(
-            first, self._journal, on_events, timing=timing, clock=clock
-        )
+        self._settler = Settler(
+            client=first.client, journal=self._journal, rate_limit=first.rate_limit,
+            on_events=on_events, timing=timing, clock=clock,
+        )  # fmt: skip
         self._followers = assembly.create_followers(
             panels, self._journal, poll=poll, rng=rng, send=self._sends.start, on_events=on_events,
             rechecks=Rechecks(recheck_days, setup.account), refill_checks=refill_checks,

@@ -11,7 +11,7 @@ answers others is checked ever more seldom.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -20,7 +20,7 @@ from attrs import Factory, define, field
 
 from .._engine.failed_batches import MAX_ALONE_INTERVAL_S, FailedIds
 from .._engine.limiter import Clock
-from .._engine.policy import PollPolicy, RetryPolicy
+from .._engine.policy import PollPolicy
 from ..client import Client
 from ..errors import (
     AuthenticationError,
@@ -28,11 +28,12 @@ from ..errors import (
     ErrorKind,
     JournalError,
     PanelError,
-    RateLimitError,
 )
 from ..journal import DEFAULT_PANEL, Claim, Entry, EntryState, Journal, Observation
-from ..results import OrderStatus, Status
+from ..results import OrderStatus
 from .backoff import Backoff, add_jitter
+from .balances import read_balance
+from .checking import IN_WORK, back_off, checking_client
 from .child_orders import ChildCosts, ChildOrders
 from .circuit_breaker import CircuitBreaker
 from .health import HealthReports
@@ -52,14 +53,6 @@ SEND_BATCH = 10
 one that waits for another desk does not delay all, and few, so that a caller's own order does not
 wait behind many."""
 
-CHECK_TIMEOUT_S = 60.0
-"""Seconds for one status call with all its retries, whatever the client's own limit is: a claim
-must outlast it."""
-
-CHECK_ATTEMPTS = 2
-"""Attempts of a status call, whatever the client's own limit is. What fails for longer is left to
-the next check, and so is every failure under a rate limit: each attempt needs a turn of its own."""
-
 CONFIRM_TIMEOUT_S = 10.0
 """Seconds for the `balance` call that confirms that the key is rejected."""
 
@@ -68,7 +61,6 @@ QUICK_MISSES = 3
 An order that is still missing after that is checked as seldom as one that does not change."""
 
 _LOG = logging.getLogger("smmfanfast_async")
-_IN_WORK = {Status.PROCESSING, Status.IN_PROGRESS, Status.ACTIVE}
 
 
 @define(kw_only=True)
@@ -213,13 +205,9 @@ class Follower:
         """
         if "balance" not in self.client.profile.actions:
             return True
-        once = self.client.with_options(
-            timeout_s=CONFIRM_TIMEOUT_S, retry=RetryPolicy(max_attempts=1)
-        )
         while True:
             try:
-                async with self.rate_limit.turn():
-                    await once.balance()
+                await read_balance(self.client, self.rate_limit, timeout_s=CONFIRM_TIMEOUT_S)
             except AuthenticationError:
                 return True
             except ClosedError:
@@ -238,11 +226,10 @@ class Follower:
         While calls fail there is one at a time, for one order, without retries: that shows whether
         the panel is back, delays no other order, and cannot be misread.
         """
-        attempts = CHECK_ATTEMPTS if self.rate_limit.calls_per_minute is None else 1
-        usual = self.client.with_options(
-            timeout_s=CHECK_TIMEOUT_S, retry=RetryPolicy(max_attempts=attempts)
+        usual, probing = (
+            checking_client(self.client, self.rate_limit, is_single=is_single)
+            for is_single in (False, True)
         )
-        probing = usual.with_options(retry=RetryPolicy(max_attempts=1))
         in_flight: set[asyncio.Task[None]] = set()
         checking: dict[str, Claim] = {}
         # Also for a check whose task is cancelled before it begins.
@@ -318,7 +305,10 @@ class Follower:
             await self._record(by_order, results, costs)
         else:
             errors = [each for each in results.values() if isinstance(each, PanelError)]
-            wait_s = await self._on_failed_call(errors, started_s)
+            wait_s = await back_off(
+                self.backoff, errors, self.rate_limit, started_s=started_s, clock=self.clock,
+                rng=self.rng, left_out="status calls",
+            )  # fmt: skip
             if not any(each.maybe_sent for each in errors):
                 await self.rate_limit.give_back(turn)
             await self.breaker.record(errors[0])
@@ -396,7 +386,7 @@ class Follower:
 
     def _due_at(self, claim: Claim, result: OrderStatus | PanelError, now: datetime) -> datetime:
         entry = claim.entry
-        is_moving = isinstance(result, OrderStatus) and result.status in _IN_WORK
+        is_moving = isinstance(result, OrderStatus) and result.status in IN_WORK
         has_changed = isinstance(result, OrderStatus) and result.raw_status != entry.raw_status
         changed_at = entry.changed_at or entry.created_at
         is_fresh = has_changed or 0 < entry.miss_count < QUICK_MISSES
@@ -413,20 +403,6 @@ class Follower:
         if isinstance(result, PanelError) and result.is_about_order:
             self.failed_orders.on_failure(order, self.clock.now_s())
         return self.failed_orders.interval_s(order)
-
-    async def _on_failed_call(self, errors: Sequence[PanelError], started_s: float) -> float:
-        """Back off after a call that failed as a whole; return for how many seconds.
-
-        If the panel asked for a pause, all desks of the account pause.
-        """
-        wait_s = self.backoff.on_failure(started_s, self.clock.now_s())
-        rate_limit = next((each for each in errors if isinstance(each, RateLimitError)), None)
-        if rate_limit is not None:
-            wait_s = min(max(wait_s, rate_limit.retry_after_s or 0.0), MAX_WAIT_S)
-            await self.rate_limit.pause(wait_s)
-        _LOG.warning("%s; no status calls for %.0f s", errors[0], wait_s)
-        self._back_off(wait_s)
-        return wait_s
 
     def _back_off(self, wait_s: float) -> None:
         self.backoff.pause(wait_s, self.clock.now_s(), self.rng())

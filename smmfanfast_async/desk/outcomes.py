@@ -14,7 +14,7 @@ from ..errors import (
     RefusedError,
 )
 from ..journal import DEFAULT_PANEL, Entry, EntryState, Outcome
-from .rate_limit import MAX_WAIT_S
+from .rate_limit import wait_after
 from .routing import may_reroute
 
 __all__ = ["HELD_RETRY_S", "LIMIT_RETRY_S", "NOT_SENT_RETRY_S", "outcome_of_error"]
@@ -62,8 +62,7 @@ def outcome_of_error(
         return Outcome(state=_S.REFUSED, kind=error.kind, reason=reason)
     # The only setting that can fail this late is a key that is fetched anew for each call.
     if isinstance(error, NotSentError | ClosedError | InvalidSettingsError | RateLimitError):
-        wait_s = min(max(NOT_SENT_RETRY_S, error.retry_after_s or 0.0), MAX_WAIT_S)
-        due_at = now + timedelta(seconds=wait_s)
+        due_at = now + timedelta(seconds=wait_after(error, NOT_SENT_RETRY_S))
         return Outcome(state=_S.PREPARED, kind=error.kind, reason=reason, due_at=due_at)
     excerpt = error.excerpt if isinstance(error, OutcomeUnknownError) else ""
     return Outcome(

@@ -7,12 +7,12 @@ from decimal import Decimal
 from attrs import define, frozen
 
 from .._engine.limiter import Clock
-from .._engine.policy import RetryPolicy
 from .._text import format_value
 from ..client import Client
 from ..errors import InvalidOrderError, InvalidSettingsError, PanelError
 from ..journal import DEFAULT_PANEL, Journal
 from ..orders import parse_id
+from .balances import read_balance
 from .circuit import CircuitPolicy
 from .circuit_breaker import CircuitBreaker
 from .pricing import Pricing
@@ -67,17 +67,16 @@ class DeskPanel:
         """Read the currency if it is not known yet; return False if the panel does not answer."""
         if self.is_currency_read or "balance" not in self.client.profile.actions:
             return True
-        once = self.client.with_options(
-            timeout_s=BALANCE_TIMEOUT_S, retry=RetryPolicy(max_attempts=1)
-        )
         try:
-            async with self.rate_limit.turn(BALANCE_TIMEOUT_S) as turn:
-                if turn.wait_s:
-                    return False
-                self.see_currency((await once.balance()).currency)
+            balance = await read_balance(
+                self.client, self.rate_limit,
+                timeout_s=BALANCE_TIMEOUT_S, max_wait_s=BALANCE_TIMEOUT_S,
+            )  # fmt: skip
         except PanelError:
             return False
-        return True
+        if balance is not None:
+            self.see_currency(balance.currency)
+        return balance is not None
 
 
 @frozen(kw_only=True)

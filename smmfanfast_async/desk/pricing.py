@@ -22,7 +22,7 @@ from ..journal import DEFAULT_PANEL, Entry
 from ..orders import Order
 from .deadline import NO_DEADLINE, Deadline
 
-__all__ = ["Pricing", "check_max_charge"]
+__all__ = ["Pricing", "cached_catalogue", "check_max_charge"]
 
 MAX_CACHED_AGE_S = 86_400.0
 """Seconds, a day: how old the catalogue may be that an order is priced by inside a transaction of
@@ -78,7 +78,7 @@ class Pricing:
         if is_known and limit is None:
             return None
         catalogue = await (
-            self._fetch_catalogue(deadline) if may_fetch else self._cached_catalogue()
+            self._fetch_catalogue(deadline) if may_fetch else cached_catalogue(self.client)
         )
         if not is_known:
             catalogue.check(order)
@@ -114,19 +114,6 @@ class Pricing:
             return "max_charge", max_charge
         return None if self.budget is None else ("budget_per_day", self.budget)
 
-    async def _cached_catalogue(self) -> Catalogue:
-        """Return the catalogue without a call to the panel, or raise `NotSentError`."""
-        try:
-            # It is returned before the time-out if it is in memory, and not waited for otherwise.
-            async with asyncio.timeout(0):
-                return await self.client.services(max_age_s=MAX_CACHED_AGE_S)
-        except TimeoutError as error:
-            text = (
-                "the catalogue in memory is missing or too old, and is not fetched inside your"
-                " transaction; call `await client.services()` before it begins"
-            )
-            raise NotSentError(text, action="add") from error
-
     async def _fetch_catalogue(self, deadline: Deadline) -> Catalogue:
         """Return the catalogue; if that fails, raise an error that says nothing was ordered."""
         try:
@@ -143,6 +130,20 @@ class Pricing:
             raise NotSentError(
                 text, http_status=error.http_status, retry_after_s=error.retry_after_s, action="add"
             ) from error
+
+
+async def cached_catalogue(client: Client) -> Catalogue:
+    """Return the catalogue without a call to the panel, or raise `NotSentError`."""
+    try:
+        # It is returned before the time-out if it is in memory, and not waited for otherwise.
+        async with asyncio.timeout(0):
+            return await client.services(max_age_s=MAX_CACHED_AGE_S)
+    except TimeoutError as error:
+        text = (
+            "the catalogue in memory is missing or too old, and is not fetched inside your"
+            " transaction; call `await client.services()` before it begins"
+        )
+        raise NotSentError(text, action="add") from error
 
 
 def require_price(

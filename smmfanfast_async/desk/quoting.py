@@ -22,6 +22,7 @@ from ..journal import Entry, Journal
 from ..orders import Order
 from .deadline import NO_DEADLINE, Deadline
 from .panels import DeskPanel, Products
+from .pricing import cached_catalogue
 from .routing import (
     LASTING_REASONS,
     RouteQuote,
@@ -37,9 +38,6 @@ __all__ = ["Quoting"]
 CATALOGUE_WAIT_S = 15.0
 """Seconds for which an order waits for the catalogues of all its panels: a panel that is slow must
 not keep an order from another one."""
-
-MAX_CACHED_AGE_S = 86_400.0
-"""Seconds, a day: how old a catalogue may be inside a transaction of the caller's."""
 
 _Offer: TypeAlias = tuple[RouteReason | None, Decimal | None]
 _R = RouteReason
@@ -210,9 +208,7 @@ class Quoting:
         client = self.panels[panel].client
         try:
             if not may_fetch:
-                # It is returned before the time-out if it is in memory.
-                async with asyncio.timeout(0):
-                    return await client.services(max_age_s=MAX_CACHED_AGE_S)
+                return await cached_catalogue(client)
             async with asyncio.timeout_at(deadline.at_s), asyncio.timeout(CATALOGUE_WAIT_S):
                 return await client.services()
         except (TimeoutError, PanelError):

@@ -15,10 +15,10 @@ from datetime import timedelta
 from attrs import field, frozen
 
 from .._engine.limiter import Clock
-from ..errors import JournalError
+from ..errors import JournalError, PanelError
 from ..journal import DEFAULT_PANEL, CallReservation, Journal
 
-__all__ = ["MAX_WAIT_S", "AccountRateLimit", "Turn"]
+__all__ = ["MAX_WAIT_S", "AccountRateLimit", "Turn", "wait_after"]
 
 MINUTE = timedelta(minutes=1)
 
@@ -30,6 +30,11 @@ GIVE_BACK_S = 5.0
 """Seconds that giving back the time of a call may take: it must not delay what comes after it."""
 
 _LOG = logging.getLogger("smmfanfast_async")
+
+
+def wait_after(error: PanelError, least_s: float) -> float:
+    """Return for how many seconds to wait after an error: at least `least_s`, and as it asks."""
+    return min(max(least_s, error.retry_after_s or 0.0), MAX_WAIT_S)
 
 
 @frozen

@@ -8,16 +8,16 @@ its cancellation; nothing is asked for that here.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from attrs import define, field
 
 from .._engine.failed_batches import FailedIds
 from .._engine.limiter import Clock
-from .._engine.policy import PollPolicy, RetryPolicy
+from .._engine.policy import PollPolicy
 from ..client import Client
-from ..errors import ErrorKind, JournalError, PanelError, RateLimitError, RefusedError
+from ..errors import ErrorKind, JournalError, PanelError, RefusedError
 from ..journal import (
     Journal,
     OrderRequest,
@@ -25,8 +25,9 @@ from ..journal import (
     RefillObservation,
     RequestState,
 )
-from ..results import RefillStatus, Status
+from ..results import RefillStatus
 from .backoff import Backoff, add_jitter
+from .checking import IN_WORK, back_off, checking_client
 from .rate_limit import MAX_WAIT_S, AccountRateLimit
 from .request_sending import client_for, panel_of
 from .timing import Timing
@@ -39,14 +40,7 @@ DUE_BATCH = 100
 SEND_BATCH = 10
 """Requests that are begun at a time: they wait for one another at their panel."""
 
-CHECK_TIMEOUT_S = 60.0
-"""Seconds for one call with all its retries: a claim must outlast it."""
-
-CHECK_ATTEMPTS = 2
-"""Attempts of a call. What fails for longer is left to the next check."""
-
 _LOG = logging.getLogger("smmfanfast_async")
-_IN_WORK = {Status.PROCESSING, Status.IN_PROGRESS, Status.ACTIVE}
 
 
 @define(kw_only=True)
@@ -118,17 +112,16 @@ class RefillChecks:
         wait_s = turn.wait_s
         results: Mapping[str, RefillStatus | PanelError] = {}
         if not wait_s:
-            # A second attempt has no turn of its own.
-            is_single = limit == 1 or rate_limit.calls_per_minute is not None
-            attempts = 1 if is_single else CHECK_ATTEMPTS
-            results = await client.with_options(
-                timeout_s=CHECK_TIMEOUT_S, retry=RetryPolicy(max_attempts=attempts)
-            ).refill_statuses([each.refill for each in claims])
+            checking = checking_client(client, rate_limit, is_single=limit == 1)
+            results = await checking.refill_statuses([each.refill for each in claims])
             if any(map(_is_answer, results.values())):
                 backoff.on_success()
             else:
                 errors = list(results.values())
-                wait_s = await self._on_failed_call(panel, errors, started_s)
+                wait_s = await back_off(
+                    backoff, errors, rate_limit, started_s=started_s, clock=self.clock,
+                    rng=self.rng, left_out="checks of refills",
+                )  # fmt: skip
                 if not any(isinstance(each, PanelError) and each.maybe_sent for each in errors):
                     await rate_limit.give_back(turn)
                 if len(claims) == 1:
@@ -139,20 +132,6 @@ class RefillChecks:
         ]
         if await self.journal.record_refills(observations):
             self.on_events()
-
-    async def _on_failed_call(
-        self, panel: str, errors: Sequence[RefillStatus | PanelError], started_s: float
-    ) -> float:
-        """Back off after a call that failed as a whole; return for how many seconds."""
-        backoff = self.backoffs[panel]
-        wait_s = backoff.on_failure(started_s, self.clock.now_s())
-        limited = next((each for each in errors if isinstance(each, RateLimitError)), None)
-        if limited is not None:
-            wait_s = min(max(wait_s, limited.retry_after_s or 0.0), MAX_WAIT_S)
-            await self.rate_limits[panel].pause(wait_s)
-        _LOG.warning("%s; no checks of refills for %.0f s", errors[0], wait_s)
-        backoff.pause(wait_s, self.clock.now_s(), self.rng())
-        return wait_s
 
     def _observe(
         self,
@@ -169,7 +148,7 @@ class RefillChecks:
         else:
             has_changed = status is not None and status.raw_status != request.raw_status
             unchanged_s = 0.0 if has_changed else (now - request.changed_at).total_seconds()
-            is_moving = status is not None and status.status in _IN_WORK
+            is_moving = status is not None and status.status in IN_WORK
             interval_s = self.poll.interval_s(unchanged_s, self.rng(), is_moving=is_moving)
         if status is not None:
             self.failed_refills.on_success([claim.refill])

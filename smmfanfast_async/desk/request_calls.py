@@ -114,7 +114,7 @@ def create_requests(
         first_check_s=poll.min_interval_s, timing=timing, clock=clock,
     )  # fmt: skip
     requests = Requests(
-        clients=clients, journal=journal, sender=sender, check_open=check_open, on_events=on_events
+        clients=clients, journal=journal, sender=sender, check_open=check_open, on_done=on_events
     )
     checks = RefillChecks(
         clients=clients, journal=journal, rate_limits=rate_limits, poll=poll, rng=rng,

@@ -28,8 +28,9 @@ from ..errors import (
 from ..journal import Journal, OrderRequest, RequestKind, RequestOutcome, RequestState
 from ..results import CancelResult, RefillResult
 from .outcomes import NOT_SENT_RETRY_S
-from .rate_limit import MAX_WAIT_S, AccountRateLimit
-from .sending import MAX_TRY_S, NotStartedError
+from .rate_limit import AccountRateLimit, wait_after
+from .recording import record_patiently
+from .sending import NotStartedError
 from .timing import Timing
 
 __all__ = [
@@ -187,38 +188,28 @@ class RequestSender:
 
     async def _postpone(self, request: OrderRequest, error: PanelError) -> OrderRequest:
         """Leave a request that was not sent for later."""
-        until = await self.journal.now() + timedelta(seconds=_retry_s(error))
+        until = await self.journal.now() + timedelta(seconds=wait_after(error, NOT_SENT_RETRY_S))
         await self.journal.postpone_request(
             request, until=until, error_kind=error.kind, reason=error.text
         )
         return await self._reload(request)
 
     async def _record(self, request: OrderRequest, outcome: RequestOutcome) -> OrderRequest:
-        """Record an outcome, retrying while the database is unavailable.
+        """Record an outcome (`record_patiently`).
 
         Raises `NoResponseError` if it cannot be recorded: the request will count as unknown, and
         the outcome is in the error and in the log.
         """
-        left_s, last_s = self.timing.outcome_wait_s, self.clock.now_s()
         refill = f" (refill {outcome.refill})" if outcome.refill else ""
-        text = f"the {request.kind} of {request.ref!r} is {outcome.state}{refill}"
-        while True:
-            try:
-                return await self.journal.record_request(request, outcome)
-            except asyncio.CancelledError:
-                _LOG.error("%s, and the desk was closed before the journal recorded it", text)
-                raise
-            except JournalError as error:
-                _LOG.error("%s, and the journal cannot record it yet: %s", text, error)
-                now_s = self.clock.now_s()
-                left_s -= min(now_s - last_s, MAX_TRY_S)
-                last_s = now_s
-                if left_s <= 0:
-                    text = f"{text}, and the journal could not record it: {error.text}"
-                    raise NoResponseError(
-                        text, was_written=True, action=request.kind.value, order=request.order
-                    ) from error
-            await self.clock.sleep(self.timing.max_poll_s)
+        return await record_patiently(
+            lambda: self.journal.record_request(request, outcome),
+            f"the {request.kind} of {request.ref!r} is {outcome.state}{refill}",
+            on_failure=lambda text: NoResponseError(
+                text, was_written=True, action=request.kind.value, order=request.order
+            ),
+            timing=self.timing,
+            clock=self.clock,
+        )
 
     async def _wait_for_other_desk(self, request: OrderRequest) -> OrderRequest:
         """Wait until an attempt of another desk has ended, by its lease at the latest."""
@@ -273,7 +264,7 @@ def outcome_of_request_error(
     """
     reason, error_kind = error.text or error.kind.value, error.kind
     if not error.maybe_sent or isinstance(error, RateLimitError):
-        due_at = now + timedelta(seconds=_retry_s(error))
+        due_at = now + timedelta(seconds=wait_after(error, NOT_SENT_RETRY_S))
         return RequestOutcome(
             state=_R.PREPARED, error_kind=error_kind, reason=reason, due_at=due_at
         )
@@ -288,7 +279,3 @@ def outcome_of_request_error(
         reason=reason,
         order_due_at=now + timedelta(seconds=first_check_s) if is_cancel else None,
     )
-
-
-def _retry_s(error: PanelError) -> float:
-    return min(max(NOT_SENT_RETRY_S, error.retry_after_s or 0.0), MAX_WAIT_S)

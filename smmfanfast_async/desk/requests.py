@@ -1,17 +1,14 @@
 """Refills and cancellations by ref: check, record, wait for the outcome, decide unknown ones."""
 
 import asyncio
-import copy
-import logging
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 import attrs
-from attrs import define, field
+from attrs import define
 
 from ..client import Client
 from ..errors import (
-    ClosedError,
     InvalidCode,
     InvalidOrderError,
     PanelError,
@@ -30,12 +27,12 @@ from ..journal import (
 from ..orders import parse_id
 from .admission import PLACE_GRACE_S
 from .arguments import parse_decided_by
-from .pricing import MAX_CACHED_AGE_S
+from .pricing import cached_catalogue
 from .request_sending import RequestSender
+from .tasks import Tasks, result_of
 
 __all__ = ["Requests"]
 
-_LOG = logging.getLogger("smmfanfast_async")
 _R = RequestState
 _RULES = {
     RequestKind.CANCEL: "only accepted orders, and those that are not sent yet, can be canceled",
@@ -44,7 +41,7 @@ _RULES = {
 
 
 @define(kw_only=True)
-class Requests:
+class Requests(Tasks[tuple[str, RequestKind], OrderRequest]):
     """The refills and cancellations of one account, with at most one task for each."""
 
     clients: Mapping[str, Client]
@@ -53,9 +50,6 @@ class Requests:
     sender: RequestSender
     check_open: Callable[[], None]
     """Raises `ClosedError` if the desk is not open."""
-    on_events: Callable[[], None]
-    """Called when there may be new events."""
-    tasks: "dict[tuple[str, RequestKind], asyncio.Task[OrderRequest]]" = field(factory=dict)
 
     async def request(self, ref: str, kind: RequestKind, *, decided_by: str) -> OrderRequest:
         """Request a refill or a cancellation, once; see `OrderDesk.refill` and `cancel`."""
@@ -66,20 +60,14 @@ class Requests:
         request = await self.journal.create_request(
             ref, kind, decided_by=decider, grace=timedelta(seconds=PLACE_GRACE_S)
         )
-        self.on_events()
+        self.on_done()
         if request is None:
             raise await self._wrong_state(ref, kind)
         if request.state not in (_R.PREPARED, _R.SENDING):
             return request
         task = self.start(request)
         await asyncio.wait({task})
-        if task.cancelled():
-            raise ClosedError("the desk was closed", action=kind.value)
-        try:
-            return attrs.evolve(task.result(), is_new=request.is_new)
-        except PanelError as error:
-            # Other callers may wait for the same request: each gets an error object of its own.
-            raise copy.copy(error) from error
+        return attrs.evolve(result_of(task, kind.value), is_new=request.is_new)
 
     async def resolve(
         self,
@@ -115,7 +103,7 @@ class Requests:
         decided = await self.journal.decide_request(
             ref, kind, states, attrs.evolve(outcome, decided_by=decider)
         )
-        self.on_events()
+        self.on_done()
         if decided is None:
             raise await self._wrong_request(ref, kind)
         return decided
@@ -126,31 +114,13 @@ class Requests:
         key = request.ref, request.kind
         task = self.tasks.get(key)
         if task is None:
-            task = self.tasks[key] = asyncio.create_task(self.sender.send(request))
-            task.add_done_callback(lambda done: self._on_task_done(key, done))
+            task = asyncio.create_task(self.sender.send(request))
+            self.add(key, task)
         return task
 
-    async def wait_all(self, timeout_s: float) -> None:
-        """Wait until every task is done, at most for `timeout_s` seconds."""
-        if self.tasks:
-            await asyncio.wait(self.tasks.values(), timeout=timeout_s)
-
-    async def cancel_all(self) -> None:
-        """Cancel the tasks that are not done, and wait for their end."""
-        tasks = list(self.tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _on_task_done(
-        self, key: tuple[str, RequestKind], task: "asyncio.Task[OrderRequest]"
-    ) -> None:
-        del self.tasks[key]
-        if not task.cancelled() and (error := task.exception()) is not None:
-            # Logged here, since its caller may be gone, or be the follower.
-            bug = None if isinstance(error, PanelError) else error
-            _LOG.warning("the %s of %r failed: %s", key[1], key[0], error, exc_info=bug)
-        self.on_events()
+    def _describe_failure(self, key: tuple[str, RequestKind]) -> str:
+        ref, kind = key
+        return f"the {kind} of {ref!r} failed"
 
     async def _check_panel(self, kind: RequestKind, entry: Entry) -> None:
         """Raise `UnsupportedActionError` if the panel or the service has no such request."""
@@ -206,10 +176,8 @@ def _parse_kind(kind: object) -> RequestKind:
 async def _is_unsupported(client: Client, kind: RequestKind, entry: Entry) -> bool:
     """Return whether the catalogue in memory says that the order's service has no such request."""
     try:
-        # It is returned before the time-out if it is in memory, and not waited for otherwise.
-        async with asyncio.timeout(0):
-            catalogue = await client.services(max_age_s=MAX_CACHED_AGE_S)
-    except (PanelError, TimeoutError):
+        catalogue = await cached_catalogue(client)
+    except PanelError:
         return False
     # That of the panel, also if the order names a product.
     service = catalogue.find(entry.service or "")

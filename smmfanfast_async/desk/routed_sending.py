@@ -35,9 +35,14 @@ class RoutedSender:
     senders: Mapping[str, Sender]
     """The sender of each panel, in the order of the caller."""
 
+    @property
+    def _first(self) -> Sender:
+        """The sender of the first panel, for what concerns no panel."""
+        return next(iter(self.senders.values()))
+
     async def send(self, entry: Entry, *, is_awaited: bool) -> Entry:
         """Send an entry as `Sender.send` does, to the panels that can take it, one by one."""
-        first = next(iter(self.senders.values()))
+        first = self._first
         tried: set[str] = set()
         while True:
             if entry.state is _S.SENDING:
@@ -65,13 +70,13 @@ class RoutedSender:
     async def _put_off(self, entry: Entry, quotes: Sequence[RouteQuote]) -> Entry:
         """Leave an order for later that no panel can take now, or refuse it if none ever can."""
         reasons = {each.reason for each in quotes}
-        routes = routes_of(entry, next(iter(self.senders)))
+        routes = routes_of(entry, self._first.panel)
         text = f"no panel can take the order: {describe(quotes) or 'none of them is here'}"
         if reasons <= LASTING_REASONS and set(routes) <= set(self.senders):
             kind = next(reversed([*entry.refused_by.values()]), ErrorKind.SERVICE)
             reason = f"{entry.reason or kind}; {text}" if entry.refused_by else text
             await self.journal.refuse(entry.ref, entry.attempt, kind=kind, reason=reason)
-            return await self.senders[next(iter(self.senders))].reload(entry.ref)
+            return await self._first.reload(entry.ref)
         is_limited = bool(reasons & {_R.TOO_EXPENSIVE, _R.NO_PRICE})
         now = await self.journal.now()
         ends = [each.until for each in quotes if each.until is not None]
@@ -83,7 +88,7 @@ class RoutedSender:
         error = self._limit_error(entry, quotes)
         if error is not None:
             raise error
-        return await self.senders[next(iter(self.senders))].reload(entry.ref)
+        return await self._first.reload(entry.ref)
 
     def _limit_error(self, entry: Entry, quotes: Sequence[RouteQuote]) -> PanelError | None:
         """Return the error of an order that is too expensive everywhere; None for other reasons."""

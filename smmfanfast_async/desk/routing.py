@@ -17,10 +17,10 @@ import attrs
 from attrs import frozen
 
 from .._serialization import JsonFields, Serializable
-from ..catalogue import Catalogue
+from ..catalogue import Catalogue, is_flat
 from ..errors import ErrorKind, InvalidCode
 from ..journal import Entry
-from ..orders import API_V2_ORDER_TYPES, CustomCommentsPackageOrder, PackageOrder
+from ..orders import API_V2_ORDER_TYPES
 
 __all__ = [
     "FAILOVER_KINDS",
@@ -86,8 +86,6 @@ _REASONS: Mapping[InvalidCode, RouteReason] = {
     InvalidCode.ABOVE_MAX: RouteReason.ABOVE_MAX,
     InvalidCode.UNSUPPORTED_FIELD: RouteReason.NO_DRIP_FEED,
 }
-
-_FLAT = (PackageOrder, CustomCommentsPackageOrder)
 
 
 @frozen(kw_only=True)
@@ -168,7 +166,7 @@ def find_reason(  # noqa: PLR0911  # one per reason
             return RouteReason.WRONG_TYPE
     if "runs" in form and service.dripfeed is False:
         return RouteReason.NO_DRIP_FEED
-    if order_type in _FLAT:
+    if order_type is not None and is_flat(order_type):
         return None
     bounds = [form[name] for name in ("min", "max") if "username" in form and name in form]
     quantities = [int(each) for each in bounds if each.isdecimal()]

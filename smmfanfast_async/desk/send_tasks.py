@@ -1,19 +1,16 @@
 """The tasks that send orders, one per ref; they outlive the callers who wait for them."""
 
 import asyncio
-import copy
-import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from attrs import define, field
+from attrs import define
 
 from ..errors import AuthenticationError, ClosedError, ErrorKind, PanelError
 from ..journal import Entry, EntryState, Journal
+from .tasks import Tasks, result_of
 
 __all__ = ["SendTasks", "key_rejection", "made_progress"]
-
-_LOG = logging.getLogger("smmfanfast_async")
 
 
 class Send(Protocol):
@@ -23,18 +20,15 @@ class Send(Protocol):
 
 
 @define(kw_only=True)
-class SendTasks:
+class SendTasks(Tasks[str, Entry]):
     """Starts at most one sending task per ref of a desk, and lets callers wait for it."""
 
     journal: Journal
     send: Send
     check_open: Callable[[], None]
     """Raises `ClosedError` if the desk is not open."""
-    on_done: Callable[[], None]
-    """Called after each task."""
     reload_s: float
     """Seconds for which a caller whose `wait_s` has passed waits for its current entry."""
-    tasks: dict[str, "asyncio.Task[Entry]"] = field(factory=dict)
 
     def start(self, entry: Entry, *, is_awaited: bool = False) -> "asyncio.Task[Entry]":
         """Send an entry, or join the task that does."""
@@ -44,11 +38,6 @@ class SendTasks:
             task = asyncio.create_task(self.send(entry, is_awaited=is_awaited))
             self.add(entry.ref, task)
         return task
-
-    def add(self, ref: str, task: "asyncio.Task[Entry]") -> None:
-        """Keep a task until it is done."""
-        self.tasks[ref] = task
-        task.add_done_callback(lambda done: self._on_task_done(ref, done))
 
     async def wait(self, entry: Entry, wait_s: float | None = None) -> Entry:
         """Return the outcome of an entry; if that takes longer than `wait_s`, the current entry.
@@ -61,33 +50,10 @@ class SendTasks:
         done, _ = await asyncio.wait({task}, timeout=wait_s)
         if not done:
             return await self._reload(entry)
-        if task.cancelled():
-            raise ClosedError("the desk was closed", action="add")
-        try:
-            return task.result()
-        except PanelError as error:
-            # Other callers may wait for the same order: each gets an error object of its own.
-            raise copy.copy(error) from error
+        return result_of(task, "add")
 
-    async def wait_all(self, timeout_s: float) -> None:
-        """Wait until every task is done, at most for `timeout_s` seconds."""
-        if self.tasks:
-            await asyncio.wait(self.tasks.values(), timeout=timeout_s)
-
-    async def cancel_all(self) -> None:
-        """Cancel the tasks that are not done, and wait for their end."""
-        tasks = list(self.tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _on_task_done(self, ref: str, task: "asyncio.Task[Entry]") -> None:
-        del self.tasks[ref]
-        if not task.cancelled() and (error := task.exception()) is not None:
-            # Logged here, since its caller may be gone, or be the follower.
-            bug = None if isinstance(error, PanelError) else error
-            _LOG.warning("%r could not be sent: %s", ref, error, exc_info=bug)
-        self.on_done()
+    def _describe_failure(self, key: str) -> str:
+        return f"{key!r} could not be sent"
 
     async def _reload(self, entry: Entry) -> Entry:
         try:

@@ -29,17 +29,15 @@ from ..errors import (
     SpendingLimitError,
 )
 from ..journal import DEFAULT_PANEL, Entry, EntryState, Journal, Outcome
+from .balances import read_balance
 from .circuit_breaker import CircuitBreaker, CircuitOpenError
 from .outcomes import LIMIT_RETRY_S, NOT_SENT_RETRY_S, outcome_of_error
 from .pricing import Pricing
 from .rate_limit import AccountRateLimit
+from .recording import record_patiently
 from .timing import Timing
 
 __all__ = ["Sender"]
-
-MAX_TRY_S = 60.0
-"""Seconds that one try to record an outcome counts at most: it takes half of that, and more only if
-the machine was suspended, which must not leave the network without time to come back."""
 
 _LOG = logging.getLogger("smmfanfast_async")
 _S = EntryState
@@ -267,30 +265,20 @@ class Sender:
         )
 
     async def _record_outcome(self, entry: Entry, outcome: Outcome) -> Entry:
-        """Record an outcome, retrying while the database is unavailable.
+        """Record an outcome (`record_patiently`).
 
         Raises `OutcomeUnknownError` if it cannot be recorded and an order may exist: the entry
         will count as unknown, and the order's id, if there is one, is in the error and in the log.
         """
-        left_s, last_s = self.timing.outcome_wait_s, self.clock.now_s()
-        text = f"{entry.ref!r} is {outcome.state} (order {outcome.order})"
-        while True:
-            try:
-                return await self.journal.record_outcome(entry.ref, entry.attempt, outcome, entry)
-            except asyncio.CancelledError:
-                _LOG.error("%s, and the desk was closed before the journal recorded it", text)
-                raise
-            except JournalError as error:
-                _LOG.error("%s, and the journal cannot record it yet: %s", text, error)
-                now_s = self.clock.now_s()
-                left_s -= min(now_s - last_s, MAX_TRY_S)
-                last_s = now_s
-                if left_s <= 0:
-                    text = f"{text}, and the journal could not record it: {error.text}"
-                    raise OutcomeUnknownError(
-                        text, form=entry.form, sent_at=entry.sent_at, order=outcome.order
-                    ) from error
-            await self.clock.sleep(self.timing.max_poll_s)
+        return await record_patiently(
+            lambda: self.journal.record_outcome(entry.ref, entry.attempt, outcome, entry),
+            f"{entry.ref!r} is {outcome.state} (order {outcome.order})",
+            on_failure=lambda text: OutcomeUnknownError(
+                text, form=entry.form, sent_at=entry.sent_at, order=outcome.order
+            ),
+            timing=self.timing,
+            clock=self.clock,
+        )
 
     async def wait_for_other_desk(self, ref: str) -> Entry:
         """Wait until an attempt of another desk has ended, by its lease at the latest.
@@ -321,14 +309,14 @@ class Sender:
         if not self.record_balance:
             return None
         timeout_s = self.timing.balance_timeout_s
-        once = self.client.with_options(timeout_s=timeout_s, retry=RetryPolicy(max_attempts=1))
         try:
-            async with self.rate_limit.turn(timeout_s) as turn:
-                if turn.wait_s:
-                    return None
-                read = await once.balance()
+            read = await read_balance(
+                self.client, self.rate_limit, timeout_s=timeout_s, max_wait_s=timeout_s
+            )
         except PanelError as error:
             _LOG.info("the balance could not be read as evidence: %s", error)
+            return None
+        if read is None:
             return None
         self.on_currency(read.currency)
         self.breaker.on_balance(read)

@@ -468,15 +468,26 @@ async def test_order_that_ends_first_ends_its_cancel_unsent(world: World) -> Non
     assert world.panel.calls("cancel") == []
 
 
-async def test_request_waits_for_a_slot_of_another_desk(world: World) -> None:
+async def test_request_waits_for_a_slot_of_another_desk(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     desk, other = await api_v2_desk(world), await api_v2_desk(world)
     await place(world, desk, "a")
     await place(world, desk, "b")
     released = hold_answers(desk._requests.clients["default"], "cancel")
     first = asyncio.create_task(desk.cancel("a", decided_by="me"))
     await eventually(lambda: world.panel.calls("cancel"))
+    counted = asyncio.Event()
+    count = other._journal.count_requests
+
+    async def count_and_tell(panel: str) -> int:
+        number = await count(panel)
+        counted.set()
+        return number
+
+    monkeypatch.setattr(other._journal, "count_requests", count_and_tell)
     second = asyncio.create_task(other.cancel("b", decided_by="me"))
-    await until(other, R.PREPARED, "b")
+    await eventually(counted.is_set)
     assert len(world.panel.calls("cancel")) == 1
 
     released.set()

@@ -1,12 +1,7 @@
 """Random histories of a few orders on two machines, compared with a ledger that is a dict."""
 
-import asyncio
-import tempfile
-from collections.abc import Awaitable
-from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -14,13 +9,13 @@ from attrs import define
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
     invariant,
     rule,
     run_state_machine_as_test,
 )
-from support.journals import LEASE, Clock, Journals, budget_sums, new_entry, outcome
+from support.journals import LEASE, budget_sums, new_entry, outcome
+from support.machines import JournalMachine
 from support.postgres import PostgresServer, shared_server
 
 from smmfanfast_async import ErrorKind, JournalError, RefConflictError, SpendingLimitError
@@ -34,7 +29,6 @@ from smmfanfast_async.journal import (
     EventKind,
     Observation,
 )
-from smmfanfast_async.journal.sql import SQLJournal
 from smmfanfast_async.journal.sql.polling import HELD_INTERVAL
 from smmfanfast_async.results import OrderStatus
 
@@ -98,13 +92,11 @@ def status_of(claim: Claim, raw_status: str | None) -> OrderStatus | None:
     )
 
 
-class LedgerMachine(RuleBasedStateMachine):
+class LedgerMachine(JournalMachine):
     """The journal must behave like the ledger."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.loop = asyncio.new_event_loop()
-        self.stack = AsyncExitStack()
         self.rows: dict[str, Row] = {}
         self.events: list[tuple[str, EventKind]] = []
         self.before: dict[str, EntryState] = {}
@@ -113,28 +105,9 @@ class LedgerMachine(RuleBasedStateMachine):
         self.started: dict[tuple[str, int], Entry] = {}
         self.max_in_flight = 2
 
-    def run(self, work: Awaitable[T]) -> T:
-        async def main() -> T:
-            return await work
-
-        return self.loop.run_until_complete(main())
-
-    async def url(self) -> str:
-        folder = self.stack.enter_context(tempfile.TemporaryDirectory())
-        return f"sqlite+aiosqlite:///{Path(folder) / 'orders.db'}"
-
     @initialize()
     def start(self) -> None:
-        async def open_journals() -> list[SQLJournal]:
-            journals = Journals(await self.url(), self.clock, self.stack)
-            return [await journals(), await journals()]
-
-        self.clock = Clock()
-        self.machines = self.run(open_journals())
-
-    def teardown(self) -> None:
-        self.run(self.stack.aclose())
-        self.loop.close()
+        self.open_machines()
 
     # --- the ledger ------------------------------------------------------------------------------
 

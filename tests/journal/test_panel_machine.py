@@ -5,13 +5,8 @@ late, leases end, desks race, panels refuse. What each attempt does at its panel
 not to the journal.
 """
 
-import asyncio
-import tempfile
 from collections import defaultdict
-from collections.abc import Awaitable
-from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import ClassVar, TypeVar
 
 import pytest
@@ -19,19 +14,18 @@ from attrs import define
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
     invariant,
     rule,
     run_state_machine_as_test,
 )
-from support.journals import LEASE, Clock, Journals, new_entry
+from support.journals import LEASE, new_entry
+from support.machines import JournalMachine
 from support.postgres import PostgresServer, shared_server
 
 from smmfanfast_async import ErrorKind, NoResponseError, NotSentError, PanelError, RefusedError
 from smmfanfast_async.desk.outcomes import outcome_of_error
 from smmfanfast_async.journal import Entry, EntryState, Outcome
-from smmfanfast_async.journal.sql import SQLJournal
 
 S = EntryState
 T = TypeVar("T")
@@ -52,46 +46,24 @@ class Flight:
     fate: str
 
 
-class PanelMachine(RuleBasedStateMachine):
+class PanelMachine(JournalMachine):
     """Σ over the panels of the orders of a ref is at most 1."""
 
     queue_active_links: ClassVar[bool] = False
 
     def __init__(self) -> None:
         super().__init__()
-        self.loop = asyncio.new_event_loop()
-        self.stack = AsyncExitStack()
         self.made: defaultdict[str, list[str]] = defaultdict(list)
         self.flights: list[Flight] = []
         self.refusals: defaultdict[str, list[str]] = defaultdict(list)
         self.before: dict[str, Entry] = {}
         self.moved: set[str] = set()
 
-    def run(self, work: Awaitable[T]) -> T:
-        async def main() -> T:
-            return await work
-
-        return self.loop.run_until_complete(main())
-
-    async def url(self) -> str:
-        folder = self.stack.enter_context(tempfile.TemporaryDirectory())
-        return f"sqlite+aiosqlite:///{Path(folder) / 'orders.db'}"
-
     @initialize()
     def start(self) -> None:
-        async def open_journals() -> list[SQLJournal]:
-            journals = Journals(await self.url(), self.clock, self.stack)
-            opened = [await journals(), await journals()]
-            for ref in ("a", "b"):
-                await opened[0].create(new_entry(ref, link="shared", routes=ROUTES))
-            return opened
-
-        self.clock = Clock()
-        self.machines = self.run(open_journals())
-
-    def teardown(self) -> None:
-        self.run(self.stack.aclose())
-        self.loop.close()
+        journal, _ = self.open_machines()
+        for ref in ("a", "b"):
+            self.run(journal.create(new_entry(ref, link="shared", routes=ROUTES)))
 
     def entry(self, ref: str) -> Entry:
         found = self.run(self.machines[0].find(ref))

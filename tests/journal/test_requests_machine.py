@@ -4,19 +4,15 @@ The model knows the calls that may have left: one for each start of an attempt. 
 for each request, but for those that were proved not sent, and one request of a kind is open.
 """
 
-import asyncio
-import tempfile
-from collections.abc import Coroutine
-from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from attrs import define
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from support.journals import LEASE, Clock, Journals, all_events, claim_due, observe, reach
+from hypothesis.stateful import initialize, invariant, precondition, rule
+from support.journals import LEASE, all_events, claim_due, observe, reach
+from support.machines import JournalMachine
 
 from smmfanfast_async.journal import (
     OPEN_REQUEST_STATES,
@@ -28,7 +24,6 @@ from smmfanfast_async.journal import (
     RequestOutcome,
     RequestState,
 )
-from smmfanfast_async.journal.sql import SQLJournal
 from smmfanfast_async.results import RefillStatus
 
 T = TypeVar("T")
@@ -58,37 +53,21 @@ class Model:
     """Calls that may have had an effect: attempts, but for those that were proved not sent."""
 
 
-class RequestsMachine(RuleBasedStateMachine):
+class RequestsMachine(JournalMachine):
     """The journal must behave like the model."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.runner = asyncio.Runner()
-        self.stack = AsyncExitStack()
-        self.clock = Clock()
         self.models: list[Model] = []
         self.told: list[tuple[RequestState, str | None]] = []
         self.seen: list[OrderRequest] = []
         self.is_order_over = False
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return self.runner.run(work)
-
     @initialize()
     def start(self) -> None:
-        async def open_journals() -> list[SQLJournal]:
-            folder = self.stack.enter_context(tempfile.TemporaryDirectory())
-            journals = Journals(Path(folder) / "orders.db", self.clock, self.stack)
-            machines = [await journals(), await journals()]
-            await reach(machines[0], EntryState.FINISHED, "done")
-            await reach(machines[0], EntryState.ACCEPTED, "runs")
-            return machines
-
-        self.machines = self.run(open_journals())
-
-    def teardown(self) -> None:
-        self.run(self.stack.aclose())
-        self.runner.close()
+        journal, _ = self.open_machines()
+        self.run(reach(journal, EntryState.FINISHED, "done"))
+        self.run(reach(journal, EntryState.ACCEPTED, "runs"))
 
     # --- the model -------------------------------------------------------------------------------
 

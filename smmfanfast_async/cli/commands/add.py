@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.table import Table
 
 from ..._wire.encode import encode_order
-from ...catalogue import total_quantity
+from ...catalogue import is_flat, total_quantity
 from ...client import Client
 from ...errors import InvalidOrderError, SpendingLimitError
 from ...journal import EntryState
-from ...orders import CustomCommentsPackageOrder, Order, PackageOrder
+from ...orders import Order
 from ...results import Balance, Service
 from .. import _output as output
 from .._codes import INTERRUPTED, OK, USAGE
@@ -24,9 +24,6 @@ from .._options import Flag, JournalOptions, Many, OrderType, parse_amount
 from .._placing import finish_adding, finish_placing
 
 __all__ = ["add"]
-
-FLAT_TYPES = (PackageOrder, CustomCommentsPackageOrder)
-"""Types whose rate is the price of the whole."""
 
 _HERE = JournalOptions()
 
@@ -203,7 +200,7 @@ def confirmation_question(
         return f"{value:f} {balance.currency or ''}".rstrip()
 
     cost = "" if price is None else f" for {output.money(price)} {balance.currency or ''}".rstrip()
-    if service.rate is not None and not isinstance(order, FLAT_TYPES):
+    if service.rate is not None and not is_flat(type(order)):
         rate = f"{amount(service.rate)} per 1000"
         cost += f" at {rate}" if price is None else f" ({rate})"
     return f"Place this order{cost}? Balance: {amount(balance.balance)}"

@@ -1,9 +1,9 @@
 """The queries of one account's orders and events, each a transaction of named statements."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import ColumnElement, Executable, func
 from sqlalchemy.exc import SQLAlchemyError
@@ -23,13 +23,28 @@ from .rows import (
 from .schema import consumers, orders
 from .transaction import timed_transaction, transaction
 
-__all__ = ["AccountQueries", "Overdue", "require_connection"]
+__all__ = ["PAGE_ROWS", "AccountQueries", "Overdue", "read_pages", "require_connection"]
+
+T = TypeVar("T")
 
 PAGE_ROWS = 500
 """How many rows `entries` reads, and `unknown` builds, at a time."""
 
 MAX_CONSUMER_CHARACTERS = 200
 """The longest name of a consumer of events."""
+
+
+async def read_pages(
+    read: Callable[[int], Awaitable[Sequence[tuple[int, T]]]], size: int
+) -> AsyncIterator[T]:
+    """Yield what pages of up to `size` rows contain, each read by the id it starts after."""
+    after = 0
+    while True:
+        page = await read(after)
+        for after, each in page:  # noqa: B007  # the next page starts after the last id
+            yield each
+        if len(page) < size:
+            return
 
 
 class Overdue(NamedTuple):
@@ -77,13 +92,8 @@ class AccountQueries:
         if until is not None:
             conditions.append(c.created_at < until)
         statement = statements.entries_page(conditions, PAGE_ROWS)
-        after = 0
-        while True:
-            page = await self._page(statement, after)
-            for after, entry in page:  # noqa: B007  # the next page starts after the last id
-                yield entry
-            if len(page) < PAGE_ROWS:
-                return
+        async for entry in read_pages(lambda after: self._page(statement, after), PAGE_ROWS):
+            yield entry
 
     @transaction(reads=True)
     async def _page(

@@ -20,7 +20,7 @@ from .. import (
 )
 from . import statements
 from .panel_rows import MAX_AHEAD
-from .queries import PAGE_ROWS, AccountQueries
+from .queries import PAGE_ROWS, AccountQueries, read_pages
 from .request_rows import claim_from_row, request_from_row
 from .request_transitions import RequestTransitions
 from .schema import requests
@@ -206,13 +206,9 @@ class AccountRequests(AccountQueries):
             conditions.append(c.kind.in_(kinds))
         if states:
             conditions.append(c.state.in_(states))
-        after = 0
-        while True:
-            page = await self._requests_page(conditions, after)
-            for after, request in page:  # noqa: B007  # the next page starts after the last id
-                yield request
-            if len(page) < PAGE_ROWS:
-                return
+        pages = read_pages(lambda after: self._requests_page(conditions, after), PAGE_ROWS)
+        async for request in pages:
+            yield request
 
     @transaction(reads=True)
     async def _requests_page(

@@ -246,6 +246,13 @@ def has_state(*states: EntryState) -> ColumnElement[bool]:
     return orders.c.state == literals[0] if len(literals) == 1 else orders.c.state.in_(literals)
 
 
+def _partial_index(
+    name: str, *columns: Column[Any], where: ColumnElement[bool], unique: bool = False
+) -> None:
+    """Add an index of the rows that fulfil a condition, on both databases."""
+    Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
+
+
 # One partial index per state, since most orders are final and few are in any other state. SQLite
 # uses a partial index only if the statement contains the same condition, hence literal states.
 for _name, _state, *_columns in (
@@ -255,22 +262,18 @@ for _name, _state, *_columns in (
     ("smm_orders_sending", EntryState.SENDING, "lease_until"),
     ("smm_orders_unknown", EntryState.UNKNOWN, "id"),
 ):
-    _where = has_state(_state)
-    Index(
+    _partial_index(
         _name,
         orders.c.account,
         *(orders.c[_column] for _column in _columns),
-        sqlite_where=_where,
-        postgresql_where=_where,
+        where=has_state(_state),
     )
-_rechecked = and_(has_state(EntryState.FINISHED), orders.c.due_at.is_not(None))
-Index(
+_partial_index(
     "smm_orders_rechecked",
     orders.c.account,
     orders.c.panel,
     orders.c.due_at,
-    sqlite_where=_rechecked,
-    postgresql_where=_rechecked,
+    where=and_(has_state(EntryState.FINISHED), orders.c.due_at.is_not(None)),
 )
 # Not constraints, which SQLite could only change by rebuilding the table.
 # An attempt sets the panel, and neither an id nor a slot comes before one.
@@ -302,13 +305,7 @@ events = Table(
     Column("text", Text),
     Column("request_state", String(16)),
 )
-Index(
-    "smm_events_text",
-    events.c.account,
-    events.c.ref,
-    sqlite_where=events.c.text.is_not(None),
-    postgresql_where=events.c.text.is_not(None),
-)
+_partial_index("smm_events_text", events.c.account, events.c.ref, where=events.c.text.is_not(None))
 
 consumers = Table(
     "smm_consumers",
@@ -360,14 +357,13 @@ OPEN_REQUEST = requests.c.state.in_(
 )
 """The condition that a request is open, as literals, for the partial index."""
 
-Index(
+_partial_index(
     "smm_requests_open",
     requests.c.account,
     requests.c.ref,
     requests.c.kind,
+    where=OPEN_REQUEST,
     unique=True,
-    sqlite_where=OPEN_REQUEST,
-    postgresql_where=OPEN_REQUEST,
 )
 Index(
     "smm_requests_number",
@@ -378,25 +374,21 @@ Index(
     unique=True,
 )
 Index("smm_requests_slot", requests.c.account, requests.c.panel, requests.c.slot, unique=True)
-Index(
+_partial_index(
     "smm_requests_due",
     requests.c.account,
     requests.c.due_at,
-    sqlite_where=requests.c.due_at.is_not(None),
-    postgresql_where=requests.c.due_at.is_not(None),
+    where=requests.c.due_at.is_not(None),
 )
-Index(
+_partial_index(
     "smm_requests_sending",
     requests.c.account,
     requests.c.lease_until,
-    sqlite_where=requests.c.lease_until.is_not(None),
-    postgresql_where=requests.c.lease_until.is_not(None),
+    where=requests.c.lease_until.is_not(None),
 )
-_has_text = or_(requests.c.reason.is_not(None), requests.c.decided_by.is_not(None))
-Index(
+_partial_index(
     "smm_requests_text",
     requests.c.account,
     requests.c.created_at,
-    sqlite_where=_has_text,
-    postgresql_where=_has_text,
+    where=or_(requests.c.reason.is_not(None), requests.c.decided_by.is_not(None)),
 )

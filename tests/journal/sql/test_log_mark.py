@@ -141,6 +141,17 @@ async def test_mark_that_cannot_be_copied_is_taken_back(
 
 
 @pytest.mark.asyncio
+async def test_mark_that_another_program_took_back_is_not_copied_again(path: Path) -> None:
+    journal = await opened(path)
+    for _ in range(2):
+        await journal._database.run(journal._database._copy_mark)
+
+    with closing(sqlite3.connect(path)) as other:
+        assert other.execute("SELECT log_mark FROM smm_versions").fetchall() == [(0,)]
+    await journal.aclose()
+
+
+@pytest.mark.asyncio
 async def test_file_that_is_mounted_alone_is_checked_too(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

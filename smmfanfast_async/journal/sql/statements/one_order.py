@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Update, bindparam, or_, select, update
+from sqlalchemy import Update, and_, bindparam, or_, select, update
 
 from ... import SPENDING_STATES, EntryState
 from ..schema import Money, UtcTime, has_state, orders
@@ -126,14 +126,16 @@ SET_MAX_CHARGE = (
 )
 """Replace the limit of an order that may still be sent; returns no row if it is placed."""
 
+_PREPARED_ATTEMPT = and_(
+    IN_ACCOUNT,
+    c.ref == bindparam("p_ref"),
+    has_state(S.PREPARED),
+    c.attempt == bindparam("p_attempt"),
+)
+
 POSTPONE = (
     update(orders)
-    .where(
-        IN_ACCOUNT,
-        c.ref == bindparam("p_ref"),
-        has_state(S.PREPARED),
-        c.attempt == bindparam("p_attempt"),
-    )
+    .where(_PREPARED_ATTEMPT)
     .values(
         due_at=bindparam("p_until", type_=UtcTime),
         kind=bindparam("p_kind"),
@@ -144,12 +146,7 @@ POSTPONE = (
 
 REFUSE = (
     update(orders)
-    .where(
-        IN_ACCOUNT,
-        c.ref == bindparam("p_ref"),
-        has_state(S.PREPARED),
-        c.attempt == bindparam("p_attempt"),
-    )
+    .where(_PREPARED_ATTEMPT)
     .values(
         state=S.REFUSED,
         settled_at=NOW,
