@@ -111,6 +111,8 @@ class CircuitBreaker:
             kind=kind,
             reason=f"{text}; next attempt at {until:%H:%M:%S} UTC",
         )
+        if (await self._read()).open_until is None:
+            await self.journal.make_due(until)  # it was closed before the order waited
         raise CircuitOpenError(text)
 
     async def record(self, error: PanelError | None, entry: Entry | None = None) -> None:
@@ -169,7 +171,9 @@ class CircuitBreaker:
         self._known = after
         if before.open_until is not None and after.open_until is None:
             _LOG.info("the panel works: orders are sent again")
-            await self.journal.make_due(before.open_until)
+            # Those that came while a desk was probing it waited for the end of that.
+            for until in filter(None, (before.open_until, before.probe_until)):
+                await self.journal.make_due(until)
         if after.open_until is not None and after.open_until != before.open_until:
             at = f"{after.open_until:%H:%M:%S}"
             _LOG.warning("orders wait for the panel (%s); it is probed at %s UTC", after.reason, at)

@@ -190,6 +190,42 @@ async def test_killed_prober_is_replaced_after_its_lease(world: World, clock: Sh
     assert len(world.panel.calls("balance")) == 2
 
 
+@pytest.mark.asyncio
+async def test_order_that_came_during_a_probe_is_due_when_it_succeeds(
+    world: World, clock: ShiftedClock
+) -> None:
+    first, second = [await desk_of(world, clock) for _ in range(2)]
+    await open_circuit(world, first)
+    clock.advance(31)
+    released = hold_answers(first._sender.client, "balance")
+    probing = asyncio.create_task(first.place(order("a"), ref="a"))
+    await eventually(lambda: world.panel.calls("balance"))
+    assert (await second.place(order("b"), ref="b")).state is S.PREPARED
+
+    released.set()
+
+    assert (await probing).state is S.ACCEPTED
+    assert [each.ref for each in await second._journal.due_to_send(9)] == ["b"]
+
+
+@pytest.mark.asyncio
+async def test_order_that_waits_for_a_panel_that_is_back_is_due(
+    world: World, clock: ShiftedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = await desk_of(world, clock)
+    await open_circuit(world, desk)
+    postpone = desk._journal.postpone
+
+    async def close_first(*args: Any, **options: Any) -> Any:
+        await desk._journal.change_circuit("default", lambda _, now: Circuit())
+        return await postpone(*args, **options)
+
+    monkeypatch.setattr(desk._journal, "postpone", close_first)
+
+    assert (await desk.place(order("a"), ref="a")).state is S.PREPARED
+    assert [each.ref for each in await desk._journal.due_to_send(9)] == ["a"]
+
+
 @BOTH
 @pytest.mark.asyncio
 async def test_follow_probes_and_sends_what_waited(world: World, clock: ShiftedClock) -> None:
