@@ -30,7 +30,7 @@ from smmfanfast_async import (
     PollPolicy,
     RetryPolicy,
 )
-from smmfanfast_async.desk import OrderDesk
+from smmfanfast_async.desk import CircuitPolicy, OrderDesk
 from smmfanfast_async.desk.timing import Timing
 from smmfanfast_async.journal.sql import SQLJournal
 
@@ -165,6 +165,7 @@ async def main(task: dict[str, Any]) -> None:
             products=products,
             poll=poll,
             record_balance=False,
+            circuit=CircuitPolicy(open_s=task.get("open_s", 1.0)),
         ) as desk,
         asyncio.TaskGroup() as group,
     ):

@@ -86,7 +86,7 @@ def parse_address(address: str | Path) -> Address | str:
         return _supported(url)
     except (ArgumentError, ValueError) as error:
         reason = error.reason if isinstance(error, InvalidSettingsError) else None
-        return reason or "is not the address of a database"
+        return reason or "is not the address of a database; a file is given as a pathlib.Path"
 
 
 def _supported(url: URL) -> Address:
