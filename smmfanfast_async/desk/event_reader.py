@@ -172,7 +172,7 @@ class _Reading:
                     self.acknowledged = self.done
                 await self.journal.release_consumer(claim)
         except (JournalError, TimeoutError) as error:
-            self._log_repeated(str(error))
+            self._log_repeated(_why(error))
 
     def _log_repeated(self, why: str) -> None:
         if not self.is_manual and self.done > self.acknowledged:
@@ -184,6 +184,10 @@ class _Reading:
         """Release the consumer for another worker; the desk is being closed."""
         if self.claim is not None:
             await self.journal.release_consumer(self.claim)
+
+
+def _why(error: JournalError | TimeoutError) -> str:
+    return str(error) or "the journal did not answer in time"  # a timeout has no text of its own
 
 
 class EventStream:
@@ -274,7 +278,7 @@ class EventReader:
                 for reading in list(self._readings.values()):
                     await reading.release()
         except (JournalError, TimeoutError) as error:
-            _LOG.warning("events are read by no other worker until a lease is over: %s", error)
+            _LOG.warning("events are read by no other worker until a lease is over: %s", _why(error))
 
     def stream(
         self, consumer: str, *, wait: bool, acknowledge: Literal["auto", "manual"], lease_s: float

@@ -45,7 +45,7 @@ async def panel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterato
     monkeypatch.setattr(
         "smmfanfast_async._engine.policy.PollPolicy.interval_s", lambda *_, **__: 0.02
     )
-    timing = Timing(min_backoff_s=0.01, claim_s=0.5, idle_s=0.02)
+    timing = Timing(min_backoff_s=0.01, idle_s=0.02)
     monkeypatch.setattr(OrderDesk, "_timing", timing)
     monkeypatch.setattr(follow_command, "COUNT_EVERY_S", 0.02)
     async with Sandbox(speed=0) as sandbox:

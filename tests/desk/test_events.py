@@ -18,7 +18,7 @@ from .world import WAIT_S, World, eventually, order, read_events, timed_desk
 
 @pytest_asyncio.fixture
 async def desk(world: World) -> AsyncIterator[OrderDesk]:
-    desk = await world.desk(record_balance=False, desk_class=timed_desk(final_acknowledge_s=0.05))
+    desk = await world.desk(record_balance=False)
     for n in range(3):
         await desk.place(order(n), ref=f"r{n}")
     yield desk
@@ -139,14 +139,22 @@ async def test_journal_failure_is_raised_and_no_event_is_lost(
     assert await read_events(desk, "mail") == [], "the page that was read is acknowledged"
 
 
-@pytest.mark.parametrize("failure", [JournalError("is restarting"), None])
+@pytest.mark.parametrize(
+    ("failure", "why"),
+    [(JournalError("is restarting"), "is restarting"), (None, "did not answer in time")],
+)
 @pytest.mark.asyncio
 async def test_cancelled_reader_ends_though_it_cannot_acknowledge(
-    desk: OrderDesk,
+    world: World,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     failure: Exception | None,
+    why: str,
 ) -> None:
+    desk = await world.desk(record_balance=False, desk_class=timed_desk(final_acknowledge_s=0.05))
+    for n in range(2):
+        await desk.place(order(n), ref=f"r{n}")
+
     async def failing(*_: object, **__: object) -> None:
         if failure is not None:
             raise failure
@@ -168,7 +176,9 @@ async def test_cancelled_reader_ends_though_it_cannot_acknowledge(
 
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert "events up to 1 will be repeated to 'mail'" in caplog.text
+    [text] = [each.getMessage() for each in caplog.records]
+    assert text.startswith("events up to 1 will be repeated to 'mail': ")
+    assert text.endswith(why)
 
 
 @pytest.mark.asyncio
