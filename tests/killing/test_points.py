@@ -120,7 +120,7 @@ async def test_process_suspended_past_its_lease_sends_nothing(url: str, panel: S
     verify(entries, panel, ["one", "two"])
 
 
-@pytest.mark.parametrize("count", [6, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [4, pytest.param(20, marks=pytest.mark.slow)])
 @pytest.mark.asyncio
 async def test_many_processes_with_one_ref_place_one_order(
     url: str, panel: Sandbox, count: int
