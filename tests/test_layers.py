@@ -1,6 +1,7 @@
 """The layers of DESIGN: which module may import which, checked on the source."""
 
 import ast
+import functools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -177,8 +178,13 @@ def all_files() -> list[Path]:
     return [file for file in files if str(file.relative_to(PACKAGE)) not in CONTAINERS]
 
 
-def imports(file: Path) -> Iterator[str]:
-    """Yield the full name of each module, or name in a module, that a file imports."""
+@functools.cache
+def imports(file: Path) -> tuple[str, ...]:
+    """Return the full name of each module, or name in a module, that a file imports."""
+    return tuple(_imports(file))
+
+
+def _imports(file: Path) -> Iterator[str]:
     package = ["smmfanfast_async", *file.relative_to(PACKAGE).parts[:-1]]
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
