@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from smmfanfast_async.cli._app import app
 from smmfanfast_async.cli._codes import NETWORK, OK, REFUSED, UNKNOWN, USAGE
+from smmfanfast_async.cli.commands import follow as follow_command
 from smmfanfast_async.sandbox import Fault, Sandbox
 
 pytestmark = pytest.mark.asyncio
@@ -23,6 +24,7 @@ BY = ("--ref", "one", "--by", "ann", "--yes")
 @pytest_asyncio.fixture
 async def panel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Sandbox]:
     """A panel of API v2 with the order "one" of the journal."""
+    monkeypatch.setattr(follow_command, "COUNT_EVERY_S", 0.02)
     profile = tmp_path / "mine.toml"
     profile.write_text('like = "api-v2"\ncalls_per_minute = 100000\n')
     async with Sandbox(speed=0, dialect="api-v2") as sandbox:
