@@ -278,7 +278,8 @@ class EventReader:
                 for reading in list(self._readings.values()):
                     await reading.release()
         except (JournalError, TimeoutError) as error:
-            _LOG.warning("events are read by no other worker until a lease is over: %s", _why(error))
+            text = "events are read by no other worker until a lease is over: %s"
+            _LOG.warning(text, _why(error))
 
     def stream(
         self, consumer: str, *, wait: bool, acknowledge: Literal["auto", "manual"], lease_s: float

@@ -1,11 +1,7 @@
 """The wallet recipe: debit, order and refund exactly once, with several workers and kills."""
 
 import asyncio
-import json
-import os
-import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +10,7 @@ from recipes.with_wallet import NotEnoughCreditError, Wallet, ledger, metadata, 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from support import wallet_child
+from support.forked import start_process
 
 from smmfanfast_async.desk import OrderDesk
 from smmfanfast_async.journal import EntryState
@@ -175,15 +172,10 @@ async def test_three_workers_give_back_each_order_once(world: World, engine: Asy
 
 async def run_child(world: World, **task: Any) -> bool:
     """Run a process, and return whether it was killed."""
-    argument = json.dumps(
-        {"journal": world.url, "panel": world.panel.url, "key": world.panel.api_key, **task}
-    )
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, wallet_child.__file__, argument,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
-    )  # fmt: skip
-    async with asyncio.timeout(300):
-        code = await process.wait()
+    task = {"journal": world.url, "panel": world.panel.url, "key": world.panel.api_key, **task}
+    process = start_process(wallet_child.run, task)
+    await asyncio.to_thread(process.join, 300)
+    code = process.exitcode
     assert code in (0, wallet_child.KILLED)
     return code != 0
 

@@ -21,7 +21,7 @@ async def continue_in_another_process(url: str, panel: Sandbox) -> None:
     child = await Child.start(url, panel, refs=REFS, follow=True, stay_s=0.3, **PATIENT)
     await child.until("done")
     await child.wait()
-    assert child.process.returncode == 0
+    assert child.process.exitcode == 0
 
 
 @pytest.mark.asyncio

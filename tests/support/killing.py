@@ -2,19 +2,22 @@
 
 import asyncio
 import json
+import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from pathlib import Path
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
 from typing import Any, ClassVar
 
 from smmfanfast_async.journal import Entry, EntryState
 from smmfanfast_async.journal.sql import SQLJournal
 from smmfanfast_async.sandbox import Sandbox
 
+from . import killing_child
+from .forked import CONTEXT, start_process
+
 __all__ = ["PATIENT", "Child", "entries_of", "event_positions", "eventually", "verify"]
 
-CHILD = Path(__file__).with_name("killing_child.py")
 WAIT_S = 300.0
 """Seconds that a child may take for anything a test waits for."""
 
@@ -31,29 +34,31 @@ class Child:
     alive: ClassVar[set["Child"]] = set()
     """Children that have not ended, to be killed if a test fails."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: ForkServerProcess, output: Connection) -> None:
         self.alive.add(self)
         self.process = process
         self.reports: list[dict[str, Any]] = []
-        self._reading = asyncio.create_task(self._read())
+        self._reading = asyncio.create_task(self._read(output))
         self._has_report = asyncio.Event()
 
     @classmethod
     async def start(cls, journal: str, panel: Sandbox, **task: Any) -> "Child":
         """Start a child on a journal and a panel."""
-        argument = json.dumps({"journal": journal, "panel": panel.url, **task})
-        return cls(
-            await asyncio.create_subprocess_exec(
-                sys.executable, str(CHILD), argument, stdout=asyncio.subprocess.PIPE
-            )
-        )
+        output, end = CONTEXT.Pipe(duplex=False)
+        with end:
+            task = {"journal": journal, "panel": panel.url, **task}
+            return cls(start_process(killing_child.run, task, end), output)
 
-    async def _read(self) -> None:
-        assert self.process.stdout is not None
-        async for line in self.process.stdout:
+    async def _read(self, output: Connection) -> None:
+        lines = asyncio.StreamReader()
+        await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(lines), output
+        )
+        async for line in lines:
             if line.endswith(b"\n"):  # the last one may be cut by the kill
                 self.reports.append(json.loads(line))
             self._has_report.set()
+        self._has_report.set()
 
     async def until(self, field: str) -> dict[str, Any]:
         """Wait until the child reports a field, and return the report."""
@@ -68,19 +73,19 @@ class Child:
 
     def resume(self) -> None:
         """Continue a child that stopped itself."""
-        self.process.send_signal(signal.SIGCONT)
+        assert self.process.pid is not None
+        os.kill(self.process.pid, signal.SIGCONT)
 
     async def kill(self) -> None:
         """Kill it without a chance to clean up; what it reported by then is read."""
-        if self.process.returncode is None:
-            self.process.kill()
+        self.process.kill()
         await self.wait()
 
     async def wait(self) -> None:
         """Wait until it has ended."""
         async with asyncio.timeout(WAIT_S):
             await self._reading
-            await self.process.wait()
+            await asyncio.to_thread(self.process.join, WAIT_S)
         self.alive.discard(self)
 
 

@@ -1,4 +1,4 @@
-"""A program that places orders by ref until it is killed: `python killing_child.py JSON`.
+"""A process that places orders by ref until it is killed.
 
 It reports its progress to the test on its output, one JSON object per line: `{"at": …}` when it
 stops at a named point, `{"entry": ref, "state": …, "order": …}` for the result of a `place`,
@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from multiprocessing.connection import Connection
 from typing import Any
 
 import attrs
@@ -188,5 +189,7 @@ async def main(task: dict[str, Any]) -> None:
             each.cancel()
 
 
-if __name__ == "__main__":
-    asyncio.run(main(json.loads(sys.argv[1])))
+def run(task: dict[str, Any], output: Connection) -> None:
+    """Do it in this process, which was started for it."""
+    os.dup2(output.fileno(), sys.stdout.fileno())
+    asyncio.run(main(task))

@@ -1,9 +1,7 @@
 """A process that buys, or gives back, and is killed before a statement of its own transaction."""
 
 import asyncio
-import json
 import os
-import sys
 from typing import Any
 
 from recipes.with_wallet import Wallet
@@ -45,5 +43,6 @@ async def main(task: dict[str, Any]) -> None:
     await engine.dispose()
 
 
-if __name__ == "__main__":
-    asyncio.run(main(json.loads(sys.argv[1])))
+def run(task: dict[str, Any]) -> None:
+    """Do it in this process, which was started for it."""
+    asyncio.run(main(task))
