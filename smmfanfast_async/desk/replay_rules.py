@@ -13,11 +13,13 @@ lasts longer than until `started_s` + window. The second call leaves between `Pl
 is true of the panel:
 
 1. **Assumed**: a panel that has answered with an error, in complete JSON, creates the order within
-   `REPLAY_AFTER_S` after that answer, or never. Most create it before they answer; some seconds
-   later (seen). It is not assumed of an order that was not answered, or by a gateway alone: those
-   were created 100 s later (seen), and are not sent again.
+   `REPLAY_AFTER_S` after that answer, or never: its script has ended. One broker created orders
+   seconds after such an answer (reported). It is not assumed of an order that got no answer, or
+   that of a gateway: one was created 100 s later (seen), and such orders are not sent again. A
+   panel that answers an error and leaves the order to a slow queue breaks this.
 2. **Assumed**: a request is handled within `REPLAY_MARGIN_S` after it left, or never. After that
-   time its connection is closed.
+   time its connection is closed. A network or a server that holds it for longer breaks this; the
+   order is then unknown, and there may be two.
 3. The window is counted from when the order is created, or later, as `replay_window_s` says.
 
 Why the id is that of the order. The answer came before the window ended, which needs no assumption.
