@@ -287,7 +287,10 @@ class Profile:
     """Seconds for which the panel answers an order that equals an earlier one with the id of that
     one, and creates nothing: 60 and 120 were seen. `add` then raises `RefusedError` of the kind
     DUPLICATE for an id that it has returned already. None if the panel does not do that, as that of
-    the document: there an id that comes twice leaves the outcome unknown in a journal."""
+    the document: there an id that comes twice leaves the outcome unknown in a journal.
+
+    With `OrderDesk(settle_by_replay=True)` an order may be sent twice inside of it: it is then
+    counted from the creation of the order, and a value above the panel's own orders twice."""
 
     def supports_order_type(self, order_type: str) -> bool:
         """Return whether the panel supports an order type, ignoring case, spaces, `_` and `-`."""

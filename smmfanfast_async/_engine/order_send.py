@@ -33,10 +33,12 @@ class OrderSend:
     """The state of an order that is being sent.
 
     `started_s` is the time of the clock when `send_order` was called, `trace` is None if neither a
-    hook nor the log needs one.
+    hook nor the log needs one, `timeout_s` is how long one attempt may take, in seconds.
     """
 
-    __slots__ = ("added", "before", "form", "is_in_flight", "settings", "started_s", "trace")
+    __slots__ = (
+        "added", "before", "form", "is_in_flight", "settings", "started_s", "timeout_s", "trace",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -45,12 +47,14 @@ class OrderSend:
         before: BeforeSend | None,
         started_s: float,
         trace: CallTrace | None,
+        timeout_s: float,
     ) -> None:
         self.form = form
         self.settings = settings
         self.before = before
         self.started_s = started_s
         self.trace = trace
+        self.timeout_s = timeout_s
         self.is_in_flight = False
         """Whether it may have been sent already; until then it can be withdrawn."""
         self.added: AddedOrder | None = None

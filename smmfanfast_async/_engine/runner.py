@@ -37,7 +37,7 @@ from .order_send import BeforeSend, OrderSend, Settings
 from .policy import RateLimiter, RetryBudget
 from .replays import Replays
 
-__all__ = ["BeforeSend", "Runner", "Settings"]
+__all__ = ["ADD_TIMEOUT_S", "BeforeSend", "Runner", "Settings"]
 
 ADD_TIMEOUT_S = 140.0
 """Seconds for one attempt of an order. A proxy in front of a panel gives up after 120 s; stopping
@@ -323,18 +323,20 @@ class Runner:
         settings: Settings,
         wait_s: float | None = None,
         before: BeforeSend | None = None,
+        timeout_s: float = ADD_TIMEOUT_S,
     ) -> AddedOrder:
         """Send an order and wait for its outcome. Cancelling the caller does not stop it.
 
         After `wait_s` seconds an order that has not been sent is withdrawn (`NotSentError`); one in
         flight continues, and `wait_for_outcome()` of the `OutcomeUnknownError` waits for it.
         `before` is awaited before each attempt, when a slot is free; if it raises, nothing is sent.
+        An attempt takes `timeout_s` seconds at most.
         """
         self.check_action("add")
         self.transport.check_form(form)
         now_s = self.clock.now_s
         trace = self.instrumentation.trace(form, now_s)
-        sending = OrderSend(form, settings, before, now_s(), trace and trace.__enter__())
+        sending = OrderSend(form, settings, before, now_s(), trace and trace.__enter__(), timeout_s)
         task = asyncio.create_task(self._send_order(sending))
         self._order_tasks.add(task)
         task.add_done_callback(partial(self._on_order_done, sending))
@@ -384,15 +386,15 @@ class Runner:
             slot.is_unused, sending.is_in_flight = False, True
             attempt = None if sending.trace is None else sending.trace.attempt()
             with attempt or _NO_TRACE:
-                return await self._send_attempt(sending.form, write_by_s, attempt)
+                limits = RequestLimits(sending.timeout_s, SMALL_BODY_BYTES, write_by_s)
+                return await self._send_attempt(sending.form, limits, attempt)
 
     async def _send_attempt(
-        self, form: Form, write_by_s: float | None, attempt: AttemptTrace | None
+        self, form: Form, limits: RequestLimits, attempt: AttemptTrace | None
     ) -> AddedOrder:
         """Send an order once. Raise `OutcomeUnknownError` for every outcome that is not proved."""
         sent_at = datetime.now(UTC)
         try:
-            limits = RequestLimits(ADD_TIMEOUT_S, SMALL_BODY_BYTES, write_by_s)
             reply = await self.transport.post(form, limits, new_connection=True)
         except NoResponseError as error:
             raise OutcomeUnknownError(

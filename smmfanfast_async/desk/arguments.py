@@ -1,12 +1,16 @@
 """Validation of what callers pass to `OrderDesk`."""
 
+from collections.abc import Mapping
+
 from .._settings import require_counts, require_number
+from ..client import Client
 from ..errors import InvalidOrderError, InvalidSettingsError
 from ..profile import MAX_CALLS_PER_MINUTE, Profile
 from .admission import is_amount
 from .rechecks import MAX_RECHECK_DAYS
+from .replay_rules import MIN_WINDOW_S
 
-__all__ = ["check_settings", "check_settling", "parse_decided_by"]
+__all__ = ["check_replays", "check_settings", "check_settling", "parse_decided_by"]
 
 MAX_ACCOUNT_CHARACTERS = 64
 """The longest name of an account, in characters: what a journal's rows hold."""
@@ -41,6 +45,14 @@ def check_settling(
     if is_asked_for and "balance" not in profile.actions:
         reason = f"needs the action 'balance', which profile {profile.name!r} does not have"
         raise InvalidSettingsError("settle_by_balance", reason)
+
+
+def check_replays(clients: Mapping[str, Client], *, is_asked_for: bool) -> None:
+    """Raise `InvalidSettingsError` if no panel repeats orders, and one would have to."""
+    windows = [each.profile.replay_window_s or 0.0 for each in clients.values()]
+    if is_asked_for and max(windows) < MIN_WINDOW_S:
+        reason = f"needs a panel whose Profile.replay_window_s is at least {MIN_WINDOW_S:g}"
+        raise InvalidSettingsError("settle_by_replay", reason)
 
 
 def parse_decided_by(name: object) -> str:

@@ -12,6 +12,7 @@ from ..journal import DeskHealth, Journal
 from .following import Follower, first_error
 from .health import HealthHook, HealthReports
 from .panels import DeskPanel
+from .replaying import Replayer
 from .sending import Sender
 from .timing import Timing
 
@@ -26,15 +27,34 @@ def create_senders(
     *,
     retry: RetryPolicy | None,
     poll: PollPolicy,
+    settle_by_replay: bool,
+    check_open: Callable[[], None],
+    timing: Timing,
+    clock: Clock,
     **options: Any,
 ) -> dict[str, Sender]:
-    """Return the sender of each panel; `options` are fields of `Sender` that all share."""
+    """Return the sender of each panel; `options` are fields of `Sender` that all share.
+
+    With `settle_by_replay`, those of the panels that repeat orders settle unknown ones.
+    """
+
+    def create_replayer(panel: DeskPanel) -> Replayer | None:
+        window_s = panel.client.profile.replay_window_s
+        if not settle_by_replay or window_s is None:
+            return None
+        return Replayer(
+            client=panel.client, journal=journal, rate_limit=panel.rate_limit,
+            breaker=panel.breaker, panel=panel.name, window_s=window_s, check_open=check_open,
+            timing=timing, clock=clock,
+        )  # fmt: skip
+
     return {
         name: Sender(
             client=each.client, journal=journal, pricing=each.pricing, rate_limit=each.rate_limit,
             retry=retry or RetryPolicy(), first_check_s=poll.min_interval_s, slots=each.slots,
             local_slots=asyncio.Semaphore(each.slots), panel=name, on_currency=each.see_currency,
-            breaker=each.breaker, **options,
+            breaker=each.breaker, replayer=create_replayer(each), timing=timing, clock=clock,
+            **options,
         )
         for name, each in panels.items()
     }  # fmt: skip

@@ -86,6 +86,10 @@ class CircuitBreaker:
         is_open = circuit.state(await self.journal.now()) is CircuitState.OPEN
         return circuit.open_until if is_open else None
 
+    async def is_closed(self) -> bool:
+        """Return whether the panel's last calls worked, so that orders are sent to it."""
+        return self.policy is None or (await self._read()).open_until is None
+
     async def check(self, entry: Entry, *, is_awaited: bool) -> None:
         """Return if an order may be sent; otherwise make it wait and raise `CircuitOpenError`.
 

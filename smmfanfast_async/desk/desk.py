@@ -16,7 +16,7 @@ from ..journal import Entry, EntryState, Journal, UnknownOrder
 from ..orders import Order
 from . import assembly
 from .admission import MAY_BE_STORED, Admission
-from .arguments import check_settings, check_settling, parse_decided_by
+from .arguments import check_replays, check_settings, check_settling, parse_decided_by
 from .circuit import DEFAULT_CIRCUIT, CircuitPolicy
 from .deadline import Deadline
 from .deciding import Decisions
@@ -75,6 +75,9 @@ class OrderDesk(HealthCalls, QueryCalls, RequestCalls):
             panels refund some orders later; 0 for never, at most 366. What changes is an event.
         settle_by_balance: Whether `follow` may refuse an order whose outcome is unknown: if the
             panel answered it with an error and the balance shows no charge. See the guide.
+        settle_by_replay: Whether an order that the panel answered with an error is sent once more,
+            half a minute or a minute later, where the panel repeats an equal order instead of
+            creating another one (`Profile.replay_window_s`), to learn its id. See the guide.
         circuit: When no orders are sent to a panel that fails, by any desk of the account: they
             wait as PREPARED. None sends them in any case.
         on_health: Called by `follow` with the result of `health`, at once and every 15 seconds.
@@ -104,6 +107,7 @@ class OrderDesk(HealthCalls, QueryCalls, RequestCalls):
         poll: PollPolicy | None = None,
         recheck_days: float = 30,
         settle_by_balance: bool = False,
+        settle_by_replay: bool = False,
         circuit: CircuitPolicy | None = DEFAULT_CIRCUIT,
         on_health: HealthHook | None = None,
         rng: Callable[[], float] = random.random,
@@ -115,6 +119,7 @@ class OrderDesk(HealthCalls, QueryCalls, RequestCalls):
             setup.first.profile, is_asked_for=settle_by_balance, has_balances=record_balance,
             is_routed=setup.is_routed,
         )  # fmt: skip
+        check_replays(setup.clients, is_asked_for=settle_by_replay)
         self._journal = journal.for_account(setup.account)
         self._panels = panels = create_panels(
             setup, self._journal, self._clock, budget_per_day, calls_per_minute, circuit,
@@ -134,7 +139,8 @@ class OrderDesk(HealthCalls, QueryCalls, RequestCalls):
         poll = poll or PollPolicy()
         senders = assembly.create_senders(
             panels, self._journal, retry=retry, poll=poll, queue_active_links=queue_active_links,
-            record_balance=record_balance, rng=rng, timing=timing, clock=clock,
+            record_balance=record_balance, rng=rng, settle_by_replay=settle_by_replay,
+            check_open=self._check_open, timing=timing, clock=clock,
         )  # fmt: skip
         self._sender = senders[first.name]
         routed = RoutedSender(journal=self._journal, quoting=self._quoting, senders=senders)

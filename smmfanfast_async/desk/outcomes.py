@@ -17,7 +17,13 @@ from ..journal import DEFAULT_PANEL, Entry, EntryState, Outcome
 from .rate_limit import wait_after
 from .routing import may_reroute
 
-__all__ = ["HELD_RETRY_S", "LIMIT_RETRY_S", "NOT_SENT_RETRY_S", "outcome_of_error"]
+__all__ = [
+    "HELD_RETRY_S",
+    "LIMIT_RETRY_S",
+    "NOT_SENT_RETRY_S",
+    "PROVED_NOT_PLACED",
+    "outcome_of_error",
+]
 
 HELD_RETRY_S = 600.0
 """Seconds after which a held order is retried: the order it waits for may not be one of ours."""
@@ -28,6 +34,10 @@ NOT_SENT_RETRY_S = 30.0
 LIMIT_RETRY_S = 600.0
 """Seconds after which a running desk retries an order whose limit did not allow it: panels change
 rates a few times a day (assumed), and a new day has a new budget."""
+
+PROVED_NOT_PLACED = (NotSentError, ClosedError, InvalidSettingsError, RateLimitError)
+"""Errors of an attempt after which there is no order, and nothing is wrong with the order itself.
+The only setting that can fail this late is a key that is fetched anew for each call."""
 
 _S = EntryState
 
@@ -60,8 +70,7 @@ def outcome_of_error(
                 state=_S.PREPARED, kind=error.kind, reason=reason, due_at=now, is_rerouted=True
             )
         return Outcome(state=_S.REFUSED, kind=error.kind, reason=reason)
-    # The only setting that can fail this late is a key that is fetched anew for each call.
-    if isinstance(error, NotSentError | ClosedError | InvalidSettingsError | RateLimitError):
+    if isinstance(error, PROVED_NOT_PLACED):
         due_at = now + timedelta(seconds=wait_after(error, NOT_SENT_RETRY_S))
         return Outcome(state=_S.PREPARED, kind=error.kind, reason=reason, due_at=due_at)
     excerpt = error.excerpt if isinstance(error, OutcomeUnknownError) else ""

@@ -15,7 +15,7 @@ from datetime import timedelta
 from attrs import field, frozen
 
 from .._engine.limiter import Clock
-from ..errors import JournalError, PanelError
+from ..errors import JournalError, PanelError, RateLimitError
 from ..journal import DEFAULT_PANEL, CallReservation, Journal
 
 __all__ = ["MAX_WAIT_S", "AccountRateLimit", "Turn", "wait_after"]
@@ -102,6 +102,11 @@ class AccountRateLimit:
                 await self.journal.cancel_call(turn.reservation)
         except (TimeoutError, JournalError) as error:
             _LOG.info("the time of a call could not be given back: %s", error)
+
+    async def pause_after(self, error: Exception) -> None:
+        """Delay all calls of the account as long as an error of the panel asks for."""
+        if isinstance(error, RateLimitError) and error.retry_after_s:
+            await self.pause(error.retry_after_s)
 
     async def pause(self, pause_s: float) -> None:
         """Delay all calls of the account, on every machine, for `pause_s` seconds."""

@@ -12,10 +12,12 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+import attrs
 from attrs import define, frozen
 
 from .._engine.limiter import Clock
 from .._engine.policy import RetryPolicy
+from .._wire.encode import Form
 from ..client import Client
 from ..errors import (
     ClosedError,
@@ -24,7 +26,6 @@ from ..errors import (
     NotSentError,
     OutcomeUnknownError,
     PanelError,
-    RateLimitError,
     RefusedError,
     SpendingLimitError,
 )
@@ -35,6 +36,7 @@ from .outcomes import LIMIT_RETRY_S, NOT_SENT_RETRY_S, outcome_of_error
 from .pricing import Pricing
 from .rate_limit import AccountRateLimit
 from .recording import record_patiently
+from .replaying import Replayer
 from .timing import Timing
 
 __all__ = ["Sender"]
@@ -99,6 +101,8 @@ class Sender:
     panel: str = DEFAULT_PANEL
     on_currency: Callable[[str | None], None] = lambda _: None
     """Called with the currency of each balance."""
+    replayer: Replayer | None = None
+    """Settles unknown orders by sending them once more; None for no such call."""
 
     async def send(self, entry: Entry, *, is_awaited: bool) -> Entry:
         """Send an entry that is PREPARED, or wait for one that is SENDING; return how it ended.
@@ -192,12 +196,12 @@ class Sender:
         self, entry: Entry, price: Decimal | None
     ) -> tuple[Entry, PanelError | None]:
         balance = await self._read_balance()
-        attempt = _Attempt()
+        attempt, form = _Attempt(), self.pricing.form_for(entry)
         once = self.client.with_options(retry=RetryPolicy(max_attempts=1))
         try:
             async with self.rate_limit.turn():
                 added = await once.send_form(
-                    self.pricing.form_for(entry),
+                    form,
                     before=lambda: self._start_attempt(entry, attempt, balance, price),
                 )
         except PanelError as error:
@@ -205,9 +209,9 @@ class Sender:
                 return entry, error
             if attempt.entry is None:
                 raise  # the journal or the client is unavailable, and nothing was sent
-            outcome = await self._outcome_of_error(error, attempt)
+            outcome, last_error = await self._outcome_of_error(error, attempt, form)
             recorded = await self._record_outcome(attempt.entry, outcome)
-            await self.breaker.record(error, attempt.entry)
+            await self.breaker.record(last_error, attempt.entry)
             return recorded, error if recorded.state is _S.PREPARED else None
         except asyncio.CancelledError:
             attempt.is_cancelled = True
@@ -216,9 +220,8 @@ class Sender:
             raise
         # The panel answered, so the attempt was started.
         assert attempt.entry is not None  # noqa: S101
-        due_at = attempt.now(self.clock.now_s()) + timedelta(seconds=self.first_check_s)
-        accepted = Outcome(state=_S.ACCEPTED, order=added.order, due_at=due_at)
-        recorded = await self._record_outcome(attempt.entry, accepted)
+        accepted = Outcome(state=_S.ACCEPTED, order=added.order)
+        recorded = await self._record_outcome(attempt.entry, self._followed(accepted, attempt))
         await self.breaker.record(None)
         return recorded, None
 
@@ -248,21 +251,35 @@ class Sender:
         # If cancelled meanwhile: a moment that has passed, so that nothing leaves.
         return started_s if attempt.is_cancelled else started_s + self.timing.write_within_s
 
-    async def _outcome_of_error(self, error: PanelError, attempt: _Attempt) -> Outcome:
+    async def _outcome_of_error(
+        self, error: PanelError, attempt: _Attempt, form: Form
+    ) -> tuple[Outcome, PanelError | None]:
+        """Return the outcome of an attempt, and the error of its last call; None for an order."""
         # Called only for attempts that were started.
         assert attempt.entry is not None  # noqa: S101
-        is_unknown = isinstance(error, OutcomeUnknownError)
-        balance_after = await self._read_balance() if is_unknown else None
-        if isinstance(error, RateLimitError) and error.retry_after_s:
-            await self.rate_limit.pause(error.retry_after_s)
-        return outcome_of_error(
+        await self.rate_limit.pause_after(error)
+        outcome = outcome_of_error(
             error,
             attempt.entry,
             attempt.now(self.clock.now_s()),
             queue_active_links=self.queue_active_links,
-            balance_after=balance_after,
             panel=self.panel,
         )
+        if not isinstance(error, OutcomeUnknownError):
+            return outcome, error
+        last_error: PanelError | None = error
+        if self.replayer is not None:
+            outcome, last_error = await self.replayer.settle(
+                outcome, error, attempt.entry, form, attempt.started_s
+            )
+        if outcome.state is _S.ACCEPTED:
+            return self._followed(outcome, attempt), None
+        return attrs.evolve(outcome, balance_after=await self._read_balance()), last_error
+
+    def _followed(self, accepted: Outcome, attempt: _Attempt) -> Outcome:
+        """Return the outcome of an accepted order with the time of its first check."""
+        due_at = attempt.now(self.clock.now_s()) + timedelta(seconds=self.first_check_s)
+        return attrs.evolve(accepted, due_at=due_at)
 
     async def _record_outcome(self, entry: Entry, outcome: Outcome) -> Entry:
         """Record an outcome (`record_patiently`).

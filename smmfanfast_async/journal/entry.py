@@ -135,8 +135,9 @@ class Entry(Serializable):
         order: The panel's id; None before it is known. In UNKNOWN, an id that came with an error.
         kind: Why it is refused, held or unknown, or why it waits as PREPARED, as an `ErrorKind`;
             None otherwise.
-        reason: The same as text, the panel's own message if it sent one, at most 500 characters;
-            None if there is no message, and after `purge`.
+        reason: The same as text, the panel's own message if it sent one, at most 500 characters; of
+            an accepted order, why it is, if the panel's first answer did not say so. None if there
+            is no message, and after `purge`.
         was_unknown: Whether an earlier attempt ended unknown and a person, or the desk by the
             balance, decided that it had placed nothing.
         created_at: When the entry was created.

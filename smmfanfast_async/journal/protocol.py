@@ -334,6 +334,15 @@ class Journal(RequestJournal, Protocol):
         """
         ...
 
+    async def same_link(self, entry: Entry, *, since: datetime, limit: int) -> list[Entry]:
+        """Return up to `limit` other orders of the account with the link of an order.
+
+        Those that may be at a panel without their id being known here, or may come there: PREPARED,
+        HELD, SENDING, UNKNOWN; and those whose last attempt ended since then. An order without a
+        link has none.
+        """
+        ...
+
     async def settle(self, settlements: Sequence[Settlement]) -> list[Entry]:
         """Move UNKNOWN attempts with an error answer to REFUSED; all of them, or none.
 

@@ -70,18 +70,34 @@ class Panel(Sandbox):
         self.forms: list[Mapping[str, str]] = []
         self.on_request: Callable[[Mapping[str, str]], None] = lambda _: None
         self.scripted: dict[str, list[HttpReply]] = {}
+        self.applied: list[HttpReply] = []
 
     def _respond(self, form: Mapping[str, str]) -> HttpReply:
         fields = {name: value for name, value in form.items() if name != "key"}
         self.forms.append(fields)
         self.on_request(fields)
         replies = self.scripted.get(form.get("action", ""), [])
-        return replies.pop(0) if replies else super()._respond(form)
+        if not replies:
+            return super()._respond(form)
+        reply = replies.pop(0)
+        if reply in self.applied:
+            super()._respond(form)
+        return reply
 
-    def answer_next(self, action: str, body: str, http_status: int = 200, **headers: str) -> None:
-        """Answer the next call of an action with this body, without applying it."""
+    def answer_next(
+        self,
+        action: str,
+        body: str,
+        http_status: int = 200,
+        *,
+        is_applied: bool = False,
+        **headers: str,
+    ) -> None:
+        """Answer the next call of an action with this body, without applying it if not said so."""
         reply = HttpReply(http_status=http_status, body=body.encode(), headers=headers)
         self.scripted.setdefault(action, []).append(reply)
+        if is_applied:
+            self.applied.append(reply)
 
     def calls(self, action: str) -> list[Mapping[str, str]]:
         return [form for form in self.forms if form["action"] == action]
@@ -170,7 +186,7 @@ class World:
 
     async def desk(
         self,
-        client: Client | None = None,
+        client: Client | Mapping[str, Client] | None = None,
         journal: SQLJournal | None = None,
         *,
         desk_class: type[OrderDesk] | None = None,

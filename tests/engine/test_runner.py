@@ -628,6 +628,14 @@ async def test_nothing_is_sent_after_closing() -> None:
             await scene.calls.send_once({"action": "other"}, decode_other, scene.settings)
 
 
+@pytest.mark.asyncio
+async def test_order_with_a_shorter_time_out_is_not_waited_for_longer() -> None:
+    async with open_scene(Silence()) as scene, asyncio.timeout(60):
+        # Not sent, on a machine that is too slow to connect in time.
+        with pytest.raises((OutcomeUnknownError, NotSentError)):
+            await scene.calls.send_order(ORDER, scene.settings, timeout_s=0.5)
+
+
 # --- wait_s --------------------------------------------------------------------------------------
 
 

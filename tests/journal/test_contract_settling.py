@@ -1,9 +1,10 @@
-"""What a journal does for a desk that settles unknown orders by the balance."""
+"""What a journal does for a desk that settles unknown orders."""
 
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+import attrs
 import pytest
 from support.journals import (
     DAY,
@@ -312,3 +313,54 @@ async def test_settled_order_is_of_this_account(journals: Journals, journal: SQL
     assert await journal.settle([SETTLED]) == []
     await journal.stop_settling("a", 1)
     assert [each.is_error_answer for each in (await other.activity(9)).unknown] == [True]
+
+
+# --- orders with the same link -------------------------------------------------------------------
+
+LINK = "https://x.test/same"
+
+
+async def refs_with_link(journal: SQLJournal, since: timedelta, limit: int = 9) -> list[str]:
+    entry = await journal.find("mine")
+    assert entry is not None
+    found = await journal.same_link(entry, since=START + since, limit=limit)
+    return sorted(each.ref for each in found)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("state", sorted(S))
+async def test_order_with_the_link_is_found_while_it_may_be_there_or_since_its_attempt_ended(
+    journal: SQLJournal, clock: Clock, state: EntryState
+) -> None:
+    await start(journal, "mine", link=LINK)
+    other = await reach(journal, state, link=LINK)
+    ended = other.settled_at is not None
+    may_be_there = state in (S.PREPARED, S.HELD, S.SENDING, S.UNKNOWN)
+
+    assert await refs_with_link(journal, timedelta(0)) == ["a"] * (may_be_there or ended)
+    assert await refs_with_link(journal, timedelta(days=1)) == ["a"] * may_be_there
+
+
+@pytest.mark.asyncio
+async def test_other_links_and_accounts_and_orders_without_one_are_not_found(
+    journals: Journals, journal: SQLJournal
+) -> None:
+    mine = await start(journal, "mine", link=LINK)
+    await start(journal, "a", link=f"{LINK}/other")
+    await start(await journals("other"), "b", link=LINK)
+    await start(journal, "c", link=None)
+
+    assert await refs_with_link(journal, timedelta(0)) == []
+    unlinked = attrs.evolve(mine, link=None)
+    assert await journal.same_link(unlinked, since=START, limit=9) == []
+
+
+@pytest.mark.asyncio
+async def test_no_more_orders_with_the_link_are_returned_than_asked_for(
+    journal: SQLJournal,
+) -> None:
+    await start(journal, "mine", link=LINK)
+    for ref in "abc":
+        await start(journal, ref, link=LINK)
+
+    assert len(await refs_with_link(journal, timedelta(0), limit=2)) == 2

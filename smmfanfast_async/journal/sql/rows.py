@@ -50,6 +50,7 @@ __all__ = [
     "refusals_of",
     "release_row",
     "status_row",
+    "text_digest",
 ]
 
 MISSES_BEFORE_EVENT = 3
@@ -90,10 +91,11 @@ _SAME_NAMES = (
 def form_digest(form: Mapping[str, str]) -> str:
     """Return a digest that two forms share if and only if they are the same order."""
     text = json.dumps(sorted(form.items()), ensure_ascii=True)
-    return _sha256(text)
+    return text_digest(text)
 
 
-def _sha256(text: str) -> str:
+def text_digest(text: str) -> str:
+    """Return a digest by which a text is found."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -107,7 +109,7 @@ def new_order_row(
         "digest": form_digest(new.form),
         "form": json.dumps(dict(new.form)),
         "link": new.link,
-        "link_digest": None if new.link is None else _sha256(new.link),
+        "link_digest": None if new.link is None else text_digest(new.link),
         "quantity": new.quantity,
         "price": new.price,
         "max_charge": new.max_charge,

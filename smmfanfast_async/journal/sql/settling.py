@@ -1,4 +1,4 @@
-"""What `SQLJournal` does for a desk that settles unknown orders by the balance."""
+"""What `SQLJournal` does for a desk that settles unknown orders."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from .. import DEFAULT_PANEL, Activity, Entry, Settlement
 from . import statements
 from .queries import AccountQueries
-from .rows import entry_from_row
+from .rows import entry_from_row, text_digest
 from .transaction import eventful_transaction, transaction
 from .transitions import Transitions
 
@@ -36,6 +36,19 @@ class AccountSettling(AccountQueries):
             unknown=tuple(entry_from_row(row) for row in unknown),
             position=position,
         )
+
+    @transaction(reads=True)
+    async def same_link(
+        self, connection: AsyncConnection, entry: Entry, *, since: datetime, limit: int
+    ) -> list[Entry]:
+        """Find them by the digest of the link."""
+        if entry.link is None:
+            return []
+        params = self._params(
+            link_digest=text_digest(entry.link), ref=entry.ref, since=since, limit=limit
+        )
+        rows = await connection.execute(statements.SAME_LINK, params)
+        return [entry_from_row(row) for row in rows.mappings()]
 
     @transaction(reads=True)
     async def has_unchecked(self, connection: AsyncConnection, since: datetime) -> bool:

@@ -11,6 +11,7 @@ from sqlalchemy import event as sql_event
 from support.journals import ACCOUNT, DAY, LEASE, START, Journals, new_entry
 from support.postgres import PostgresServer
 
+from smmfanfast_async.journal import Entry, EntryState
 from smmfanfast_async.journal.sql import SQLJournal
 
 FILL = """
@@ -62,6 +63,7 @@ USES = {
     "unknown": {"smm_orders_unknown"},
     "activity": {"smm_orders_unknown"},
     "has_unchecked": {"smm_orders_followed"},
+    "same_link": {"smm_orders_link"},
     "due_requests": {"smm_requests_due"},
     "claim_refills": set(),  # that of the open ones is as good
     "expire_requests": {"smm_requests_sending", "smm_requests_open"},
@@ -82,12 +84,15 @@ USES = {
 """The indexes that each method needs."""
 
 
+SOME_ENTRY = Entry(ref="r1", state=EntryState.SENDING, link="l1", created_at=START)
+
 CALLS: dict[str, Callable[[SQLJournal], Awaitable[object]]] = {
     "claim": lambda journal: journal.claim(9, lease=LEASE),
     "due_to_send": lambda journal: journal.due_to_send(1),
     "reschedule_far_future": lambda journal: journal.reschedule_far_future(3, ahead=LEASE),
     "activity": lambda journal: journal.activity(9),
     "has_unchecked": lambda journal: journal.has_unchecked(START),
+    "same_link": lambda journal: journal.same_link(SOME_ENTRY, since=START, limit=9),
     "due_requests": lambda journal: journal.due_requests(9, ahead=LEASE),
     "claim_refills": lambda journal: journal.claim_refills("default", 9, lease=LEASE, ahead=LEASE),
     "overdue": lambda journal: journal.overdue(START),

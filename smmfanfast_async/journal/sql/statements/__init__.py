@@ -66,7 +66,7 @@ from .requests import (
     requests_page,
 )
 from .sending import DUE_TO_SEND, NEXT_DUE, POSTPONE_HELD, RELEASE_HELD, make_held_due
-from .settling import LAST_EVENT, SOME_UNCHECKED, SOME_UNKNOWN, STOP_SETTLING
+from .settling import LAST_EVENT, SAME_LINK, SOME_UNCHECKED, SOME_UNKNOWN, STOP_SETTLING
 
 __all__ = [
     "ACKNOWLEDGE",
@@ -114,6 +114,7 @@ __all__ = [
     "REQUEST",
     "RESERVE_CALL",
     "RESERVE_POSITIONS",
+    "SAME_LINK",
     "SAME_LINK_AS_UNKNOWN",
     "SET_MAX_CHARGE",
     "SLOTS_OF_ACCOUNT",

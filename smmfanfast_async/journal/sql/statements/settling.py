@@ -5,7 +5,7 @@ from sqlalchemy import Integer, bindparam, false, func, or_, select, true, updat
 from ..schema import UtcTime, accounts, has_state, orders
 from .common import ACCOUNT, IN_ACCOUNT, S, c
 
-__all__ = ["LAST_EVENT", "SOME_UNCHECKED", "SOME_UNKNOWN", "STOP_SETTLING"]
+__all__ = ["LAST_EVENT", "SAME_LINK", "SOME_UNCHECKED", "SOME_UNKNOWN", "STOP_SETTLING"]
 
 LAST_EVENT = select(accounts.c.last_event).where(accounts.c.account == ACCOUNT)
 """The position of the account's last event."""
@@ -17,6 +17,22 @@ SOME_UNKNOWN = (
     .limit(bindparam("p_limit", type_=Integer))
 )
 """Orders whose outcome is unknown, the oldest first, up to a limit."""
+
+SAME_LINK = (
+    select(orders)
+    .where(
+        IN_ACCOUNT,
+        c.link_digest == bindparam("p_link_digest"),
+        c.ref != bindparam("p_ref"),
+        or_(
+            has_state(S.PREPARED, S.HELD, S.SENDING, S.UNKNOWN),
+            c.settled_at >= bindparam("p_since", type_=UtcTime),
+        ),
+    )
+    .limit(bindparam("p_limit", type_=Integer))
+)
+"""Other orders with a link that may be at a panel by an id that is not known, or are there since a
+time; up to a limit."""
 
 SOME_UNCHECKED = (
     select(c.id)
