@@ -10,7 +10,7 @@ from ._engine.client_core import ClientCore
 from ._engine.instrumentation import Instrumentation
 from ._engine.policy import PollPolicy, RateLimiter, RetryPolicy
 from ._engine.polling import Until
-from ._engine.runner import ADD_TIMEOUT_S, BeforeSend, Runner, Settings
+from ._engine.runner import BeforeSend, Runner, Settings
 from ._engine.statuses import Ids, collect
 from ._secrets import Secret, wrap_key
 from ._settings import (
@@ -270,14 +270,14 @@ class Client(ApiV2Calls):
         *,
         before: BeforeSend,
         wait_s: float | None = None,
-        timeout_s: float = ADD_TIMEOUT_S,
+        timeout_s: float | None = None,
     ) -> AddedOrder:
         """Place an order by its form, for a journal. Results and errors are those of `add`.
 
         `before` is awaited before each attempt, when a request slot is free. If it raises, the
         error is raised here and nothing is sent. It returns the time after which the order must
         not be sent any more, by the clock of the client, which includes suspension. `wait_s` is
-        that of `add`; `timeout_s` is how long one attempt may take, in seconds.
+        that of `add`; `timeout_s` is how long one attempt may take, in seconds; None: as long as one of `add`.
         """
         if form.get("action") != "add":
             raise InvalidOrderError("Client", "form", form.get("action"), "is not an order form")

@@ -37,7 +37,7 @@ from .order_send import BeforeSend, OrderSend, Settings
 from .policy import RateLimiter, RetryBudget
 from .replays import Replays
 
-__all__ = ["ADD_TIMEOUT_S", "BeforeSend", "Runner", "Settings"]
+__all__ = ["BeforeSend", "Runner", "Settings"]
 
 ADD_TIMEOUT_S = 140.0
 """Seconds for one attempt of an order. A proxy in front of a panel gives up after 120 s; stopping
@@ -323,20 +323,23 @@ class Runner:
         settings: Settings,
         wait_s: float | None = None,
         before: BeforeSend | None = None,
-        timeout_s: float = ADD_TIMEOUT_S,
+        timeout_s: float | None = None,
     ) -> AddedOrder:
         """Send an order and wait for its outcome. Cancelling the caller does not stop it.
 
         After `wait_s` seconds an order that has not been sent is withdrawn (`NotSentError`); one in
         flight continues, and `wait_for_outcome()` of the `OutcomeUnknownError` waits for it.
         `before` is awaited before each attempt, when a slot is free; if it raises, nothing is sent.
-        An attempt takes `timeout_s` seconds at most.
+        An attempt takes `timeout_s` seconds at most, or `ADD_TIMEOUT_S`.
         """
         self.check_action("add")
         self.transport.check_form(form)
         now_s = self.clock.now_s
         trace = self.instrumentation.trace(form, now_s)
-        sending = OrderSend(form, settings, before, now_s(), trace and trace.__enter__(), timeout_s)
+        sending = OrderSend(
+            form, settings, before, now_s(), trace and trace.__enter__(),
+            ADD_TIMEOUT_S if timeout_s is None else timeout_s,
+        )  # fmt: skip
         task = asyncio.create_task(self._send_order(sending))
         self._order_tasks.add(task)
         task.add_done_callback(partial(self._on_order_done, sending))
