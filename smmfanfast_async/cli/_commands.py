@@ -60,7 +60,7 @@ class Command(NamedTuple):
 
 COMMANDS: dict[str, tuple[Command, ...]] = {
     "Try it, without a key": (
-        Command("demo", "demo:demo", "Show the main features on a sandbox on this machine",
+        Command("demo", "demo:demo", "Show the main features on two test panels here",
             "It needs no key and no network, and takes about 20 seconds.",
             ("demo", "demo --json")),
         Command("sandbox", "sandbox:sandbox", "Run a test panel on this machine",
