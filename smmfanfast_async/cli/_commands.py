@@ -16,6 +16,7 @@ SETTINGS = {
     "address": "--base-url, SMMFANFAST_BASE_URL; by default that of the profile",
     "profile": "--profile, SMMFANFAST_PROFILE: smmfanfast, api-v2, or a TOML file",
     "proxy": "SMMFANFAST_PROXY",
+    "panels": "--panels, SMMFANFAST_PANELS: a TOML file that names several",
     "journal": "--journal, SMMFANFAST_JOURNAL: a file, or the URL of a database",
 }
 """Where each setting comes from."""

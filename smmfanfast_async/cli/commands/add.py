@@ -153,7 +153,8 @@ async def _add_once(
     order: Order, ref: str, limit: Decimal | None, options: JournalOptions, *, agreed: bool
 ) -> int:
     """Place an order by its ref; if the ref was ordered already, only print its state."""
-    async with options.desk(may_create=True) as (client, desk, *_):
+    async with options.desk(may_create=True) as opened:
+        client, desk = opened.client, opened.desk
         known = await desk.find(ref)
         was_waiting = known is not None and known.state is EntryState.PREPARED
         if known is None or was_waiting:

@@ -76,7 +76,8 @@ async def follow(
     is_interrupted = False
     async with options.desk(
         may_create=True, every_s=every, settle_by_balance=settle_by_balance
-    ) as (_, desk, journal, counter):
+    ) as opened:
+        desk, counter = opened.desk, opened.counter
         with _view(as_json=options.json) as view, notices(view.notify):
             try:
                 await _first_of(
@@ -91,7 +92,7 @@ async def follow(
             summary = await desk.summary()
             view.count(summary, counter.checks, await desk.unknown())
         if not summary.by_state:
-            await mention_other_accounts(journal)
+            await mention_other_accounts(opened.journal)
     if is_interrupted:
         return _stop(summary, INTERRUPTED if until_final else OK)
     return _finish(summary)

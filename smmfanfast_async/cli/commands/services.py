@@ -16,7 +16,7 @@ from .. import _output as output
 from .._catalogue_file import SavedCatalogue, load, save
 from .._codes import OK, REFUSED
 from .._errors import handle_errors, print_line
-from .._options import CommonOptions, Flag, OrderType, parse_amount
+from .._options import CommonOptions, Flag, OrderType, PanelName, parse_amount
 from .._output import cell, plain, plural, table
 
 __all__ = [
@@ -32,9 +32,9 @@ _HERE = CommonOptions()
 
 
 @handle_errors
-async def balance(*, options: CommonOptions = _HERE) -> int:
+async def balance(*, panel: PanelName = None, options: CommonOptions = _HERE) -> int:
     """Run `smmfanfast balance`."""
-    async with options.client() as client:
+    async with options.client(panel) as client:
         account_balance = await client.balance()
     if options.json:
         output.print_json(Console(), account_balance)
@@ -163,6 +163,7 @@ async def services(
     save_as: Annotated[Path | None, Parameter(name="--save")] = None,
     older: Annotated[Path | None, Parameter(name="--diff")] = None,
     exit_code: Flag = False,
+    panel: PanelName = None,
     options: CommonOptions = _HERE,
 ) -> int:
     """Run `smmfanfast services`.
@@ -184,7 +185,7 @@ async def services(
     """
     limit = parse_amount("max_rate", max_rate)
     before = None if older is None else load(older)
-    async with options.client() as client:
+    async with options.client(panel) as client:
         catalogue = await client.services()
         # As a file would contain it: values in `extra` compare equal only after a round trip.
         as_saved = Catalogue.from_json(catalogue.to_json())
