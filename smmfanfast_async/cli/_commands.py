@@ -118,13 +118,24 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "The order is checked against the catalogue; its price and the balance are shown, and "
             "a question is asked. With --ref it is recorded in the journal before it is sent, and "
             "the same ref is never ordered twice. Exit code 3 means that the outcome is unknown: "
-            "the order may have been placed, so check the panel before ordering again.",
+            "the order may have been placed, so check the panel before ordering again.\n\n"
+            "With --panels, --service is a product and --ref is needed: the order goes to the "
+            "panel that `smmfanfast quote` ranks first, and on to the next one only if a panel "
+            "has refused it or was proved not to have it. The output names the panel.",
             (
                 f"add default --service 5 --quantity 1000 \\\n    --link {LINK}",
                 ("add custom_comments --service 30 --yes --comments @lines.txt "
                 f"\\\n    --link {LINK}"),
                 f"add default --service 5 --quantity 1000 --ref invoice-77 \\\n    --link {LINK}",
             )),
+        Command("quote", "quote:quote", "Show what an order costs at each of several panels",
+            "The panels and the products are those of the --panels file, and --service is a "
+            "product. The columns are rank (1 is the panel that gets the order first), panel, "
+            "service, the price in the panel's currency and in the desk's, and why a panel is left "
+            "out. With --json there is one JSON object per line. Nothing is stored or sent; the "
+            "exit code is 1 if no panel can take the order.",
+            (("quote default --panels panels.toml --service likes "
+                f"\\\n    --quantity 1000 --link {LINK}"),)),
         Command("refill", "refills:refill", "Request refills of orders (API v2 panels)",
             "The columns are order, refill and a note; `smmfanfast refill-status` takes the id of "
             f"a refill. {ONCE}\n\n{BY_REF}",
@@ -145,9 +156,9 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
     "Keep track, in a journal of orders": (
         Command("orders", "orders:orders", "List the orders in the journal, oldest first",
             "The columns are ref, state, order (the panel's id), status, price, charge, remains, "
-            "and the time of creation. On a terminal the newest 1000 are shown; into a pipe, and "
-            "with --json (one object per line), each is printed as it is read. It needs no panel, "
-            "and no key if the journal has only one account.",
+            "the time of creation and the panel. On a terminal the newest 1000 are shown; into a "
+            "pipe, and with --json (one object per line), each is printed as it is read. It calls "
+            "no panel, and needs no key if the journal has only one account.",
             (
                 "orders --state unknown --state accepted",
                 "orders --ref invoice- --since 2030-01-01 --csv > orders.csv",
@@ -187,7 +198,8 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
                 "resolve invoice-77 --not-placed --by ann --note 'not listed'",
             )),
         Command("retry", "resolve:retry", "Send an order again that was refused or not placed",
-            "It spends money, without a question.",
+            "It spends money, without a question. With --panels, --panel chooses where, and is the "
+            "only way by which an order that was unknown or held moves to another panel.",
             ("retry invoice-77 --by ann",)),
         Command("withdraw", "resolve:withdraw", "Take back an order that has not been sent yet",
             "Its state is prepared or held. `smmfanfast cancel` is for orders that the panel has.",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ..journal.sql import SQLJournal
 
 __all__ = [
+    "ROUTERS",
     "CheckCounter",
     "CommonOptions",
     "Flag",
