@@ -84,11 +84,15 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "--save writes the whole catalogue to a file; --diff lists only the changes since such "
             "a file was saved: services added or removed, prices raised or lowered (in percent), "
             "other limits. Both together compare with the old file first. The exit code is 0 "
-            "either way; with --exit-code it is 1 if anything differs.",
+            "either way; with --exit-code it is 1 if anything differs.\n\n"
+            "--compare shows the products of the --panels file side by side. The columns are "
+            "product, panel, id, rate (in the desk's currency), minimum, maximum, refill, cancel "
+            "and a note. A panel that fails has a note, and its exit code.",
             (
                 "services --search telegram --max-rate 1",
                 "services --save catalogue.json",
                 "services --diff catalogue.json --exit-code",
+                "services --compare --panels panels.toml",
             )),
         Command("status", "status:status", "Show the status of any number of orders",
             "The ids are those of the panel. The columns are order, status, charge, start count, "
@@ -171,9 +175,9 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "Leave it running: Ctrl-C stops it, and the orders continue at the panel. Any number "
             "of these can run, on any number of machines that share the journal. During an outage "
             "of the panel it waits, and no order changes. Into a pipe each change is a line: time, "
-            "ref, event, order, status, charge, remains and a message; with --json it is a JSON "
-            "object. Each is shown once per --consumer: the next run continues where the last one "
-            "stopped.",
+            "ref, event, order, status, charge, remains, a message and the panel; with --json it "
+            "is a JSON object. Each is shown once per --consumer: the next run continues where the "
+            "last one stopped.",
             ("follow", "follow --until-final", "follow --json --consumer mail")),
         Command("health", "health:health", "Tell whether orders are followed or need a person",
             "For the healthcheck of a container: it reads only the journal, prints one line and "

@@ -211,10 +211,14 @@ class JournalOptions(CommonOptions):
                 account = client.account
         async with _opened(journal_at(self.address, may_create=False)) as journal:
             account = account or _only_account(await journal.accounts())
-            async with _opened(journal.for_account(account)) as bound:
+            bound = journal.for_account(account)
+            await (bound.open() if file is None else bound.open(file.panels))
+            try:
                 await bound.expire_leases()
                 await bound.expire_requests()
                 yield bound
+            finally:
+                await bound.aclose()
 
 
 class Opened(NamedTuple):

@@ -1,18 +1,36 @@
 """Commands over several panels: prices, orders that are routed, filters and what is shown."""
 
+import asyncio
+import io
 import json
 import re
+import sqlite3
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from rich.console import Console
 
 from smmfanfast_async.cli import _input
 from smmfanfast_async.cli._app import app
 from smmfanfast_async.cli._codes import NETWORK, OK, REFUSED, UNKNOWN, USAGE
+from smmfanfast_async.cli._live import Board, lagging
+from smmfanfast_async.cli.commands import follow as follow_command
+from smmfanfast_async.desk import OrderDesk
+from smmfanfast_async.desk.timing import Timing
+from smmfanfast_async.journal import (
+    ConsumerHealth,
+    DeskHealth,
+    EventKind,
+    JournalEvent,
+    Summary,
+)  # fmt: skip
+from smmfanfast_async.journal.sql import SQLJournal
+from smmfanfast_async.journal.sql.schema import to_microseconds
 from smmfanfast_async.sandbox import Fault, Sandbox
 
 Captured = pytest.CaptureFixture[str]
@@ -43,6 +61,9 @@ beta = "72"
 [exchange_rates]
 beta = "2"
 """
+
+DEADLINE_S = 30.0
+"""Seconds after which a test fails instead of waiting."""
 
 LINK = "https://instagram.com/example"
 ORDER = ["default", "--service", "likes", "--quantity", "1000"]
@@ -258,3 +279,249 @@ async def test_orders_are_listed_by_panel(
     assert len(objects(capsys.readouterr().out)) == 2
     assert await run("summary", "--json") == OK
     assert objects(capsys.readouterr().out)[0]["by_state"] == {"accepted": 2}
+
+
+# --- services ------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_products_are_compared_side_by_side(shop: Shop, capsys: Captured) -> None:
+    assert await run("services", "--compare") == OK
+    assert rows(capsys.readouterr().out) == [
+        ["likes", "alpha", "5", "1.02", "500", "10000", "-", "-", "-"],
+        ["likes", "beta", "5", "2.04", "500", "10000", "-", "-", "-"],
+        ["rare", "alpha", "gone", "-", "-", "-", "-", "-", "not listed"],
+        ["package", "beta", "72", "64", "1", "1", "-", "-", "-"],
+    ]
+    assert await run("services", "--compare", "--json") == OK
+    found = objects(capsys.readouterr().out)
+    assert (found[1]["rate"], found[1]["desk_rate"], found[1]["note"]) == ("1.02", "2.04", None)
+    assert (found[2]["rate"], found[2]["note"]) == (None, "not listed")
+    assert [each.requests["services"] for each in shop.values()] == [2, 2]
+
+
+@pytest.mark.asyncio
+async def test_panel_that_fails_is_noted_beside_the_others(
+    shop: Shop, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BETA_API_KEY", "test-wrong")
+
+    assert await run("services", "--compare") == REFUSED
+    found = rows(capsys.readouterr().out)
+    assert found[0][3] == "1.02"
+    assert (found[1][3], found[1][8]) == ("-", found[3][8])
+    assert "API is Disable for this user" in found[1][8]
+    assert "test-wrong" not in str(found)
+    assert shop["beta"].requests["services"] == 1
+
+
+@pytest.mark.asyncio
+async def test_refill_and_cancel_are_compared(
+    shop: Shop, capsys: Captured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async with Sandbox(speed=0, api_key="test-alpha", dialect="api-v2") as panel:
+        text = FILE.format(alpha=panel.url, beta=shop["beta"].url)
+        table = '[panels.alpha]\nprofile = "api-v2"'
+        (tmp_path / "v2.toml").write_text(text.replace("[panels.alpha]", table))
+        monkeypatch.setenv("SMMFANFAST_PANELS", str(tmp_path / "v2.toml"))
+
+        assert await run("services", "--compare") == OK
+
+    first = rows(capsys.readouterr().out)[0]
+    assert {first[6], first[7]} <= {"yes", "no"}
+
+
+@pytest.mark.asyncio
+async def test_comparison_needs_a_file_and_no_other_option(
+    shop: Shop, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await run("services", "--compare", "--search", "telegram") == USAGE
+    assert "compare cannot be combined with options that choose" in capsys.readouterr().err
+    monkeypatch.delenv("SMMFANFAST_PANELS")
+    assert await run("services", "--compare") == USAGE
+    assert "panels is missing: add --panels FILE" in capsys.readouterr().err
+    assert not shop["alpha"].request_count
+
+
+# --- follow and health ---------------------------------------------------------------------------
+
+
+def edit(tmp_path: Path, statement: str, *values: object) -> None:
+    with sqlite3.connect(tmp_path / "orders.db") as database:
+        assert database.execute(statement, values).rowcount
+    database.close()
+
+
+def make_late(tmp_path: Path) -> None:
+    """Let all events be an hour old."""
+    moment = to_microseconds(datetime.now(UTC) - timedelta(hours=1))
+    edit(tmp_path, "UPDATE smm_events SET at = ?", moment)
+
+
+async def read_one_event(tmp_path: Path) -> None:
+    """Let a consumer "mail" start, and acknowledge the first event."""
+    journal = SQLJournal(f"sqlite+aiosqlite:///{tmp_path}/orders.db").for_account("shop")
+    await journal.open(["alpha", "beta"])
+    claim = await journal.claim_consumer("mail", "test", lease=timedelta(seconds=1))
+    assert claim is not None
+    await journal.aclose()
+
+
+@pytest.mark.asyncio
+async def test_all_panels_are_followed(
+    shop: Shop, capsys: Captured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(OrderDesk, "_timing", Timing(min_backoff_s=0.01, idle_s=0.02))
+    monkeypatch.setattr(follow_command, "COUNT_EVERY_S", 0.02)
+    for ref in ("one", "two"):
+        assert await place(ref, "--yes") == OK
+    for panel in shop.values():
+        panel.finish_all()
+    # Their first checks are due now.
+    edit(tmp_path, "UPDATE smm_orders SET due_at = 1")
+    capsys.readouterr()
+
+    assert await asyncio.wait_for(run("follow", "--until-final"), DEADLINE_S) == OK
+
+    found = {(row[1], row[2], row[8]) for row in rows(capsys.readouterr().out)}
+    assert found >= {
+        ("one", "finished", "alpha"), ("two", "rerouted", "alpha"), ("two", "finished", "beta"),
+    }  # fmt: skip
+
+
+def event(panel: str) -> JournalEvent:
+    now = datetime.now(UTC)
+    return JournalEvent(
+        position=1, at=now, ref="one", kind=EventKind.ACCEPTED, attempt=1, panel=panel
+    )
+
+
+def consumer(name: str, lag: int, minutes: int) -> ConsumerHealth:
+    return ConsumerHealth(
+        consumer=name, position=3, lag=lag, lease_until=None,
+        oldest_at=datetime.now(UTC) - timedelta(minutes=minutes) if lag else None,
+    )  # fmt: skip
+
+
+def health_of(*consumers: ConsumerHealth) -> DeskHealth:
+    return DeskHealth(
+        at=datetime.now(UTC), prepared=0, held=0, sending=0, unknown=0, oldest_unknown_at=None,
+        oldest_prepared_at=None, oldest_due_check_at=None, requests_unknown=0, budget_left=None,
+        consumers={each.consumer: each for each in consumers},
+    )  # fmt: skip
+
+
+def render(board: Board) -> str:
+    console = Console(width=120, file=io.StringIO(), record=True)
+    console.print(board)
+    return console.export_text()
+
+
+def test_board_shows_panels_and_consumers_that_lag() -> None:
+    board = Board()
+    board.count(Summary(by_state={}, by_status={}, spent=Decimal(0), refunded=Decimal(0),
+                        at_risk=Decimal(0)), 0, [])  # fmt: skip
+    board.event(event("default"))
+    assert "panel" not in render(board)
+
+    board.event(event("beta"))
+    late = [consumer("mail", 1, 60), consumer("sheet", 12, 60), consumer("own", 5, 60)]
+    board.lag(lagging(health_of(*late, consumer("new", 5, 1), consumer("done", 0, 0)),
+                      besides="own"))  # fmt: skip
+
+    shown = render(board)
+    assert re.search(r"message +panel", shown)
+    assert "beta" in shown
+    assert "consumer mail is 1 event behind, since 20" in shown
+    assert "consumer sheet is 12 events behind, since 20" in shown
+    assert not {name for name in ("own", "new", "done") if f"consumer {name}" in shown}
+
+
+def test_lines_name_a_consumer_when_it_starts_to_lag(capsys: Captured) -> None:
+    with follow_command._view(as_json=True) as view:
+        for late in ([consumer("mail", 1, 60)], [consumer("mail", 2, 60)], []):
+            view.lag(late)
+        view.lag([consumer("mail", 3, 60)])
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = captured.err.splitlines()
+    assert [line[:31] for line in lines] == [
+        "consumer mail is 1 event behind", "consumer mail is 3 events behin",
+    ]  # fmt: skip
+
+
+@pytest.mark.asyncio
+async def test_health_names_what_is_wrong_with_panels_and_consumers(
+    shop: Shop, capsys: Captured, tmp_path: Path
+) -> None:
+    assert await place("one", "--yes") == OK
+    await read_one_event(tmp_path)
+    make_late(tmp_path)
+    shop["beta"].fail_next(Fault.RATE_LIMIT, action="add", retry_after_s=600)
+    assert await place("two", "--yes") == NETWORK
+    path = tmp_path / "panels.toml"
+    path.write_text(path.read_text().replace("alpha", "gamma").replace("GAMMA", "ALPHA"))
+    capsys.readouterr()
+
+    assert await run("health") == OK
+    line = capsys.readouterr().out
+    assert "panel beta asked for a pause until 20" in line
+    assert "orders are open at alpha, which is not in the --panels file" in line
+    assert re.search(r"consumer mail is \d+ events behind, since 20", line)
+    assert await run("health", "--json") == OK
+    (found,) = objects(capsys.readouterr().out)
+    assert found["lost_panels"] == ["alpha"]
+    assert found["panels"]["beta"]["paused_until"]
+    assert "default" not in found["panels"]
+
+
+# --- doctor --------------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_doctor_checks_each_panel(
+    shop: Shop, capsys: Captured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert await run("doctor") == OK
+    found = {row[1]: row for row in rows(capsys.readouterr().out)}
+    assert found["panels"][2] == "account shop, 3 products"
+    assert found["alpha"][2].endswith("key from panels.alpha.key_env of the file")
+    assert found["beta balance"][2] == "1000.00 USD"
+
+    monkeypatch.delenv("ALPHA_API_KEY")
+    key = tmp_path / "beta.key"
+    key.write_text("test-beta")
+    key.chmod(0o644)
+    path = tmp_path / "panels.toml"
+    path.write_text(path.read_text().replace('key_env = "BETA_API_KEY"', 'key_file = "beta.key"'))
+    assert await run("doctor", "--json") == REFUSED
+    (findings,) = objects(capsys.readouterr().out)
+    levels = [(each["name"], each["level"]) for each in findings]
+    assert ("alpha", "error") in levels
+    assert ("beta", "warning") in levels
+    assert ("beta balance", "ok") in levels
+
+    assert await run("doctor", "--panel") == USAGE
+    assert "panels and --panel cannot be combined" in capsys.readouterr().err
+    path.write_text("account")
+    assert await run("doctor") == REFUSED
+    assert "is not TOML" in capsys.readouterr().out
+    assert shop["alpha"].requests["balance"] == 1
+
+
+@pytest.mark.asyncio
+async def test_client_or_desk_that_cannot_be_made_names_file_and_table(
+    shop: Shop, capsys: Captured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("BETA_API_KEY", "test beta")
+    assert await run("services", "--compare") == USAGE
+    error = capsys.readouterr().err
+    assert "panels.toml' has an invalid panels.beta: api_key" in error
+    assert "test beta" not in error
+
+    monkeypatch.setenv("BETA_API_KEY", "test-beta")
+    path = tmp_path / "panels.toml"
+    path.write_text(path.read_text().partition("[products.likes]")[0])
+    assert await run("quote", *ORDER, "--link", LINK) == USAGE
+    assert "panels.toml' has an invalid table: products is required" in capsys.readouterr().err
+    assert not shop["alpha"].request_count
