@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import re
+import shlex
 import sqlite3
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ import pytest
 import pytest_asyncio
 from rich.console import Console
 
+from smmfanfast_async import cli
 from smmfanfast_async.cli import _input
 from smmfanfast_async.cli._app import app
 from smmfanfast_async.cli._codes import NETWORK, OK, REFUSED, UNKNOWN, USAGE
@@ -525,3 +527,34 @@ async def test_client_or_desk_that_cannot_be_made_names_file_and_table(
     assert await run("quote", *ORDER, "--link", LINK) == USAGE
     assert "panels.toml' has an invalid table: products is required" in capsys.readouterr().err
     assert not shop["alpha"].request_count
+
+
+# --- the guide -----------------------------------------------------------------------------------
+
+
+@pytest.mark.asyncio
+async def test_blocks_of_the_guide_run_in_order(
+    shop: Shop, capsys: Captured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    guide = Path(cli.__file__).with_name("README.md").read_text(encoding="utf-8")
+    section = guide.split("\n## Several panels\n")[1].split("\n## ")[0]
+    (toml,) = re.findall(r"^```toml\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
+    (shell,) = re.findall(r"^```sh\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
+    for name, panel in shop.items():
+        assert f"https://{name}.example/api/v2" in toml
+        toml = toml.replace(f"https://{name}.example/api/v2", panel.url)
+    (tmp_path / "panels.toml").write_text(toml)
+    (tmp_path / "beta.key").write_text("test-beta")
+    (tmp_path / "beta.key").chmod(0o600)
+    monkeypatch.chdir(tmp_path)
+
+    for line in shell.splitlines():
+        program, *args = shlex.split(line, comments=True)
+        if program == "export":
+            monkeypatch.setenv(*args[0].split("=", 1))
+        else:
+            assert (line, await run(*args)) == (line, OK)
+
+    shown = capsys.readouterr().out
+    assert "order 1 placed as invoice-775 at alpha\n" in shown
+    assert "\nok: 0 to send\n" in shown
