@@ -90,19 +90,21 @@ def _row(offer: Offer) -> list[Text]:
     ]
 
 
-def question(found: Sequence[Offer], balance: Balance | None) -> str:
-    """Return the question before an order is placed: where it goes first, and what it may cost."""
-    able = [each for each in found if each.rank is not None]
-    if not able:
-        return "No panel can take this order now. Store it, to be sent when one can?"
+NO_PANEL = "No panel can take this order now. Store it, to be sent when one can?"
+"""The question before an order that no panel can take."""
+
+
+def question(able: Sequence[Offer], balance: Balance) -> str:
+    """Return the question before an order is placed: where it goes first, and what it may cost.
+
+    `able` are the offers of the panels that can take it, in order; `balance` is that of the first.
+    """
     first = able[0]
     price = money(first.quote.price)
     cost = "" if price is None else f" for {price}"
     others = [each.quote.price for each in able[1:] if each.quote.price is not None]
     more = f", or for up to {money(max(others))} at another one that takes it" if others else ""
-    has = ""
-    if balance is not None:
-        has = f" Balance: {balance.balance:f} {balance.currency or ''}".rstrip()
+    has = f" Balance: {balance.balance:f} {balance.currency or ''}".rstrip()
     return f"Place this order at {first.quote.panel}{cost}{more}?{has}"
 
 
@@ -113,5 +115,7 @@ async def confirm_offers(opened: Opened, order: Order, *, agreed: bool) -> bool:
     if agreed:
         return True
     able = [each for each in found if each.rank is not None]
-    balance = await opened.clients[able[0].quote.panel].balance() if able else None
-    return confirm(question(found, balance), "--yes")
+    if not able:
+        return confirm(NO_PANEL, "--yes")
+    balance = await opened.clients[able[0].quote.panel].balance()
+    return confirm(question(able, balance), "--yes")

@@ -261,7 +261,7 @@ async def test_order_that_no_panel_answers_is_kept(shop: Shop, capsys: Captured)
 
 @pytest.mark.asyncio
 async def test_orders_are_listed_by_panel(
-    shop: Shop, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+    shop: Shop, capsys: Captured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert await place("one", "--yes") == OK
     assert await place("two", "--yes") == OK
@@ -273,6 +273,13 @@ async def test_orders_are_listed_by_panel(
     assert [(row[0], row[-1]) for row in rows(capsys.readouterr().out)] == [
         ("one", "alpha"), ("two", "beta"),
     ]  # fmt: skip
+    monkeypatch.setattr(Console, "is_terminal", True)
+    assert await run("orders") == OK
+    head, *_ = [line for line in capsys.readouterr().out.splitlines() if "status" in line]
+    assert head.rstrip().removesuffix("\x1b[0m").rstrip().endswith("panel")
+    monkeypatch.undo()
+    monkeypatch.setenv("SMMFANFAST_PANELS", str(tmp_path / "panels.toml"))
+    monkeypatch.setenv("SMMFANFAST_JOURNAL", str(tmp_path / "orders.db"))
     assert await run("orders", "--panel", "beta", "--csv") == OK
     head, *listed = capsys.readouterr().out.splitlines()
     assert head.endswith(",panel")
