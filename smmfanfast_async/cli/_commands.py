@@ -16,6 +16,7 @@ SETTINGS = {
     "address": "--base-url, SMMFANFAST_BASE_URL; by default that of the profile",
     "profile": "--profile, SMMFANFAST_PROFILE: smmfanfast, api-v2, or a TOML file",
     "proxy": "SMMFANFAST_PROXY",
+    "panels": "--panels, SMMFANFAST_PANELS: a TOML file that names several",
     "journal": "--journal, SMMFANFAST_JOURNAL: a file, or the URL of a database",
 }
 """Where each setting comes from."""
@@ -60,7 +61,7 @@ class Command(NamedTuple):
 
 COMMANDS: dict[str, tuple[Command, ...]] = {
     "Try it, without a key": (
-        Command("demo", "demo:demo", "Show the main features on a sandbox on this machine",
+        Command("demo", "demo:demo", "Show the main features on two test panels here",
             "It needs no key and no network, and takes about 20 seconds.",
             ("demo", "demo --json")),
         Command("sandbox", "sandbox:sandbox", "Run a test panel on this machine",
@@ -83,11 +84,15 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "--save writes the whole catalogue to a file; --diff lists only the changes since such "
             "a file was saved: services added or removed, prices raised or lowered (in percent), "
             "other limits. Both together compare with the old file first. The exit code is 0 "
-            "either way; with --exit-code it is 1 if anything differs.",
+            "either way; with --exit-code it is 1 if anything differs.\n\n"
+            "--compare shows the products of the --panels file side by side. The columns are "
+            "product, panel, id, rate (in the desk's currency), minimum, maximum, refill, cancel "
+            "and a note. A panel that fails has a note, and its exit code.",
             (
                 "services --search telegram --max-rate 1",
                 "services --save catalogue.json",
                 "services --diff catalogue.json --exit-code",
+                "services --compare --panels panels.toml",
             )),
         Command("status", "status:status", "Show the status of any number of orders",
             "The ids are those of the panel. The columns are order, status, charge, start count, "
@@ -117,13 +122,24 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "The order is checked against the catalogue; its price and the balance are shown, and "
             "a question is asked. With --ref it is recorded in the journal before it is sent, and "
             "the same ref is never ordered twice. Exit code 3 means that the outcome is unknown: "
-            "the order may have been placed, so check the panel before ordering again.",
+            "the order may have been placed, so check the panel before ordering again.\n\n"
+            "With --panels, --service is a product and --ref is needed: the order goes to the "
+            "panel that `smmfanfast quote` ranks first, and on to the next one only if a panel "
+            "has refused it or was proved not to have it. The output names the panel.",
             (
                 f"add default --service 5 --quantity 1000 \\\n    --link {LINK}",
                 ("add custom_comments --service 30 --yes --comments @lines.txt "
                 f"\\\n    --link {LINK}"),
                 f"add default --service 5 --quantity 1000 --ref invoice-77 \\\n    --link {LINK}",
             )),
+        Command("quote", "quote:quote", "Show what an order costs at each of several panels",
+            "The panels and the products are those of the --panels file, and --service is a "
+            "product. The columns are rank (1 is the panel that gets the order first), panel, "
+            "service, the price in the panel's currency and in the desk's, and why a panel is left "
+            "out. With --json there is one JSON object per line. Nothing is stored or sent; the "
+            "exit code is 1 if no panel can take the order.",
+            (("quote default --panels panels.toml --service likes "
+                f"\\\n    --quantity 1000 --link {LINK}"),)),
         Command("refill", "refills:refill", "Request refills of orders (API v2 panels)",
             "The columns are order, refill and a note; `smmfanfast refill-status` takes the id of "
             f"a refill. {ONCE}\n\n{BY_REF}",
@@ -144,9 +160,9 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
     "Keep track, in a journal of orders": (
         Command("orders", "orders:orders", "List the orders in the journal, oldest first",
             "The columns are ref, state, order (the panel's id), status, price, charge, remains, "
-            "and the time of creation. On a terminal the newest 1000 are shown; into a pipe, and "
-            "with --json (one object per line), each is printed as it is read. It needs no panel, "
-            "and no key if the journal has only one account.",
+            "the time of creation and the panel. On a terminal the newest 1000 are shown; into a "
+            "pipe, and with --json (one object per line), each is printed as it is read. It calls "
+            "no panel, and needs no key if the journal has only one account.",
             (
                 "orders --state unknown --state accepted",
                 "orders --ref invoice- --since 2030-01-01 --csv > orders.csv",
@@ -159,9 +175,9 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
             "Leave it running: Ctrl-C stops it, and the orders continue at the panel. Any number "
             "of these can run, on any number of machines that share the journal. During an outage "
             "of the panel it waits, and no order changes. Into a pipe each change is a line: time, "
-            "ref, event, order, status, charge, remains and a message; with --json it is a JSON "
-            "object. Each is shown once per --consumer: the next run continues where the last one "
-            "stopped.",
+            "ref, event, order, status, charge, remains, a message and the panel; with --json it "
+            "is a JSON object. Each is shown once per --consumer: the next run continues where the "
+            "last one stopped.",
             ("follow", "follow --until-final", "follow --json --consumer mail")),
         Command("health", "health:health", "Tell whether orders are followed or need a person",
             "For the healthcheck of a container: it reads only the journal, prints one line and "
@@ -186,7 +202,8 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
                 "resolve invoice-77 --not-placed --by ann --note 'not listed'",
             )),
         Command("retry", "resolve:retry", "Send an order again that was refused or not placed",
-            "It spends money, without a question.",
+            "It spends money, without a question. With --panels, --panel chooses where, and is the "
+            "only way by which an order that was unknown or held moves to another panel.",
             ("retry invoice-77 --by ann",)),
         Command("withdraw", "resolve:withdraw", "Take back an order that has not been sent yet",
             "Its state is prepared or held. `smmfanfast cancel` is for orders that the panel has.",

@@ -32,13 +32,14 @@ __all__ = [
     "show_entry",
     "summary_view",
     "unknown_object",
+    "where",
     "write_csv",
 ]
 
 COLUMNS = (
     "ref", "state", "order", "status", "price", "charge", "currency", "quantity", "start_count",
     "remains", "service", "link", "created_at", "sent_at", "settled_at", "changed_at", "kind",
-    "reason",
+    "reason", "panel",
 )  # fmt: skip
 """Columns of the CSV."""
 
@@ -63,9 +64,15 @@ def format_time(moment: datetime | None) -> str | None:
 
 def entries_table(entries: Iterable[Entry], title: str) -> Table:
     """Return a table of orders."""
-    columns = ("ref", "state", "order", "status", "price", "charge", "remains", "created (UTC)")
+    listed = list(entries)
+    columns = ["ref", "state", "order", "status", "price", "charge", "remains", "created (UTC)"]
     numbers = ("price", "charge", "remains")
-    rows = ([*entry_row(each)[:-1], _created(each)] for each in entries)
+    rows = [[*entry_row(each)[:-2], _created(each), cell(each.panel)] for each in listed]
+    if any(each.routes for each in listed):
+        columns.append("panel")
+    else:
+        # Narrow: all are at one panel.
+        rows = [row[:-1] for row in rows]
     return table(title, *columns, right=numbers, rows=rows)
 
 
@@ -83,6 +90,7 @@ def entry_row(entry: Entry) -> list[Text]:
         cell(entry.raw_status, STYLES.get(entry.status or Status.PENDING, "")),
         *map(cell, (money(entry.price), money(entry.charge), entry.remains)),
         cell(format_time(entry.created_at), "dim"),
+        cell(entry.panel),
     ]
 
 
@@ -145,6 +153,7 @@ def _facts(unknown: UnknownOrder) -> list[tuple[str, Text]]:
     times = f"{format_time(entry.sent_at) or '–'} UTC, attempt {entry.attempt}"
     facts = [
         ("sent", cell(times)),
+        *([("panel", cell(entry.panel))] if entry.routes else []),
         ("order", cell(_describe(entry))),
         ("response", cell(entry.reason)),
         ("balance", _balance(unknown)),
@@ -237,8 +246,18 @@ def show_entry(entry: Entry, options: JournalOptions) -> None:
         " is ",
         (entry.state.value, STATE_STYLES.get(entry.state, "")),
         about,
+        where(entry),
     )
     Console().print(text, soft_wrap=True)
+
+
+def where(entry: Entry) -> str:
+    """Return which of several panels took an order, and which refused it; empty for one panel."""
+    if not entry.routes or entry.panel is None:
+        return ""
+    refused = ", ".join(f"{panel}: {kind.value}" for panel, kind in entry.refused_by.items())
+    by = f" (refused by {sanitize(refused)})" if refused else ""
+    return f" at {sanitize(entry.panel)}{by}"
 
 
 def report_placed(entry: Entry, options: JournalOptions, *, was_waiting: bool = False) -> int:
@@ -259,7 +278,7 @@ def report_placed(entry: Entry, options: JournalOptions, *, was_waiting: bool = 
         return exit_code(failure)
     if not options.json:
         already = "already " if was_placed else ""
-        line = f"order {sanitize(order)} {already}placed as {sanitize(entry.ref)}"
+        line = f"order {sanitize(order)} {already}placed as {sanitize(entry.ref)}{where(entry)}"
         Console().print(Text(line, style="bold green"), soft_wrap=True)
     return OK
 

@@ -7,8 +7,9 @@ import stat
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TextIO
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -26,7 +27,16 @@ from rich.text import Text
 
 from .._text import sanitize
 from ..errors import PanelError
-from ..journal import OPEN_STATES, EventKind, JournalEvent, Summary, UnknownOrder
+from ..journal import (
+    DEFAULT_PANEL,
+    OPEN_STATES,
+    ConsumerHealth,
+    DeskHealth,
+    EventKind,
+    JournalEvent,
+    Summary,
+    UnknownOrder,
+)
 from ..results import OrderStatus, Status
 from ._entries import format_time, summary_view
 from ._output import STYLES, cell, money, plural, shorten, statuses_table, table
@@ -37,7 +47,9 @@ __all__ = [
     "can_redraw",
     "closed_of",
     "counting",
+    "describe_lag",
     "event_row",
+    "lagging",
     "live",
     "notices",
     "progress",
@@ -54,6 +66,9 @@ REDRAWN_PER_S = 4.0
 
 BAR_COLUMNS = 40
 """Width of a bar, in columns."""
+
+LAG = timedelta(minutes=15)
+"""How long an event waits for a consumer before that is shown: one that runs takes seconds."""
 
 EVENT_STYLES = {
     EventKind.UNKNOWN: "bold red",
@@ -149,7 +164,24 @@ def event_row(event: JournalEvent) -> list[Text]:
         cell(money(event.charge)),
         cell(event.remains),
         cell(text),
+        cell(event.panel),
     ]
+
+
+def lagging(health: DeskHealth, *, besides: str = "") -> list[ConsumerHealth]:
+    """Return the consumers of events whose oldest event waits for longer than `LAG`."""
+    before = health.at - LAG
+    return [
+        each
+        for name, each in health.consumers.items()
+        if name != besides and each.oldest_at is not None and each.oldest_at < before
+    ]
+
+
+def describe_lag(consumer: ConsumerHealth) -> str:
+    """Return in words how far a consumer is behind."""
+    name, behind = sanitize(consumer.consumer), plural(consumer.lag, "event")
+    return f"consumer {name} is {behind} behind, since {format_time(consumer.oldest_at)} UTC"
 
 
 def closed_of(summary: Summary) -> tuple[int, int]:
@@ -174,6 +206,7 @@ class Board:
         self._checks = 0
         self._unknown: list[UnknownOrder] = []
         self._events: deque[JournalEvent] = deque(maxlen=EVENTS_SHOWN)
+        self._lagging: Sequence[ConsumerHealth] = ()
         self._notice = ""
         self.is_stopped = False
         """Whether following was interrupted, so that the board is erased."""
@@ -194,6 +227,10 @@ class Board:
         """Show the current totals."""
         self._summary, self._checks, self._unknown = summary, checks, unknown
 
+    def lag(self, consumers: Sequence[ConsumerHealth]) -> None:
+        """Show the consumers that lag."""
+        self._lagging = consumers
+
     def __rich__(self) -> RenderableType:
         """Render the board."""
         if self._summary is None:
@@ -203,6 +240,7 @@ class Board:
             parts += [Text(), self._changes()]
         if self._unknown:
             parts += [Text(), self._to_resolve()]
+        parts += [Text(describe_lag(each), style="yellow") for each in self._lagging]
         if self._notice:
             parts.append(Text(self._notice, style="yellow"))
         return Group(*parts)
@@ -226,8 +264,12 @@ class Board:
 
     def _changes(self) -> Table:
         numbers = ("charge", "remains")
-        names = ("at (UTC)", "ref", "event", "order", "status", "charge", "remains", "message")
-        rows = map(event_row, self._events)
+        names = ["at (UTC)", "ref", "event", "order", "status", "charge", "remains", "message"]
+        rows = list(map(event_row, self._events))
+        if {each.panel for each in self._events} <= {None, DEFAULT_PANEL}:
+            rows = [row[:-1] for row in rows]
+        else:
+            names.append("panel")
         return shorten(table("Latest changes", *names, right=numbers, rows=rows))
 
     def _to_resolve(self) -> Group:

@@ -2,32 +2,35 @@
 
 import os
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol, TypeVar
 
-from attrs import define, frozen
+from attrs import define
 from cyclopts import Parameter
 
 from .._engine.policy import PollPolicy
 from .._text import sanitize
 from ..client import Client
-from ..desk import OrderDesk
+from ..desk import OrderDesk, cheapest_first, in_order
 from ..errors import InvalidCode, InvalidOrderError, InvalidSettingsError
 from ..events import BatchFinished, Event
-from ..profile import Profile
+from ..journal import DEFAULT_PANEL
 from . import _settings as settings
 from ._errors import print_line
 from ._output import plural
+from ._panels import PanelsFile, load_panels, named
 from ._profiles import OrderType, ProfileName
+from ._settings import ResolvedSettings
 
 if TYPE_CHECKING:
     from ..journal.sql import SQLJournal
 
 __all__ = [
+    "ROUTERS",
     "CheckCounter",
     "CommonOptions",
     "Flag",
@@ -35,9 +38,11 @@ __all__ = [
     "Many",
     "Opened",
     "OrderType",
+    "PanelName",
     "journal_at",
     "mention_other_accounts",
     "parse_amount",
+    "refuse_panel",
 ]
 
 T = TypeVar("T", bound="_Opens")
@@ -49,6 +54,12 @@ JOURNAL_LIBRARIES = {"sqlalchemy", "aiosqlite"}
 
 Many = Annotated[list[str] | None, Parameter(negative=())]
 """An option that can be repeated."""
+
+ROUTERS = {"cheapest_first": cheapest_first, "in_order": in_order}
+"""The routers that a file can name."""
+
+PanelName = Annotated[str | None, Parameter(help="The panel, by its name in the --panels file.")]
+"""An option that is needed if there are several panels."""
 
 Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 """An option without a value."""
@@ -67,13 +78,34 @@ class CommonOptions:
     """File with the key, instead of SMMFANFAST_API_KEY and SMMFANFAST_API_KEY_FILE."""
     json: Flag = False
     """Print JSON."""
+    panels: Path | None = None
+    """TOML file that names several panels, instead of one and SMMFANFAST_PANELS."""
+
+    def panels_file(self) -> PanelsFile | None:
+        """Return the file with several panels, None for one panel."""
+        setting = settings.panels(None if self.panels is None else str(self.panels))
+        if setting is None:
+            return None
+        one = {"base-url": self.base_url, "profile": self.profile, "key-file": self.key_file}
+        for name, value in one.items():
+            if value is not None:
+                # Not ignored: the order would go to another panel than was asked for.
+                reason = f"({setting.source}) and --{name} cannot be combined"
+                raise InvalidSettingsError("panels", reason)
+        return load_panels(setting.value)
 
     def kind(self) -> settings.Kind:
         """Return the profile and its source."""
         return settings.profile(None if self.profile is None else str(self.profile))
 
-    def settings(self) -> "ResolvedSettings":
-        """Return the settings of a client."""
+    def settings(self, panel: str | None = None) -> ResolvedSettings:
+        """Return the settings of a client: of the panel with this name, if there are several."""
+        file = self.panels_file()
+        if file is not None:
+            return file.choose(panel).resolve()
+        if panel is not None:
+            reason = "needs a file that names it: --panels or SMMFANFAST_PANELS"
+            raise InvalidSettingsError("panel", reason)
         profile = self.kind().profile
         return ResolvedSettings(
             profile=profile,
@@ -83,31 +115,34 @@ class CommonOptions:
         )
 
     @asynccontextmanager
-    async def client(self, **options: Any) -> AsyncGenerator[Client, None]:
+    async def client(
+        self, panel: str | None = None, **options: Any
+    ) -> AsyncGenerator[Client, None]:
         """Open a client on this panel; warn on stderr if other users can read the key file."""
-        resolved = self.settings()
-        if resolved.api_key.warning:
-            print_line(resolved.api_key.warning, "yellow", head="warning")
-        async with resolved.client(**options) as client:
+        async with _client(self.settings(panel), **options) as client:
             yield client
 
+    @asynccontextmanager
+    async def clients(
+        self, file: PanelsFile, **options: Any
+    ) -> AsyncGenerator[dict[str, Client], None]:
+        """Open a client on each panel of a file."""
+        async with AsyncExitStack() as stack:
+            opened: dict[str, Client] = {}
+            for name, panel in file.panels.items():
+                resolved = panel.resolve()
+                with named(file.where, f"panels.{name}"):
+                    client = _client(resolved, **options)
+                    opened[name] = await stack.enter_async_context(client)
+            yield opened
 
-@frozen(kw_only=True)
-class ResolvedSettings:
-    """The settings of a client."""
 
-    profile: Profile
-    base_url: settings.Setting
-    api_key: settings.Setting
-    proxy: settings.Setting | None
-
-    def client(self, **options: Any) -> Client:
-        """Create a client."""
-        proxy = None if self.proxy is None else self.proxy.value
-        base_url = self.base_url.value
-        return Client(
-            self.api_key.value, profile=self.profile, base_url=base_url, proxy=proxy, **options
-        )
+@asynccontextmanager
+async def _client(resolved: ResolvedSettings, **options: Any) -> AsyncGenerator[Client, None]:
+    if resolved.api_key.warning:
+        print_line(resolved.api_key.warning, "yellow", head="warning")
+    async with resolved.client(**options) as client:
+        yield client
 
 
 @Parameter(name="*")
@@ -142,13 +177,26 @@ class JournalOptions(CommonOptions):
         journal = journal_at(self.address, may_create=may_create)
         poll = None if every_s is None else PollPolicy(min_interval_s=every_s)
         counter = CheckCounter()
+        file = self.panels_file()
+        if file is not None:
+            async with self.clients(file, on_event=counter) as clients:
+                with named(file.where, "table"):
+                    desk = OrderDesk(
+                        clients, journal, account=self.account or file.account,
+                        products=file.products, exchange_rates=file.exchange_rates,
+                        router=ROUTERS[file.router], poll=poll,
+                        settle_by_balance=settle_by_balance,
+                    )  # fmt: skip
+                async with _opened(desk):
+                    yield Opened(clients, desk, journal, counter, file)
+            return
         async with self.client(on_event=counter) as client:
             desk = OrderDesk(
                 client, journal, account=self.account, poll=poll,
                 settle_by_balance=settle_by_balance,
             )  # fmt: skip
             async with _opened(desk):
-                yield Opened(client, desk, journal, counter)
+                yield Opened({DEFAULT_PANEL: client}, desk, journal, counter, None)
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator["SQLJournal", None]:
@@ -156,25 +204,42 @@ class JournalOptions(CommonOptions):
 
         Without a key, the account is `--account`, or the only one that the journal has.
         """
-        account = self.account
+        file = self.panels_file()
+        account = self.account or (None if file is None else file.account)
         if account is None and settings.has_key(self.key_file):
             async with self.client() as client:
                 account = client.account
         async with _opened(journal_at(self.address, may_create=False)) as journal:
             account = account or _only_account(await journal.accounts())
-            async with _opened(journal.for_account(account)) as bound:
+            bound = journal.for_account(account)
+            await (bound.open() if file is None else bound.open(file.panels))
+            try:
                 await bound.expire_leases()
                 await bound.expire_requests()
                 yield bound
+            finally:
+                await bound.aclose()
 
 
 class Opened(NamedTuple):
-    """An open desk with its client, its journal and the number of its status checks."""
+    """An open desk with its clients, its journal and the number of its status checks."""
 
-    client: Client
+    clients: Mapping[str, Client]
     desk: OrderDesk
     journal: "SQLJournal"
     counter: "CheckCounter"
+    file: PanelsFile | None
+    """The file of a desk over several panels."""
+
+    @property
+    def client(self) -> Client:
+        """The client of the only panel, or of the first."""
+        return next(iter(self.clients.values()))
+
+    @property
+    def place(self) -> str:
+        """Where it orders: the address of the only panel, or the names of all."""
+        return self.client.base_url if self.file is None else ", ".join(self.clients)
 
     async def require(self, ref: str) -> None:
         """Raise `InvalidOrderError`, which names the accounts that have this ref, if it is new."""
@@ -280,6 +345,13 @@ def _without_extra(error: ModuleNotFoundError) -> Exception:
         return error
     how = "pip install 'smmfanfast_async[journal]'"
     return InvalidSettingsError("journal", f"needs {error.name}, which is not installed: {how}")
+
+
+def refuse_panel(panel: str | None) -> None:
+    """Raise `InvalidSettingsError` if a panel was named for an order that has a ref."""
+    if panel is not None:
+        reason = "and --ref cannot be combined: the desk knows the panel of a ref, or chooses it"
+        raise InvalidSettingsError("panel", reason)
 
 
 def parse_amount(name: str, text: str | None) -> Decimal | None:

@@ -16,10 +16,11 @@ from ..results import Service
 from . import _output as output
 from ._codes import OK
 from ._errors import print_line
-from ._options import CommonOptions, ResolvedSettings
+from ._options import CommonOptions
 from ._panel_facts import IMPOSSIBLE_IDS, Answers, Facts, collect_facts, find_by_id
 from ._profile_toml import TomlTable, format_toml, to_table
 from ._profiles import PROFILES
+from ._settings import ResolvedSettings
 
 __all__ = ["print_profile"]
 

@@ -34,6 +34,7 @@ Every key is optional; what is left out is as in the profile that `like` names::
 
 import os
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
 
@@ -59,7 +60,15 @@ from ..profile import (
 )
 from ..refusal_texts import LANGUAGES
 
-__all__ = ["PROFILES", "OrderType", "ProfileName", "load_profile"]
+__all__ = [
+    "PROFILES",
+    "SECRET_KEYS",
+    "OrderType",
+    "ProfileName",
+    "load_profile",
+    "parse_base_url",
+    "read_toml",
+]
 
 PROFILES = {profile.name: profile for profile in (SMMFANFAST, API_V2)}
 
@@ -156,13 +165,17 @@ def load_profile(name_or_path: str) -> Profile:
         known = ", ".join(PROFILES)
         reason = f"{name_or_path!r} is neither a file nor one of {known}"
         raise InvalidSettingsError("profile", reason)
-    return _parse(f"profile {str(path)!r}", path.stem, _read_toml(path))
+    where = f"profile {str(path)!r}"
+    return _parse(where, path.stem, read_toml(path, where))
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def read_toml(
+    path: Path, where: str, *, parse_float: Callable[[str], Any] = float
+) -> dict[str, Any]:
+    """Read a TOML file; `where` names it in errors."""
     try:
         with path.open("rb") as file:
-            return tomllib.loads(file.read(MAX_FILE_BYTES).decode())
+            return tomllib.loads(file.read(MAX_FILE_BYTES).decode(), parse_float=parse_float)
     except OSError as error:
         reason = f"cannot be read: {error.strerror}"
     except UnicodeDecodeError:
@@ -174,7 +187,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except ValueError:
         # The only other one: Python does not convert more than 4300 digits.
         reason = "has a number that is too long"
-    raise InvalidSettingsError(f"profile {str(path)!r}", reason)
+    raise InvalidSettingsError(where, reason)
 
 
 def _parse(where: str, default_name: str, table: dict[str, Any]) -> Profile:
@@ -196,7 +209,7 @@ def _parse(where: str, default_name: str, table: dict[str, Any]) -> Profile:
         name: value for name, value in fields.items() if value is not UNSET
     }
     if "base_url" in changes:
-        changes["base_url"] = _parse_base_url(where, changes["base_url"])
+        changes["base_url"] = parse_base_url(where, changes["base_url"])
     languages = changes.pop("languages")
     # The first match counts, so the texts of the file come before the known ones.
     changes["refusals"] = (
@@ -235,12 +248,13 @@ def _explain(error: msgspec.ValidationError, table: dict[str, Any]) -> str:
     return f"has {key} = {shown}: {message[:1].lower()}{message[1:]}{choices}"
 
 
-def _parse_base_url(where: str, address: str) -> str:
+def parse_base_url(where: str, address: str, name: str = "base_url") -> str:
+    """Return an address that is valid; `where` and `name` name file and field in errors."""
     try:
         return str(parse_url(address))
     except InvalidSettingsError as error:
         shown = "…" if "@" in address else repr(address)
-        reason = f"has base_url = {shown}, which {error.reason}"
+        reason = f"has {name} = {shown}, which {error.reason}"
         raise InvalidSettingsError(where, reason) from error
 
 

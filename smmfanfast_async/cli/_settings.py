@@ -9,21 +9,26 @@ import re
 import stat
 from pathlib import Path
 from shlex import quote
+from typing import Any
 
 from attrs import field, frozen
 
+from ..client import Client
 from ..errors import InvalidSettingsError
 from ..profile import API_V2, SMMFANFAST, Profile
 from ._profiles import load_profile
 
 __all__ = [
     "Kind",
+    "ResolvedSettings",
     "Setting",
     "address",
     "api_key",
     "has_key",
     "journal",
+    "key_of_file",
     "mask_password",
+    "panels",
     "profile",
     "proxy",
 ]
@@ -58,6 +63,24 @@ class Kind:
     profile: Profile
     source: str
     """The option or the variable, or that it is the default."""
+
+
+@frozen(kw_only=True)
+class ResolvedSettings:
+    """The settings of a client."""
+
+    profile: Profile
+    base_url: Setting
+    api_key: Setting
+    proxy: Setting | None
+
+    def client(self, **options: Any) -> Client:
+        """Create a client."""
+        proxy = None if self.proxy is None else self.proxy.value
+        base_url = self.base_url.value
+        return Client(
+            self.api_key.value, profile=self.profile, base_url=base_url, proxy=proxy, **options
+        )
 
 
 def mask_password(url: str) -> str:
@@ -107,17 +130,22 @@ def journal(option: str | None) -> Setting | None:
     return _first((option, "--journal"), _of_environment("SMMFANFAST_JOURNAL"))
 
 
+def panels(option: str | None) -> Setting | None:
+    """Return the file that names several panels, None if there is none."""
+    return _first((option, "--panels"), _of_environment("SMMFANFAST_PANELS"))
+
+
 # --- key -----------------------------------------------------------------------------------------
 
 
 def api_key(option: str | Path | None) -> Setting:
     """Return the key and its source, with a warning if other users can read the file."""
     if option is not None:
-        return _key_of_file(str(option), "--key-file")
+        return key_of_file(str(option), "--key-file")
     if key := os.environ.get(KEY):
         return Setting(key.strip(), KEY)
     if path := os.environ.get(KEY_FILE):
-        return _key_of_file(path, KEY_FILE)
+        return key_of_file(path, KEY_FILE)
     how = f"set {KEY}, or use --key-file or {KEY_FILE}, the path of a file with it"
     raise InvalidSettingsError("api_key", f"is missing: {how}")
 
@@ -127,7 +155,8 @@ def has_key(option: str | Path | None) -> bool:
     return option is not None or any(map(os.environ.get, (KEY, KEY_FILE)))
 
 
-def _key_of_file(path: str, source: str) -> Setting:
+def key_of_file(path: str, source: str) -> Setting:
+    """Return the key in a file, with a warning if other users can read it."""
     try:
         # Not by pathlib, which raises without a home directory.
         with Path(os.path.expanduser(path)).open("rb") as file:  # noqa: PTH111

@@ -33,7 +33,10 @@ async def test_demo_brings_its_orders_to_a_final_status(
     assert summary["checks"] >= count
     assert summary["status_calls"] < 100
     assert Decimal(summary["spent"]) > 0
-    assert Decimal(summary["spent"]) + Decimal(summary["balance"]) == demo.BALANCE
+    left = map(Decimal, summary["balances"].values())
+    assert summary["balances"].keys() == demo.BALANCES.keys()
+    assert Decimal(summary["spent"]) + sum(left) == sum(demo.BALANCES.values())
+    assert summary["moved_to"] == "beta"
 
 
 @pytest.mark.asyncio
@@ -50,19 +53,25 @@ async def test_demo_output_fits_80_columns(
     shown = capsys.readouterr().out
     assert max(map(len, shown.splitlines())) <= 80
     for text in (
-        "2000.00 USD on the account",
+        "Panel beta: 2000.00 USD on the account",
         "65 services; one of each type",
         "mentions-user-followers",
         "both calls return order 12; the panel has 1 more order",
-        "before sending: quantity 1 is below the minimum of service 5 (500)",
+        "before sending: service '5' cannot be taken by any panel: beta: below_min",
         "by the panel:   You have an active order with this link",
         "fell by 0.51; the price is 0.51: it matches an order",
-        "placed again, same ref: order 13; the panel has 1 order for it",
-        "the panel answered a probe: the next order is 14",
+        "it stayed unknown at alpha, where it may exist",
+        "beta sells the same and got 0 orders for it",
+        "placed again, same ref: order 1; alpha has 1 order for it",
+        "Out of funds: panel alpha has 0.0900 USD left",
+        "refused by: alpha",
+        "placed at:  beta, order 13",
+        "the refusal proves that alpha has ordered nothing",
         "26/26",
         "40/40",
         "refused 1  finished 40",
-        "USD left = 2000.0000 USD",
+        "left 0.0900 (alpha) + left 1",
+        "(beta) = 2000.6000 USD",
     ):
         assert text in shown
 

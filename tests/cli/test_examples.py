@@ -46,6 +46,16 @@ OTHER_CODES = {
 """Exit codes of examples whose subject does not exist in the prepared state."""
 
 
+PANELS = """\
+account = "shop"
+[panels.alpha]
+base_url = "{}"
+key_env = "SMMFANFAST_API_KEY"
+[products.likes]
+alpha = 5
+"""
+
+
 @pytest_asyncio.fixture
 async def panel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[Sandbox]:
     """A panel, and a folder with what the examples read."""
@@ -56,6 +66,7 @@ async def panel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterato
         write(tmp_path / "ids.txt", "32 33\n34\n")
         write(tmp_path / "lines.txt", "one\ntwo\nthree\nfour\nfive\n")
         write(tmp_path / "panel.toml", f'base_url = "{sandbox.url}"\n')
+        write(tmp_path / "panels.toml", PANELS.format(sandbox.url))
         for name, value in {
             "SMMFANFAST_API_KEY": sandbox.api_key,
             "SMMFANFAST_BASE_URL": sandbox.url,

@@ -125,7 +125,7 @@ async def test_follow_prints_only_lines_to_a_pipe(
     said = capsys.readouterr()
     lines = [line.split("\t") for line in said.out.splitlines()]
     assert ["ref-1", "finished", "1", "completed"] in [line[1:5] for line in lines]
-    assert {len(line) for line in lines} == {8}
+    assert {(len(line), line[8]) for line in lines} == {(9, "default")}
     assert said.err == ""
 
 

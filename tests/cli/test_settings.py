@@ -19,7 +19,7 @@ from smmfanfast_async.errors import InvalidSettingsError
 from smmfanfast_async.refusal_texts import SPANISH, TURKISH
 from smmfanfast_async.sandbox import Sandbox
 
-NAMES = ("API_KEY", "API_KEY_FILE", "BASE_URL", "PROXY", "JOURNAL", "PROFILE")
+NAMES = ("API_KEY", "API_KEY_FILE", "BASE_URL", "PROXY", "JOURNAL", "PROFILE", "PANELS")
 
 
 @pytest_asyncio.fixture

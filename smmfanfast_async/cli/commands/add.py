@@ -12,7 +12,7 @@ from rich.table import Table
 from ..._wire.encode import encode_order
 from ...catalogue import is_flat, total_quantity
 from ...client import Client
-from ...errors import InvalidOrderError, SpendingLimitError
+from ...errors import InvalidOrderError, InvalidSettingsError, SpendingLimitError
 from ...journal import EntryState
 from ...orders import Order
 from ...results import Balance, Service
@@ -20,8 +20,9 @@ from .. import _output as output
 from .._codes import INTERRUPTED, OK, USAGE
 from .._errors import handle_errors, print_line
 from .._input import build_order, confirm, parse_expiry, parse_extra, parse_lines
-from .._options import Flag, JournalOptions, Many, OrderType, parse_amount
+from .._options import Flag, JournalOptions, Many, OrderType, PanelName, parse_amount, refuse_panel
 from .._placing import finish_adding, finish_placing
+from .._routes import confirm_offers
 
 __all__ = ["add"]
 
@@ -34,7 +35,7 @@ class Fields:
     """The fields of an order; each type uses some of them."""
 
     service: str
-    """Id of the service."""
+    """Id of the service; the name of a product, if there are several panels."""
     link: str | None = None
     """Link to the page."""
     quantity: int | None = None
@@ -109,6 +110,7 @@ async def add(
     ref: str | None = None,
     max_charge: str | None = None,
     yes: Flag = False,
+    panel: PanelName = None,
     options: JournalOptions = _HERE,
 ) -> int:
     """Run `smmfanfast add`.
@@ -127,8 +129,13 @@ async def add(
     order = fields.order(order_type)
     limit = parse_amount("max_charge", max_charge)
     if ref is not None:
+        refuse_panel(panel)
         return await _add_once(order, ref, limit, options, agreed=yes)
-    async with options.client() as client:
+    file = options.panels_file()
+    if panel is None and file is not None:
+        reason = "is missing: add --ref for the panels together, or --panel NAME for one of them"
+        raise InvalidSettingsError("ref", reason)
+    async with options.client(panel) as client:
         form = encode_order(order, client.profile)
         agreed, price = await _check_and_confirm(client, order, limit, agreed=yes)
         if not agreed:
@@ -153,11 +160,15 @@ async def _add_once(
     order: Order, ref: str, limit: Decimal | None, options: JournalOptions, *, agreed: bool
 ) -> int:
     """Place an order by its ref; if the ref was ordered already, only print its state."""
-    async with options.desk(may_create=True) as (client, desk, *_):
+    async with options.desk(may_create=True) as opened:
+        desk = opened.desk
         known = await desk.find(ref)
         was_waiting = known is not None and known.state is EntryState.PREPARED
         if known is None or was_waiting:
-            agreed, _ = await _check_and_confirm(client, order, None, agreed=agreed)
+            if opened.file is not None:
+                agreed = await confirm_offers(opened, order, agreed=agreed)
+            else:
+                agreed, _ = await _check_and_confirm(opened.client, order, None, agreed=agreed)
             if not agreed:
                 return USAGE
         placing = desk.place(order, ref=ref, max_charge=limit)

@@ -1,9 +1,9 @@
-"""`demo`: every part of the package, played against a sandbox."""
+"""`demo`: every part of the package, played against two sandboxes."""
 
 import asyncio
 import os
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import cycle
@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 from rich.console import Console, Group
 from rich.panel import Panel
 from rich.progress import (
@@ -30,7 +30,7 @@ from ...catalogue import Catalogue
 from ...client import Client
 from ...desk import CircuitPolicy, OrderDesk
 from ...errors import InvalidOrderError, WaitTimeoutError
-from ...journal import SPENDING_STATES, Entry, EntryState, Summary
+from ...journal import SPENDING_STATES, Entry, EntryState, Journal, Summary
 from ...orders import (
     ORDER_TYPES,
     CommentLikesOrder,
@@ -60,8 +60,11 @@ __all__ = ["PAGE", "demo", "example", "many", "play"]
 ORDERS_FOLLOWED = 1000
 """Number of orders that are placed and followed until all are final."""
 
-BALANCE = Decimal(2000)
-"""Initial balance of the account in USD, enough for all orders."""
+BALANCES = {"alpha": Decimal("0.60"), "beta": Decimal(2000)}
+"""Initial balance at each panel in USD: alpha's pays for one order, beta's for all others."""
+
+BOTH = "likes"
+"""The product that both panels sell; every other one is a service of beta, under its own id."""
 
 PANEL_SECONDS_PER_STEP = 3000.0
 """Seconds by which the panel's clock is advanced per step: orders take up to six hours."""
@@ -91,35 +94,66 @@ class _Stage:
     """The objects that each step of the demo uses."""
 
     console: Console
-    panel: Sandbox
+    panels: Mapping[str, Sandbox]
     client: Client
+    """The client of beta."""
     desk: OrderDesk
     catalogue: Catalogue
+    """The catalogue of beta."""
+
+    @property
+    def order_count(self) -> int:
+        """The number of orders that the panels have."""
+        return sum(len(each.orders) for each in self.panels.values())
 
 
 async def play(console: Console) -> dict[str, Any]:
     """Run the demo with its output on `console` and return its summary."""
-    panel = Sandbox(api_key="test-demo", seed=11, balance=BALANCE, speed=0.0)
-    poll = PollPolicy(min_interval_s=POLL_S, max_interval_s=POLL_S)
+    counter = CheckCounter()
     with TemporaryDirectory(prefix="smmfanfast-demo-", dir=_memory_folder()) as folder:
         journal = journal_at(str(Path(folder) / "orders.db"), may_create=True)
-        counter = CheckCounter()
-        async with panel, Client(panel.api_key, base_url=panel.url, on_event=counter) as client:
-            console.print(_headline(panel))
-            circuit = CircuitPolicy(open_s=CIRCUIT_OPEN_S)
-            async with OrderDesk(client, journal, poll=poll, circuit=circuit) as desk:
-                catalogue = await client.services()
-                stage = _Stage(
-                    console=console, panel=panel, client=client, desk=desk, catalogue=catalogue
-                )
+        async with AsyncExitStack() as stack:
+            panels: dict[str, Sandbox] = {}
+            clients: dict[str, Client] = {}
+            for name, balance in BALANCES.items():
+                made = Sandbox(api_key=f"test-{name}", seed=11, balance=balance, speed=0.0)
+                panels[name] = panel = await stack.enter_async_context(made)
+                client = Client(panel.api_key, base_url=panel.url, on_event=counter)
+                clients[name] = await stack.enter_async_context(client)
+            console.print(_headline(panels))
+            catalogue = await clients["beta"].services()
+            desk = _desk(clients, journal, catalogue)
+            stage = _Stage(
+                console=console, panels=panels, client=clients["beta"], desk=desk,
+                catalogue=catalogue,
+            )  # fmt: skip
+            async with desk:
                 result = await _play_all(stage)
-                requests = panel.requests
+                balances = {
+                    name: (await client.balance()).balance for name, client in clients.items()
+                }
                 return result | {
                     "checks": counter.checks,
-                    "status_calls": requests["status"],
-                    "requests": panel.request_count,
-                    "balance": (await client.balance()).balance,
+                    "status_calls": _status_calls(stage),
+                    "requests": sum(each.request_count for each in panels.values()),
+                    "balances": balances,
                 }
+
+
+def _desk(clients: Mapping[str, Client], journal: Journal, catalogue: Catalogue) -> OrderDesk:
+    """Create a desk that sells the services of beta, and one product of both panels."""
+    products = {each: {"beta": each} for each in catalogue}
+    same = catalogue.by_type(DefaultOrder)[0].service
+    products[BOTH] = dict.fromkeys(clients, same)
+    return OrderDesk(
+        clients, journal, account="demo", products=products,
+        poll=PollPolicy(min_interval_s=POLL_S, max_interval_s=POLL_S),
+        circuit=CircuitPolicy(open_s=CIRCUIT_OPEN_S),
+    )  # fmt: skip
+
+
+def _status_calls(stage: _Stage) -> int:
+    return sum(each.requests["status"] for each in stage.panels.values())
 
 
 def _memory_folder() -> str | None:
@@ -137,6 +171,7 @@ async def _play_all(stage: _Stage) -> dict[str, Any]:
     twice = await _tap_twice(stage)
     await _show_refusal(stage)
     await _lose_response(stage)
+    moved = await _fail_over(stage)
     await _place_the_rest(stage)
     summary = await _follow(stage)
     finished = summary.by_state.get(EntryState.FINISHED, 0)
@@ -145,6 +180,7 @@ async def _play_all(stage: _Stage) -> dict[str, Any]:
         "orders_placed": sum(summary.by_state.get(each, 0) for each in SPENDING_STATES),
         "types_placed": len({entry.form["service"] for entry in placed}),
         "double_tap_orders": len({entry.order for entry in twice}),
+        "moved_to": moved.panel,
         "finished": finished,
         "unknown": summary.by_state.get(EntryState.UNKNOWN, 0),
         "spent": summary.spent,
@@ -152,8 +188,11 @@ async def _play_all(stage: _Stage) -> dict[str, Any]:
     }
 
 
-def _headline(panel: Sandbox) -> Panel:
-    text = Text.assemble(("A panel", "bold"), f" at {panel.url}: no key, no network, no money.")
+def _headline(panels: Mapping[str, Sandbox]) -> Panel:
+    lines = [f"{name} at {panel.url}" for name, panel in panels.items()]
+    text = Text.assemble(
+        ("Two panels", "bold"), ", without key, network or money:\n", "\n".join(lines)
+    )
     return Panel(text, border_style="cyan")
 
 
@@ -164,9 +203,8 @@ def _heading(stage: _Stage, number: int, text: str) -> None:
 async def _show_catalogue(stage: _Stage) -> None:
     balance = await stage.client.balance()
     catalogue = stage.catalogue
-    _heading(
-        stage, 1, f"{balance.balance} {balance.currency} on the account, and the service catalogue"
-    )
+    funds = f"{balance.balance} {balance.currency}"
+    _heading(stage, 1, f"Panel beta: {funds} on the account, and the service catalogue")
     firsts = [catalogue.by_type(each)[0] for each in ORDER_TYPES.values()]
     rows = (map(cell, (each.service, each.name, each.type, each.rate)) for each in firsts)
     title = f"{len(catalogue)} services; one of each type"
@@ -195,23 +233,23 @@ async def _place_each_type(stage: _Stage) -> list[Entry]:
     return placed
 
 
-def _default(stage: _Stage, page: str) -> DefaultOrder:
+def _default(stage: _Stage, page: str, product: str | None = None) -> DefaultOrder:
     service = stage.catalogue.by_type(DefaultOrder)[0]
     order = example(DefaultOrder, service, f"{PAGE}/{page}")
     # `example` returns an order of the requested type.
     assert isinstance(order, DefaultOrder)  # noqa: S101
-    return order
+    return order if product is None else evolve(order, service=product)
 
 
 async def _tap_twice(stage: _Stage) -> tuple[Entry, Entry]:
     """Place an order twice at the same moment with one ref: the panel gets one order."""
     _heading(stage, 3, "A double tap: the same ref, twice at the same moment")
-    before = len(stage.panel.orders)
+    before = stage.order_count
     order = _default(stage, "double-tap")
     first, second = await asyncio.gather(
         stage.desk.place(order, ref="double-tap"), stage.desk.place(order, ref="double-tap")
     )
-    added = len(stage.panel.orders) - before
+    added = stage.order_count - before
     more = output.plural(added, "more order")
     line = f"   both calls return order {first.order}; the panel has {more}"
     stage.console.print(Text(line, style="green"))
@@ -235,33 +273,53 @@ async def _show_refusal(stage: _Stage) -> None:
 
 async def _lose_response(stage: _Stage) -> None:
     """Lose the response to an order, show the evidence, resolve it without ordering twice."""
-    _heading(stage, 5, "A lost response: the connection is cut after the order was sent")
-    order = _default(stage, "lost")
-    stage.panel.fail_next(Fault.DROP_AFTER, action="add")
+    _heading(stage, 5, "A lost response: panel alpha is cut off after the order was sent")
+    alpha = stage.panels["alpha"]
+    order = _default(stage, "lost", BOTH)
+    alpha.fail_next(Fault.DROP_AFTER, action="add")
+    elsewhere = len(stage.panels["beta"].orders)
     entry = await stage.desk.place(order, ref="lost-response")
     unknown = [each for each in await stage.desk.unknown() if each.entry.ref == entry.ref]
     stage.console.print(*map(evidence, unknown))
+    at_beta = len(stage.panels["beta"].orders) - elsewhere
     # A person would check the panel's list of orders; here it is the sandbox's.
-    matching = [each for each in stage.panel.orders.values() if each.link == order.link]
+    matching = [each for each in alpha.orders.values() if each.link == order.link]
     resolved = await stage.desk.resolve(entry.ref, order=matching[0].order, decided_by="demo")
     again = await stage.desk.place(order, ref="lost-response")
-    count = sum(each.link == order.link for each in stage.panel.orders.values())
-    # Until the panel has answered a probe, its orders wait.
-    await asyncio.sleep(CIRCUIT_OPEN_S)
-    after = await stage.desk.place(_default(stage, "after"), ref="after-the-loss")
+    count = sum(each.link == order.link for each in alpha.orders.values())
     lines = (
-        f"   resolved by hand: the panel's list has order {resolved.order} for this link\n"
-        f"   placed again, same ref: order {again.order}; the panel has "
-        f"{output.plural(count, 'order')} for it\n"
-        f"   the panel answered a probe: the next order is {after.order}"
+        f"   it stayed {entry.state.value} at {entry.panel}, where it may exist;\n"
+        f"   beta sells the same and got {output.plural(at_beta, 'order')} for it\n"
+        f"   resolved by hand: alpha's list has order {resolved.order} for this link\n"
+        f"   placed again, same ref: order {again.order}; alpha has "
+        f"{output.plural(count, 'order')} for it"
     )
     stage.console.print(Text(lines, style="green"))
 
 
+async def _fail_over(stage: _Stage) -> Entry:
+    """Place an order that the first panel cannot pay for, so that the second gets it."""
+    _heading(stage, 6, f"Out of funds: panel alpha has {stage.panels['alpha'].balance} USD left")
+    # Until alpha has answered a probe, it gets no orders.
+    await asyncio.sleep(CIRCUIT_OPEN_S)
+    entry = await stage.desk.place(_default(stage, "moved", BOTH), ref="fail-over")
+    refused = dict(entry.refused_by)
+    shown = Table.grid(padding=(0, 1))
+    shown.add_row(Text("   refused by:", "yellow"), cell(", ".join(refused)))
+    shown.add_row(Text("   placed at:", "yellow"), cell(f"{entry.panel}, order {entry.order}"))
+    stage.console.print(shown)
+    lines = (
+        "   safe: the refusal proves that alpha has ordered nothing, so the order at\n"
+        "   beta is the only one"
+    )
+    stage.console.print(Text(lines, style="green"))
+    return entry
+
+
 async def _place_the_rest(stage: _Stage) -> None:
     """Place the remaining orders concurrently, as independent callers would."""
-    rest = ORDERS_FOLLOWED - len(stage.panel.orders)
-    _heading(stage, 6, f"{rest} more orders, each placed once")
+    rest = ORDERS_FOLLOWED - stage.order_count
+    _heading(stage, 7, f"{rest} more orders, each placed once")
     callers = asyncio.Semaphore(CALLERS)
     with _bar(stage.console, "placed", rest) as (progress, task):
 
@@ -278,7 +336,7 @@ async def _follow(stage: _Stage) -> Summary:
     """Follow all orders until each is final."""
     _heading(
         stage,
-        7,
+        8,
         f"{ORDERS_FOLLOWED} orders followed until they are final, a hundred per status call",
     )
     following = asyncio.ensure_future(stage.desk.follow())
@@ -288,11 +346,12 @@ async def _follow(stage: _Stage) -> Summary:
                 while True:
                     summary = await stage.desk.summary()
                     finished = summary.by_state.get(EntryState.FINISHED, 0)
-                    calls = f"{stage.panel.requests['status']} status calls"
+                    calls = f"{_status_calls(stage)} status calls"
                     progress.update(task, completed=finished, note=calls)
                     if not any(summary.by_state.get(state) for state in IN_FLIGHT):
                         return summary
-                    stage.panel.advance(PANEL_SECONDS_PER_STEP)
+                    for panel in stage.panels.values():
+                        panel.advance(PANEL_SECONDS_PER_STEP)
                     await asyncio.sleep(STEP_S)
     except TimeoutError as error:
         raise WaitTimeoutError(f"orders are still open after {TIMEOUT_S:.0f} s") from error
@@ -317,8 +376,10 @@ def _bar(
 
 
 def _show_summary(stage: _Stage, summary: Summary) -> None:
-    left = stage.panel.balance
-    sum_ = f"{summary.spent} USD spent + {left} USD left = {summary.spent + left} USD"
+    left = {name: panel.balance for name, panel in stage.panels.items()}
+    parts = [f"left {amount} ({name})" for name, amount in left.items()]
+    total = summary.spent + sum(left.values())
+    sum_ = f"{' + '.join([f'spent {summary.spent}', *parts])} = {total} USD"
     balance = Text(sum_, style="bold")
     panel = Panel(Group(summary_view(summary), balance), title="Summary", border_style="green")
     stage.console.print(panel)

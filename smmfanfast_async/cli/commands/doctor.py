@@ -10,13 +10,15 @@ from attrs import frozen
 from rich.console import Console
 
 from ...client import Client
-from ...errors import PanelError
+from ...errors import InvalidSettingsError, PanelError
 from .. import _output as output
 from .. import _settings as settings
 from .._codes import OK, REFUSED
 from .._errors import handle_errors
 from .._options import Flag, JournalOptions
+from .._output import plural
 from .._panel_probe import print_profile
+from .._panels import PanelsFile
 
 __all__ = ["Finding", "doctor", "examine"]
 
@@ -55,6 +57,12 @@ async def examine(options: JournalOptions) -> list[Finding]:
     """Check the versions and each setting, and request the balance once."""
     libraries = ", ".join(f"{name} {version(name)}" for name in ("aiohttp", "msgspec", "cattrs"))
     findings = [Finding("python", f"{platform.python_version()} with {libraries}")]
+    try:
+        file = options.panels_file()
+    except PanelError as error:
+        return [*findings, Finding("panels", str(error), "error")]
+    if file is not None:
+        return findings + await _examine_panels(file, options)
     for name, read in _CHECKS.items():
         finding = _check(name, read, options)
         # A profile that cannot be read has no address either: report it once.
@@ -72,6 +80,28 @@ async def examine(options: JournalOptions) -> list[Finding]:
         return [*findings, Finding("settings", str(error), "error")]
     async with client:
         return findings + await _ask(client)
+
+
+async def _examine_panels(file: PanelsFile, options: JournalOptions) -> list[Finding]:
+    """Check each panel of a file: one that cannot be used keeps no other from being checked."""
+    sold = f"account {file.account}, {plural(len(file.products), 'product')}"
+    findings = [Finding("panels", sold), _check("journal", _journal, options)]
+    for name, panel in file.panels.items():
+        try:
+            resolved = panel.resolve()
+            client = resolved.client()
+        except PanelError as error:
+            findings.append(Finding(name, str(error), "error"))
+            continue
+        address = settings.mask_password(resolved.base_url.value)
+        about = f"{resolved.profile.name} at {address}, key from {resolved.api_key.source}"
+        findings.append(Finding(name, about))
+        if resolved.api_key.warning:
+            findings.append(Finding(name, resolved.api_key.warning, "warning"))
+        async with client:
+            asked = await _ask(client)
+        findings += [Finding(f"{name} {each.name}", each.text, each.level) for each in asked]
+    return findings
 
 
 def _check(name: str, read: Callable[[JournalOptions], str], options: JournalOptions) -> Finding:
@@ -147,6 +177,9 @@ async def doctor(*, panel: Flag = False, options: JournalOptions = _HERE) -> int
         Look at the panel, and print a profile for it as TOML.
     """
     if panel:
+        if options.panels_file() is not None:
+            reason = "and --panel cannot be combined: it looks at the panel of --base-url"
+            raise InvalidSettingsError("panels", reason)
         return await print_profile(options)
     findings = await examine(options)
     if options.json:

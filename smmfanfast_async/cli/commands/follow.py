@@ -2,19 +2,29 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine, Generator
+from collections.abc import Coroutine, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
 from rich.console import Console
 
 from ...desk import OrderDesk
-from ...journal import EntryState, JournalEvent, Summary, UnknownOrder
+from ...journal import ConsumerHealth, EntryState, JournalEvent, Summary, UnknownOrder
 from .. import _output as output
 from .._codes import INTERRUPTED, LEFT_UNKNOWN, OK
 from .._entries import IN_FLIGHT, format_time
 from .._errors import handle_errors, print_line
-from .._live import Board, can_redraw, closed_of, event_row, live, notices, progress
+from .._live import (
+    Board,
+    can_redraw,
+    closed_of,
+    describe_lag,
+    event_row,
+    lagging,
+    live,
+    notices,
+    progress,
+)
 from .._options import CheckCounter, Flag, JournalOptions, mention_other_accounts
 from .._output import plural
 
@@ -42,6 +52,10 @@ class _View(Protocol):
 
     def count(self, summary: Summary, checks: int, unknown: list[UnknownOrder]) -> None:
         """Show the current totals."""
+        ...
+
+    def lag(self, consumers: Sequence[ConsumerHealth]) -> None:
+        """Show the consumers of events that lag."""
         ...
 
     def stop(self) -> None:
@@ -76,13 +90,14 @@ async def follow(
     is_interrupted = False
     async with options.desk(
         may_create=True, every_s=every, settle_by_balance=settle_by_balance
-    ) as (_, desk, journal, counter):
+    ) as opened:
+        desk, counter = opened.desk, opened.counter
         with _view(as_json=options.json) as view, notices(view.notify):
             try:
                 await _first_of(
                     desk.follow(),
                     _show_events(desk, consumer, view),
-                    _count(desk, counter, view, until_final=until_final),
+                    _count(desk, counter, view, consumer, until_final=until_final),
                 )
                 await _show_events(desk, consumer, view, wait=False)
             except asyncio.CancelledError:
@@ -91,7 +106,7 @@ async def follow(
             summary = await desk.summary()
             view.count(summary, counter.checks, await desk.unknown())
         if not summary.by_state:
-            await mention_other_accounts(journal)
+            await mention_other_accounts(opened.journal)
     if is_interrupted:
         return _stop(summary, INTERRUPTED if until_final else OK)
     return _finish(summary)
@@ -139,13 +154,16 @@ async def _show_events(desk: OrderDesk, consumer: str, view: _View, *, wait: boo
             view.event(event)
 
 
-async def _count(desk: OrderDesk, counter: CheckCounter, view: _View, *, until_final: bool) -> None:
+async def _count(
+    desk: OrderDesk, counter: CheckCounter, view: _View, consumer: str, *, until_final: bool
+) -> None:
     """Count the orders regularly; with `until_final`, return when nothing is left to do."""
     while True:
         started_s = time.monotonic()
         summary = await desk.summary()
         unknown = await desk.unknown() if summary.by_state.get(EntryState.UNKNOWN) else []
         view.count(summary, counter.checks, unknown)
+        view.lag(lagging(await desk.health(), besides=consumer))
         if until_final and not any(summary.by_state.get(state) for state in IN_FLIGHT):
             return
         taken_s = time.monotonic() - started_s
@@ -164,8 +182,9 @@ def _view(*, as_json: bool) -> Generator[_View, None, None]:
         yield board
 
 
-EVENT_WIDTHS = (19, 24, 9, 12, 12, 8, 8, 0)
-"""Columns of the cells on a line: time, ref, event, order, status, charge, remains, message."""
+EVENT_WIDTHS = (19, 24, 9, 12, 12, 8, 8, 0, 0)
+"""Columns of the cells on a line: time, ref, event, order, status, charge, remains, message,
+panel."""
 
 
 class _Lines:
@@ -174,6 +193,7 @@ class _Lines:
     def __init__(self, console: Console, *, as_json: bool) -> None:
         self._console = console
         self._as_json = as_json
+        self._lagging: set[str] = set()
 
     def event(self, event: JournalEvent) -> None:
         """Show an event."""
@@ -190,6 +210,13 @@ class _Lines:
 
     def count(self, summary: Summary, checks: int, unknown: list[UnknownOrder]) -> None:
         """Show nothing: a stream of lines contains events only."""
+
+    def lag(self, consumers: Sequence[ConsumerHealth]) -> None:
+        """Warn of a consumer when it starts to lag."""
+        for each in consumers:
+            if each.consumer not in self._lagging:
+                self.notify(describe_lag(each))
+        self._lagging = {each.consumer for each in consumers}
 
     def stop(self) -> None:
         """Do nothing: lines stay."""

@@ -3,6 +3,7 @@
 Only the journal is asked, never the panel.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from attrs import frozen
@@ -15,6 +16,7 @@ from .. import _output as output
 from .._codes import OK, REFUSED
 from .._entries import format_time
 from .._errors import handle_errors
+from .._live import describe_lag, lagging
 from .._options import JournalOptions, mention_other_accounts
 
 __all__ = ["health"]
@@ -31,6 +33,8 @@ class Finding:
     """The state of a journal, and whether its orders are followed."""
 
     health: DeskHealth
+    lost_panels: Sequence[str]
+    """The panels where orders are open and that the --panels file does not have."""
     overdue: int
     checked_at: datetime | None
     """When the panel last answered a check of an order that is in progress."""
@@ -53,6 +57,17 @@ class Finding:
             for panel in health.panels.values()
             if panel.circuit is not CircuitState.CLOSED
         ]
+        facts += [
+            f"panel {sanitize(panel.panel)} asked for a pause until "
+            f"{format_time(panel.paused_until)} UTC"
+            for panel in health.panels.values()
+            if panel.paused_until is not None and panel.paused_until > health.at
+        ]
+        facts += [
+            f"orders are open at {sanitize(name)}, which is not in the --panels file"
+            for name in self.lost_panels
+        ]
+        facts += map(describe_lag, lagging(health))
         line = ", ".join([*facts, f"{to_send} to send"])
         if self.is_followed:
             return f"ok: {line}"
@@ -65,19 +80,27 @@ class Finding:
 @handle_errors
 async def health(*, options: JournalOptions = _HERE) -> int:
     """Run `smmfanfast health`."""
+    file = options.panels_file()
     async with options.reading() as journal:
         state = await journal.health()
+        at = [] if file is None else await journal.open_panels()
         late = await journal.overdue(state.at - OVERDUE_AFTER)
         async for _ in journal.entries():
             break
         else:
             await mention_other_accounts(journal)
-    finding = Finding(health=state, overdue=late.orders, checked_at=late.checked_at)
+    finding = Finding(
+        health=state,
+        lost_panels=[] if file is None else [each for each in at if each not in file.panels],
+        overdue=late.orders,
+        checked_at=late.checked_at,
+    )
     if options.json:
         fields = {
             "overdue": finding.overdue,
             "checked_at": finding.checked_at,
             "is_followed": finding.is_followed,
+            "lost_panels": finding.lost_panels,
         }
         output.print_json(Console(), state.to_dict() | fields)
     else:

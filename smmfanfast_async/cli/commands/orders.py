@@ -16,7 +16,7 @@ from .. import _output as output
 from .._codes import OK
 from .._entries import entries_table, entry_object, entry_row, summary_view, write_csv
 from .._errors import handle_errors
-from .._options import Flag, JournalOptions, mention_other_accounts
+from .._options import Flag, JournalOptions, Many, mention_other_accounts
 
 __all__ = ["orders", "summary"]
 
@@ -37,6 +37,7 @@ async def orders(
     ref: str = "",
     since: str | None = None,
     until: str | None = None,
+    panel: Many = None,
     csv: Flag = False,
     options: JournalOptions = _HERE,
 ) -> int:
@@ -54,6 +55,8 @@ async def orders(
         Only orders created at or after this time: 2030-12-31 or 2030-12-31T18:00, UTC.
     until
         Only orders created before this time.
+    panel
+        Only orders at this panel, by its name in the --panels file; repeat it for more.
     csv
         Print CSV for spreadsheets; no cell is run as a formula.
     """
@@ -62,8 +65,9 @@ async def orders(
     start, end = _parse_time("since", since), _parse_time("until", until)
     async with options.reading() as journal:
         entries = journal.entries(
-            states=state or (), statuses=status or (), ref_prefix=ref, since=start, until=end
-        )
+            states=state or (), statuses=status or (), panels=panel or (), ref_prefix=ref,
+            since=start, until=end,
+        )  # fmt: skip
         if csv:
             await write_csv(sys.stdout, entries)
             return OK

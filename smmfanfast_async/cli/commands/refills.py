@@ -27,7 +27,7 @@ from .. import _output as output
 from .._codes import INTERRUPTED, OK, PARTLY, USAGE
 from .._errors import handle_errors, print_line
 from .._input import confirm, ids_from
-from .._options import CommonOptions, Flag, JournalOptions
+from .._options import CommonOptions, Flag, JournalOptions, PanelName, refuse_panel
 from .._output import STYLES, cell, plural
 from .requests import request_by_ref
 
@@ -48,6 +48,7 @@ async def refill(
     ref: str | None = None,
     by: str | None = None,
     yes: Flag = False,
+    panel: PanelName = None,
     options: JournalOptions = _JOURNAL,
 ) -> int:
     """Run `smmfanfast refill`.
@@ -65,12 +66,13 @@ async def refill(
         Do not ask before requesting.
     """
     if ref is not None:
+        refuse_panel(panel)
         return await request_by_ref(RequestKind.REFILL, ref, ids, by, options, agreed=yes)
-    return await _run(_REFILL, ids, options, agreed=yes)
+    return await _run(_REFILL, ids, options, panel, agreed=yes)
 
 
 @handle_errors
-async def refill_status(*ids: Ids, options: CommonOptions = _HERE) -> int:
+async def refill_status(*ids: Ids, panel: PanelName = None, options: CommonOptions = _HERE) -> int:
     """Run `smmfanfast refill-status`.
 
     Parameters
@@ -78,7 +80,7 @@ async def refill_status(*ids: Ids, options: CommonOptions = _HERE) -> int:
     ids
         Ids of refills, as `smmfanfast refill` prints them; - alone reads them from standard input.
     """
-    return await _run(_REFILL_STATUS, ids, options, agreed=True)
+    return await _run(_REFILL_STATUS, ids, options, panel, agreed=True)
 
 
 @handle_errors
@@ -87,6 +89,7 @@ async def cancel(
     ref: str | None = None,
     by: str | None = None,
     yes: Flag = False,
+    panel: PanelName = None,
     options: JournalOptions = _JOURNAL,
 ) -> int:
     """Run `smmfanfast cancel`.
@@ -104,8 +107,9 @@ async def cancel(
         Do not ask before requesting.
     """
     if ref is not None:
+        refuse_panel(panel)
         return await request_by_ref(RequestKind.CANCEL, ref, ids, by, options, agreed=yes)
-    return await _run(_CANCEL, ids, options, agreed=yes)
+    return await _run(_CANCEL, ids, options, panel, agreed=yes)
 
 
 # --- the calls -----------------------------------------------------------------------------------
@@ -154,10 +158,12 @@ _REFILL_STATUS = _Call(
 _CANCEL = _Call(action="cancel", noun="order", send=_send_cancels, question="Request to cancel {}?")
 
 
-async def _run(call: _Call, ids: Sequence[str], options: CommonOptions, *, agreed: bool) -> int:
+async def _run(
+    call: _Call, ids: Sequence[str], options: CommonOptions, panel: str | None, *, agreed: bool
+) -> int:
     """Send a call in batches; print the results of each as it ends; return the exit code."""
     asked = parse_ids(await _read(ids), call.noun)
-    async with options.client() as client:
+    async with options.client(panel) as client:
         if call.action not in client.profile.actions:
             text = f"{client.profile.name} does not support the action {call.action!r}"
             raise UnsupportedActionError(text, action=call.action)

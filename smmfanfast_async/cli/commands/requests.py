@@ -129,7 +129,7 @@ async def request_by_ref(
     async with options.desk() as opened:
         await opened.require(ref)
         what = "Request a refill of" if kind is RequestKind.REFILL else "Request to cancel"
-        if not agreed and not confirm(f"{what} {ref} at {opened.client.base_url}?", "--yes"):
+        if not agreed and not confirm(f"{what} {ref} at {opened.place}?", "--yes"):
             return USAGE
         call = opened.desk.refill if kind is RequestKind.REFILL else opened.desk.cancel
         request = await call(ref, decided_by=by)

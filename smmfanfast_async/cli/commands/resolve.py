@@ -7,7 +7,7 @@ from .. import _output as output
 from .._codes import OK
 from .._entries import evidence, show_entry, unknown_object
 from .._errors import handle_errors
-from .._options import Flag, JournalOptions, mention_other_accounts, parse_amount
+from .._options import Flag, JournalOptions, PanelName, mention_other_accounts, parse_amount
 from .._placing import finish_placing
 
 __all__ = ["resolve", "retry", "unknown", "withdraw"]
@@ -72,7 +72,12 @@ async def resolve(
 
 @handle_errors
 async def retry(
-    ref: str, *, by: str, max_charge: str | None = None, options: JournalOptions = _HERE
+    ref: str,
+    *,
+    by: str,
+    max_charge: str | None = None,
+    panel: PanelName = None,
+    options: JournalOptions = _HERE,
 ) -> int:
     """Run `smmfanfast retry`.
 
@@ -88,7 +93,7 @@ async def retry(
     limit = parse_amount("max_charge", max_charge)
     async with options.desk() as opened:
         await opened.require(ref)
-        retrying = opened.desk.retry(ref, decided_by=by, max_charge=limit)
+        retrying = opened.desk.retry(ref, decided_by=by, max_charge=limit, panel=panel)
         return await finish_placing(opened.desk, ref, retrying, options, was_waiting=True)
 
 

@@ -11,12 +11,14 @@ from rich.table import Table
 from rich.text import Text
 
 from ...catalogue import Catalogue, CatalogueDiff, ServiceChange
+from ...errors import InvalidSettingsError
 from ...results import Service
 from .. import _output as output
 from .._catalogue_file import SavedCatalogue, load, save
 from .._codes import OK, REFUSED
+from .._compare import compare as compare_products
 from .._errors import handle_errors, print_line
-from .._options import CommonOptions, Flag, OrderType, parse_amount
+from .._options import CommonOptions, Flag, OrderType, PanelName, parse_amount
 from .._output import cell, plain, plural, table
 
 __all__ = [
@@ -32,9 +34,9 @@ _HERE = CommonOptions()
 
 
 @handle_errors
-async def balance(*, options: CommonOptions = _HERE) -> int:
+async def balance(*, panel: PanelName = None, options: CommonOptions = _HERE) -> int:
     """Run `smmfanfast balance`."""
-    async with options.client() as client:
+    async with options.client(panel) as client:
         account_balance = await client.balance()
     if options.json:
         output.print_json(Console(), account_balance)
@@ -163,6 +165,8 @@ async def services(
     save_as: Annotated[Path | None, Parameter(name="--save")] = None,
     older: Annotated[Path | None, Parameter(name="--diff")] = None,
     exit_code: Flag = False,
+    compare: Flag = False,
+    panel: PanelName = None,
     options: CommonOptions = _HERE,
 ) -> int:
     """Run `smmfanfast services`.
@@ -181,10 +185,14 @@ async def services(
         Show the changes since this file was saved.
     exit_code
         With --diff: exit with 1 if something differs.
+    compare
+        Show the products of the --panels file side by side, with no other option of these.
     """
+    if compare:
+        return await _compare(options, search, order_type, max_rate, save_as, older, panel)
     limit = parse_amount("max_rate", max_rate)
     before = None if older is None else load(older)
-    async with options.client() as client:
+    async with options.client(panel) as client:
         catalogue = await client.services()
         # As a file would contain it: values in `extra` compare equal only after a round trip.
         as_saved = Catalogue.from_json(catalogue.to_json())
@@ -200,6 +208,17 @@ async def services(
     elif before is None:
         _show(select(catalogue), len(catalogue), options)
     return REFUSED if differs and exit_code else OK
+
+
+async def _compare(options: CommonOptions, *others: str | Path | None) -> int:
+    file = options.panels_file()
+    if file is None:
+        how = "add --panels FILE or set SMMFANFAST_PANELS"
+        raise InvalidSettingsError("panels", f"is missing: {how}")
+    if any(others):
+        reason = "cannot be combined with options that choose, save or compare services"
+        raise InvalidSettingsError("compare", reason)
+    return await compare_products(file, options)
 
 
 def _show(selected: list[Service], total: int, options: CommonOptions) -> None:

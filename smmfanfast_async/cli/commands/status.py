@@ -18,7 +18,7 @@ from .._codes import INTERRUPTED, OK, PARTLY
 from .._errors import handle_errors, print_line
 from .._input import ids_from
 from .._live import StatusBoard, can_redraw, counting, live
-from .._options import CommonOptions
+from .._options import CommonOptions, PanelName
 
 __all__ = ["status", "watch"]
 
@@ -29,7 +29,9 @@ _HERE = CommonOptions()
 
 @handle_errors
 async def status(
-    *ids: Annotated[str, Parameter(allow_leading_hyphen=True)], options: CommonOptions = _HERE
+    *ids: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    panel: PanelName = None,
+    options: CommonOptions = _HERE,
 ) -> int:
     """Run `smmfanfast status`.
 
@@ -43,7 +45,7 @@ async def status(
     wanted = ids_from(sys.stdin) if ids == ("-",) else dict.fromkeys(ids)
     total = len(wanted) if isinstance(wanted, dict) else None
     failed, missing = False, 0
-    async with options.client() as client:
+    async with options.client(panel) as client:
         with _status_output(options, total) as show:
             try:
                 async with aclosing(client.iter_statuses(wanted)) as statuses:
@@ -94,6 +96,7 @@ async def watch(
     *ids: str,
     timeout_s: Annotated[float | None, Parameter(name="--timeout")] = None,
     every: float = 5.0,
+    panel: PanelName = None,
     options: CommonOptions = _HERE,
 ) -> int:
     """Run `smmfanfast watch`.
@@ -110,7 +113,7 @@ async def watch(
     if not ids:
         raise InvalidSettingsError("ids", "are missing: add some")
     missing = False
-    async with options.client(poll=PollPolicy(min_interval_s=every)) as client:
+    async with options.client(panel, poll=PollPolicy(min_interval_s=every)) as client:
         changes = client.watch(ids, timeout_s=timeout_s)
         with _change_output(Console(), as_json=options.json, total=len(set(ids))) as show:
             try:
