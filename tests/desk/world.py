@@ -50,6 +50,7 @@ FAST = Timing(
     min_backoff_s=0.05,
     max_backoff_s=0.2,
     event_poll_s=0.02,
+    watch_poll_s=0.02,
 )
 """Short intervals between polls; leases, claims and time limits are as in production."""
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from sqlalchemy import (
     Column,
+    Executable,
     ScalarSelect,
-    Select,
     Table,
     and_,
     bindparam,
@@ -66,7 +66,7 @@ COUNTS = select(
 of refills and cancellations whose outcome is unknown."""
 
 
-def _consumers(stream: StreamKind, log: Table, last: Column[int]) -> Select[Any]:
+def _consumers(stream: StreamKind, log: Table, last: Column[int]) -> Executable:
     last_event = select(last).where(accounts.c.account == ACCOUNT).scalar_subquery()
     is_next = and_(log.c.account == consumers.c.account, log.c.position == consumers.c.position + 1)
     return (
