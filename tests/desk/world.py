@@ -23,6 +23,7 @@ from smmfanfast_async.sandbox import Sandbox, SandboxService
 from smmfanfast_async.sandbox.replies import HttpReply
 
 __all__ = [
+    "SERVICES",
     "WAIT_S",
     "Panel",
     "S",
