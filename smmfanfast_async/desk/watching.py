@@ -88,7 +88,7 @@ class Watch:
 
     async def _services(self, panel: str) -> Collection[str]:
         if not self.products:
-            return await self.journal.ordered_services(panel)
+            return await self.journal.ordered_services()
         sold = {each[panel]: None for each in self.products.values() if panel in each}
         return list(sold)
 

@@ -12,10 +12,11 @@ __all__ = ["ServiceJournal"]
 class ServiceJournal(Protocol):
     """What a desk needs of a journal to watch services; errors as in `Journal`."""
 
-    async def ordered_services(self, panel: str) -> list[str]:
-        """Return the ids of the services at a panel that orders name which are not over.
+    async def ordered_services(self) -> list[str]:
+        """Return the ids of the services that orders name which are not over.
 
-        Orders that name a product are left out, and of very many orders some are looked at.
+        Orders that name a product are left out: the others are at the only panel of a desk. Of very
+        many orders, some are looked at.
         """
         ...
 

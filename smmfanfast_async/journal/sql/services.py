@@ -39,9 +39,9 @@ class WatchedServices(PanelRows):
     """What `SQLJournal` keeps of services."""
 
     @transaction(reads=True)
-    async def ordered_services(self, connection: AsyncConnection, panel: str) -> list[str]:
+    async def ordered_services(self, connection: AsyncConnection) -> list[str]:
         """Read the services of open orders, and the forms of those that were never sent."""
-        params = self._params(panel=panel, limit=MAX_ORDERS_READ)
+        params = self._params(limit=MAX_ORDERS_READ)
         sent = (await connection.execute(statements.SENT_SERVICES, params)).scalars()
         forms = (await connection.execute(statements.PREPARED_FORMS, params)).scalars()
         named = {each for each in sent if each is not None}

@@ -63,6 +63,13 @@ USES = {
     "activity": {"smm_orders_unknown"},
     "has_unchecked": {"smm_orders_followed"},
     "due_requests": {"smm_requests_due"},
+    "ordered_services": {
+        "smm_orders_followed",
+        "smm_orders_prepared",
+        "smm_orders_held",
+        "smm_orders_sending",
+        "smm_orders_unknown",
+    },
     "claim_refills": set(),  # that of the open ones is as good
     "expire_requests": {"smm_requests_sending", "smm_requests_open"},
     "overdue": {"smm_orders_followed", "smm_orders_prepared"},

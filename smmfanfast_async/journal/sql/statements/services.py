@@ -25,13 +25,13 @@ _LIMIT = bindparam("p_limit", type_=Integer)
 # One query per state, because each has an index of its own.
 _sent = (
     select(c.service)
-    .where(IN_ACCOUNT, has_state(state), c.panel == _PANEL, c.routes.is_(None))
+    .where(IN_ACCOUNT, has_state(state), c.routes.is_(None))
     .limit(_LIMIT)
     .subquery(state.value)
     for state in sorted(OPEN_STATES, key=list(S).index)
 )
 SENT_SERVICES = union(*(select(each.c.service) for each in _sent))
-"""The services of some open orders that were sent to a panel, each once."""
+"""The services of some open orders that were sent, each once."""
 
 PREPARED_FORMS = (
     select(orders.c.form)
