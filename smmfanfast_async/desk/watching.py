@@ -69,6 +69,8 @@ class Watch:
     async def step(self, panel: str) -> None:
         """Look at the services of a panel if they are due and no other desk does."""
         services = await self._services(panel)
+        if not services:
+            return
         lease = timedelta(seconds=self.timing.watch_lease_s)
         claim = await self.journal.claim_watch(panel, services, interval=self.interval, lease=lease)
         if claim is None:

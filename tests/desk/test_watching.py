@@ -248,6 +248,18 @@ async def test_service_that_is_not_listed_yet(world: World, clock: ShiftedClock)
     assert await kinds(desk) == [("later", K.RESTORED)]
 
 
+@pytest.mark.asyncio
+async def test_odd_service_is_no_change_to_itself(world: World, clock: ShiftedClock) -> None:
+    odd = '{"service": 1, "name": "\\u0000\\ud800", "x": NaN, "y": 1.50, "z": [{"2": 1e400}]}'
+    desk = await open_desk(world, clock)
+    for _ in range(2):
+        world.panel.answer_next("services", f"[{odd}, {odd.replace('1', '2', 1)}]")
+        await look_later(desk, clock)
+
+    assert await told(desk) == []
+    assert (await desk.health()).panels["alpha"].services_reason is None
+
+
 class Stopped(BaseException):
     """The process ends here."""
 
