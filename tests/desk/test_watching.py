@@ -15,6 +15,7 @@ from smmfanfast_async import Client, InvalidSettingsError, JournalError, StaleEv
 from smmfanfast_async.desk import OrderDesk
 from smmfanfast_async.journal import (
     Comparison,
+    EventKind,
     ServiceEvent,
     ServiceEventKind,
     ServiceRound,
@@ -24,7 +25,7 @@ from smmfanfast_async.journal import (
 from smmfanfast_async.journal.sql import SQLJournal
 from smmfanfast_async.sandbox import Fault, SandboxService
 
-from .world import ShiftedClock, World, eventually, order, timed_desk
+from .world import ShiftedClock, World, eventually, order, read_events, timed_desk
 
 K = ServiceEventKind
 EVERY_S = 60.0
@@ -356,6 +357,8 @@ async def test_without_products_the_services_of_open_orders_are_watched(
     await look(desk, "default")
 
     assert await kinds(desk) == [("3", K.CHANGED)]
+    # A consumer of the same name reads the events of orders from a position of its own.
+    assert [each.kind for each in await read_events(desk, "shop")] == [EventKind.ACCEPTED]
 
 
 @pytest.mark.asyncio
