@@ -400,9 +400,10 @@ class _Document(msgspec.Struct):
 
 
 def _plain_service(service: Service) -> dict[str, object]:
-    # `raw` is a copy of the response for debugging; it is not part of what is on offer.
+    # `raw` is a copy of the response for debugging; it is not part of what is on offer. A number of
+    # `extra` that is out of bounds, such as NaN, is a kind of text that msgspec does not know.
     return {
-        name: msgspec.to_builtins(getattr(service, attribute), str_keys=True)
+        name: msgspec.to_builtins(getattr(service, attribute), str_keys=True, enc_hook=str)
         for name, attribute in _SERVICE_ATTRIBUTES.items()
     }
 

@@ -277,7 +277,7 @@ class Client(ApiV2Calls):
         `before` is awaited before each attempt, when a request slot is free. If it raises, the
         error is raised here and nothing is sent. It returns the time after which the order must
         not be sent any more, by the clock of the client, which includes suspension. `wait_s` is
-        that of `add`; `timeout_s` is how long one attempt may take, in seconds; None: as long as one of `add`.
+        that of `add`; `timeout_s` is how long one attempt may take, in seconds; None: as for `add`.
         """
         if form.get("action") != "add":
             raise InvalidOrderError("Client", "form", form.get("action"), "is not an order form")

@@ -18,6 +18,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from smmfanfast_async._wire.decode import decode_services
 from smmfanfast_async._wire.encode import encode_order
 from smmfanfast_async.catalogue import Catalogue, ServiceChange, quote_form, total_quantity
 from smmfanfast_async.errors import InvalidOrderError, InvalidSettingsError
@@ -44,7 +45,7 @@ from smmfanfast_async.orders import (
     WebTrafficOrder,
 )
 from smmfanfast_async.profile import API_V2
-from smmfanfast_async.results import Service
+from smmfanfast_async.results import Response, Service
 
 LINK = "https://example.com/p"
 FETCHED_AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -699,6 +700,15 @@ HEAD: dict[str, Any] = {
     "unreadable": [],
     "services": [],
 }
+
+
+def test_numbers_out_of_bounds_are_text_in_json() -> None:
+    body = b'[{"service": 1, "x": NaN, "y": 1e400, "z": 1.5}]'
+    rows = decode_services(Response(status=200, body=body), API_V2)
+
+    read = Catalogue.from_json(Catalogue.from_services(rows.services, FETCHED_AT).to_json())
+
+    assert read["1"].extra == {"x": "NaN", "y": "1e400", "z": "1.5"}
 
 
 def test_json_round_trip_is_exact() -> None:

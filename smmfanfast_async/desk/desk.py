@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import ClassVar, Literal, NoReturn, Self
+from typing import ClassVar, NoReturn, Self
 
 import attrs
 
@@ -20,7 +20,8 @@ from .arguments import check_replays, check_settings, check_settling, parse_deci
 from .circuit import DEFAULT_CIRCUIT, CircuitPolicy
 from .deadline import Deadline
 from .deciding import Decisions
-from .event_reader import EventReader, EventStream
+from .event_calls import EventCalls
+from .event_reader import EventReader
 from .health import HealthCalls, HealthHook, check_hook
 from .ownership import Ownership
 from .panels import create_panels, parse_panels, warn_of_missing
@@ -33,13 +34,14 @@ from .routing import RouteQuote, Router, cheapest_first
 from .send_tasks import SendTasks
 from .settling import Settler
 from .timing import Timing
+from .watching import create_watch
 
 __all__ = ["OrderDesk"]
 
 _S = EntryState
 
 
-class OrderDesk(HealthCalls, QueryCalls, RequestCalls):
+class OrderDesk(EventCalls, HealthCalls, QueryCalls, RequestCalls):
     """Places each order once, under a ref of the caller's own, and follows it to its final status.
 
     The `ref` is the idempotency key: the same ref always means the same order.
@@ -81,6 +83,9 @@ class OrderDesk(HealthCalls, QueryCalls, RequestCalls):
         circuit: When no orders are sent to a panel that fails, by any desk of the account: they
             wait as PREPARED. None sends them in any case.
         on_health: Called by `follow` with the result of `health`, at once and every 15 seconds.
+        watch_services_every_s: How often `follow` fetches the catalogue to see what became of the
+            services of `products`, or, without products, of those that open orders name, in
+            seconds, 60 to 86,400: see `service_events`. None to watch none.
 
     Raises:
         InvalidSettingsError: A budget that is not an amount, a rate that is not above 0, or the
@@ -110,6 +115,7 @@ class OrderDesk(HealthCalls, QueryCalls, RequestCalls):
         settle_by_replay: bool = False,
         circuit: CircuitPolicy | None = DEFAULT_CIRCUIT,
         on_health: HealthHook | None = None,
+        watch_services_every_s: float | None = None,
         rng: Callable[[], float] = random.random,
     ) -> None:
         check_settings(budget_per_day, calls_per_minute, account, recheck_days)
@@ -161,6 +167,10 @@ class OrderDesk(HealthCalls, QueryCalls, RequestCalls):
             panels, self._journal, poll=poll, rng=rng, send=self._sends.start, on_events=on_events,
             rechecks=Rechecks(recheck_days, setup.account), refill_checks=refill_checks,
             read_health=self._read_health, on_health=on_health,
+            watch=create_watch(
+                panels, setup.products, self._journal, watch_services_every_s,
+                on_events=on_events, timing=timing, clock=clock,
+            ),
             settle=self._settler.run if settle_by_balance else None, timing=timing, clock=clock,
         )  # fmt: skip
         self._follower = self._followers[0]
@@ -319,41 +329,6 @@ class OrderDesk(HealthCalls, QueryCalls, RequestCalls):
         except ClosedError:
             if not self._follower.closed.is_set():
                 raise
-
-    def events(
-        self,
-        consumer: str,
-        *,
-        wait: bool = True,
-        acknowledge: Literal["auto", "manual"] = "auto",
-        lease_s: float = 60.0,
-    ) -> EventStream:
-        """Return a stream of what happened to orders, in order, for a consumer.
-
-        Any number of workers may read one consumer: one of them does at a time, the others stand by
-        and continue when its lease is over or its stream is closed.
-
-        Args:
-            consumer: A name of yours, such as "mail", of 1 to 200 characters; its position is kept
-                in the journal.
-            wait: False ends after the last event instead of waiting for new ones.
-            acknowledge: "auto": an event counts as processed when the next one is requested, and is
-                acknowledged some time later; after a crash the last ones are repeated. "manual":
-                call `EventStream.acknowledge`, also in a transaction of your own; events that are
-                not acknowledged come again after a restart.
-            lease_s: How long this worker may take for a page of events ("manual": for an event),
-                in seconds, 1 to 86,400, before another one continues.
-
-        Raises:
-            InvalidSettingsError: An argument is out of bounds.
-            ClosedError: In the iteration: the desk is not open. If it is closed later, the
-                iteration just ends.
-            JournalError: In the iteration: the journal is not available, or, with `wait=False`,
-                another worker reads the consumer. Iterate again: nothing is lost.
-        """
-        return self._event_reader.stream(
-            consumer, wait=wait, acknowledge=acknowledge, lease_s=lease_s
-        )
 
     def _notify(self) -> None:
         self._event_reader.notify()

@@ -8,17 +8,17 @@ worker that stalls beyond its lease cannot acknowledge, whatever it did meanwhil
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Generic, Literal, Protocol, Self, TypeVar
 
 from attrs import define, field
 
 from .._engine.limiter import Clock
 from ..errors import InvalidSettingsError, JournalError, StaleEventError
-from ..journal import ConsumerClaim, Journal, JournalEvent
+from ..journal import ConsumerClaim, Journal, StreamKind
 from .timing import Timing
 
 __all__ = ["EventReader", "EventStream"]
@@ -33,13 +33,28 @@ with one longer than a day a worker that hangs would go unnoticed."""
 _LOG = logging.getLogger("smmfanfast_async")
 
 
+class Numbered(Protocol):
+    """An event of any stream."""
+
+    @property
+    def position(self) -> int:
+        """Its number in its stream, 1 for the first, without gaps."""
+        ...
+
+
+E = TypeVar("E", bound=Numbered)
+
+
 @define(kw_only=True)
-class _Reading:
+class _Reading(Generic[E]):
     """What one stream knows of its consumer."""
 
     journal: Journal
     timing: Timing
     clock: Clock
+    kind: StreamKind
+    read_page: Callable[[int, int], Awaitable[Sequence[E]]]
+    """Reads the events after a position, up to a number."""
     consumer: str
     lease_s: float
     page_size: int
@@ -56,13 +71,13 @@ class _Reading:
     """The position of the last event that the caller has processed."""
     acknowledged: int = 0
 
-    async def read(self, *, wait: bool) -> AsyncGenerator[JournalEvent, None]:
+    async def read(self, *, wait: bool) -> AsyncGenerator[E, None]:
         """Yield the events after what the consumer has acknowledged; see `OrderDesk.events`."""
         while not self.is_closed():
             if not await self._hold():
                 await self._stand_by(wait=wait)
                 continue
-            page = await self.journal.events(self.read_to, self.page_size)
+            page = await self.read_page(self.read_to, self.page_size)
             for event in page:
                 if not await self._still_holds():
                     break
@@ -103,7 +118,7 @@ class _Reading:
     async def _claim(self, lease: timedelta) -> ConsumerClaim | None:
         """Acquire or renew the lease. If cancelled meanwhile, keep what was claimed, for `end`."""
         claiming = asyncio.ensure_future(
-            self.journal.claim_consumer(self.consumer, self.owner, lease=lease)
+            self.journal.claim_consumer(self.consumer, self.owner, lease=lease, stream=self.kind)
         )
         try:
             return await asyncio.shield(claiming)
@@ -137,7 +152,7 @@ class _Reading:
         else:
             self.acknowledged = self.done
 
-    async def acknowledge(self, event: JournalEvent, connection: object | None) -> None:
+    async def acknowledge(self, event: E, connection: object | None) -> None:
         """See `EventStream.acknowledge`."""
         if not self.is_manual:
             reason = "is for streams that were opened with acknowledge='manual'"
@@ -190,20 +205,20 @@ def _why(error: JournalError | TimeoutError) -> str:
     return str(error) or "the journal did not answer in time"  # a timeout has no text of its own
 
 
-class EventStream:
-    """The events of one consumer, from `OrderDesk.events`: an async iterator.
+class EventStream(Generic[E]):
+    """The events of one consumer, from `OrderDesk.events` or `service_events`: an async iterator.
 
     Used as an async context manager, it lets another worker continue at once when it is left.
     """
 
-    def __init__(self, reading: _Reading, events: AsyncGenerator[JournalEvent, None]) -> None:
+    def __init__(self, reading: _Reading[E], events: AsyncGenerator[E, None]) -> None:
         self._reading = reading
         self._events = events
 
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> JournalEvent:
+    async def __anext__(self) -> E:
         return await anext(self._events)
 
     async def __aenter__(self) -> Self:
@@ -221,7 +236,7 @@ class EventStream:
         """End the stream and release its lease. A second call does nothing."""
         await self._events.aclose()
 
-    async def acknowledge(self, event: JournalEvent, *, connection: object | None = None) -> None:
+    async def acknowledge(self, event: E, *, connection: object | None = None) -> None:
         """Record that an event, and all before it, are processed.
 
         With `connection`, as for `OrderDesk.enqueue`, that becomes true with the caller's own
@@ -263,7 +278,7 @@ class EventReader:
         self._page_size = page_size
         self._has_events = asyncio.Event()
         self._is_closed = False
-        self._readings: dict[str, _Reading] = {}
+        self._readings: dict[str, _Reading[Any]] = {}
 
     def notify(self) -> None:
         """Wake the readers: there may be new events."""
@@ -282,8 +297,15 @@ class EventReader:
             _LOG.warning(text, _why(error))
 
     def stream(
-        self, consumer: str, *, wait: bool, acknowledge: Literal["auto", "manual"], lease_s: float
-    ) -> EventStream:
+        self,
+        kind: StreamKind,
+        read_page: Callable[[int, int], Awaitable[Sequence[E]]],
+        consumer: str,
+        *,
+        wait: bool,
+        acknowledge: Literal["auto", "manual"],
+        lease_s: float,
+    ) -> EventStream[E]:
         """Return a stream of the events of a consumer; see `OrderDesk.events`."""
         if acknowledge not in ("auto", "manual"):
             raise InvalidSettingsError("acknowledge", f"is {acknowledge!r}; use 'auto' or 'manual'")
@@ -294,6 +316,8 @@ class EventReader:
             journal=self._journal,
             timing=self._timing,
             clock=self._clock,
+            kind=kind,
+            read_page=read_page,
             consumer=consumer,
             lease_s=lease_s,
             page_size=self._page_size,
@@ -303,7 +327,7 @@ class EventReader:
         )
         return EventStream(reading, self._read(reading, wait=wait))
 
-    async def _read(self, reading: _Reading, *, wait: bool) -> AsyncGenerator[JournalEvent, None]:
+    async def _read(self, reading: _Reading[E], *, wait: bool) -> AsyncGenerator[E, None]:
         """Yield the events of a reading, which `close` knows meanwhile."""
         self._check_open()
         self._readings[reading.owner] = reading

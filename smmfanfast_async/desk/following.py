@@ -85,6 +85,8 @@ class Follower:
     settle: Callable[[], Coroutine[Any, Any, None]] | None
     """Settles unknown orders by the balance until cancelled; None to leave them to a person."""
     refill_checks: RefillChecks
+    watch: Callable[[str], Coroutine[Any, Any, None]] | None = None
+    """Watches the services of a panel until cancelled; None to watch none."""
     timing: Timing
     clock: Clock
     panel: str = DEFAULT_PANEL
@@ -122,6 +124,8 @@ class Follower:
                     group.create_task(self._send_due())
                     group.create_task(self.refill_checks.run())
                 group.create_task(self._check_due())
+                if self.watch is not None:
+                    group.create_task(self.watch(self.panel))
                 if self.settle is not None:
                     group.create_task(self.settle())
         except* (AuthenticationError, ClosedError) as errors:

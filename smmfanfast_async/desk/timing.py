@@ -61,6 +61,12 @@ class Timing:
     """Between two reports of the health, and checks whether a panel is to be probed: Prometheus
     scrapes as often, and a circuit is open for longer."""
 
+    watch_poll_s: float = 15.0
+    """Between looks whether services are due to be watched: no interval is shorter than four."""
+    watch_lease_s: float = 120.0
+    """For which a desk that watches has its panel to itself, and after which a look that failed is
+    repeated: twice what fetching a catalogue may take, and its turn."""
+
     # --- events and closing ------------------------------------------------------------------
 
     event_poll_s: float = 1.0

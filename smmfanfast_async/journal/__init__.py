@@ -19,11 +19,11 @@ must have ended; after it has expired, the outcome counts as UNKNOWN. Pure: no S
 
 from .activity import Activity, Settlement
 from .circuit import MAX_OPEN, PROBE_LEASE, Circuit, CircuitState
+from .consumers import ConsumerClaim, StreamKind
 from .entry import (
     DEFAULT_PANEL,
     MAX_REASON_CHARACTERS,
     MAX_REF_CHARACTERS,
-    ConsumerClaim,
     Entry,
     EventKind,
     JournalEvent,
@@ -45,6 +45,15 @@ from .requests import (
     RequestOutcome,
     may_request,
 )
+from .services import (
+    Comparison,
+    NewServiceEvent,
+    ServiceEvent,
+    ServiceEventKind,
+    ServiceRound,
+    WatchClaim,
+    WatchedService,
+)
 from .states import OPEN_STATES, SPENDING_STATES, TRANSITIONS, EntryState
 
 __all__ = [
@@ -64,6 +73,7 @@ __all__ = [
     "Circuit",
     "CircuitState",
     "Claim",
+    "Comparison",
     "ConsumerClaim",
     "ConsumerHealth",
     "DeskHealth",
@@ -73,6 +83,7 @@ __all__ = [
     "Journal",
     "JournalEvent",
     "NewEntry",
+    "NewServiceEvent",
     "Observation",
     "OrderRequest",
     "Outcome",
@@ -82,9 +93,15 @@ __all__ = [
     "RequestKind",
     "RequestOutcome",
     "RequestState",
+    "ServiceEvent",
+    "ServiceEventKind",
+    "ServiceRound",
     "Settlement",
+    "StreamKind",
     "Summary",
     "UnknownOrder",
+    "WatchClaim",
+    "WatchedService",
     "may_request",
     "parse_ref",
 ]

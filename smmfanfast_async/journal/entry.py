@@ -29,7 +29,6 @@ __all__ = [
     "DEFAULT_PANEL",
     "MAX_REASON_CHARACTERS",
     "MAX_REF_CHARACTERS",
-    "ConsumerClaim",
     "Entry",
     "EventKind",
     "JournalEvent",
@@ -308,21 +307,6 @@ class Outcome:
     decided_by: str | None = None
     is_error_answer: bool = False
     is_rerouted: bool = False
-
-
-@frozen(kw_only=True)
-class ConsumerClaim:
-    """The right of one worker to read the events of a consumer, until its lease is over.
-
-    Attributes:
-        consumer: The name of the consumer.
-        position: The position that is acknowledged; events after it are to be read.
-        version: The version of the claim, a fencing token: a later claim invalidates this one.
-    """
-
-    consumer: str
-    position: int
-    version: int
 
 
 class EventKind(StrEnum):

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal
+from typing import ClassVar, Literal
 
 from attrs import field, frozen
 
-from .._serialization import Serializable
+from .._serialization import JsonFields, Serializable
 from ..errors import ErrorKind
 from .circuit import CircuitState
 
@@ -48,10 +48,15 @@ class PanelHealth(Serializable):
             so every 15 seconds, if it has read the balance. None if there is none.
         currency: The currency of the balance; None if the panel stated none.
         balance_at: When that was.
-        services_at: When the panel's services were last watched; None if they are not.
+        services_at: When a complete answer about the panel's services was last compared with what
+            was known of them; None if they are not watched. Long ago: see `services_reason`.
+        services_reason: Why the last answer could not be compared, at most 500 characters; None if
+            it could.
         state: "missing" if the desk has no client for this panel, so that what is open there is not
             followed; otherwise "ok".
     """
+
+    _json: ClassVar[JsonFields] = JsonFields(raw=frozenset({"services_reason"}))
 
     panel: str
     circuit: CircuitState
@@ -63,6 +68,7 @@ class PanelHealth(Serializable):
     currency: str | None = None
     balance_at: datetime | None = None
     services_at: datetime | None = None
+    services_reason: str | None = None
     state: Literal["ok", "missing"] = "ok"
 
 
@@ -84,7 +90,8 @@ class DeskHealth(Serializable):
             nothing follows the orders. None if there is none.
         requests_unknown: Refills and cancellations whose outcome is unknown.
         budget_left: What is left of the day's budget; None without a budget.
-        consumers: The consumers of events, by name.
+        consumers: The consumers of events about orders, by name.
+        service_consumers: The consumers of events about services, by name.
         panels: The panels, by name.
     """
 
@@ -99,4 +106,5 @@ class DeskHealth(Serializable):
     requests_unknown: int
     budget_left: Decimal | None
     consumers: Mapping[str, ConsumerHealth] = field(factory=dict[str, ConsumerHealth])
+    service_consumers: Mapping[str, ConsumerHealth] = field(factory=dict[str, ConsumerHealth])
     panels: Mapping[str, PanelHealth] = field(factory=dict[str, PanelHealth])

@@ -8,9 +8,9 @@ from typing import Protocol
 from ..errors import ErrorKind
 from .activity import Activity, Settlement
 from .circuit import Circuit
+from .consumers import ConsumerClaim, StreamKind
 from .entry import (
     DEFAULT_PANEL,
-    ConsumerClaim,
     Entry,
     JournalEvent,
     NewEntry,
@@ -21,12 +21,13 @@ from .entry import (
 from .health import DeskHealth
 from .observations import CallReservation, Claim, Observation
 from .request_protocol import RequestJournal
+from .service_protocol import ServiceJournal
 from .states import EntryState
 
 __all__ = ["Journal"]
 
 
-class Journal(RequestJournal, Protocol):
+class Journal(RequestJournal, ServiceJournal, Protocol):
     """What a desk needs of a journal. A method that writes returns once the data is durable.
 
     Every method raises `JournalError` if the database cannot be reached, written or understood.
@@ -368,7 +369,7 @@ class Journal(RequestJournal, Protocol):
         """
         ...
 
-    async def position(self, consumer: str) -> int:
+    async def position(self, consumer: str, *, stream: StreamKind = StreamKind.ORDERS) -> int:
         """Return the position that a consumer has acknowledged; 0 for none.
 
         Raises `InvalidSettingsError` for a name that is not a string of 1 to 200 characters.
@@ -376,9 +377,14 @@ class Journal(RequestJournal, Protocol):
         ...
 
     async def claim_consumer(
-        self, consumer: str, owner: str, *, lease: timedelta
+        self,
+        consumer: str,
+        owner: str,
+        *,
+        lease: timedelta,
+        stream: StreamKind = StreamKind.ORDERS,
     ) -> ConsumerClaim | None:
-        """Claim a consumer for an owner until the lease is over, or renew the owner's own claim.
+        """Claim a consumer of a stream until the lease is over, or renew the owner's own claim.
 
         Returns None while another owner has it. A new claim has a version of its own; a renewed
         one keeps it. A row that a caller's transaction has locked is not waited for.

@@ -43,7 +43,7 @@ async def other(world: World, clock: ShiftedClock) -> AsyncIterator[OrderDesk]:
     yield other
 
 
-async def rest(stream: EventStream) -> list[int]:
+async def rest(stream: EventStream[JournalEvent]) -> list[int]:
     return [event.position async for event in stream]
 
 

@@ -23,6 +23,7 @@ from smmfanfast_async.sandbox import Sandbox, SandboxService
 from smmfanfast_async.sandbox.replies import HttpReply
 
 __all__ = [
+    "SERVICES",
     "WAIT_S",
     "Panel",
     "S",
@@ -50,6 +51,7 @@ FAST = Timing(
     min_backoff_s=0.05,
     max_backoff_s=0.2,
     event_poll_s=0.02,
+    watch_poll_s=0.02,
 )
 """Short intervals between polls; leases, claims and time limits are as in production."""
 

@@ -27,6 +27,8 @@ from smmfanfast_async.journal import (
     EntryState,
     EventKind,
     JournalEvent,
+    ServiceEvent,
+    ServiceEventKind,
     Summary,
     UnknownOrder,
 )
@@ -67,6 +69,10 @@ EXAMPLES = [
         refunded=Decimal(0), at_risk=Decimal("1.5"),
     ),
     ServiceChange(SERVICE, SERVICE),
+    ServiceEvent(
+        position=1, at=MOMENT, panel="alpha", service="5", kind=ServiceEventKind.REMOVED,
+        before=SERVICE, after=None,
+    ),
     CatalogueDiff(added=(SERVICE,), removed=(), changed=(ServiceChange(SERVICE, SERVICE),)),
     DefaultOrder(service=5, link="https://example.com/p", quantity=1000),
 ]  # fmt: skip

@@ -72,6 +72,7 @@ class HealthQueries(PanelRows):
         params = self._params()
         counts = (await connection.execute(statements.COUNTS, params)).mappings().one()
         consumers = (await connection.execute(statements.CONSUMERS, params)).mappings().all()
+        service_consumers = await connection.execute(statements.SERVICE_CONSUMERS, params)
         rows = (await connection.execute(statements.PANELS, params)).mappings().all()
         left = None
         if budget is not None:
@@ -82,6 +83,9 @@ class HealthQueries(PanelRows):
             at=now,
             budget_left=left,
             consumers={row["consumer"]: ConsumerHealth(**row) for row in consumers},
+            service_consumers={
+                row["consumer"]: ConsumerHealth(**row) for row in service_consumers.mappings()
+            },
             panels={row["panel"]: _panel_from_row(row, now) for row in rows},
             **counts,
         )
@@ -106,4 +110,5 @@ def _panel_from_row(row: _Row, now: datetime) -> PanelHealth:
         currency=circuit.currency,
         balance_at=circuit.balance_at,
         services_at=row["services_at"],
+        services_reason=row["services_reason"],
     )

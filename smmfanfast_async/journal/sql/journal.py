@@ -39,6 +39,7 @@ from .rows import (
     event_row,
 )
 from .schema import accounts
+from .services import WatchedServices
 from .transaction import (
     admitting_transaction,
     deciding_transaction,
@@ -65,7 +66,7 @@ NO_ACCOUNT = ""
 """The account of a journal that is not bound to one yet: it has no orders."""
 
 
-class SQLJournal(AccountRequests, HealthQueries):
+class SQLJournal(AccountRequests, HealthQueries, WatchedServices):
     """A journal in a database: `sqlite+aiosqlite:///orders.db` or `postgresql+asyncpg://…`.
 
     A SQLite file serves any number of processes on one machine, PostgreSQL any number of machines;

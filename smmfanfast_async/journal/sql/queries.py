@@ -10,7 +10,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from ...errors import InvalidSettingsError, StaleEventError
-from .. import ConsumerClaim, Entry, EntryState, JournalEvent, Summary, UnknownOrder
+from .. import (
+    ConsumerClaim,
+    Entry,
+    EntryState,
+    JournalEvent,
+    StreamKind,
+    Summary,
+    UnknownOrder,
+)
 from . import statements
 from .database import Database, journal_error
 from .rows import (
@@ -153,20 +161,27 @@ class AccountQueries:
         rows = (await connection.execute(statements.EVENTS_AFTER, params)).mappings()
         return [event_from_row(row) for row in rows]
 
-    async def position(self, consumer: str) -> int:
+    async def position(self, consumer: str, *, stream: StreamKind = StreamKind.ORDERS) -> int:
         """Read the row of a consumer; a name has 1 to 200 characters."""
-        return await self._position(_require_consumer(consumer))
+        return await self._position(_require_consumer(consumer), stream)
 
     @transaction(reads=True)
-    async def _position(self, connection: AsyncConnection, consumer: str) -> int:
-        params = self._params(consumer=consumer)
+    async def _position(
+        self, connection: AsyncConnection, consumer: str, stream: StreamKind
+    ) -> int:
+        params = self._params(consumer=consumer, stream=stream.value)
         return (await connection.execute(statements.CONSUMER, params)).scalar() or 0
 
     async def claim_consumer(
-        self, consumer: str, owner: str, *, lease: timedelta
+        self,
+        consumer: str,
+        owner: str,
+        *,
+        lease: timedelta,
+        stream: StreamKind = StreamKind.ORDERS,
     ) -> ConsumerClaim | None:
         """Insert or update the row of a consumer; a name has 1 to 200 characters."""
-        return await self._claim_consumer(_require_consumer(consumer), owner, lease)
+        return await self._claim_consumer(_require_consumer(consumer), owner, lease, stream)
 
     @timed_transaction
     async def _claim_consumer(
@@ -176,27 +191,34 @@ class AccountQueries:
         consumer: str,
         owner: str,
         lease: timedelta,
+        stream: StreamKind,
     ) -> ConsumerClaim | None:
-        params = self._params(consumer=consumer, owner=owner, now=now, until=now + lease)
+        params = self._params(
+            consumer=consumer, owner=owner, now=now, until=now + lease, stream=stream.value
+        )
         row = (await connection.execute(statements.CLAIM_CONSUMER, params)).one_or_none()
         if row is None:
             row = (await connection.execute(statements.CONSUMER, params)).one_or_none()
             if row is None:
                 insert = statements.insert_or_ignore(consumers, is_sqlite=self._database.is_sqlite)
                 await connection.execute(insert.values(
-                    account=self._account, consumer=consumer, position=0, claim_version=1,
-                    owner=owner, leased_at=now, lease_until=now + lease,
+                    account=self._account, stream=stream.value, consumer=consumer, position=0,
+                    claim_version=1, owner=owner, leased_at=now, lease_until=now + lease,
                 ))  # fmt: skip
                 row = (await connection.execute(statements.CONSUMER, params)).one()
             if row.owner != owner:
                 return None
             # New, or locked by the transaction in which this very owner acknowledges.
-        return ConsumerClaim(consumer=consumer, position=row.position, version=row.claim_version)
+        return ConsumerClaim(
+            consumer=consumer, position=row.position, version=row.claim_version, stream=stream
+        )
 
     @transaction()
     async def release_consumer(self, connection: AsyncConnection, claim: ConsumerClaim) -> None:
         """Update the row of a consumer, if the claim is its latest."""
-        params = self._params(consumer=claim.consumer, version=claim.version)
+        params = self._params(
+            consumer=claim.consumer, version=claim.version, stream=claim.stream.value
+        )
         await connection.execute(statements.RELEASE_CONSUMER, params)
 
     async def acknowledge(
@@ -242,7 +264,7 @@ class AccountQueries:
     ) -> None:
         params = self._params(
             consumer=claim.consumer, version=claim.version, position=position,
-            now=now, until=now + lease,
+            now=now, until=now + lease, stream=claim.stream.value,
         )  # fmt: skip
         if (await connection.execute(statement, params)).one_or_none() is None:
             text = (

@@ -48,6 +48,8 @@ __all__ = [
     "orders",
     "panels",
     "requests",
+    "service_events",
+    "services",
     "to_microseconds",
     "versions",
 ]
@@ -124,10 +126,13 @@ accounts = Table(
     # The position of the last event. It is increased with the row locked, so that events become
     # visible in the order of their positions and a reader misses none.
     Column("last_event", BigInteger, nullable=False, default=0),
+    # The same for the events about services.
+    Column("last_service_event", BigInteger, nullable=False, default=0),
 )
 
 # One row for each panel that a desk of the account has used. Transactions that write it write
-# nothing else, so that its lock is never held while another one is waited for.
+# nothing else, so that its lock is never held while another one is waited for; except the one that
+# records a look at the services, which then locks the account's row, as no other does.
 panels = Table(
     "smm_panels",
     metadata,
@@ -146,6 +151,8 @@ panels = Table(
     Column("currency", String(16)),
     Column("balance_at", UtcTime),
     Column("services_at", UtcTime),
+    Column("services_count", Integer),
+    Column("services_reason", Text),
     # The lease of the desk that watches its services, and its fencing token.
     Column("watch_until", UtcTime),
     Column("watch_version", BigInteger, nullable=False, default=0),
@@ -311,6 +318,7 @@ consumers = Table(
     "smm_consumers",
     metadata,
     Column("account", String(64), primary_key=True),
+    Column("stream", String(16), primary_key=True),
     Column("consumer", String(200), primary_key=True),
     Column("position", BigInteger, nullable=False),
     # The worker that reads it, since and until when, and the fencing token of its claim.
@@ -318,6 +326,34 @@ consumers = Table(
     Column("leased_at", UtcTime),
     Column("lease_until", UtcTime),
     Column("claim_version", BigInteger, nullable=False),
+)
+
+# The services that desks watch, as they were last listed.
+services = Table(
+    "smm_services",
+    metadata,
+    Column("account", String(64), primary_key=True),
+    Column("panel", String(64), primary_key=True),
+    Column("service", String(128), primary_key=True),
+    # JSON; None for one that was never listed.
+    Column("row", Text),
+    Column("checked_at", UtcTime, nullable=False),
+    Column("missing_since", UtcTime),
+    Column("is_removed", Boolean, nullable=False),
+)
+
+service_events = Table(
+    "smm_service_events",
+    metadata,
+    Column("account", String(64), primary_key=True),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", UtcTime, nullable=False),
+    Column("panel", String(64), nullable=False),
+    Column("service", String(128), nullable=False),
+    Column("kind", String(16), nullable=False),
+    # JSON: the service as it was and as it is.
+    Column("before", Text),
+    Column("after", Text),
 )
 
 requests = Table(

@@ -65,6 +65,13 @@ USES = {
     "has_unchecked": {"smm_orders_followed"},
     "same_link": {"smm_orders_link"},
     "due_requests": {"smm_requests_due"},
+    "ordered_services": {
+        "smm_orders_followed",
+        "smm_orders_prepared",
+        "smm_orders_held",
+        "smm_orders_sending",
+        "smm_orders_unknown",
+    },
     "claim_refills": set(),  # that of the open ones is as good
     "expire_requests": {"smm_requests_sending", "smm_requests_open"},
     "overdue": {"smm_orders_followed", "smm_orders_prepared"},

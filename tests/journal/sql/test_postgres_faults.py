@@ -4,7 +4,7 @@ import asyncio
 import gc
 import time
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeVar
@@ -31,12 +31,22 @@ from support.journals import (
 )
 from support.postgres import PASSWORD, PostgresServer
 
-from smmfanfast_async import JournalError, _clock
-from smmfanfast_async.journal import Claim, ConsumerClaim, EntryState
+from smmfanfast_async import JournalError, Service, _clock
+from smmfanfast_async.journal import (
+    Claim,
+    ConsumerClaim,
+    EntryState,
+    NewServiceEvent,
+    ServiceEventKind,
+    ServiceRound,
+    WatchClaim,
+    WatchedService,
+)
 from smmfanfast_async.journal.sql import SQLJournal, address, connecting, database
 
 S = EntryState
 CONSUMER = ConsumerClaim(consumer="mail", position=0, version=1)
+WATCH = WatchClaim(panel="default", version=1, at=START)
 T = TypeVar("T")
 PATIENCE_S = 120.0
 """Seconds for what takes one or two on a quiet machine."""
@@ -233,6 +243,8 @@ STEPS: dict[str, Step] = {
     "claim_consumer": lambda journal, _: journal.claim_consumer("mail", "me", lease=LEASE),
     "acknowledge": lambda journal, _: journal.acknowledge(CONSUMER, 1, lease=LEASE),
     "release_consumer": lambda journal, _: journal.release_consumer(CONSUMER),
+    "record_services": lambda journal, _: journal.record_services(WATCH, 3, tell_once),
+    "record_watch_failure": lambda journal, _: journal.record_watch_failure(WATCH, "empty"),
     "record_statuses": lambda journal, claims: journal.record_statuses(
         [observe(each) for each in claims]
     ),
@@ -243,7 +255,17 @@ STEPS: dict[str, Step] = {
 async def contents_of(journal: SQLJournal) -> object:
     entries = [each async for each in journal.entries()]
     due = await journal.next_due()
-    return entries, due, await all_events(journal), await journal.position("mail")
+    told = await journal.service_events(0, 99), (await journal.health()).panels
+    return entries, due, await all_events(journal), await journal.position("mail"), told
+
+
+def tell_once(before: Mapping[str, WatchedService], now: datetime) -> ServiceRound:
+    """Compare with a service that is new to the journal: restored by the first look at it."""
+    row = WatchedService(service="5", row=Service(service="5"), checked_at=now)
+    event = NewServiceEvent(
+        service="5", kind=ServiceEventKind.RESTORED, before=None, after=Service(service="5")
+    )
+    return ServiceRound(rows=[row], events=[] if before else [event])
 
 
 @pytest.mark.asyncio
@@ -265,6 +287,8 @@ async def test_transaction_whose_commit_is_cut_applies_once(
         claims = await claim_due(cut_journal)
         if step in ("acknowledge", "release_consumer"):
             await cut_journal.claim_consumer("mail", "me", lease=LEASE)
+        if step.startswith("record_") and step != "record_statuses":
+            await cut_journal.claim_watch("default", ["5"], interval=LEASE, lease=LEASE)
         if step == "expire_leases":
             clock.advance(999)
         return claims

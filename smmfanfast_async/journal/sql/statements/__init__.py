@@ -17,7 +17,15 @@ from .event_log import (
     RESERVE_POSITIONS,
 )
 from .following import claim, record_statuses, release, reschedule_far_future
-from .health import CIRCUIT, CONSUMERS, COUNTS, MAKE_DUE, PANELS, UPDATE_PANEL
+from .health import (
+    CIRCUIT,
+    CONSUMERS,
+    COUNTS,
+    MAKE_DUE,
+    PANELS,
+    SERVICE_CONSUMERS,
+    UPDATE_PANEL,
+)
 from .money import (
     BUDGET_CHANGES,
     DAY_WITH_BUDGET_CHANGES,
@@ -66,6 +74,17 @@ from .requests import (
     requests_page,
 )
 from .sending import DUE_TO_SEND, NEXT_DUE, POSTPONE_HELD, RELEASE_HELD, make_held_due
+from .services import (
+    INSERT_SERVICE,
+    INSERT_SERVICE_EVENT,
+    PREPARED_FORMS,
+    RESERVE_SERVICE_POSITIONS,
+    SENT_SERVICES,
+    SERVICE_EVENTS_AFTER,
+    SERVICES,
+    UPDATE_SERVICE,
+    UPDATE_WATCH,
+)
 from .settling import LAST_EVENT, SAME_LINK, SOME_UNCHECKED, SOME_UNKNOWN, STOP_SETTLING
 
 __all__ = [
@@ -92,6 +111,8 @@ __all__ = [
     "EXPIRE_REQUESTS",
     "HASTEN_ORDER",
     "INSERT_EVENT",
+    "INSERT_SERVICE",
+    "INSERT_SERVICE_EVENT",
     "LAST_EVENT",
     "LAST_REQUEST",
     "LOCK_BUDGET",
@@ -106,6 +127,7 @@ __all__ = [
     "POSTPONE",
     "POSTPONE_HELD",
     "POSTPONE_REQUEST",
+    "PREPARED_FORMS",
     "PURGE_PAGE",
     "PURGE_REQUESTS",
     "REFUSE",
@@ -114,8 +136,13 @@ __all__ = [
     "REQUEST",
     "RESERVE_CALL",
     "RESERVE_POSITIONS",
+    "RESERVE_SERVICE_POSITIONS",
     "SAME_LINK",
     "SAME_LINK_AS_UNKNOWN",
+    "SENT_SERVICES",
+    "SERVICES",
+    "SERVICE_CONSUMERS",
+    "SERVICE_EVENTS_AFTER",
     "SET_MAX_CHARGE",
     "SLOTS_OF_ACCOUNT",
     "SOME_UNCHECKED",
@@ -128,6 +155,8 @@ __all__ = [
     "TAKE_BUDGET_CHANGES",
     "UNKNOWN_ORDERS",
     "UPDATE_PANEL",
+    "UPDATE_SERVICE",
+    "UPDATE_WATCH",
     "claim",
     "claim_refills",
     "entries_page",

@@ -52,7 +52,11 @@ EVENT_AT = select(events.c.at, events.c.ref, events.c.kind).where(
 """What distinguishes an event from any other that could have its position."""
 
 _x = consumers.c
-_HERE = and_(_x.account == ACCOUNT, _x.consumer == bindparam("p_consumer"))
+_HERE = and_(
+    _x.account == ACCOUNT,
+    _x.stream == bindparam("p_stream"),
+    _x.consumer == bindparam("p_consumer"),
+)
 _OWNER: ColumnElement[str] = bindparam("p_owner")
 _UNTIL = bindparam("p_until", type_=UtcTime)
 _POSITION = bindparam("p_position", type_=BigInteger)
@@ -78,7 +82,11 @@ _free = (
 )
 CLAIM_CONSUMER = (
     update(consumers)
-    .where(_x.account == ACCOUNT, _x.consumer.in_(select(_free.c.consumer)))
+    .where(
+        _x.account == ACCOUNT,
+        _x.stream == bindparam("p_stream"),
+        _x.consumer.in_(select(_free.c.consumer)),
+    )
     .values(
         owner=_OWNER,
         leased_at=NOW,

@@ -3,7 +3,10 @@
 from typing import Any
 
 from sqlalchemy import (
+    Column,
+    Executable,
     ScalarSelect,
+    Table,
     and_,
     bindparam,
     func,
@@ -11,7 +14,7 @@ from sqlalchemy import (
     update,
 )
 
-from ... import EntryState, RequestState
+from ... import EntryState, RequestState, StreamKind
 from ..schema import (
     OPEN_REQUEST,
     UtcTime,
@@ -22,12 +25,21 @@ from ..schema import (
     orders,
     panels,
     requests,
+    service_events,
 )
 from .common import ACCOUNT, IN_ACCOUNT, NOW, S, c
 from .panels import IN_PANEL
 from .sending import earliest_at_panels
 
-__all__ = ["CIRCUIT", "CONSUMERS", "COUNTS", "MAKE_DUE", "PANELS", "UPDATE_PANEL"]
+__all__ = [
+    "CIRCUIT",
+    "CONSUMERS",
+    "COUNTS",
+    "MAKE_DUE",
+    "PANELS",
+    "SERVICE_CONSUMERS",
+    "UPDATE_PANEL",
+]
 
 
 def _of_state(state: EntryState, value: Any) -> ScalarSelect[Any]:
@@ -53,21 +65,29 @@ COUNTS = select(
 """The numbers of orders in the states that need the desk or a person, and the oldest of them; and
 of refills and cancellations whose outcome is unknown."""
 
-_last_event = select(accounts.c.last_event).where(accounts.c.account == ACCOUNT).scalar_subquery()
-_next = and_(events.c.account == consumers.c.account, events.c.position == consumers.c.position + 1)
-CONSUMERS = (
-    select(
-        consumers.c.consumer,
-        consumers.c.position,
-        (_last_event - consumers.c.position).label("lag"),
-        consumers.c.lease_until,
-        events.c.at.label("oldest_at"),
+
+def _consumers(stream: StreamKind, log: Table, last: Column[int]) -> Executable:
+    last_event = select(last).where(accounts.c.account == ACCOUNT).scalar_subquery()
+    is_next = and_(log.c.account == consumers.c.account, log.c.position == consumers.c.position + 1)
+    return (
+        select(
+            consumers.c.consumer,
+            consumers.c.position,
+            (last_event - consumers.c.position).label("lag"),
+            consumers.c.lease_until,
+            log.c.at.label("oldest_at"),
+        )
+        .outerjoin(log, is_next)
+        .where(consumers.c.account == ACCOUNT, consumers.c.stream == stream.value)
+        .order_by(consumers.c.consumer)
     )
-    .outerjoin(events, _next)
-    .where(consumers.c.account == ACCOUNT)
-    .order_by(consumers.c.consumer)
-)
+
+
+CONSUMERS = _consumers(StreamKind.ORDERS, events, accounts.c.last_event)
 """The consumers of events, and the first event that each has not acknowledged."""
+
+SERVICE_CONSUMERS = _consumers(StreamKind.SERVICES, service_events, accounts.c.last_service_event)
+"""The same for events about services."""
 
 PANELS = select(panels).where(panels.c.account == ACCOUNT).order_by(panels.c.panel)
 """The panels of an account."""
