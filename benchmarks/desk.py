@@ -21,7 +21,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict
 from decimal import Decimal
@@ -46,11 +46,11 @@ from smmfanfast_async.journal.sql import SQLJournal
 
 HERE = Path(__file__).parent
 
-ROUNDS, QUICK_ROUNDS = 7, 1
+ROUNDS, QUICK_ROUNDS = 5, 1
 """Measured rounds; one more is a warm-up."""
 FOLLOWED, QUICK_FOLLOWED = 5000, 300
 """Orders that each contestant checks in a round."""
-PLACED, QUICK_PLACED = 200, 20
+PLACED, QUICK_PLACED = 100, 20
 """Orders that each contestant places in a round."""
 READ, QUICK_READ = 300, 20
 """Events that each contestant reads in a round."""
@@ -102,9 +102,7 @@ def compare(database: str, what: str, times: Rounds) -> Figures:
         for name, values in times.items()
     }
     others = [name for name in times if name != "desk"]
-    return figures | {
-        f"{database}, {what} / {name}": ratio(times, name, "desk") for name in others
-    }
+    return figures | {f"{database}, {what} / {name}": ratio(times, name, "desk") for name in others}
 
 
 # --- following -----------------------------------------------------------------------------------
@@ -118,7 +116,7 @@ class CountingJournal(SQLJournal):
     done_at_s: float = 0.0
     is_done: asyncio.Event
 
-    async def record_statuses(self, observations: list[Observation]) -> list[Entry]:  # type: ignore[override]
+    async def record_statuses(self, observations: Sequence[Observation]) -> list[Entry]:
         """Record and count."""
         changed = await super().record_statuses(observations)
         if not self.is_done.is_set():
@@ -307,9 +305,10 @@ async def measure_events(
     events = (size.rounds + 1) * size.read
     lock = "" if database == "SQLite" else " FOR UPDATE"
     engine = create_async_engine(url)
-    async with Client(KEY, base_url=panel.url()) as client, OrderDesk(
-        client, SQLJournal(url), account=ACCOUNT
-    ) as desk:
+    async with (
+        Client(KEY, base_url=panel.url()) as client,
+        OrderDesk(client, SQLJournal(url), account=ACCOUNT) as desk,
+    ):
         async with engine.begin() as connection:
             await connection.execute(text(
                 "CREATE TABLE hand_positions (name VARCHAR(9) PRIMARY KEY, position BIGINT)"
