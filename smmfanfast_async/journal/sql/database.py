@@ -29,7 +29,7 @@ from ..._text import sanitize
 from ...errors import JournalError, PanelError, strip_frames
 from .address import Address
 from .connecting import STATEMENT_TIMEOUT_S, SQLiteFile, create_engine
-from .log_mark import MAX_LOG_BYTES, check_log, copy_mark, set_mark, take_mark_back
+from .log_mark import MAX_LOG_BYTES, check_log, copy_log, copy_mark, set_mark, take_mark_back
 from .schema import MIGRATIONS, SCHEMA_VERSION, metadata, versions
 
 __all__ = ["Database", "PoolShare", "journal_error"]
@@ -336,10 +336,20 @@ class Database:
         self._is_marking, self._marked_at_s = True, elapsed_s()
         try:
             await self.run(set_mark)
+            await self.run(self._copy_log)
             await self.run(self._copy_mark)
             self._is_marking = False
         except JournalError as error:
             _LOG.warning("the log of the journal cannot be copied into its file: %s", error)
+
+    async def _copy_log(self, _connection: AsyncConnection) -> None:
+        """Copy the log, so that the transaction that takes the mark back starts it anew.
+
+        SQLite does that only in a transaction that finds everything copied when it begins.
+        """
+        assert self._reader is not None  # noqa: S101  # SQLite has one
+        async with self._free[PoolShare.READ]:
+            await copy_log(self._reader)
 
     async def _copy_mark(self, connection: AsyncConnection) -> None:
         assert self._reader is not None  # noqa: S101  # SQLite has one

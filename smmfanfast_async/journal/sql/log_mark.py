@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from ...errors import JournalError
 from .schema import versions
 
-__all__ = ["MAX_LOG_BYTES", "check_log", "copy_mark", "set_mark", "take_mark_back"]
+__all__ = ["MAX_LOG_BYTES", "check_log", "copy_log", "copy_mark", "set_mark", "take_mark_back"]
 
 MAX_LOG_BYTES = 4 * 1024 * 1024
 """How large the log may grow before it is copied into the file, as by SQLite's own default."""
@@ -39,6 +39,16 @@ async def set_mark(connection: AsyncConnection) -> None:
     await connection.execute(versions.update().values(log_mark=1))
 
 
+async def copy_log(reader: AsyncEngine) -> None:
+    """Copy as much of the log into the file as no reader prevents; wait for nothing."""
+    async with reader.connect() as connection:
+        raw = await connection.get_raw_connection()
+        driver = raw.driver_connection
+        assert driver is not None  # noqa: S101  # the pool has just returned it
+        # Without a transaction, in which it would not be allowed.
+        await driver.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+
 async def copy_mark(connection: AsyncConnection, reader: AsyncEngine) -> None:
     """Copy the log into the file, and then take the mark back in the log.
 
@@ -48,12 +58,7 @@ async def copy_mark(connection: AsyncConnection, reader: AsyncEngine) -> None:
     """
     mark = (await connection.execute(select(versions.c.log_mark))).scalar()
     if mark:
-        async with reader.connect() as other:
-            raw = await other.get_raw_connection()
-            driver = raw.driver_connection
-            assert driver is not None  # noqa: S101  # the pool has just returned it
-            # Without a transaction, in which it would not be allowed.
-            await driver.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        await copy_log(reader)
     await take_mark_back(connection)
 
 

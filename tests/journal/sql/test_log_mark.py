@@ -121,6 +121,21 @@ async def test_log_is_marked_again_when_it_is_large(
 
 
 @pytest.mark.asyncio
+async def test_log_starts_anew_after_each_mark(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise it would grow for as long as the journal is open, and each write would copy it."""
+    journal = await opened(path)
+    largest = 256 * 1024
+    monkeypatch.setattr(database, "MAX_LOG_BYTES", largest)
+
+    for number in range(60):
+        await accept(journal, f"r{number}")
+
+    size = path.with_name("orders.db-wal").stat().st_size
+    await journal.aclose()
+    assert size < 2 * largest
+
+
+@pytest.mark.asyncio
 async def test_mark_that_cannot_be_copied_is_taken_back(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
