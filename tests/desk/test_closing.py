@@ -24,6 +24,7 @@ METHODS: dict[str, Callable[[OrderDesk], Awaitable[object]]] = {
     "enqueue": lambda desk: desk.enqueue(order(), ref="a", connection=object()),
     "follow": lambda desk: desk.follow(),
     "events": lambda desk: anext(desk.events("mail")),
+    "service_events": lambda desk: anext(desk.service_events("mail")),
     "unknown": lambda desk: desk.unknown(),
     "resolve": lambda desk: desk.resolve("a", placed=False, decided_by="operator"),
     "withdraw": lambda desk: desk.withdraw("a", decided_by="operator"),
