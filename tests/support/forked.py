@@ -8,21 +8,24 @@ import multiprocessing
 import os
 from collections.abc import Callable
 from multiprocessing.context import ForkServerProcess
+from pathlib import Path
 from typing import Any
+from unittest import mock
 
-__all__ = ["CONTEXT", "start_process"]
+__all__ = ["CONTEXT", "PRELOADED", "start_process"]
+
+TESTS = Path(__file__).parent.parent
+PRELOADED = ["support.killing_child", "support.wallet_child"]
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["support.killing_child", "support.wallet_child"])
+CONTEXT.set_forkserver_preload(PRELOADED)
 
 
 def start_process(run: Callable[..., Any], *args: object) -> ForkServerProcess:
     """Call a function of a module in a process of its own."""
-    measured = os.environ.pop("COVERAGE_PROCESS_START", None)
-    try:
+    # The server ignores what it cannot import, and does not get the `sys.path` of this process.
+    with mock.patch.dict(os.environ, PYTHONPATH=str(TESTS)):
+        os.environ.pop("COVERAGE_PROCESS_START", None)
         process = CONTEXT.Process(target=run, args=args)
         process.start()
-    finally:
-        if measured is not None:
-            os.environ["COVERAGE_PROCESS_START"] = measured
     return process
