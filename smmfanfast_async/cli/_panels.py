@@ -50,7 +50,8 @@ T = TypeVar("T")
 RouterName = Literal["cheapest_first", "in_order"]
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_Text = Annotated[str, Meta(pattern=r"\S")]
+_Text = Annotated[str, Meta(pattern=r"^[^\0]*[^\s\0][^\0]*$")]
+"""Text that is not blank. Without NUL, which no path and no variable can contain."""
 
 
 class _Top(msgspec.Struct, kw_only=True):
@@ -92,14 +93,17 @@ class Panel:
         )
 
     def _profile(self) -> Profile:
-        value = self.table.profile
-        path = self._path(value)
-        # Without a suffix or a folder it is more likely a name with a mistake than a file.
-        is_name = value in PROFILES or (
-            not path.exists() and not path.suffix and len(Path(value).parts) == 1
-        )
-        with named(self.where, f"panels.{self.name}.profile"):
-            return load_profile(value if is_name else str(path))
+        value, at = self.table.profile, f"panels.{self.name}.profile"
+        if value in PROFILES:
+            return PROFILES[value]
+        path = str(self._path(value))
+        # Not by pathlib, which raises for a name that is too long.
+        if not os.path.exists(path):  # noqa: PTH110
+            # The value is not shown: somebody may have written the key in the wrong line.
+            reason = f"has {at}, which is neither a file nor one of {', '.join(PROFILES)}"
+            raise InvalidSettingsError(self.where, reason)
+        with named(self.where, at):
+            return load_profile(path)
 
     def _address(self, profile: Profile) -> str:
         if self.table.base_url is not UNSET:

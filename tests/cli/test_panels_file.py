@@ -83,6 +83,7 @@ INVALID = [
     (ALPHA, f'{ALPHA}\nkey_file = "x"', "has panels.alpha without a key"),
     (ALPHA, f'key_env = "{SECRET}-"', "has panels.alpha.key_env: it is no name of a variable"),
     (ALPHA, "key_env = 5", "has panels.alpha.key_env: expected `str`, got `int`"),
+    (ALPHA, f'key_file = "{SECRET}\\u0000"', "has panels.alpha.key_file: expected `str` matching"),
     (ALPHA, f'{ALPHA}\ncolour = "{SECRET}"', "has an unknown panels.alpha.colour; known are"),
     ("[panels.alpha]", f'[panels]\ngamma = "{SECRET}"\n[panels.alpha]',
      "has panels.gamma, which is not a table"),
@@ -126,11 +127,17 @@ UNUSABLE = [
     ("beta", '"~/.beta-key"', f'"{SECRET}"',
      "has panels.beta.key_file, which cannot be read: No such file"),
     ("alpha", '"https://alpha.example/api/v2"', '"http://ann:abcdefgh@alpha.example/"',
-     "has panels.alpha.base_url = …, which"),
+     "has panels.alpha.base_url, which must not contain a user name"),
+    ("alpha", '"https://alpha.example/api/v2"', f'"https://alpha.example/api?key={SECRET}"',
+     "has panels.alpha.base_url, which must not contain a query"),
+    ("alpha", '"https://alpha.example/api/v2"', f'"{SECRET}"',
+     "has panels.alpha.base_url, which must be an http or https URL"),
     ("alpha", 'base_url = "https://alpha.example/api/v2"', "",
      "has an invalid panels.alpha: base_url is missing: api-v2 has none"),
-    ("alpha", '"api-v2"', '"api-v3"', "has an invalid panels.alpha.profile: profile 'api-v3'"),
-    ("beta", '"beta.toml"', '"gone.toml"', "has an invalid panels.beta.profile: profile '"),
+    ("alpha", '"api-v2"', f'"{SECRET}"',
+     "has panels.alpha.profile, which is neither a file nor one of smmfanfast, api-v2"),
+    ("alpha", '"api-v2"', f'"{SECRET * 99}"', "has panels.alpha.profile, which is neither"),
+    ("beta", '"beta.toml"', f'"{SECRET}.toml"', "has panels.beta.profile, which is neither"),
 ]  # fmt: skip
 
 
