@@ -433,9 +433,10 @@ def journal_error(error: BaseException) -> JournalError:
 def _is_database_error(error: Exception) -> bool:
     """Return whether an error comes from the database or the connection to it.
 
-    SQLAlchemy 2.0 passes asyncpg's own errors through while there is no connection yet.
+    SQLAlchemy 2.0 passes asyncpg's own errors through while there is no connection yet, and
+    SQLite's come without it where its driver is called directly.
     """
-    is_from_driver = type(error).__module__.partition(".")[0] == "asyncpg"
+    is_from_driver = type(error).__module__.partition(".")[0] in {"asyncpg", "sqlite3"}
     return is_from_driver or isinstance(error, SQLAlchemyError | OSError)
 
 

@@ -156,6 +156,24 @@ async def test_mark_that_cannot_be_copied_is_taken_back(
 
 
 @pytest.mark.asyncio
+async def test_write_succeeds_though_the_log_cannot_be_copied_after_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    journal = await opened(path)
+    monkeypatch.setattr(database, "MAX_LOG_BYTES", 0)
+    monkeypatch.setattr(database, "copy_log", fail)
+
+    await prepare(journal, "a")
+
+    assert "the log of the journal cannot be copied into its file: journal: " in caplog.text
+    assert await journal.find("a") is not None
+    await journal.aclose()
+
+
+@pytest.mark.asyncio
 async def test_mark_that_another_program_took_back_is_not_copied_again(path: Path) -> None:
     journal = await opened(path)
     for _ in range(2):
