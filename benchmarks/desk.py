@@ -34,7 +34,7 @@ import orjson
 from floors import ACCOUNT, follow_by_hand, open_floor, place_by_hand
 from following import FAR_S, fill_journal
 from goals import Goal, format_spread, format_table
-from measuring import Rounds, Spread, ratio, spread
+from measuring import Contestant, Rounds, Spread, create_parser, ratio, spread, take_turns
 from panel import KEY, Panel, run_panel
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -63,26 +63,12 @@ SERVICES = 10_000
 IN_FLIGHT = 1000
 """Orders that a desk has claimed beyond those of a round when the round ends."""
 
-Contestant = Callable[[], Awaitable[tuple[int, float]]]
-"""Does some work; returns how much, and in how many seconds."""
 Figures = dict[str, Spread]
 
 GOALS = (
     Goal("SQLite, follow / by hand", "follow, SQLite", 0.3, is_minimum=True),
     Goal("PostgreSQL, follow / by hand", "follow, PostgreSQL", 0.6, is_minimum=True),
 )
-
-
-async def take_turns(contestants: dict[str, Contestant], rounds: int) -> Rounds:
-    """Return the seconds per unit of each contestant, round by round; the first is a warm-up."""
-    times: Rounds = {name: [] for name in contestants}
-    for number in range(rounds + 1):
-        names = list(contestants) if number % 2 else list(contestants)[::-1]
-        for name in names:
-            units, elapsed_s = await contestants[name]()
-            if number:
-                times[name].append(elapsed_s / units)
-    return times
 
 
 def timed(work: Callable[[], Awaitable[int]]) -> Contestant:
@@ -454,12 +440,7 @@ def print_figures(figures: Figures) -> None:
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a smoke test, not a measurement")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="store the figures here")
-    parser.add_argument(
-        "--from", type=Path, metavar="FILE", dest="stored", help="show stored figures"
-    )
+    parser = create_parser(__doc__)
     options = parser.parse_args()
     quick = options.quick
     options.rounds = QUICK_ROUNDS if quick else ROUNDS

@@ -29,7 +29,7 @@ from typing import Any
 from charts import build_svg, draw_bars, draw_text
 from floors import ACCOUNT, follow_by_hand, open_floor
 from goals import format_table
-from measuring import Spread, spread
+from measuring import Spread, create_parser, spread
 from panel import KEY, Panel, run_panel
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -57,36 +57,42 @@ NUMBERS = {
     "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {orders})",
     "postgresql": "WITH n AS (SELECT i FROM generate_series(1, {orders}) AS i)",
 }
-FILL = """{numbers}
-INSERT INTO smm_orders (account, ref, digest, form, link, quantity, price, budget_day, created_at,
-    state, attempt, due_at, was_unknown, is_pinned, panel, panel_order, miss_count, claim_version)
+# SQLite's grammar requires the INSERT before the list of numbers.
+FILL = """INSERT INTO smm_orders (account, ref, digest, form, link, quantity, price, budget_day,
+    created_at, state, attempt, due_at, was_unknown, is_pinned, panel, panel_order, miss_count,
+    claim_version)
+{numbers}
 SELECT '{account}', 'ref-' || i, 'x', '{{}}', 'https://example.com/' || i, 1000, '0.51',
     '2030-01-01', {now}, 'accepted', 1, {now} - {orders} + i, {false}, {false}, 'default',
     '' || i, 0, 0 FROM n"""
-# SQLite's grammar requires the INSERT before the list of numbers.
-FILL_SQLITE = FILL.replace("{numbers}\n", "").replace("\nSELECT", "\n{numbers}\nSELECT")
 
 
 async def fill_journal(url: str, orders: int) -> None:
     """Create a journal of open orders that are all due."""
+    engine = await fill_tables(url, 60.0, (FILL, orders))
+    await tidy_database(engine)
+    await engine.dispose()
+
+
+async def fill_tables(url: str, age_s: float, *parts: tuple[str, int]) -> AsyncEngine:
+    """Create a journal and insert rows: those of a part by its statement, `age_s` seconds ago.
+
+    A part is a statement and a number of rows. The caller disposes of the engine.
+    """
     journal = SQLJournal(url).for_account(ACCOUNT)
     await journal.open()
     await journal.aclose()
     engine = create_async_engine(url)
     database = engine.dialect.name
-    statement = FILL_SQLITE if database == "sqlite" else FILL
+    now = int((datetime.now(UTC).timestamp() - age_s) * 1_000_000)
     async with engine.begin() as connection:
-        await connection.exec_driver_sql(
-            statement.format(
-                numbers=NUMBERS[database].format(orders=orders),
-                orders=orders,
-                account=ACCOUNT,
-                now=int(datetime.now(UTC).timestamp() * 1_000_000) - 60_000_000,
-                false="0" if database == "sqlite" else "false",
-            )
-        )
-    await tidy_database(engine)
-    await engine.dispose()
+        for statement, rows in parts:
+            filled = statement.format(
+                numbers=NUMBERS[database].format(orders=rows), orders=rows, account=ACCOUNT,
+                now=now, false="0" if database == "sqlite" else "false",
+            )  # fmt: skip
+            await connection.exec_driver_sql(filled)
+    return engine
 
 
 async def tidy_database(engine: AsyncEngine) -> None:
@@ -348,12 +354,7 @@ def write_chart(results: dict[str, Any]) -> None:
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a smoke test, not a measurement")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="store the figures here")
-    parser.add_argument(
-        "--from", type=Path, metavar="FILE", dest="stored", help="show stored figures"
-    )
+    parser = create_parser(__doc__)
     parser.add_argument("--charts", action="store_true", help="draw following.svg")
     parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()

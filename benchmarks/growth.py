@@ -19,15 +19,15 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from following import NUMBERS, make_all_due, tidy_database
+from floors import ACCOUNT
+from following import fill_tables, make_all_due, tidy_database
 from goals import format_table
-from measuring import spread
+from measuring import create_parser, spread
 from panel import KEY, Panel, run_panel
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from smmfanfast_async import Client
 from smmfanfast_async.desk import OrderDesk
@@ -46,7 +46,6 @@ PAGE = 500
 """Entries or events that are read."""
 START_WAIT_S = 60.0
 """Seconds for which a desk may take until its first check is recorded."""
-ACCOUNT = "benchmark"
 
 # Of a hundred orders, ninety are finished and the others accepted; every thousandth is unknown.
 ORDERS = """INSERT INTO smm_orders (account, ref, digest, form, link, link_digest, quantity, price,
@@ -67,23 +66,12 @@ EVENTS = """INSERT INTO smm_events (account, position, at, ref, kind, attempt, p
 
 async def fill(url: str, orders: int) -> None:
     """Create a journal of orders in several states, with two events for each."""
-    journal = SQLJournal(url).for_account(ACCOUNT)
-    await journal.open()
-    await journal.aclose()
-    engine = create_async_engine(url)
-    database = engine.dialect.name
-    now = int(datetime.now(UTC).timestamp() * 1_000_000) - 3_600_000_000
+    engine = await fill_tables(url, 3600.0, (ORDERS, orders), (EVENTS, 2 * orders))
     async with engine.begin() as connection:
-        for statement, rows in ((ORDERS, orders), (EVENTS, 2 * orders)):
-            filled = statement.format(
-                numbers=NUMBERS[database].format(orders=rows), account=ACCOUNT, now=now,
-                false="0" if database == "sqlite" else "false",
-            )  # fmt: skip
-            await connection.exec_driver_sql(filled)
         await connection.exec_driver_sql(
             f"UPDATE smm_accounts SET last_event = {2 * orders}"  # noqa: S608  # a number
         )
-    if database == "postgresql":
+    if engine.dialect.name == "postgresql":
         async with engine.connect() as connection:
             plain = await connection.execution_options(isolation_level="AUTOCOMMIT")
             await plain.exec_driver_sql("VACUUM ANALYZE smm_events")
@@ -219,12 +207,7 @@ def build_rows(results: dict[str, Any]) -> list[tuple[str, ...]]:
 
 def main() -> None:
     """Measure, show and store."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a smoke test, not a measurement")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="store the figures here")
-    parser.add_argument(
-        "--from", type=Path, metavar="FILE", dest="stored", help="show stored figures"
-    )
+    parser = create_parser(__doc__)
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     options = parser.parse_args()
     options.sizes = QUICK_SIZES if options.quick else SIZES

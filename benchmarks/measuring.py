@@ -1,14 +1,28 @@
 """Measure alternatives in alternating rounds; report median and quartiles."""
 
+import argparse
 import inspect
 import statistics
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-__all__ = ["Rounds", "Spread", "Work", "in_turns", "ratio", "spread"]
+__all__ = [
+    "Contestant",
+    "Rounds",
+    "Spread",
+    "Work",
+    "create_parser",
+    "in_turns",
+    "ratio",
+    "spread",
+    "take_turns",
+]
 
 Work = Callable[[], object] | Callable[[], Awaitable[object]]
+Contestant = Callable[[], Awaitable[tuple[int, float]]]
+"""Does some work; returns how much, and in how many seconds."""
 Rounds = dict[str, list[float]]
 """The time of each alternative, round by round."""
 
@@ -49,16 +63,41 @@ async def in_turns(
 
     `shares` divides the time of an alternative, for example by the number of its statuses.
     """
-    times: Rounds = {name: [] for name in alternatives}
-    for number in range(rounds + 1):
-        names = list(alternatives) if number % 2 else list(alternatives)[::-1]
-        for name in names:
+
+    def timed(name: str, work: Work) -> Contestant:
+        async def run() -> tuple[int, float]:
             start = clock()
-            outcome = alternatives[name]()
+            outcome = work()
             if inspect.isawaitable(outcome):
                 await outcome
             elapsed = clock() - start
             del outcome  # freed here, not during the next measurement
+            return (shares or {}).get(name, 1), elapsed
+
+        return run
+
+    contestants = {name: timed(name, work) for name, work in alternatives.items()}
+    return await take_turns(contestants, rounds)
+
+
+async def take_turns(contestants: Mapping[str, Contestant], rounds: int) -> Rounds:
+    """Return the seconds per unit of each contestant, round by round, as `in_turns` does."""
+    times: Rounds = {name: [] for name in contestants}
+    for number in range(rounds + 1):
+        names = list(contestants) if number % 2 else list(contestants)[::-1]
+        for name in names:
+            units, elapsed_s = await contestants[name]()
             if number:
-                times[name].append(elapsed / (shares or {}).get(name, 1))
+                times[name].append(elapsed_s / units)
     return times
+
+
+def create_parser(doc: str | None) -> argparse.ArgumentParser:
+    """Create the parser of a benchmark's command line; `doc` is the docstring of its module."""
+    parser = argparse.ArgumentParser(description=(doc or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a smoke test, not a measurement")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="store the figures here")
+    parser.add_argument(
+        "--from", type=Path, metavar="FILE", dest="stored", help="show stored figures"
+    )
+    return parser

@@ -25,7 +25,7 @@ import wire
 from charts import write_charts
 from goals import format_goals, format_number, format_spread, format_table
 from importing import measure_imports
-from measuring import Spread
+from measuring import Spread, create_parser
 from memory import measure_memory
 from panel import Panel, run_panel
 from peers import STATUSES, measure_peers
@@ -196,12 +196,7 @@ def print_results(results: Results) -> list[str]:
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a smoke test, not a measurement")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="store the figures here")
-    parser.add_argument(
-        "--from", type=Path, metavar="FILE", dest="stored", help="show stored figures"
-    )
+    parser = create_parser(__doc__)
     parser.add_argument("--charts", action="store_true", help="draw speed.svg and scaling.svg")
     parser.add_argument("--no-peers", action="store_true", help="install nothing from PyPI")
     return parser.parse_args()
