@@ -99,7 +99,7 @@ class Panel:
         path = str(self._path(value))
         # Not by pathlib, which raises for a name that is too long.
         if not os.path.exists(path):  # noqa: PTH110
-            # The value is not shown: somebody may have written the key in the wrong line.
+            # The value is not shown: it may be the key, in the wrong line.
             reason = f"has {at}, which is neither a file nor one of {', '.join(PROFILES)}"
             raise InvalidSettingsError(self.where, reason)
         with named(self.where, at):
@@ -124,7 +124,7 @@ class Panel:
         try:
             return settings.key_of_file(path, f"{at}.key_file")
         except InvalidSettingsError as error:
-            # Not its text: somebody may have written the key instead of a path.
+            # Not its text: the path may be the key itself.
             cause = error.__cause__
             why = cause.strerror if isinstance(cause, OSError) else "it is not in UTF-8"
             reason = f"has {at}.key_file, which cannot be read: {why}"
@@ -161,7 +161,7 @@ class PanelsFile:
 
 @contextmanager
 def named(where: str, at: str) -> Generator[None, None, None]:
-    """Let an error about a setting name the file and the table or field that it is in."""
+    """Add the file, and the table or field that it is in, to an error about a setting."""
     try:
         yield
     except InvalidSettingsError as error:

@@ -23,6 +23,7 @@ __all__ = [
     "PanelSetup",
     "Products",
     "create_panels",
+    "find_missing",
     "parse_panels",
     "warn_of_missing",
 ]
@@ -165,11 +166,13 @@ def create_panels(
 
 async def warn_of_missing(journal: Journal, panels: Collection[str]) -> None:
     """Log the panels without a client where orders are open: nothing checks them, or moves them."""
-    for panel in await journal.open_panels():
-        if panel not in panels:
-            _LOG.warning(
-                "orders are open at the panel %r, which this desk has no client for", panel
-            )
+    for panel in await find_missing(journal, panels):
+        _LOG.warning("orders are open at the panel %r, which this desk has no client for", panel)
+
+
+async def find_missing(journal: Journal, panels: Collection[str]) -> list[str]:
+    """Return the panels where orders are open and that are not among those given."""
+    return [panel for panel in await journal.open_panels() if panel not in panels]
 
 
 def _check_clients(clients: Mapping[str, Client], account: str | None) -> None:

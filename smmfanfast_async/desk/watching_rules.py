@@ -1,6 +1,6 @@
 """What an answer of a panel says about the services that are watched. Pure.
 
-How this works. The first sight of a service is written down and told to nobody. From then on, each
+How this works. The first sight of a service is written down and makes no event. From then on, each
 difference is one event. One answer that does not list a service may be cut short, so it is removed
 only when a second one, at least one interval later, does not list it either. An answer that is no
 complete one is not compared at all.

@@ -42,7 +42,7 @@ class ServiceJournal(Protocol):
     async def record_watch_failure(self, claim: WatchClaim, reason: str) -> None:
         """Record why an answer was not compared, if the claim is the latest of its panel.
 
-        At most 500 characters are kept. The lease goes on, so that nobody asks again at once.
+        At most 500 characters are kept. The lease goes on, so that no desk asks again at once.
         """
         ...
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ..._text import sanitize
+from ...desk.panels import find_missing
 from ...journal import CircuitState, DeskHealth
 from .. import _output as output
 from .._codes import OK, REFUSED
@@ -83,7 +84,7 @@ async def health(*, options: JournalOptions = _HERE) -> int:
     file = options.panels_file()
     async with options.reading() as journal:
         state = await journal.health()
-        at = [] if file is None else await journal.open_panels()
+        lost = [] if file is None else await find_missing(journal, file.panels)
         late = await journal.overdue(state.at - OVERDUE_AFTER)
         async for _ in journal.entries():
             break
@@ -91,7 +92,7 @@ async def health(*, options: JournalOptions = _HERE) -> int:
             await mention_other_accounts(journal)
     finding = Finding(
         health=state,
-        lost_panels=[] if file is None else [each for each in at if each not in file.panels],
+        lost_panels=lost,
         overdue=late.orders,
         checked_at=late.checked_at,
     )

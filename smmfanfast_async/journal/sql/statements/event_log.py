@@ -2,8 +2,11 @@
 
 from sqlalchemy import (
     BigInteger,
+    Column,
     ColumnElement,
+    Executable,
     Integer,
+    Table,
     and_,
     bindparam,
     case,
@@ -25,25 +28,35 @@ __all__ = [
     "INSERT_EVENT",
     "RELEASE_CONSUMER",
     "RESERVE_POSITIONS",
+    "events_after",
+    "reserve_positions",
 ]
 
-RESERVE_POSITIONS = (
-    update(accounts)
-    .where(accounts.c.account == ACCOUNT)
-    .values(last_event=accounts.c.last_event + bindparam("p_count", type_=BigInteger))
-    .returning(accounts.c.last_event)
-)
+
+def reserve_positions(last: Column[int]) -> Executable:
+    """Return the statement for the events whose last position is in a column of `accounts`."""
+    reserved = last + bindparam("p_count", type_=BigInteger)
+    here = accounts.c.account == ACCOUNT
+    return update(accounts).where(here).values({last: reserved}).returning(last)
+
+
+def events_after(log: Table) -> Executable:
+    """Return the statement for the events in a table."""
+    return (
+        select(log)
+        .where(log.c.account == ACCOUNT, log.c.position > bindparam("p_after"))
+        .order_by(log.c.position)
+        .limit(bindparam("p_limit", type_=Integer))
+    )
+
+
+RESERVE_POSITIONS = reserve_positions(accounts.c.last_event)
 """Reserve `p_count` positions, locking the account's row until the events are written."""
 
 INSERT_EVENT = events.insert()
 """Append events."""
 
-EVENTS_AFTER = (
-    select(events)
-    .where(events.c.account == ACCOUNT, events.c.position > bindparam("p_after"))
-    .order_by(events.c.position)
-    .limit(bindparam("p_limit", type_=Integer))
-)
+EVENTS_AFTER = events_after(events)
 """The next events after a position."""
 
 EVENT_AT = select(events.c.at, events.c.ref, events.c.kind).where(

@@ -5,6 +5,7 @@ from sqlalchemy import BigInteger, ColumnElement, Integer, bindparam, select, un
 from ... import OPEN_STATES
 from ..schema import UtcTime, accounts, has_state, orders, panels, service_events, services
 from .common import ACCOUNT, IN_ACCOUNT, S, c
+from .event_log import events_after, reserve_positions
 from .panels import IN_PANEL
 
 __all__ = [
@@ -64,26 +65,11 @@ UPDATE_WATCH = update(panels).where(
 )
 """Change a panel under the latest claim to watch it; the caller adds the values."""
 
-RESERVE_SERVICE_POSITIONS = (
-    update(accounts)
-    .where(accounts.c.account == ACCOUNT)
-    .values(
-        last_service_event=accounts.c.last_service_event + bindparam("p_count", type_=BigInteger)
-    )
-    .returning(accounts.c.last_service_event)
-)
+RESERVE_SERVICE_POSITIONS = reserve_positions(accounts.c.last_service_event)
 """Reserve `p_count` positions, locking the account's row until the events are written."""
 
 INSERT_SERVICE_EVENT = service_events.insert()
 """Append events."""
 
-SERVICE_EVENTS_AFTER = (
-    select(service_events)
-    .where(
-        service_events.c.account == ACCOUNT,
-        service_events.c.position > bindparam("p_after", type_=BigInteger),
-    )
-    .order_by(service_events.c.position)
-    .limit(_LIMIT)
-)
+SERVICE_EVENTS_AFTER = events_after(service_events)
 """The next events after a position."""
