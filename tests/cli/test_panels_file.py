@@ -19,7 +19,7 @@ from smmfanfast_async.sandbox import Sandbox
 Captured = pytest.CaptureFixture[str]
 
 SECRET = "abcdefghijklmnopqrstuvwxyz"
-"""What somebody may have written where no key belongs."""
+"""A key that was written where none belongs."""
 
 
 def example() -> str:

@@ -362,13 +362,13 @@ def edit(tmp_path: Path, statement: str, *values: object) -> None:
 
 
 def make_late(tmp_path: Path) -> None:
-    """Let all events be an hour old."""
+    """Make all events an hour old."""
     moment = to_microseconds(datetime.now(UTC) - timedelta(hours=1))
     edit(tmp_path, "UPDATE smm_events SET at = ?", moment)
 
 
 async def read_one_event(tmp_path: Path) -> None:
-    """Let a consumer "mail" start, and acknowledge the first event."""
+    """Start a consumer "mail", which acknowledges the first event."""
     journal = SQLJournal(f"sqlite+aiosqlite:///{tmp_path}/orders.db").for_account("shop")
     await journal.open(["alpha", "beta"])
     claim = await journal.claim_consumer("mail", "test", lease=timedelta(seconds=1))

@@ -165,7 +165,7 @@ class Life:
     async def _order(
         self, ref: str, form: Mapping[str, str], after_s: float, desks: Sequence["Desk"]
     ) -> None:
-        """Let one desk or several at once place an order."""
+        """Place an order by one desk, or by several at once."""
         await asyncio.sleep(after_s)
         self.entries[ref] = Entry(
             ref=ref, state=S.PREPARED, form=form, link=form["link"], created_at=self.time
@@ -196,7 +196,7 @@ class Life:
                 self.entries[ref] = attrs.evolve(entry, state=S.UNKNOWN, reason="given up")
 
     async def _resolve(self, at_s: float, desk: "Desk") -> None:
-        """Let a person find out what happened, once an order is unknown, and send it again."""
+        """Resolve an unknown order as a person does, who looks at the panel, and send it again."""
         await asyncio.sleep(at_s)
         for ref, entry in self.entries.items():
             if entry.state is not S.UNKNOWN:

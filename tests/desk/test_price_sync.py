@@ -40,7 +40,7 @@ class Shop:
             return {row.panel: row.cents for row in rows}
 
     async def watch(self) -> None:
-        """Let an interval pass, and wait until both panels were looked at."""
+        """Advance the clock by an interval, and wait until both panels were looked at."""
         before = (await self.desk.health()).panels
         self.clock.advance(301)
 

@@ -1,6 +1,7 @@
 """Orders whose outcome is unknown are settled by a second call, on a panel that repeats orders."""
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
@@ -494,6 +495,18 @@ async def test_answer_after_the_window_is_evidence_only(shop: Shop, world: World
     assert "after the window had ended" in entry.reason
 
 
+def on_second_look(monkeypatch: pytest.MonkeyPatch, act: Callable[[], Awaitable[None]]) -> None:
+    """Do something before the second look for equal orders, after the second call."""
+    same_link, looks = SQLJournal.same_link, itertools.count(1)
+
+    async def look(journal: SQLJournal, *args: Any, **options: Any) -> list[Entry]:
+        if next(looks) == 2:
+            await act()
+        return await same_link(journal, *args, **options)
+
+    monkeypatch.setattr(SQLJournal, "same_link", look)
+
+
 @BOTH
 @pytest.mark.asyncio
 async def test_equal_order_that_was_sent_meanwhile_may_be_the_one(
@@ -502,16 +515,11 @@ async def test_equal_order_that_was_sent_meanwhile_may_be_the_one(
     profile = attrs.evolve(REPEATING, add_concurrency=2)
     desk = await shop.open(await world.client(profile=profile))
     other = await shop.open(await world.client(profile=profile))
-    looks: list[str] = []
-    same_link = SQLJournal.same_link
 
-    async def look(journal: SQLJournal, *args: Any, **options: Any) -> list[Entry]:
-        looks.append("look")
-        if len(looks) == 2:
-            assert (await other.place(order(), ref="b")).state is S.ACCEPTED
-        return await same_link(journal, *args, **options)
+    async def place_equal() -> None:
+        assert (await other.place(order(), ref="b")).state is S.ACCEPTED
 
-    monkeypatch.setattr(SQLJournal, "same_link", look)
+    on_second_look(monkeypatch, place_equal)
     shop.fail_next()
 
     entry = await desk.place(order(), ref="a")
@@ -527,15 +535,11 @@ async def test_journal_that_cannot_tell_afterwards_leaves_the_id_as_evidence(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk = await shop.open()
-    same_link, looks = SQLJournal.same_link, list[str]()
 
-    async def look(journal: SQLJournal, *args: Any, **options: Any) -> list[Entry]:
-        looks.append("look")
-        if len(looks) == 2:
-            raise JournalError("is gone")
-        return await same_link(journal, *args, **options)
+    async def fail() -> None:
+        raise JournalError("is gone")
 
-    monkeypatch.setattr(SQLJournal, "same_link", look)
+    on_second_look(monkeypatch, fail)
     shop.fail_next(is_placed=True)
 
     entry = await desk.place(order(), ref="a")
