@@ -10,6 +10,9 @@ from support.postgres import shared_server
 
 from .world import World, open_world
 
+PATIENCE_S = 600.0
+"""Seconds for a status call of a desk, with the parts that it is split into."""
+
 
 @pytest.fixture
 def backend() -> str:
@@ -21,6 +24,14 @@ def backend() -> str:
 def world_options() -> dict[str, Any]:
     """Options of the panel, unless a module overrides them."""
     return {}
+
+
+@pytest.fixture(autouse=True)
+def patient_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A panel that answers late because the machine is busy has not failed."""
+    module = "smmfanfast_async._engine.failed_batches"
+    monkeypatch.setattr(f"{module}.MIN_PATIENCE_S", PATIENCE_S)
+    monkeypatch.setattr("smmfanfast_async.desk.checking.CHECK_TIMEOUT_S", PATIENCE_S)
 
 
 @pytest_asyncio.fixture
