@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 import trustme
 from aiohttp.abc import AbstractResolver, ResolveResult
+from support import matrix
 from support.faults import FIN, HANG, RST, FaultPanel, Plan, Proxy, answer, free_port
 from support.matrix import KEY, ORDER, REAL_KEY, Stage, client_of, hides_the_key, outcome_of, stage
 
@@ -71,7 +72,7 @@ async def assert_not_sent(
     # No real host is ever reached, but its name requires a key that is not a sandbox key.
     key = KEY if "127.0.0.1" in url or "localhost" in url else REAL_KEY
     async with Client(
-        key, base_url=url, connector=connector, retry=TWICE, timeout_s=1.0, **options
+        key, base_url=url, connector=connector, retry=TWICE, timeout_s=matrix.TIMEOUT_S, **options
     ) as client:
         failed = await outcome_of(client.balance())
         assert isinstance(failed, NotSentError), failed
@@ -94,6 +95,8 @@ def test_row_01_refused(stage: Stage) -> None:
 
 @pytest.mark.parametrize("row", ["02 DNS fails", "03 DNS hangs"])
 def test_rows_02_03_names(stage: Stage, row: str) -> None:
+    stage.wait_briefly_for_connections()
+
     async def play() -> None:
         error = OSError("no such name") if "fails" in row else None
         connector = aiohttp.TCPConnector(resolver=Resolver(error=error))
@@ -103,6 +106,8 @@ def test_rows_02_03_names(stage: Stage, row: str) -> None:
 
 
 def test_row_04_connect_hangs(stage: Stage) -> None:
+    stage.wait_briefly_for_connections()
+
     async def play() -> None:
         with socket.socket() as full:
             full.bind(("127.0.0.1", 0))
@@ -120,15 +125,17 @@ def test_row_04_connect_hangs(stage: Stage) -> None:
 
 
 def test_row_05_pool_exhausted(stage: Stage) -> None:
+    stage.wait_briefly_for_connections()
+
     async def play() -> None:
         connector = aiohttp.TCPConnector(limit=1)
         async with FaultPanel(Plan(end=HANG)) as panel:
             async with client_of(panel, connector=connector) as busy:
                 reading = asyncio.create_task(outcome_of(busy.balance()))
                 await panel.has_read()
-                async with client_of(panel, connector=connector, timeout_s=0.3) as client:
+                async with client_of(panel, connector=connector) as client:
                     assert isinstance(await outcome_of(client.add(ORDER)), NotSentError)
-                await reading
+                reading.cancel()
             await connector.close()
             assert [form["action"] for form in panel.bodies] == ["balance"] * len(panel.bodies)
 
@@ -182,6 +189,9 @@ HANDSHAKES = {
 
 @pytest.mark.parametrize("row", sorted(HANDSHAKES))
 def test_rows_09_to_12_handshakes(stage: Stage, row: str) -> None:
+    if row == "12 handshake hangs":
+        stage.wait_briefly_for_connections()
+
     async def play() -> None:
         async with FaultPanel(HANDSHAKES[row]) as panel:
             await assert_not_sent(f"https://127.0.0.1:{panel.port}/api/v1")
@@ -195,6 +205,9 @@ def test_rows_09_to_12_handshakes(stage: Stage, row: str) -> None:
     ("16 CONNECT hangs", b""),
 ])  # fmt: skip
 def test_rows_14_to_16_proxies(stage: Stage, row: str, raw: bytes) -> None:
+    if row == "16 CONNECT hangs":
+        stage.wait_briefly_for_connections()
+
     async def play() -> None:
         async with Proxy(raw, FIN if raw else HANG) as proxy:
             await assert_not_sent("https://127.0.0.1:1/api/v1", proxy=proxy)
@@ -266,6 +279,8 @@ def test_row_20_caller_cancelled_before_starting(stage: Stage) -> None:
 
 @pytest.mark.parametrize("where", ["DNS", "TCP or TLS"])
 def test_row_21_caller_cancelled_while_connecting(stage: Stage, where: str) -> None:
+    stage.wait_briefly_for_connections()
+
     async def play() -> None:
         async with FaultPanel(HANDSHAKE) as panel:
             resolver = Resolver(port=None if where == "DNS" else panel.port)
@@ -298,12 +313,14 @@ AFTER = {
     "27 half a status line": Plan(stores=True, raw=b"HTTP/1.1 2", end=FIN),
     "28 garbage": Plan(stores=True, raw=b"\x00\xff garbage \r\n\r\n", end=FIN),
     "29 silence": Plan(stores=True, end=HANG),
-    "30 slow drip": Plan(stores=True, raw=GOOD, drips=True),
+    "30 slow drip": Plan(stores=True, raw=answer("{" + " " * 500), drips=True),
 }
 
 
 @pytest.mark.parametrize("row", sorted(AFTER))
 def test_rows_22_to_30_after_sending(stage: Stage, row: str) -> None:
+    if row in {"29 silence", "30 slow drip"}:
+        stage.wait_briefly_for_answers()
     # A panel that closes without reading may do so before the first byte: then "not sent" is true.
     ends = (OutcomeUnknownError, NotSentError) if "unread" in row else (OutcomeUnknownError,)
 
