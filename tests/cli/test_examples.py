@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from support.command import command
 
 from smmfanfast_async.cli import _commands
 from smmfanfast_async.cli._app import app
@@ -30,6 +31,9 @@ ENDLESS = {example for example in EXAMPLES if example.split()[0] in {"sandbox", 
     "follow --until-final"
 }
 AT_ONCE = [example for example in EXAMPLES if example not in ENDLESS]
+
+DEADLINE_S = 120.0
+"""Maximum seconds for an example."""
 
 OTHER_CODES = {
     "status 32 33 34": PARTLY,
@@ -87,11 +91,11 @@ async def run(*args: str) -> int:
     return int(await app.run_async(list(args), result_action="return_value"))
 
 
-async def start_example(example: str) -> asyncio.subprocess.Process:
+async def start_example(
+    example: str, command: str = f"{sys.executable} -m smmfanfast_async"
+) -> asyncio.subprocess.Process:
     """Start an example in bash, in its own process group."""
-    command = (
-        f'smmfanfast() {{ "{sys.executable}" -m smmfanfast_async "$@"; }}\nsmmfanfast {example}'
-    )
+    command = f'smmfanfast() {{ {command} "$@"; }}\nsmmfanfast {example}'
     return await asyncio.create_subprocess_exec(
         "bash", "-c", command, env={**os.environ, "COLUMNS": "100"}, start_new_session=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -128,10 +132,12 @@ async def prepare(panel: Sandbox, example: str) -> None:
 ])  # fmt: skip
 async def test_help_example_succeeds(panel: Sandbox, example: str) -> None:
     await prepare(panel, example)
-    process = await start_example(example if "--yes" in example or "add" not in example else
-                          f"{example} --yes")  # fmt: skip
+    process = await start_example(
+        example if "--yes" in example or "add" not in example else f"{example} --yes", command()
+    )
 
-    out, err = await process.communicate()
+    async with asyncio.timeout(DEADLINE_S):
+        out, err = await process.communicate()
 
     assert "Traceback" not in err.decode()
     assert (process.returncode, err.decode()) == (OTHER_CODES.get(example, OK), err.decode())
@@ -148,7 +154,8 @@ async def test_follow_examples_stop_on_ctrl_c(panel: Sandbox) -> None:
         assert process.stdout is not None
         assert await process.stdout.readline()
         os.killpg(process.pid, signal.SIGINT)
-        await process.communicate()
+        async with asyncio.timeout(DEADLINE_S):
+            await process.communicate()
 
         assert process.returncode in {OK, 130}
 

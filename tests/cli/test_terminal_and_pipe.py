@@ -11,8 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
+from support.command import command as smmfanfast
 
-from smmfanfast_async import Client, DefaultOrder
+from smmfanfast_async import Client, DefaultOrder, PollPolicy
 from smmfanfast_async.cli import _output as output
 from smmfanfast_async.cli._codes import OK, PARTLY
 from smmfanfast_async.desk import OrderDesk
@@ -41,8 +42,11 @@ def panel(panel: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
 async def place(panel: Sandbox, tmp_path: Path, count: int) -> None:
     async with (
         Client(panel.api_key, base_url=panel.url) as client,
-        OrderDesk(client, SQLJournal(f"sqlite+aiosqlite:///{tmp_path}/orders.db")) as desk,
-    ):
+        OrderDesk(
+            client, SQLJournal(f"sqlite+aiosqlite:///{tmp_path}/orders.db"),
+            poll=PollPolicy(min_interval_s=0.05),
+        ) as desk,
+    ):  # fmt: skip
         for number in range(1, count + 1):
             order = DefaultOrder(service=5, link=f"{LINK}/{number}", quantity=500)
             await desk.place(order, ref=f"{'invoice' * 20}-{number}")
@@ -89,7 +93,7 @@ def on_terminal(line: str, *, until: bytes = b"", keys: bytes = b"") -> tuple[in
 async def test_pipe_gets_one_complete_line_per_order(panel: Sandbox, tmp_path: Path) -> None:
     await place(panel, tmp_path, 3)
 
-    code, lines, err = await pipe(f"{SMM} orders | cat")
+    code, lines, err = await pipe(f"{smmfanfast()} orders | cat")
 
     assert (code, err) == (OK, "")
     rows = [line.split("\t") for line in lines]
@@ -97,13 +101,13 @@ async def test_pipe_gets_one_complete_line_per_order(panel: Sandbox, tmp_path: P
     assert [row[1:7] for row in rows] == [
         ["accepted", order, "-", "0.51", "-", "-"] for order in ("1", "2", "3")
     ]
-    _, cut, _ = await pipe(f"{SMM} orders | cut -f 2,3 | awk '{{ print $2, $1 }}'")
+    _, cut, _ = await pipe(f"{smmfanfast()} orders | cut -f 2,3 | awk '{{ print $2, $1 }}'")
     assert cut == ["1 accepted", "2 accepted", "3 accepted"]
 
 
 @pytest.mark.asyncio
 async def test_pipe_gets_one_complete_line_per_service(panel: Sandbox) -> None:
-    code, lines, err = await pipe(f"{SMM} services | cat")
+    code, lines, err = await pipe(f"{smmfanfast()} services | cat")
 
     assert (code, err) == (OK, "")
     assert [line.split("\t")[0] for line in lines] == list(panel.services)
@@ -116,7 +120,7 @@ async def test_pipe_gets_one_complete_line_per_service(panel: Sandbox) -> None:
 async def test_pipe_gets_every_status_as_a_line(panel: Sandbox, tmp_path: Path) -> None:
     await place(panel, tmp_path, 1)
 
-    code, lines, err = await pipe(f"echo 1 2 | {SMM} status - | sort")
+    code, lines, err = await pipe(f"echo 1 2 | {smmfanfast()} status - | sort")
 
     assert code == PARTLY
     assert lines == ["1\tpending\t0.5100 USD\t0\t0\t-", "2\tnot_found\t-\t-\t-\tIncorrect order ID"]
@@ -133,7 +137,7 @@ async def test_json_is_one_object_per_line(panel: Sandbox, tmp_path: Path) -> No
 
     for command in ("orders", "status 1 2", "follow --until-final"):
         panel.finish_all()
-        _, (kinds,), err = await pipe(f"{SMM} {command} --json | {read}")
+        _, (kinds,), err = await pipe(f"{smmfanfast()} {command} --json | {read}")
         assert set(kinds.split()) == {"dict"}
         assert err == ""
 

@@ -15,7 +15,13 @@ from unittest import mock
 __all__ = ["CONTEXT", "PRELOADED", "start_process"]
 
 TESTS = Path(__file__).parent.parent
-PRELOADED = ["support.killing_child", "support.wallet_child"]
+PRELOADED = [
+    "support.command",
+    "support.killing_child",
+    "support.wallet_child",
+    "smmfanfast_async.cli._app",
+    "smmfanfast_async.cli.commands.orders",
+]
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(PRELOADED)
