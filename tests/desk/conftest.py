@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from support.postgres import shared_server
+from support import prepared
 
 from .world import World, open_world
 
@@ -39,8 +39,8 @@ async def world(
     backend: str, tmp_path: Path, world_options: dict[str, Any]
 ) -> AsyncIterator[World]:
     if backend == "sqlite":
-        url = f"sqlite+aiosqlite:///{tmp_path / 'orders.db'}"
+        url = await prepared.sqlite_url(tmp_path / "orders.db")
     else:
-        url = await shared_server().fresh()
+        url = await prepared.postgres_url()
     async with open_world(url, **world_options) as opened:
         yield opened

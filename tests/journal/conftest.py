@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from support import prepared
 from support.journals import Clock, Journals, open_journals
 from support.postgres import PostgresServer, shared_server
 
@@ -24,6 +25,10 @@ def sqlite_url(tmp_path: Path) -> str:
 @pytest.fixture
 def path(sqlite_url: str) -> Path:
     """The file of that address."""
+    return path_of(sqlite_url)
+
+
+def path_of(sqlite_url: str) -> Path:
     return Path(sqlite_url.partition(":///")[2])
 
 
@@ -34,13 +39,19 @@ def backend(request: pytest.FixtureRequest) -> str:
     return name
 
 
+@pytest.fixture
+def has_tables() -> bool:
+    """Whether the database has the journal's tables; a module overrides it to create them."""
+    return True
+
+
 @pytest_asyncio.fixture
-async def url(backend: str, request: pytest.FixtureRequest) -> str:
+async def url(backend: str, request: pytest.FixtureRequest, *, has_tables: bool) -> str:
     if backend == "sqlite":
         sqlite_url: str = request.getfixturevalue("sqlite_url")
-        return sqlite_url
+        return await prepared.sqlite_url(path_of(sqlite_url)) if has_tables else sqlite_url
     server: PostgresServer = request.getfixturevalue("postgres")
-    return await server.fresh()
+    return await (prepared.postgres_url() if has_tables else server.fresh())
 
 
 @pytest_asyncio.fixture

@@ -16,7 +16,8 @@ from hypothesis.stateful import (
 )
 from support.journals import LEASE, budget_sums, new_entry, outcome
 from support.machines import JournalMachine
-from support.postgres import PostgresServer, shared_server
+from support.postgres import PostgresServer
+from support.prepared import postgres_url
 
 from smmfanfast_async import ErrorKind, JournalError, RefConflictError, SpendingLimitError
 from smmfanfast_async.journal import (
@@ -584,6 +585,6 @@ def test_random_histories_match_the_ledger_on_sqlite() -> None:
 def test_random_histories_match_the_ledger_on_postgresql(postgres: PostgresServer) -> None:
     class OnPostgres(LedgerMachine):
         async def url(self) -> str:
-            return await shared_server().fresh()
+            return await postgres_url()
 
     run_machine(OnPostgres, examples=6, steps=40)

@@ -21,7 +21,8 @@ from hypothesis.stateful import (
 )
 from support.journals import LEASE, new_entry
 from support.machines import JournalMachine
-from support.postgres import PostgresServer, shared_server
+from support.postgres import PostgresServer
+from support.prepared import postgres_url
 
 from smmfanfast_async import ErrorKind, NoResponseError, NotSentError, PanelError, RefusedError
 from smmfanfast_async.desk.outcomes import outcome_of_error
@@ -219,7 +220,7 @@ def test_one_order_over_all_panels_on_sqlite(machine: type[PanelMachine]) -> Non
 def test_one_order_over_all_panels_on_postgresql(postgres: PostgresServer) -> None:
     class OnPostgres(PanelMachine):
         async def url(self) -> str:
-            return await shared_server().fresh()
+            return await postgres_url()
 
     run_machine(OnPostgres, examples=3)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from support import prepared
 from support.killing import Child
-from support.postgres import shared_server
 
 from smmfanfast_async.sandbox import Sandbox
 
@@ -21,8 +21,8 @@ def backend(request: pytest.FixtureRequest) -> str:
 @pytest_asyncio.fixture
 async def url(backend: str, tmp_path: Path) -> str:
     if backend == "sqlite":
-        return f"sqlite+aiosqlite:///{tmp_path / 'orders.db'}"
-    return await shared_server().fresh()
+        return await prepared.sqlite_url(tmp_path / "orders.db")
+    return await prepared.postgres_url()
 
 
 @pytest_asyncio.fixture

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine
 from smmfanfast_async.journal.sql import SQLJournal
 
 from .journals import Clock, Journals
+from .prepared import sqlite_url
 
 __all__ = ["JournalMachine"]
 
@@ -37,7 +38,7 @@ class JournalMachine(RuleBasedStateMachine):
 
     async def url(self) -> str:
         folder = self.stack.enter_context(tempfile.TemporaryDirectory())
-        return f"sqlite+aiosqlite:///{Path(folder) / 'orders.db'}"
+        return await sqlite_url(Path(folder) / "orders.db")
 
     def open_machines(self) -> Sequence[SQLJournal]:
         async def open_journals() -> list[SQLJournal]:

@@ -57,6 +57,12 @@ FAST_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
 """For tests: they kill processes and the server, which loses nothing that was written, but not the
 machine."""
 
+CLOSE_OTHERS = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
+"""Closes all connections but one's own."""
+
 _SIGNALS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
 
@@ -133,9 +139,7 @@ class PostgresServer:
         connection = await self.connect()
         try:
             await connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid();"
-                "DROP SCHEMA public CASCADE; CREATE SCHEMA public"
+                f"{CLOSE_OTHERS}; DROP SCHEMA public CASCADE; CREATE SCHEMA public"
             )
         finally:
             await connection.close()

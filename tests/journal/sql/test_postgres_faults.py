@@ -53,6 +53,11 @@ PATIENCE_S = 120.0
 
 
 @pytest.fixture
+def has_tables() -> bool:
+    return False
+
+
+@pytest.fixture
 def backend() -> str:
     return "postgresql"
 

@@ -14,6 +14,11 @@ STEPS = {
 }
 
 
+@pytest.fixture
+def has_tables() -> bool:
+    return False
+
+
 async def version_of(journal: SQLJournal) -> int:
     engine = journal._database._engine
     assert engine is not None

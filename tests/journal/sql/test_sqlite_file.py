@@ -23,6 +23,11 @@ NOBODY_UID = 65534
 
 
 @pytest.fixture
+def has_tables() -> bool:
+    return False
+
+
+@pytest.fixture
 def backend() -> str:
     return "sqlite"
 
