@@ -1,16 +1,17 @@
 """Validation of what callers pass to `OrderDesk`."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from .._settings import require_counts, require_number
 from ..client import Client
 from ..errors import InvalidOrderError, InvalidSettingsError
+from ..journal import EntryState
 from ..profile import MAX_CALLS_PER_MINUTE, Profile
 from .admission import is_amount
 from .rechecks import MAX_RECHECK_DAYS
 from .replay_rules import MIN_WINDOW_S
 
-__all__ = ["check_replays", "check_settings", "check_settling", "parse_decided_by"]
+__all__ = ["check_filters", "check_replays", "check_settings", "check_settling", "parse_decided_by"]
 
 MAX_ACCOUNT_CHARACTERS = 64
 """The longest name of an account, in characters: what a journal's rows hold."""
@@ -45,6 +46,19 @@ def check_settling(
     if is_asked_for and "balance" not in profile.actions:
         reason = f"needs the action 'balance', which profile {profile.name!r} does not have"
         raise InvalidSettingsError("settle_by_balance", reason)
+
+
+def check_filters(
+    *, states: Collection[object], statuses: Collection[object], panels: Collection[object]
+) -> None:
+    """Raise `InvalidSettingsError` for a filter that could match nothing."""
+    for name, values in (("states", states), ("statuses", statuses), ("panels", panels)):
+        if isinstance(values, str):
+            raise InvalidSettingsError(name, f"must be several in a tuple or list, not {values!r}")
+    known: tuple[object, ...] = tuple(EntryState)
+    if unknown := [state for state in states if state not in known]:
+        reason = f"has {unknown[0]!r}, which is none of {', '.join(EntryState)}"
+        raise InvalidSettingsError("states", reason)
 
 
 def check_replays(clients: Mapping[str, Client], *, is_asked_for: bool) -> None:

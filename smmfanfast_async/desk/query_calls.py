@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Collection
 from datetime import datetime, timedelta
 
 from ..journal import Entry, EntryState, Journal, Summary
+from .arguments import check_filters
 
 __all__ = ["QueryCalls"]
 
@@ -34,9 +35,12 @@ class QueryCalls:
     ) -> AsyncIterator[Entry]:
         """Iterate over entries, the oldest first, in bounded memory. Omitted filters match all.
 
-        `statuses` are values of `Status`; `since`, `until`: time of creation. Raises as `unknown`.
+        `statuses` are values of `Status`; `since`, `until`: time of creation. Raises
+        `InvalidSettingsError` for a state that there is not, or one text in place of several, and
+        otherwise as `unknown`.
         """
         self._check_open()
+        check_filters(states=states, statuses=statuses, panels=panels)
         return self._journal.entries(
             states=states, statuses=statuses, panels=panels, ref_prefix=ref_prefix, since=since,
             until=until,

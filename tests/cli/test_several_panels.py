@@ -286,6 +286,9 @@ async def test_orders_are_listed_by_panel(
     assert [(row.split(",")[0], row.split(",")[-1]) for row in listed] == [("two", "beta")]
     assert await run("orders", "--panel", "beta", "--panel", "alpha", "--json") == OK
     assert len(objects(capsys.readouterr().out)) == 2
+    assert await run("orders", "--panel", "gamma", "--panel", "beta", "--ref", "one") == OK
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "the journal has no panel 'gamma' (hint: it has alpha, beta)\n")
     assert await run("summary", "--json") == OK
     assert objects(capsys.readouterr().out)[0]["by_state"] == {"accepted": 2}
 

@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from smmfanfast_async.desk import OrderDesk
-from smmfanfast_async.errors import ErrorKind, InvalidCode, InvalidOrderError, RefConflictError
+from smmfanfast_async.errors import (
+    ErrorKind,
+    InvalidCode,
+    InvalidOrderError,
+    InvalidSettingsError,
+    RefConflictError,
+)
 from smmfanfast_async.journal import Entry, Outcome
 from smmfanfast_async.journal.sql import SQLJournal
 
@@ -321,6 +327,26 @@ async def test_entries_filter_by_state_and_ref_prefix(world: World) -> None:
     assert await refs() == ["a-1", "a-2", "b-1", "a-3"]
     assert await refs(states={S.UNKNOWN}) == ["a-3"]
     assert await refs(ref_prefix="a-", states=[S.ACCEPTED]) == ["a-1", "a-2"]
+    assert await refs(states=["unknown"], statuses=(), panels=("default",)) == ["a-3"]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("filters", "message"),
+    [
+        ({"states": ["unknown", "lost"]}, "states has 'lost', which is none of prepared, "),
+        ({"states": "unknown"}, "states must be several in a tuple or list, not 'unknown'"),
+        ({"panels": "alpha"}, "panels must be several in a tuple or list, not 'alpha'"),
+        ({"statuses": "pending"}, "statuses must be several in a tuple or list, not 'pending'"),
+    ],
+)
+async def test_filter_that_could_match_nothing_is_refused(
+    world: World, filters: dict[str, Any], message: str
+) -> None:
+    desk = await world.desk()
+
+    with pytest.raises(InvalidSettingsError, match=message):
+        desk.entries(**filters)
 
 
 @pytest.mark.asyncio

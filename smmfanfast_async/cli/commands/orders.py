@@ -2,7 +2,7 @@
 
 import sys
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -10,12 +10,12 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from ...errors import InvalidSettingsError
-from ...journal import Entry, EntryState
+from ...journal import Entry, EntryState, Journal
 from ...results import Status
 from .. import _output as output
 from .._codes import OK
 from .._entries import entries_table, entry_object, entry_row, summary_view, write_csv
-from .._errors import handle_errors
+from .._errors import handle_errors, print_line
 from .._options import Flag, JournalOptions, Many, mention_other_accounts
 
 __all__ = ["orders", "summary"]
@@ -75,6 +75,8 @@ async def orders(
             totals = await journal.summary()
             if not totals.by_state:
                 await mention_other_accounts(journal)
+            elif panel:
+                await _mention_panels(journal, panel)
     return OK
 
 
@@ -99,6 +101,15 @@ async def _show(entries: AsyncIterator[Entry], *, as_json: bool) -> int:
     elif console.is_terminal and not as_json and not total:
         console.print("no orders", style="dim")
     return total
+
+
+async def _mention_panels(journal: Journal, asked: Collection[str]) -> None:
+    """Print on stderr which panels a journal knows, if one that was asked for is not among them."""
+    known = (await journal.health()).panels
+    for name in asked:
+        if name not in known:
+            hint = f"it has {', '.join(sorted(known))}"
+            print_line(f"the journal has no panel {name!r}", "yellow", hint=hint)
 
 
 def _title(shown: int, total: int) -> str:
