@@ -9,14 +9,26 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from typing import Any, ClassVar
 
+from sqlalchemy import update
+
 from smmfanfast_async.journal import Entry, EntryState
 from smmfanfast_async.journal.sql import SQLJournal
+from smmfanfast_async.journal.sql.schema import orders
 from smmfanfast_async.sandbox import Sandbox
 
 from . import killing_child
 from .forked import CONTEXT, start_process
 
-__all__ = ["PATIENT", "Child", "entries_of", "event_positions", "eventually", "verify"]
+__all__ = [
+    "PATIENT",
+    "Child",
+    "entries_of",
+    "event_positions",
+    "eventually",
+    "expire_lease",
+    "first_at_point",
+    "verify",
+]
 
 WAIT_S = 300.0
 """Seconds that a child may take for anything a test waits for."""
@@ -97,6 +109,29 @@ async def eventually(condition: Callable[[], bool | Awaitable[bool]]) -> None:
             if value if isinstance(value, bool) else await value:
                 return
             await asyncio.sleep(0.05)
+
+
+async def first_at_point(children: Iterable[Child]) -> Child:
+    """Wait until one of several children is at its point, and return it."""
+    there: list[Child] = []
+
+    def has_come() -> bool:
+        there.extend(each for each in children if any("at" in report for report in each.reports))
+        return bool(there)
+
+    await eventually(has_come)
+    return there[0]
+
+
+async def expire_lease(url: str, ref: str) -> None:
+    """Let the lease of an order's attempt be over; those of all others run on."""
+    journal = SQLJournal(url)
+    await journal.open()
+    lapse = update(orders).where(orders.c.ref == ref).values(lease_until=orders.c.created_at)
+    try:
+        await journal._database.run(lambda connection: connection.execute(lapse))
+    finally:
+        await journal.aclose()
 
 
 async def entries_of(url: str) -> dict[str, Entry]:

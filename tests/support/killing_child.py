@@ -19,6 +19,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 import attrs
+from attrs import frozen
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
@@ -33,7 +34,10 @@ from smmfanfast_async import (
 )
 from smmfanfast_async.desk import CircuitPolicy, OrderDesk
 from smmfanfast_async.desk.timing import Timing
+from smmfanfast_async.journal import Entry
 from smmfanfast_async.journal.sql import SQLJournal
+
+from .broken_desks import BROKEN
 
 UNLIMITED = attrs.evolve(API_V2, calls_per_minute=None)
 """The profile for refills and cancellations; a rate would be kept on the clock of any desk."""
@@ -52,10 +56,12 @@ COMMITS = {
 
 STOPS = {
     "started": "start_attempt",
+    "sending": "start_attempt",
     "requested": "create_request",
     "request started": "start_request",
 }
-"""Points after a commit and before what follows it, and the method of the journal that commits."""
+"""Points after a commit and before what follows it, and the method of the journal that commits. At
+"sending" the process goes on: it waits for a panel that does not answer."""
 
 
 def report(**fields: object) -> None:
@@ -70,12 +76,41 @@ def block(point: str) -> None:
     time.sleep(BLOCK_S)
 
 
-def track(name: str, running: list[str]) -> Callable[..., Any]:
-    """Wrap a method of the journal so that `running` contains its name while it runs."""
+def stop(point: str) -> None:
+    """Report the point, and stop the whole process until it is killed or continued."""
+    report(at=point)
+    if point != "sending":
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+
+@frozen
+class Turn:
+    """Which attempts are stopped at the point, of which processes."""
+
+    panel: str | None
+    """Those at one panel; None for any."""
+    path: str | None
+    """A file that the first process at the point creates: only that one stops. None for each."""
+
+    def has_come(self, panel: str | None) -> bool:
+        """Return whether an attempt at this panel stops."""
+        if self.panel not in (None, panel):
+            return False
+        if self.path is None:
+            return True
+        try:
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return False
+        return True
+
+
+def track(name: str, running: list[str | None]) -> Callable[..., Any]:
+    """Wrap a method of the journal so that `running` contains the attempt's panel meanwhile."""
     method = getattr(SQLJournal, name)
 
     async def wrapped(self: SQLJournal, *args: Any, **options: Any) -> Any:
-        running.append(name)
+        running.append(next((each.panel for each in args if isinstance(each, Entry)), None))
         try:
             return await method(self, *args, **options)
         finally:
@@ -84,35 +119,54 @@ def track(name: str, running: list[str]) -> Callable[..., Any]:
     return wrapped
 
 
-def block_before_commit(point: str, passed: int) -> None:
-    """Block when a method of the journal is about to commit, after it has passed so often."""
-    left = [passed]
+def block_before_commit(point: str, turn: Turn) -> None:
+    """Block when a method of the journal is about to commit."""
 
     def on_commit(_: object) -> None:
-        if running:
-            left[0] -= 1
-            if left[0] < 0:
-                block(point)
+        if running and turn.has_come(running[-1]):
+            block(point)
 
     method = COMMITS[point]
-    running: list[str] = []
+    running: list[str | None] = []
     setattr(SQLJournal, method, track(method, running))
     event.listen(Engine, "commit", on_commit)
 
 
-def stop_after_commit(point: str, passed: int) -> None:
-    """Stop after a method of the journal has committed, until killed or continued."""
-    method, left = getattr(SQLJournal, STOPS[point]), [passed]
+def stop_after_commit(point: str, turn: Turn) -> None:
+    """Stop after a method of the journal has committed."""
+    method = getattr(SQLJournal, STOPS[point])
 
     async def commit_and_stop(self: SQLJournal, *args: Any, **options: Any) -> Any:
         committed = await method(self, *args, **options)
-        left[0] -= committed is not None
-        if committed is not None and left[0] < 0:
-            report(at=point)
-            os.kill(os.getpid(), signal.SIGSTOP)
+        if committed is not None and turn.has_come(committed.panel):
+            stop(point)
         return committed
 
     setattr(SQLJournal, STOPS[point], commit_and_stop)
+
+
+def stop_before_start() -> None:
+    """Stop before asking for the right to send an order that was found unsent."""
+    method = SQLJournal.start_attempt
+
+    async def stop_and_start(self: SQLJournal, *args: Any, **options: Any) -> Any:
+        stop("ready")
+        return await method(self, *args, **options)
+
+    SQLJournal.start_attempt = stop_and_start  # type: ignore[method-assign]
+
+
+def prepare(task: dict[str, Any]) -> None:
+    """Change the library so that this process stops where it is to, and fails as it is to."""
+    if "broken" in task:
+        BROKEN[task["broken"]]()
+    point, turn = task.get("point"), Turn(task.get("at_panel"), task.get("first"))
+    if point in COMMITS:
+        block_before_commit(point, turn)
+    elif point in STOPS:
+        stop_after_commit(point, turn)
+    elif point == "ready":
+        stop_before_start()
 
 
 async def consume(desk: OrderDesk, consumer: str) -> None:
@@ -137,11 +191,7 @@ async def main(task: dict[str, Any]) -> None:
     OrderDesk._timing = Timing(
         lease_s=task.get("lease_s", 1.0), write_within_s=task.get("write_within_s", 0.5)
     )
-    point = task.get("point")
-    if point in COMMITS:
-        block_before_commit(point, task.get("passed", 0))
-    elif point in STOPS:
-        stop_after_commit(point, task.get("passed", 0))
+    prepare(task)
     off = timedelta(seconds=task.get("clock_off_s", 0.0))
     clock = (lambda: datetime.now(UTC) + off) if off else None
     poll = PollPolicy(min_interval_s=0.2, max_interval_s=1.0)
