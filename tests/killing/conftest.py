@@ -9,7 +9,7 @@ import pytest_asyncio
 from support import prepared
 from support.killing import Child
 
-from smmfanfast_async.sandbox import Sandbox
+from .panels import Panel
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -26,8 +26,8 @@ async def url(backend: str, tmp_path: Path) -> str:
 
 
 @pytest_asyncio.fixture
-async def panel() -> AsyncIterator[Sandbox]:
-    async with Sandbox(balance=Decimal(10**6)) as started:
+async def panel() -> AsyncIterator[Panel]:
+    async with Panel(balance=Decimal(10**6)) as started:
         yield started
         # A test that failed has left its children running.
         for child in list(Child.alive):

@@ -12,6 +12,7 @@ from smmfanfast_async.sandbox.replies import HttpReply
 __all__ = [
     "ANSWERS",
     "KILLS",
+    "SLOW_S",
     "Panel",
     "Panels",
     "is_stored",

@@ -6,6 +6,8 @@ from support.killing import PATIENT, Child, entries_of, event_positions, eventua
 from smmfanfast_async.journal import EntryState
 from smmfanfast_async.sandbox import Fault, Sandbox
 
+from .panels import SLOW_S
+
 REFS = ["one", "two", "three"]
 
 
@@ -32,7 +34,8 @@ async def test_kill_before_the_intent_is_committed_leaves_nothing(url: str, pane
     await continue_in_another_process(url, panel)
 
     entries = await entries_of(url)
-    assert [entries[ref].state for ref in REFS] == [EntryState.ACCEPTED] * 3
+    assert {entries[ref].state for ref in REFS} <= {EntryState.ACCEPTED, EntryState.FINISHED}
+    assert len(panel.orders) == 3
     verify(entries, panel, REFS)
 
 
@@ -55,7 +58,7 @@ async def test_kill_between_commit_and_send_is_unknown_and_not_sent(
 async def test_kill_between_send_and_answer_is_unknown_and_sent_once(
     url: str, panel: Sandbox
 ) -> None:
-    panel.fail_next(Fault.DELAY, action="add", delay_s=3.0)
+    panel.fail_next(Fault.DELAY, action="add", delay_s=SLOW_S)
     child = await Child.start(url, panel, refs=REFS)
     await eventually(lambda: bool(panel.orders))
     await child.kill()
