@@ -15,6 +15,10 @@ __all__ = ["desk_verdict", "orders_of"]
 
 _S = EntryState
 
+ROUNDING_S = 1e-6
+"""Seconds to which the journal rounds its times; where nothing takes time, an order is sent and
+unknown at the same moment."""
+
 FAILOVER_ANSWERS = {"refused", "refused with 400", "no service", "challenged"}
 """Answers that each panel gives to a ref once: the order goes on to the next panel."""
 
@@ -109,7 +113,7 @@ def _sending_errors(report: DeskReport, entry: Entry) -> Iterator[str]:
         default=math.inf,
     )  # fmt: skip
     for panel, each in before:
-        if report.opened_s[each.wire] > unknown_s:
+        if report.opened_s[each.wire] > unknown_s + ROUNDING_S:
             yield f"sent to {panel} after its outcome was unknown"
     for panel, _ in received[len(before) :]:
         if panel != pinned:
