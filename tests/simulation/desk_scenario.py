@@ -19,9 +19,9 @@ HEAL_S = 170.0
 """Seconds after which nothing fails any more, and every account has money."""
 
 ADD_KINDS = (
-    "silent", "silent", "page", "bad gateway", "failed", "cut", "later", "later", "null", "both",
-    "placed, then an unexpected answer", "refused", "refused", "refused with 400", "no service",
-    "no service", "active", "limited", "challenged",
+    "silent", "silent", "page", "bad gateway", "failed", "cut", "later", "later", "both",
+    "refused, and more", "refused, and more", "placed, then an unexpected answer", "refused",
+    "refused", "refused with 400", "no service", "no service", "active", "limited", "challenged",
 )  # fmt: skip
 """How an `add` is answered if something goes wrong: often so that the order goes on to another
 panel, or must not."""

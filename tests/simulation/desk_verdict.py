@@ -123,7 +123,9 @@ def _sending_errors(report: DeskReport, entry: Entry) -> Iterator[str]:
 def _answer_errors(received: list[tuple[str, Received]]) -> Iterator[str]:
     """Yield what was sent though the answer before it did not allow that."""
     for (panel, each), (next_panel, _) in pairwise(received):
-        if not each.is_refused:
+        # An order for this link that is active may be that of the ref: no other panel may get it.
+        is_duplicate = each.kind == "active" and next_panel != panel
+        if not each.is_refused or is_duplicate:
             yield f"sent to {next_panel} after {panel} had answered it: {each.kind}"
     refusals = Counter(panel for panel, each in received if each.kind in FAILOVER_ANSWERS)
     for panel, count in refusals.items():

@@ -88,6 +88,9 @@ ADD_KINDS = {
     "no service": Kind(body='{"error":"Service ID does not exists"}', means="refused"),
     "cut": Kind(body=_PLACED, missing_bytes=9, stores=True),
     "later": Kind(body='{"error":"please try again later"}', status=400, stores=None),
+    "refused, and more": Kind(
+        body='{"error":"Not enough funds on balance: the order waits for a payment"}', stores=None
+    ),
     "both": Kind(body='{"order":ORDER,"error":"Not enough funds"}', stores=True),
     "zero": Kind(body='{"order":0}', stores=None),
     "null": Kind(body='{"status":"success","order":null}', stores=None),

@@ -74,6 +74,7 @@ def report_of(
         report_of(entry_of(S.UNKNOWN), "", "alpha: silent", unknown_s=5.0),
         report_of(entry_of(S.UNKNOWN), "alpha", "alpha: silent", unknown_s=5.0),
         report_of(entry_of(S.HELD), "", "alpha: active"),
+        report_of(entry_of(), "alpha", "alpha: active; alpha: placed"),
         report_of(entry_of(S.WITHDRAWN)),
     ],
 )
@@ -100,6 +101,10 @@ def test_correct_journal_passes(report: DeskReport) -> None:
         (
             report_of(entry_of(panel="beta"), "beta", "alpha: silent; beta: placed"),
             "sent to beta after alpha had answered it: silent",
+        ),
+        (
+            report_of(entry_of(panel="beta"), "beta", "alpha: active; beta: placed"),
+            "sent to beta after alpha had answered it: active",
         ),
         (
             report_of(entry_of(), "alpha", "alpha: refused; alpha: placed", unknown_s=5.0),
