@@ -204,13 +204,16 @@ class Quoting:
     async def _catalogue(
         self, panel: str, deadline: Deadline, *, may_fetch: bool
     ) -> Catalogue | None:
-        """Return the catalogue of a panel; None if it is not to be had in time."""
+        """Return the catalogue of a panel; None if it is not to be had in time, or is empty.
+
+        A panel that fails may send an empty list, and no order may be refused for good for that.
+        """
         client = self.panels[panel].client
         try:
             if not may_fetch:
-                return await cached_catalogue(client)
+                return await cached_catalogue(client) or None
             async with asyncio.timeout_at(deadline.at_s), asyncio.timeout(CATALOGUE_WAIT_S):
-                return await client.services()
+                return await client.services() or None
         except (TimeoutError, PanelError):
             return None
 

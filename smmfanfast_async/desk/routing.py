@@ -55,7 +55,7 @@ class RouteReason(StrEnum):
     NO_PRICE = "no_price"
     """A limit applies, and the price is not known in advance."""
     CATALOGUE_UNAVAILABLE = "catalogue_unavailable"
-    """Its catalogue, or the currency of its balance, could not be read."""
+    """Its catalogue or the currency of its balance could not be read, or the catalogue is empty."""
     CIRCUIT_OPEN = "circuit_open"
     """Its last calls failed; `until` says when it is tried again."""
     PAUSED = "paused"

@@ -323,6 +323,19 @@ async def test_catalogue_that_is_not_available_leaves_the_other_panel(shop: Shop
 
 
 @pytest.mark.asyncio
+async def test_order_is_not_refused_because_a_panel_sends_an_empty_catalogue(shop: Shop) -> None:
+    shop.beta.answer_next("services", "[]")
+    desk = await shop.desk()
+    shop.alpha.answer_next("add", NO_FUNDS)
+
+    entry = await place(desk)
+
+    assert entry.state is S.PREPARED
+    assert entry.reason is not None
+    assert "alpha: already_refused; beta: catalogue_unavailable" in entry.reason
+
+
+@pytest.mark.asyncio
 async def test_same_ref_is_the_same_order_whatever_the_products_are(shop: Shop) -> None:
     clients = await shop.clients()
     desk = await shop.desk(clients=clients)

@@ -59,12 +59,15 @@ class RefusingClient(Client):
 
 
 class CredulousClient(Client):
-    """Treats a text as a refusal that panels also send for orders they then place."""
+    """Treats texts as refusals that panels also send for orders they then place."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        text = Refusal("please try again later", ErrorKind.VALIDATION)
-        self.profile = evolve(self.profile, refusals=(*self.profile.refusals, text))
+        texts = (
+            Refusal("please try again later", ErrorKind.VALIDATION),
+            Refusal("Not enough funds on balance: the order waits for a payment", ErrorKind.FUNDS),
+        )
+        self.profile = evolve(self.profile, refusals=(*self.profile.refusals, *texts))
         self._runner.profile = self.profile
 
 

@@ -1,8 +1,9 @@
-"""Bytes between the client's transports and the panel: in order, but the scenario chooses when.
+"""Bytes between the client's transports and panels: in order, but the scenario chooses when.
 
-A connection has two pipes. Bytes put into a pipe arrive in pieces, each at its own time, unless a
-partition delays it (until it heals, as TCP retransmits) or forever. A cut ends both directions
-after a number of bytes, as a middlebox does.
+Each panel has a port of its own, with partitions of its own. A connection has two pipes. Bytes put
+into a pipe arrive in pieces, each at its own time, unless a partition delays it (until it heals, as
+TCP retransmits) or forever. A cut ends both directions after a number of bytes, as a middlebox
+does.
 """
 
 import asyncio
@@ -15,13 +16,16 @@ from typing import Any, Literal, Protocol
 
 from attrs import define, field, frozen
 
-__all__ = ["CALL", "PORT", "Cut", "End", "Link", "Network", "Panel", "Partition", "Wire"]
+from .process import Process
+from .virtual_loop import VirtualLoop
+
+__all__ = ["CALL", "PORT", "Cut", "End", "Host", "Link", "Network", "Panel", "Partition", "Wire"]
 
 CALL: ContextVar[str] = ContextVar("CALL", default="no call")
 """Which call is running; a connection is named after the call that made it."""
 
 PORT = 8080
-"""The port of the panel; no other port accepts connections."""
+"""The port of the first panel; ports without a panel accept no connections."""
 
 TICK_S = 1e-6
 """Seconds between two pieces at least: timers due at the same time run in no defined order."""
@@ -86,39 +90,54 @@ class Panel(Protocol):
 
 
 @define(eq=False)
-class Network:
-    """All connections there are and were."""
+class Host:
+    """What listens at one port, and the way to it."""
 
-    loop: asyncio.AbstractEventLoop
+    network: "Network"
     choose_link: Callable[[str, int], Link]
     """The link of a connection, by its call and number."""
     partitions: list[Partition] = field(factory=list)
     panel: Panel = field(init=False)
+    delayed: int = 0
+    """How many pieces, and attempts to connect, a partition has delayed or swallowed."""
+
+    def arrival_s(self, direction: Direction, span_s: float) -> float | None:
+        """Return when data sent now arrives after `span_s`; None for never."""
+        sent_s = arrival_s = self.network.loop.time() + span_s
+        for each in sorted(self.partitions, key=lambda each: each.start_s):
+            if each.direction == direction and each.start_s <= arrival_s < each.end_s:
+                arrival_s = each.end_s + span_s
+        self.delayed += arrival_s != sent_s
+        return None if math.isinf(arrival_s) else arrival_s
+
+
+@define(eq=False)
+class Network:
+    """All connections there are and were."""
+
+    loop: VirtualLoop
+    hosts: dict[int, Host] = field(factory=dict)
+    """By port."""
     wires: list["Wire"] = field(factory=list)
     trace: list[tuple[float, str]] = field(factory=list)
     unexpected_addresses: list[tuple[str, int]] = field(factory=list)
-    """Addresses other than the panel's that the client tried to reach."""
+    """Addresses other than a panel's that a client tried to reach."""
     spans: dict[int, tuple[float, float]] = field(factory=dict)
     """Start and end of each connection by number, from the first attempt to its release."""
-    life: int = 0
-    """Which process of the client is the living one; sockets of earlier ones are dead."""
     _count: int = 0
+
+    def add_host(self, port: int, choose_link: Callable[[str, int], Link]) -> Host:
+        """Return a new host; the caller sets its panel."""
+        self.hosts[port] = Host(self, choose_link)
+        return self.hosts[port]
 
     def note(self, text: str) -> None:
         """Write a line into the trace."""
         self.trace.append((round(self.loop.time(), 9), text))
 
-    def socket(self, _: object) -> Any:
-        """Create a simulated socket; the `socket_factory` of a connector."""
-        return _Socket(self)
-
-    def arrival_s(self, direction: Direction, span_s: float) -> float | None:
-        """Return when data sent now arrives after `span_s`; None for never."""
-        arrival_s = self.loop.time() + span_s
-        for each in sorted(self.partitions, key=lambda each: each.start_s):
-            if each.direction == direction and each.start_s <= arrival_s < each.end_s:
-                arrival_s = each.end_s + span_s
-        return None if math.isinf(arrival_s) else arrival_s
+    def socket(self, process: Process, _: object) -> Any:
+        """Create a simulated socket of a process."""
+        return _Socket(self, process)
 
     def new_number(self) -> int:
         """Count a connection attempt."""
@@ -131,27 +150,27 @@ class Network:
         started_s, ended_s = self.spans[number]
         self.spans[number] = (started_s, min(ended_s, self.loop.time()))
 
-    def open_wires(self) -> list["Wire"]:
-        """Return the connections that the current client has not released."""
-        return [each for each in self.wires if each.life == self.life and not each.is_released]
+    def open_wires(self, process: Process) -> list["Wire"]:
+        """Return the connections that a process has not released."""
+        return [each for each in self.wires if each.process is process and not each.is_released]
 
     def bytes_of(self, call: str) -> int:
         """Count the bytes that left on the connections of a call."""
         return sum(each.up.sent_bytes for each in self.wires if each.call == call)
 
-    def crash_client(self, how: End | None) -> None:
-        """End the client's process; `how` is what its kernel sends, None for nothing."""
-        for wire in self.open_wires():
+    def crash(self, process: Process, how: End | None) -> None:
+        """End a process; `how` is what its kernel sends, None for nothing."""
+        for wire in self.open_wires(process):
             wire.die(how)
-        self.life += 1
+        process.end()
 
 
 class _Socket:
     """Replaces the socket of aiohttp's connector."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, process: Process) -> None:
         self._network = network
-        self._life = network.life
+        self._process = process
         self._is_closed = False
         self._wire: Wire | None = None
 
@@ -177,29 +196,29 @@ class _Socket:
 
     async def _connect(self, number: int, call: str, address: tuple[str, int]) -> None:
         network = self._network
-        if address[1] != PORT:
+        host = network.hosts.get(address[1])
+        if host is None:
             network.unexpected_addresses.append(address)
             raise ConnectionRefusedError(111, "no panel at this port")
-        link = network.choose_link(call, number)
+        link = host.choose_link(call, number)
         answer: asyncio.Future[None] = network.loop.create_future()
-        arrival_s = network.arrival_s("up", link.latency_s)
-        if arrival_s is not None and link.fate != "hang" and self._life == network.life:
-            network.loop.call_at(arrival_s, self._receive_connect, number, call, link, answer)
+        arrival_s = host.arrival_s("up", link.latency_s)
+        if arrival_s is not None and link.fate != "hang" and self._process.is_alive:
+            network.loop.call_at(arrival_s, self._receive_connect, host, number, call, link, answer)
         await answer
 
     def _receive_connect(
-        self, number: int, call: str, link: Link, answer: asyncio.Future[None]
+        self, host: Host, number: int, call: str, link: Link, answer: asyncio.Future[None]
     ) -> None:
-        network = self._network
-        if network.panel.state == "dark" or self._is_closed or self._life != network.life:
+        if host.panel.state == "dark" or self._is_closed or not self._process.is_alive:
             return
-        accepts = link.fate == "accept" and network.panel.state == "up"
+        accepts = link.fate == "accept" and host.panel.state == "up"
         if accepts:
-            self._wire = Wire(network, number, call, link)
-            network.panel.accept(self._wire)
-        arrival_s = network.arrival_s("down", link.latency_s)
+            self._wire = Wire(host, self._process, number, call, link)
+            host.panel.accept(self._wire)
+        arrival_s = host.arrival_s("down", link.latency_s)
         if arrival_s is not None:
-            network.loop.call_at(arrival_s, _answer_connect, answer, accepts)
+            self._network.loop.call_at(arrival_s, _answer_connect, answer, accepts)
 
     def open(self, protocol: asyncio.Protocol) -> "_ClientTransport":
         """Put a transport on the connection."""
@@ -219,11 +238,12 @@ def _answer_connect(answer: asyncio.Future[None], accepts: bool) -> None:  # noq
 class Wire:
     """One connection, from the handshake on."""
 
-    def __init__(self, network: Network, number: int, call: str, link: Link) -> None:
-        self.network = network
+    def __init__(self, host: Host, process: Process, number: int, call: str, link: Link) -> None:
+        self.network = host.network
+        self.host = host
+        self.process = process
         self.number = number
         self.call = call
-        self.life = network.life
         self.link = link
         rng = Random(link.seed)
         self.up = _Pipe(self, "up", rng, self._reach_panel)
@@ -231,7 +251,7 @@ class Wire:
         self.is_released = False
         self._transport: _ClientTransport | None = None
         self._waiting: list[bytes | End] = []
-        network.wires.append(self)
+        self.network.wires.append(self)
 
     def note(self, text: str) -> None:
         """Write a line about this connection into the trace."""
@@ -269,9 +289,9 @@ class Wire:
 
     def _reach_panel(self, item: bytes | End) -> None:
         if isinstance(item, bytes):
-            self.network.panel.receive(self, item)
+            self.host.panel.receive(self, item)
         else:
-            self.network.panel.peer_closed(self)
+            self.host.panel.peer_closed(self)
 
     def _reach_client(self, item: bytes | End) -> None:
         self._waiting.append(item)
@@ -326,15 +346,15 @@ class _Pipe:
         return [data[begin:end] for begin, end in pairwise([0, *ends, len(data)])]
 
     def _send(self, item: bytes | End) -> None:
-        link, network = self._wire.link, self._wire.network
+        link, host = self._wire.link, self._wire.host
         span_s = link.latency_s + self._rng.random() * link.jitter_s
-        arrival_s = network.arrival_s(self._direction, span_s)
+        arrival_s = host.arrival_s(self._direction, span_s)
         if arrival_s is None or self._is_blocked:
             # What follows a lost piece never arrives either: bytes keep their order.
             self._is_blocked = True
             return
         self._last_s = max(arrival_s, self._last_s + TICK_S)
-        network.loop.call_at(self._last_s, self._arrive, item)
+        host.network.loop.call_at(self._last_s, self._arrive, item)
 
     def _arrive(self, item: bytes | End) -> None:
         if self.is_dead:

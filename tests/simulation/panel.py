@@ -1,4 +1,4 @@
-"""The panel: reads requests from the wire, stores orders, and answers as the scenario says.
+"""A panel: reads requests from the wire, stores orders, and answers as the scenario says.
 
 It is broken but honest: it reports an order as placed only if it stored it, and sends a refusal
 that the profile knows only if it did not. It sends any other answer with or without a stored order.
@@ -6,15 +6,17 @@ that the profile knows only if it did not. It sends any other answer with or wit
 
 import asyncio
 import json
+import math
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Literal
 from urllib.parse import parse_qsl
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from .network import End, Network, Wire
 
-__all__ = ["ADD_KINDS", "READ_KINDS", "Answer", "Kind", "Ledger", "Panel"]
+__all__ = ["ADD_KINDS", "READ_KINDS", "Answer", "Kind", "Ledger", "Panel", "Received"]
 
 
 @frozen(kw_only=True)
@@ -82,8 +84,13 @@ ADD_KINDS = {
     "refused with 400": Kind(
         body='{"error":"neworder.error.min_quantity"}', status=400, means="refused"
     ),
+    "active": Kind(body='{"error":"You have an active order with this link"}', means="refused"),
+    "no service": Kind(body='{"error":"Service ID does not exists"}', means="refused"),
     "cut": Kind(body=_PLACED, missing_bytes=9, stores=True),
     "later": Kind(body='{"error":"please try again later"}', status=400, stores=None),
+    "refused, and more": Kind(
+        body='{"error":"Not enough funds on balance: the order waits for a payment"}', stores=None
+    ),
     "both": Kind(body='{"order":ORDER,"error":"Not enough funds"}', stores=True),
     "zero": Kind(body='{"order":0}', stores=None),
     "null": Kind(body='{"status":"success","order":null}', stores=None),
@@ -118,33 +125,62 @@ class Answer:
     """Whether it continues after the client has disconnected."""
 
 
+@frozen
+class Received:
+    """An `add` that was read whole, stored or not."""
+
+    link: str
+    wire: int = 0
+    """The number of its connection."""
+    kind: str = "placed"
+    """How it is answered, if nothing prevents that."""
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the answer proves that there is no order."""
+        return ADD_KINDS[self.kind].means == "refused"
+
+
 @define
 class Ledger:
     """What was stored."""
 
     orders: dict[int, str] = field(factory=dict)
     """The link of each order."""
-    received: list[str] = field(factory=list)
-    """The link of each `add` that was read whole, stored or not."""
+    stored_at_s: dict[int, float] = field(factory=dict)
+    received: list[Received] = field(factory=list)
 
-    def store(self, link: str) -> int:
+    def store(self, link: str, at_s: float = 0.0) -> int:
         """Store an order, and return its id."""
         order = 100 + len(self.orders)
         self.orders[order] = link
+        self.stored_at_s[order] = at_s
         return order
 
     def count(self, link: str) -> int:
         """Return how many orders a link has."""
         return list(self.orders.values()).count(link)
 
+    def received_for(self, link: str) -> list[Received]:
+        """Return the requests to order for a link, in the order in which they were read."""
+        return [each for each in self.received if each.link == link]
+
 
 @define(eq=False)
 class Panel:
-    """The other end of every connection."""
+    """The other end of every connection to one port."""
 
     network: Network
     choose_answer: Callable[[Wire, str, str], Answer]
     """By connection, action, and link or id."""
+    name: str = "panel"
+    balance: Decimal = Decimal("7.50")
+    """An order that costs more is refused, whatever else it would have been answered."""
+    rate: Decimal = Decimal(0)
+    """The price of 1,000 of its only service."""
+    service: int = 5
+    finish_after_s: float = math.inf
+    """Seconds after which an order is completed."""
     restart_s: float = 5.0
     """Seconds from a crash to the next start."""
     crash_dark: bool = False
@@ -179,7 +215,7 @@ class Panel:
 
     def crash(self) -> None:
         """Lose everything but the ledger; start again after `restart_s`."""
-        self.network.note("panel: crash")
+        self.network.note(f"{self.name}: crash")
         for handle in self._work:
             handle.cancel()
         wires, self._inboxes, self._work = list(self._inboxes), {}, []
@@ -190,7 +226,7 @@ class Panel:
         self.network.loop.call_later(self.restart_s, self._start)
 
     def _start(self) -> None:
-        self.network.note("panel: start")
+        self.network.note(f"{self.name}: start")
         self.state = "up"
 
     def _next_form(self, wire: Wire) -> dict[str, str] | None:
@@ -208,13 +244,15 @@ class Panel:
     def _begin(self, wire: Wire, form: dict[str, str]) -> None:
         action, about = form["action"], form.get("link") or form.get("orders", "")
         answer = self.choose_answer(wire, action, about)
-        wire.note(f"panel: {action} {about}: {answer.kind}, stores={answer.stores}")
+        if action == "add" and self._price(form) > self.balance:
+            answer = evolve(answer, kind="refused", stores=False)
+        wire.note(f"{self.name}: {action} {about}: {answer.kind}, stores={answer.stores}")
         actions = self._actions.setdefault(wire, [])
         actions.append(action)
         if "add" in actions and len(actions) > 1:
             self.shared.append(f"wire {wire.number}: {', '.join(actions)}")
         if action == "add":
-            self.ledger.received.append(about)
+            self.ledger.received.append(Received(about, wire.number, answer.kind))
         if answer.crash == "before":
             self.crash()
             return
@@ -225,8 +263,9 @@ class Panel:
             return
         order = 0
         if answer.stores:
-            order = self.ledger.store(form["link"])
-            wire.note(f"panel: stored {order} {form['link']}")
+            order = self.ledger.store(form["link"], self.network.loop.time())
+            self.balance -= self._price(form)
+            wire.note(f"{self.name}: stored {order} {form['link']}")
         if answer.crash == "after":
             self.crash()
             return
@@ -246,14 +285,26 @@ class Panel:
 
     def _right(self, form: dict[str, str]) -> str:
         if form["action"] == "balance":
-            return json.dumps({"status": "success", "balance": "7.50", "currency": "USD"})
+            return json.dumps(
+                {"status": "success", "balance": f"{self.balance:.2f}", "currency": "USD"}
+            )
+        if form["action"] == "services":
+            return json.dumps([{
+                "service": self.service, "name": "One", "type": "Default", "category": "c",
+                "rate": str(self.rate), "min": 1, "max": 100_000,
+            }])  # fmt: skip
         return json.dumps({each: self._status(each) for each in form["orders"].split(",")})
 
     def _status(self, order: str) -> dict[str, str]:
         if int(order) not in self.ledger.orders:
             return {"error": "Incorrect order ID"}
+        age_s = self.network.loop.time() - self.ledger.stored_at_s[int(order)]
+        status = "Pending" if age_s < self.finish_after_s else "Completed"
         # The count is the id, so that an answer to another question shows.
-        return {"status": "Pending", "charge": "0.5", "start_count": order}
+        return {"status": status, "charge": "0.5", "start_count": order}
+
+    def _price(self, form: dict[str, str]) -> Decimal:
+        return self.rate * int(form["quantity"]) / 1000
 
     def _later(self, span_s: float, work: Callable[..., None], *arguments: object) -> None:
         self._work.append(self.network.loop.call_later(span_s, work, *arguments))

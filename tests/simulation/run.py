@@ -1,13 +1,10 @@
 """Run one scenario: callers, closing, perhaps a crash; record the result of each call."""
 
 import asyncio
-import random
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
 from typing import Any
-from unittest import mock
 
-import aiohttp
 from attrs import define, field
 
 from smmfanfast_async import (
@@ -23,30 +20,15 @@ from smmfanfast_async import (
     RateLimitError,
     RefusedError,
 )
-from smmfanfast_async._engine.client_core import ClientCore
-from smmfanfast_async._engine.limiter import Clock
-from smmfanfast_async._engine.policy import PollPolicy, RateLimiter
-from smmfanfast_async._engine.runner import Runner
 
 from .network import CALL, PORT, Network
-from .panel import Answer, Ledger, Panel
-from .scenario import Op, Scenario, Setup
-from .virtual_loop import StuckError, VirtualLoop
+from .panel import Ledger, Panel
+from .process import Process
+from .scenario import Op, Scenario
+from .virtual_loop import StuckError
+from .world import cancel_all, client_of, link_of, virtual_network
 
-__all__ = [
-    "Call",
-    "Close",
-    "Report",
-    "World",
-    "add_failure",
-    "client_of",
-    "link_of",
-    "simulate",
-    "world",
-]
-
-BASE_URL = f"http://127.0.0.1:{PORT}/api/v1"
-KEY = "test-simulation"
+__all__ = ["Call", "Close", "Report", "simulate"]
 
 CALLS_END_S = 40_000.0
 """Seconds after which a call that still runs is cancelled, and reported."""
@@ -88,20 +70,6 @@ class Close:
 
 
 @define(eq=False)
-class World:
-    """A loop, a network and a panel."""
-
-    loop: VirtualLoop
-    network: Network
-    panel: Panel
-
-    @property
-    def ledger(self) -> Ledger:
-        """What the panel stored."""
-        return self.panel.ledger
-
-
-@define(eq=False)
 class Report:
     """What a run left behind."""
 
@@ -127,115 +95,30 @@ def simulate(seed: int, client_class: type[Client] = Client) -> Report:
     """Run a seed from start to end."""
     scenario = Scenario.of(seed)
     report = Report(scenario)
-    with world(scenario.link, _answers_of(scenario)) as scene:
-        scene.network.partitions = scenario.partitions
-        scene.panel.restart_s = scenario.restart_s
-        scene.panel.crash_dark = scenario.crash_dark
+    with virtual_network() as network:
+        faults = scenario.faults
+        host = network.add_host(PORT, faults.link)
+        host.partitions = scenario.partitions
+        host.panel = panel = Panel(network, faults.answer, ledger=report.ledger)
+        panel.restart_s = scenario.restart_s
+        panel.crash_dark = scenario.crash_dark
         for at_s in scenario.panel_crashes_s:
-            scene.loop.call_at(at_s, scene.panel.crash)
+            network.loop.call_at(at_s, panel.crash)
         try:
-            scene.loop.run_until_complete(_Run(scene, report, client_class).play())
+            network.loop.run_until_complete(_Run(network, report, client_class).play())
         except StuckError as error:
             report.left.append(f"stuck: {error}")
-        report.ledger = scene.ledger
         # Connections released at the same moment have no defined order.
-        report.trace = sorted(scene.network.trace)
-        report.unexpected_addresses = scene.network.unexpected_addresses
-        report.bytes_of = {each.name: scene.network.bytes_of(each.name) for each in report.calls}
-        report.shared = scene.panel.shared
-        report.spans = list(scene.network.spans.values())
-        report.loop_errors = scene.loop.loop_errors
+        report.trace = sorted(network.trace)
+        report.unexpected_addresses = network.unexpected_addresses
+        report.bytes_of = {each.name: network.bytes_of(each.name) for each in report.calls}
+        report.shared = panel.shared
+        report.spans = list(network.spans.values())
+        report.loop_errors = network.loop.loop_errors
     return report
 
 
-@contextmanager
-def world(link: Callable[[str, int], Any], answer: Callable[..., Answer]) -> Iterator[World]:
-    """Create a loop, a network and a panel, with virtual time for aiohttp too."""
-    loop = VirtualLoop()
-    network = Network(loop, link)
-    panel = Panel(network, answer)
-    network.panel = panel
-    # The connector chooses at random among the waiters for a connection.
-    state = random.getstate()
-    random.seed(0)
-    try:
-        with mock.patch("aiohttp.connector.monotonic", loop.time):
-            yield World(loop, network, panel)
-    finally:
-        random.setstate(state)
-        loop.run_until_complete(_cancel_all(loop))
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.close()
-
-
-async def _cancel_all(loop: VirtualLoop) -> None:
-    tasks = asyncio.all_tasks(loop) - {asyncio.current_task(loop)}
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _answers_of(scenario: Scenario) -> Callable[..., Answer]:
-    counts: dict[int, int] = {}
-
-    def answer(wire: Any, action: str, _: str) -> Answer:
-        counts[wire.number] = counts.get(wire.number, 0) + 1
-        return scenario.answer(wire.number, counts[wire.number], action)
-
-    return answer
-
-
-@asynccontextmanager
-async def client_of(
-    scene: World, setup: Setup, client_class: type[Client] = Client
-) -> AsyncIterator[Client]:
-    """Yield a client on the network with its clock and random numbers; close its connector.
-
-    The caller closes the client.
-    """
-    connector = aiohttp.TCPConnector(limit=setup.connections, socket_factory=scene.network.socket)
-    client = client_class(
-        KEY,
-        base_url=BASE_URL,
-        connector=connector,
-        timeout_s=setup.timeout_s,
-        retry=setup.retry,
-    )
-    transport = client._runner.transport
-    transport._owns_connector = setup.owns_connector
-    calls = Runner(
-        transport,
-        client.profile,
-        rate_limiter=RateLimiter(
-            max_concurrency=setup.concurrency, per_minute=setup.calls_per_minute
-        ),
-        add_concurrency=setup.add_concurrency,
-        clock=Clock(now_s=scene.loop.time),
-        rng=random.Random(setup.rng_seed).random,
-    )
-    core = ClientCore.create(
-        calls,
-        base_url=client.base_url,
-        account=client.account,
-        settings=client._settings,
-        concurrency=setup.concurrency,
-        poll=PollPolicy(),
-        services_ttl_s=300.0,
-    )
-    client._attach(core, core.settings, core.concurrency)
-    try:
-        yield client
-    finally:
-        if not setup.owns_connector:
-            await connector.close()
-
-
-def link_of(name: str) -> str:
-    """Return the link that an `add` orders for: each call has its own."""
-    return f"https://example.com/{name}"
-
-
-def add_failure(error: BaseException) -> str:
+def _add_failure(error: BaseException) -> str:
     """Return how an `add` failed, as one of the results of `Call.result`."""
     match error:
         case NotSentError() | ClosedError():
@@ -252,39 +135,46 @@ def add_failure(error: BaseException) -> str:
 
 @define(eq=False)
 class _Run:
-    scene: World
+    network: Network
     report: Report
     client_class: type[Client]
+    process: Process = field(factory=Process)
+    """The living one."""
     known: list[str] = field(factory=list)
     """Ids that the client returned: a process would have stored them before it continues."""
 
     @property
     def now_s(self) -> float:
-        return self.scene.loop.time()
+        return self.network.loop.time()
 
     async def play(self) -> None:
         """Run one process, a second one if the first crashes, and wait until the panel is done."""
         scenario = self.report.scenario
         tasks = [self._task(f"{row}", ops) for row, ops in enumerate(scenario.tasks)]
-        async with client_of(self.scene, scenario.setup, self.client_class) as client:
+        async with self._client() as client:
             if await self._live(client, tasks):
                 await self._close(client)
         self._record_leftovers()
         # Cleans up after a client that crashed or did not close; nothing of it is recorded.
         await Client.aclose(client)
         if scenario.crash is not None:
-            async with client_of(self.scene, scenario.setup, self.client_class) as client:
+            self.process = Process(1)
+            async with self._client() as client:
                 await self._after_crash(client)
                 await self._close(client)
             self._record_leftovers()
             await Client.aclose(client)
         await asyncio.sleep(SETTLE_S)
 
+    def _client(self) -> AbstractAsyncContextManager[Client]:
+        setup = self.report.scenario.setup
+        return client_of(self.network, self.process, setup, self.client_class)
+
     async def _live(
         self, client: Client, jobs: list[Callable[[Client], Coroutine[Any, Any, None]]]
     ) -> bool:
         """Run the callers; return False if the process crashed meanwhile."""
-        scenario, loop = self.report.scenario, self.scene.loop
+        scenario, loop = self.report.scenario, self.network.loop
         tasks = [loop.create_task(job(client)) for job in jobs]
         if scenario.close_at_s is not None:
             tasks.append(loop.create_task(self._close_early(client, scenario.close_at_s)))
@@ -292,7 +182,7 @@ class _Run:
         await asyncio.wait(tasks, timeout=CALLS_END_S if crash is None else crash.at_s)
         if crash is not None:
             self._crash()
-            await _cancel_all(loop)
+            await cancel_all(loop)
         elif left := [each for each in tasks if not each.done()]:
             self.report.left += [f"running: {each.name}" for each in self._running()]
             await _cancel(left)
@@ -301,8 +191,8 @@ class _Run:
     def _crash(self) -> None:
         """End the process: nothing that it does from here on has an effect."""
         assert self.report.scenario.crash is not None, "called only for a crash"
-        self.scene.network.note("client: crash")
-        self.scene.network.crash_client(self.report.scenario.crash.how)
+        self.network.note("client: crash")
+        self.network.crash(self.process, self.report.scenario.crash.how)
         for call in self._running():
             call.result = "crashed"
 
@@ -326,10 +216,10 @@ class _Run:
     async def _call(self, client: Client, op: Op, name: str, asked: str | None = None) -> None:
         """Make a call, cancel it if the scenario requires it, and record its result."""
         call = Call(name, op.verb, self.now_s, op)
-        call.life = self.scene.network.life
+        call.life = self.process.number
         call.asked = asked or (self.known[-1] if self.known else "1")
         self.report.calls.append(call)
-        loop = self.scene.loop
+        loop = self.network.loop
         CALL.set(name)
         task = loop.create_task(self._verb(client, call, op))
         if op.cancel_after_s is not None:
@@ -354,10 +244,10 @@ class _Run:
             if isinstance(result, OrderStatus) and result.start_count != int(call.asked):
                 call.result = f"answer of another: {result.start_count}"
         elif call.verb == "add":
-            call.result = add_failure(error)
+            call.result = _add_failure(error)
         else:
             call.result = _read_failure(error)
-        self.scene.network.note(f"{call.name}: {call.verb} result: {call.result}")
+        self.network.note(f"{call.name}: {call.verb} result: {call.result}")
 
     async def _verb(self, client: Client, call: Call, op: Op) -> object:
         if op.verb == "balance":
@@ -381,16 +271,15 @@ class _Run:
 
     async def _close(self, client: Client) -> None:
         started_s = self.now_s
-        self.scene.network.note("client: aclose")
+        self.network.note("client: aclose")
         await asyncio.gather(*(client.aclose() for _ in range(self.report.scenario.closes)))
-        life = self.scene.network.life
-        self.report.closes.append(Close(life, started_s, self.now_s))
+        self.report.closes.append(Close(self.process.number, started_s, self.now_s))
 
     def _record_leftovers(self) -> None:
         """Record the tasks and connections that a closed client left behind."""
-        wires = self.scene.network.open_wires()
+        wires = self.network.open_wires(self.process)
         self.report.left += [f"connection {each.number} of {each.call}" for each in wires]
-        tasks = asyncio.all_tasks(self.scene.loop) - {asyncio.current_task(self.scene.loop)}
+        tasks = asyncio.all_tasks(self.network.loop) - {asyncio.current_task(self.network.loop)}
         self.report.left += [f"task {each.get_coro()}" for each in tasks]
 
 

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,12 @@ def blocks() -> Iterator[Any]:
         yield pytest.param(seeds, marks=marks, id=f"{seeds[0]}-{seeds[-1]}")
 
 
+def digest_of(runs: Iterable[object]) -> str:
+    return hashlib.sha256(repr([*runs]).encode()).hexdigest()
+
+
 def digest(seeds: range) -> str:
-    traces = [simulate(seed).trace for seed in seeds]
-    return hashlib.sha256(repr(traces).encode()).hexdigest()
+    return digest_of(simulate(seed).trace for seed in seeds)
 
 
 @pytest.mark.parametrize("seeds", [*blocks()])

@@ -4,10 +4,11 @@ import math
 
 import pytest
 
-from .panel import Ledger
-from .run import Call, Close, Report, link_of
+from .panel import Ledger, Received
+from .run import Call, Close, Report
 from .scenario import Op, Scenario
 from .verdict import verdict
+from .world import link_of
 
 
 def report_of(
@@ -86,7 +87,7 @@ def test_wrong_result_is_reported(report: Report, message: str) -> None:
 
 def test_add_sent_twice_is_reported_though_stored_once() -> None:
     report = report_of()
-    report.ledger.received = [link_of("a")] * 2
+    report.ledger.received = [Received(link_of("a"))] * 2
 
     assert verdict(report) == ["a (placed): sent 2 times"]
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from .run import Call, Report, link_of
+from .run import Call, Report
+from .world import link_of
 
 __all__ = ["verdict"]
 
@@ -50,8 +51,9 @@ def _add_errors(report: Report, call: Call) -> Iterator[str]:
         yield "is not a result of an add"
     if stored > 1:
         yield f"ordered {stored} times"
-    if ledger.received.count(link) > 1:
-        yield f"sent {ledger.received.count(link)} times"
+    sent = len(ledger.received_for(link))
+    if sent > 1:
+        yield f"sent {sent} times"
     if call.result in {"refused", "not sent"} and stored:
         yield "but the panel has the order"
     if call.result == "not sent" and report.bytes_of[call.name]:
