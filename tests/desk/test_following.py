@@ -88,9 +88,15 @@ async def _has(desk: OrderDesk, ref: str, status: str) -> bool:
 
 @pytest.mark.asyncio
 async def test_due_orders_are_checked_in_full_batches(world: World) -> None:
-    profile = attrs.evolve(SMMFANFAST, ids_per_call=20)
-    desk = await world.desk(await world.client(profile=profile), record_balance=False)
+    profile = attrs.evolve(SMMFANFAST, ids_per_call=20, concurrency=2)
+    clock = ShiftedClock()
+    desk = await world.desk(
+        await world.client(profile=profile),
+        journal=SQLJournal(world.url, clock=clock),
+        record_balance=False,
+    )
     await placed(desk, 50)
+    clock.advance(1)
     world.panel.finish_all()
 
     async with world.following(desk):
@@ -98,6 +104,35 @@ async def test_due_orders_are_checked_in_full_batches(world: World) -> None:
 
     calls = [len(ids_of(form)) for form in world.panel.calls("status")]
     assert sorted(calls) == [10, 20, 20]
+
+
+@pytest.mark.asyncio
+async def test_orders_are_claimed_for_all_calls_that_may_be_made(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile = attrs.evolve(SMMFANFAST, ids_per_call=2, concurrency=30)
+    clock = ShiftedClock()
+    desk = await world.desk(
+        await world.client(profile=profile),
+        journal=SQLJournal(world.url, clock=clock),
+        record_balance=False,
+    )
+    await placed(desk, 25)
+    clock.advance(1)
+    world.panel.finish_all()
+    claim, claimed = desk._journal.claim, list[int]()
+
+    async def count(limit: int, **options: Any) -> list[Claim]:
+        claims = await claim(limit, **options)
+        claimed.append(len(claims))
+        return claims
+
+    monkeypatch.setattr(desk._journal, "claim", count)
+    async with world.following(desk):
+        await all_in_state(desk, S.FINISHED, 25)
+
+    assert claimed[:2] == [20, 5]
+    assert {len(ids_of(form)) for form in world.panel.calls("status")} == {1, 2}
 
 
 @BOTH
