@@ -36,7 +36,7 @@ from .backoff import Backoff, add_jitter
 from .balances import read_balance
 from .check_recorder import CheckedOrders, CheckRecorder
 from .checking import IN_WORK, back_off, checking_client
-from .child_orders import ChildCosts, ChildOrders
+from .child_orders import NO_COSTS, ChildCosts, ChildOrders
 from .circuit_breaker import CircuitBreaker
 from .health import HealthReports
 from .rate_limit import MAX_WAIT_S, AccountRateLimit, Turn
@@ -362,17 +362,21 @@ class Follower:
                 claim = by_order[order]
                 due_at = self._due_at(claim, result, now)
                 status = result if isinstance(result, OrderStatus) else None
-                recheck_at = self.rechecks.next_at(claim.entry, status, now)
+                is_finished = claim.entry.state is EntryState.FINISHED
+                is_final = status is not None and self._is_final(status)
+                recheck_at = (
+                    self.rechecks.next_at(claim.entry, status, now)
+                    if is_finished or is_final or (status is not None and status.is_final)
+                    else None
+                )
                 if _is_observation(result):
-                    is_final = status is not None and self._is_final(status)
-                    children = costs.get(order, ChildCosts())
+                    children = costs.get(order, NO_COSTS)
                     observations.append(Observation(
                         claim=claim, status=status, due_at=due_at, recheck_at=recheck_at,
                         is_final=is_final, charge=children.charge, currency=children.currency,
                         has_open_orders=children.are_open,
                     ))  # fmt: skip
                 else:
-                    is_finished = claim.entry.state is EntryState.FINISHED
                     unanswered.append((claim, recheck_at if is_finished else due_at))
         except JournalError as error:
             _LOG.warning("%s", error)
@@ -421,7 +425,8 @@ class Follower:
     def _failed_interval_s(self, order: str, result: OrderStatus | PanelError) -> float:
         """Return the seconds between checks of an order that fail for it alone; 0 for others."""
         if _is_observation(result):
-            self.failed_orders.on_success([order])
+            if self.failed_orders:
+                self.failed_orders.on_success([order])
             return 0.0
         if isinstance(result, PanelError) and result.is_about_order:
             self.failed_orders.on_failure(order, self.clock.now_s())

@@ -4,7 +4,7 @@ Money is stored as text and read as the same `Decimal`, times as whole microseco
 SQLite has no exact type for either, and one representation on both databases is simpler to test.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -75,6 +75,14 @@ def from_microseconds(value: int) -> datetime:
     return _EPOCH + value * _MICROSECOND
 
 
+def _time_of(value: int | None) -> datetime | None:
+    return None if value is None else _EPOCH + value * _MICROSECOND
+
+
+def _amount_of(value: str | None) -> Decimal | None:
+    return None if value is None else Decimal(value)
+
+
 class UtcTime(TypeDecorator[datetime]):
     """An aware UTC time, stored as whole microseconds since 1970."""
 
@@ -87,7 +95,11 @@ class UtcTime(TypeDecorator[datetime]):
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
         """Return the time of a stored value."""
-        return None if value is None else from_microseconds(value)
+        return _time_of(value)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
+        """Return the same as one call for each value, where SQLAlchemy would make two."""
+        return _time_of
 
 
 class Money(TypeDecorator[Decimal]):
@@ -102,7 +114,11 @@ class Money(TypeDecorator[Decimal]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Decimal | None:
         """Return the amount of a stored value."""
-        return None if value is None else Decimal(value)
+        return _amount_of(value)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
+        """Return the same as one call for each value, where SQLAlchemy would make two."""
+        return _amount_of
 
 
 # SQLite numbers rows automatically only with this type.

@@ -23,7 +23,14 @@ from ... import EntryState
 from ..schema import UtcTime, has_state, orders
 from .common import IN_ACCOUNT, NOW, S, c, json_rows
 
-__all__ = ["claim", "record_statuses", "release", "reschedule_far_future"]
+__all__ = [
+    "CHECKED_COLUMNS",
+    "RELEASED_COLUMNS",
+    "claim",
+    "record_statuses",
+    "release",
+    "reschedule_far_future",
+]
 
 
 def claim(state: EntryState, *, is_sqlite: bool) -> ReturningUpdate[Any]:
@@ -54,7 +61,7 @@ def claim(state: EntryState, *, is_sqlite: bool) -> ReturningUpdate[Any]:
 
 def release(*, is_sqlite: bool) -> Update:
     """Make claimed orders due again (`p_rows`, JSON), each only if its claim is still valid."""
-    released = json_rows(_RELEASE_COLUMNS, is_sqlite=is_sqlite)
+    released = json_rows(RELEASED_COLUMNS, is_sqlite=is_sqlite)
     return (
         update(orders)
         .where(
@@ -87,7 +94,7 @@ def reschedule_far_future(state: EntryState) -> Update:
 
 def record_statuses(*, is_sqlite: bool) -> Update:
     """Record a batch of checks (`p_rows`, JSON), each only if its claim is still valid."""
-    checked = json_rows(_STATUS_COLUMNS, is_sqlite=is_sqlite)
+    checked = json_rows(CHECKED_COLUMNS, is_sqlite=is_sqlite)
     is_final = checked.c.is_final == literal(1)
     return (
         update(orders)
@@ -105,7 +112,7 @@ def record_statuses(*, is_sqlite: bool) -> Update:
     )
 
 
-_RELEASE_COLUMNS: Mapping[str, Any] = {
+RELEASED_COLUMNS: Mapping[str, Any] = {
     "id": BigInteger,
     "claim_version": BigInteger,
     "due_at": BigInteger,
@@ -125,5 +132,5 @@ _REPORTED_COLUMNS: Mapping[str, Any] = {
 }
 """The columns that a check of an order sets."""
 
-_STATUS_COLUMNS = {**_RELEASE_COLUMNS, "is_final": Integer, **_REPORTED_COLUMNS}
+CHECKED_COLUMNS = {**RELEASED_COLUMNS, "is_final": Integer, **_REPORTED_COLUMNS}
 """The columns of a row of `record_statuses`."""
