@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
+from operator import attrgetter, itemgetter
 from typing import Any, TypeAlias
 
 import attrs
@@ -84,6 +85,7 @@ _SAME_NAMES = (
     "panel", "service", "is_pinned",
 )  # fmt: skip
 """Columns that are fields of `Entry` with the same name."""
+_same_of = itemgetter(*_SAME_NAMES)
 
 
 # --- one order -----------------------------------------------------------------------------------
@@ -142,7 +144,7 @@ def entry_from_row(row: Row) -> Entry:
         exchange_rate=ONE if row["exchange_rate"] is None else row["exchange_rate"],
         routes=json.loads(row["routes"]) if row["routes"] else {},
         refused_by=refusals_of(row),
-        **{name: row[name] for name in _SAME_NAMES},
+        **dict(zip(_SAME_NAMES, _same_of(row), strict=True)),
     )
 
 
@@ -221,6 +223,15 @@ def event_of_transition(outcome: Outcome) -> tuple[EventKind, str | None]:
 # --- checks --------------------------------------------------------------------------------------
 
 
+_CHECKED = (
+    "state", "raw_status", "charge", "currency", "start_count", "remains", "miss_count",
+    "checked_at", "changed_at",
+)  # fmt: skip
+"""Fields of an entry that a check sets."""
+_KEPT = [each.name for each in attrs.fields(Entry) if each.name not in _CHECKED]
+_kept_of = attrgetter(*_KEPT)
+
+
 @frozen(kw_only=True)
 class CheckedOrder:
     """What a check leaves of an order: no `Entry`, which few callers need of an unchanged order."""
@@ -251,8 +262,10 @@ class CheckedOrder:
     def entry(self, now: datetime) -> Entry:
         """Return the entry as it is after the check."""
         before = self.observation.claim.entry
-        return attrs.evolve(
-            before,
+        # As `attrs.evolve`, which takes twice the time to find what is kept.
+        kept: dict[str, Any] = dict(zip(_KEPT, _kept_of(before), strict=True))
+        return Entry(
+            **kept,
             state=self.state,
             raw_status=self.raw_status,
             charge=self.charge,

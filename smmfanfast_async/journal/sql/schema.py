@@ -76,7 +76,7 @@ def from_microseconds(value: int) -> datetime:
 
 
 def _time_of(value: int | None) -> datetime | None:
-    return None if value is None else _EPOCH + value * _MICROSECOND
+    return None if value is None else from_microseconds(value)
 
 
 def _amount_of(value: str | None) -> Decimal | None:
@@ -93,12 +93,9 @@ class UtcTime(TypeDecorator[datetime]):
         """Return the stored value."""
         return None if value is None else to_microseconds(value)
 
-    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
-        """Return the time of a stored value."""
-        return _time_of(value)
-
+    # Not `process_result_value`, for which SQLAlchemy makes two calls for each value.
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
-        """Return the same as one call for each value, where SQLAlchemy would make two."""
+        """Return the function that returns the time of a stored value."""
         return _time_of
 
 
@@ -112,12 +109,8 @@ class Money(TypeDecorator[Decimal]):
         """Return the stored value, never with an exponent, so that people can read it too."""
         return None if value is None else f"{value:f}"
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> Decimal | None:
-        """Return the amount of a stored value."""
-        return _amount_of(value)
-
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
-        """Return the same as one call for each value, where SQLAlchemy would make two."""
+        """Return the function that returns the amount of a stored value."""
         return _amount_of
 
 

@@ -1,9 +1,9 @@
 """What the statements share, and the two places where the databases differ."""
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import msgspec
 from sqlalchemy import (
     ColumnElement,
     Subquery,
@@ -58,4 +58,4 @@ def encode_rows(columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> st
     As arrays: both databases read objects more slowly (SQLite takes 10 µs instead of 7 for a row of
     13 columns).
     """
-    return json.dumps([[row[name] for name in columns] for row in rows])
+    return msgspec.json.encode([[row[name] for name in columns] for row in rows]).decode()

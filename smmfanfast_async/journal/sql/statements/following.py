@@ -55,7 +55,7 @@ def claim(state: EntryState, *, is_sqlite: bool) -> ReturningUpdate[Any]:
         update(orders)
         .where(is_due)
         .values(claim_version=c.claim_version + 1, due_at=bindparam("p_until", type_=UtcTime))
-        .returning(orders)
+        .returning(*_CLAIMED)
     )
 
 
@@ -111,6 +111,13 @@ def record_statuses(*, is_sqlite: bool) -> Update:
         .returning(c.id)
     )
 
+
+_LEFT_OUT = {
+    "account", "digest", "link_digest", "budget", "budget_day", "due_at", "slot", "owner",
+    "lease_until", "order_number", "status",
+}  # fmt: skip
+_CLAIMED = [column for column in c if column.name not in _LEFT_OUT]
+"""What is read of a claimed order: its `Entry`, id and claim version."""
 
 RELEASED_COLUMNS: Mapping[str, Any] = {
     "id": BigInteger,
