@@ -4,7 +4,7 @@ Money is stored as text and read as the same `Decimal`, times as whole microseco
 SQLite has no exact type for either, and one representation on both databases is simpler to test.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -94,7 +94,7 @@ class UtcTime(TypeDecorator[datetime]):
         return None if value is None else to_microseconds(value)
 
     # Not `process_result_value`, for which SQLAlchemy makes two calls for each value.
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
         """Return the function that returns the time of a stored value."""
         return _time_of
 
@@ -109,7 +109,7 @@ class Money(TypeDecorator[Decimal]):
         """Return the stored value, never with an exponent, so that people can read it too."""
         return None if value is None else f"{value:f}"
 
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
         """Return the function that returns the amount of a stored value."""
         return _amount_of
 
