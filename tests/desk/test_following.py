@@ -695,6 +695,35 @@ async def test_database_outage_does_not_end_follow(
 
 
 @pytest.mark.asyncio
+async def test_results_without_a_time_to_record_are_left_to_the_next_check(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = ShiftedClock()
+    desk = await world.desk(journal=SQLJournal(world.url, clock=clock), record_balance=False)
+    await placed(desk, 1)
+    world.panel.finish_all()
+    real, failures = SQLJournal.now, 0
+
+    async def failing(self: SQLJournal) -> datetime:
+        nonlocal failures
+        task = asyncio.current_task()
+        assert task is not None
+        is_check = task.get_coro().__qualname__ == "Follower._check"  # type: ignore[union-attr]
+        if is_check and not failures:
+            failures += 1
+            clock.advance(121)  # past the claim that could not be used
+            raise JournalError("is restarting")
+        return await real(self)
+
+    monkeypatch.setattr(SQLJournal, "now", failing)
+    async with world.following(desk):
+        await in_state(desk, "r0", S.FINISHED)
+
+    assert failures == 1
+    assert len(world.panel.calls("status")) == 2
+
+
+@pytest.mark.asyncio
 async def test_failure_to_record_a_pause_does_not_end_follow(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
