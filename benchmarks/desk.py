@@ -1,4 +1,4 @@
-"""Measure the order desk beside hand-written loops that make the same calls and commits.
+"""Measure the order desk beside hand-written loops that make the same calls.
 
 Run `python benchmarks/desk.py` from the root of the project, with the extra `dev` installed. It
 measures, on SQLite in a file and on a PostgreSQL server of its own, in alternating rounds:

@@ -1,7 +1,7 @@
 """The hand-written loops that the order desk is compared with, on the bare drivers.
 
-Each makes the same calls to the panel as the desk and as many commits on the same tables, and does
-nothing that such a loop could do without: no models, no retries, no checks of what it reads.
+Each makes the same calls to the panel as the desk, commits to the same tables, and does nothing
+that such a loop could do without: no models, no retries, no checks of what it reads.
 """
 
 import asyncio
@@ -146,8 +146,9 @@ async def follow_by_hand(
 ) -> int:
     """Claim, ask and record until so many orders are checked; return how many were.
 
-    Two transactions for each batch, as the desk's: a claim, and the results, each of which is
-    written only while its claim is valid. With `has_events`, an event for each too.
+    Two transactions for each batch: a claim, and the results, each of which is written only while
+    its claim is valid. With `has_events`, an event for each too. The desk has such transactions
+    too, for up to ten batches each.
     """
     claim_sql = CLAIM.format(lock="" if is_sqlite else "FOR UPDATE SKIP LOCKED")
     done = 0

@@ -4,9 +4,9 @@ Run `python benchmarks/following.py` from the root of the project, with the extr
 For each database, SQLite in a file and a PostgreSQL server of its own, it fills a journal with a
 million open orders, and has one process and then four follow them for some seconds against the
 stand-in panel, twice: at the first check, in which every order changes, and later, when most are
-unchanged. The baseline is a hand-written loop with the same transactions on the bare driver, which
-claims, asks, and writes each result while its claim is valid (`floors.py`). Then orders are placed
-one after the other, each durably.
+unchanged. The baseline is a hand-written loop on the bare driver, which claims, asks, and writes
+each result while its claim is valid, in two transactions for each call (`floors.py`). Then orders
+are placed one after the other, each durably.
 
 `--quick` is a smoke test; `--json FILE` stores the figures, `--from FILE` shows stored ones,
 `--charts` draws following.svg next to this file.
@@ -322,7 +322,7 @@ def label_row(row: dict[str, Any]) -> str:
 LEGEND = (
     "Orders checked per second. Green: OrderDesk.follow() in 1 or 4 processes, when every order's",
     "status has changed since its last check, and when few have. Grey: a hand-written loop in one",
-    "process with the same transactions: claim, ask, write what is still claimed.",
+    "process with two transactions for each call: claim, ask, write what is still claimed.",
 )
 
 

@@ -55,7 +55,7 @@ THIRD_PARTY = {
     "changes": {"msgspec"},
     "events": {"msgspec"},
     "journal": {"attrs"},
-    "journal.sql": {"attrs", "sqlalchemy"},
+    "journal.sql": {"attrs", "msgspec", "sqlalchemy"},
     "_wire.transport": {"aiohttp", "multidict", "yarl"},
     "_wire.encode": {"attrs"},
     "_wire.decode": {"cattrs", "msgspec"},
@@ -72,7 +72,7 @@ THIRD_PARTY = {
 HOMES = {
     "aiohttp": {"_wire.transport", "sandbox"},
     "cattrs": {"_wire.decode"},
-    "msgspec": {"_wire.decode", "catalogue", "changes", "cli", "events", "results"},
+    "msgspec": {"_wire.decode", "catalogue", "changes", "cli", "events", "journal.sql", "results"},
     "sqlalchemy": {"journal.sql"},
     "opentelemetry": {"integrations.otel"},
     "pydantic": {"_serialization"},

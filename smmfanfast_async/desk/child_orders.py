@@ -17,7 +17,7 @@ from ..errors import ErrorKind, JournalError, PanelError
 from ..results import OrderStatus
 from .rate_limit import AccountRateLimit
 
-__all__ = ["ChildCosts", "ChildOrders"]
+__all__ = ["NO_COSTS", "ChildCosts", "ChildOrders"]
 
 Result = OrderStatus | PanelError
 
@@ -45,6 +45,10 @@ class ChildCosts:
     charge: Decimal | None = None
     currency: str | None = None
     are_open: bool = False
+
+
+NO_COSTS = ChildCosts()
+"""Those of an order without child orders."""
 
 
 @define(kw_only=True)

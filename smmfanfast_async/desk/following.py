@@ -1,19 +1,20 @@
 """Checking all accepted orders until their status is final, by any number of desks.
 
-How this works. Due orders are claimed from the journal, as many as fit into one status call; a
-claim hides them from other desks and expires by itself. The result of the call is written in one
-statement, each order only if its claim is still valid, so that a desk that was suspended cannot
-write late. A call that the panel answers for none of its orders, nor for another order alone, is an
-outage and changes no order: the desk backs off, releases its claims, and their orders become due
-again, for any desk, at about the end of the backoff. An order whose check fails while the panel
-answers others is checked ever more seldom.
+How this works. Due orders are claimed from the journal, as many as fit into the status calls that
+may be made at once; a claim hides them from other desks and expires by itself. The results of calls
+are written in one statement, each order only if its claim is still valid, so that a desk that was
+suspended cannot write late. A call that the panel answers for none of its orders, nor for another
+order alone, is an outage and changes no order: the desk backs off, releases its claims, and their
+orders become due again, for any desk, at about the end of the backoff. An order whose check fails
+while the panel answers others is checked ever more seldom.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, cast
 
 from attrs import Factory, define, field
@@ -33,8 +34,9 @@ from ..journal import DEFAULT_PANEL, Claim, Entry, EntryState, Journal, Observat
 from ..results import OrderStatus
 from .backoff import Backoff, add_jitter
 from .balances import read_balance
+from .check_recorder import CheckedOrders, CheckRecorder
 from .checking import IN_WORK, back_off, checking_client
-from .child_orders import ChildCosts, ChildOrders
+from .child_orders import NO_COSTS, ChildCosts, ChildOrders
 from .circuit_breaker import CircuitBreaker
 from .health import HealthReports
 from .rate_limit import MAX_WAIT_S, AccountRateLimit, Turn
@@ -55,6 +57,10 @@ wait behind many."""
 
 CONFIRM_TIMEOUT_S = 10.0
 """Seconds for the `balance` call that confirms that the key is rejected."""
+
+CLAIMED_CALLS = 10
+"""Status calls for which orders are claimed in one transaction: a thousand orders take some tens of
+milliseconds of database time, for which other desks wait on SQLite."""
 
 QUICK_MISSES = 3
 """Consecutive checks that miss an order and are repeated soon: the panel may have been partly down.
@@ -105,6 +111,10 @@ class Follower:
     """Until when no status call is made, after calls that failed."""
     failed_orders: FailedIds = field(factory=FailedIds)
     """Orders whose checks fail while those of others are answered."""
+    recorder: CheckRecorder = Factory(
+        lambda self: CheckRecorder(journal=self.journal, on_events=self.on_events),
+        takes_self=True,
+    )
     _runs: int = 0
     _run_ended: asyncio.Event = field(factory=asyncio.Event)
 
@@ -239,26 +249,36 @@ class Follower:
         # Also for a check whose task is cancelled before it begins.
         async with self._release_on_error(checking.values()), asyncio.TaskGroup() as group:
             while True:
-                max_calls = 1 if self.backoff.failures else self.client.profile.concurrency
-                while len(in_flight) >= max_calls:
+                await self._wait_for_backoff()
+                free_calls = self._max_calls() - len(in_flight)
+                if free_calls <= 0:
                     await asyncio.wait(in_flight, return_when=asyncio.FIRST_COMPLETED)
-                    max_calls = 1 if self.backoff.failures else max_calls
-                limit = 1 if self.backoff.failures else self.client.profile.ids_per_call
-                claims, turn = await self._next_claims(limit)
+                    continue
+                size = 1 if self.backoff.failures else self.client.profile.ids_per_call
+                claims, turn = await self._next_claims(size * min(free_calls, self._calls_at_once))
                 if not claims:
                     await self._idle()
                     continue
-                client = probing if limit == 1 else usual
+                client = probing if size == 1 else usual
                 by_order = {claim.entry.order_id(): claim for claim in claims}
                 checking |= by_order
-                task = group.create_task(self._check(by_order, client, checking, turn))
-                in_flight.add(task)
-                task.add_done_callback(in_flight.discard)
+                for batch in _batches(by_order, size):
+                    task = group.create_task(self._check(batch, client, checking, turn))
+                    in_flight.add(task)
+                    task.add_done_callback(in_flight.discard)
+
+    def _max_calls(self) -> int:
+        """Return how many status calls may be in flight."""
+        return 1 if self.backoff.failures else self.client.profile.concurrency
+
+    @property
+    def _calls_at_once(self) -> int:
+        """For how many calls orders are claimed at once: under a rate limit, each call waits."""
+        return 1 if self.rate_limit.calls_per_minute is not None else CLAIMED_CALLS
 
     async def _next_claims(self, limit: int) -> tuple[list[Claim], Turn]:
         """Claim due orders and wait for their call's turn; no claims if that takes too long."""
         turn = Turn()
-        await self._wait_for_backoff()
         try:
             claims = await self._claim(limit)
             async with self._release_on_error(claims):
@@ -342,23 +362,26 @@ class Follower:
                 claim = by_order[order]
                 due_at = self._due_at(claim, result, now)
                 status = result if isinstance(result, OrderStatus) else None
-                recheck_at = self.rechecks.next_at(claim.entry, status, now)
+                is_finished = claim.entry.state is EntryState.FINISHED
+                is_final = status is not None and self._is_final(status)
+                recheck_at = (
+                    self.rechecks.next_at(claim.entry, status, now)
+                    if is_finished or is_final or (status is not None and status.is_final)
+                    else None
+                )
                 if _is_observation(result):
-                    is_final = status is not None and self._is_final(status)
-                    children = costs.get(order, ChildCosts())
+                    children = costs.get(order, NO_COSTS)
                     observations.append(Observation(
                         claim=claim, status=status, due_at=due_at, recheck_at=recheck_at,
                         is_final=is_final, charge=children.charge, currency=children.currency,
                         has_open_orders=children.are_open,
                     ))  # fmt: skip
                 else:
-                    is_finished = claim.entry.state is EntryState.FINISHED
                     unanswered.append((claim, recheck_at if is_finished else due_at))
-            if await self.journal.record_statuses(observations):
-                self.on_events()
-            await self.journal.release(unanswered)
         except JournalError as error:
             _LOG.warning("%s", error)
+        else:
+            await self.recorder.record(CheckedOrders(observations, unanswered))
 
     def _is_final(self, status: OrderStatus) -> bool:
         return self.client.profile.is_final_status(status.raw_status)
@@ -402,7 +425,8 @@ class Follower:
     def _failed_interval_s(self, order: str, result: OrderStatus | PanelError) -> float:
         """Return the seconds between checks of an order that fail for it alone; 0 for others."""
         if _is_observation(result):
-            self.failed_orders.on_success([order])
+            if self.failed_orders:
+                self.failed_orders.on_success([order])
             return 0.0
         if isinstance(result, PanelError) and result.is_about_order:
             self.failed_orders.on_failure(order, self.clock.now_s())
@@ -418,6 +442,13 @@ class Follower:
             if wait_s == 0:
                 return
             await self.clock.sleep(wait_s)
+
+
+def _batches(by_order: Mapping[str, Claim], size: int) -> Iterator[dict[str, Claim]]:
+    """Return claims in batches of up to `size`."""
+    orders = iter(by_order.items())
+    while batch := dict(islice(orders, size)):
+        yield batch
 
 
 def first_error(errors: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -88,9 +88,15 @@ async def _has(desk: OrderDesk, ref: str, status: str) -> bool:
 
 @pytest.mark.asyncio
 async def test_due_orders_are_checked_in_full_batches(world: World) -> None:
-    profile = attrs.evolve(SMMFANFAST, ids_per_call=20)
-    desk = await world.desk(await world.client(profile=profile), record_balance=False)
+    profile = attrs.evolve(SMMFANFAST, ids_per_call=20, concurrency=2)
+    clock = ShiftedClock()
+    desk = await world.desk(
+        await world.client(profile=profile),
+        journal=SQLJournal(world.url, clock=clock),
+        record_balance=False,
+    )
     await placed(desk, 50)
+    clock.advance(1)
     world.panel.finish_all()
     await asyncio.sleep(0.1)  # until all are due
 
@@ -99,6 +105,35 @@ async def test_due_orders_are_checked_in_full_batches(world: World) -> None:
 
     calls = [len(ids_of(form)) for form in world.panel.calls("status")]
     assert sorted(calls) == [10, 20, 20]
+
+
+@pytest.mark.asyncio
+async def test_orders_are_claimed_for_all_calls_that_may_be_made(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile = attrs.evolve(SMMFANFAST, ids_per_call=2, concurrency=30)
+    clock = ShiftedClock()
+    desk = await world.desk(
+        await world.client(profile=profile),
+        journal=SQLJournal(world.url, clock=clock),
+        record_balance=False,
+    )
+    await placed(desk, 25)
+    clock.advance(1)
+    world.panel.finish_all()
+    claim, claimed = desk._journal.claim, list[int]()
+
+    async def count(limit: int, **options: Any) -> list[Claim]:
+        claims = await claim(limit, **options)
+        claimed.append(len(claims))
+        return claims
+
+    monkeypatch.setattr(desk._journal, "claim", count)
+    async with world.following(desk):
+        await all_in_state(desk, S.FINISHED, 25)
+
+    assert claimed[:2] == [20, 5]
+    assert {len(ids_of(form)) for form in world.panel.calls("status")} == {1, 2}
 
 
 @BOTH
@@ -658,6 +693,35 @@ async def test_database_outage_does_not_end_follow(
         await in_state(desk, "r0", S.FINISHED)
         await eventually(lambda: failures > 2)
         assert not task.done()
+
+
+@pytest.mark.asyncio
+async def test_results_without_a_time_to_record_are_left_to_the_next_check(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = ShiftedClock()
+    desk = await world.desk(journal=SQLJournal(world.url, clock=clock), record_balance=False)
+    await placed(desk, 1)
+    world.panel.finish_all()
+    real, failures = SQLJournal.now, 0
+
+    async def failing(self: SQLJournal) -> datetime:
+        nonlocal failures
+        task = asyncio.current_task()
+        assert task is not None
+        is_check = task.get_coro().__qualname__ == "Follower._check"  # type: ignore[union-attr]
+        if is_check and not failures:
+            failures += 1
+            clock.advance(121)  # past the claim that could not be used
+            raise JournalError("is restarting")
+        return await real(self)
+
+    monkeypatch.setattr(SQLJournal, "now", failing)
+    async with world.following(desk):
+        await in_state(desk, "r0", S.FINISHED)
+
+    assert failures == 1
+    assert len(world.panel.calls("status")) == 2
 
 
 @pytest.mark.asyncio

@@ -1,6 +1,5 @@
 """`SQLJournal`: the methods of the journal, each one transaction of named statements."""
 
-import json
 import secrets
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
@@ -440,7 +439,7 @@ class SQLJournal(AccountRequests, HealthQueries, WatchedServices):
         rows = (await connection.execute(statements.PURGE_PAGE, params)).all()
         page = [(created_at, key) for created_at, key in rows]
         is_sqlite = self._database.is_sqlite
-        ids = json.dumps([{"id": key} for _, key in page])
+        ids = statements.encode_rows(statements.PURGED_COLUMNS, ({"id": key} for _, key in page))
         purged = await connection.execute(statements.purge(is_sqlite=is_sqlite), {"p_rows": ids})
         refs = list(purged.scalars())
         await self._purge_events(connection, refs)
@@ -457,7 +456,9 @@ class SQLJournal(AccountRequests, HealthQueries, WatchedServices):
     async def _purge_events(self, connection: AsyncConnection, refs: list[str]) -> None:
         """Delete the messages in all events of these refs."""
         clear = statements.purge_events(is_sqlite=self._database.is_sqlite)
-        rows = json.dumps([{"ref": ref} for ref in refs])
+        rows = statements.encode_rows(
+            statements.PURGED_EVENT_COLUMNS, ({"ref": ref} for ref in refs)
+        )
         await connection.execute(clear, self._params(rows=rows))
 
 

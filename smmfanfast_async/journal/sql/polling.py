@@ -1,6 +1,5 @@
 """Finding what is due: parts of transactions that send, claim, record checks and release."""
 
-import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -13,10 +12,8 @@ from .request_transitions import end_cancels
 from .rows import (
     apply_observation,
     entry_from_row,
-    event_kind_of_observation,
     event_row,
     release_row,
-    status_row,
 )
 from .transitions import Transitions
 
@@ -84,14 +81,16 @@ class Polling:
         now: datetime,
     ) -> list[Entry]:
         """Record the checks whose claim is still valid, and return the entries that changed."""
-        checked = [(each, apply_observation(each, now)) for each in observations]
-        rows = json.dumps([status_row(each, entry) for each, entry in checked])
+        checked = [apply_observation(each) for each in observations]
+        rows = statements.encode_rows(
+            statements.CHECKED_COLUMNS, (each.row(now) for each in checked)
+        )
         updated = await connection.execute(self._record_statuses, {"p_rows": rows})
         updated_keys = set(updated.scalars())
         changes = [
-            (entry, kind)
-            for each, entry in checked
-            if each.claim.key in updated_keys and (kind := event_kind_of_observation(each, entry))
+            (each.entry(now), kind)
+            for each in checked
+            if (kind := each.event_kind) and each.observation.claim.key in updated_keys
         ]
         links = [
             (entry.panel, entry.link)
@@ -110,7 +109,9 @@ class Polling:
         self, connection: AsyncConnection, claims: Sequence[tuple[Claim, datetime | None]]
     ) -> None:
         """Make claimed orders due again if their claim is still valid."""
-        rows = json.dumps([release_row(claim, due_at) for claim, due_at in claims])
+        rows = statements.encode_rows(
+            statements.RELEASED_COLUMNS, (release_row(claim, due_at) for claim, due_at in claims)
+        )
         await connection.execute(self._release, {"p_rows": rows})
 
     async def reschedule_far_future(

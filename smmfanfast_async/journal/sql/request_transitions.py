@@ -4,7 +4,6 @@ A part may run twice, as those of `transitions`. Rows are locked in the same ord
 order, then its requests, then the account's row, under which events are numbered.
 """
 
-import json
 import random
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -187,7 +186,10 @@ class RequestTransitions:
             each.claim.key for each in observations
             if has_changed(each.claim.request, checked[each.claim.key])
         }  # fmt: skip
-        rows = json.dumps([refill_row(each, checked[each.claim.key]) for each in observations])
+        rows = statements.encode_rows(
+            statements.CHECKED_REFILL_COLUMNS,
+            (refill_row(each, checked[each.claim.key]) for each in observations),
+        )
         statement = statements.record_refills(is_sqlite=self._is_sqlite)
         updated = await connection.execute(statement, {"p_rows": rows, "p_now": now})
         told = [row for row in updated.mappings() if row["id"] in changed]

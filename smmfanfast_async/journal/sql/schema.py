@@ -75,6 +75,14 @@ def from_microseconds(value: int) -> datetime:
     return _EPOCH + value * _MICROSECOND
 
 
+def _time_of(value: int | None) -> datetime | None:
+    return None if value is None else from_microseconds(value)
+
+
+def _amount_of(value: str | None) -> Decimal | None:
+    return None if value is None else Decimal(value)
+
+
 class UtcTime(TypeDecorator[datetime]):
     """An aware UTC time, stored as whole microseconds since 1970."""
 
@@ -85,9 +93,10 @@ class UtcTime(TypeDecorator[datetime]):
         """Return the stored value."""
         return None if value is None else to_microseconds(value)
 
-    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
-        """Return the time of a stored value."""
-        return None if value is None else from_microseconds(value)
+    # Not `process_result_value`, for which SQLAlchemy makes two calls for each value.
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        """Return the function that returns the time of a stored value."""
+        return _time_of
 
 
 class Money(TypeDecorator[Decimal]):
@@ -100,9 +109,9 @@ class Money(TypeDecorator[Decimal]):
         """Return the stored value, never with an exponent, so that people can read it too."""
         return None if value is None else f"{value:f}"
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> Decimal | None:
-        """Return the amount of a stored value."""
-        return None if value is None else Decimal(value)
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        """Return the function that returns the amount of a stored value."""
+        return _amount_of
 
 
 # SQLite numbers rows automatically only with this type.

@@ -6,7 +6,6 @@ two transactions wait for each other: the day's budget, then orders, then the ac
 which events are numbered.
 """
 
-import json
 import random
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -41,6 +40,7 @@ from .rows import (
     outcome_values,
     panel_values,
     refusals_of,
+    stored_event,
 )
 from .schema import orders
 
@@ -378,8 +378,9 @@ class Transitions:
     ) -> None:
         """Make the oldest order due that is held for each of these links at a panel, or at any."""
         if links:
-            rows = json.dumps(
-                [{"panel": panel, "link": link} for panel, link in dict.fromkeys(links)]
+            rows = statements.encode_rows(
+                statements.ENDED_COLUMNS,
+                ({"panel": panel, "link": link} for panel, link in dict.fromkeys(links)),
             )
             params = {"p_account": self._account, "p_rows": rows, "p_now": now}
             await connection.execute(statements.make_held_due(is_sqlite=self._is_sqlite), params)
@@ -392,7 +393,9 @@ class Transitions:
         last = (await connection.execute(statements.RESERVE_POSITIONS, params)).scalar_one()
         for position, row in enumerate(rows, last - len(rows) + 1):
             row["position"] = position
-        await connection.execute(statements.INSERT_EVENT, rows)
+        insert = statements.insert_events(is_sqlite=self._is_sqlite)
+        encoded = statements.encode_rows(statements.EVENT_COLUMNS, map(stored_event, rows))
+        await connection.execute(insert, {"p_account": self._account, "p_rows": encoded})
         self._last_event = rows[-1]
 
     async def already_committed(self, connection: AsyncConnection) -> bool:

@@ -4,19 +4,27 @@ Bind parameters are named `p_…` since SQLAlchemy reserves the names of columns
 INSERT or UPDATE.
 """
 
-from .common import insert_or_ignore
+from .common import encode_rows, insert_or_ignore
 from .event_log import (
     ACKNOWLEDGE,
     ACKNOWLEDGE_ONCE,
     CLAIM_CONSUMER,
     CONSUMER,
     EVENT_AT,
+    EVENT_COLUMNS,
     EVENTS_AFTER,
-    INSERT_EVENT,
     RELEASE_CONSUMER,
     RESERVE_POSITIONS,
+    insert_events,
 )
-from .following import claim, record_statuses, release, reschedule_far_future
+from .following import (
+    CHECKED_COLUMNS,
+    RELEASED_COLUMNS,
+    claim,
+    record_statuses,
+    release,
+    reschedule_far_future,
+)
 from .health import (
     CIRCUIT,
     CONSUMERS,
@@ -51,6 +59,8 @@ from .overview import OVERDUE, orders_by_account
 from .panels import CANCEL_CALL, OPEN_PANELS, PAUSE, PAUSED_PANELS, RESERVE_CALL
 from .queries import (
     PURGE_PAGE,
+    PURGED_COLUMNS,
+    PURGED_EVENT_COLUMNS,
     SAME_LINK_AS_UNKNOWN,
     UNKNOWN_ORDERS,
     entries_page,
@@ -58,6 +68,7 @@ from .queries import (
     purge_events,
 )
 from .requests import (
+    CHECKED_REFILL_COLUMNS,
     DUE_REQUESTS,
     END_CANCELS,
     EXPIRE_REQUESTS,
@@ -73,7 +84,14 @@ from .requests import (
     request_transition,
     requests_page,
 )
-from .sending import DUE_TO_SEND, NEXT_DUE, POSTPONE_HELD, RELEASE_HELD, make_held_due
+from .sending import (
+    DUE_TO_SEND,
+    ENDED_COLUMNS,
+    NEXT_DUE,
+    POSTPONE_HELD,
+    RELEASE_HELD,
+    make_held_due,
+)
 from .services import (
     INSERT_SERVICE,
     INSERT_SERVICE_EVENT,
@@ -96,6 +114,8 @@ __all__ = [
     "BY_REF_ELSEWHERE",
     "BY_REF_LOCKED",
     "CANCEL_CALL",
+    "CHECKED_COLUMNS",
+    "CHECKED_REFILL_COLUMNS",
     "CIRCUIT",
     "CLAIM_CONSUMER",
     "CONSUMER",
@@ -104,13 +124,14 @@ __all__ = [
     "DAY_WITH_BUDGET_CHANGES",
     "DUE_REQUESTS",
     "DUE_TO_SEND",
+    "ENDED_COLUMNS",
     "END_CANCELS",
     "EVENTS_AFTER",
     "EVENT_AT",
+    "EVENT_COLUMNS",
     "EXPIRE_LEASES",
     "EXPIRE_REQUESTS",
     "HASTEN_ORDER",
-    "INSERT_EVENT",
     "INSERT_SERVICE",
     "INSERT_SERVICE_EVENT",
     "LAST_EVENT",
@@ -128,9 +149,12 @@ __all__ = [
     "POSTPONE_HELD",
     "POSTPONE_REQUEST",
     "PREPARED_FORMS",
+    "PURGED_COLUMNS",
+    "PURGED_EVENT_COLUMNS",
     "PURGE_PAGE",
     "PURGE_REQUESTS",
     "REFUSE",
+    "RELEASED_COLUMNS",
     "RELEASE_CONSUMER",
     "RELEASE_HELD",
     "REQUEST",
@@ -159,7 +183,9 @@ __all__ = [
     "UPDATE_WATCH",
     "claim",
     "claim_refills",
+    "encode_rows",
     "entries_page",
+    "insert_events",
     "insert_or_ignore",
     "make_held_due",
     "orders_by_account",

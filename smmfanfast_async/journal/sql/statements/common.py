@@ -1,8 +1,9 @@
 """What the statements share, and the two places where the databases differ."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import msgspec
 from sqlalchemy import (
     ColumnElement,
     Subquery,
@@ -20,7 +21,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from ... import EntryState
 from ..schema import UtcTime, orders
 
-__all__ = ["ACCOUNT", "IN_ACCOUNT", "NOW", "S", "c", "insert_or_ignore", "json_rows"]
+__all__ = ["ACCOUNT", "IN_ACCOUNT", "NOW", "S", "c", "encode_rows", "insert_or_ignore", "json_rows"]
 
 S = EntryState
 c = orders.c
@@ -36,17 +37,25 @@ def insert_or_ignore(table: Table, *, is_sqlite: bool) -> Any:
 
 
 def json_rows(columns: Mapping[str, Any], *, is_sqlite: bool) -> Subquery:
-    """Return a JSON array of objects (`p_rows`) as a table with these columns."""
+    """Return the rows in a JSON text (`p_rows`, by `encode_rows`) as a table with these columns."""
     if is_sqlite:
-        each = func.json_each(bindparam("p_rows")).table_valued("value", name="each_row")
-        values: list[ColumnElement[Any]] = [
-            cast(func.json_extract(each.c.value, f"$.{name}"), kind).label(name)
-            for name, kind in columns.items()
-        ]
-        return select(*values).subquery("json_rows")
-    array = cast(bindparam("p_rows", type_=Text), JSONB)
-    records = func.jsonb_to_recordset(array).table_valued(
-        *(column(name, kind) for name, kind in columns.items())
-    )
-    derived = records.render_derived(name="records", with_types=True)
-    return select(*derived.c).subquery("json_rows")
+        each: Any = func.json_each(bindparam("p_rows")).table_valued("value", name="each_row")
+        values = [func.json_extract(each.c.value, f"$[{i}]") for i in range(len(columns))]
+    else:
+        array = cast(bindparam("p_rows", type_=Text), JSONB)
+        each = func.jsonb_array_elements(array).table_valued(column("value", JSONB))
+        each = each.render_derived(name="each_row")
+        values = [each.c.value[i].astext for i in range(len(columns))]
+    return select(*(
+        cast(value, kind).label(name)
+        for value, (name, kind) in zip(values, columns.items(), strict=True)
+    )).subquery("json_rows")  # fmt: skip
+
+
+def encode_rows(columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return rows as `p_rows` of a statement whose `json_rows` have these columns.
+
+    As arrays: both databases read objects more slowly (SQLite takes 10 µs instead of 7 for a row of
+    13 columns).
+    """
+    return msgspec.json.encode([[row[name] for name in columns] for row in rows]).decode()

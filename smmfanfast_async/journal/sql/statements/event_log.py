@@ -1,5 +1,9 @@
 """Statements on events and on the positions of their consumers."""
 
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -7,6 +11,7 @@ from sqlalchemy import (
     Executable,
     Integer,
     Table,
+    Text,
     and_,
     bindparam,
     case,
@@ -16,7 +21,7 @@ from sqlalchemy import (
 )
 
 from ..schema import UtcTime, accounts, consumers, events
-from .common import ACCOUNT, NOW
+from .common import ACCOUNT, NOW, json_rows
 
 __all__ = [
     "ACKNOWLEDGE",
@@ -25,10 +30,11 @@ __all__ = [
     "CONSUMER",
     "EVENTS_AFTER",
     "EVENT_AT",
-    "INSERT_EVENT",
+    "EVENT_COLUMNS",
     "RELEASE_CONSUMER",
     "RESERVE_POSITIONS",
     "events_after",
+    "insert_events",
     "reserve_positions",
 ]
 
@@ -53,8 +59,29 @@ def events_after(log: Table) -> Executable:
 RESERVE_POSITIONS = reserve_positions(accounts.c.last_event)
 """Reserve `p_count` positions, locking the account's row until the events are written."""
 
-INSERT_EVENT = events.insert()
-"""Append events."""
+EVENT_COLUMNS: Mapping[str, Any] = {
+    "position": BigInteger,
+    "at": BigInteger,
+    "ref": Text,
+    "kind": Text,
+    "attempt": Integer,
+    "panel": Text,
+    "panel_order": Text,
+    "raw_status": Text,
+    "charge": Text,
+    "remains": BigInteger,
+    "text": Text,
+    "request_state": Text,
+}
+"""The columns of a row of `insert_events`."""
+
+
+@cache
+def insert_events(*, is_sqlite: bool) -> Executable:
+    """Append events of an account (`p_rows`, JSON)."""
+    rows = json_rows(EVENT_COLUMNS, is_sqlite=is_sqlite)
+    return events.insert().from_select(["account", *EVENT_COLUMNS], select(ACCOUNT, *rows.c))
+
 
 EVENTS_AFTER = events_after(events)
 """The next events after a position."""

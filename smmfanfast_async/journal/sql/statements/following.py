@@ -23,7 +23,14 @@ from ... import EntryState
 from ..schema import UtcTime, has_state, orders
 from .common import IN_ACCOUNT, NOW, S, c, json_rows
 
-__all__ = ["claim", "record_statuses", "release", "reschedule_far_future"]
+__all__ = [
+    "CHECKED_COLUMNS",
+    "RELEASED_COLUMNS",
+    "claim",
+    "record_statuses",
+    "release",
+    "reschedule_far_future",
+]
 
 
 def claim(state: EntryState, *, is_sqlite: bool) -> ReturningUpdate[Any]:
@@ -48,13 +55,13 @@ def claim(state: EntryState, *, is_sqlite: bool) -> ReturningUpdate[Any]:
         update(orders)
         .where(is_due)
         .values(claim_version=c.claim_version + 1, due_at=bindparam("p_until", type_=UtcTime))
-        .returning(orders)
+        .returning(*_CLAIMED)
     )
 
 
 def release(*, is_sqlite: bool) -> Update:
     """Make claimed orders due again (`p_rows`, JSON), each only if its claim is still valid."""
-    released = json_rows(_RELEASE_COLUMNS, is_sqlite=is_sqlite)
+    released = json_rows(RELEASED_COLUMNS, is_sqlite=is_sqlite)
     return (
         update(orders)
         .where(
@@ -87,7 +94,7 @@ def reschedule_far_future(state: EntryState) -> Update:
 
 def record_statuses(*, is_sqlite: bool) -> Update:
     """Record a batch of checks (`p_rows`, JSON), each only if its claim is still valid."""
-    checked = json_rows(_STATUS_COLUMNS, is_sqlite=is_sqlite)
+    checked = json_rows(CHECKED_COLUMNS, is_sqlite=is_sqlite)
     is_final = checked.c.is_final == literal(1)
     return (
         update(orders)
@@ -105,7 +112,14 @@ def record_statuses(*, is_sqlite: bool) -> Update:
     )
 
 
-_RELEASE_COLUMNS: Mapping[str, Any] = {
+_LEFT_OUT = {
+    "account", "digest", "link_digest", "budget", "budget_day", "due_at", "slot", "owner",
+    "lease_until", "order_number", "status",
+}  # fmt: skip
+_CLAIMED = [column for column in c if column.name not in _LEFT_OUT]
+"""What is read of a claimed order: its `Entry`, id and claim version."""
+
+RELEASED_COLUMNS: Mapping[str, Any] = {
     "id": BigInteger,
     "claim_version": BigInteger,
     "due_at": BigInteger,
@@ -125,5 +139,5 @@ _REPORTED_COLUMNS: Mapping[str, Any] = {
 }
 """The columns that a check of an order sets."""
 
-_STATUS_COLUMNS = {**_RELEASE_COLUMNS, "is_final": Integer, **_REPORTED_COLUMNS}
+CHECKED_COLUMNS = {**RELEASED_COLUMNS, "is_final": Integer, **_REPORTED_COLUMNS}
 """The columns of a row of `record_statuses`."""

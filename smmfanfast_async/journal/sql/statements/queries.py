@@ -25,6 +25,8 @@ from ..schema import UtcTime, events, has_state, orders
 from .common import ACCOUNT, IN_ACCOUNT, S, c, json_rows
 
 __all__ = [
+    "PURGED_COLUMNS",
+    "PURGED_EVENT_COLUMNS",
     "PURGE_PAGE",
     "SAME_LINK_AS_UNKNOWN",
     "UNKNOWN_ORDERS",
@@ -77,9 +79,13 @@ PURGE_PAGE = (
 """Some orders, the oldest first, after an order: whatever their state, to bound what is read."""
 
 
+PURGED_COLUMNS = {"id": BigInteger}
+"""The columns of a row of `purge`."""
+
+
 def purge(*, is_sqlite: bool) -> ReturningUpdate[Any]:
     """Delete personal data of orders (`p_rows`, JSON with their ids) that are closed."""
-    page = json_rows({"id": BigInteger}, is_sqlite=is_sqlite)
+    page = json_rows(PURGED_COLUMNS, is_sqlite=is_sqlite)
     has_content = or_(c.form.is_not(None), c.link.is_not(None), c.reason.is_not(None))
     return (
         update(orders)
@@ -89,9 +95,13 @@ def purge(*, is_sqlite: bool) -> ReturningUpdate[Any]:
     )
 
 
+PURGED_EVENT_COLUMNS = {"ref": Text}
+"""The columns of a row of `purge_events`."""
+
+
 def purge_events(*, is_sqlite: bool) -> Update:
     """Delete the messages in the events of orders (`p_rows`, JSON with their refs)."""
-    purged = json_rows({"ref": Text}, is_sqlite=is_sqlite)
+    purged = json_rows(PURGED_EVENT_COLUMNS, is_sqlite=is_sqlite)
     # A subquery, since SQLite would scan all events for a join with JSON.
     is_purged = events.c.ref.in_(select(purged.c.ref))
     has_text = events.c.text.is_not(None)

@@ -28,6 +28,7 @@ from ..schema import OPEN_REQUEST, UtcTime, has_state, orders, requests
 from .common import ACCOUNT, IN_ACCOUNT, NOW, S, c, json_rows
 
 __all__ = [
+    "CHECKED_REFILL_COLUMNS",
     "DUE_REQUESTS",
     "END_CANCELS",
     "EXPIRE_REQUESTS",
@@ -203,7 +204,7 @@ def claim_refills(*, is_sqlite: bool) -> ReturningUpdate[Any]:
 
 def record_refills(*, is_sqlite: bool) -> Update:
     """Record a batch of checks (`p_rows`, JSON), each only if its claim is still valid."""
-    checked = json_rows(_CHECK_COLUMNS, is_sqlite=is_sqlite)
+    checked = json_rows(CHECKED_REFILL_COLUMNS, is_sqlite=is_sqlite)
     is_changed = checked.c.is_changed == 1
     return (
         update(requests)
@@ -224,7 +225,7 @@ def record_refills(*, is_sqlite: bool) -> Update:
     )
 
 
-_CHECK_COLUMNS: Mapping[str, Any] = {
+CHECKED_REFILL_COLUMNS: Mapping[str, Any] = {
     "id": BigInteger,
     "claim_version": BigInteger,
     "is_changed": Integer,

@@ -1,5 +1,6 @@
 """Statements that find the orders to be sent."""
 
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -23,6 +24,7 @@ from .common import ACCOUNT, IN_ACCOUNT, NOW, S, c, json_rows
 
 __all__ = [
     "DUE_TO_SEND",
+    "ENDED_COLUMNS",
     "NEXT_DUE",
     "POSTPONE_HELD",
     "RELEASE_HELD",
@@ -59,12 +61,17 @@ POSTPONE_HELD = (
 """Make the others wait again, after `RELEASE_HELD`."""
 
 
+ENDED_COLUMNS = {"panel": Text, "link": Text}
+"""The columns of a row of `make_held_due`."""
+
+
+@cache
 def make_held_due(*, is_sqlite: bool) -> Update:
     """Make the oldest order due that is held for each link (`p_rows`, JSON): one has ended.
 
     With a panel, what is held at that panel; without one, at any.
     """
-    ended = json_rows({"link": Text, "panel": Text}, is_sqlite=is_sqlite)
+    ended = json_rows(ENDED_COLUMNS, is_sqlite=is_sqlite)
     is_there = or_(ended.c.panel.is_(None), ended.c.panel == _held.c.panel)
     oldest = _oldest_held.where(
         _held.c.link.in_(select(ended.c.link)),
