@@ -98,7 +98,6 @@ async def test_due_orders_are_checked_in_full_batches(world: World) -> None:
     await placed(desk, 50)
     clock.advance(1)
     world.panel.finish_all()
-    await asyncio.sleep(0.1)  # until all are due
 
     async with world.following(desk):
         await all_in_state(desk, S.FINISHED, 50)
