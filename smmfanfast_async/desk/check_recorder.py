@@ -55,19 +55,17 @@ class CheckRecorder:
             if checked not in self._waiting:
                 return  # recorded with the results of an earlier call
             landed, self._waiting = self._waiting[:MAX_CALLS], self._waiting[MAX_CALLS:]
-            try:
-                await self._write(landed)
-            except JournalError as error:
-                if len(landed) == 1:
-                    _LOG.warning("%s", error)
-                else:
-                    await asyncio.gather(*map(self._write_alone, landed))
+            await self._write_or_divide(landed)
 
-    async def _write_alone(self, checked: CheckedOrders) -> None:
+    async def _write_or_divide(self, landed: Sequence[CheckedOrders]) -> None:
+        """Write what calls returned together, and each by itself if that fails."""
         try:
-            await self._write([checked])
+            await self._write(landed)
         except JournalError as error:
-            _LOG.warning("%s", error)
+            if len(landed) == 1:
+                _LOG.warning("%s", error)
+            else:
+                await asyncio.gather(*(self._write_or_divide([each]) for each in landed))
 
     async def _write(self, landed: Sequence[CheckedOrders]) -> None:
         observations = [each for checked in landed for each in checked.observations]

@@ -65,7 +65,7 @@ class EventCalls:
         """Return a stream of what happened to watched services, in order, for a consumer.
 
         Services are watched by desks that run `follow` with `watch_services_every_s`. What is first
-        seen of a service is no event. Each change is one event, whatever happens to the desks.
+        seen of a service is not an event. Each change is one event, whatever happens to the desks.
 
         Arguments and errors are those of `events`. A consumer of the same name there has a position
         of its own.

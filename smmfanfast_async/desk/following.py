@@ -363,10 +363,10 @@ class Follower:
                 due_at = self._due_at(claim, result, now)
                 status = result if isinstance(result, OrderStatus) else None
                 is_finished = claim.entry.state is EntryState.FINISHED
-                is_final = status is not None and self._is_final(status)
+                is_final = status is not None and (status.is_final or self._is_final(status))
                 recheck_at = (
                     self.rechecks.next_at(claim.entry, status, now)
-                    if is_finished or is_final or (status is not None and status.is_final)
+                    if is_finished or is_final
                     else None
                 )
                 if _is_observation(result):
@@ -425,8 +425,7 @@ class Follower:
     def _failed_interval_s(self, order: str, result: OrderStatus | PanelError) -> float:
         """Return the seconds between checks of an order that fail for it alone; 0 for others."""
         if _is_observation(result):
-            if self.failed_orders:
-                self.failed_orders.on_success([order])
+            self.failed_orders.on_success([order])
             return 0.0
         if isinstance(result, PanelError) and result.is_about_order:
             self.failed_orders.on_failure(order, self.clock.now_s())

@@ -33,7 +33,7 @@ must not go unwatched for ever."""
 
 
 def find_fault(catalogue: Catalogue, claim: WatchClaim, interval: timedelta) -> str | None:
-    """Return why an answer is no complete one, for a person; None if it is complete."""
+    """Return why an answer is not complete, for a person; None if it is complete."""
     if catalogue.is_stale:
         return "the catalogue could not be fetched again"
     count = len(catalogue.values())

@@ -86,18 +86,23 @@ async def _has(desk: OrderDesk, ref: str, status: str) -> bool:
     return entry is not None and entry.raw_status == status
 
 
-@pytest.mark.asyncio
-async def test_due_orders_are_checked_in_full_batches(world: World) -> None:
-    profile = attrs.evolve(SMMFANFAST, ids_per_call=20, concurrency=2)
+async def desk_with_due_orders(world: World, count: int, **profile: int) -> OrderDesk:
+    """Return a desk whose orders are all due, and final at the panel."""
     clock = ShiftedClock()
     desk = await world.desk(
-        await world.client(profile=profile),
+        await world.client(profile=attrs.evolve(SMMFANFAST, **profile)),
         journal=SQLJournal(world.url, clock=clock),
         record_balance=False,
     )
-    await placed(desk, 50)
+    await placed(desk, count)
     clock.advance(1)
     world.panel.finish_all()
+    return desk
+
+
+@pytest.mark.asyncio
+async def test_due_orders_are_checked_in_full_batches(world: World) -> None:
+    desk = await desk_with_due_orders(world, 50, ids_per_call=20, concurrency=2)
 
     async with world.following(desk):
         await all_in_state(desk, S.FINISHED, 50)
@@ -110,16 +115,7 @@ async def test_due_orders_are_checked_in_full_batches(world: World) -> None:
 async def test_orders_are_claimed_for_all_calls_that_may_be_made(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    profile = attrs.evolve(SMMFANFAST, ids_per_call=2, concurrency=30)
-    clock = ShiftedClock()
-    desk = await world.desk(
-        await world.client(profile=profile),
-        journal=SQLJournal(world.url, clock=clock),
-        record_balance=False,
-    )
-    await placed(desk, 25)
-    clock.advance(1)
-    world.panel.finish_all()
+    desk = await desk_with_due_orders(world, 25, ids_per_call=2, concurrency=30)
     claim, claimed = desk._journal.claim, list[int]()
 
     async def count(limit: int, **options: Any) -> list[Claim]:

@@ -151,7 +151,7 @@ BROKEN_DESKS: dict[str, tuple[dict[str, Any], str]] = {
     "fails over after a time-out": ({"desk_class": _eager(_is_timeout)}, TWICE),
     "fails over after a drop": ({"desk_class": _eager(_is_drop)}, TWICE),
     "fails over after an answer without meaning": ({"desk_class": _eager(_is_answer)}, TWICE),
-    "fails over after a text that is no refusal": ({"client_class": CredulousClient}, TWICE),
+    "fails over after a text that is not a refusal": ({"client_class": CredulousClient}, TWICE),
     "sends again when a lease is over": ({"journal_class": LeasingJournal}, TWICE),
     "chooses the panel outside of the commit": ({"journal_class": SplitJournal}, TWICE),
     "does not pin what was unknown": (

@@ -122,7 +122,7 @@ class _Calls:
             self._run_later(self._process.disk_s)
 
     def _cancel(self) -> None:
-        """Answer nothing: there is nobody any more."""
+        """Answer no call: its process has ended."""
         while self._waiting:
             future, _ = self._waiting.popleft()
             if future is not None:

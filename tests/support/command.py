@@ -65,7 +65,7 @@ def command() -> str:
 
 def serve(listening: socket.socket) -> None:
     """Run each command in a process of its own, until this one is killed."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # they are not waited for
     while True:
         connection, _ = listening.accept()
         with connection:

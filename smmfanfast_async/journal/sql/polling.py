@@ -7,14 +7,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from .. import Claim, Entry, EntryState, EventKind, Observation
 from . import statements
+from .checks import apply_observation, release_row
 from .request_rows import request_event_row
 from .request_transitions import end_cancels
-from .rows import (
-    apply_observation,
-    entry_from_row,
-    event_row,
-    release_row,
-)
+from .rows import entry_from_row, event_row
 from .transitions import Transitions
 
 __all__ = ["Polling"]

@@ -19,8 +19,9 @@ from .. import (
     RequestOutcome,
     RequestState,
 )
-from .rows import MAX_STATUS_CHARACTERS, Row
-from .schema import to_microseconds
+from .checks import MAX_STATUS_CHARACTERS
+from .rows import Row
+from .schema import stored_time
 
 __all__ = [
     "apply_refill_observation",
@@ -146,11 +147,11 @@ def refill_row(observation: RefillObservation, after: OrderRequest) -> dict[str,
         "claim_version": observation.claim.version,
         "is_changed": int(has_changed(observation.claim.request, after)),
         "state": after.state.value,
-        "due_at": None if is_final else to_microseconds(observation.due_at),
+        "due_at": None if is_final else stored_time(observation.due_at),
         "raw_status": after.raw_status,
         "error_kind": after.error_kind,
         "reason": after.reason,
-        "settled_at": to_microseconds(after.settled_at) if after.settled_at else None,
+        "settled_at": stored_time(after.settled_at),
     }
 
 

@@ -75,6 +75,16 @@ def from_microseconds(value: int) -> datetime:
     return _EPOCH + value * _MICROSECOND
 
 
+def stored_time(value: datetime | None) -> int | None:
+    """Return a time as it is stored."""
+    return None if value is None else to_microseconds(value)
+
+
+def stored_amount(value: Decimal | None) -> str | None:
+    """Return an amount as it is stored, never with an exponent, so that people can read it too."""
+    return None if value is None else f"{value:f}"
+
+
 def _time_of(value: int | None) -> datetime | None:
     return None if value is None else from_microseconds(value)
 
@@ -91,7 +101,7 @@ class UtcTime(TypeDecorator[datetime]):
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
         """Return the stored value."""
-        return None if value is None else to_microseconds(value)
+        return stored_time(value)
 
     # Not `process_result_value`, for which SQLAlchemy makes two calls for each value.
     def result_processor(self, dialect: Dialect, coltype: object) -> Any:
@@ -106,8 +116,8 @@ class Money(TypeDecorator[Decimal]):
     cache_ok = True
 
     def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> str | None:
-        """Return the stored value, never with an exponent, so that people can read it too."""
-        return None if value is None else f"{value:f}"
+        """Return the stored value."""
+        return stored_amount(value)
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Any:
         """Return the function that returns the amount of a stored value."""

@@ -1,4 +1,4 @@
-"""Take the picture of the console that the guides show.
+"""Make the pictures of the console that the guides show.
 
     cd tests && python -m sandbox.browser.screenshot [FOLDER]
 
